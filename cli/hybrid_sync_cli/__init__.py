@@ -1,0 +1,1 @@
+"""The operator's command and the local stack; never shipped to Lambda."""
