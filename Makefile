@@ -1,0 +1,86 @@
+# Few verbs; each sets up what it needs, once. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The interpreter to build the environments with: any of Python 3.11 to 3.14.
+PYTHON ?= python3
+REGION ?= us-east-1
+
+# Commands find the tools of the environment (uv builds the layer) before those of the machine.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+UV := .venv/bin/uv
+SYNC = $(UV) pip sync --quiet --require-hashes
+DEV := .venv/.ready
+SAM := .venv-sam/.ready
+STACK := .venv-stack/.ready
+
+.PHONY: help demo test check bench deploy down lock environments
+
+help:  ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: environments  ## a legacy and a Supabase database on this machine, synced by the real template
+	@.venv/bin/hybrid-sync demo
+
+test: environments  ## every test except those of `make check`
+	@.venv/bin/python -m pytest tests --ignore=tests/checks $(ARGS)
+
+check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state machine, security, locks
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules --template template.yaml
+	@AWS_DEFAULT_REGION=$(REGION) .venv-sam/bin/sam validate --lint --template template.yaml
+	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml layers cli functions
+	@.venv/bin/python requirements/lock.py --check
+	@.venv/bin/python -m pytest tests/checks $(ARGS)
+
+bench: $(DEV)  ## the hot path against raw COPY | COPY, as a ratio
+	@.venv/bin/python -m bench $(ARGS)
+
+deploy: $(DEV) $(SAM)  ## build and deploy to AWS; settings come from samconfig.toml and ARGS
+	@.venv-sam/bin/sam build
+	@.venv-sam/bin/sam deploy $(ARGS)
+
+down: $(DEV)  ## stop everything that `demo` or `hybrid-sync up` started
+	@.venv/bin/hybrid-sync down
+
+lock: $(DEV)  ## renew requirements/*.txt from pyproject.toml (ARGS=--upgrade moves the pins)
+	@.venv/bin/python requirements/lock.py $(ARGS)
+
+environments: $(DEV) $(SAM) $(STACK)
+
+$(DEV): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null \
+	  || { echo "There is no $(PYTHON): install Python 3.11 to 3.14, or name one with make PYTHON=python3.13." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	  || { echo "$(PYTHON) is $$("$(PYTHON)" -V 2>&1): hybrid-sync needs Python 3.11 to 3.14, name one with make PYTHON=python3.13." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "$(PYTHON) cannot make environments: install its venv module (Debian and Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "setting up .venv"
+	@.venv/bin/python -c '' 2>/dev/null || "$(PYTHON)" -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements/bootstrap.txt
+	@$(SYNC) --python .venv/bin/python requirements/dev.txt
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(SAM): requirements/sam.txt | $(DEV)
+	@echo "setting up .venv-sam"
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
+	@$(SYNC) --python .venv-sam/bin/python requirements/sam.txt
+	@touch $@
+
+$(STACK): requirements/stack.txt | $(DEV)
+	@echo "setting up .venv-stack"
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-stack
+	@$(SYNC) --python .venv-stack/bin/python requirements/stack.txt
+	@touch $@

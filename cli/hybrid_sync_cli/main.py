@@ -1,0 +1,105 @@
+"""`hybrid-sync`: loads only the module of the command that was asked for, and turns every failure into a sentence."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from hybrid_sync_cli import commands as command_package
+from hybrid_sync_cli.errors import CliError
+
+# Where a command lives, so that `hybrid-sync env` does not import the modules of all the others.
+# A command that is not listed is found as well, only by looking through every module.
+MODULE_OF = {
+    "up": "stack",
+    "down": "stack",
+    "env": "stack",
+    "psql": "stack",
+    "sample": "sample",
+    "mutate": "sample",
+    "sync": "runs",
+    "status": "runs",
+    "report": "runs",
+    "demo": "demo",
+    "catalog": "catalog",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({name for module in _modules() for name in _load(module)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        likely = MODULE_OF.get(cmd_name)
+        modules = _modules()
+        for module in sorted(modules, key=lambda name: name != likely):
+            found = _load(module).get(cmd_name)
+            if found is not None:
+                return found
+        return None
+
+
+def _modules() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(command_package.__path__)]
+
+
+def _load(module: str) -> dict[str, click.Command]:
+    loaded = importlib.import_module(f"{command_package.__name__}.{module}")
+    exposed: list[click.Command] = getattr(loaded, "commands", [])
+    return {command.name: command for command in exposed if command.name}
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hybrid-sync")
+def cli() -> None:
+    """Keep a Supabase database in step with an active legacy PostgreSQL."""
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    from hybrid_sync.errors import SyncError
+
+    try:
+        outcome = cli.main(argv, prog_name="hybrid-sync", standalone_mode=False)
+        sys.exit(outcome if isinstance(outcome, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("hybrid-sync: interrupted.", err=True)
+        sys.exit(130)
+    except (CliError, SyncError) as error:
+        click.echo(f"hybrid-sync: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); a second flush at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last border: a person gets a sentence, the file gets the rest
+        click.echo(f"hybrid-sync: {_record(error)}", err=True)
+        sys.exit(1)
+
+
+def _record(error: Exception) -> str:
+    """Write the traceback to a private file and return the sentence that names it."""
+    from hybrid_sync_cli.stack import home
+
+    logs = home.directory() / "logs"
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = Path(logs, f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log")
+    # PostgreSQL quotes cell values in its DETAIL lines; those stay in the database.
+    told = "".join(traceback.format_exception(error)).splitlines(keepends=True)
+    text = "".join(line for line in told if not line.startswith("DETAIL:"))
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    return f"unexpected {type(error).__name__}; the details are in {path}."
