@@ -1,0 +1,342 @@
+"""The catalog's vocabulary: what a catalog file may say, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+NAME = r"^[a-z_][a-z0-9_]*$"
+RELATION = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$"
+_FROM = re.compile(r"^(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)$", re.IGNORECASE)
+_JOIN = re.compile(
+    r"^(?P<kind>left\s+join|join)\s+(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)\s+on\s+(?P<on>.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_WATCH = re.compile(
+    r"^(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)\s+on\s+(?P<on>.+)$", re.IGNORECASE | re.DOTALL
+)
+
+Name = Annotated[str, Field(pattern=NAME)]
+Relation = Annotated[str, Field(pattern=RELATION)]
+Expression = Annotated[str, Field(min_length=1)]
+
+
+class Strict(BaseModel):
+    """Frozen, and unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+
+class Priority(StrEnum):
+    critical = "critical"
+    high = "high"
+    normal = "normal"
+    low = "low"
+
+
+# --- where rows come from ------------------------------------------------------------------------------------
+
+
+class From(Strict):
+    """The base table of a source: `dispatch_payment p`."""
+
+    table: Relation
+    alias: Name
+
+
+class Join(Strict):
+    """A table joined to the base: `left join dispatch_office o on o.id = p.office_id`."""
+
+    kind: Literal["left join", "join"]
+    table: Relation
+    alias: Name
+    on: Expression
+
+
+class Watch(Strict):
+    """Rows of another (or the same) table whose change also changes ours: `auth_user_groups g on g.user_id = u.id`.
+
+    Needed where a column is computed over rows that are not joined one to one: an aggregate, a neighbour.
+    """
+
+    table: Relation
+    alias: Name
+    on: Expression
+
+
+def _parsed(pattern: re.Pattern[str], example: str) -> BeforeValidator:
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        match = pattern.match(value.strip())
+        if match is None:
+            raise ValueError(f"write it as: {example}")
+        found = match.groupdict()
+        if "kind" in found:
+            found["kind"] = " ".join(found["kind"].lower().split())
+        return found
+
+    return BeforeValidator(parse)
+
+
+FromText = Annotated[From, _parsed(_FROM, "dispatch_payment p")]
+JoinText = Annotated[Join, _parsed(_JOIN, "left join dispatch_office o on o.id = p.office_id")]
+WatchText = Annotated[Watch, _parsed(_WATCH, "auth_user_groups g on g.user_id = u.id")]
+
+
+# --- columns -------------------------------------------------------------------------------------------------
+
+
+class Sql(Strict):
+    """Any SQL expression over the source's tables; its type must fit the target column exactly."""
+
+    sql: Expression
+
+
+class Cast(Strict):
+    """An expression cast to the target column's type; only casts that cannot fail on a row belong here."""
+
+    cast: Expression
+
+
+class Constant(Strict):
+    """The same value in every row."""
+
+    constant: str | int | bool | None
+
+
+class EnumMap(Strict):
+    """A legacy code mapped to a word; a code that is not listed makes the row a failed record."""
+
+    enum: Expression
+    values: Annotated[dict[int | str, str], Field(min_length=1)]
+
+
+class Json(Strict):
+    """Legacy text that must be strict JSON; anything else makes the row a failed record."""
+
+    json_text: Annotated[Expression, Field(alias="json")]
+
+
+class Lower(Strict):
+    """Text in lower case."""
+
+    lower: Expression
+
+
+class JsonObject(Strict):
+    """A jsonb object built from named expressions, for `metadata`."""
+
+    object: Annotated[dict[str, Expression], Field(min_length=1)]
+
+
+_KINDS: dict[str, type[Strict]] = {
+    "sql": Sql,
+    "cast": Cast,
+    "constant": Constant,
+    "enum": EnumMap,
+    "json": Json,
+    "lower": Lower,
+    "object": JsonObject,
+}
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, str):
+        return "sql"
+    if isinstance(value, dict):
+        for kind in _KINDS:
+            if kind in value:
+                return kind
+    for kind, model in _KINDS.items():
+        if type(value) is model:
+            return kind
+    raise ValueError("write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object")
+
+
+Column = Annotated[
+    Annotated[Sql, Tag("sql"), BeforeValidator(lambda v: {"sql": v} if isinstance(v, str) else v)]
+    | Annotated[Cast, Tag("cast")]
+    | Annotated[Constant, Tag("constant")]
+    | Annotated[EnumMap, Tag("enum")]
+    | Annotated[Json, Tag("json")]
+    | Annotated[Lower, Tag("lower")]
+    | Annotated[JsonObject, Tag("object")],
+    Discriminator(_kind_of),
+]
+
+
+# --- references and rules ------------------------------------------------------------------------------------
+
+
+class Parent(Strict):
+    """One entity that a reference may point to, and the legacy integer that says which row."""
+
+    to: Name
+    key: Expression
+    source: Name | None = None
+    """The parent's source, where the parent entity has more than one."""
+
+
+class Reference(Strict):
+    """A target uuid column that points to another entity's row.
+
+    `to` + `key` for the usual reference; `any` for a generic one, where a type column says which of several
+    parents is meant: at most one alternative's key may be non-null in a row.  `required` makes a NULL key a
+    failed record; a key whose parent is missing is a failed record always.  `deferred` is for cycles: the row is
+    written first and the reference linked when both ends exist, so the target column must be nullable.
+    """
+
+    to: Name | None = None
+    key: Expression | None = None
+    source: Name | None = None
+    any: tuple[Parent, ...] = ()
+    required: bool = False
+    deferred: bool = False
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Reference:
+        single = self.to is not None and self.key is not None
+        if single == bool(self.any):
+            raise ValueError("write either `to` and `key`, or `any` with a list of them")
+        if self.required and self.deferred:
+            raise ValueError("a deferred reference is written later, so it cannot be `required`: drop one of the two")
+        return self
+
+    @cached_property
+    def parents(self) -> tuple[Parent, ...]:
+        """Every alternative, one for the usual form."""
+        if self.any:
+            return self.any
+        assert self.to is not None and self.key is not None  # noqa: S101 - established by the validator
+        return (Parent(to=self.to, key=self.key, source=self.source),)
+
+
+class Rule(Strict):
+    """A condition on a legacy row: `exclude` leaves the row out on purpose, `fail` makes it a failed record."""
+
+    exclude: Name | None = None
+    fail: Name | None = None
+    when: Expression
+
+    @model_validator(mode="after")
+    def _one_outcome(self) -> Rule:
+        if (self.exclude is None) == (self.fail is None):
+            raise ValueError("name the outcome: either `exclude: reason` or `fail: reason`")
+        return self
+
+
+# --- money, deletes, detection ---------------------------------------------------------------------------------
+
+
+class Money(Strict):
+    """A money column of the target: summed per currency (and status) on both sides, to the cent."""
+
+    column: Name
+    currency: Name | None = None
+    """The target column that holds the currency code."""
+    constant_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    status: Name | None = None
+    headline: bool = False
+    """The column that stands for the entity's financial impact in the report; at most one."""
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> Money:
+        if (self.currency is None) == (self.constant_currency is None):
+            raise ValueError("say which currency: either `currency: column` or `constant_currency: USD`")
+        return self
+
+
+class OnDelete(Strict):
+    """What happens in the target when the legacy row is gone: nothing, `soft` (set columns), or `hard` (delete)."""
+
+    policy: Literal["ignore", "soft", "hard"] = "ignore"
+    set: dict[Name, Expression] = Field(default_factory=dict)
+    """For `soft`: target column -> SQL expression, e.g. `deleted_at: now()`."""
+    max_rows: Annotated[int, Field(ge=0)] = 100
+    max_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+
+    @model_validator(mode="after")
+    def _soft_sets(self) -> OnDelete:
+        if (self.policy == "soft") != bool(self.set):
+            raise ValueError("`policy: soft` needs `set` with the columns to change, the other policies must not have it")
+        return self
+
+
+class Source(Strict):
+    """One legacy SELECT that feeds an entity."""
+
+    table: Annotated[FromText, Field(alias="from")]
+    joins: tuple[JoinText, ...] = ()
+    watch: tuple[WatchText, ...] = ()
+    key: Annotated[dict[Name, Expression], Field(min_length=1)]
+    """Target column -> expression over the base table's key columns; integers.  The first one orders the batches."""
+    discriminator: dict[Name, str] = Field(default_factory=dict)
+    """Target column -> constant that completes the key where an entity has several sources."""
+    changed_at: Expression | None = None
+    """A timestamp expression: for `detect: timestamp` and for date ranges in a request."""
+    columns: dict[Name, Column] = Field(default_factory=dict)
+    references: dict[Name, Reference] = Field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The base table's alias, then the joined ones."""
+        return (self.table.alias, *(join.alias for join in self.joins))
+
+    @model_validator(mode="after")
+    def _columns_once(self) -> Source:
+        seen: set[str] = set()
+        for group in (self.key, self.discriminator, self.columns, self.references):
+            for column in group:
+                if column in seen or column == "id":
+                    raise ValueError(f"target column {column} is written twice: keep one of the two")
+                seen.add(column)
+        if len(set(self.aliases)) != len(self.aliases):
+            raise ValueError("two tables share an alias: give each its own")
+        return self
+
+
+class Entity(Strict):
+    """One target table, fed by one or more legacy SELECTs; one catalog file."""
+
+    entity: Name
+    target: Relation
+    sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    description: str = ""
+    component: str = ""
+    """The name that the business uses in reports; the entity's own name when empty."""
+    priority: Priority = Priority.normal
+    batch_size: Annotated[int, Field(ge=1, le=50_000)] | None = None
+    detect: Literal["commit_fence", "timestamp"] = "commit_fence"
+    lag_seconds: Annotated[int, Field(ge=0)] | None = None
+    money: tuple[Money, ...] = ()
+    on_delete: OnDelete = OnDelete()
+
+    @property
+    def title(self) -> str:
+        return self.component or self.entity.replace("_", " ")
+
+    @model_validator(mode="after")
+    def _sources_agree(self) -> Entity:
+        shapes = {
+            (tuple(s.key), tuple(s.discriminator), frozenset(s.columns), frozenset(s.references))
+            for s in self.sources.values()
+        }
+        if len(shapes) > 1:
+            raise ValueError("every source of an entity must fill the same key, columns and references")
+        if len(self.sources) > 1:
+            if not next(iter(self.sources.values())).discriminator:
+                raise ValueError("an entity with several sources needs `discriminator` in each of them")
+            values = [tuple(s.discriminator.values()) for s in self.sources.values()]
+            if len(set(values)) != len(values):
+                raise ValueError("two sources have the same discriminator: give each its own value")
+        if self.detect == "timestamp" and any(s.changed_at is None for s in self.sources.values()):
+            raise ValueError("`detect: timestamp` needs `changed_at` in every source")
+        if sum(m.headline for m in self.money) > 1:
+            raise ValueError("only one money column can be the `headline`")
+        return self

@@ -1,0 +1,167 @@
+"""The messages that cross a state border: keys, counts and pointers, never a row.
+
+Each model is the input or output of one state of `statemachine/sync_run.asl.yaml`, one queue message or one
+HTTP body.  All are frozen, reject unknown fields, and stay far below the 256 KiB that a state may carry.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Key = tuple[int, ...]
+"""A legacy key: one integer, or the parts of a composite key in catalog order."""
+
+MAX_REFS = 500
+"""Legacy keys in one request; more is a full run of the entity."""
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Profile(StrEnum):
+    weekly = "weekly"
+    daily = "daily"
+    on_demand = "on_demand"
+
+
+class RunPriority(StrEnum):
+    critical = "critical"
+    normal = "normal"
+    low = "low"
+
+
+class Ref(Message):
+    """One legacy row that a request names: identifiers only, the row itself is read from legacy."""
+
+    entity: Annotated[str, Field(pattern="^[a-z_][a-z0-9_]*$")]
+    legacy_id: int | tuple[int, ...] | list[int]
+    source: str | None = None
+
+    @property
+    def key(self) -> Key:
+        return (self.legacy_id,) if isinstance(self.legacy_id, int) else tuple(self.legacy_id)
+
+
+class RunRequest(Message):
+    """What a run shall do; the state machine's input (the schedule sends just `profile`).
+
+    Without `entities` and `refs` the whole catalog is synced.  `since`/`until` (ISO 8601) select by the sources'
+    `changed_at` and never move a fence.
+    """
+
+    run_id: str = ""
+    profile: Profile = Profile.weekly
+    trigger: str = "schedule"
+    priority: RunPriority = RunPriority.normal
+    entities: tuple[str, ...] = ()
+    refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()
+    include: str | None = None
+    since: str | None = None
+    until: str | None = None
+    batch_size: Annotated[int, Field(ge=1, le=50_000)] | None = None
+    deadline_seconds: Annotated[int, Field(ge=1)] | None = None
+    correlation_id: str | None = None
+    requested_by: str | None = None
+
+
+class PlannedRun(Message):
+    """The plan: entities in waves; the bulk of it stays in the target and in S3."""
+
+    run_id: str
+    profile: Profile
+    waves: tuple[tuple[EntityTask, ...], ...]
+    entities: tuple[EntityTask, ...]
+
+
+class EntityTask(Message):
+    run_id: str
+    entity: str
+
+
+class PlannedEntity(Message):
+    """`batches` key ranges in the manifest; zero means that nothing changed."""
+
+    run_id: str
+    entity: str
+    batches: int
+    bucket: str
+    manifest: str
+
+
+class BatchTask(Message):
+    """One key range of one source: `[lo, hi)` of the first key column, on bucket borders.
+
+    `buckets` lists the buckets that held changed keys at planning, as runs `[first, last]`; `keys` restricts the
+    batch to keys that a request or the quarantine names.
+    """
+
+    run_id: str
+    entity: str
+    source: str
+    lo: int
+    hi: int
+    buckets: tuple[tuple[int, int], ...]
+    keys: tuple[Key, ...] | None = None
+
+
+class BatchResult(Message):
+    """What one batch did; recorded in the batch's own transaction."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    excluded: int = 0
+    resolved: int = 0
+
+
+class EntityVerdict(Message):
+    """What verification says of one entity."""
+
+    run_id: str
+    entity: str
+    complete: bool
+    conserved: bool
+    fence_advanced: bool
+
+
+class FailureMessage(Message):
+    """Keys of failed records that wait for a retry; a hint, so it may be late, doubled or out of order."""
+
+    run_id: str
+    entity: str
+    source: str
+    reason: str
+    keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=500)]
+
+
+class RunFailure(Message):
+    """The Catch's data: which state failed, and how."""
+
+    run_id: str
+    entity: str | None = None
+    state: str = ""
+    error: str = ""
+    cause: str = ""
+
+
+class ReportRequest(Message):
+    run_id: str
+    failure: RunFailure | None = None
+
+
+class RunOutcome(Message):
+    """The state machine's output: where the report lies, and whether the run kept its promises."""
+
+    run_id: str
+    status: str
+    report: str
+    summary: dict[str, Any]
+
+
+PlannedRun.model_rebuild()

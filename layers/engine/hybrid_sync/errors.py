@@ -1,0 +1,118 @@
+"""Failures by name, each with the operator's remedy; only two of them cross a Lambda border."""
+
+from __future__ import annotations
+
+
+class SyncError(Exception):
+    """A failure that a person can act on.
+
+    `code` is stable and goes into logs, reports and state; `remedy` says what to do about it, in one
+    sentence.  Neither may carry a cell value.
+    """
+
+    code = "sync_error"
+    transient = False
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class TransientError(Exception):
+    """The name that Step Functions retries: trying again later can help."""
+
+
+class PermanentError(Exception):
+    """The name that Step Functions catches: trying again cannot help."""
+
+
+class CatalogError(SyncError):
+    """A catalog file is wrong; `message` names file and line, `remedy` says what to write instead."""
+
+    code = "catalog_invalid"
+
+
+class LegacyUnavailable(SyncError):
+    code = "legacy_unavailable"
+    transient = True
+
+
+class TargetUnavailable(SyncError):
+    code = "target_unavailable"
+    transient = True
+
+
+class CacheUnavailable(SyncError):
+    code = "cache_unavailable"
+    transient = True
+
+
+class Contention(SyncError):
+    """A deadlock, a lock timeout or a serialisation failure: the same batch succeeds when repeated."""
+
+    code = "contention"
+    transient = True
+
+
+class StructureMismatch(SyncError):
+    """A table, column or type that the catalog names is not there, or does not fit."""
+
+    code = "structure_mismatch"
+
+
+class MissingPrivilege(SyncError):
+    code = "missing_privilege"
+
+
+class LegacyReplaced(SyncError):
+    """Legacy is not the server that the run planned against (failover or restore in mid-run)."""
+
+    code = "legacy_replaced"
+
+
+class RunNotRunning(SyncError):
+    """The run was cancelled, has ended or is past its deadline: a late invocation must not write."""
+
+    code = "run_not_running"
+
+
+class RunDeadlineExceeded(RunNotRunning):
+    code = "deadline_exceeded"
+
+
+class EntityHeld(SyncError):
+    """A person, or a rollback, holds the entity: nothing is written until it is released."""
+
+    code = "entity_held"
+
+
+class EntityIncomplete(SyncError):
+    """Not every planned batch has been written, or the rows do not add up: the fence stays."""
+
+    code = "entity_incomplete"
+
+
+class MappingCorrupt(SyncError):
+    """The id map contradicts the target: writing on would spread wrong references."""
+
+    code = "mapping_corrupt"
+
+
+class RequestRejected(SyncError):
+    """A request for a run that cannot be served, with the reason in words."""
+
+    code = "request_rejected"
+
+
+class RunNotFound(SyncError):
+    code = "run_not_found"
+
+
+class ConfigurationMissing(SyncError):
+    """A setting, a secret or a grant that the deployment should have provided is absent."""
+
+    code = "configuration_missing"

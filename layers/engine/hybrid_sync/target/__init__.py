@@ -1,0 +1,1 @@
+"""Writing the target: connection, schema, stage, journal, isolate."""
