@@ -1,0 +1,133 @@
+"""Why a row can fail: one table from reason code to meaning, remedy and whether a retry can help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Where the remedy lies."""
+
+    reference = "reference"
+    """Another row has to arrive first."""
+    legacy_data = "legacy_data"
+    """The row in legacy is not what it should be."""
+    catalog = "catalog"
+    """The catalog does not say what to do with this row."""
+    target = "target"
+    """The target refuses a value that legacy allows."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Sentences for an operator; `retryable`: the same key may succeed later by itself."""
+
+    kind: Kind
+    meaning: str
+    remedy: str
+    retryable: bool
+
+
+REASONS: dict[str, Reason] = {
+    "missing_parent": Reason(
+        Kind.reference,
+        "The row refers to a legacy row that is not in the target, or that legacy itself does not have.",
+        "Sync the parent, or repair the orphan in legacy; the row is retried when its parent arrives.",
+        retryable=True,
+    ),
+    "bad_json": Reason(
+        Kind.legacy_data,
+        "A column that must hold JSON holds something else.",
+        "Correct the text in legacy; the next run reads the row again.",
+        retryable=False,
+    ),
+    "bad_text": Reason(
+        Kind.legacy_data,
+        "A text holds a character that the target cannot store, such as a zero byte.",
+        "Remove the character in legacy; the next run reads the row again.",
+        retryable=False,
+    ),
+    "unknown_enum": Reason(
+        Kind.catalog,
+        "A code has no word in the catalog's enum map.",
+        "Add the code to `values` in the entity's catalog file, or correct the row in legacy.",
+        retryable=False,
+    ),
+    "unique_violation": Reason(
+        Kind.target,
+        "Another row of the target already has this unique value.",
+        "Find the other row by the named constraint; merge the two, or correct the value in legacy.",
+        retryable=True,
+    ),
+    "check_violation": Reason(
+        Kind.target,
+        "A check constraint of the target refuses the row.",
+        "Correct the value in legacy, or widen the named constraint in the target.",
+        retryable=False,
+    ),
+    "not_null_violation": Reason(
+        Kind.target,
+        "A column that the target requires is empty in legacy.",
+        "Fill the column in legacy, or give it a value for this case in the catalog.",
+        retryable=False,
+    ),
+    "foreign_key_violation": Reason(
+        Kind.target,
+        "A foreign key of the target points to a row that is not there.",
+        "Sync the parent again; if it was deleted natively in the target, restore it.",
+        retryable=True,
+    ),
+    "value_too_long": Reason(
+        Kind.target,
+        "A text is longer than the target column allows.",
+        "Widen the column in the target, or shorten the text in legacy.",
+        retryable=False,
+    ),
+    "numeric_out_of_range": Reason(
+        Kind.target,
+        "A number is larger than the target column allows.",
+        "Widen the column in the target, or correct the number in legacy.",
+        retryable=False,
+    ),
+    "numeric_scale": Reason(
+        Kind.target,
+        "A number has more decimals than the target column keeps, and money is never rounded.",
+        "Give the target column the decimals of legacy, or correct the number in legacy.",
+        retryable=False,
+    ),
+    "trigger_exception": Reason(
+        Kind.target,
+        "A trigger of the target refuses the row.",
+        "Read the trigger's rule in the target; correct the row in legacy, or the trigger.",
+        retryable=True,
+    ),
+    "invalid_encoding": Reason(
+        Kind.legacy_data,
+        "A text is not valid in its encoding.",
+        "Correct the bytes in legacy; the next run reads the row again.",
+        retryable=False,
+    ),
+    "duplicate_key": Reason(
+        Kind.legacy_data,
+        "The catalog's SELECT yields this legacy key more than once.",
+        "Make the join in the catalog file match at most one row, or remove the duplicate in legacy.",
+        retryable=False,
+    ),
+    "other": Reason(
+        Kind.target,
+        "The target refused the row for a reason that has no name here.",
+        "Look up the SQLSTATE of the failed record, correct the cause, and retry the record.",
+        retryable=True,
+    ),
+}
+
+
+def reason_of(code: str) -> Reason:
+    """The reason for `code`; a code that is not in the table is the name of a `fail` rule in the catalog."""
+    return REASONS.get(code) or Reason(
+        Kind.catalog,
+        f"The catalog's rule `{code}` refuses the row.",
+        "Correct the row in legacy, or change the rule in the entity's catalog file.",
+        retryable=False,
+    )

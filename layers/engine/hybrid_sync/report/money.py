@@ -1,0 +1,52 @@
+"""Amounts for people: exact decimals, each currency with its own minor unit, never a float."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Context, Decimal, Inexact, localcontext
+
+# ISO 4217, list one: the currencies whose minor unit is not 1/100.
+_DECIMALS = {
+    **dict.fromkeys(
+        (
+            "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV",
+            "XAF", "XOF", "XPF",
+        ),
+        0,
+    ),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}  # fmt: skip
+
+
+def decimals(currency: str) -> int:
+    """How many decimals the currency's minor unit has: USD 2, JPY 0, KWD 3."""
+    return _DECIMALS.get(currency, 2)
+
+
+def in_words(amount: Decimal, currency: str) -> str:
+    """`USD 4,190,000.00`, `JPY 1,200`; digits beyond the minor unit are shown, never rounded away."""
+    if not amount.is_finite():
+        return f"{currency} {amount}"
+    return f"{currency} {amount:,.{max(_places(amount), decimals(currency))}f}"
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum, 0 of nothing; NaN is contagious, as in SQL.
+
+    The default context would round to 28 digits, which sums of numeric can exceed; here an inexact sum raises
+    `decimal.Inexact`.
+    """
+    with localcontext(Context(prec=200, traps=[Inexact])):
+        return sum(amounts, Decimal(0))
+
+
+def _places(amount: Decimal) -> int:
+    """How many decimals the amount needs; trailing zeros do not count."""
+    _, digits, exponent = amount.as_tuple()
+    places = -int(exponent)
+    for digit in reversed(digits):
+        if digit or places <= 0:
+            break
+        places -= 1
+    return max(places, 0)

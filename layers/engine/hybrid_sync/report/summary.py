@@ -1,0 +1,151 @@
+"""Summarise a run from the target's own records, so that a report can be made again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.errors import RunNotFound
+from hybrid_sync.failures.reasons import reason_of
+from hybrid_sync.report.model import (
+    Conservation,
+    Counts,
+    EntitySummary,
+    Failure,
+    MissedCause,
+    MoneyLine,
+    RunSummary,
+    StateFailure,
+    WorkerPeak,
+)
+
+SHOWN_KEYS = 5
+"""Legacy keys listed for each cause; the others are found with `hybrid-sync failures`."""
+
+
+def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
+    """The run as it stands; for a run in flight, what it has done so far.
+
+    Reads only, one statement per part.  Entities that have left the catalog keep their bare names.
+    Raises RunNotFound.
+    """
+    with target.cursor(row_factory=dict_row) as cursor:
+        run = cursor.execute(_RUN, {"run": run_id}).fetchone()
+        if run is None:
+            raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
+        entities = tuple(_entity(row, catalog) for row in cursor.execute(_ENTITIES, {"run": run_id}))
+        rows_of = {e.entity: e.conservation.legacy for e in entities if e.conservation}
+        missed = cursor.execute(_MISSED, {"run": run_id, "shown": SHOWN_KEYS}).fetchall()
+        workers = cursor.execute(_WORKERS, {"run": run_id}).fetchall()
+        failures = cursor.execute(_FAILURES, {"run": run_id}).fetchall()
+    return RunSummary(
+        **run,
+        entities=entities,
+        missed=tuple(_cause(row, catalog, rows_of) for row in missed),
+        workers=tuple(WorkerPeak(**row) for row in workers),
+        failures=tuple(StateFailure(**row) for row in failures),
+    )
+
+
+def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
+    entity = catalog.entities.get(row["entity"])
+    counts = Counts(**{name: row[name] for name in Counts.model_fields})
+    seconds: float | None = row["seconds"]
+    links = row["links"] or {}
+    return EntitySummary(
+        entity=row["entity"],
+        title=entity.title if entity else row["entity"],
+        wave=row["wave"],
+        status=row["status"],
+        detection=row["detection"],
+        detection_reason=row["detection_reason"],
+        counts=counts,
+        batches_planned=row["batches_planned"],
+        batches_done=row["batches_done"],
+        keys_planned=row["keys_planned"],
+        conservation=Conservation(**row["conservation"]) if row["conservation"] else None,
+        money=tuple(MoneyLine(**line) for line in row["money"] or ()),
+        headline=next((m.column for m in entity.money if m.headline), None) if entity else None,
+        links_made=links.get("linked", 0),
+        links_pending=links.get("pending", 0),
+        fence_advanced=row["fence_advanced"],
+        seconds=seconds,
+        rows_per_second=round(counts.read / seconds, 1) if seconds and counts.read else None,
+        failure=Failure(**row["failure"]) if row["failure"] else None,
+    )
+
+
+def _cause(row: dict[str, Any], catalog: Catalog, rows_of: Mapping[str, int]) -> MissedCause:
+    entity = catalog.entities.get(row["entity"])
+    reason = reason_of(row["reason"])
+    total = rows_of.get(row["entity"])
+    return MissedCause(
+        **{**row, "keys": tuple(row["keys"])},
+        title=entity.title if entity else row["entity"],
+        share=row["records"] / total if total else None,
+        meaning=reason.meaning,
+        remedy=reason.remedy,
+        retryable=reason.retryable,
+    )
+
+
+_RUN = """
+select run_id, profile, trigger, priority, status, started_at, finished_at,
+       round(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at), 3)::float8 as seconds
+from hybrid_sync.run where run_id = %(run)s
+"""
+
+_ENTITIES = """
+select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_planned, e.keys_planned,
+       e.conservation, e.money, e.links, e.failure, e.fence_advanced,
+       coalesce(b.done, 0) as batches_done,
+       coalesce(b.read, 0) as read, coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
+       coalesce(b.unchanged, 0) as unchanged, coalesce(b.failed, 0) as failed,
+       coalesce(b.excluded, 0) as excluded, coalesce(b.resolved, 0) as resolved,
+       round(extract(epoch from b.last_done - e.planned_at), 3)::float8 as seconds
+from hybrid_sync.run_entity e
+left join lateral (
+  select count(*) filter (where result is not null) as done, max(done_at) as last_done,
+         sum((result->>'read')::bigint)::bigint as read,
+         sum((result->>'inserted')::bigint)::bigint as inserted,
+         sum((result->>'updated')::bigint)::bigint as updated,
+         sum((result->>'unchanged')::bigint)::bigint as unchanged,
+         sum((result->>'failed')::bigint)::bigint as failed,
+         sum((result->>'excluded')::bigint)::bigint as excluded,
+         sum((result->>'resolved')::bigint)::bigint as resolved
+  from hybrid_sync.batch_done d where d.run_id = e.run_id and d.entity = e.entity
+) b on true
+where e.run_id = %(run)s
+order by e.wave, e.entity
+"""
+
+_MISSED = """
+select f.entity, f.reason, count(*) as records,
+       count(*) filter (where not f.present) as absent,
+       count(*) filter (where f.first_run = %(run)s) as new,
+       count(*) filter (where f.status = 'escalated') as escalated,
+       count(*) filter (where f.status = 'ignored') as ignored,
+       sum(f.attempts)::bigint as retries,
+       (array_agg(f.source || ':' || array_to_string(f.key, ',') order by f.source, f.key))[:%(shown)s]
+         as keys
+from hybrid_sync.failed_record f
+join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
+where f.status <> 'resolved'
+group by f.entity, f.reason
+order by records desc, f.entity, f.reason
+"""
+
+_WORKERS = """
+select function, count(*) as workers, round(max(peak_rss_kib) / 1024.0, 1)::float8 as peak_rss_mib,
+       max(memory_mib) as memory_mib
+from hybrid_sync.run_worker where run_id = %(run)s
+group by function order by function
+"""
+
+_FAILURES = """
+select entity, state, error, cause from hybrid_sync.run_failure where run_id = %(run)s order by failure_id
+"""
