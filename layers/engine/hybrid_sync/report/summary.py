@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
@@ -49,6 +50,23 @@ def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) ->
         workers=tuple(WorkerPeak(**row) for row in workers),
         failures=tuple(StateFailure(**row) for row in failures),
     )
+
+
+def recall(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
+    """The report that was made when the run ended, else the run as it stands.
+
+    Failed records move on after a run (they are retried, resolved, ignored); the stored report keeps what was
+    true at its end.  Raises RunNotFound.
+    """
+    row = target.execute(
+        "select report, status from hybrid_sync.run where run_id = %(run)s", {"run": run_id}
+    ).fetchone()
+    if row is not None and row[0] is not None:
+        try:
+            return RunSummary.model_validate(row[0]).model_copy(update={"status": row[1]})
+        except ValidationError:
+            pass  # an older release wrote it in another shape; the records it was made of are still there
+    return summarise(target, run_id, catalog)
 
 
 def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:

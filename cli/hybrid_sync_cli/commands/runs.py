@@ -1,0 +1,210 @@
+"""Start runs and look at them: sync, status, report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+import psycopg
+from psycopg.rows import dict_row
+from pydantic import ValidationError
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Profile, RunPriority, RunRequest
+from hybrid_sync.report.render import to_json, to_markdown, yes_no
+from hybrid_sync.report.summary import recall, summarise
+from hybrid_sync_cli import tables
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.execution import (
+    Execution,
+    catalog_of_project,
+    check_names,
+    outcome,
+    profile_for,
+    reference,
+    start,
+    target,
+)
+from hybrid_sync_cli.progress import follow
+from hybrid_sync_cli.stack import Stack
+
+
+@click.command()
+@click.option(
+    "--profile",
+    type=click.Choice([p.value for p in Profile]),
+    help="weekly unless told; on_demand when entities or rows are named.",
+)
+@click.option(
+    "--entity", "entities", multiple=True, metavar="NAME", help="Only this entity; may be repeated."
+)
+@click.option(
+    "--ref",
+    "refs",
+    multiple=True,
+    metavar="ENTITY:KEY",
+    help="Only this legacy row, as payments:17229; may be repeated.",
+)
+@click.option(
+    "--priority", type=click.Choice([p.value for p in RunPriority]), default=RunPriority.normal.value
+)
+@click.option(
+    "--batch-size", type=int, metavar="N", help="Changed rows in a batch; the profile's own unless told."
+)
+@click.option(
+    "--follow/--no-follow", "following", default=True, help="Watch the run until it ends (default)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+def sync(
+    profile: str | None,
+    entities: tuple[str, ...],
+    refs: tuple[str, ...],
+    priority: str,
+    batch_size: int | None,
+    following: bool,
+    as_json: bool,
+) -> int:
+    """Start a run on the stack's state machine; exit status 0 only if it succeeded."""
+    stack = Stack.load()
+    catalog = catalog_of_project()
+    request = _request(profile, entities, refs, priority, batch_size)
+    check_names(catalog, request)
+    execution = start(stack, request)
+    if not following:
+        click.echo(json.dumps({"run_id": execution.run_id}) if as_json else execution.run_id)
+        return 0
+    return _watch(stack, execution, catalog, as_json)
+
+
+def _request(
+    profile: str | None,
+    entities: tuple[str, ...],
+    refs: tuple[str, ...],
+    priority: str,
+    batch_size: int | None,
+) -> RunRequest:
+    try:
+        return RunRequest(
+            profile=profile_for(profile, bool(entities or refs)),
+            trigger="cli",
+            priority=RunPriority(priority),
+            entities=entities,
+            refs=tuple(map(reference, refs)),
+            batch_size=batch_size,
+        )
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        option = {"batch_size": "--batch-size", "refs": "--ref"}.get(
+            str(wrong["loc"][0]), str(wrong["loc"][0])
+        )
+        raise CliError(f"{option}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}.") from None
+
+
+def _watch(stack: Stack, execution: Execution, catalog: Catalog, as_json: bool) -> int:
+    if not as_json:
+        click.echo(f"run {execution.run_id}")
+    try:
+        ended = follow(stack, execution, catalog, quiet=as_json)
+    except KeyboardInterrupt:
+        click.echo(f"The run goes on; look at it with: hybrid-sync status {execution.run_id}", err=True)
+        raise
+    summary = outcome(stack, execution, catalog)
+    if as_json:
+        click.echo(to_json(summary), nl=False)
+    else:
+        tables.report(summary, tables.console())
+    return 0 if ended.succeeded and summary.status == "succeeded" else 1
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many recent runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def status(run_id: str | None, limit: int, as_json: bool) -> None:
+    """Recent runs, or how far one run is."""
+    stack = Stack.load()
+    with target(stack) as connection:
+        if run_id is not None:
+            summary = summarise(connection, run_id, catalog_of_project())
+            if as_json:
+                click.echo(to_json(summary), nl=False)
+            else:
+                tables.report(summary, tables.console())
+            return
+        recent = _recent(connection, limit)
+    if as_json:
+        click.echo(json.dumps(recent, default=str, sort_keys=True))
+    elif not recent:
+        click.echo("No run yet; start one with: hybrid-sync sync --profile weekly")
+    else:
+        _show_recent(recent)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--format", "shape", type=click.Choice(["table", "json", "md"]), default="table", show_default=True
+)
+def report(run_id: str, shape: str) -> None:
+    """What a run did: components, money, missed records and what to do about them."""
+    with target(Stack.load()) as connection:
+        summary = recall(connection, run_id, catalog_of_project())
+    if shape == "json":
+        click.echo(to_json(summary), nl=False)
+    elif shape == "md":
+        click.echo(to_markdown(summary), nl=False)
+    else:
+        tables.report(summary, tables.console())
+
+
+def _recent(connection: psycopg.Connection[Any], limit: int) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_RECENT, {"limit": limit}).fetchall()
+
+
+def _show_recent(recent: list[dict[str, Any]]) -> None:
+    numbers = ("seconds", "read", "inserted", "updated", "failed")
+    tables.console().print(
+        tables.plain(
+            ("run", "status", "started", *numbers, "adds up"),
+            (
+                (
+                    r["run_id"],
+                    r["status"],
+                    f"{r['started_at']:%Y-%m-%d %H:%M:%S}",
+                    f"{r['seconds']:,.1f}",
+                    *(f"{r[name]:,}" for name in numbers[1:]),
+                    yes_no(r["conserved"]),
+                )
+                for r in recent
+            ),
+            right=numbers,
+        )
+    )
+
+
+_RECENT = """
+select r.run_id, r.profile, r.trigger, r.status, r.started_at, r.finished_at,
+       extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 as seconds,
+       coalesce(b.read, 0) as read, coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
+       coalesce(b.failed, 0) as failed, e.conserved
+from hybrid_sync.run r
+left join lateral (
+  select sum((result->>'read')::bigint)::bigint as read,
+         sum((result->>'inserted')::bigint)::bigint as inserted,
+         sum((result->>'updated')::bigint)::bigint as updated,
+         sum((result->>'failed')::bigint)::bigint as failed
+  from hybrid_sync.batch_done d where d.run_id = r.run_id
+) b on true
+left join lateral (
+  select bool_and((conservation->>'ok')::bool) as conserved
+  from hybrid_sync.run_entity d where d.run_id = r.run_id
+) e on true
+order by r.started_at desc
+limit %(limit)s
+"""
+
+commands: list[click.Command] = [sync, status, report]

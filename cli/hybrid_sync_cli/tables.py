@@ -1,0 +1,133 @@
+"""A report on the terminal: the same numbers as the Markdown, in tables that fit a screen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hybrid_sync.report.model import EntitySummary, RunSummary
+from hybrid_sync.report.money import in_words
+from hybrid_sync.report.render import impact, migrated_of_total, percent, yes_no
+
+WIDTH_OF_A_FILE = 180
+"""Columns when the output goes to a file or a pipe, where nothing has to fit a screen."""
+
+
+def console() -> Console:
+    """The terminal; colours only where somebody sees them."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+
+
+def report(summary: RunSummary, out: Console) -> None:
+    """Print the whole report."""
+    for part in _parts(summary):
+        out.print(part)
+
+
+def plain(
+    head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = (), title: str = ""
+) -> Table:
+    """A table without frills; columns named in `right` are numbers."""
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    numbers = set(right)
+    for name in head:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    for row in rows:
+        # Text, because entity titles and keys may hold what rich would read as markup.
+        table.add_row(*map(Text, row))
+    return table
+
+
+def headline(summary: RunSummary) -> str:
+    """One line: what happened, how much of it, and whether it adds up."""
+    c = summary.counts
+    return (
+        f"Run {summary.run_id}: {summary.status} in {summary.seconds:,.1f} s; "
+        f"read {c.read:,}, inserted {c.inserted:,}, updated {c.updated:,}, unchanged {c.unchanged:,}, "
+        f"failed {c.failed:,}; {percent(summary.success_rate)} of {summary.legacy_rows:,} legacy rows are in "
+        f"the target; rows and money add up: {yes_no(summary.conserved)}"
+    )
+
+
+def _parts(summary: RunSummary) -> Iterable[RenderableType]:
+    yield Text(headline(summary))
+    yield _components(summary.entities)
+    if summary.missed:
+        yield _missed(summary)
+    unequal = [(e, line) for e in summary.entities for line in e.money if not line.equal]
+    if unequal:
+        yield plain(
+            ("component", "column", "status", "legacy", "target"),
+            (
+                (
+                    e.title,
+                    line.column,
+                    line.status or "–",
+                    in_words(line.legacy, line.currency),
+                    in_words(line.target, line.currency),
+                )
+                for e, line in unequal
+            ),
+            right=("legacy", "target"),
+            title="Money that differs",
+        )
+    if summary.workers:
+        peaks = ", ".join(f"{w.function} {w.peak_rss_mib:.0f}/{w.memory_mib}" for w in summary.workers)
+        yield Text(f"Peak memory, MiB of limit: {peaks}")
+    for f in summary.failures:
+        yield Text(f"Failed: {f.state}{f' ({f.entity})' if f.entity else ''}: {f.error}: {f.cause}")
+
+
+def _components(entities: Iterable[EntitySummary]) -> Table:
+    numbers = (
+        "migrated / total", "success", "read", "new", "changed", "same", "failed", "gone", "links", "s",
+        "rows/s",
+    )  # fmt: skip
+    return plain(
+        ("component", *numbers, "impact", "status"),
+        (
+            (
+                e.title,
+                migrated_of_total(e),
+                percent(e.success_rate),
+                f"{e.counts.read:,}",
+                f"{e.counts.inserted:,}",
+                f"{e.counts.updated:,}",
+                f"{e.counts.unchanged:,}",
+                f"{e.counts.failed:,}",
+                f"{e.conservation.pending_deletes:,}" if e.conservation else "–",
+                f"{e.links_pending:,}",
+                "–" if e.seconds is None else f"{e.seconds:,.1f}",
+                "–" if e.rows_per_second is None else f"{e.rows_per_second:,.0f}",
+                impact(e),
+                _state(e),
+            )
+            for e in entities
+        ),
+        right=numbers,
+    )
+
+
+def _state(entity: EntitySummary) -> str:
+    if entity.failure:
+        return f"{entity.status}: {entity.failure.text}"
+    if entity.conserved is False:
+        return f"{entity.status}, does NOT add up"
+    return entity.status
+
+
+def _missed(summary: RunSummary) -> Table:
+    return plain(
+        ("component", "reason", "records", "share", "first keys", "what to do"),
+        (
+            (c.title, c.reason, f"{c.records:,}", percent(c.share), ", ".join(c.keys), c.remedy)
+            for c in summary.missed
+        ),
+        right=("records", "share"),
+        title=f"Missed records: {summary.missed_records:,}",
+    )
