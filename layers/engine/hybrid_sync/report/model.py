@@ -182,8 +182,8 @@ class RunSummary(Part):
 
     @property
     def conserved(self) -> bool:
-        """Every entity has been verified, and its rows and money add up."""
-        return all(entity.conserved for entity in self.entities)
+        """There are entities, and of each the rows and the money have been verified and add up."""
+        return bool(self.entities) and all(entity.conserved for entity in self.entities)
 
     @property
     def legacy_rows(self) -> int:
