@@ -53,7 +53,8 @@ class Cluster:
     def dsn(self, database: str = "postgres", user: str | None = None, password: str | None = None) -> str:
         """A connection URL for `user` (the superuser unless told)."""
         name, secret = (user, password or "") if user else (self.superuser, self.password)
-        return f"postgresql://{quote(name)}:{quote(secret)}@127.0.0.1:{self.port}/{quote(database)}"
+        name, secret, database = (quote(part, safe="") for part in (name, secret, database))
+        return f"postgresql://{name}:{secret}@127.0.0.1:{self.port}/{database}"
 
     def ensure(self, preferred_port: int | None = None) -> None:
         """Running and reachable when this returns, whatever state the last command left behind."""
@@ -70,9 +71,8 @@ class Cluster:
         if process is not None:
             # A postmaster takes SIGTERM as "when all clients have gone" and SIGINT as "now, and cleanly".
             process.send_signal(2)
-            gone, _ = psutil.wait_procs([process], timeout=GRACE)
-            if not gone:
-                end([process, *process.children(recursive=True)])
+            psutil.wait_procs([process], timeout=GRACE)
+            end([process, *_descendants(process)])
         self.processes.forget(self.name)
 
     def destroy(self) -> None:
@@ -158,6 +158,13 @@ class Cluster:
             return True
         self.stop()
         return False
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

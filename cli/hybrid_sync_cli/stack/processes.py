@@ -24,6 +24,9 @@ from hybrid_sync_cli.stack import home
 MARK = "HYBRID_SYNC_STACK"
 GRACE = 10.0  # seconds that a process gets to end by itself
 
+# Python complains about a Popen that is dropped while its process runs; ours are meant to outlive us.
+_children: list[subprocess.Popen[bytes]] = []
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -52,6 +55,7 @@ class Processes:
                 start_new_session=True,
                 **as_user(user),
             )
+        _children.append(process)
         self.record(name, process.pid)
         return process
 
@@ -124,6 +128,7 @@ def end(doomed: Iterable[psutil.Process]) -> None:
             except psutil.NoSuchProcess:
                 continue
         _, processes = psutil.wait_procs(processes, timeout=GRACE)
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
 def wait_until(

@@ -1,0 +1,118 @@
+"""Real PostgreSQL for every test that asks: a cluster per side and session, a database per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from psycopg import sql
+
+from hybrid_sync_cli.stack import home, supabase
+from hybrid_sync_cli.stack.postgres import Cluster
+from hybrid_sync_cli.stack.processes import Processes, end
+
+PASSWORD = "only-for-tests"
+HOMES = home.project_root() / ".hybrid-sync" / "tests"
+
+
+@pytest.fixture(scope="session")
+def session_home() -> Iterator[Path]:
+    """A stack home for this session; what killed sessions left behind is cleared away first."""
+    HOMES.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for other in HOMES.iterdir():
+        if not _owner_lives(other):
+            _clear(other)
+    mine = HOMES / f"{os.getpid()}-{psutil.Process().create_time():.2f}"
+    mine.mkdir(mode=0o700)
+    yield mine
+    _clear(mine)
+
+
+def _owner_lives(folder: Path) -> bool:
+    pid, _, started = folder.name.partition("-")
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == started
+    except (ValueError, psutil.NoSuchProcess):
+        return False
+
+
+def _clear(folder: Path) -> None:
+    end(Processes(folder).marked())
+    for name in ("legacy", "target"):
+        process = Processes(folder).recorded(name)
+        if process is not None:
+            end([process, *process.children(recursive=True)])
+    for path in (home.reachable(folder), folder):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(session_home: Path) -> Iterator[Cluster]:
+    """A plain PostgreSQL, superuser `postgres`."""
+    yield from _cluster("legacy", "postgres", session_home)
+
+
+@pytest.fixture(scope="session")
+def supabase_postgres(session_home: Path) -> Iterator[Cluster]:
+    """A PostgreSQL with Supabase's roles, superuser `supabase_admin`."""
+    for cluster in _cluster("target", supabase.SUPERUSER, session_home):
+        _bootstrap(cluster.dsn())
+        yield cluster
+
+
+def _cluster(name: str, superuser: str, folder: Path) -> Iterator[Cluster]:
+    cluster = Cluster(name, home.reachable(folder) / name, superuser, PASSWORD, Processes(folder))
+    cluster.ensure()
+    yield cluster
+    cluster.destroy()
+
+
+def _bootstrap(dsn: str) -> None:
+    supabase.bootstrap(dsn, admin_password=PASSWORD, authenticator_password=PASSWORD)
+
+
+_numbers = itertools.count(1)
+
+
+def _database(cluster: Cluster, name: str) -> Iterator[str]:
+    """A new empty database, gone after the test whoever is still connected; its name."""
+    unique = f"{name}_{next(_numbers)}"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(unique)))
+    yield unique
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(unique)))
+
+
+@pytest.fixture
+def fresh_database(postgres: Cluster) -> Iterator[Callable[[str], str]]:
+    """Call with a name for the DSN (superuser) of one more empty database."""
+    opened: list[Iterator[str]] = []
+
+    def create(name: str) -> str:
+        opened.append(_database(postgres, name))
+        return postgres.dsn(next(opened[-1]))
+
+    yield create
+    for database in opened:
+        next(database, None)
+
+
+@pytest.fixture
+def legacy_db(fresh_database: Callable[[str], str]) -> str:
+    """The DSN of an empty legacy database, as its superuser."""
+    return fresh_database("legacy")
+
+
+@pytest.fixture
+def target_db(supabase_postgres: Cluster) -> Iterator[str]:
+    """The DSN of an empty Supabase-like database, as `postgres`: no superuser, but BYPASSRLS."""
+    for name in _database(supabase_postgres, "target"):
+        _bootstrap(supabase_postgres.dsn(name))
+        yield supabase_postgres.dsn(name, supabase.ADMIN, PASSWORD)
