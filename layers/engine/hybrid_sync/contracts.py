@@ -7,7 +7,7 @@ HTTP body.  All are frozen, reject unknown fields, and stay far below the 256 Ki
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,6 +68,13 @@ class RunRequest(Message):
     requested_by: str | None = None
 
 
+class StartedRun(Message):
+    """A request under way: the execution's name is the run id."""
+
+    run_id: str
+    request: RunRequest
+
+
 class PlannedRun(Message):
     """The plan: entities in waves; the bulk of it stays in the target and in S3."""
 
@@ -95,8 +102,8 @@ class PlannedEntity(Message):
 class BatchTask(Message):
     """One key range of one source: `[lo, hi)` of the first key column, on bucket borders.
 
-    `buckets` lists the buckets that held changed keys at planning, as runs `[first, last]`; `keys` restricts the
-    batch to keys that a request or the quarantine names.
+    `lo` and `hi` are bucket numbers.  `buckets` lists the buckets that held changed keys at planning, as runs
+    `[first, last]`; `keys` restricts the batch to keys that a request (`requested`) or the quarantine (`retry`) names.
     """
 
     run_id: str
@@ -105,19 +112,37 @@ class BatchTask(Message):
     lo: int
     hi: int
     buckets: tuple[tuple[int, int], ...]
+    purpose: Literal["changed", "requested", "retry"] = "changed"
     keys: tuple[Key, ...] | None = None
 
 
 class BatchResult(Message):
-    """What one batch did; recorded in the batch's own transaction."""
+    """What one batch did; recorded in the batch's own transaction.
+
+    `read` counts rows that changed or were asked for, `retried` those that were read because they failed before.
+    """
 
     read: int = 0
+    retried: int = 0
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     failed: int = 0
     excluded: int = 0
     resolved: int = 0
+
+
+class LinkTask(Message):
+    run_id: str
+
+
+class LinkResult(Message):
+    """What one call linked; `more` asks for another call, so that none runs into its time limit."""
+
+    run_id: str
+    linked: int
+    pending: int
+    more: bool
 
 
 class EntityVerdict(Message):

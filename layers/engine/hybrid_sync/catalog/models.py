@@ -155,11 +155,13 @@ def _kind_of(value: object) -> str:
     for kind, model in _KINDS.items():
         if type(value) is model:
             return kind
-    raise ValueError("write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object")
+    raise ValueError(
+        "write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object"
+    )
 
 
 Column = Annotated[
-    Annotated[Sql, Tag("sql"), BeforeValidator(lambda v: {"sql": v} if isinstance(v, str) else v)]
+    Annotated[Sql, BeforeValidator(lambda v: {"sql": v} if isinstance(v, str) else v), Tag("sql")]
     | Annotated[Cast, Tag("cast")]
     | Annotated[Constant, Tag("constant")]
     | Annotated[EnumMap, Tag("enum")]
@@ -204,7 +206,9 @@ class Reference(Strict):
         if single == bool(self.any):
             raise ValueError("write either `to` and `key`, or `any` with a list of them")
         if self.required and self.deferred:
-            raise ValueError("a deferred reference is written later, so it cannot be `required`: drop one of the two")
+            raise ValueError(
+                "a deferred reference is written later, so it cannot be `required`: drop one of the two"
+            )
         return self
 
     @cached_property
@@ -263,7 +267,9 @@ class OnDelete(Strict):
     @model_validator(mode="after")
     def _soft_sets(self) -> OnDelete:
         if (self.policy == "soft") != bool(self.set):
-            raise ValueError("`policy: soft` needs `set` with the columns to change, the other policies must not have it")
+            raise ValueError(
+                "`policy: soft` needs `set` with the columns to change, the other policies must not have it"
+            )
         return self
 
 

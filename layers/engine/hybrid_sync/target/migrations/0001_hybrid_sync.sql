@@ -50,7 +50,7 @@ create table hybrid_sync.batch_done (
   hi          bigint not null,
   result      jsonb,                              -- BatchResult
   seconds     double precision,
-  xids        xid8[] not null default '{}',       -- every transaction id the batch wrote with, savepoints included
+  xids        xid[] not null default '{}',        -- every transaction id the batch wrote with, savepoints included
   done_at     timestamptz not null default clock_timestamp()
 );
 create index batch_done_run on hybrid_sync.batch_done (run_id, entity);
@@ -159,7 +159,7 @@ create table hybrid_sync.journal (
   operation   text not null check (operation in ('insert', 'update', 'link', 'delete')),
   keys        bigint[] not null,                  -- of all inserted rows of the batch, or of the one changed row
   id          uuid,                               -- of the changed row
-  xid         xid8 not null,                      -- undo only where the row still carries it
+  xid         xid not null,                       -- undo only where the row still carries it
   before      jsonb                               -- before-image of the mapped columns
 ) partition by range (recorded_at);
 create index journal_run on hybrid_sync.journal (run_id, entity);

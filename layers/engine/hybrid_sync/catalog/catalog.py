@@ -1,0 +1,49 @@
+"""The whole catalog: its entities, their order, and a hash that changes when a definition does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from hybrid_sync.catalog.models import Entity, Parent, Source
+from hybrid_sync.catalog.waves import waves
+from hybrid_sync.errors import RequestRejected
+
+
+class Catalog:
+    """Checked entities by name."""
+
+    def __init__(self, entities: Mapping[str, Entity]) -> None:
+        self.entities = dict(sorted(entities.items()))
+
+    def __getitem__(self, name: str) -> Entity:
+        try:
+            return self.entities[name]
+        except KeyError:
+            raise RequestRejected(
+                f"There is no entity {name} in the catalog.", f"Choose from {', '.join(self.entities)}."
+            ) from None
+
+    def waves(self, selected: Iterable[str] | None = None) -> list[list[str]]:
+        """The selected entities in write order; RequestRejected for a name that is not in the catalog."""
+        names = None if selected is None else {self[name].entity for name in selected}
+        return waves(self.entities, names)
+
+    def source_of(self, parent: Parent) -> tuple[str, Source]:
+        """The source that a reference points into, with its name."""
+        entity = self[parent.to]
+        name = parent.source or next(iter(entity.sources))
+        return name, entity.sources[name]
+
+    def hash_of(self, name: str) -> str:
+        """Changes whenever the entity's definition changes in any way."""
+        return _hash(self[name].model_dump(mode="json", by_alias=True))
+
+    @property
+    def hash(self) -> str:
+        return _hash([self.hash_of(name) for name in self.entities])
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,75 @@
+"""What one entity file cannot know of the others: references that lead nowhere, cycles, money without columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from hybrid_sync.catalog.models import Entity, Parent, Source
+from hybrid_sync.catalog.waves import cycle
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A sentence about one place of one entity's file."""
+
+    entity: str
+    path: tuple[object, ...]
+    text: str
+
+
+def mistakes(entities: Mapping[str, Entity]) -> list[Mistake]:
+    """Every mistake between entities, in the order of their names; empty when the catalog is sound."""
+    found: list[Mistake] = []
+    for name, entity in sorted(entities.items()):
+        found += _money(name, entity)
+        for source_name, source in entity.sources.items():
+            found += _references(entities, name, source_name, source)
+    if not found and (path := cycle(entities)) is not None:
+        # The edge that closes the cycle is where the author has to act.
+        text = f"the references {' → '.join(path)} form a cycle: mark one nullable reference on it with `deferred: true`."
+        source_name, column = _edge(entities[path[0]], path[1])
+        found.append(Mistake(path[0], ("sources", source_name, "references", column), text))
+    return found
+
+
+def _edge(entity: Entity, parent: str) -> tuple[str, str]:
+    for source_name, source in entity.sources.items():
+        for column, reference in source.references.items():
+            if not reference.deferred and any(p.to == parent for p in reference.parents):
+                return source_name, column
+    raise KeyError(parent)
+
+
+def _references(
+    entities: Mapping[str, Entity], name: str, source_name: str, source: Source
+) -> Iterator[Mistake]:
+    for column, reference in source.references.items():
+        path = ("sources", source_name, "references", column)
+        for parent in reference.parents:
+            if (text := _parent_problem(entities, parent)) is not None:
+                yield Mistake(name, path, f"{column}: {text}")
+
+
+def _parent_problem(entities: Mapping[str, Entity], parent: Parent) -> str | None:
+    entity = entities.get(parent.to)
+    if entity is None:
+        return f"there is no entity {parent.to}: write one of {', '.join(sorted(entities))}."
+    if parent.source is None and len(entity.sources) > 1:
+        return f"{parent.to} has several sources: add `source:` with one of {', '.join(entity.sources)}."
+    if parent.source is not None and parent.source not in entity.sources:
+        return f"{parent.to} has no source {parent.source}: write one of {', '.join(entity.sources)}."
+    source = entity.sources[parent.source] if parent.source else next(iter(entity.sources.values()))
+    if len(source.key) != 1:
+        return f"{parent.to} has a composite key, which cannot be referred to: refer to another entity."
+    return None
+
+
+def _money(name: str, entity: Entity) -> Iterator[Mistake]:
+    source = next(iter(entity.sources.values()))
+    for i, money in enumerate(entity.money):
+        for role in ("column", "currency", "status"):
+            column = getattr(money, role)
+            if column is not None and column not in source.columns:
+                text = f"money {role} {column} is not among the columns: add it there or correct the name."
+                yield Mistake(name, ("money", i, role), text)

@@ -1,0 +1,159 @@
+"""One source compiled against both databases: the SELECT whose binary rows fit the target as they are.
+
+Scalar transforms happen in the SELECT; a value that is not transformed never becomes a Python object.  What could
+go wrong silently in a binary COPY (a narrower scale, a longer text, an unknown code, NaN in money) is asked in the
+same SELECT as one small integer per row, the verdict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import Expr, expression, fit, literal, raw
+from hybrid_sync.catalog.models import Entity, Json, Parent, Source
+from hybrid_sync.catalog.shape import LegacyColumn, TargetTable
+
+INT2, INT4, INT8 = 21, 23, 20
+_WIDTH = {INT2: 2, INT4: 4, INT8: 8}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a row is left out (`exclude`) or becomes a failed record (`fail`)."""
+
+    outcome: Literal["exclude", "fail"]
+    reason: str
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class ReferenceSlot:
+    """One uuid column of the target, filled from one of `parents` (usually just one)."""
+
+    column: str
+    parents: tuple[tuple[str, str], ...]
+    """(entity, source) for each alternative, in SELECT order."""
+    required: bool
+    deferred: bool
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """The compiled SELECT of one source; fields in the order keys, verdict, references, checked, plain."""
+
+    entity: str
+    source: str
+    columns: sql.Composed
+    relations: sql.Composed
+    key_columns: tuple[str, ...]
+    key_exprs: tuple[Expr, ...]
+    key_widths: tuple[int, ...]
+    verdicts: tuple[Verdict, ...]
+    verdict_sql: sql.Composable
+    excluded_sql: sql.Composable
+    references: tuple[ReferenceSlot, ...]
+    checked: tuple[str, ...]
+    plain: tuple[str, ...]
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The target columns of a spliced row, in order."""
+        return ("id", *self.key_columns, *(r.column for r in self.references), *self.checked, *self.plain)
+
+    @property
+    def mapped_columns(self) -> tuple[str, ...]:
+        """The columns that a sync may change: all but the identity."""
+        return (*(r.column for r in self.references), *self.checked, *self.plain)
+
+    def select(self, where: sql.Composable) -> sql.Composed:
+        """Rows in key order."""
+        return sql.SQL("select {} from {} where {} order by {}").format(
+            self.columns, self.relations, where, sql.SQL(", ").join(self.key_exprs)
+        )
+
+
+def compile_source(
+    entity: Entity, source_name: str, target: TargetTable, natural: dict[str, LegacyColumn],
+    sources_of: dict[Parent, str],
+) -> ReadPlan:  # fmt: skip
+    """The read plan of one source.
+
+    `natural` gives each column's type in legacy, `sources_of` the source that each parent is read from.  Raises
+    StructureMismatch for a pair of types whose bytes would not mean the same on both sides.
+    """
+    source = entity.sources[source_name]
+    verdicts: list[tuple[Expr, Verdict]] = [
+        (
+            raw(rule.when),
+            Verdict("exclude", rule.exclude) if rule.exclude else Verdict("fail", rule.fail or ""),
+        )
+        for rule in source.rules
+    ]
+    selected: list[sql.Composable] = []
+    key_exprs = tuple(raw(e) for e in source.key.values())
+    key_types = [target.columns[c] for c in source.key]
+    for expr, column in zip(key_exprs, key_types, strict=True):
+        selected.append(sql.SQL("{}::{}").format(expr, raw(column.type_sql)))
+    slots: list[ReferenceSlot] = []
+    for name, reference in source.references.items():
+        parents = tuple((p.to, sources_of[p]) for p in reference.parents)
+        slots.append(ReferenceSlot(name, parents, reference.required, reference.deferred))
+        selected += [sql.SQL("{}::int8").format(raw(p.key)) for p in reference.parents]
+    checked = tuple(c for c, column in source.columns.items() if isinstance(column, Json))
+    selected += [sql.SQL("{}::text").format(expression(source.columns[c])) for c in checked]
+    plain: list[str] = []
+    money = {m.column for m in entity.money}
+    for name, column_spec in source.columns.items():
+        if name in checked:
+            continue
+        fitted = fit(entity, name, column_spec, natural[name], target.columns[name], is_money=name in money)
+        selected.append(fitted.expr)
+        verdicts += [(condition, Verdict("fail", reason, name)) for condition, reason in fitted.checks]
+        plain.append(name)
+    for name, value in source.discriminator.items():
+        selected.append(literal(value, target.columns[name]))
+        plain.append(name)
+    verdict = _verdict(verdicts)
+    selected.insert(len(key_exprs), verdict)
+    excluded = [condition for condition, v in verdicts if v.outcome == "exclude"]
+    return ReadPlan(
+        entity.entity, source_name, sql.SQL(", ").join(selected), relations(source), tuple(source.key), key_exprs,
+        tuple(_WIDTH[c.base_oid] for c in key_types), tuple(v for _, v in verdicts), verdict, _any(excluded),
+        tuple(slots), checked, tuple(plain),
+    )  # fmt: skip
+
+
+def relations(source: Source) -> sql.Composed:
+    """The FROM clause: base table and joins."""
+    parts: list[sql.Composable] = [_table(source.table.table, source.table.alias)]
+    for join in source.joins:
+        parts.append(
+            sql.SQL("{} {} on ({})").format(sql.SQL(join.kind), _table(join.table, join.alias), raw(join.on))  # type: ignore[arg-type]
+        )
+    return sql.SQL(" ").join(parts)
+
+
+def _table(name: str, alias: str) -> sql.Composed:
+    return sql.SQL("{} as {}").format(sql.Identifier(*name.split(".")), sql.Identifier(alias))
+
+
+def _verdict(verdicts: list[tuple[Expr, Verdict]]) -> sql.Composable:
+    """The number of the first condition that holds, or NULL; a condition that is NULL does not hold."""
+    if not verdicts:
+        return sql.SQL("null::int2")
+    arms = [
+        sql.SQL("when ({}) then {}::int2").format(condition, sql.Literal(i))
+        for i, (condition, _) in enumerate(verdicts)
+    ]
+    return sql.SQL("case {} end").format(sql.SQL(" ").join(arms))
+
+
+def _any(conditions: list[Expr]) -> sql.Composable:
+    if not conditions:
+        return sql.SQL("false")
+    return sql.SQL("coalesce({}, false)").format(
+        sql.SQL(" or ").join(sql.SQL("coalesce(({}), false)").format(c) for c in conditions)
+    )

@@ -1,0 +1,1 @@
+"""Integer to UUID: minting, the id map and its cache."""

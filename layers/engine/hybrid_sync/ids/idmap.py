@@ -1,0 +1,94 @@
+"""The id map: legacy key -> UUID.  The target's unique legacy-key column is the authority, the cache is a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Key
+from hybrid_sync.postgres import Connection
+from hybrid_sync.world import IdCache
+
+_HEADER_BYTES = 19
+_TRAILER = b"\xff\xff"
+
+
+class IdMap:
+    """Resolves references for one batch: memory and cache first, then the target, which also repairs the cache."""
+
+    def __init__(self, catalog: Catalog, cache: IdCache, epochs: Mapping[str, int]) -> None:
+        self._catalog = catalog
+        self._cache = cache
+        self._epochs = epochs
+
+    def resolve(
+        self,
+        connection: Connection,
+        entity: str,
+        source: str,
+        legacy: Collection[bytes],
+        *,
+        fresh: bool = False,
+    ) -> dict[bytes, bytes]:
+        """UUIDs for 8-byte legacy integers; those without a target row are left out.
+
+        `fresh` bypasses the cache: the answer to a foreign-key violation that a stale entry may have caused.
+        """
+        wanted = {int.from_bytes(key, "big", signed=True): key for key in legacy}
+        epoch = self._epochs.get(entity, 0)
+        found = {} if fresh else self._cache.get(entity, source, epoch, wanted.keys())
+        resolved = {wanted[key]: uuid for key, uuid in found.items() if isinstance(key, int)}
+        absent = [(key,) for key in wanted if key not in found]
+        if absent:
+            asked = ids_in_target(connection, self._catalog, entity, source, absent)
+            self.remember(entity, source, asked)
+            resolved.update({wanted[key[0]]: uuid for key, uuid in asked.items()})
+        return resolved
+
+    def remember(self, entity: str, source: str, ids: Mapping[Key, bytes]) -> None:
+        """Write to the cache; only ids of rows whose transaction has committed."""
+        if ids:
+            cached = {key[0] if len(key) == 1 else key: uuid for key, uuid in ids.items()}
+            self._cache.put(entity, source, self._epochs.get(entity, 0), cached)
+
+
+def ids_in_target(
+    connection: Connection, catalog: Catalog, entity: str, source: str, keys: list[Key]
+) -> dict[Key, bytes]:
+    """Key -> UUID of the rows that exist in the target, by its unique legacy-key column."""
+    definition = catalog[entity]
+    columns = [sql.Identifier(c) for c in definition.sources[source].key]
+    where = [key_condition(columns, keys)]
+    for column, value in definition.sources[source].discriminator.items():
+        where.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+    query = sql.SQL("copy (select id, {} from {} where {}) to stdout (format binary)").format(
+        sql.SQL(", ").join(sql.SQL("{}::int8").format(c) for c in columns),
+        sql.Identifier(*definition.target.split(".")),
+        sql.SQL(" and ").join(where),
+    )
+    found: dict[Key, bytes] = {}
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        for i, chunk in enumerate(copy):
+            row = bytes(chunk)[_HEADER_BYTES if i == 0 else 0 :]
+            if len(row) > len(_TRAILER):
+                # 2 bytes field count, 4 + 16 for the id, then 4 + 8 for each key column
+                key = tuple(
+                    int.from_bytes(row[at + 4 : at + 12], "big", signed=True)
+                    for at in range(22, len(row), 12)
+                )
+                found[key] = row[6:22]
+    return found
+
+
+def key_condition(columns: list[sql.Identifier], keys: list[Key]) -> sql.Composable:
+    """Exactly these keys, as a condition that the unique index serves."""
+    if len(columns) == 1:
+        return sql.SQL("{} = any({}::int8[])").format(columns[0], sql.Literal([key[0] for key in keys]))
+    arrays = [
+        sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in keys])) for i in range(len(columns))
+    ]
+    return sql.SQL("({}) in (select * from unnest({}))").format(
+        sql.SQL(", ").join(columns), sql.SQL(", ").join(arrays)
+    )

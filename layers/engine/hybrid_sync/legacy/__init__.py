@@ -1,0 +1,1 @@
+"""Reading legacy: the fence, what changed, and the rows; never a write."""

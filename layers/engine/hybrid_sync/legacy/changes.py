@@ -1,0 +1,125 @@
+"""Which legacy rows changed: the condition, and the scan that counts them by key bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import raw
+from hybrid_sync.catalog.compile import relations
+from hybrid_sync.catalog.models import Source
+from hybrid_sync.contracts import Key
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection
+
+BUCKET = 500
+"""Consecutive legacy integers in one lock bucket and one id-map page; 1,000 and 5,000 are whole numbers of it."""
+
+Mode = Literal["fence", "full", "timestamp", "range", "keys"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How a run finds an entity's changed rows, and why it does it that way."""
+
+    mode: Mode
+    reason: str = ""
+    fence: Fence | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def changed(source: Source, detection: Detection) -> sql.Composable:
+    """The condition on one row of the source's relations; TRUE when everything is read."""
+    if detection.mode in ("full", "keys"):
+        return sql.SQL("true")
+    if detection.mode == "fence":
+        assert detection.fence is not None  # noqa: S101 - a Detection of this mode carries one
+        return _touched(source, detection.fence)
+    moment = raw(source.changed_at or "null::timestamptz")
+    parts: list[sql.Composable] = []
+    if detection.since is not None:
+        parts.append(sql.SQL("({}) >= {}").format(moment, sql.Literal(detection.since)))
+    if detection.until is not None:
+        parts.append(sql.SQL("({}) <= {}").format(moment, sql.Literal(detection.until)))
+    inside = sql.SQL(" and ").join(parts) if parts else sql.SQL("true")
+    if detection.mode == "range":
+        return sql.SQL("({})").format(inside)
+    # A row without a time, or with one in the future, is read every time: never skipped.
+    return sql.SQL("(({moment}) is null or ({moment}) > now() or ({inside}))").format(
+        moment=moment, inside=inside
+    )
+
+
+def _touched(source: Source, fence: Fence) -> sql.Composable:
+    """Any version younger than the fence, in the base table, a joined one or a watched one.
+
+    Each table is asked on its own: the lower bound 0 drops ids older than 2^31 transactions, whose age is negative,
+    and must not drop the row for a neighbour's sake.
+    """
+    young = [_young(alias, fence) for alias in source.aliases]
+    for watch in source.watch:
+        young.append(
+            sql.SQL("exists (select from {} as {} where ({}) and {})").format(
+                sql.Identifier(*watch.table.split(".")),
+                sql.Identifier(watch.alias),
+                raw(watch.on),
+                _young(watch.alias, fence),
+            )  # fmt: skip
+        )
+    return sql.SQL("({})").format(sql.SQL(" or ").join(young))
+
+
+def _young(alias: str, fence: Fence) -> sql.Composed:
+    # `between 0 and age(fence)`: age() counts back from the next transaction id, so younger means smaller.
+    return sql.SQL("age({}.xmin) between 0 and age({}::xid)").format(
+        sql.Identifier(alias), sql.Literal(fence.xid)
+    )
+
+
+def bucket_of(key: sql.Composable) -> sql.Composed:
+    """The bucket number of the first key column: floor division, for negative integers too."""
+    return sql.SQL("(case when {k} >= 0 then {k}::int8 / {b} else ({k}::int8 - {b} + 1) / {b} end)").format(
+        k=key, b=sql.Literal(BUCKET)
+    )
+
+
+def first_key(source: Source) -> sql.SQL:
+    """The expression that orders a source's batches."""
+    return raw(next(iter(source.key.values())))
+
+
+def in_range(source: Source, lo: int, hi: int) -> sql.Composed:
+    """Bucket numbers lo (included) to hi (excluded), as a condition that a key index serves."""
+    return sql.SQL("{key} >= {lo} and {key} < {hi}").format(
+        key=first_key(source), lo=sql.Literal(lo * BUCKET), hi=sql.Literal(hi * BUCKET)
+    )
+
+
+def in_buckets(source: Source, runs: Sequence[tuple[int, int]]) -> sql.Composed:
+    """Keys in the listed buckets only."""
+    numbers = [n for first, last in runs for n in range(first, last + 1)]
+    return sql.SQL("{} = any({}::int8[])").format(bucket_of(first_key(source)), sql.Literal(numbers))
+
+
+def with_keys(key_exprs: Sequence[sql.Composable], keys: Iterable[Key]) -> sql.Composed:
+    """Exactly the named keys."""
+    columns = list(zip(*keys, strict=True)) or [() for _ in key_exprs]
+    if len(key_exprs) == 1:
+        return sql.SQL("{} = any({}::int8[])").format(key_exprs[0], sql.Literal(list(columns[0])))
+    arrays = sql.SQL(", ").join(sql.SQL("{}::int8[]").format(sql.Literal(list(c))) for c in columns)
+    return sql.SQL("({}) in (select * from unnest({}))").format(sql.SQL(", ").join(key_exprs), arrays)
+
+
+def count_by_bucket(
+    connection: Connection, source: Source, condition: sql.Composable
+) -> list[tuple[int, int]]:
+    """(bucket, changed rows), in bucket order; one statement, because `age()` fixes its “now” per transaction."""
+    query = sql.SQL("select {} as n, count(*) from {} where {} group by 1 order by 1").format(
+        bucket_of(first_key(source)), relations(source), condition
+    )
+    return [(int(n), int(rows)) for n, rows in connection.execute(query).fetchall()]

@@ -1,0 +1,84 @@
+"""The fence: a commit snapshot of legacy, saved before anything is read.
+
+Everything committed after it is seen by the next run: a transaction that the snapshot did not see was running (its
+id is at or above xmin) or had no id yet (at or above xmax).
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from hybrid_sync.errors import LegacyReplaced, MissingPrivilege
+from hybrid_sync.postgres import Connection
+
+MAX_AGE = 1_500_000_000
+"""Transactions; beyond 2^31 `age()` wraps, so an older fence is not trusted."""
+
+# The timeline comes from the WAL file's name: pg_control_checkpoint() lags after a promotion.
+_TAKE = """
+select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::text,
+       (pg_control_system()).system_identifier::text,
+       ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
+       pg_current_wal_insert_lsn()::text, to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+from (select pg_current_snapshot() as snap) s
+"""
+_RECOVERY = "select pg_is_in_recovery()"
+
+
+class Fence(BaseModel):
+    """One commit snapshot; 64-bit transaction ids."""
+
+    model_config = ConfigDict(frozen=True)
+
+    snapshot: str
+    xmin: int
+    xmax: int
+    system_identifier: str
+    timeline: int
+    lsn: str
+    taken_at: str
+
+    @property
+    def xid(self) -> str:
+        """xmin as the 32-bit xid that `age()` takes."""
+        return str(self.xmin % 2**32)
+
+
+def take(connection: Connection) -> Fence:
+    """Save the present; one short statement, in a transaction of its own."""
+    recovering = connection.execute(_RECOVERY).fetchone()
+    if recovering and recovering[0]:
+        raise MissingPrivilege(
+            "Legacy is a read replica, where commit snapshots of the primary cannot be taken.",
+            "Point the legacy DSN at the primary, or use `detect: timestamp` with `lag_seconds`.",
+        )
+    row = connection.execute(_TAKE).fetchone()
+    assert row is not None  # noqa: S101 - the SELECT has no WHERE
+    return Fence(
+        snapshot=row[0], xmin=int(row[1]), xmax=int(row[2]), system_identifier=row[3], timeline=row[4], lsn=row[5],
+        taken_at=row[6],
+    )  # fmt: skip
+
+
+def distrust(stored: Fence | None, now: Fence) -> str | None:
+    """Why the stored fence cannot be used, so that everything is read again; None when it can."""
+    if stored is None:
+        return "first_time"
+    if stored.system_identifier != now.system_identifier:
+        return "other_system"
+    if stored.timeline != now.timeline:
+        return "other_timeline"
+    if stored.xmin > now.xmax:
+        return "future"
+    if now.xmax - stored.xmin > MAX_AGE:
+        return "too_old"
+    return None
+
+
+def require_same(planned: Fence, now: Fence) -> None:
+    """Refuse to read on from another server than the one that was planned against."""
+    if (planned.system_identifier, planned.timeline) != (now.system_identifier, now.timeline):
+        raise LegacyReplaced(
+            "Legacy was replaced during the run (another system identifier or timeline).",
+            "Start the run again: it will read everything once.",
+        )

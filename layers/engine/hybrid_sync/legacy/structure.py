@@ -1,0 +1,78 @@
+"""What the catalog's expressions really are in legacy: their natural types, asked without reading a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import expression
+from hybrid_sync.catalog.compile import relations
+from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.catalog.shape import LegacyColumn
+from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.postgres import Connection, primary
+
+_RELATION = """
+select c.relkind, coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum)
+                                    order by a.attnum), '[]')
+from pg_class c left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where c.oid = to_regclass(%s) group by c.relkind, c.oid
+"""
+_KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
+
+
+def natural_types(connection: Connection, entity: Entity, source_name: str) -> dict[str, LegacyColumn]:
+    """Each column's type as legacy computes it; StructureMismatch names what legacy does not have."""
+    source = entity.sources[source_name]
+    columns = list(source.columns)
+    probes: list[sql.Composable] = [expression(source.columns[c]) for c in columns]
+    probes += [sql.SQL("({})").format(sql.SQL(e)) for e in source.key.values()]  # type: ignore[arg-type]
+    probes += [sql.SQL("({})").format(sql.SQL(p.key)) for r in source.references.values() for p in r.parents]  # type: ignore[arg-type]
+    probes += [sql.SQL("({})").format(sql.SQL(rule.when)) for rule in source.rules]  # type: ignore[arg-type]
+    query = sql.SQL("select {} from {} limit 0").format(sql.SQL(", ").join(probes), relations(source))
+    try:
+        cursor = connection.execute(query)
+    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.DataError) as error:
+        if error.sqlstate == "42501":
+            raise
+        raise StructureMismatch(
+            f"Entity {entity.entity}, source {source_name}: legacy answers “{primary(error)}”.",
+            "Correct the catalog, or the legacy table.",
+        ) from None
+    description = cursor.description or []
+    types = connection.adapters.types
+    found: dict[str, LegacyColumn] = {}
+    for name, column in zip(columns, description, strict=False):
+        known = types.get(column.type_code)
+        found[name] = LegacyColumn(
+            column.type_code, known.name if known else f"type {column.type_code}", column.precision, column.scale,
+            column.display_size,
+        )  # fmt: skip
+    return found
+
+
+def structure_hash(connection: Connection, entity: Entity) -> str:
+    """Changes when a relation that the entity reads changes its columns; refuses what has no usable xmin."""
+    seen: dict[str, object] = {}
+    for source in entity.sources.values():
+        for relation in _relations(source):
+            row = connection.execute(_RELATION, (relation,)).fetchone()
+            if row is None:
+                raise StructureMismatch(
+                    f"Legacy has no table {relation}, which entity {entity.entity} reads.",
+                    "Correct the catalog, or grant the role USAGE on its schema.",
+                )
+            if row[0] in _KINDS and entity.detect == "commit_fence":
+                raise StructureMismatch(
+                    f"{relation} is {_KINDS[row[0]]}, so its rows carry no transaction id for entity {entity.entity}.",
+                    "Name the tables behind it, or write `detect: timestamp`.",
+                )
+            seen[relation] = row[1]
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def _relations(source: Source) -> list[str]:
+    return sorted({source.table.table, *(j.table for j in source.joins), *(w.table for w in source.watch)})

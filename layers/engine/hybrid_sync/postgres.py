@@ -1,0 +1,158 @@
+"""The one way to PostgreSQL: connections without session state, and its errors under our names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from hybrid_sync.errors import (
+    ConfigurationMissing,
+    Contention,
+    LegacyUnavailable,
+    MissingPrivilege,
+    StructureMismatch,
+    SyncError,
+    TargetUnavailable,
+)
+
+Side = Literal["legacy", "target"]
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
+_CONTENTION = {"40001", "40P01", "55P03", "57014", "53200", "53300"}
+_STRUCTURE = {"42P01", "42703", "3F000", "42883", "42804", "42704", "42601", "42P10"}
+
+# Both sides speak the same canonical text and never wait for ever. Set per transaction: poolers keep no session.
+TRANSACTION_SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "statement_timeout": "120s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "120s",
+    "search_path": "public",
+}
+
+
+def connect(dsn: str, side: Side) -> Connection:
+    """A connection in autocommit mode that holds no server-side prepared statements.
+
+    Raises ConfigurationMissing for a DSN that is none, else LegacyUnavailable or TargetUnavailable; the sentence
+    names host and database, never the password.
+    """
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise ConfigurationMissing(
+            f"The {side} DSN is not a PostgreSQL connection string.",
+            "Write postgresql://user:password@host:port/db.",
+        ) from None
+    try:
+        return psycopg.connect(
+            dsn,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=int(parts.get("connect_timeout") or 10),
+            application_name="hybrid-sync",
+        )
+    except psycopg.OperationalError as error:
+        raise _refused(side, parts, error) from None
+
+
+def _refused(side: Side, parts: dict[str, Any], error: psycopg.OperationalError) -> SyncError:
+    place = f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+    text = str(error)
+    # libpq gives no SQLSTATE for a refused connection; these words choose the advice only, never the behaviour.
+    if "password authentication failed" in text or "no password supplied" in text:
+        advice = "Check the user and the password in its DSN."
+    elif "does not exist" in text:
+        advice = "Check the database name and the user in its DSN."
+    else:
+        advice = "Check that the server runs and that host and port in its DSN are right."
+    return _UNAVAILABLE[side](f"The {side} database does not let us in at {place}.", advice)
+
+
+@contextmanager
+def transaction(connection: Connection, side: Side, *, read_only: bool = False) -> Iterator[Connection]:
+    """READ COMMITTED, stated explicitly, with both sides' settings; errors leave under our names."""
+    with translated(side):
+        mode = sql.SQL("read only") if read_only else sql.SQL("read write")
+        connection.execute(sql.SQL("begin isolation level read committed {}").format(mode))
+        try:
+            connection.execute(_SETTINGS)
+            yield connection
+        except BaseException:
+            if not connection.closed:
+                connection.execute("rollback")
+            raise
+        connection.execute("commit")
+
+
+@contextmanager
+def snapshot(connection: Connection, side: Side) -> Iterator[Connection]:
+    """REPEATABLE READ and read only: every statement sees the state at the first one."""
+    with translated(side):
+        connection.execute("begin isolation level repeatable read read only")
+        try:
+            connection.execute(_SETTINGS)
+            yield connection
+        finally:
+            if not connection.closed:
+                connection.execute("rollback")
+
+
+_SETTINGS = sql.SQL("; ").join(
+    sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(value))
+    for name, value in TRANSACTION_SETTINGS.items()
+)
+
+
+@contextmanager
+def translated(side: Side) -> Iterator[None]:
+    """Server failures under our names: by SQLSTATE, never by text; a row's own errors pass through untouched."""
+    try:
+        yield
+    except psycopg.Error as error:
+        named = _named(side, error)
+        if named is None:
+            raise
+        raise named from None
+
+
+def _named(side: Side, error: psycopg.Error) -> SyncError | None:
+    state = error.sqlstate
+    if state is None:
+        if isinstance(error, psycopg.OperationalError):
+            return _UNAVAILABLE[side](
+                f"The connection to {side} was lost.", "It is tried again; check the server if it persists."
+            )
+        return None
+    if state in _CONTENTION:
+        return Contention(f"{side} answered {state} (busy or cancelled).", "The same step is tried again.")
+    if state[:2] in ("08", "57", "53", "58"):
+        return _UNAVAILABLE[side](f"{side} answered {state} (not available).", "It is tried again.")
+    if state == "42501":
+        return MissingPrivilege(
+            f"The {side} role lacks a privilege ({primary(error)}).",
+            "Run `hybrid-sync install` for the target, or grant SELECT in legacy.",
+        )
+    if state in _STRUCTURE:
+        return StructureMismatch(
+            f"{side} does not have what the catalog names ({primary(error)}).",
+            "Correct the catalog, or the table.",
+        )
+    return None
+
+
+def primary(error: psycopg.Error) -> str:
+    """The server's message without DETAIL, where cell values stand; class 22 and 23 messages are withheld."""
+    state = error.sqlstate or ""
+    if state[:2] in ("22", "23", "P0"):
+        return state
+    return error.diag.message_primary or state

@@ -1,0 +1,1 @@
+"""The hot path: binary rows scanned for their integer keys, and UUIDs spliced over them."""

@@ -1,0 +1,58 @@
+"""Values that PostgreSQL would refuse only when they arrive: strict JSON as jsonb takes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import NoReturn
+
+JSONB_VERSION = b"\x01"
+
+
+def _refuse(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    # jsonb keeps numbers as numeric, whose range is far wider than a double's, yet not endless.
+    if math.isinf(value) and int(text.lower().partition("e")[2] or 0) > 100_000:
+        raise ValueError
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_number)
+
+
+def jsonb_problem(text: bytes) -> str | None:
+    """`bad_json` when the text is not strict JSON or holds what jsonb cannot (NUL, a lone surrogate); else None.
+
+    Never evaluates, repairs or guesses.
+    """
+    try:
+        value = _DECODER.decode(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return "bad_json"
+    if b"\\u" not in text:
+        return None
+    return None if _storable(value) else "bad_json"
+
+
+def _storable(value: object) -> bool:
+    """Whether every string inside can be stored as UTF-8 text without NUL."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item.keys())
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, str):
+            if "\x00" in item:
+                return False
+            try:
+                item.encode("utf-8")
+            except UnicodeEncodeError:
+                return False
+    return True

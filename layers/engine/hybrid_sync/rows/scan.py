@@ -1,0 +1,135 @@
+"""The first look at a batch: keys, verdicts, references and checked values, as byte slices of the row."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.contracts import Key
+from hybrid_sync.rows.checks import JSONB_VERSION, jsonb_problem
+
+_NULL = b"\xff\xff\xff\xff"
+_LENGTH = struct.Struct(">i")
+_INT2 = struct.Struct(">h")
+
+
+class Row(NamedTuple):
+    """One accepted row; everything is still the bytes that PostgreSQL sent."""
+
+    key: bytes
+    """The key fields with their lengths: equal bytes, equal key."""
+    references: tuple[bytes | None, ...]
+    """The 8-byte legacy integer of each reference alternative, None for NULL."""
+    checked: bytes
+    """The checked columns as complete fields in the target's form."""
+    tail: bytes
+    """The plain columns as complete fields."""
+
+
+class Rejected(NamedTuple):
+    key: bytes
+    reason: str
+    column: str | None = None
+    sqlstate: str | None = None
+
+
+@dataclass
+class Scanned:
+    """A chunk after the first look."""
+
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    excluded: list[bytes] = field(default_factory=list)
+    read: int = 0
+
+
+def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
+    """Slice each row at its keys, verdict, references and checked columns; the rest is never looked at."""
+    found = Scanned()
+    key_end = 2 + sum(4 + width for width in plan.key_widths)
+    alternatives = sum(len(slot.parents) for slot in plan.references)
+    checked = plan.checked
+    accept = found.rows.append
+    seen: set[bytes] = set()
+    for row in rows:
+        key = row[2:key_end]
+        if key in seen:
+            # Two versions of one key in one read: a join that multiplies rows. Neither may win by chance.
+            found.rejected.append(Rejected(key, "duplicate_key"))
+            continue
+        seen.add(key)
+        at = key_end + 4
+        if row[key_end:at] != _NULL:
+            verdict = plan.verdicts[_INT2.unpack_from(row, at)[0]]
+            if verdict.outcome == "exclude":
+                found.excluded.append(key)
+            else:
+                found.rejected.append(Rejected(key, verdict.reason, verdict.column))
+            continue
+        references: list[bytes | None] = []
+        for _ in range(alternatives):
+            if row[at : at + 4] == _NULL:
+                references.append(None)
+                at += 4
+            else:
+                references.append(row[at + 4 : at + 12])
+                at += 12
+        fields = b""
+        if checked:
+            fields, at, problem = _check(row, at, checked)
+            if problem is not None:
+                found.rejected.append(Rejected(key, *problem))
+                continue
+        accept(Row(key, tuple(references), fields, row[at:]))
+    found.read = len(seen)
+    if any(r.reason == "duplicate_key" for r in found.rejected):
+        _drop_duplicates(found)
+    return found
+
+
+def _check(row: bytes, at: int, columns: tuple[str, ...]) -> tuple[bytes, int, tuple[str, str] | None]:
+    """The JSON columns from `at` on as jsonb fields, the offset behind them, and the first problem."""
+    parts: list[bytes] = []
+    for column in columns:
+        length = _LENGTH.unpack_from(row, at)[0]
+        at += 4
+        if length < 0:
+            parts.append(_NULL)
+            continue
+        text = row[at : at + length]
+        at += length
+        if (reason := jsonb_problem(text)) is not None:
+            return b"", at, (reason, column)
+        parts += (_LENGTH.pack(length + 1), JSONB_VERSION, text)
+    return b"".join(parts), at, None
+
+
+def _drop_duplicates(found: Scanned) -> None:
+    """Every version of a doubled key goes, and the key is reported once."""
+    doubled = {r.key for r in found.rejected if r.reason == "duplicate_key"}
+    found.rows = [row for row in found.rows if row.key not in doubled]
+    found.excluded = [key for key in found.excluded if key not in doubled]
+    found.rejected = [r for r in found.rejected if r.key not in doubled]
+    found.rejected += [Rejected(key, "duplicate_key") for key in sorted(doubled)]
+
+
+def decode_key(key: bytes) -> Key:
+    """The integers of a key's bytes."""
+    parts: list[int] = []
+    at = 0
+    while at < len(key):
+        width = _LENGTH.unpack_from(key, at)[0]
+        parts.append(int.from_bytes(key[at + 4 : at + 4 + width], "big", signed=True))
+        at += 4 + width
+    return tuple(parts)
+
+
+def encode_key(key: Key, widths: tuple[int, ...]) -> bytes:
+    """The inverse of `decode_key`."""
+    return b"".join(
+        _LENGTH.pack(width) + part.to_bytes(width, "big", signed=True)
+        for part, width in zip(key, widths, strict=True)
+    )

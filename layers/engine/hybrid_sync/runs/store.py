@@ -1,0 +1,231 @@
+"""The run store: what each run is, how far it got, and how it ended; in the target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_sync.contracts import Key, RunFailure, RunRequest
+from hybrid_sync.errors import EntityIncomplete, RunNotFound
+from hybrid_sync.legacy.changes import Detection
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection
+
+Requested = dict[str, dict[str, list[Key]]]
+"""entity -> source -> keys."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    run_id: str
+    request: RunRequest
+    status: str
+    fence: Fence
+    waves: list[list[str]]
+
+
+def create_run(
+    connection: Connection, request: RunRequest, fence: Fence, catalog_hash: str, deadline_seconds: int,
+    waves: list[list[str]], requested: Requested,
+) -> bool:  # fmt: skip
+    """Record the run and its entities; False when an earlier delivery has already done so."""
+    created = connection.execute(
+        "insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))"
+        " on conflict (run_id) do nothing returning 1",
+        (
+            request.run_id, request.profile, request.trigger, request.priority, request.model_dump_json(),
+            fence.model_dump_json(), catalog_hash, deadline_seconds,
+        ),
+    ).fetchone()  # fmt: skip
+    if created is None:
+        return False
+    for number, wave in enumerate(waves):
+        for entity in wave:
+            keys = requested.get(entity)
+            connection.execute(
+                "insert into hybrid_sync.run_entity (run_id, entity, wave, requested) values (%s, %s, %s, %s)",
+                (request.run_id, entity, number, json.dumps(keys) if keys is not None else None),
+            )
+            connection.execute(
+                "insert into hybrid_sync.entity_state (entity) values (%s) on conflict do nothing", (entity,)
+            )
+            connection.execute(
+                "insert into hybrid_sync.fence (entity) values (%s) on conflict do nothing", (entity,)
+            )
+    connection.execute("select hybrid_sync.ensure_journal_partition(now())")
+    connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
+    return True
+
+
+def read_run(connection: Connection, run_id: str) -> RunRecord:
+    """The run as planned; RunNotFound when there is none."""
+    row = connection.execute(
+        "select request, status, fence from hybrid_sync.run where run_id = %s", (run_id,)
+    ).fetchone()
+    if row is None:
+        raise RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
+    entities = connection.execute(
+        "select wave, entity from hybrid_sync.run_entity where run_id = %s order by wave, entity", (run_id,)
+    ).fetchall()
+    waves: dict[int, list[str]] = {}
+    for wave, entity in entities:
+        waves.setdefault(wave, []).append(entity)
+    return RunRecord(
+        run_id, RunRequest.model_validate(row[0]), row[1], Fence.model_validate(row[2]), list(waves.values())
+    )
+
+
+@dataclass(frozen=True)
+class EntityRecord:
+    """One entity of one run."""
+
+    status: str
+    detection: Detection | None
+    batches_planned: int | None
+    requested: dict[str, list[Key]] | None
+    fence_version: int | None
+
+
+def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
+    """The entity's part of the run; RunNotFound when the run has no such part."""
+    row = connection.execute(
+        "select status, detection, detection_reason, fence_at_start, batches_planned, requested, fence_version"
+        " from hybrid_sync.run_entity where run_id = %s and entity = %s",
+        (run_id, entity),
+    ).fetchone()
+    if row is None:
+        raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
+    detection = _detection(*row[1:4]) if row[1] is not None else None
+    requested = {s: [tuple(k) for k in keys] for s, keys in row[5].items()} if row[5] is not None else None
+    return EntityRecord(row[0], detection, row[4], requested, row[6])
+
+
+def _detection(mode: str, reason: str | None, at_start: dict[str, Any] | None) -> Detection:
+    at_start = at_start or {}
+    fence = Fence.model_validate(at_start["fence"]) if at_start.get("fence") else None
+    return Detection(mode, reason or "", fence, at_start.get("since"), at_start.get("until"))  # type: ignore[arg-type]
+
+
+def record_plan(
+    connection: Connection,
+    run_id: str,
+    entity: str,
+    detection: Detection,
+    version: int,
+    batches: int,
+    keys: int,
+) -> None:
+    """How the entity is read, and into how many batches it was cut; the first plan stays."""
+    at_start = {
+        "fence": detection.fence.model_dump() if detection.fence else None,
+        "since": detection.since,
+        "until": detection.until,
+    }
+    connection.execute(
+        "update hybrid_sync.run_entity set status = 'planned', detection = %s, detection_reason = %s,"
+        " fence_at_start = %s, fence_version = %s, batches_planned = %s, keys_planned = %s,"
+        " planned_at = clock_timestamp() where run_id = %s and entity = %s and status = 'waiting'",
+        (
+            detection.mode, detection.reason, json.dumps(at_start), version, batches, keys, run_id, entity,
+        ),
+    )  # fmt: skip
+
+
+def stored_fence(connection: Connection, entity: str) -> tuple[Fence | None, str | None, int]:
+    """The entity's fence, the definition it was taken under, and its version."""
+    row = connection.execute(
+        "select fence, definition_hash, version from hybrid_sync.fence where entity = %s", (entity,)
+    ).fetchone()
+    if row is None:
+        return None, None, 0
+    return Fence.model_validate(row[0]) if row[0] else None, row[1], row[2]
+
+
+def advance_fence(
+    connection: Connection, run_id: str, entity: str, fence: Fence, definition_hash: str, version: int
+) -> bool:
+    """Compare-and-set: only from the version that the run planned against, and only where nobody holds the entity."""
+    held = connection.execute(
+        "select held from hybrid_sync.entity_state where entity = %s for share", (entity,)
+    ).fetchone()
+    if held is not None and held[0]:
+        return False
+    return (
+        connection.execute(
+            "update hybrid_sync.fence set fence = %s, definition_hash = %s, version = version + 1, run_id = %s,"
+            " advanced_at = clock_timestamp() where entity = %s and version = %s",
+            (fence.model_dump_json(), definition_hash, run_id, entity, version),
+        ).rowcount
+        == 1
+    )
+
+
+def require_complete(connection: Connection, run_id: str, entity: str, planned: int | None) -> None:
+    """EntityIncomplete unless every planned batch is recorded as done."""
+    row = connection.execute(
+        "select count(*) from hybrid_sync.batch_done where run_id = %s and entity = %s and result is not null",
+        (run_id, entity),
+    ).fetchone()
+    done = int(row[0]) if row else 0
+    if planned is None:
+        raise EntityIncomplete(
+            f"Entity {entity} was not planned.", "See the run's failures, then start it again."
+        )
+    if done < planned:
+        raise EntityIncomplete(
+            f"Entity {entity} has {done} of {planned} batches.",
+            "See the run's failures, then start it again.",
+        )
+
+
+def record_verdict(
+    connection: Connection, run_id: str, entity: str, *, verified: bool, advanced: bool,
+    conservation: Mapping[str, Any], money: Iterable[Mapping[str, Any]],
+) -> None:  # fmt: skip
+    """What verification found; the report reads it from here."""
+    connection.execute(
+        "update hybrid_sync.run_entity set status = %s, fence_advanced = %s, conservation = %s, money = %s,"
+        " finished_at = clock_timestamp() where run_id = %s and entity = %s",
+        (
+            "verified" if verified else "incomplete", advanced, json.dumps(dict(conservation)),
+            json.dumps(list(money)), run_id, entity,
+        ),
+    )  # fmt: skip
+
+
+def record_failure(connection: Connection, failure: RunFailure) -> None:
+    """Turn a failure into data: one line of the report, and the entity's status where one is named."""
+    connection.execute(
+        "insert into hybrid_sync.run_failure (run_id, entity, state, error, cause) values (%s, %s, %s, %s, %s)",
+        (failure.run_id, failure.entity, failure.state, failure.error, failure.cause),
+    )
+    if failure.entity is not None:
+        connection.execute(
+            "update hybrid_sync.run_entity set status = 'failed', failure = %s, finished_at = clock_timestamp()"
+            " where run_id = %s and entity = %s",
+            (json.dumps({"code": failure.error, "text": failure.cause}), failure.run_id, failure.entity),
+        )
+
+
+def finish_run(connection: Connection, run_id: str, status: str, report: Mapping[str, Any]) -> None:
+    """End the run: nothing is written for it afterwards."""
+    connection.execute(
+        "update hybrid_sync.run set status = %s, report = %s, finished_at = clock_timestamp()"
+        " where run_id = %s and status = 'running'",
+        (status, json.dumps(report, default=str), run_id),
+    )
+
+
+def record_worker(
+    connection: Connection, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int
+) -> None:
+    """A worker's own peak memory, as it measured it."""
+    connection.execute(
+        "insert into hybrid_sync.run_worker (run_id, function, worker, peak_rss_kib, memory_mib)"
+        " values (%s, %s, %s, %s, %s) on conflict (run_id, function, worker) do update"
+        " set peak_rss_kib = greatest(run_worker.peak_rss_kib, excluded.peak_rss_kib), seen_at = clock_timestamp()",
+        (run_id, function, worker, peak_rss_kib, memory_mib),
+    )

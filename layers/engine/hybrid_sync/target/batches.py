@@ -1,0 +1,209 @@
+"""The records around a batch: run and hold, bucket locks, batch_done, failed records, pending links.
+
+All in the batch's own transaction, so that a crash leaves either everything or nothing of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotFound, RunNotRunning
+from hybrid_sync.postgres import Connection
+
+
+def batch_id(task: BatchTask) -> uuid.UUID:
+    """The batch's name by what it covers, so that a repeated delivery finds the first one's result."""
+    # The key list is part of the name: a requested batch and a retry batch may share a range.
+    named = json.dumps([task.run_id, task.entity, task.source, task.lo, task.hi, task.purpose, task.keys])
+    return uuid.UUID(bytes=hashlib.sha256(named.encode()).digest()[:16])
+
+
+def require_running(connection: Connection, run_id: str) -> None:
+    """Take the run's row `for share`: an invocation that outlived its run stops here."""
+    row = connection.execute(
+        "select status, clock_timestamp() > deadline_at from hybrid_sync.run where run_id = %s for share",
+        (run_id,),
+    ).fetchone()
+    if row is None:
+        raise RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
+    if row[0] != "running":
+        raise RunNotRunning(
+            f"Run {run_id} is {row[0]}, so nothing more is written for it.", "Start a new run."
+        )
+    if row[1]:
+        raise RunDeadlineExceeded(
+            f"Run {run_id} is past its deadline.",
+            "Start it again (it continues with what is left), or allow it longer.",
+        )
+
+
+def require_free(connection: Connection, entity: str) -> None:
+    """Take the entity's row `for share`: a held entity is not written."""
+    row = connection.execute(
+        "select held, held_why from hybrid_sync.entity_state where entity = %s for share", (entity,)
+    ).fetchone()
+    if row is not None and row[0]:
+        raise EntityHeld(
+            f"Entity {entity} is held.", "Release it when its cause is settled: `hybrid-sync release`."
+        )
+
+
+def cache_epochs(connection: Connection, entities: Iterable[str]) -> dict[str, int]:
+    """The cache epoch of each entity; a new one makes everything cached before it invisible."""
+    rows = connection.execute(
+        "select entity, cache_epoch from hybrid_sync.entity_state where entity = any(%s)", (list(entities),)
+    ).fetchall()
+    return {entity: epoch for entity, epoch in rows}
+
+
+def lock_buckets(connection: Connection, entity: str, source: str, numbers: Sequence[int]) -> None:
+    """Lock the buckets in ascending order and bump their generation; held until the transaction ends.
+
+    Row locks, not advisory locks: those live in one shared table whose exhaustion refuses even new connections.
+    """
+    connection.execute(
+        "insert into hybrid_sync.bucket (entity, source, n, gen)"
+        " select %s, %s, n, 1 from unnest(%s::int8[]) as n order by n"
+        " on conflict (entity, source, n) do update set gen = bucket.gen + 1",
+        (entity, source, sorted(numbers)),
+    )
+
+
+def begin_batch(connection: Connection, task: BatchTask, identity: uuid.UUID) -> BatchResult | None:
+    """Claim the batch; the recorded result when an earlier delivery has already done it."""
+    claimed = connection.execute(
+        "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi)"
+        " values (%s, %s, %s, %s, %s, %s) on conflict (batch_id) do nothing returning 1",
+        (identity, task.run_id, task.entity, task.source, task.lo, task.hi),
+    ).fetchone()
+    if claimed is not None:
+        return None
+    row = connection.execute(
+        "select result from hybrid_sync.batch_done where batch_id = %s", (identity,)
+    ).fetchone()
+    return BatchResult.model_validate(row[0]) if row is not None else None
+
+
+def finish_batch(
+    connection: Connection, identity: uuid.UUID, result: BatchResult, seconds: float, xids: Iterable[int]
+) -> None:
+    """Record what the batch did."""
+    connection.execute(
+        "update hybrid_sync.batch_done set result = %s, seconds = %s, xids = %s::text[]::xid[],"
+        " done_at = clock_timestamp() where batch_id = %s",
+        (result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))], identity),
+    )
+
+
+@dataclass(frozen=True)
+class FailedRow:
+    """One legacy row that could not be written, and why; never a value of it."""
+
+    key: Key
+    reason: str
+    column: str | None = None
+    sqlstate: str | None = None
+    constraint: str | None = None
+    waits_for: dict[str, Any] | None = None
+    present: bool = False
+
+
+_RECORD = """
+insert into hybrid_sync.failed_record as f
+  (entity, source, key, reason, column_name, sqlstate, constraint_name, waits_for, present, first_run, last_run)
+select %(entity)s, %(source)s, array(select jsonb_array_elements_text(r->'key')::int8), r->>'reason', r->>'column',
+       r->>'sqlstate', r->>'constraint', nullif(r->'waits_for', 'null'), (r->>'present')::bool, %(run)s, %(run)s
+from jsonb_array_elements(%(rows)s::jsonb) as r
+order by r->'key'
+on conflict (entity, source, key) do update set
+  reason = excluded.reason, column_name = excluded.column_name, sqlstate = excluded.sqlstate,
+  constraint_name = excluded.constraint_name, waits_for = excluded.waits_for, present = excluded.present,
+  last_run = excluded.last_run, last_seen = clock_timestamp(),
+  -- The same failure again keeps a person's or the queue's decision; another one opens it anew.
+  status = case when f.status = 'resolved' or f.reason <> excluded.reason then 'open' else f.status end,
+  attempts = case when f.status = 'resolved' or f.reason <> excluded.reason then 0 else f.attempts end,
+  queued_at = case when f.status = 'resolved' or f.reason <> excluded.reason then null else f.queued_at end,
+  ended_at = case when f.status = 'resolved' or f.reason <> excluded.reason then null else f.ended_at end,
+  ended_by = case when f.status = 'resolved' or f.reason <> excluded.reason then null else f.ended_by end
+"""
+
+
+def record_failed(
+    connection: Connection, run_id: str, entity: str, source: str, rows: Sequence[FailedRow]
+) -> None:
+    """Put rows into quarantine, or renew their entry."""
+    if not rows:
+        return
+    payload = [
+        {
+            "key": list(row.key), "reason": row.reason, "column": row.column, "sqlstate": row.sqlstate,
+            "constraint": row.constraint, "waits_for": row.waits_for, "present": row.present,
+        }
+        for row in rows
+    ]  # fmt: skip
+    connection.execute(
+        _RECORD, {"entity": entity, "source": source, "run": run_id, "rows": json.dumps(payload)}
+    )
+
+
+def open_failures(connection: Connection, entity: str, source: str, lo_key: int, hi_key: int) -> set[Key]:
+    """Keys in `[lo_key, hi_key)` whose failed record is not resolved."""
+    rows = connection.execute(
+        "select key from hybrid_sync.failed_record"
+        " where entity = %s and source = %s and status <> 'resolved' and key[1] >= %s and key[1] < %s",
+        (entity, source, lo_key, hi_key),
+    ).fetchall()
+    return {tuple(row[0]) for row in rows}
+
+
+def resolve_failed(connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> int:
+    """Close the failed records of keys that have arrived, been excluded, or gone from legacy."""
+    wanted = [list(key) for key in keys]
+    if not wanted:
+        return 0
+    cursor = connection.execute(
+        "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = %s"
+        " where entity = %s and source = %s and status <> 'resolved'"
+        " and key in (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
+        (run_id, entity, source, json.dumps(wanted)),
+    )
+    return cursor.rowcount
+
+
+def record_pending_links(
+    connection: Connection,
+    run_id: str,
+    entity: str,
+    source: str,
+    links: Sequence[tuple[Key, str, str, str, int]],
+) -> None:
+    """Remember deferred references for the link step: (key, column, parent entity, parent source, parent key)."""
+    if not links:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into hybrid_sync.pending_link"
+            " (entity, source, key, column_name, parent_entity, parent_source, parent_key, run_id)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)"
+            " on conflict (entity, source, key, column_name) do update set parent_entity = excluded.parent_entity,"
+            " parent_source = excluded.parent_source, parent_key = excluded.parent_key, run_id = excluded.run_id",
+            [
+                (entity, source, list(key), column, to, via, parent, run_id)
+                for key, column, to, via, parent in links
+            ],
+        )
+
+
+def drop_settled_links(connection: Connection, entity: str, source: str, keys: Iterable[Key]) -> None:
+    """Forget links of rows that were just read again: what still pends is recorded anew."""
+    connection.execute(
+        "delete from hybrid_sync.pending_link where entity = %s and source = %s and key in"
+        " (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
+        (entity, source, json.dumps([list(key) for key in keys])),
+    )

@@ -1,0 +1,55 @@
+"""An entity's compiled plans: catalog, legacy's types and the target's structure brought together."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.compile import ReadPlan, compile_source
+from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.legacy.structure import natural_types, structure_hash
+from hybrid_sync.postgres import Connection, translated
+from hybrid_sync.target.structure import read_table
+
+
+@dataclass(frozen=True)
+class EntityPlan:
+    """One entity ready to be read and written."""
+
+    table: TargetTable
+    sources: dict[str, ReadPlan]
+    definition_hash: str
+    """Of the catalog definition and the relations it reads; stored with the fence."""
+
+
+_REMEMBERED = 64
+_recent: OrderedDict[tuple[str, str], EntityPlan] = OrderedDict()
+
+
+def plan_for(
+    run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection
+) -> EntityPlan:
+    """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit."""
+    known = _recent.get((run_id, entity))
+    if known is None:
+        known = _recent[run_id, entity] = compile_entity(entity, catalog, legacy, target)
+        if len(_recent) > _REMEMBERED:
+            _recent.popitem(last=False)
+    return known
+
+
+def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
+    """Compile without remembering."""
+    definition = catalog[entity]
+    with translated("legacy"):
+        relations = structure_hash(legacy, definition)
+    with translated("target"):
+        table = read_table(target, definition)
+    plans: dict[str, ReadPlan] = {}
+    for name, source in definition.sources.items():
+        with translated("legacy"):
+            natural = natural_types(legacy, definition, name)
+        parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
+        plans[name] = compile_source(definition, name, table, natural, parents)
+    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{relations}")
