@@ -112,3 +112,15 @@ alter table dispatch_notification
   add constraint dispatch_notification_recipient_fk foreign key (recipient_id) references auth_user deferrable initially deferred;
 create index dispatch_notification_item on dispatch_notification (item_type_id, item_id);
 create index dispatch_notification_recipient_id on dispatch_notification (recipient_id);
+
+-- Rows were written with their keys: every sequence goes on behind the largest.
+do $$
+declare t record;
+begin
+  for t in select c.oid::regclass::text as name, pg_get_serial_sequence(c.oid::regclass::text, 'id') as sequence
+           from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'id'
+           where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+  loop
+    execute format('select setval(%L, coalesce((select max(id) from %s), 0) + 1, false)', t.sequence, t.name);
+  end loop;
+end $$;
