@@ -51,6 +51,13 @@ class CacheUnavailable(SyncError):
     transient = True
 
 
+class AwsUnavailable(SyncError):
+    """An AWS service throttles, is down or cannot be reached."""
+
+    code = "aws_unavailable"
+    transient = True
+
+
 class Contention(SyncError):
     """A deadlock, a lock timeout or a serialisation failure: the same batch succeeds when repeated."""
 
@@ -102,6 +109,13 @@ class MappingCorrupt(SyncError):
     code = "mapping_corrupt"
 
 
+class RecordsStillFail(SyncError):
+    """A retry wrote what it could, and some of its records failed again: the queue delivers them later."""
+
+    code = "records_still_fail"
+    transient = True
+
+
 class RequestRejected(SyncError):
     """A request for a run that cannot be served, with the reason in words."""
 
@@ -110,6 +124,12 @@ class RequestRejected(SyncError):
 
 class RunNotFound(SyncError):
     code = "run_not_found"
+
+
+class RequestConflicts(SyncError):
+    """The same idempotency key was used for another request."""
+
+    code = "request_conflicts"
 
 
 class ConfigurationMissing(SyncError):

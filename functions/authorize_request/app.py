@@ -1,0 +1,12 @@
+"""Let a request in when it carries a service token that is known and not revoked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybrid_sync.entrypoint import Context, Event
+from hybrid_sync.http.wiring import authorizer
+
+
+def handler(event: Event, _context: Context) -> Any:
+    return authorizer().answer(event)

@@ -1,0 +1,12 @@
+"""Start runs and tell how they go, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybrid_sync.entrypoint import Context, Event
+from hybrid_sync.http.wiring import api
+
+
+def handler(event: Event, context: Context) -> Any:
+    return api().resolve(event, context)

@@ -1,0 +1,65 @@
+"""AWS clients with bounded patience, and AWS's refusals turned into our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
+
+Client = Any
+"""boto3 makes its clients at run time, so they have no static type."""
+
+_NOT_ALLOWED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
+_NOT_THERE = {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NoSuchBucket",
+    "NotFound",
+    "NotFoundException",
+    "QueueDoesNotExist",
+    "ResourceNotFoundException",
+    "StateMachineDoesNotExist",
+}
+
+
+def client(service: str) -> Client:
+    """A client that gives up within seconds: the caller has a retry of its own that waits longer."""
+    patience = Config(
+        connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 4}
+    )
+    return boto3.client(service, config=patience)
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Within, an AWS error becomes ConfigurationMissing (a person must act) or AwsUnavailable (time heals).
+
+    `what` names the resource in the sentence.  AWS's own text stays out: it can quote what was sent.
+    """
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "unknown")
+        if code in _NOT_ALLOWED:
+            raise ConfigurationMissing(
+                f"AWS refused access to {what} ({code}).", "Compare the function's policy with template.yaml."
+            ) from None
+        if code in _NOT_THERE:
+            raise ConfigurationMissing(
+                f"There is no such {what} ({code}).", "Deploy the template again, or correct the name."
+            ) from None
+        raise AwsUnavailable(f"AWS failed on {what} ({code}).") from None
+    except BotoCoreError as error:
+        raise AwsUnavailable(f"AWS could not be reached for {what} ({type(error).__name__}).") from None

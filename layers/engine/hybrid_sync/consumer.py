@@ -1,0 +1,89 @@
+"""The border of the queue functions: one message that fails comes back alone, later each time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from pydantic import BaseModel
+
+from hybrid_sync.entrypoint import Context, Event, Handler, logger, measured, parsed, raised_at, told
+from hybrid_sync.errors import RequestRejected
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def each_message(
+    message: type[M], *, postpone: Callable[[str, int], None]
+) -> Callable[[Callable[[M], Any]], Handler]:
+    """Make a function of one message the consumer of a queue.
+
+    A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.
+    """
+
+    def decorate(call: Callable[[M], Any]) -> Handler:
+        def one(record: SQSRecord) -> None:
+            try:
+                call(_message(message, record.body))
+            except Exception as error:
+                _log(error, record.message_id)
+                postpone(record.receipt_handle, int(record.attributes.approximate_receive_count))
+                raise
+
+        def handler(event: Event, context: Context) -> Any:
+            processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+            with measured(context):
+                return process_partial_response(
+                    event=event,
+                    record_handler=one,
+                    processor=processor,
+                    context=context,  # type: ignore[arg-type]
+                )
+
+        return handler
+
+    return decorate
+
+
+def all_messages(message: type[M]) -> Callable[[Callable[[Sequence[M]], None]], Handler]:
+    """Make a function of several messages the consumer of a queue, called once for all that came together.
+
+    A body that is no such message stays in the queue, where an alarm on its age finds it.
+    """
+
+    def decorate(call: Callable[[Sequence[M]], None]) -> Handler:
+        def handler(event: Event, context: Context) -> Any:
+            good: list[M] = []
+            bad: list[str] = []
+            with measured(context):
+                for record in event["Records"]:
+                    try:
+                        good.append(_message(message, record["body"]))
+                    except RequestRejected as error:
+                        _log(error, record["messageId"])
+                        bad.append(record["messageId"])
+                if good:
+                    call(good)
+            return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in bad]}
+
+        return handler
+
+    return decorate
+
+
+def _message(message: type[M], body: str) -> M:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        raise RequestRejected("The message is not JSON.", "Send what FailureMessage describes.") from None
+    return parsed(message, content)
+
+
+def _log(error: Exception, message_id: str) -> None:
+    logger.warning(
+        "message failed",
+        extra={"message_id": message_id, "error": told(error)[0], "raised_at": raised_at(error)},
+    )

@@ -1,0 +1,168 @@
+"""The border of every function: parse, call, return; log facts, measure, and let two error names out.
+
+Nothing that a database or AWS says in an error text passes: it may quote a cell.  A SyncError passes with its
+code, sentence and remedy; any other exception with its class, and the log adds where it was raised.
+"""
+
+from __future__ import annotations
+
+import functools
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from pydantic import BaseModel, ValidationError
+
+from hybrid_sync.errors import PermanentError, RequestRejected, SyncError, TransientError
+
+M = TypeVar("M", bound=BaseModel)
+Event = dict[str, Any]
+Handler = Callable[[Event, "Context"], Any]
+
+logger = Logger(service="hybrid-sync")
+metrics = Metrics(namespace="HybridSync", service="hybrid-sync")
+
+
+class Context(Protocol):
+    """What we use of Lambda's context object."""
+
+    @property
+    def function_name(self) -> str: ...
+
+    @property
+    def memory_limit_in_mb(self) -> int | str: ...
+
+    @property
+    def log_stream_name(self) -> str: ...
+
+
+class Witness(Protocol):
+    """Told, after a step, how much memory its worker has used at most."""
+
+    def __call__(
+        self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int
+    ) -> None: ...
+
+
+def step(
+    message: type[M], *, witness: Witness | None = None
+) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
+    """Make a function of one message a Lambda handler whose result is plain JSON.
+
+    `witness` records the worker's peak memory in the target; its failure is logged and fails nothing.
+    """
+
+    def decorate(call: Callable[[M], BaseModel | None]) -> Handler:
+        @functools.wraps(call)
+        def handler(event: Event, context: Context) -> Any:
+            with measured(context):
+                given = parsed(message, event)
+                result = call(given)
+            run_id = str(getattr(given, "run_id", ""))
+            _tell(witness, run_id, context)
+            logger.info("step done", extra={"run_id": run_id} | _counts(result))
+            return None if result is None else result.model_dump(mode="json")
+
+        return handler
+
+    return decorate
+
+
+@contextmanager
+def measured(context: Context) -> Iterator[None]:
+    """Count, time and name what happens within: every failure leaves as TransientError or PermanentError."""
+    began = time.perf_counter()
+    logger.append_keys(function=context.function_name)
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the border: every failure leaves under one of two names
+        sentence, transient = told(error)
+        logger.error(
+            "step failed", extra={"error": sentence, "transient": transient, "raised_at": raised_at(error)}
+        )
+        metrics.add_metric("TransientFailures" if transient else "PermanentFailures", MetricUnit.Count, 1)
+        raise (TransientError if transient else PermanentError)(sentence) from None
+    finally:
+        metrics.add_dimension("function", context.function_name)
+        metrics.add_metric("Seconds", MetricUnit.Seconds, round(time.perf_counter() - began, 3))
+        metrics.add_metric("PeakRss", MetricUnit.Kilobytes, peak_rss_kib())
+        metrics.flush_metrics()
+
+
+def parsed(message: type[M], event: object) -> M:
+    """The event as a message; RequestRejected names the fields that do not fit, never their values."""
+    try:
+        return message.model_validate(event)
+    except ValidationError as error:
+        raise RequestRejected(problems_of(error)) from None
+
+
+def problems_of(error: ValidationError) -> str:
+    """One sentence: each wrong field and what is wrong with it."""
+    told = [
+        f"{'.'.join(str(part) for part in problem['loc']) or 'the message'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return "; ".join(told) + "."
+
+
+def told(error: Exception) -> tuple[str, bool]:
+    """`code: sentence remedy` of an error, and whether trying again can help."""
+    if isinstance(error, SyncError):
+        return f"{error.code}: {error}", error.transient
+    return f"unexpected: {type(error).__name__}", False
+
+
+def raised_at(error: BaseException) -> str:
+    """`module:line` of the innermost frame of ours, or of any when there is none of ours."""
+    frames: list[str] = []
+    ours: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        frames.append(f"{name}:{trace.tb_lineno}")
+        if name.startswith("hybrid_sync") and name != __name__:
+            ours.append(frames[-1])
+        trace = trace.tb_next
+    return (ours or frames or ["unknown"])[-1]
+
+
+def peak_rss_kib() -> int:
+    """The largest resident set of this process so far, in KiB; the worker's own, not its children's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak
+
+
+def _counts(result: BaseModel | None) -> dict[str, Any]:
+    """Numbers and flags of the result for the log; texts and lists stay out."""
+    if result is None:
+        return {}
+    return {k: v for k, v in result.model_dump(mode="json").items() if isinstance(v, int | float | bool)}
+
+
+def _tell(witness: Witness | None, run_id: str, context: Context) -> None:
+    if witness is None or not run_id:
+        return
+    try:
+        witness(
+            run_id=run_id,
+            function=context.function_name,
+            worker=context.log_stream_name,
+            peak_rss_kib=peak_rss_kib(),
+            memory_mib=int(context.memory_limit_in_mb),
+        )
+    except Exception as error:  # noqa: BLE001 - a measurement never fails the work that it measures
+        logger.warning(
+            "peak memory not recorded", extra={"error": told(error)[0], "raised_at": raised_at(error)}
+        )

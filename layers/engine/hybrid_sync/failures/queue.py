@@ -1,0 +1,59 @@
+"""Failed records on their way to a retry: the queue carries keys, the records are listed in the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hybrid_sync.aws import Client, refusals
+from hybrid_sync.contracts import FailureMessage
+from hybrid_sync.errors import AwsUnavailable
+
+_ENTRIES = 10
+_REQUEST_BYTES = 256 * 1024
+_LONGEST_SECONDS = 43_200
+"""SQS hides a message for twelve hours at most."""
+
+
+class SqsFailureQueue:
+    """The queue of failed records; each retry waits twice as long, beginning with `retry_delay_seconds`."""
+
+    def __init__(self, url: str, client: Client, *, retry_delay_seconds: int = 20) -> None:
+        self._url = url
+        self._client = client
+        self._delay = retry_delay_seconds
+
+    def send(self, messages: Sequence[FailureMessage]) -> None:
+        """Send all or raise AwsUnavailable; sending some twice is harmless, since a retry re-reads legacy."""
+        bodies = [message.model_dump_json() for message in messages]
+        with refusals("the queue of failed records"):
+            for chunk in _requests(bodies):
+                entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(chunk)]
+                answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+                rejected = {entry["Id"] for entry in answer.get("Failed", ())}
+                again = [entry for entry in entries if entry["Id"] in rejected]
+                if again:
+                    answer = self._client.send_message_batch(QueueUrl=self._url, Entries=again)
+                    if answer.get("Failed"):
+                        raise AwsUnavailable("SQS did not take all messages about failed records.")
+
+    def postpone(self, receipt_handle: str, receive_count: int) -> None:
+        """Hide a message that failed for the `receive_count`-th time, each time twice as long as before."""
+        seconds = min(_LONGEST_SECONDS, self._delay * 2 ** max(receive_count - 1, 0))
+        with refusals("the queue of failed records"):
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
+
+
+def _requests(bodies: Sequence[str]) -> list[list[str]]:
+    """Cut into requests of at most ten messages and 256 KiB, SQS's limits."""
+    requests: list[list[str]] = [[]]
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if len(requests[-1]) == _ENTRIES or size + length > _REQUEST_BYTES:
+            requests.append([])
+            size = 0
+        requests[-1].append(body)
+        size += length
+    return [request for request in requests if request]

@@ -1,0 +1,1 @@
+"""The HTTP trigger: routes, and the service tokens that open them."""

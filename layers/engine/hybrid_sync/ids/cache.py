@@ -1,0 +1,234 @@
+"""The id map's cache in DynamoDB: it saves time and can lose nothing, because the target is the authority.
+
+One item is a page: the UUIDs of 500 consecutive legacy integers of one source, 16 bytes each, zeros where
+none is known.  A batch with 10,000 references so costs a few BatchGetItem calls and not a hundred.  500 is also
+the size of a lock bucket, so batches fill whole pages.  A composite key has an item of its own.
+
+The epoch is part of an item's key: raising it makes everything cached before invisible, and DynamoDB drops
+the old items when they expire.  Two writers of one page can overwrite each other; that loses a cache entry,
+which is asked from the target once more.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hybrid_sync.aws import Client, refusals
+from hybrid_sync.contracts import Key
+from hybrid_sync.errors import AwsUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = 500
+"""Legacy integers in one item."""
+WIDTH = 16
+"""Bytes of a UUID."""
+MEMORY_BYTES = 32 * 1024 * 1024
+"""What one worker remembers at most; two million ids."""
+EXPIRES_AFTER_SECONDS = 180 * 86_400
+"""An item that was not written for so long is dropped, and repaired from the target when it is needed."""
+QUIET_SECONDS = 30.0
+"""After a failure the cache is left alone for so long, or every call would wait for the same time-outs."""
+
+_READ_ITEMS = 100
+_WRITE_ITEMS = 25
+_ROUNDS = 7
+_NONE = bytes(WIDTH)
+
+
+@dataclass
+class CacheCounts:
+    """What the cache did since the worker started, in keys (hits, misses) and items (the others)."""
+
+    hits: int = 0
+    misses: int = 0
+    unread: int = 0
+    unwritten: int = 0
+
+
+class DynamoIdCache:
+    """An `IdCache` over one DynamoDB table with the string key `pk`."""
+
+    def __init__(
+        self,
+        table: str,
+        client: Client,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._table = table
+        self._client = client
+        self._memory = _Memory(memory_bytes)
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._quiet_until = 0.0
+        self.counts = CacheCounts()
+
+    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]:
+        """The ids that are known; the others are absent from the answer, also when DynamoDB does not answer.
+
+        Raises ConfigurationMissing when the table is not there or not allowed: that is no outage.
+        """
+        place = _Place(entity, source, epoch)
+        found: dict[Key, bytes] = {}
+        unknown: dict[str, list[Key]] = {}
+        for key in keys:
+            item, offset = place.of(key)
+            known = self._memory.at(item, offset)
+            if known is None:
+                unknown.setdefault(item, []).append(key)
+            else:
+                found[key] = known
+        if unknown:
+            # A page in memory may lack what another worker has added since: ask for its absent keys again.
+            self._memory.add(self._read(unknown))
+            for item, absent in unknown.items():
+                for key in absent:
+                    known = self._memory.at(item, place.of(key)[1])
+                    if known is not None:
+                        found[key] = known
+        self.counts.hits += len(found)
+        self.counts.misses += len(keys) - len(found)
+        return found
+
+    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
+        """Remember ids; to be called after the commit that made them true.
+
+        What DynamoDB does not take is forgotten: a miss later.  Raises ConfigurationMissing like `get`.
+        """
+        place = _Place(entity, source, epoch)
+        added: dict[str, list[tuple[int, bytes]]] = {}
+        for key, uuid in ids.items():
+            item, offset = place.of(key)
+            if self._memory.at(item, offset) != uuid:
+                added.setdefault(item, []).append((offset, uuid))
+        # A page that this batch fills completely needs no reading; others keep what is there.
+        self._memory.add(
+            self._read([item for item, slots in added.items() if place.is_partial(item, len(slots))])
+        )
+        written: dict[str, bytes] = {}
+        for item, slots in added.items():
+            page = bytearray(self._memory.page(item) or bytes(place.size(item)))
+            for offset, uuid in slots:
+                page[offset : offset + WIDTH] = uuid
+            written[item] = bytes(page)
+        self._memory.add(written)
+        self._write(written)
+
+    # --- DynamoDB -------------------------------------------------------------------------------------------
+
+    def _read(self, items: Iterable[str]) -> dict[str, bytes]:
+        pages: dict[str, bytes] = {}
+        for chunk in _chunks(list(items), _READ_ITEMS):
+            wanted = [{"pk": {"S": item}} for item in chunk]
+            with self._forgiving() as asking:
+                for pause in _pauses():
+                    if not (asking and wanted):
+                        break
+                    self._sleep(pause)
+                    answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted}})
+                    for item in answer["Responses"].get(self._table, ()):
+                        pages[item["pk"]["S"]] = item["ids"]["B"]
+                    wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            self.counts.unread += len(wanted)
+        return pages
+
+    def _write(self, pages: Mapping[str, bytes]) -> None:
+        expires = {"N": str(int(time.time()) + EXPIRES_AFTER_SECONDS)}
+        for chunk in _chunks(list(pages), _WRITE_ITEMS):
+            wanted = [
+                {
+                    "PutRequest": {
+                        "Item": {"pk": {"S": item}, "ids": {"B": pages[item]}, "expires_at": expires}
+                    }
+                }
+                for item in chunk
+            ]
+            with self._forgiving() as asking:
+                for pause in _pauses():
+                    if not (asking and wanted):
+                        break
+                    self._sleep(pause)
+                    answer = self._client.batch_write_item(RequestItems={self._table: wanted})
+                    wanted = answer.get("UnprocessedItems", {}).get(self._table, [])
+            self.counts.unwritten += len(wanted)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[bool]:
+        """Whether to ask at all; a failure within is counted by what stays wanted, and brings some quiet."""
+        if self._monotonic() < self._quiet_until:
+            yield False
+            return
+        try:
+            with refusals("the id map's table"):
+                yield True
+        except AwsUnavailable:
+            self._quiet_until = self._monotonic() + QUIET_SECONDS
+
+
+class _Place:
+    """Where a key lives: which item, and at which byte of it."""
+
+    def __init__(self, entity: str, source: str, epoch: int) -> None:
+        self._pages = f"{entity}/{source}/{epoch}/"
+        self._singles = f"{entity}/{source}/{epoch}:"
+
+    def of(self, key: Key) -> tuple[str, int]:
+        if len(key) == 1:
+            page, slot = divmod(key[0], PAGE)  # floors, so negative keys have pages too
+            return self._pages + str(page), slot * WIDTH
+        return self._singles + ",".join(map(str, key)), 0
+
+    def size(self, item: str) -> int:
+        return PAGE * WIDTH if item.startswith(self._pages) else WIDTH
+
+    def is_partial(self, item: str, ids: int) -> bool:
+        return ids * WIDTH < self.size(item)
+
+
+class _Memory:
+    """Pages of this worker, the oldest dropped first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._pages: OrderedDict[str, bytes] = OrderedDict()
+
+    def page(self, item: str) -> bytes | None:
+        return self._pages.get(item)
+
+    def at(self, item: str, offset: int) -> bytes | None:
+        page = self._pages.get(item)
+        if page is None:
+            return None
+        uuid = page[offset : offset + WIDTH]
+        return None if uuid == _NONE else uuid
+
+    def add(self, pages: Mapping[str, bytes]) -> None:
+        for item, page in pages.items():
+            old = self._pages.pop(item, b"")
+            self._bytes += len(page) - len(old)
+            self._pages[item] = page
+        while self._bytes > self._limit and len(self._pages) > len(pages):
+            _, dropped = self._pages.popitem(last=False)
+            self._bytes -= len(dropped)
+
+
+def _chunks(items: list[str], size: int) -> list[list[str]]:
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds before each round of a request that came back unprocessed: none, then doubling, with jitter."""
+    yield 0.0
+    for round_ in range(_ROUNDS - 1):
+        yield random.uniform(0, min(2.0, 0.05 * 2**round_))  # nosec B311 - spreads load, guards nothing

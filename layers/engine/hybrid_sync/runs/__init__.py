@@ -1,0 +1,1 @@
+"""Runs: how they start, what they plan, what they record."""

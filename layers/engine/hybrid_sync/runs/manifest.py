@@ -1,0 +1,94 @@
+"""Plans and reports in S3: a plan is written once, a report can be written again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hybrid_sync.aws import Client, refusals
+from hybrid_sync.contracts import BatchTask
+from hybrid_sync.world import Manifest
+
+
+class S3Manifests:
+    """The batches of each entity of a run, as the JSON array that the state machine's map reads."""
+
+    def __init__(self, bucket: str, client: Client) -> None:
+        self._bucket = bucket
+        self._client = client
+
+    def write_once(self, run_id: str, entity: str, tasks: Sequence[BatchTask]) -> Manifest:
+        """Write the plan, or keep the one that an earlier attempt wrote: batches of it may be under way."""
+        key = _manifest(run_id, entity)
+        body = json.dumps([task.model_dump(mode="json") for task in tasks], separators=(",", ":"))
+        try:
+            with refusals("the data bucket"):
+                _put(self._client, self._bucket, key, body, IfNoneMatch="*")
+        except _ExistsError:
+            earlier = self.read(run_id, entity)
+            return Manifest(self._bucket, key, len(earlier or ()))
+        return Manifest(self._bucket, key, len(tasks))
+
+    def read(self, run_id: str, entity: str) -> list[BatchTask] | None:
+        """The plan as it was first written; None when there is none yet."""
+        with refusals("the data bucket"):
+            body = _get(self._client, self._bucket, _manifest(run_id, entity))
+        return None if body is None else [BatchTask.model_validate(task) for task in json.loads(body)]
+
+
+class S3Reports:
+    """One JSON document per run."""
+
+    def __init__(self, bucket: str, client: Client) -> None:
+        self._bucket = bucket
+        self._client = client
+
+    def write(self, run_id: str, document: Mapping[str, Any]) -> str:
+        """Write or replace the run's report; returns s3://bucket/key.  `document` must be plain JSON."""
+        key = _report(run_id)
+        with refusals("the data bucket"):
+            _put(self._client, self._bucket, key, json.dumps(document, ensure_ascii=False, indent=1))
+        return f"s3://{self._bucket}/{key}"
+
+    def read(self, run_id: str) -> dict[str, Any] | None:
+        """The report, or None while there is none."""
+        with refusals("the data bucket"):
+            body = _get(self._client, self._bucket, _report(run_id))
+        return None if body is None else dict(json.loads(body))
+
+
+class _ExistsError(Exception):
+    """Somebody has written this object before."""
+
+
+def _manifest(run_id: str, entity: str) -> str:
+    return f"manifests/{run_id}/{entity}.json"
+
+
+def _report(run_id: str) -> str:
+    return f"reports/{run_id}.json"
+
+
+def _put(client: Client, bucket: str, key: str, body: str, **condition: str) -> None:
+    try:
+        client.put_object(
+            Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition
+        )
+    except ClientError as error:
+        # 409 answers a conditional write that runs at the same time as another one.
+        if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise _ExistsError from None
+        raise
+
+
+def _get(client: Client, bucket: str, key: str) -> bytes | None:
+    try:
+        return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        # Without the right to list a bucket, S3 answers AccessDenied for an object that is not there.
+        if error.response["Error"]["Code"] in ("NoSuchKey", "AccessDenied"):
+            return None
+        raise

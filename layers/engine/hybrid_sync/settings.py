@@ -1,0 +1,62 @@
+"""What the deployment tells a function: read from the environment once, checked before anything is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hybrid_sync.contracts import Profile
+from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.world import ProfileLimits
+
+
+class Settings(BaseModel):
+    """Each field is one environment variable, its alias; a function is given only those that it needs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    secret: str | None = Field(None, alias="HYBRID_SYNC_SECRET")
+    id_map_table: str | None = Field(None, alias="ID_MAP_TABLE")
+    control_table: str | None = Field(None, alias="CONTROL_TABLE")
+    data_bucket: str | None = Field(None, alias="DATA_BUCKET")
+    failed_queue_url: str | None = Field(None, alias="FAILED_QUEUE_URL")
+    alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
+    state_machine: str | None = Field(None, alias="STATE_MACHINE")
+    retry_delay_seconds: int = Field(20, alias="RETRY_DELAY_SECONDS", ge=1)
+    weekly_batch_size: int = Field(5000, alias="WEEKLY_BATCH_SIZE", ge=1)
+    weekly_deadline_seconds: int = Field(14400, alias="WEEKLY_DEADLINE_SECONDS", ge=1)
+    daily_batch_size: int = Field(1000, alias="DAILY_BATCH_SIZE", ge=1)
+    daily_deadline_seconds: int = Field(3600, alias="DAILY_DEADLINE_SECONDS", ge=1)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """ConfigurationMissing names the variable that is wrong, not its value."""
+        aliases = {str(field.alias) for field in cls.model_fields.values()}
+        given = {name: value for name, value in environment.items() if name in aliases and value}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            names = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+            raise ConfigurationMissing(
+                f"The environment variable {names} does not hold a number that fits.",
+                "Correct the template's parameter and deploy again.",
+            ) from None
+
+    def need(self, field: str) -> str:
+        """The value of a text field; ConfigurationMissing when this function was not given it."""
+        value: str | None = getattr(self, field)
+        if value is None:
+            alias = type(self).model_fields[field].alias
+            raise ConfigurationMissing(
+                f"The environment variable {alias} is not set.",
+                "Give it to the function in template.yaml and deploy again.",
+            )
+        return value
+
+    def limits(self, profile: Profile) -> ProfileLimits:
+        """Runs on demand are small and urgent, so they share the daily profile's numbers."""
+        if profile is Profile.weekly:
+            return ProfileLimits(self.weekly_batch_size, self.weekly_deadline_seconds)
+        return ProfileLimits(self.daily_batch_size, self.daily_deadline_seconds)

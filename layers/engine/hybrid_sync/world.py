@@ -1,0 +1,102 @@
+"""What a step may use: the databases, the catalog, and the part of each AWS service that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Profile
+from hybrid_sync.postgres import Connection
+
+
+@dataclass(frozen=True)
+class ProfileLimits:
+    """What a profile does when its request says nothing else."""
+
+    batch_size: int
+    deadline_seconds: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a plan lies, and how many batches it has."""
+
+    bucket: str
+    key: str
+    batches: int
+
+
+class IdCache(Protocol):
+    """Legacy key -> UUID (16 bytes), remembered per entity, source and epoch.
+
+    An entry may be absent, never wrong: what is absent is asked from the target, which is the authority.  So
+    neither call fails because the cache is down; it then answers "absent", or forgets.
+    """
+
+    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
+
+    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
+
+
+class Manifests(Protocol):
+    """The batches of an entity's plan; the first one written stays, so a repeated plan agrees with it."""
+
+    def write_once(self, run_id: str, entity: str, tasks: Sequence[BatchTask]) -> Manifest: ...
+
+    def read(self, run_id: str, entity: str) -> list[BatchTask] | None: ...
+
+
+class Reports(Protocol):
+    """Run reports as JSON documents; `write` returns where the report lies, as s3://bucket/key."""
+
+    def write(self, run_id: str, document: Mapping[str, Any]) -> str: ...
+
+    def read(self, run_id: str) -> dict[str, Any] | None: ...
+
+
+class FailureQueue(Protocol):
+    """Failed records on their way to a retry."""
+
+    def send(self, messages: Sequence[FailureMessage]) -> None: ...
+
+
+class Alerts(Protocol):
+    """Messages to people: codes and counts, never a cell value."""
+
+    def publish(self, subject: str, body: str) -> None: ...
+
+
+class World(Protocol):
+    """Built by `wiring` from the deployment, by tests from fakes; parts are made when they are first used."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def id_secret(self) -> bytes: ...
+
+    @property
+    def id_cache(self) -> IdCache: ...
+
+    @property
+    def manifests(self) -> Manifests: ...
+
+    @property
+    def reports(self) -> Reports: ...
+
+    @property
+    def failure_queue(self) -> FailureQueue: ...
+
+    @property
+    def alerts(self) -> Alerts: ...
+
+    def limits(self, profile: Profile) -> ProfileLimits: ...
+
+    def connect_legacy(self) -> Connection: ...
+
+    def connect_target(self) -> Connection: ...
+
+    def now(self) -> datetime: ...
