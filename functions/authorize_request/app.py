@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.entrypoint import Context, Event
-from hybrid_sync.http.wiring import authorizer
+from hybrid_sync.wiring import authorizer
 
 
 def handler(event: Event, _context: Context) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.entrypoint import Context, Event
-from hybrid_sync.http.wiring import api
+from hybrid_sync.wiring import api
 
 
 def handler(event: Event, context: Context) -> Any:

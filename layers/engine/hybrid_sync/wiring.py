@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from hybrid_sync.aws import client, refusals
-from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
@@ -35,14 +34,17 @@ from hybrid_sync.contracts import (
 from hybrid_sync.errors import ConfigurationMissing, RecordsStillFail
 from hybrid_sync.failures.cause import plain
 from hybrid_sync.failures.queue import SqsFailureQueue
-from hybrid_sync.postgres import Connection, connect
 from hybrid_sync.report.notify import SnsAlerts
 from hybrid_sync.runs.manifest import S3Manifests, S3Reports
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits
 
 if TYPE_CHECKING:
+    from hybrid_sync.catalog.catalog import Catalog
+    from hybrid_sync.http.authorizer import Authorizer
+    from hybrid_sync.http.routes import Api
     from hybrid_sync.ids.cache import DynamoIdCache
+    from hybrid_sync.postgres import Connection
 
 SECRET_SECONDS = 300
 """How long a worker uses what it read from Secrets Manager; a changed password is picked up after that."""
@@ -117,9 +119,13 @@ class DeployedWorld:
         return self._settings.limits(profile)
 
     def connect_legacy(self) -> Connection:
+        from hybrid_sync.postgres import connect
+
         return connect(self._connections().need("legacy_dsn"), "legacy")
 
     def connect_target(self) -> Connection:
+        from hybrid_sync.postgres import connect
+
         return connect(self._connections().need("target_dsn"), "target")
 
     def now(self) -> datetime:
@@ -205,7 +211,7 @@ class App:
     def record_worker(
         self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int
     ) -> None:
-        """Record a worker's peak memory when it has grown: a connection for each measurement would be dear."""
+        """Record a worker's peak memory when it has grown: a connection for each one would be dear."""
         if peak_rss_kib <= self._recorded_peaks.get(run_id, 0):
             return
         from hybrid_sync.runs.store import record_worker
@@ -219,3 +225,24 @@ class App:
 def app() -> App:
     """The app of this worker; ConfigurationMissing when the environment is wrong."""
     return App(DeployedWorld(Settings.from_environment()))
+
+
+@functools.cache
+def api() -> Api:
+    """The HTTP trigger's routes."""
+    from hybrid_sync.http.routes import Api
+    from hybrid_sync.runs.starter import RunStarter
+
+    settings = Settings.from_environment()
+    world = DeployedWorld(settings)
+    starter = RunStarter(settings.need("state_machine"), client("stepfunctions"))
+    return Api(world.catalog, starter, world.reports)
+
+
+@functools.cache
+def authorizer() -> Authorizer:
+    """Who may call the HTTP trigger."""
+    from hybrid_sync.http.authorizer import Authorizer
+    from hybrid_sync.http.tokens import Tokens
+
+    return Authorizer(Tokens(Settings.from_environment().need("control_table"), client("dynamodb")))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Profile
-from hybrid_sync.postgres import Connection
+
+if TYPE_CHECKING:  # the functions that touch no database start without its driver
+    from hybrid_sync.catalog.catalog import Catalog
+    from hybrid_sync.postgres import Connection
 
 
 @dataclass(frozen=True)

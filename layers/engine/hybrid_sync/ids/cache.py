@@ -1,8 +1,8 @@
 """The id map's cache in DynamoDB: it saves time and can lose nothing, because the target is the authority.
 
 One item is a page: the UUIDs of 500 consecutive legacy integers of one source, 16 bytes each, zeros where
-none is known.  A batch with 10,000 references so costs a few BatchGetItem calls and not a hundred.  500 is also
-the size of a lock bucket, so batches fill whole pages.  A composite key has an item of its own.
+none is known.  A batch with 10,000 references so costs a few BatchGetItem calls and not a hundred.  500 is
+also the size of a lock bucket, so batches fill whole pages.  A composite key has an item of its own.
 
 The epoch is part of an item's key: raising it makes everything cached before invisible, and DynamoDB drops
 the old items when they expire.  Two writers of one page can overwrite each other; that loses a cache entry,

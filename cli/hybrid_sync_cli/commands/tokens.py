@@ -1,0 +1,91 @@
+"""`hybrid-sync tokens`: who may call the HTTP trigger."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from hybrid_sync_cli.errors import CliError
+
+if TYPE_CHECKING:
+    from hybrid_sync.http.tokens import Token, Tokens
+
+
+@click.group()
+@click.option("--table", help="The control table of a deployment on AWS; by default the local stack's.")
+@click.pass_context
+def tokens(context: click.Context, table: str | None) -> None:
+    """Create, list and revoke service tokens of the HTTP trigger."""
+    context.obj = table
+
+
+@tokens.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, help="syncs:read or syncs:write; both unless given.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def create(table: str | None, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Make a token for NAME and print it, this once."""
+    from hybrid_sync.http.tokens import SCOPES
+
+    token, readable = _tokens(table).create(name, scopes or SCOPES)
+    if as_json:
+        click.echo(json.dumps({"id": token.token_id, "token": readable}))
+        return
+    click.echo(readable)
+    click.echo(f"Token {token.token_id} for {token.name}: keep it now, it is not stored.", err=True)
+
+
+@tokens.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_(table: str | None, as_json: bool) -> None:
+    """Show every token, revoked ones included; never a secret."""
+    found = _tokens(table).list()
+    if as_json:
+        click.echo(json.dumps([_plain(token) for token in found]))
+        return
+    for token in found:
+        state = f"revoked {token.revoked_at:%Y-%m-%d %H:%M}" if token.revoked_at else "valid"
+        created = f"{token.created_at:%Y-%m-%d %H:%M}"
+        click.echo(f"{token.token_id}  {created}  {state:24}  {','.join(token.scopes):24}  {token.name}")
+
+
+@tokens.command()
+@click.argument("token_id")
+@click.pass_obj
+def revoke(table: str | None, token_id: str) -> None:
+    """Close the token TOKEN_ID for good."""
+    # People paste what they have at hand, which may be the whole token.
+    identifier = token_id.removeprefix("hs_").split("_", 1)[0]
+    if not _tokens(table).revoke(identifier):
+        raise CliError(f"There is no token {identifier}: see hybrid-sync tokens list.")
+    click.echo(f"Token {identifier} is revoked; API Gateway may accept it for another minute.")
+
+
+def _tokens(table: str | None) -> Tokens:
+    from hybrid_sync.http.tokens import Tokens
+
+    if table is not None:
+        from hybrid_sync.aws import client
+
+        return Tokens(table, client("dynamodb"))
+    from hybrid_sync_cli.stack import Stack
+
+    stack = Stack.load()
+    return Tokens(stack.outputs["ControlTable"], stack.client("dynamodb"))
+
+
+def _plain(token: Token) -> dict[str, object]:
+    return {
+        "id": token.token_id,
+        "name": token.name,
+        "scopes": list(token.scopes),
+        "created_at": token.created_at.isoformat(),
+        "revoked_at": token.revoked_at.isoformat() if token.revoked_at else None,
+    }
+
+
+commands: list[click.Command] = [tokens]

@@ -1,0 +1,86 @@
+"""What a caller may ask for over HTTP: identifiers only, the rows are read from legacy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import MAX_REFS, Message, Profile, Ref, RunPriority, RunRequest
+from hybrid_sync.errors import RequestRejected
+
+
+class SyncRequest(Message):
+    """The body of POST /v1/syncs: entities, single rows, or both.
+
+    `since`/`until` narrow the entities to rows changed in that time; they need a time zone.  `include:
+    dependencies` also carries over the rows that the named ones refer to.
+    """
+
+    entities: tuple[str, ...] = ()
+    refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()
+    priority: RunPriority = RunPriority.normal
+    include: Annotated[str | None, Field(pattern="^dependencies$")] = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    correlation_id: Annotated[str | None, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")] = None
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> SyncRequest:
+        if not self.entities and not self.refs:
+            raise ValueError("name at least one entity in `entities`, or one row in `refs`")
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("`since` must be earlier than `until`")
+        return self
+
+    def to_run(self, catalog: Catalog, requested_by: str) -> RunRequest:
+        """The run that does it; RequestRejected for what the catalog does not know or cannot select."""
+        for name in self.entities:
+            self._check_range(catalog, name)
+        for ref in self.refs:
+            _check_ref(catalog, ref)
+        return RunRequest(
+            profile=Profile.on_demand,
+            trigger="api",
+            priority=self.priority,
+            entities=self.entities,
+            refs=self.refs,
+            include=self.include,
+            since=_iso(self.since),
+            until=_iso(self.until),
+            correlation_id=self.correlation_id,
+            requested_by=requested_by,
+        )
+
+    def _check_range(self, catalog: Catalog, name: str) -> None:
+        entity = catalog[name]
+        if (self.since or self.until) and any(
+            source.changed_at is None for source in entity.sources.values()
+        ):
+            raise RequestRejected(
+                f"Entity {name} has no time of change to select by.", "Leave out since and until for it."
+            )
+
+
+def _check_ref(catalog: Catalog, ref: Ref) -> None:
+    entity = catalog[ref.entity]
+    if ref.source is not None and ref.source not in entity.sources:
+        raise RequestRejected(
+            f"Entity {ref.entity} has no source {ref.source}.", f"Choose from {', '.join(entity.sources)}."
+        )
+    if ref.source is None and len(entity.sources) > 1:
+        raise RequestRejected(
+            f"Entity {ref.entity} has several sources.", f"Add source: one of {', '.join(entity.sources)}."
+        )
+    parts = len(next(iter(entity.sources.values())).key)
+    if len(ref.key) != parts:
+        raise RequestRejected(
+            f"A legacy key of {ref.entity} has {parts} part(s), and {len(ref.key)} were given.",
+            "Write an integer, or a list of integers for a composite key.",
+        )
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

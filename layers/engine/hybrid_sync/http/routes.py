@@ -1,0 +1,134 @@
+"""The HTTP trigger's routes: start a run, ask how it goes, ask whether anybody is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import RunRequest
+from hybrid_sync.entrypoint import logger, parsed, raised_at, told
+from hybrid_sync.errors import RequestConflicts, RequestRejected, RunNotFound, SyncError
+from hybrid_sync.http.requests import SyncRequest
+from hybrid_sync.runs.starter import RunState
+from hybrid_sync.world import Reports
+
+
+class BodyRejected(SyncError):  # noqa: N818 - named like the other refusals
+    """The body is not JSON."""
+
+    code = "body_invalid"
+
+
+_RUN_ID = re.compile(r"^[A-Za-z0-9_-]{1,80}$")
+_KEY_LETTERS = 255
+_STATUS: dict[type[SyncError], HTTPStatus] = {
+    RequestRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
+    BodyRejected: HTTPStatus.BAD_REQUEST,
+    RequestConflicts: HTTPStatus.CONFLICT,
+    RunNotFound: HTTPStatus.NOT_FOUND,
+}
+_INTERNAL = {
+    "error": "internal",
+    "message": "Something unexpected happened.",
+    "remedy": "Ask the operator to read the log.",
+}
+
+
+class Starter(Protocol):
+    """What the routes need of the state machine."""
+
+    def start(self, request: RunRequest, name: str) -> str: ...
+
+    def state(self, run_id: str) -> RunState: ...
+
+
+class Api:
+    """The routes over a catalog, a starter of runs and the stored reports."""
+
+    def __init__(self, catalog: Catalog, starter: Starter, reports: Reports) -> None:
+        self._catalog = catalog
+        self._starter = starter
+        self._reports = reports
+        self._app = APIGatewayRestResolver()
+        self._app.post("/v1/syncs")(self._start)
+        self._app.get("/v1/syncs/<run_id>")(self._show)
+        self._app.get("/v1/health")(self._health)
+        self._app.exception_handler(Exception)(_refused)
+
+    def resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """One request in, one response out; no exception leaves."""
+        return self._app.resolve(event, context)
+
+    def _start(self) -> Response[str]:
+        event = self._app.current_event
+        try:
+            body = json.loads(event.decoded_body or "")
+        except ValueError:
+            raise BodyRejected(
+                "The body is not JSON.", 'Send, for instance, {"entities": ["payments"]}.'
+            ) from None
+        caller = str(event.request_context.authorizer.principal_id or "unknown")
+        request = parsed(SyncRequest, body).to_run(self._catalog, requested_by=caller)
+        name = _name(caller, event.headers.get("Idempotency-Key"))
+        run_id = self._starter.start(request, name)
+        facts = {"run_id": run_id, "priority": request.priority, "refs": len(request.refs)}
+        logger.info("run started", extra=facts)
+        return _answer(HTTPStatus.ACCEPTED, {"run_id": run_id, "status_url": self._url_of(run_id)})
+
+    def _show(self, run_id: str) -> Response[str]:
+        if not _RUN_ID.match(run_id):
+            raise RunNotFound("That is no run id.", "Ask for the run_id that POST /v1/syncs returned.")
+        state = self._starter.state(run_id)
+        ended = state.finished_at is not None
+        return _answer(
+            HTTPStatus.OK,
+            {
+                "run_id": run_id,
+                "status": state.status,
+                "started_at": state.started_at.isoformat(),
+                "finished_at": state.finished_at.isoformat() if state.finished_at else None,
+                "report": self._reports.read(run_id) if ended else None,
+            },
+        )
+
+    def _health(self) -> Response[str]:
+        return _answer(HTTPStatus.OK, {"status": "ok", "entities": len(self._catalog.entities)})
+
+    def _url_of(self, run_id: str) -> str:
+        context = self._app.current_event.request_context
+        return f"https://{context.domain_name}/{context.stage}/v1/syncs/{run_id}"
+
+
+def _name(caller: str, idempotency_key: str | None) -> str:
+    """The execution's name: the same for the same caller and key, so a repeated request starts one run."""
+    if idempotency_key is None:
+        return f"api-{secrets.token_hex(12)}"
+    if not 0 < len(idempotency_key) <= _KEY_LETTERS:
+        raise RequestRejected(
+            "The Idempotency-Key is empty or too long.", f"Use 1 to {_KEY_LETTERS} letters."
+        )
+    digest = hashlib.sha256(f"{caller}\n{idempotency_key}".encode()).hexdigest()
+    return f"api-{digest[:40]}"
+
+
+def _refused(error: Exception) -> Response[str]:
+    """Every failure as a sentence with its remedy; the caller learns nothing of what is inside."""
+    if not isinstance(error, SyncError):
+        logger.error("request failed", extra={"error": told(error)[0], "raised_at": raised_at(error)})
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
+    otherwise = HTTPStatus.SERVICE_UNAVAILABLE if error.transient else HTTPStatus.INTERNAL_SERVER_ERROR
+    status = _STATUS.get(type(error), otherwise)
+    logger.warning("request refused", extra={"error": error.code, "status": int(status)})
+    return _answer(status, {"error": error.code, "message": error.message, "remedy": error.remedy})
+
+
+def _answer(status: HTTPStatus, body: dict[str, Any]) -> Response[str]:
+    headers = {"Cache-Control": "no-store"}
+    return Response(int(status), content_type="application/json", body=json.dumps(body), headers=headers)

@@ -1,0 +1,99 @@
+"""Starting runs and asking how they go, through the state machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hybrid_sync.aws import Client, refusals
+from hybrid_sync.contracts import RunRequest
+from hybrid_sync.errors import RequestConflicts, RunNotFound
+
+_WORDS = {
+    "RUNNING": "running",
+    "PENDING_REDRIVE": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "TIMED_OUT": "failed",
+    "ABORTED": "cancelled",
+}
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far an execution is: running, succeeded, failed or cancelled."""
+
+    run_id: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class RunStarter:
+    """One state machine, given by its ARN."""
+
+    def __init__(self, state_machine: str, client: Client) -> None:
+        self._machine = state_machine
+        self._client = client
+
+    def start(self, request: RunRequest, name: str) -> str:
+        """Start the run called `name` and return its id; the same request and name start only one.
+
+        Raises RequestConflicts when the name belongs to another request.
+        """
+        text = request.model_dump_json(exclude={"run_id"})
+        try:
+            with refusals("the state machine"):
+                self._start(name, text)
+        except _TakenError:
+            if self._input_of(name) != json.loads(text):
+                raise RequestConflicts(
+                    "This idempotency key was used for a different request.", "Send a new Idempotency-Key."
+                ) from None
+        return name
+
+    def state(self, run_id: str) -> RunState:
+        """Raises RunNotFound, also for runs that Step Functions has forgotten (after 90 days)."""
+        told = self._describe(run_id)
+        return RunState(run_id, _WORDS[told["status"]], told["startDate"], told.get("stopDate"))
+
+    def _start(self, name: str, text: str) -> None:
+        try:
+            self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionAlreadyExists":
+                raise _TakenError from None
+            raise
+
+    def _input_of(self, name: str) -> Any:
+        return json.loads(self._describe(name)["input"])
+
+    def _describe(self, run_id: str) -> dict[str, Any]:
+        arn = f"{self._machine.replace(':stateMachine:', ':execution:')}:{run_id}"
+        try:
+            with refusals("the state machine"):
+                return self._ask(arn)
+        except _UnknownError:
+            raise RunNotFound(
+                f"There is no run {run_id}.", "Ask for the run_id that POST /v1/syncs returned."
+            ) from None
+
+    def _ask(self, arn: str) -> dict[str, Any]:
+        try:
+            return dict(self._client.describe_execution(executionArn=arn))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
+                raise _UnknownError from None
+            raise
+
+
+class _TakenError(Exception):
+    """An execution has this name, with other input or at its end."""
+
+
+class _UnknownError(Exception):
+    """There is no such execution."""
