@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -43,8 +44,11 @@ class Cluster:
     superuser: str
     password: str
     processes: Processes
-    binaries: Binaries = field(default_factory=binaries.find)
     port: int = 0
+
+    @cached_property
+    def binaries(self) -> Binaries:
+        return binaries.find()
 
     @property
     def data(self) -> Path:

@@ -1,0 +1,109 @@
+"""`up`, `down`, `env` and `psql`: the stack on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import click
+from psycopg.conninfo import conninfo_to_dict
+
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.stack import Stack, home
+
+# What libpq reads from the environment, so that no password stands in a process list.
+PG_VARIABLES = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "options": "PGOPTIONS",
+}
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.command()
+@click.option("--legacy-dsn", help="A legacy database of your own; it is only read.")
+@click.option("--target-dsn", help="A Supabase database of your own, as its `postgres` role.")
+@click.option("--legacy-port", type=click.IntRange(1, 65535), help="Where legacy listens.")
+@click.option("--target-port", type=click.IntRange(1, 65535), help="Where the target listens.")
+@click.option("--rest-port", type=click.IntRange(1, 65535), help="Where the REST API listens.")
+@click.option("--aws-port", type=click.IntRange(1, 65535), help="Where AWS listens.")
+def up(
+    legacy_dsn: str | None,
+    target_dsn: str | None,
+    legacy_port: int | None,
+    target_port: int | None,
+    rest_port: int | None,
+    aws_port: int | None,
+) -> None:
+    """Start both databases and AWS on this machine, and deploy the template.
+
+    Repeating it on a running stack deploys what has changed. Free ports are found where none is named.
+    """
+    from hybrid_sync_cli.stack.up import Builder
+    from hybrid_sync_cli.stack.wishes import Wishes
+
+    ports = {"legacy": legacy_port, "target": target_port, "rest": rest_port, "aws": aws_port}
+    with home.only_one():
+        stack = Builder(Wishes(legacy_dsn, target_dsn, ports), _say).run()
+    _say(f"The stack is up: AWS at {stack.aws_endpoint_url}, the API at {stack.api_url or '(none)'}.")
+    _say("Next: hybrid-sync env shows all addresses, hybrid-sync psql target opens the target.")
+
+
+@click.command()
+@click.option("--purge", "everything", is_flag=True, help="Delete the databases and everything else as well.")
+def down(everything: bool) -> None:
+    """Stop everything that `up` started; the databases keep their data."""
+    from hybrid_sync_cli.stack.home import Keep
+    from hybrid_sync_cli.stack.processes import Processes
+    from hybrid_sync_cli.stack.up import purge, tear_down
+
+    with home.only_one():
+        processes = Processes(home.directory())
+        keep = Keep(processes.home / "keep.json")
+        (purge if everything else tear_down)(processes, keep)
+    _say("The stack is down" + (" and its data deleted." if everything else "; its data is kept."))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def env(as_json: bool) -> None:
+    """Print where everything is, one KEY=value a line."""
+    values = Stack.load().environment()
+    if as_json:
+        click.echo(json.dumps(values, indent=1))
+    else:
+        click.echo("\n".join(f"{name}={value}" for name, value in values.items()))
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("side", type=click.Choice(["legacy", "target"]))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(side: str, arguments: tuple[str, ...]) -> None:
+    """Open psql on a database; ARGUMENTS are psql's own, for instance -c 'select 1'."""
+    from hybrid_sync_cli.stack import binaries
+
+    stack = Stack.load()
+    dsn = stack.legacy_dsn if side == "legacy" else stack.target_dsn
+    bundled = binaries.find().folder / "psql"
+    program = str(bundled) if bundled.exists() else shutil.which("psql")
+    if program is None:
+        raise CliError("There is no psql on this machine: install PostgreSQL's client programs.")
+    given = {
+        PG_VARIABLES[name]: str(value)
+        for name, value in conninfo_to_dict(dsn).items()
+        if name in PG_VARIABLES
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    os.execve(program, [program, *arguments], {**kept, **given})  # nosec B606 - psql takes our place, by design
+
+
+commands: list[click.Command] = [up, down, env, psql]

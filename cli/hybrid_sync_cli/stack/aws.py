@@ -1,0 +1,93 @@
+"""AWS on this machine: ministack behind our launcher, on 127.0.0.1 alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.stack import ACCESS, REGION, home
+from hybrid_sync_cli.stack.processes import Processes, free_port, wait_until
+
+START_SECONDS = 60.0
+LAUNCHER = Path(__file__).with_name("lambdas.py")
+
+
+def environment() -> dict[str, str]:
+    """Our environment without a person's own AWS account, so that nothing here can reach it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    nowhere = str(home.directory() / "no-aws-config")
+    return {
+        **kept,
+        **ACCESS,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": nowhere,
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def ensure_environments(project: Path) -> None:
+    """Make .venv-sam and .venv-stack when they are not there yet (a second, with a warm cache)."""
+    ready = [project / name / ".ready" for name in (".venv-sam", ".venv-stack")]
+    if all(path.exists() for path in ready):
+        return
+    done = subprocess.run(["make", "--silent", "environments"], cwd=project, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise CliError(
+            f"The environments for AWS could not be made ({' '.join(said)}): run make environments."
+        )
+
+
+@dataclass
+class Aws:
+    """The emulator, as one recorded process that starts a process per running function."""
+
+    processes: Processes
+    port: int = 0
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, python: Path, port: int | None) -> None:
+        """Answering at `endpoint` when this returns. What an earlier one held is gone: it keeps all in memory."""
+        self.port = free_port(port)
+        scratch = self.processes.home / "tmp"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700)
+        server = self.processes.start(
+            "aws",
+            [python, "-P", LAUNCHER],
+            cwd=scratch,
+            env={
+                **environment(),
+                "BIND_HOST": "127.0.0.1",
+                "MINISTACK_HOST": "127.0.0.1",
+                "GATEWAY_PORT": str(self.port),
+                "MINISTACK_REGION": REGION,
+                "LAMBDA_EXECUTOR": "local",
+                "TMPDIR": str(scratch),
+                # Access logs quote query strings and payload sizes of every poll; errors are what is read here.
+                "LOG_LEVEL": "WARNING",
+            },
+        )
+
+        def failed() -> str | None:
+            return None if server.poll() is None else self.processes.last_words("aws")
+
+        wait_until(self._answers, seconds=START_SECONDS, failed=failed, what="The AWS emulator")
+
+    def _answers(self) -> bool:
+        try:
+            # The address is ours, of 127.0.0.1.
+            with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=5):  # nosec B310
+                return True
+        except OSError:
+            return False

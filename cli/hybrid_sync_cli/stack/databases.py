@@ -1,0 +1,97 @@
+"""Both sides made ready: a cluster of our own, or a person's database, with the roles that the functions use."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync_cli.stack import home, legacy, supabase
+from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.postgres import Cluster, connect
+from hybrid_sync_cli.stack.processes import Processes
+from hybrid_sync_cli.stack.wishes import Wishes
+
+LEGACY_SUPERUSER = "postgres"
+LEGACY_DATABASE = "legacy"
+TARGET_DATABASE = "postgres"  # as every hosted project names it
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Both sides, as people and as the functions connect to them."""
+
+    legacy_dsn: str
+    target_dsn: str
+    worker_legacy_dsn: str
+    worker_target_dsn: str
+    authenticator_dsn: str  # what PostgREST logs in with; empty when the target is a person's own
+
+
+def cluster(side: str, processes: Processes, keep: Keep) -> Cluster:
+    """Our cluster of that side, running or not."""
+    superuser = LEGACY_SUPERUSER if side == "legacy" else supabase.SUPERUSER
+    folder = home.reachable(processes.home) / side
+    return Cluster(side, folder, superuser, keep.secret(f"{side}_superuser"), processes)
+
+
+def check(wishes: Wishes) -> None:
+    """CliError when a person's own database cannot be reached; nothing has been started or written by then."""
+    for side, dsn in wishes.databases().items():
+        if dsn:
+            connect(dsn, side, f"--{side}-dsn").close()
+
+
+def prepare(wishes: Wishes, processes: Processes, keep: Keep, project: Path) -> Databases:
+    """Start our own sides, side by side, and prepare both."""
+    own = [side for side, dsn in wishes.databases().items() if not dsn]
+    clusters = {side: cluster(side, processes, keep) for side in own}
+    ports = {side: wishes.port(side, keep) for side in own}
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda side: clusters[side].ensure(ports[side]), own))
+    for side in own:
+        keep.put(f"{side}_port", clusters[side].port)
+    legacy_dsn, worker_legacy_dsn = _legacy(wishes, clusters.get("legacy"), keep)
+    target_dsn, authenticator_dsn = _target(wishes, clusters.get("target"), keep)
+    worker_target_dsn = install(target_dsn, keep, project)
+    return Databases(legacy_dsn, target_dsn, worker_legacy_dsn, worker_target_dsn, authenticator_dsn)
+
+
+def install(target_dsn: str, keep: Keep, project: Path) -> str:
+    """Bring the engine's own schema and role in the target up to date; the DSN of that role."""
+    from hybrid_sync.catalog.load import load
+    from hybrid_sync.target.install import install as install_target
+
+    catalog = load(project / "layers" / "catalog")
+    return install_target(target_dsn, worker_password=keep.secret("target_worker"), catalog=catalog)
+
+
+def _legacy(wishes: Wishes, own: Cluster | None, keep: Keep) -> tuple[str, str]:
+    """Legacy for people and for the functions; a person's own is used as given: we create no role there."""
+    if own is None:
+        given = str(wishes.legacy_dsn)
+        return given, given
+    with psycopg.connect(own.dsn(), autocommit=True) as connection:
+        known = connection.execute(
+            "select 1 from pg_database where datname = %s", (LEGACY_DATABASE,)
+        ).fetchone()
+        if known is None:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(LEGACY_DATABASE)))
+    dsn = own.dsn(LEGACY_DATABASE)
+    legacy.prepare_reader(dsn, keep.secret("legacy_reader"))
+    return dsn, own.dsn(LEGACY_DATABASE, legacy.READER, keep.secret("legacy_reader"))
+
+
+def _target(wishes: Wishes, own: Cluster | None, keep: Keep) -> tuple[str, str]:
+    """The target for people, and for PostgREST where it is ours."""
+    if own is None:
+        return str(wishes.target_dsn), ""
+    admin, login = keep.secret("target_admin"), keep.secret("target_authenticator")
+    supabase.bootstrap(own.dsn(TARGET_DATABASE), admin_password=admin, authenticator_password=login)
+    return (
+        own.dsn(TARGET_DATABASE, supabase.ADMIN, admin),
+        own.dsn(TARGET_DATABASE, supabase.AUTHENTICATOR, login),
+    )

@@ -1,0 +1,198 @@
+"""`sam build` and `sam deploy` of the unmodified template, built for the machine that will run it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.stack import ACCESS, REGION, aws
+from hybrid_sync_cli.stack.processes import MARK
+
+STACK_NAME = "hybrid-sync"
+# Whatever changes what is deployed.
+INPUTS = ("template.yaml", "functions", "layers", "statemachine", "requirements/runtime.txt")
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Host:
+    """What functions run on here; on AWS they run on what the template's defaults say."""
+
+    python: str  # "3.11"
+    architecture: str  # as Lambda names it
+    platform: str  # as uv names it
+
+    @classmethod
+    def this(cls) -> Host:
+        machine = platform.machine().lower()
+        if machine not in MACHINES:
+            raise CliError(f"Lambda knows no {machine} processors: run the stack on x86_64 or arm64.")
+        architecture = MACHINES[machine]
+        cpu = "aarch64" if architecture == "arm64" else "x86_64"
+        return cls(f"{sys.version_info.major}.{sys.version_info.minor}", architecture, f"{cpu}-{_system()}")
+
+
+def _system() -> str:
+    """The part of uv's platform name that tells which compiled wheels load here."""
+    if sys.platform == "darwin":
+        return "apple-darwin"
+    library, version = platform.libc_ver()
+    if library != "glibc":
+        return "unknown-linux-musl"
+    recent = tuple(int(part) for part in version.split(".")[:2]) >= (2, 28)
+    return "manylinux_2_28" if recent else "manylinux_2_17"
+
+
+class _Template(yaml.SafeLoader):
+    """Reads a template without minding what CloudFormation's tags (!Ref …) mean."""
+
+
+_Template.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def parameters(template: Path) -> set[str]:
+    """The names of the parameters that a template declares."""
+    # A SafeLoader at heart: it makes plain values only.
+    content: dict[str, Any] = yaml.load(template.read_text("utf-8"), Loader=_Template)  # nosec B506
+    return set(content.get("Parameters") or {})
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One template of `project`, built into `workshop`."""
+
+    project: Path
+    workshop: Path
+    host: Host
+
+    @property
+    def sam(self) -> Path:
+        return self.project / ".venv-sam" / "bin" / "sam"
+
+    def overrides(self) -> dict[str, str]:
+        """Parameter values that suit one machine, as far as the template has such parameters."""
+        wanted = {
+            "LambdaRuntime": f"python{self.host.python}",
+            "LambdaArchitecture": self.host.architecture,
+            "MaxConcurrency": str(os.cpu_count() or 1),
+            # A person watches: failures here are tried again at once, not after the minutes that a cloud needs.
+            "RetryDelaySeconds": "1",
+            "LogRetentionDays": "7",
+        }
+        known = parameters(self.project / "template.yaml")
+        return {name: value for name, value in wanted.items() if name in known}
+
+    def fingerprint(self) -> str:
+        """A hash of everything that the deployed stack is made from."""
+        seal = hashlib.sha256(json.dumps([self.overrides(), self.host.platform]).encode())
+        for path in self._files():
+            seal.update(str(path.relative_to(self.project)).encode() + b"\0")
+            seal.update(hashlib.sha256(path.read_bytes()).digest())
+        return seal.hexdigest()
+
+    def _files(self) -> Iterator[Path]:
+        for name in INPUTS:
+            start = self.project / name
+            paths = [start] if start.is_file() else sorted(start.rglob("*"))
+            yield from (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+
+    def build(self) -> None:
+        """Build functions and layers; nothing to do when they are built from the same inputs already."""
+        stamp = self.workshop / "built"
+        wanted = self.fingerprint()
+        if stamp.exists() and stamp.read_text("utf-8") == wanted:
+            return
+        stamp.unlink(missing_ok=True)
+        self._run(
+            "build", "--template-file", "template.yaml", "--cached", "--parallel",
+            "--build-dir", str(self.workshop / "build"), "--cache-dir", str(self.workshop / "cache"),
+        )  # fmt: skip
+        stamp.write_text(wanted, "utf-8")
+
+    def deploy(self, endpoint: str) -> None:
+        """Create or update the stack at `endpoint` from what was built."""
+        pairs = [f"{name}={value}" for name, value in self.overrides().items()]
+        self._run(
+            "deploy", "--template-file", str(self.workshop / "build" / "template.yaml"),
+            "--stack-name", STACK_NAME, "--region", REGION, "--resolve-s3",
+            "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
+            "--no-confirm-changeset", "--no-fail-on-empty-changeset",
+            *(["--parameter-overrides", *pairs] if pairs else []),
+            endpoint=endpoint,
+        )  # fmt: skip
+
+    def _run(self, verb: str, *arguments: str, endpoint: str = "") -> None:
+        log = self.workshop.parent / "logs" / f"sam-{verb}.log"
+        log.parent.mkdir(mode=0o700, exist_ok=True)
+        self.workshop.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tools = [
+            str(self.project / ".venv" / "bin"),
+            str(Path(sys.executable).parent),
+            os.environ.get("PATH", ""),
+        ]
+        environment = {
+            **aws.environment(),
+            MARK: str(self.workshop.parent),
+            "PATH": os.pathsep.join(tools),
+            "PYTHON": sys.executable,
+            "HYBRID_SYNC_LAYER_PYTHON": self.host.python,
+            "HYBRID_SYNC_LAYER_PLATFORM": self.host.platform,
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.2",
+            # sam keeps its own settings there; a person's home is not ours to write to.
+            "__SAM_CLI_APP_DIR": str(self.workshop / "sam"),
+        }
+        if endpoint:
+            environment["AWS_ENDPOINT_URL"] = endpoint
+        with log.open("w", encoding="utf-8") as output:
+            done = subprocess.run(
+                [str(self.sam), verb, *arguments],
+                cwd=self.project,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        if done.returncode:
+            raise CliError(f"sam {verb} failed ({_reason(log)}); the whole story is in {log}.")
+
+
+def _reason(log: Path) -> str:
+    """The line of sam's output that names the error, else its last one."""
+    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    told = [line for line in lines if "error" in line.lower() or "failed" in line.lower()]
+    return (told or lines or ["it said nothing"])[-1].rstrip(".")
+
+
+def client(service: str, endpoint: str) -> Any:
+    import boto3
+
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=ACCESS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ACCESS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def outputs(endpoint: str) -> dict[str, str]:
+    """The outputs of the deployed stack by name."""
+    described = client("cloudformation", endpoint).describe_stacks(StackName=STACK_NAME)
+    return {item["OutputKey"]: item["OutputValue"] for item in described["Stacks"][0].get("Outputs", [])}
+
+
+def fill_secret(endpoint: str, secret: str, values: dict[str, str]) -> None:
+    """Put the connection values where the functions read them."""
+    client("secretsmanager", endpoint).put_secret_value(SecretId=secret, SecretString=json.dumps(values))

@@ -1,0 +1,185 @@
+"""Bringing the stack up and down; each step may be killed at any point, and the next `up` clears the remains."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from hybrid_sync_cli.stack import REGION, Stack, databases, home, rest, state_file, supabase
+from hybrid_sync_cli.stack.aws import Aws, ensure_environments
+from hybrid_sync_cli.stack.databases import Databases
+from hybrid_sync_cli.stack.deploy import Deployment, Host, fill_secret, outputs
+from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.processes import Processes, end
+from hybrid_sync_cli.stack.wishes import Wishes
+
+Result = TypeVar("Result")
+
+
+class Builder:
+    """One `up`: builds what is missing, and says each step with its seconds."""
+
+    def __init__(self, wishes: Wishes, say: Callable[[str], None]) -> None:
+        self.wishes = wishes
+        self.say = say
+        self.processes = Processes(home.directory())
+        self.keep = Keep(self.processes.home / "keep.json")
+        self.deployment = Deployment(home.project_root(), self.processes.home / "sam", Host.this())
+
+    def run(self) -> Stack:
+        """A running stack with the present template deployed; when that fails, nothing is left running."""
+        living = self._living()
+        if living is not None:
+            return self._refreshed(living)
+        tear_down(self.processes, self.keep)
+        databases.check(self.wishes)
+        try:
+            return self._built()
+        except BaseException:
+            tear_down(self.processes, self.keep)
+            raise
+
+    def _built(self) -> Stack:
+        project = self.deployment.project
+        aws, served = Aws(self.processes), rest.Rest(self.processes)
+        self._timed("environments", lambda: ensure_environments(project))
+        # Building keeps a core busy, starting servers is mostly waiting: side by side.
+        with ThreadPoolExecutor() as pool:
+            building = pool.submit(self._timed, "build", self.deployment.build)
+            starting = pool.submit(self._timed, "aws", lambda: self._start_aws(aws))
+            sides = self._timed(
+                "databases",
+                lambda: databases.prepare(self.wishes, self.processes, self.keep, project),
+            )
+            self._timed("rest", lambda: self._start_rest(served, sides))
+            starting.result()
+            building.result()
+        stack = Stack(
+            legacy_dsn=sides.legacy_dsn,
+            target_dsn=sides.target_dsn,
+            worker_legacy_dsn=sides.worker_legacy_dsn,
+            worker_target_dsn=sides.worker_target_dsn,
+            supabase_url=served.url,
+            supabase_anon_key=self._api_key("anon") if served.url else "",
+            supabase_service_key=self._api_key("service_role") if served.url else "",
+            aws_endpoint_url=aws.endpoint,
+            api_url="",
+            region=REGION,
+            outputs={},
+            owned=not any(self.wishes.databases().values()),
+        )
+        self.keep.put("wishes", self.wishes.databases())
+        return self._timed("deploy", lambda: self._deployed(stack))
+
+    def _living(self) -> Stack | None:
+        """The running stack when it is whole, and the one that was asked for; else None."""
+        stack = Stack.find()
+        if (
+            stack is None
+            or not self.keep.get("deployed")
+            or self.keep.get("wishes") != self.wishes.databases()
+        ):
+            return None
+        servers = [side for side, dsn in self.wishes.databases().items() if not dsn]
+        servers += ["gateway", "postgrest"] if stack.supabase_url else []
+        asked = {name: port for name, port in self.wishes.ports.items() if port}
+        same_ports = all(self.keep.get(f"{name}_port") == port for name, port in asked.items())
+        return stack if same_ports and all(self.processes.recorded(name) for name in servers) else None
+
+    def _refreshed(self, stack: Stack) -> Stack:
+        """Bring a running stack up to date; nothing is deployed when nothing has changed."""
+        self._timed(
+            "databases", lambda: databases.install(stack.target_dsn, self.keep, self.deployment.project)
+        )
+        self._timed("build", self.deployment.build)
+        if self.keep.get("deployed") == self.deployment.fingerprint():
+            self.say("The stack is up already, and nothing has changed.")
+            return stack
+        return self._timed("deploy", lambda: self._deployed(stack))
+
+    def _start_aws(self, aws: Aws) -> None:
+        aws.start(
+            self.deployment.project / ".venv-stack" / "bin" / "python", self.wishes.port("aws", self.keep)
+        )
+
+    def _start_rest(self, served: rest.Rest, sides: Databases) -> None:
+        if not sides.authenticator_dsn:
+            self.say("REST is off: it stands before the stack's own target only.")
+            return
+        binary = rest.find_postgrest(self.processes.home)
+        if isinstance(binary, rest.Unavailable):
+            self.say(f"REST is off: {binary.reason}")
+            return
+        served.ensure(
+            binary,
+            authenticator_dsn=sides.authenticator_dsn,
+            jwt_secret=self._jwt_secret(),
+            port=self.wishes.port("rest", self.keep),
+        )
+
+    def _deployed(self, stack: Stack) -> Stack:
+        """Deploy, fill the secret, and announce the stack."""
+        wanted = self.deployment.fingerprint()
+        # Unset until all is done: an interrupted deployment must not pass for a living stack.
+        self.keep.put("deployed", None)
+        self.deployment.deploy(stack.aws_endpoint_url)
+        told = outputs(stack.aws_endpoint_url)
+        if "ConnectionSecret" in told:
+            fill_secret(stack.aws_endpoint_url, told["ConnectionSecret"], self._secret_values(stack))
+        stack = replace(stack, outputs=told, api_url=_api_url(stack.aws_endpoint_url, told))
+        for name, url in (("aws", stack.aws_endpoint_url), ("rest", stack.supabase_url)):
+            self.keep.put(f"{name}_port", int(url.rpartition(":")[2]) if url else None)
+        stack.save()
+        self.keep.put("deployed", wanted)
+        return stack
+
+    def _secret_values(self, stack: Stack) -> dict[str, str]:
+        return {
+            "legacy_dsn": stack.worker_legacy_dsn,
+            "target_dsn": stack.worker_target_dsn,
+            "supabase_url": stack.supabase_url,
+            "supabase_key": stack.supabase_service_key,
+            # Ids are derived from it: the same for as long as the target's data lives.
+            "id_secret": self.keep.secret("id_secret", 48),
+        }
+
+    def _jwt_secret(self) -> str:
+        return self.keep.secret("jwt_secret", 32)
+
+    def _api_key(self, role: str) -> str:
+        return supabase.api_key(role, self._jwt_secret())
+
+    def _timed(self, step: str, work: Callable[[], Result]) -> Result:
+        began = time.monotonic()
+        result = work()
+        self.say(f"{step:<13} {time.monotonic() - began:5.1f} s")
+        return result
+
+
+def _api_url(endpoint: str, told: dict[str, str]) -> str:
+    """The deployed API as the emulator serves it; its AWS host name exists on AWS only."""
+    if "ApiId" not in told:
+        return ""
+    return f"{endpoint}/_aws/execute-api/{told['ApiId']}/{told.get('ApiStage', 'live')}"
+
+
+def tear_down(processes: Processes, keep: Keep) -> None:
+    """Stop everything of this home, recorded or not; data and passwords stay."""
+    state_file().unlink(missing_ok=True)
+    keep.put("deployed", None)
+    for name in ("gateway", "postgrest", "aws"):
+        processes.stop(name)
+    for side in ("legacy", "target"):
+        databases.cluster(side, processes, keep).stop()
+    end(processes.marked())
+
+
+def purge(processes: Processes, keep: Keep) -> None:
+    """Stop everything and delete the home with all its data."""
+    tear_down(processes, keep)
+    for path in {home.reachable(processes.home), processes.home}:
+        shutil.rmtree(path, ignore_errors=True)
