@@ -19,8 +19,8 @@ Keys = dict[str, dict[str, list[Key]]]
 
 _SCALED = (
     "auth_user", "dispatch_patient", "dispatch_instruction", "dispatch_jaw", "dispatch_project",
-    "dispatch_plan", "dispatch_task", "dispatch_comment", "dispatch_record", "dispatch_state", "dispatch_file",
-    "dispatch_payment", "dispatch_notification",
+    "dispatch_plan", "dispatch_task", "dispatch_comment", "dispatch_record", "dispatch_state",
+    "dispatch_file", "dispatch_payment", "dispatch_notification",
 )  # fmt: skip
 
 
