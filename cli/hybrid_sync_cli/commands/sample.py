@@ -85,9 +85,7 @@ def _show_world(world: World) -> None:
     ]
     console.print(tables.plain(("planted defects in", "reason", "rows"), planted, right=("rows",)))
     total = sum(world["legacy"].values())
-    click.echo(
-        f"{total:,} legacy rows at scale {world['scale']:g}, seed {world['seed']}, in {world['seconds']} s."
-    )
+    click.echo(f"{total:,} legacy rows at scale {world['scale']:g}, seed {world['seed']}, in {world['seconds']} s.")
 
 
 def _show_week(report: MutationReport) -> None:

@@ -18,11 +18,7 @@ where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 
 
 def script(name: str) -> str:
     """The text of one of the package's SQL files, named by its path under `sql/`."""
-    return (
-        resources.files("hybrid_sync_cli.sample")
-        .joinpath("sql", *name.split("/"))
-        .read_text(encoding="utf-8")
-    )
+    return resources.files("hybrid_sync_cli.sample").joinpath("sql", *name.split("/")).read_text(encoding="utf-8")
 
 
 def found(connection: Connection, side: Side) -> tuple[int, float] | None:

@@ -81,9 +81,7 @@ def sizes(scale: float) -> dict[str, int]:
     found = {name: max(_AT_LEAST.get(name, 1), round(full * scale)) for name, full in FULL.items()}
     found["users"] = found["technicians"] + found["doctors"] + found["patients"]
     found["files"] = found["case_files"] + found["attachments"]
-    found["usual_orders"] = (
-        found["orders"] - found["orders_without_patient"] - found["orders_of_unknown_status"]
-    )
+    found["usual_orders"] = found["orders"] - found["orders_without_patient"] - found["orders_of_unknown_status"]
     # Each of the first orders has an upper and a lower jaw.
     found["jaws"] = 2 * min(found["jaws"] // 2, found["usual_orders"])
     # A purchase has at most one payment operation.

@@ -77,9 +77,7 @@ def mutate(legacy_dsn: str, seed: int = 1, share: float = 0.01) -> MutationRepor
     database.
     """
     if not 0 < share <= 0.2:
-        raise CliError(
-            "A week can change between nothing and a fifth of a table: give a --share between 0 and 0.2."
-        )
+        raise CliError("A week can change between nothing and a fifth of a table: give a --share between 0 and 0.2.")
     with writing(legacy_dsn, "legacy") as legacy:
         marker.require_sample(legacy, "legacy")
         legacy.execute("set local search_path = public, hybrid_sync_sample")
@@ -111,9 +109,7 @@ def _amounts(legacy: Connection, share: float) -> dict[str, int]:
 
 
 def _keys(legacy: Connection, view: str) -> Keys:
-    query = sql.SQL("select entity, source, key, key2 from {} order by 1, 2, 3, 4").format(
-        sql.Identifier(view)
-    )
+    query = sql.SQL("select entity, source, key, key2 from {} order by 1, 2, 3, 4").format(sql.Identifier(view))
     found: Keys = {}
     for entity, source, first, second in legacy.execute(query).fetchall():
         found.setdefault(entity, {}).setdefault(source, []).append(_key(first, second))

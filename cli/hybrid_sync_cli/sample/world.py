@@ -22,9 +22,7 @@ _EARLIER = (
     "offices", "profiles", "patients", "cases", "orders", "payments", "purchases", "case_messages",
     "system_messages",
 )  # fmt: skip
-_TABLES = (
-    "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1"
-)
+_TABLES = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1"
 
 
 class World(TypedDict):

@@ -1,0 +1,56 @@
+"""Every catalog file fits both databases: each table, column, alias and pair of types."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import compile_source
+from hybrid_sync.catalog.load import load
+from hybrid_sync.legacy.structure import natural_types, structure_hash
+from hybrid_sync.postgres import connect
+from hybrid_sync.target.structure import read_table
+from hybrid_sync_cli.stack import home
+from tests.sample.conftest import Sampled
+
+CATALOG = load(home.project_root() / "layers" / "catalog")
+
+
+def test_every_source_compiles_against_both_databases_and_reads_all_its_rows(world: Sampled) -> None:
+    with connect(world.legacy, "legacy") as legacy, connect(world.target, "target") as target:
+        for name, entity in CATALOG.entities.items():
+            table = read_table(target, entity)
+            assert structure_hash(legacy, entity)
+            for source_name, source in entity.sources.items():
+                sources_of = {
+                    parent: CATALOG.source_of(parent)[0]
+                    for reference in source.references.values()
+                    for parent in reference.parents
+                }
+                plan = compile_source(
+                    entity, source_name, table, natural_types(legacy, entity, source_name), sources_of
+                )
+                read = legacy.execute(plan.select(sql.SQL("true"))).rowcount
+                # Joins neither lose rows nor double them.
+                assert read == world.made["legacy"][source.table.table], f"{name}, {source_name}"
+
+
+def test_every_target_table_has_its_entity(world: Sampled) -> None:
+    assert sorted(entity.target for entity in CATALOG.entities.values()) == sorted(world.made["target"])
+
+
+def test_the_password_is_never_read() -> None:
+    read = [s.model_dump_json() for e in CATALOG.entities.values() for s in e.sources.values()]
+    assert not any("password" in source for source in read)
+
+
+@pytest.mark.parametrize("entity", ["payments", "purchases", "operations", "orders"])
+def test_money_takes_its_currency_from_the_row(entity: str) -> None:
+    assert CATALOG[entity].money
+    assert all(money.constant_currency is None and money.currency for money in CATALOG[entity].money)
+
+
+def test_parents_come_in_earlier_waves() -> None:
+    wave_of = {name: number for number, wave in enumerate(CATALOG.waves()) for name in wave}
+    assert wave_of["profiles"] < wave_of["patients"] < wave_of["cases"] < wave_of["orders"] < wave_of["payments"]
+    assert wave_of["case_messages"] < wave_of["message_attachments"]
