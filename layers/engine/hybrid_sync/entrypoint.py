@@ -25,6 +25,8 @@ M = TypeVar("M", bound=BaseModel)
 Event = dict[str, Any]
 Handler = Callable[[Event, "Context"], Any]
 
+_TYPES = {"int", "str", "bool", "float"}
+
 logger = Logger(service="hybrid-sync")
 metrics = Metrics(namespace="HybridSync", service="hybrid-sync")
 
@@ -45,14 +47,10 @@ class Context(Protocol):
 class Witness(Protocol):
     """Told, after a step, how much memory its worker has used at most."""
 
-    def __call__(
-        self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int
-    ) -> None: ...
+    def __call__(self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int) -> None: ...
 
 
-def step(
-    message: type[M], *, witness: Witness | None = None
-) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
+def step(message: type[M], *, witness: Witness | None = None) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
     """Make a function of one message a Lambda handler whose result is plain JSON.
 
     `witness` records the worker's peak memory in the target; its failure is logged and fails nothing.
@@ -83,9 +81,7 @@ def measured(context: Context) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - the border: every failure leaves under one of two names
         sentence, transient = told(error)
-        logger.error(
-            "step failed", extra={"error": sentence, "transient": transient, "raised_at": raised_at(error)}
-        )
+        logger.error("step failed", extra={"error": sentence, "transient": transient, "raised_at": raised_at(error)})
         metrics.add_metric("TransientFailures" if transient else "PermanentFailures", MetricUnit.Count, 1)
         raise (TransientError if transient else PermanentError)(sentence) from None
     finally:
@@ -100,16 +96,17 @@ def parsed(message: type[M], event: object) -> M:
     try:
         return message.model_validate(event)
     except ValidationError as error:
-        raise RequestRejected(problems_of(error)) from None
+        raise RequestRejected(problems_of(error), "Correct it and send it again.") from None
 
 
 def problems_of(error: ValidationError) -> str:
     """One sentence: each wrong field and what is wrong with it."""
-    told = [
-        f"{'.'.join(str(part) for part in problem['loc']) or 'the message'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return "; ".join(told) + "."
+    first: dict[str, str] = {}
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        # A union reports each of its members, named by type; one complaint about the field is enough.
+        path = ".".join(str(part) for part in problem["loc"] if str(part) not in _TYPES and "[" not in str(part))
+        first.setdefault(path, problem["msg"].removeprefix("Value error, "))
+    return "; ".join(f"{path}: {text}" if path else text for path, text in first.items()) + "."
 
 
 def told(error: Exception) -> tuple[str, bool]:
@@ -163,6 +160,4 @@ def _tell(witness: Witness | None, run_id: str, context: Context) -> None:
             memory_mib=int(context.memory_limit_in_mb),
         )
     except Exception as error:  # noqa: BLE001 - a measurement never fails the work that it measures
-        logger.warning(
-            "peak memory not recorded", extra={"error": told(error)[0], "raised_at": raised_at(error)}
-        )
+        logger.warning("peak memory not recorded", extra={"error": told(error)[0], "raised_at": raised_at(error)})

@@ -56,9 +56,7 @@ class SyncRequest(Message):
 
     def _check_range(self, catalog: Catalog, name: str) -> None:
         entity = catalog[name]
-        if (self.since or self.until) and any(
-            source.changed_at is None for source in entity.sources.values()
-        ):
+        if (self.since or self.until) and any(source.changed_at is None for source in entity.sources.values()):
             raise RequestRejected(
                 f"Entity {name} has no time of change to select by.", "Leave out since and until for it."
             )

@@ -71,9 +71,7 @@ class Api:
         try:
             body = json.loads(event.decoded_body or "")
         except ValueError:
-            raise BodyRejected(
-                "The body is not JSON.", 'Send, for instance, {"entities": ["payments"]}.'
-            ) from None
+            raise BodyRejected("The body is not JSON.", 'Send, for instance, {"entities": ["payments"]}.') from None
         caller = str(event.request_context.authorizer.principal_id or "unknown")
         request = parsed(SyncRequest, body).to_run(self._catalog, requested_by=caller)
         name = _name(caller, event.headers.get("Idempotency-Key"))
@@ -102,8 +100,10 @@ class Api:
         return _answer(HTTPStatus.OK, {"status": "ok", "entities": len(self._catalog.entities)})
 
     def _url_of(self, run_id: str) -> str:
+        """Absolute where the request tells our host; else below the address that the caller knows."""
         context = self._app.current_event.request_context
-        return f"https://{context.domain_name}/{context.stage}/v1/syncs/{run_id}"
+        base = f"https://{context.domain_name}/{context.stage}" if context.domain_name else ""
+        return f"{base}/v1/syncs/{run_id}"
 
 
 def _name(caller: str, idempotency_key: str | None) -> str:
@@ -111,9 +111,7 @@ def _name(caller: str, idempotency_key: str | None) -> str:
     if idempotency_key is None:
         return f"api-{secrets.token_hex(12)}"
     if not 0 < len(idempotency_key) <= _KEY_LETTERS:
-        raise RequestRejected(
-            "The Idempotency-Key is empty or too long.", f"Use 1 to {_KEY_LETTERS} letters."
-        )
+        raise RequestRejected("The Idempotency-Key is empty or too long.", f"Use 1 to {_KEY_LETTERS} letters.")
     digest = hashlib.sha256(f"{caller}\n{idempotency_key}".encode()).hexdigest()
     return f"api-{digest[:40]}"
 

@@ -64,9 +64,7 @@ class Tokens:
             "created_at": {"S": token.created_at.isoformat()},
         }
         with refusals("the control table"):
-            self._client.put_item(
-                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
-            )
+            self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
         return token, f"hs_{token.token_id}_{secret}"
 
     def check(self, presented: str) -> Token | None:

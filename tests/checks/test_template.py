@@ -1,0 +1,163 @@
+"""The template keeps its own rules: names instead of stars, bounded memory, settings that the engine reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_sync.contracts import RunRequest
+from hybrid_sync.settings import Settings
+from tests.checks import templates
+
+TEMPLATE = templates.load()
+FUNCTIONS = templates.functions(TEMPLATE)
+# Actions that take no resource; the guide of Step Functions lists them for logging and tracing.
+WITHOUT_RESOURCE = re.compile(r"^(logs|xray):")
+PHYSICAL_MEMORY = 512
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_folder_named_like_it_with_one_handler(name: str) -> None:
+    folder = Path(FUNCTIONS[name]["CodeUri"])
+    words = re.findall("[A-Z][a-z]+", name)
+    assert folder == Path("functions", "_".join(words).lower())
+    assert [path.name for path in folder.iterdir() if path.suffix] == ["app.py"]
+
+
+def test_every_function_folder_is_deployed() -> None:
+    folders = {path for path in Path("functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {Path(function["CodeUri"]) for function in FUNCTIONS.values()}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_uses_at_most_512_mib(name: str) -> None:
+    usual = TEMPLATE["Globals"]["Function"]["MemorySize"]
+    assert FUNCTIONS[name].get("MemorySize", usual) <= PHYSICAL_MEMORY
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_log_group_with_an_end(name: str) -> None:
+    group = TEMPLATE["Resources"][f"{name}Logs"]["Properties"]
+    assert group["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{{name}}}"}
+    assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_policy_names_actions_and_resources(name: str) -> None:
+    for statement in templates.statements(FUNCTIONS[name]):
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in templates.listed(statement["Action"]) if "*" in action]
+        for resource in templates.listed(statement["Resource"]):
+            text = json.dumps(resource)
+            # A star may stand only behind the name of a resource of this template, for its parts.
+            assert "*" not in text or re.search(r"\$\{\w+[^}]*\}[/:][\w${}:./-]*\*", text), text
+
+
+def test_roles_use_a_star_only_for_actions_that_take_no_resource() -> None:
+    for name, role in templates.resources(TEMPLATE, "AWS::IAM::Role").items():
+        for policy in role.get("Policies", ()):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = templates.listed(statement["Action"])
+                assert not [action for action in actions if "*" in action], name
+                if "*" in templates.listed(statement["Resource"]):
+                    assert all(WITHOUT_RESOURCE.match(action) for action in actions), name
+
+
+def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names() -> None:
+    machine = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
+    named = [value for value in machine["DefinitionSubstitutions"].values() if "Fn::GetAtt" in value]
+    role = templates.resources(TEMPLATE, "AWS::IAM::Role")["SyncRunRole"]
+    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+    [invoke] = [s for s in statements if s["Action"] == "lambda:InvokeFunction"]
+    assert sorted(map(str, invoke["Resource"])) == sorted(map(str, named))
+
+
+def test_settings_and_the_template_know_the_same_variables() -> None:
+    given = {variable for f in FUNCTIONS.values() for variable in templates.environment(TEMPLATE, f)}
+    ours = {variable for variable in given if not variable.startswith("POWERTOOLS_")}
+    assert ours == {field.alias for field in Settings.model_fields.values()}
+
+
+def test_the_defaults_of_settings_are_those_of_the_template() -> None:
+    parameters = TEMPLATE["Parameters"]
+    settings = Settings.from_environment({})
+    assert settings.weekly_batch_size == parameters["WeeklyBatchSize"]["Default"]
+    assert settings.weekly_deadline_seconds == parameters["WeeklyDeadlineSeconds"]["Default"]
+    assert settings.daily_batch_size == parameters["DailyBatchSize"]["Default"]
+    assert settings.daily_deadline_seconds == parameters["DailyDeadlineSeconds"]["Default"]
+    assert settings.retry_delay_seconds == parameters["RetryDelaySeconds"]["Default"]
+
+
+def test_a_deadline_lies_well_before_the_backstop_of_the_state_machine() -> None:
+    text = Path("statemachine/sync_run.asl.yaml").read_text("utf-8")
+    [backstop] = re.findall(r"^TimeoutSeconds: (\d+)$", text, re.MULTILINE)
+    for name in ("WeeklyDeadlineSeconds", "DailyDeadlineSeconds"):
+        assert TEMPLATE["Parameters"][name]["MaxValue"] + 3600 < int(backstop)
+
+
+def test_attempts_are_one_more_than_retries() -> None:
+    retries = TEMPLATE["Mappings"]["RetriesOf"]
+    assert {int(attempts): found["Count"] + 1 for attempts, found in retries.items()} == {
+        int(attempts): int(attempts) for attempts in TEMPLATE["Parameters"]["Attempts"]["AllowedValues"]
+    }
+
+
+def test_the_schedules_are_sunday_one_and_every_day_two_and_only_the_first_is_on() -> None:
+    machine = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
+    weekly, daily = (machine["Events"][name]["Properties"] for name in ("Weekly", "Daily"))
+    parameters = TEMPLATE["Parameters"]
+    assert parameters["WeeklySchedule"]["Default"] == "cron(0 1 ? * SUN *)"
+    assert parameters["DailySchedule"]["Default"] == "cron(0 2 * * ? *)"
+    assert parameters["DailyEnabled"]["Default"] == "false"
+    assert "State" not in weekly
+    assert daily["State"] == {"Fn::If": ["HasDaily", "ENABLED", "DISABLED"]}
+    assert [RunRequest.model_validate_json(e["Input"]).profile for e in (weekly, daily)] == ["weekly", "daily"]
+
+
+def test_failed_records_have_three_attempts_and_time_for_each() -> None:
+    queues = templates.resources(TEMPLATE, "AWS::SQS::Queue")
+    queue = queues["FailedRecordsQueue"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
+    for name, function in (("FailedRecordsQueue", "RetryFailure"), ("FailedRecordsDeadLetters", "EscalateFailure")):
+        timeout = FUNCTIONS[function].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
+        # Lambda's guide asks for six times the function's timeout.
+        assert queues[name]["VisibilityTimeout"] >= 6 * timeout
+
+
+@pytest.mark.parametrize("function", ["RetryFailure", "EscalateFailure"])
+def test_a_queue_consumer_reports_single_failures(function: str) -> None:
+    [event] = FUNCTIONS[function]["Events"].values()
+    assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_only_the_health_route_is_open() -> None:
+    api = templates.resources(TEMPLATE, "AWS::Serverless::Api")["Api"]
+    assert api["Auth"]["DefaultAuthorizer"] in api["Auth"]["Authorizers"]
+    routes: dict[str, Any] = {
+        event["Properties"]["Path"]: event["Properties"].get("Auth")
+        for event in FUNCTIONS["ServeApi"]["Events"].values()
+    }
+    assert routes == {"/v1/syncs": None, "/v1/syncs/{id}": None, "/v1/health": {"Authorizer": "NONE"}}
+
+
+def test_everything_kept_is_encrypted() -> None:
+    assert all(queue["SqsManagedSseEnabled"] for queue in templates.resources(TEMPLATE, "AWS::SQS::Queue").values())
+    tables = templates.resources(TEMPLATE, "AWS::DynamoDB::Table").values()
+    assert all(table["SSESpecification"]["SSEEnabled"] for table in tables)
+    [bucket] = templates.resources(TEMPLATE, "AWS::S3::Bucket").values()
+    assert bucket["BucketEncryption"]
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+
+
+def test_a_secret_is_never_resolved_into_a_functions_configuration() -> None:
+    assert "{{resolve" not in templates.TEMPLATE.read_text("utf-8")
+
+
+def test_the_secret_makes_its_own_id_secret_and_has_no_value_that_a_redeploy_could_restore() -> None:
+    [secret] = templates.resources(TEMPLATE, "AWS::SecretsManager::Secret").values()
+    assert secret["GenerateSecretString"]["GenerateStringKey"] == "id_secret"
+    assert "SecretString" not in secret
