@@ -17,6 +17,7 @@ from hybrid_sync_cli.sample.planted import Expected, expected
 from hybrid_sync_cli.sample.sizes import sizes
 
 _ROWS = ("people", "production", "conversation", "money", "notifications")
+_TARGET = ("people", "production", "conversation", "money", "access")
 # Parents first: the target's foreign keys are in force.
 _EARLIER = (
     "offices", "profiles", "patients", "cases", "orders", "payments", "purchases", "case_messages",
@@ -62,7 +63,8 @@ def generate(legacy_dsn: str, target_dsn: str, scale: float = 0.01, seed: int = 
         marker.require_empty(target, "target")
         _fill_legacy(legacy, counts, scale)
         marker.claim(target, "target", seed, scale)
-        target.execute(marker.script("target.sql"))
+        for part in _TARGET:
+            target.execute(marker.script(f"target/{part}.sql"))
         _migrate_earlier(legacy, target, _cutoffs(counts))
         target.execute(marker.script("native.sql"))
         facts: Expected = expected(counts)
