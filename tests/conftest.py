@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +12,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from hybrid_sync_cli.stack import home, supabase
+from hybrid_sync_cli.stack import Stack, home, supabase
+from hybrid_sync_cli.stack.home import Keep
 from hybrid_sync_cli.stack.postgres import Cluster
-from hybrid_sync_cli.stack.processes import Processes, end
+from hybrid_sync_cli.stack.processes import Processes
+from hybrid_sync_cli.stack.up import Builder, purge, tear_down
+from hybrid_sync_cli.stack.wishes import Wishes
 
 PASSWORD = "only-for-tests"
 HOMES = home.project_root() / ".hybrid-sync" / "tests"
@@ -43,13 +45,18 @@ def _owner_lives(folder: Path) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    end(Processes(folder).marked())
-    for name in ("legacy", "target"):
-        process = Processes(folder).recorded(name)
-        if process is not None:
-            end([process, *process.children(recursive=True)])
-    for path in (home.reachable(folder), folder):
-        shutil.rmtree(path, ignore_errors=True)
+    for place in (folder / "stack", folder):
+        if place.exists():
+            purge(Processes(place), Keep(place / "keep.json"))
+
+
+@pytest.fixture(scope="session")
+def deployed(session_home: Path) -> Iterator[Stack]:
+    """A stack of its own with the real template deployed, as `hybrid-sync up` makes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRID_SYNC_HOME", str(session_home / "stack"))
+        yield Builder(Wishes(), lambda line: None).run()
+        tear_down(Processes(home.directory()), Keep(home.directory() / "keep.json"))
 
 
 @pytest.fixture(scope="session")

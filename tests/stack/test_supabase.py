@@ -18,9 +18,7 @@ SECRET = "a-secret-of-at-least-thirty-two-bytes"
 
 def test_the_admin_is_no_superuser_but_bypasses_row_security(target_db: str) -> None:
     with psycopg.connect(target_db) as connection:
-        row = connection.execute(
-            "select rolsuper, rolbypassrls from pg_roles where rolname = current_user"
-        ).fetchone()
+        row = connection.execute("select rolsuper, rolbypassrls from pg_roles where rolname = current_user").fetchone()
     assert row == (False, True)
 
 
@@ -48,9 +46,7 @@ def test_a_new_table_is_granted_to_nobody(target_db: str) -> None:
 
 
 @pytest.fixture
-def rest_of(
-    tmp_path: Path, session_home: Path, supabase_postgres: Cluster
-) -> Iterator[Callable[[str], str | None]]:
+def rest_of(tmp_path: Path, session_home: Path, supabase_postgres: Cluster) -> Iterator[Callable[[str], str | None]]:
     """Call with a database's DSN for the URL of a REST API over it; None where there is no PostgREST."""
     served = rest.Rest(Processes(tmp_path))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from hybrid_sync_cli.errors import CliError
@@ -12,6 +11,7 @@ from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.processes import Processes
 
 REGION = "us-east-1"
+STATE = "stack.json"
 # What the emulator takes for credentials; they are no secret and open nothing.
 ACCESS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -44,14 +44,14 @@ class Stack:
     @classmethod
     def find(cls) -> Stack | None:
         """The stack that runs now, or None."""
-        described = home.read_json(state_file())
+        described = home.read_json(home.directory() / STATE)
         if not described or Processes(home.directory()).recorded("aws") is None:
             return None
         return cls(**described)
 
     def save(self) -> None:
         """Announce the stack to other commands; the file holds passwords and is its owner's alone."""
-        home.write_private(state_file(), json.dumps(asdict(self), indent=1))
+        home.write_private(home.directory() / STATE, json.dumps(asdict(self), indent=1))
 
     def client(self, service: str) -> Any:
         """A boto3 client of that service on this stack, whatever AWS account the person is signed in to."""
@@ -78,7 +78,3 @@ class Stack:
             **ACCESS,
             "API_URL": self.api_url,
         }
-
-
-def state_file() -> Path:
-    return home.directory() / "stack.json"

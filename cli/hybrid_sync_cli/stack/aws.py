@@ -40,9 +40,7 @@ def ensure_environments(project: Path) -> None:
     done = subprocess.run(["make", "--silent", "environments"], cwd=project, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise CliError(
-            f"The environments for AWS could not be made ({' '.join(said)}): run make environments."
-        )
+        raise CliError(f"The environments for AWS could not be made ({' '.join(said)}): run make environments.")
 
 
 @dataclass
@@ -57,7 +55,7 @@ class Aws:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, python: Path, port: int | None) -> None:
-        """Answering at `endpoint` when this returns. What an earlier one held is gone: it keeps all in memory."""
+        """Answering at `endpoint` when this returns; it begins empty, as it keeps all in memory."""
         self.port = free_port(port)
         scratch = self.processes.home / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -74,7 +72,7 @@ class Aws:
                 "MINISTACK_REGION": REGION,
                 "LAMBDA_EXECUTOR": "local",
                 "TMPDIR": str(scratch),
-                # Access logs quote query strings and payload sizes of every poll; errors are what is read here.
+                # Access logs quote the query string of every poll; what is read here is errors.
                 "LOG_LEVEL": "WARNING",
             },
         )

@@ -31,9 +31,7 @@ class Binaries:
         told = self.run("postgres", "--version").stdout
         found = re.search(r"(\d+)(?:\.|devel|beta|rc)", told)
         if found is None:
-            raise CliError(
-                f"{self.folder}/postgres does not tell its version: point {OVERRIDE} at another bin folder."
-            )
+            raise CliError(f"{self.folder}/postgres does not tell its version: point {OVERRIDE} at another bin folder.")
         return int(found[1])
 
     def run(self, tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -60,9 +58,7 @@ def find() -> Binaries:
     user = unprivileged_user() if os.geteuid() == 0 else None
     folder = Path(os.environ[OVERRIDE]) if os.environ.get(OVERRIDE) else _embedded()
     if not (folder / "initdb").exists():
-        raise CliError(
-            f"{folder} holds no PostgreSQL (no initdb): point {OVERRIDE} at a PostgreSQL bin folder."
-        )
+        raise CliError(f"{folder} holds no PostgreSQL (no initdb): point {OVERRIDE} at a PostgreSQL bin folder.")
     if user is not None and not _can_run(folder, user):
         folder = _copied_out(folder)
     return Binaries(folder, user)
@@ -75,9 +71,7 @@ def unprivileged_user() -> str:
     for name in ("postgres", "nobody", *(name for _, name in ordinary)):
         if known.get(name):
             return name
-    raise CliError(
-        "PostgreSQL refuses to run as root, and there is no other user here: run as a normal user."
-    )
+    raise CliError("PostgreSQL refuses to run as root, and there is no other user here: run as a normal user.")
 
 
 def _embedded() -> Path:
@@ -90,9 +84,7 @@ def _embedded() -> Path:
 
 def _can_run(folder: Path, user: str) -> bool:
     try:
-        subprocess.run(
-            [folder / "postgres", "--version"], capture_output=True, check=True, cwd="/", **as_user(user)
-        )
+        subprocess.run([folder / "postgres", "--version"], capture_output=True, check=True, cwd="/", **as_user(user))
     except (OSError, subprocess.CalledProcessError):
         return False
     return True

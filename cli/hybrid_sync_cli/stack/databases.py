@@ -1,4 +1,4 @@
-"""Both sides made ready: a cluster of our own, or a person's database, with the roles that the functions use."""
+"""Both sides made ready: a cluster of our own or a person's database, with the roles for the functions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cluster(side: str, processes: Processes, keep: Keep) -> Cluster:
 
 
 def check(wishes: Wishes) -> None:
-    """CliError when a person's own database cannot be reached; nothing has been started or written by then."""
+    """CliError when a person's own database cannot be reached; asked before anything is written."""
     for side, dsn in wishes.databases().items():
         if dsn:
             connect(dsn, side, f"--{side}-dsn").close()
@@ -75,9 +75,7 @@ def _legacy(wishes: Wishes, own: Cluster | None, keep: Keep) -> tuple[str, str]:
         given = str(wishes.legacy_dsn)
         return given, given
     with psycopg.connect(own.dsn(), autocommit=True) as connection:
-        known = connection.execute(
-            "select 1 from pg_database where datname = %s", (LEGACY_DATABASE,)
-        ).fetchone()
+        known = connection.execute("select 1 from pg_database where datname = %s", (LEGACY_DATABASE,)).fetchone()
         if known is None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(LEGACY_DATABASE)))
     dsn = own.dsn(LEGACY_DATABASE)

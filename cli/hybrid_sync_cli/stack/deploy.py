@@ -86,7 +86,7 @@ class Deployment:
             "LambdaRuntime": f"python{self.host.python}",
             "LambdaArchitecture": self.host.architecture,
             "MaxConcurrency": str(os.cpu_count() or 1),
-            # A person watches: failures here are tried again at once, not after the minutes that a cloud needs.
+            # A person watches: what fails is tried again at once, not after the time that a cloud needs.
             "RetryDelaySeconds": "1",
             "LogRetentionDays": "7",
         }

@@ -39,9 +39,7 @@ class Gateway(BaseHTTPRequestHandler):
             response = connection.getresponse()
             content = response.read()
         except (http.client.HTTPException, OSError):
-            self.answer(
-                502, b'{"message":"PostgREST does not answer"}', [("Content-Type", "application/json")]
-            )
+            self.answer(502, b'{"message":"PostgREST does not answer"}', [("Content-Type", "application/json")])
             return
         finally:
             connection.close()

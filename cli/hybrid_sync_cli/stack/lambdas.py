@@ -1,11 +1,11 @@
-"""Starts ministack with its Python functions run by AWS's own runtime client, so that they behave as deployed.
+"""Starts ministack with its Python functions run by AWS's own runtime client, so that they act as deployed.
 
-Runs in the environment of ministack (.venv-stack), by path, and therefore imports nothing of this project.
+Runs in the environment of ministack (.venv-stack), by path; therefore it imports nothing of this project.
 Stock ministack reports every exception as Runtime.HandlerError, so that no Retry on an error's name ever
-matches, and restarts the environment after each. Here a function's process is `python -m awslambdaric`, behind
+matches, and restarts the environment after each. Here a function's process is `python -m awslambdaric` behind
 the Runtime API that ministack already serves to `provided.*` functions: real error names, the real context
-object, and an environment that stays warm after an error. The names of ministack that are replaced are private:
-its version is pinned, and `check` tells when one of them is gone.
+object, and an environment that stays warm after an error. The names that are replaced are private: ministack's
+version is pinned, and `check` tells when one of them is gone.
 """
 
 from __future__ import annotations
@@ -52,10 +52,7 @@ REPLACED = {
 def check() -> list[str]:
     """The names that this launcher needs and this ministack does not have."""
     return [
-        f"{owner.__name__}.{name}"
-        for owner, names in REPLACED.items()
-        for name in names
-        if not hasattr(owner, name)
+        f"{owner.__name__}.{name}" for owner, names in REPLACED.items() for name in names if not hasattr(owner, name)
     ]
 
 
@@ -87,9 +84,7 @@ def is_python(config: dict[str, Any]) -> bool:
     return str(config.get("Runtime", "")).startswith("python")
 
 
-def worker_environment(
-    environment: dict[str, str], config: dict[str, Any], layers: list[Path]
-) -> dict[str, str]:
+def worker_environment(environment: dict[str, str], config: dict[str, Any], layers: list[Path]) -> dict[str, str]:
     """What AWS sets besides what ministack does: layers behind the code, the log group, the way to AWS."""
     code = environment["LAMBDA_TASK_ROOT"]
     paths = [code, *(str(layer / "python") for layer in layers)]
@@ -146,9 +141,7 @@ def install(unpacked: Unpacked) -> None:
     # A machine with two cores is slower with twenty processes than with three: invocations of one function
     # wait for each other here, as they would in a queue, and each process serves many.
     at_once = int(os.environ.get(CONCURRENCY) or (os.cpu_count() or 1) + 1)
-    turns: defaultdict[str, threading.BoundedSemaphore] = defaultdict(
-        lambda: threading.BoundedSemaphore(at_once)
-    )
+    turns: defaultdict[str, threading.BoundedSemaphore] = defaultdict(lambda: threading.BoundedSemaphore(at_once))
 
     def execute(function: dict[str, Any], event: Any, request_id: str) -> Any:
         config = function.get("config") or function
@@ -160,9 +153,7 @@ def install(unpacked: Unpacked) -> None:
     lambda_svc._provided_runtime_code_dir = folder
     lambda_svc._provided_worker_env = environment
     lambda_svc._execute_function_warm = execute
-    lambda_runtime._worker_class_for = lambda config: (
-        PythonWorker if is_python(config) else original_class(config)
-    )
+    lambda_runtime._worker_class_for = lambda config: PythonWorker if is_python(config) else original_class(config)
     # Headers and body of an event leave in two writes; Nagle's algorithm would hold the second for 40 ms.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 

@@ -11,8 +11,8 @@ READER = "hybrid_sync_reader"
 def prepare_reader(dsn: str, password: str) -> None:
     """Create or update the reader in the database of `dsn` (its owner's); safe to repeat.
 
-    It reads the tables of `public` that exist and those that this owner will create, and sees since when other
-    sessions' transactions run (pg_read_all_stats), without which a lag bound by time stamps would fail open.
+    It reads the tables of `public` that exist and those that this owner will create, and sees since when
+    other sessions' transactions run (pg_read_all_stats), without which a bound by time stamps would fail open.
     """
     role = sql.Identifier(READER)
     with psycopg.connect(dsn) as connection:

@@ -28,6 +28,7 @@ SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "4GB",
     "max_connections": "100",
+    "wal_level": "logical",  # as hosted
     "log_line_prefix": "%m [%p] ",
     # Statements of a data migration carry cell values; the log may not.
     "log_min_error_statement": "panic",
@@ -125,9 +126,7 @@ class Cluster:
         def failed() -> str | None:
             return None if server.poll() is None else self.processes.last_words(self.name)
 
-        wait_until(
-            self._answers, seconds=START_SECONDS, failed=failed, what=f"The {self.name} database server"
-        )
+        wait_until(self._answers, seconds=START_SECONDS, failed=failed, what=f"The {self.name} database server")
 
     def _clear_remains(self) -> None:
         """After a kill of the postmaster: end its orphans, which hold its shared memory; drop its lock."""
@@ -187,5 +186,5 @@ def connect(dsn: str, side: str, option: str) -> psycopg.Connection[tuple[object
             f"{option} is no PostgreSQL connection string: write postgresql://user:password@host:port/database."
         ) from error
     except psycopg.OperationalError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).partition(" Is the server")[0]
         raise CliError(f"The {side} database cannot be reached ({reason}): check {option}.") from error

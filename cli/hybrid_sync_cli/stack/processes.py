@@ -131,9 +131,7 @@ def end(doomed: Iterable[psutil.Process]) -> None:
     _children[:] = [child for child in _children if child.poll() is None]
 
 
-def wait_until(
-    ready: Callable[[], bool], *, seconds: float, failed: Callable[[], str | None], what: str
-) -> None:
+def wait_until(ready: Callable[[], bool], *, seconds: float, failed: Callable[[], str | None], what: str) -> None:
     """Poll until `ready`; CliError as soon as `failed` gives a reason, or when the time is over."""
     deadline = time.monotonic() + seconds
     while not ready():
@@ -168,7 +166,5 @@ def free_port(preferred: int | None = None) -> int:
 def demanded_port(port: int, option: str) -> int:
     """A port that a person asked for; CliError when somebody else has it."""
     if not port_is_free(port):
-        raise CliError(
-            f"Port {port} is taken by another program: give {option} another one, or leave it out."
-        )
+        raise CliError(f"Port {port} is taken by another program: give {option} another one, or leave it out.")
     return port

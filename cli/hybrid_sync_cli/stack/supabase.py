@@ -23,15 +23,15 @@ def bootstrap(dsn: str, *, admin_password: str, authenticator_password: str) -> 
     with psycopg.connect(dsn) as connection:
         connection.execute(script.encode())
         for role, password in ((ADMIN, admin_password), (AUTHENTICATOR, authenticator_password)):
-            connection.execute(
-                sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(password))
-            )
+            connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(password)))
 
 
 def api_key(role: str, secret: str) -> str:
     """The project's key for `role` (anon, service_role): a JWT signed with HS256 (RFC 7519)."""
     claims = {"iss": "supabase", "role": role, "iat": 0, "exp": FOREVER}
-    body = b".".join(_encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    body = b".".join(
+        _encoded(json.dumps(part, separators=(",", ":")).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)
+    )
     signature = hmac.new(secret.encode(), body, hashlib.sha256).digest()
     return (body + b"." + _encoded(signature)).decode()
 

@@ -1,4 +1,4 @@
-"""Bringing the stack up and down; each step may be killed at any point, and the next `up` clears the remains."""
+"""Bringing the stack up and down; an `up` may be killed at any point: the next one clears the remains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from hybrid_sync_cli.stack import REGION, Stack, databases, home, rest, state_file, supabase
+from hybrid_sync_cli.stack import REGION, STATE, Stack, databases, home, rest, supabase
 from hybrid_sync_cli.stack.aws import Aws, ensure_environments
 from hybrid_sync_cli.stack.databases import Databases
 from hybrid_sync_cli.stack.deploy import Deployment, Host, fill_secret, outputs
@@ -35,8 +35,9 @@ class Builder:
         living = self._living()
         if living is not None:
             return self._refreshed(living)
-        tear_down(self.processes, self.keep)
         databases.check(self.wishes)
+        tear_down(self.processes, self.keep)
+        self.wishes.check_ports()
         try:
             return self._built()
         except BaseException:
@@ -78,11 +79,7 @@ class Builder:
     def _living(self) -> Stack | None:
         """The running stack when it is whole, and the one that was asked for; else None."""
         stack = Stack.find()
-        if (
-            stack is None
-            or not self.keep.get("deployed")
-            or self.keep.get("wishes") != self.wishes.databases()
-        ):
+        if stack is None or not self.keep.get("deployed") or self.keep.get("wishes") != self.wishes.databases():
             return None
         servers = [side for side, dsn in self.wishes.databases().items() if not dsn]
         servers += ["gateway", "postgrest"] if stack.supabase_url else []
@@ -92,9 +89,7 @@ class Builder:
 
     def _refreshed(self, stack: Stack) -> Stack:
         """Bring a running stack up to date; nothing is deployed when nothing has changed."""
-        self._timed(
-            "databases", lambda: databases.install(stack.target_dsn, self.keep, self.deployment.project)
-        )
+        self._timed("databases", lambda: databases.install(stack.target_dsn, self.keep, self.deployment.project))
         self._timed("build", self.deployment.build)
         if self.keep.get("deployed") == self.deployment.fingerprint():
             self.say("The stack is up already, and nothing has changed.")
@@ -102,9 +97,7 @@ class Builder:
         return self._timed("deploy", lambda: self._deployed(stack))
 
     def _start_aws(self, aws: Aws) -> None:
-        aws.start(
-            self.deployment.project / ".venv-stack" / "bin" / "python", self.wishes.port("aws", self.keep)
-        )
+        aws.start(self.deployment.project / ".venv-stack" / "bin" / "python", self.wishes.port("aws", self.keep))
 
     def _start_rest(self, served: rest.Rest, sides: Databases) -> None:
         if not sides.authenticator_dsn:
@@ -169,7 +162,7 @@ def _api_url(endpoint: str, told: dict[str, str]) -> str:
 
 def tear_down(processes: Processes, keep: Keep) -> None:
     """Stop everything of this home, recorded or not; data and passwords stay."""
-    state_file().unlink(missing_ok=True)
+    (processes.home / STATE).unlink(missing_ok=True)
     keep.put("deployed", None)
     for name in ("gateway", "postgrest", "aws"):
         processes.stop(name)

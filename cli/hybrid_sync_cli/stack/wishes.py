@@ -16,10 +16,15 @@ class Wishes:
     target_dsn: str | None = None
     ports: dict[str, int | None] = field(default_factory=dict)  # of legacy, target, rest, aws
 
+    def check_ports(self) -> None:
+        """CliError when a port that was asked for is taken."""
+        for name, port in self.ports.items():
+            if port:
+                demanded_port(port, f"--{name}-port")
+
     def port(self, name: str, keep: Keep) -> int | None:
-        """The port that was asked for, which has to be free, or that of last time, which may be."""
-        asked = self.ports.get(name)
-        return demanded_port(asked, f"--{name}-port") if asked else keep.get(f"{name}_port")
+        """The port that was asked for, or that of last time, which may still be free."""
+        return self.ports.get(name) or keep.get(f"{name}_port")
 
     def foreign(self, side: str) -> str | None:
         """The DSN of a person's own database on that side."""

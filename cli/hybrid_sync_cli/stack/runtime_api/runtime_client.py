@@ -30,9 +30,7 @@ def next() -> tuple[bytes, dict[str, str]]:
     return body, dict(response.getheaders())
 
 
-def post_invocation_result(
-    request_id: str, result: bytes, content_type: str, invocation_id: str | None = None
-) -> None:
+def post_invocation_result(request_id: str, result: bytes, content_type: str, invocation_id: str | None = None) -> None:
     _post(f"{request_id}/response", result, {"Content-Type": content_type}, invocation_id)
 
 
