@@ -109,7 +109,10 @@ _KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
         },
     ),
     "Succeed": ([], {}),
-    "Fail": ([], {"Error": {"type": "string"}, "Cause": {"type": "string"}}),
+    "Fail": (
+        [],
+        {"Error": {"type": "string"}, "ErrorPath": _PATH, "Cause": {"type": "string"}, "CausePath": _PATH},
+    ),
 }
 
 
