@@ -1,0 +1,99 @@
+"""The hot path against raw COPY | COPY of the same rows, as a ratio measured in one run.
+
+Rounds alternate, so that a busy machine slows both alike; the medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import mkdtemp
+
+from psycopg import sql
+
+from bench import tables
+from bench.contestants import HotPath, Measured, measured, raw_copy
+from hybrid_sync.postgres import Connection, connect
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.stack import home
+from hybrid_sync_cli.stack.postgres import Cluster
+from hybrid_sync_cli.stack.processes import Processes
+
+
+def main() -> int:
+    """Print a table and a `RESULT {…}` line; 0 unless something does not work at all."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000, help="legacy rows (default: 200000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, alternating (default: 3)")
+    options = parser.parse_args()
+    with databases() as (legacy, target):
+        tables.create(legacy, target, options.rows)
+        rounds = [contest(legacy, target, options.rows) for _ in range(options.rounds)]
+    show(rounds, options.rows)
+    return 0
+
+
+def contest(legacy: Connection, target: Connection, rows: int) -> dict[str, Measured]:
+    """One round of each contestant over empty tables."""
+    target.execute("truncate twin, orders, hybrid_sync.journal")
+    target.execute("checkpoint")
+    path = HotPath(legacy, target)
+    round_ = {"raw COPY | COPY": measured(lambda: raw_copy(legacy, target))}
+    target.execute("checkpoint")
+    round_["first load"] = measured(path.load)
+    target.execute("vacuum analyze orders")
+    round_["nothing changed"] = measured(path.repeat)
+    found = target.execute(
+        "select (select count(*) from twin), (select count(*) from orders), "
+        "(select coalesce(sum(price), 0) from twin) = (select coalesce(sum(price), 0) from orders)"
+    ).fetchone()
+    if found != (rows, rows, True):
+        raise CliError("A contestant did not carry every row over, so its time means nothing.")
+    return round_
+
+
+def show(rounds: list[dict[str, Measured]], rows: int) -> None:
+    """Medians per contestant, and each as a multiple of the raw copy."""
+    wall = {name: median(r[name].wall for r in rounds) for name in rounds[0]}
+    cpu = {name: median(r[name].cpu for r in rounds) for name in rounds[0]}
+    base = wall["raw COPY | COPY"]
+    print(f"{rows:,} rows, median of {len(rounds)} rounds")
+    print(f"{'':18}{'seconds':>9}{'µs/row':>9}{'CPU µs/row':>12}{'× raw':>8}")
+    for name, seconds in wall.items():
+        per_row, own = seconds / rows * 1e6, cpu[name] / rows * 1e6
+        print(f"{name:18}{seconds:9.2f}{per_row:9.2f}{own:12.2f}{seconds / base:8.2f}")
+    ratios = {name: round(seconds / base, 3) for name, seconds in wall.items()}
+    print("RESULT", json.dumps({"rows": rows, "rounds": len(rounds), "ratio_to_raw": ratios}, sort_keys=True))
+
+
+@contextmanager
+def databases() -> Iterator[tuple[Connection, Connection]]:
+    """A legacy and a target database on a server of their own, which is gone afterwards."""
+    folder = Path(mkdtemp(prefix="bench-", dir=home.directory()))
+    server = Cluster("bench", home.reachable(folder) / "bench", "postgres", secrets.token_urlsafe(), Processes(folder))
+    try:
+        server.ensure()
+        admin = connect(server.dsn(), "target")
+        for name in ("legacy", "target"):
+            admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        admin.close()
+        with (
+            connect(server.dsn("legacy"), "legacy") as legacy,
+            connect(server.dsn("target"), "target") as target,
+        ):
+            yield legacy, target
+    finally:
+        server.destroy()
+        for path in {home.reachable(folder), folder}:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
