@@ -36,9 +36,7 @@ _NOT_THERE = {
 
 def client(service: str) -> Client:
     """A client that gives up within seconds: the caller has a retry of its own that waits longer."""
-    patience = Config(
-        connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 4}
-    )
+    patience = Config(connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 4})
     return boto3.client(service, config=patience)
 
 

@@ -16,9 +16,7 @@ from hybrid_sync.errors import RequestRejected
 M = TypeVar("M", bound=BaseModel)
 
 
-def each_message(
-    message: type[M], *, postpone: Callable[[str, int], None]
-) -> Callable[[Callable[[M], Any]], Handler]:
+def each_message(message: type[M], *, postpone: Callable[[str, int], None]) -> Callable[[Callable[[M], Any]], Handler]:
     """Make a function of one message the consumer of a queue.
 
     A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.

@@ -208,9 +208,7 @@ class App:
 
         escalate_failure(self.world, messages)
 
-    def record_worker(
-        self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int
-    ) -> None:
+    def record_worker(self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int) -> None:
         """Record a worker's peak memory when it has grown: a connection for each one would be dear."""
         if peak_rss_kib <= self._recorded_peaks.get(run_id, 0):
             return

@@ -27,7 +27,9 @@ def mistakes(entities: Mapping[str, Entity]) -> list[Mistake]:
             found += _references(entities, name, source_name, source)
     if not found and (path := cycle(entities)) is not None:
         # The edge that closes the cycle is where the author has to act.
-        text = f"the references {' → '.join(path)} form a cycle: mark one nullable reference on it with `deferred: true`."
+        text = (
+            f"the references {' → '.join(path)} form a cycle: mark one nullable reference on it with `deferred: true`."
+        )
         source_name, column = _edge(entities[path[0]], path[1])
         found.append(Mistake(path[0], ("sources", source_name, "references", column), text))
     return found
@@ -41,9 +43,7 @@ def _edge(entity: Entity, parent: str) -> tuple[str, str]:
     raise KeyError(parent)
 
 
-def _references(
-    entities: Mapping[str, Entity], name: str, source_name: str, source: Source
-) -> Iterator[Mistake]:
+def _references(entities: Mapping[str, Entity], name: str, source_name: str, source: Source) -> Iterator[Mistake]:
     for column, reference in source.references.items():
         path = ("sources", source_name, "references", column)
         for parent in reference.parents:

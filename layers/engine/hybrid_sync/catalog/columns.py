@@ -90,13 +90,9 @@ def fit(
     if isinstance(spec, Cast):
         return Fitted(sql.SQL("{}::{}").format(expr, raw(target.type_sql)), checks)
     if isinstance(spec, Constant):
-        return Fitted(
-            sql.SQL("{}::{}").format(expr, raw("text" if target.labels else target.type_sql)), checks
-        )
+        return Fitted(sql.SQL("{}::{}").format(expr, raw("text" if target.labels else target.type_sql)), checks)
     if natural.type_oid == _UNKNOWN:
-        return Fitted(
-            sql.SQL("{}::{}").format(expr, raw("text" if target.labels else target.type_sql)), checks
-        )
+        return Fitted(sql.SQL("{}::{}").format(expr, raw("text" if target.labels else target.type_sql)), checks)
     base, oid = target.base_oid, natural.type_oid
     if target.labels and oid in _TEXTS:
         if not isinstance(spec, EnumMap):
@@ -104,18 +100,14 @@ def fit(
             checks.append((sql.SQL("{}::text not in ({})").format(expr, labels), "unknown_enum"))
         return Fitted(sql.SQL("{}::text").format(expr), checks)
     if base in _TEXT_TARGETS and oid in _TEXTS:
-        if target.max_length is not None and (
-            natural.max_length is None or natural.max_length > target.max_length
-        ):
+        if target.max_length is not None and (natural.max_length is None or natural.max_length > target.max_length):
             too_long = sql.SQL("char_length({}::text) > {}").format(expr, sql.Literal(target.max_length))
             checks.append((too_long, "value_too_long"))
         return Fitted(sql.SQL("{}::text").format(expr), checks)
     if base in _INTEGERS and oid in _INTEGERS and _INTEGERS[oid] <= _INTEGERS[base]:
         return Fitted(sql.SQL("{}::{}").format(expr, raw(_type_name(base))), checks)
     if base == _NUMERIC and (oid == _NUMERIC or oid in _INTEGERS):
-        return Fitted(
-            sql.SQL("{}::numeric").format(expr), checks + _numeric_checks(expr, natural, target, is_money)
-        )
+        return Fitted(sql.SQL("{}::numeric").format(expr), checks + _numeric_checks(expr, natural, target, is_money))
     if base == oid and base in _SAME:
         return Fitted(expr, checks)
     raise StructureMismatch(
@@ -137,9 +129,7 @@ def _labels_exist(entity: Entity, name: str, spec: EnumMap, target: TargetColumn
         )
 
 
-def _numeric_checks(
-    expr: Expr, natural: LegacyColumn, target: TargetColumn, is_money: bool
-) -> list[tuple[Expr, str]]:
+def _numeric_checks(expr: Expr, natural: LegacyColumn, target: TargetColumn, is_money: bool) -> list[tuple[Expr, str]]:
     """Rows whose number the target would round, refuse, or take as NaN; nothing where the types exclude it."""
     checks: list[tuple[Expr, str]] = []
     if natural.type_oid in _INTEGERS:

@@ -45,9 +45,7 @@ def load(folder: Path | None = None) -> Catalog:
             found.append(error.message)
             continue
         if entity.entity in entities:
-            found.append(
-                f"{file.name}:1: entity {entity.entity} is also in {places[entity.entity].file}: keep one."
-            )
+            found.append(f"{file.name}:1: entity {entity.entity} is also in {places[entity.entity].file}: keep one.")
             continue
         entities[entity.entity], places[entity.entity] = entity, where
     if not found:
@@ -67,9 +65,7 @@ def _files(folder: Path | None) -> list[Traversable]:
             "Name a folder that holds entity YAML files.",
         ) from None
     if not files:
-        raise CatalogError(
-            f"The catalog {folder or 'layer'} holds no *.yaml file.", "Write at least one entity."
-        )
+        raise CatalogError(f"The catalog {folder or 'layer'} holds no *.yaml file.", "Write at least one entity.")
     return files
 
 
@@ -80,9 +76,7 @@ def _read(file: Traversable) -> tuple[Entity, _Places]:
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError(
-            f"{file.name}:{line}: this is not YAML ({error.problem}): correct the line."
-        ) from None
+        raise CatalogError(f"{file.name}:{line}: this is not YAML ({error.problem}): correct the line.") from None
     where = _Places(file.name, node)
     if not isinstance(data, dict):
         raise CatalogError(f"{file.name}:1: an entity file begins with `entity: name`: write that first.")
@@ -121,9 +115,7 @@ class _Places:
         if problem["type"] == "value_error":
             return f"{self.file}:{self.line(path)}: {shown or 'the entity'}: {context['error']}."
         if problem["type"] == "union_tag_invalid" or "discriminator" in context:
-            said = (
-                "write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object"
-            )
+            said = "write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object"
             return f"{self.file}:{self.line(path)}: {shown}: {said}."
         hint = _HINTS.get(problem["type"], "correct it").format(
             expected=context.get("expected", ""), pattern=context.get("pattern", "")

@@ -155,9 +155,7 @@ def _kind_of(value: object) -> str:
     for kind, model in _KINDS.items():
         if type(value) is model:
             return kind
-    raise ValueError(
-        "write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object"
-    )
+    raise ValueError("write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object")
 
 
 Column = Annotated[
@@ -206,9 +204,7 @@ class Reference(Strict):
         if single == bool(self.any):
             raise ValueError("write either `to` and `key`, or `any` with a list of them")
         if self.required and self.deferred:
-            raise ValueError(
-                "a deferred reference is written later, so it cannot be `required`: drop one of the two"
-            )
+            raise ValueError("a deferred reference is written later, so it cannot be `required`: drop one of the two")
         return self
 
     @cached_property
@@ -216,7 +212,7 @@ class Reference(Strict):
         """Every alternative, one for the usual form."""
         if self.any:
             return self.any
-        assert self.to is not None and self.key is not None  # noqa: S101 - established by the validator
+        assert self.to is not None and self.key is not None
         return (Parent(to=self.to, key=self.key, source=self.source),)
 
 

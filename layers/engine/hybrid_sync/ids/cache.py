@@ -112,9 +112,7 @@ class DynamoIdCache:
             if self._memory.at(item, offset) != uuid:
                 added.setdefault(item, []).append((offset, uuid))
         # A page that this batch fills completely needs no reading; others keep what is there.
-        self._memory.add(
-            self._read([item for item, slots in added.items() if place.is_partial(item, len(slots))])
-        )
+        self._memory.add(self._read([item for item, slots in added.items() if place.is_partial(item, len(slots))]))
         written: dict[str, bytes] = {}
         for item, slots in added.items():
             page = bytearray(self._memory.page(item) or bytes(place.size(item)))
@@ -146,11 +144,7 @@ class DynamoIdCache:
         expires = {"N": str(int(time.time()) + EXPIRES_AFTER_SECONDS)}
         for chunk in _chunks(list(pages), _WRITE_ITEMS):
             wanted = [
-                {
-                    "PutRequest": {
-                        "Item": {"pk": {"S": item}, "ids": {"B": pages[item]}, "expires_at": expires}
-                    }
-                }
+                {"PutRequest": {"Item": {"pk": {"S": item}, "ids": {"B": pages[item]}, "expires_at": expires}}}
                 for item in chunk
             ]
             with self._forgiving() as asking:

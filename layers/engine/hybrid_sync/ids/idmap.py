@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection
-from hybrid_sync.world import IdCache
 
 _HEADER_BYTES = 19
 _TRAILER = b"\xff\xff"
+
+
+class IdCache(Protocol):
+    """UUIDs by legacy key, one namespace per entity, source and epoch; an entry may be absent, never wrong.
+
+    Neither call fails because the cache is down: it then answers "absent", or forgets.
+    """
+
+    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
+
+    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
 
 
 class IdMap:
@@ -36,22 +47,20 @@ class IdMap:
 
         `fresh` bypasses the cache: the answer to a foreign-key violation that a stale entry may have caused.
         """
-        wanted = {int.from_bytes(key, "big", signed=True): key for key in legacy}
+        wanted: dict[Key, bytes] = {(int.from_bytes(key, "big", signed=True),): key for key in legacy}
         epoch = self._epochs.get(entity, 0)
         found = {} if fresh else self._cache.get(entity, source, epoch, wanted.keys())
-        resolved = {wanted[key]: uuid for key, uuid in found.items() if isinstance(key, int)}
-        absent = [(key,) for key in wanted if key not in found]
+        absent = [key for key in wanted if key not in found]
         if absent:
             asked = ids_in_target(connection, self._catalog, entity, source, absent)
             self.remember(entity, source, asked)
-            resolved.update({wanted[key[0]]: uuid for key, uuid in asked.items()})
-        return resolved
+            found = {**found, **asked}
+        return {wanted[key]: uuid for key, uuid in found.items()}
 
     def remember(self, entity: str, source: str, ids: Mapping[Key, bytes]) -> None:
         """Write to the cache; only ids of rows whose transaction has committed."""
         if ids:
-            cached = {key[0] if len(key) == 1 else key: uuid for key, uuid in ids.items()}
-            self._cache.put(entity, source, self._epochs.get(entity, 0), cached)
+            self._cache.put(entity, source, self._epochs.get(entity, 0), ids)
 
 
 def ids_in_target(
@@ -74,10 +83,7 @@ def ids_in_target(
             row = bytes(chunk)[_HEADER_BYTES if i == 0 else 0 :]
             if len(row) > len(_TRAILER):
                 # 2 bytes field count, 4 + 16 for the id, then 4 + 8 for each key column
-                key = tuple(
-                    int.from_bytes(row[at + 4 : at + 12], "big", signed=True)
-                    for at in range(22, len(row), 12)
-                )
+                key = tuple(int.from_bytes(row[at + 4 : at + 12], "big", signed=True) for at in range(22, len(row), 12))
                 found[key] = row[6:22]
     return found
 
@@ -86,9 +92,5 @@ def key_condition(columns: list[sql.Identifier], keys: list[Key]) -> sql.Composa
     """Exactly these keys, as a condition that the unique index serves."""
     if len(columns) == 1:
         return sql.SQL("{} = any({}::int8[])").format(columns[0], sql.Literal([key[0] for key in keys]))
-    arrays = [
-        sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in keys])) for i in range(len(columns))
-    ]
-    return sql.SQL("({}) in (select * from unnest({}))").format(
-        sql.SQL(", ").join(columns), sql.SQL(", ").join(arrays)
-    )
+    arrays = [sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in keys])) for i in range(len(columns))]
+    return sql.SQL("({}) in (select * from unnest({}))").format(sql.SQL(", ").join(columns), sql.SQL(", ").join(arrays))

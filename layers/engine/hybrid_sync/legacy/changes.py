@@ -38,7 +38,7 @@ def changed(source: Source, detection: Detection) -> sql.Composable:
     if detection.mode in ("full", "keys"):
         return sql.SQL("true")
     if detection.mode == "fence":
-        assert detection.fence is not None  # noqa: S101 - a Detection of this mode carries one
+        assert detection.fence is not None
         return _touched(source, detection.fence)
     moment = raw(source.changed_at or "null::timestamptz")
     parts: list[sql.Composable] = []
@@ -50,9 +50,7 @@ def changed(source: Source, detection: Detection) -> sql.Composable:
     if detection.mode == "range":
         return sql.SQL("({})").format(inside)
     # A row without a time, or with one in the future, is read every time: never skipped.
-    return sql.SQL("(({moment}) is null or ({moment}) > now() or ({inside}))").format(
-        moment=moment, inside=inside
-    )
+    return sql.SQL("(({moment}) is null or ({moment}) > now() or ({inside}))").format(moment=moment, inside=inside)
 
 
 def _touched(source: Source, fence: Fence) -> sql.Composable:
@@ -71,14 +69,13 @@ def _touched(source: Source, fence: Fence) -> sql.Composable:
                 _young(watch.alias, fence),
             )  # fmt: skip
         )
-    return sql.SQL("({})").format(sql.SQL(" or ").join(young))
+    # A left join without a partner has no xmin: that is "not young", and must not make the whole unknown.
+    return sql.SQL("coalesce({}, false)").format(sql.SQL(" or ").join(young))
 
 
 def _young(alias: str, fence: Fence) -> sql.Composed:
     # `between 0 and age(fence)`: age() counts back from the next transaction id, so younger means smaller.
-    return sql.SQL("age({}.xmin) between 0 and age({}::xid)").format(
-        sql.Identifier(alias), sql.Literal(fence.xid)
-    )
+    return sql.SQL("age({}.xmin) between 0 and age({}::xid)").format(sql.Identifier(alias), sql.Literal(fence.xid))
 
 
 def bucket_of(key: sql.Composable) -> sql.Composed:
@@ -115,9 +112,7 @@ def with_keys(key_exprs: Sequence[sql.Composable], keys: Iterable[Key]) -> sql.C
     return sql.SQL("({}) in (select * from unnest({}))").format(sql.SQL(", ").join(key_exprs), arrays)
 
 
-def count_by_bucket(
-    connection: Connection, source: Source, condition: sql.Composable
-) -> list[tuple[int, int]]:
+def count_by_bucket(connection: Connection, source: Source, condition: sql.Composable) -> list[tuple[int, int]]:
     """(bucket, changed rows), in bucket order; one statement, because `age()` fixes its “now” per transaction."""
     query = sql.SQL("select {} as n, count(*) from {} where {} group by 1 order by 1").format(
         bucket_of(first_key(source)), relations(source), condition

@@ -22,7 +22,19 @@ select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::t
        pg_current_wal_insert_lsn()::text, to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 from (select pg_current_snapshot() as snap) s
 """
+_IDENTITY = """
+select (pg_control_system()).system_identifier::text,
+       ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
+"""
 _RECOVERY = "select pg_is_in_recovery()"
+
+# Writers that have begun may still commit rows stamped with their start. Other sessions' times are only told to
+# pg_read_all_stats, and a prepared transaction has no session, so in both cases the bound cannot be proved.
+_BOUND = """
+select case when (pg_has_role(current_user, 'pg_read_all_stats', 'usage')) and not exists (select from pg_prepared_xacts)
+       then to_char((select least(now(), min(xact_start)) from pg_stat_activity) at time zone 'UTC',
+                    'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end
+"""
 
 
 class Fence(BaseModel):
@@ -37,6 +49,8 @@ class Fence(BaseModel):
     timeline: int
     lsn: str
     taken_at: str
+    settled_until: str | None = None
+    """No transaction that began earlier is still running; None where that cannot be proved."""
 
     @property
     def xid(self) -> str:
@@ -52,11 +66,13 @@ def take(connection: Connection) -> Fence:
             "Legacy is a read replica, where commit snapshots of the primary cannot be taken.",
             "Point the legacy DSN at the primary, or use `detect: timestamp` with `lag_seconds`.",
         )
+    bound = connection.execute(_BOUND).fetchone()
     row = connection.execute(_TAKE).fetchone()
-    assert row is not None  # noqa: S101 - the SELECT has no WHERE
+    assert row is not None
     return Fence(
         snapshot=row[0], xmin=int(row[1]), xmax=int(row[2]), system_identifier=row[3], timeline=row[4], lsn=row[5],
         taken_at=row[6],
+        settled_until=bound[0] if bound else None,
     )  # fmt: skip
 
 
@@ -75,9 +91,16 @@ def distrust(stored: Fence | None, now: Fence) -> str | None:
     return None
 
 
-def require_same(planned: Fence, now: Fence) -> None:
+def identity(connection: Connection) -> tuple[str, int]:
+    """Which server, and which line of its history, this is: system identifier and timeline."""
+    row = connection.execute(_IDENTITY).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def require_same(planned: Fence, now: tuple[str, int]) -> None:
     """Refuse to read on from another server than the one that was planned against."""
-    if (planned.system_identifier, planned.timeline) != (now.system_identifier, now.timeline):
+    if (planned.system_identifier, planned.timeline) != now:
         raise LegacyReplaced(
             "Legacy was replaced during the run (another system identifier or timeline).",
             "Start the run again: it will read everything once.",

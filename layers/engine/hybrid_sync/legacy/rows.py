@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -11,13 +11,13 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import with_keys
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, transaction
 
 _HEADER_BYTES = 19
 _TRAILER = b"\xff\xff"
 
 
-def read(connection: Connection, plan: ReadPlan, where: sql.Composable) -> Iterator[bytes]:
+def read(connection: Connection, plan: ReadPlan, where: sql.Composable) -> Generator[bytes, None, None]:
     """The rows under `where`, in key order; each begins with its 16-bit field count.
 
     Raises psycopg.DataError when an expression of the catalog fails on some row of the range.
@@ -40,7 +40,8 @@ def keys(connection: Connection, plan: ReadPlan, where: sql.Composable) -> list[
         sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in plan.key_exprs), plan.relations, where,
         sql.SQL(", ").join(plan.key_exprs),
     )  # fmt: skip
-    return [tuple(row) for row in connection.execute(query).fetchall()]
+    with transaction(connection, "legacy", read_only=True):
+        return [tuple(row) for row in connection.execute(query).fetchall()]
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,12 @@ class ReadFailure:
     sqlstate: str
 
 
-def read_isolated(
-    connection: Connection, plan: ReadPlan, keys: Sequence[Key]
-) -> Iterator[bytes | ReadFailure]:
+def read_isolated(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> Iterator[bytes | ReadFailure]:
     """The rows of `keys`, halving the set until each row that legacy cannot compute stands alone."""
     try:
-        yield from list(read(connection, plan, with_keys(plan.key_exprs, keys)))
+        with transaction(connection, "legacy", read_only=True):
+            found = list(read(connection, plan, with_keys(plan.key_exprs, keys)))
+        yield from found
     except psycopg.DataError as error:
         if len(keys) == 1:
             yield ReadFailure(keys[0], error.sqlstate or "22000")

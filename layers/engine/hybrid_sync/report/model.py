@@ -45,6 +45,8 @@ class Conservation(Part):
     pending_deletes: int
     missing: int
     native: int
+    missing_keys: tuple[tuple[int, ...], ...] = ()
+    """The first of the missing, by legacy key."""
     ok: bool
 
 
@@ -52,6 +54,8 @@ class Counts(Part):
     """What the batches of a run did, in rows."""
 
     read: int = 0
+    retried: int = 0
+    """Read because they failed before, not because they changed."""
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -176,9 +180,7 @@ class RunSummary(Part):
     @property
     def counts(self) -> Counts:
         """The sum over all entities."""
-        return Counts(
-            **{name: sum(getattr(e.counts, name) for e in self.entities) for name in Counts.model_fields}
-        )
+        return Counts(**{name: sum(getattr(e.counts, name) for e in self.entities) for name in Counts.model_fields})
 
     @property
     def conserved(self) -> bool:

@@ -20,6 +20,4 @@ class SnsAlerts:
         plain = " ".join(subject.encode("ascii", "replace").decode().split())[:_SUBJECT_LETTERS]
         shortened = body.encode()[:_BODY_BYTES].decode(errors="ignore")
         with refusals("the alert topic"):
-            self._client.publish(
-                TopicArn=self._topic, Subject=plain or "hybrid-sync", Message=shortened or plain
-            )
+            self._client.publish(TopicArn=self._topic, Subject=plain or "hybrid-sync", Message=shortened or plain)

@@ -159,17 +159,13 @@ def _money(summary: RunSummary) -> str:
 
 
 def _workers(summary: RunSummary) -> str:
-    rows = [
-        (w.function, f"{w.workers}", f"{w.peak_rss_mib:,.1f}", f"{w.memory_mib:,}") for w in summary.workers
-    ]
+    rows = [(w.function, f"{w.workers}", f"{w.peak_rss_mib:,.1f}", f"{w.memory_mib:,}") for w in summary.workers]
     return "## Memory\n\n" + _table(("function", "workers", "peak MiB", "limit MiB"), rows, right={1, 2, 3})
 
 
 def _failures(summary: RunSummary) -> str:
     lines = [f"* {e.title}: {e.failure.code}: {e.failure.text}" for e in summary.entities if e.failure]
-    lines += [
-        f"* {f.state}{f' ({f.entity})' if f.entity else ''}: {f.error}: {f.cause}" for f in summary.failures
-    ]
+    lines += [f"* {f.state}{f' ({f.entity})' if f.entity else ''}: {f.error}: {f.cause}" for f in summary.failures]
     return "## Failures\n\n" + "\n".join(lines) if lines else ""
 
 

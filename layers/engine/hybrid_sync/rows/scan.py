@@ -130,6 +130,5 @@ def decode_key(key: bytes) -> Key:
 def encode_key(key: Key, widths: tuple[int, ...]) -> bytes:
     """The inverse of `decode_key`."""
     return b"".join(
-        _LENGTH.pack(width) + part.to_bytes(width, "big", signed=True)
-        for part, width in zip(key, widths, strict=True)
+        _LENGTH.pack(width) + part.to_bytes(width, "big", signed=True) for part, width in zip(key, widths, strict=True)
     )

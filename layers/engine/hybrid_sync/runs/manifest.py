@@ -74,9 +74,7 @@ def _report(run_id: str) -> str:
 
 def _put(client: Client, bucket: str, key: str, body: str, **condition: str) -> None:
     try:
-        client.put_object(
-            Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition
-        )
+        client.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition)
     except ClientError as error:
         # 409 answers a conditional write that runs at the same time as another one.
         if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hybrid_sync.contracts import Key, RunFailure, RunRequest
 from hybrid_sync.errors import EntityIncomplete, RunNotFound
-from hybrid_sync.legacy.changes import Detection
+from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection
 
@@ -52,9 +53,7 @@ def create_run(
             connection.execute(
                 "insert into hybrid_sync.entity_state (entity) values (%s) on conflict do nothing", (entity,)
             )
-            connection.execute(
-                "insert into hybrid_sync.fence (entity) values (%s) on conflict do nothing", (entity,)
-            )
+            connection.execute("insert into hybrid_sync.fence (entity) values (%s) on conflict do nothing", (entity,))
     connection.execute("select hybrid_sync.ensure_journal_partition(now())")
     connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
     return True
@@ -103,10 +102,11 @@ def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecor
     return EntityRecord(row[0], detection, row[4], requested, row[6])
 
 
-def _detection(mode: str, reason: str | None, at_start: dict[str, Any] | None) -> Detection:
+def _detection(mode: Mode, reason: str | None, at_start: dict[str, Any] | None) -> Detection:
     at_start = at_start or {}
     fence = Fence.model_validate(at_start["fence"]) if at_start.get("fence") else None
-    return Detection(mode, reason or "", fence, at_start.get("since"), at_start.get("until"))  # type: ignore[arg-type]
+    since, until = (datetime.fromisoformat(t) if (t := at_start.get(k)) else None for k in ("since", "until"))
+    return Detection(mode, reason or "", fence, since, until)
 
 
 def record_plan(
@@ -121,8 +121,8 @@ def record_plan(
     """How the entity is read, and into how many batches it was cut; the first plan stays."""
     at_start = {
         "fence": detection.fence.model_dump() if detection.fence else None,
-        "since": detection.since,
-        "until": detection.until,
+        "since": detection.since.isoformat() if detection.since else None,
+        "until": detection.until.isoformat() if detection.until else None,
     }
     connection.execute(
         "update hybrid_sync.run_entity set status = 'planned', detection = %s, detection_reason = %s,"
@@ -171,9 +171,7 @@ def require_complete(connection: Connection, run_id: str, entity: str, planned: 
     ).fetchone()
     done = int(row[0]) if row else 0
     if planned is None:
-        raise EntityIncomplete(
-            f"Entity {entity} was not planned.", "See the run's failures, then start it again."
-        )
+        raise EntityIncomplete(f"Entity {entity} was not planned.", "See the run's failures, then start it again.")
     if done < planned:
         raise EntityIncomplete(
             f"Entity {entity} has {done} of {planned} batches.",
@@ -204,18 +202,36 @@ def record_failure(connection: Connection, failure: RunFailure) -> None:
     )
     if failure.entity is not None:
         connection.execute(
-            "update hybrid_sync.run_entity set status = 'failed', failure = %s, finished_at = clock_timestamp()"
+            "update hybrid_sync.run_entity set status = 'failed', failure = coalesce(failure, %s::jsonb), finished_at = clock_timestamp()"
             " where run_id = %s and entity = %s",
             (json.dumps({"code": failure.error, "text": failure.cause}), failure.run_id, failure.entity),
         )
 
 
-def finish_run(connection: Connection, run_id: str, status: str, report: Mapping[str, Any]) -> None:
+def record_links(connection: Connection, run_id: str, entity: str, *, linked: int, pending: int) -> None:
+    """Add to the entity's count of linked references, and to those that found no parent."""
+    connection.execute(
+        "update hybrid_sync.run_entity set links = jsonb_build_object("
+        "'linked', coalesce((links->>'linked')::int, 0) + %s, 'pending', coalesce((links->>'pending')::int, 0) + %s)"
+        " where run_id = %s and entity = %s",
+        (linked, pending, run_id, entity),
+    )
+
+
+def finish_run(connection: Connection, run_id: str, status: str) -> None:
     """End the run: nothing is written for it afterwards."""
     connection.execute(
-        "update hybrid_sync.run set status = %s, report = %s, finished_at = clock_timestamp()"
+        "update hybrid_sync.run set status = %s, finished_at = clock_timestamp()"
         " where run_id = %s and status = 'running'",
-        (status, json.dumps(report, default=str), run_id),
+        (status, run_id),
+    )
+
+
+def keep_report(connection: Connection, run_id: str, report: Mapping[str, Any]) -> None:
+    """Keep the report as it was at the run's end; the first one stays."""
+    connection.execute(
+        "update hybrid_sync.run set report = %s where run_id = %s and report is null",
+        (json.dumps(report), run_id),
     )
 
 

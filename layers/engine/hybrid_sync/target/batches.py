@@ -33,9 +33,7 @@ def require_running(connection: Connection, run_id: str) -> None:
     if row is None:
         raise RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
     if row[0] != "running":
-        raise RunNotRunning(
-            f"Run {run_id} is {row[0]}, so nothing more is written for it.", "Start a new run."
-        )
+        raise RunNotRunning(f"Run {run_id} is {row[0]}, so nothing more is written for it.", "Start a new run.")
     if row[1]:
         raise RunDeadlineExceeded(
             f"Run {run_id} is past its deadline.",
@@ -49,9 +47,7 @@ def require_free(connection: Connection, entity: str) -> None:
         "select held, held_why from hybrid_sync.entity_state where entity = %s for share", (entity,)
     ).fetchone()
     if row is not None and row[0]:
-        raise EntityHeld(
-            f"Entity {entity} is held.", "Release it when its cause is settled: `hybrid-sync release`."
-        )
+        raise EntityHeld(f"Entity {entity} is held.", "Release it when its cause is settled: `hybrid-sync release`.")
 
 
 def cache_epochs(connection: Connection, entities: Iterable[str]) -> dict[str, int]:
@@ -84,9 +80,7 @@ def begin_batch(connection: Connection, task: BatchTask, identity: uuid.UUID) ->
     ).fetchone()
     if claimed is not None:
         return None
-    row = connection.execute(
-        "select result from hybrid_sync.batch_done where batch_id = %s", (identity,)
-    ).fetchone()
+    row = connection.execute("select result from hybrid_sync.batch_done where batch_id = %s", (identity,)).fetchone()
     return BatchResult.model_validate(row[0]) if row is not None else None
 
 
@@ -134,9 +128,7 @@ on conflict (entity, source, key) do update set
 """
 
 
-def record_failed(
-    connection: Connection, run_id: str, entity: str, source: str, rows: Sequence[FailedRow]
-) -> None:
+def record_failed(connection: Connection, run_id: str, entity: str, source: str, rows: Sequence[FailedRow]) -> None:
     """Put rows into quarantine, or renew their entry."""
     if not rows:
         return
@@ -147,9 +139,7 @@ def record_failed(
         }
         for row in rows
     ]  # fmt: skip
-    connection.execute(
-        _RECORD, {"entity": entity, "source": source, "run": run_id, "rows": json.dumps(payload)}
-    )
+    connection.execute(_RECORD, {"entity": entity, "source": source, "run": run_id, "rows": json.dumps(payload)})
 
 
 def open_failures(connection: Connection, entity: str, source: str, lo_key: int, hi_key: int) -> set[Key]:
@@ -193,10 +183,7 @@ def record_pending_links(
             " values (%s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (entity, source, key, column_name) do update set parent_entity = excluded.parent_entity,"
             " parent_source = excluded.parent_source, parent_key = excluded.parent_key, run_id = excluded.run_id",
-            [
-                (entity, source, list(key), column, to, via, parent, run_id)
-                for key, column, to, via, parent in links
-            ],
+            [(entity, source, list(key), column, to, via, parent, run_id) for key, column, to, via, parent in links],
         )
 
 

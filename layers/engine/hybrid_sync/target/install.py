@@ -67,9 +67,7 @@ def _role(connection: Connection, password: str) -> bool:
     role = sql.Identifier(WORKER)
     exists = connection.execute("select 1 from pg_roles where rolname = %s", (WORKER,)).fetchone()
     verb = sql.SQL("alter") if exists else sql.SQL("create")
-    connection.execute(
-        sql.SQL("{} role {} login noinherit password {}").format(verb, role, sql.Literal(password))
-    )
+    connection.execute(sql.SQL("{} role {} login noinherit password {}").format(verb, role, sql.Literal(password)))
     may = connection.execute(
         "select rolsuper or (rolbypassrls and current_setting('server_version_num')::int >= 160000)"
         " from pg_roles where rolname = current_user"
@@ -91,13 +89,9 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
     connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync to {}").format(role))
     connection.execute("revoke all on schema hybrid_sync from public")
     for (name,) in connection.execute(_RLS).fetchall():
-        connection.execute(
-            sql.SQL("alter table {} enable row level security").format(sql.Identifier(*split(name)))
-        )
+        connection.execute(sql.SQL("alter table {} enable row level security").format(sql.Identifier(*split(name))))
     if not bypasses:
-        tables = connection.execute(
-            "select tablename from pg_tables where schemaname = 'hybrid_sync'"
-        ).fetchall()
+        tables = connection.execute("select tablename from pg_tables where schemaname = 'hybrid_sync'").fetchall()
         for (name,) in tables:
             _policy(connection, "hybrid_sync", name)
 
@@ -107,9 +101,7 @@ def _grant_mapped(connection: Connection, catalog: Catalog, *, bypasses: bool) -
     role = sql.Identifier(WORKER)
     for entity in catalog.entities.values():
         schema, name = split(entity.target)
-        found = connection.execute(
-            "select to_regclass(format('%%I.%%I', %s::text, %s::text))", (schema, name)
-        )
+        found = connection.execute("select to_regclass(format('%%I.%%I', %s::text, %s::text))", (schema, name))
         if (row := found.fetchone()) is None or row[0] is None:
             continue
         connection.execute(sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(schema), role))

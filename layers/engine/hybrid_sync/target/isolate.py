@@ -47,7 +47,7 @@ def write_isolated(
     Returns what was written, the rows that were refused with their reasons, and the violated constraints (parallel
     to the refused rows, empty text where there is none).
     """
-    if new and writer.stages_everything or known:
+    if (new and writer.stages_everything) or known:
         writer.prepare()
     done, refused, constraints = Written(), list[Rejected](), list[str]()
     waiting: list[tuple[Sequence[Spliced], Sequence[Spliced]]] = [(new, known)] if new or known else []
@@ -61,18 +61,14 @@ def write_isolated(
                 raise
             if len(some_new) + len(some_known) == 1:
                 row = (*some_new, *some_known)[0]
-                refused.append(
-                    Rejected(row.key, reason_of(error.sqlstate), error.diag.column_name, error.sqlstate)
-                )
+                refused.append(Rejected(row.key, reason_of(error.sqlstate), error.diag.column_name, error.sqlstate))
                 constraints.append(error.diag.constraint_name or "")
             else:
                 waiting += _halves(some_new, some_known)
     return done, refused, constraints
 
 
-def _halves(
-    new: Sequence[Spliced], known: Sequence[Spliced]
-) -> list[tuple[Sequence[Spliced], Sequence[Spliced]]]:
+def _halves(new: Sequence[Spliced], known: Sequence[Spliced]) -> list[tuple[Sequence[Spliced], Sequence[Spliced]]]:
     """Two parts, neither empty; the first part is written first (the list is a stack)."""
     if new and known:
         return [([], known), (new, [])]

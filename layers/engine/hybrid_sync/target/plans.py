@@ -27,9 +27,7 @@ _REMEMBERED = 64
 _recent: OrderedDict[tuple[str, str], EntityPlan] = OrderedDict()
 
 
-def plan_for(
-    run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection
-) -> EntityPlan:
+def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit."""
     known = _recent.get((run_id, entity))
     if known is None:

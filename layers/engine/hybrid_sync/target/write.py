@@ -79,14 +79,10 @@ class Writer:
         if self.stages_everything:
             self._stage(rows)
             count = self._connection.execute(
-                sql.SQL("insert into {} ({}) select {} from {}").format(
-                    self._relation, columns, columns, _STAGE
-                )
+                sql.SQL("insert into {} ({}) select {} from {}").format(self._relation, columns, columns, _STAGE)
             ).rowcount
         else:
-            count = self._copy(
-                sql.SQL("copy {} ({}) from stdin (format binary)").format(self._relation, columns), rows
-            )
+            count = self._copy(sql.SQL("copy {} ({}) from stdin (format binary)").format(self._relation, columns), rows)
         done = Written(inserted=count)
         arrived = [row.key for row in rows]
         if count < len(rows):
@@ -119,7 +115,7 @@ class Writer:
             sql.SQL("select xmin::text::int8 from {} where id = %s").format(self._relation),
             (uuid.UUID(bytes=row.data[6:22]),),
         ).fetchone()
-        assert found is not None  # noqa: S101 - the row was inserted by this transaction
+        assert found is not None
         return int(found[0])
 
     # --- known rows ----------------------------------------------------------------------------------------
@@ -134,7 +130,7 @@ class Writer:
         if not changed:
             return done
         row = self._connection.execute(self._update_sql()).fetchone()
-        assert row is not None  # noqa: S101 - an aggregate always answers
+        assert row is not None
         done.updated, done.xids = int(row[0]), [int(x) for x in row[1]]
         self._connection.execute(
             sql.SQL(
@@ -154,14 +150,12 @@ class Writer:
         mapped = self._plan.mapped_columns
         image = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in mapped)
         theirs = sql.SQL(", ").join(self._value(c) for c in mapped)
-        keys = sql.SQL(", ").join(
-            sql.SQL("x.{}::int8").format(sql.Identifier(c)) for c in self._plan.key_columns
-        )
+        keys = sql.SQL(", ").join(sql.SQL("x.{}::int8").format(sql.Identifier(c)) for c in self._plan.key_columns)
         restored = sql.SQL(", ").join(sql.SQL("x.{}").format(sql.Identifier(c)) for c in mapped)
         return sql.SQL(
             "insert into {before} select x.id, array[{keys}], (select to_jsonb(r) from (select {restored}) r)"
-            " from (select t.* from {table} t join {stage} s on s.id = t.id where row({image}) *<> row({theirs})"
-            " order by t.id for no key update of t) x"
+            " from (select t.* from {table} t join {stage} s on s.id = t.id"
+            " where row({image})::record *<> row({theirs})::record order by t.id for no key update of t) x"
         ).format(
             before=_BEFORE,
             keys=keys,
@@ -200,9 +194,7 @@ class Writer:
         columns = [(c, self._table.columns[c].type_sql) for c in self._plan.target_columns]
         columns += [(_flag(c), "boolean") for c in self._deferred]
         listed = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), raw(t)) for n, t in columns)
-        self._connection.execute(
-            sql.SQL("create temp table hybrid_sync_stage ({}) on commit drop").format(listed)
-        )
+        self._connection.execute(sql.SQL("create temp table hybrid_sync_stage ({}) on commit drop").format(listed))
         self._connection.execute(
             "create temp table hybrid_sync_before (id uuid, key int8[], before jsonb) on commit drop"
         )

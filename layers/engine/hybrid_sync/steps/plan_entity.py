@@ -1,0 +1,177 @@
+"""Plan entity: find how its changes are detected, count them by key bucket, cut them into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from psycopg import sql
+
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, RunRequest
+from hybrid_sync.errors import MissingPrivilege, RequestRejected
+from hybrid_sync.failures.quarantine import keys_to_retry
+from hybrid_sync.legacy.changes import BUCKET, Detection, changed, count_by_bucket
+from hybrid_sync.legacy.fence import Fence, distrust
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.runs.store import EntityRecord, RunRecord, read_entity, read_run, record_plan, stored_fence
+from hybrid_sync.target.batches import require_free, require_running
+from hybrid_sync.target.plans import plan_for
+from hybrid_sync.world import World
+
+
+def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
+    """Write the entity's manifest of batches, once; a repeated delivery returns the first."""
+    entity = world.catalog[task.entity]
+    with world.connect_legacy() as legacy, world.connect_target() as target:
+        with transaction(target, "target"):
+            require_running(target, task.run_id)
+            require_free(target, task.entity)
+            run = read_run(target, task.run_id)
+            record = read_entity(target, task.run_id, task.entity)
+        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+        with transaction(target, "target"):
+            detection, version = _detection(run, record, entity, plan.definition_hash, target)
+            retries = {
+                source: keys_to_retry(target, task.entity, source) if record.requested is None else []
+                for source in entity.sources
+            }
+        size = _batch_size(world, run, entity)
+        counts = {s: _counts(legacy, entity, s, detection) for s in entity.sources} if record.requested is None else {}
+        batches = list(_batches(task, entity, counts, record, retries, size))
+        manifest = world.manifests.write_once(task.run_id, task.entity, batches)
+        changed_keys = sum(rows for per_source in counts.values() for _, rows in per_source)
+        named_keys = sum(len(keys) for keys in (record.requested or {}).values())
+        with transaction(target, "target"):
+            record_plan(
+                target,
+                task.run_id,
+                task.entity,
+                detection,
+                version,
+                manifest.batches,
+                changed_keys + named_keys,
+            )
+    return PlannedEntity(
+        run_id=task.run_id, entity=task.entity, batches=manifest.batches, bucket=manifest.bucket,
+        manifest=manifest.key,
+    )  # fmt: skip
+
+
+def _detection(
+    run: RunRecord, record: EntityRecord, entity: Entity, definition: str, target: Connection
+) -> tuple[Detection, int]:
+    """How this entity's changed rows are found in this run, and the version of the fence it starts from."""
+    stored, stored_definition, version = stored_fence(target, entity.entity)
+    request = run.request
+    if record.requested is not None:
+        return Detection("keys", "requested", stored), version
+    if request.since or request.until:
+        return _range(entity, request, stored), version
+    reason = distrust(stored, run.fence)
+    if reason is None and stored_definition != definition:
+        reason = "definition_changed"
+    if reason is not None or stored is None:
+        return Detection("full", reason or "first_time"), version
+    if entity.detect == "timestamp":
+        return _timestamp(stored, entity), version
+    return Detection("fence", "", stored), version
+
+
+def _range(entity: Entity, request: RunRequest, stored: object) -> Detection:
+    if any(source.changed_at is None for source in entity.sources.values()):
+        raise RequestRejected(
+            f"Entity {entity.entity} has no `changed_at`, so it cannot be selected by date.",
+            "Request it without a date range.",
+        )
+    return Detection("range", "requested", None, _moment(request.since), _moment(request.until))
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestRejected("A date of the request is not ISO 8601.", "Write it as 2026-11-01T00:00:00Z.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _timestamp(stored: Fence, entity: Entity) -> Detection:
+    """From the last moment that was settled when the stored fence was taken; refuses where none could be proved."""
+    if stored.settled_until is not None:
+        since = datetime.fromisoformat(stored.settled_until)
+    elif entity.lag_seconds is not None:
+        since = datetime.fromisoformat(stored.taken_at) - timedelta(seconds=entity.lag_seconds)
+    else:
+        raise MissingPrivilege(
+            f"Entity {entity.entity} is read by timestamp, and legacy does not tell when its writers began.",
+            "Grant pg_read_all_stats to the legacy role and end prepared transactions, or set `lag_seconds`.",
+        )
+    return Detection("timestamp", "", stored, since)
+
+
+def _batch_size(world: World, run: RunRecord, entity: Entity) -> int:
+    return run.request.batch_size or entity.batch_size or world.limits(run.request.profile).batch_size
+
+
+def _counts(legacy: Connection, entity: Entity, source: str, detection: Detection) -> list[tuple[int, int]]:
+    definition = entity.sources[source]
+    with transaction(legacy, "legacy", read_only=True):
+        condition: sql.Composable = changed(definition, detection)
+        return count_by_bucket(legacy, definition, condition)
+
+
+def _batches(
+    task: EntityTask, entity: Entity, counts: dict[str, list[tuple[int, int]]], record: EntityRecord,
+    retries: dict[str, list[Key]], size: int,
+) -> Iterator[BatchTask]:  # fmt: skip
+    for source in entity.sources:
+        for buckets in cut(counts.get(source, []), size):
+            yield _batch(task, source, buckets)
+        named = sorted((record.requested or {}).get(source, []))
+        for start in range(0, len(named), size):
+            yield _batch_of_keys(task, source, named[start : start + size], retry=False)
+        waiting = retries[source]
+        for start in range(0, len(waiting), size):
+            yield _batch_of_keys(task, source, waiting[start : start + size], retry=True)
+
+
+def cut(counts: Sequence[tuple[int, int]], size: int) -> Iterator[list[int]]:
+    """Buckets in order, as many together as hold at most `size` changed rows; a fuller bucket stands alone."""
+    buckets: list[int] = []
+    rows = 0
+    for bucket, count in counts:
+        if buckets and rows + count > size:
+            yield buckets
+            buckets, rows = [], 0
+        buckets.append(bucket)
+        rows += count
+    if buckets:
+        yield buckets
+
+
+def runs_of(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Ascending numbers as runs (first, last)."""
+    runs: list[tuple[int, int]] = []
+    for n in numbers:
+        if runs and runs[-1][1] == n - 1:
+            runs[-1] = (runs[-1][0], n)
+        else:
+            runs.append((n, n))
+    return tuple(runs)
+
+
+def _batch(task: EntityTask, source: str, buckets: Sequence[int]) -> BatchTask:
+    return BatchTask(
+        run_id=task.run_id, entity=task.entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
+        buckets=runs_of(buckets),
+    )  # fmt: skip
+
+
+def _batch_of_keys(task: EntityTask, source: str, keys: Sequence[Key], *, retry: bool) -> BatchTask:
+    buckets = sorted({key[0] // BUCKET for key in keys})
+    return BatchTask(
+        run_id=task.run_id, entity=task.entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
+        buckets=runs_of(buckets), keys=tuple(keys), purpose="retry" if retry else "requested",
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""Retry failure: read failed records again from legacy, by their keys, in a small journalled run of its own."""
+
+from __future__ import annotations
+
+import hashlib
+
+from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, Profile, RunRequest
+from hybrid_sync.failures.quarantine import count_attempt, still_open
+from hybrid_sync.legacy import fence
+from hybrid_sync.legacy.changes import BUCKET
+from hybrid_sync.postgres import transaction
+from hybrid_sync.runs.store import create_run, finish_run
+from hybrid_sync.steps.sync_batch import sync_batch
+from hybrid_sync.world import World
+
+_DEADLINE_SECONDS = 900
+
+
+def retry_failure(world: World, message: FailureMessage) -> BatchResult:
+    """Try each record that is still open; `failed` of the result counts those that failed again.
+
+    The message is only a hint: what was resolved meanwhile is left alone, so it may come late, twice or out of order.
+    """
+    with world.connect_legacy() as legacy, world.connect_target() as target:
+        with transaction(target, "target"):
+            keys = still_open(target, message)
+            attempt = count_attempt(target, message, keys)
+        if not keys:
+            return BatchResult()
+        run_id = _run_id(message, attempt)
+        with transaction(legacy, "legacy", read_only=True):
+            saved = fence.take(legacy)
+        request = RunRequest(
+            run_id=run_id, profile=Profile.on_demand, trigger="retry", entities=(message.entity,),
+            correlation_id=message.run_id,
+        )  # fmt: skip
+        with transaction(target, "target"):
+            create_run(target, request, saved, world.catalog.hash, _DEADLINE_SECONDS, [[message.entity]], {})
+    result = sync_batch(world, _batch(run_id, message, keys))
+    with world.connect_target() as target, transaction(target, "target"):
+        finish_run(target, run_id, "succeeded" if result.failed == 0 else "failed")
+    return result
+
+
+def _run_id(message: FailureMessage, attempt: int) -> str:
+    """The same for the same keys and attempt, so that a doubled delivery finds the first one's batch."""
+    named = f"{message.run_id}/{message.entity}/{message.source}/{message.reason}/{message.keys}/{attempt}"
+    return f"retry-{hashlib.sha256(named.encode()).hexdigest()[:24]}"
+
+
+def _batch(run_id: str, message: FailureMessage, keys: list[Key]) -> BatchTask:
+    buckets = sorted({key[0] // BUCKET for key in keys})
+    return BatchTask(
+        run_id=run_id, entity=message.entity, source=message.source, lo=buckets[0], hi=buckets[-1] + 1,
+        buckets=tuple((n, n) for n in buckets), keys=tuple(keys), purpose="retry",
+    )  # fmt: skip

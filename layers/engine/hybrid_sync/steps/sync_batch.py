@@ -1,0 +1,283 @@
+"""Sync batch: lock, read, map ids, check, stage, journal and write, commit; then cache ids and queue failures.
+
+One batch is one target transaction, so it can be delivered twice, late, or again after a crash.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.failures.quarantine import take_unqueued, unqueue
+from hybrid_sync.ids.idmap import IdMap, ids_in_target
+from hybrid_sync.ids.mint import minter
+from hybrid_sync.legacy import changes, fence, rows
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.rows.scan import Rejected, Scanned, decode_key, scan
+from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
+from hybrid_sync.runs.store import read_entity, read_run
+from hybrid_sync.target.batches import (
+    FailedRow,
+    batch_id,
+    begin_batch,
+    cache_epochs,
+    drop_settled_links,
+    finish_batch,
+    lock_buckets,
+    open_failures,
+    record_failed,
+    record_pending_links,
+    require_free,
+    require_running,
+    resolve_failed,
+)  # fmt: skip
+from hybrid_sync.target.isolate import reason_of, write_isolated
+from hybrid_sync.target.plans import EntityPlan, plan_for
+from hybrid_sync.target.retired import retired_ids
+from hybrid_sync.target.write import Writer, Written
+from hybrid_sync.world import World
+
+
+def sync_batch(world: World, task: BatchTask) -> BatchResult:
+    """Carry one key range over; safe to repeat, and safe beside any other batch or run.
+
+    Raises a transient SyncError when a database is away or busy, a permanent one when the run has ended, the entity
+    is held or the structure does not fit.  Bad rows are not errors: they become failed records.
+    """
+    try:
+        return _once(world, task)
+    except TargetUnavailable:
+        # The commit may have arrived before the connection broke: asking again finds batch_done, or does the work.
+        return _once(world, task)
+
+
+def _once(world: World, task: BatchTask) -> BatchResult:
+    with world.connect_legacy() as legacy, world.connect_target() as target:
+        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+        with transaction(target, "target"):
+            batch = _Batch(world, task, plan, legacy, target)
+            result = batch.run()
+        batch.idmap.remember(task.entity, task.source, batch.written_ids)
+        _queue_failures(world, task, target)
+        return result
+
+
+def _queue_failures(world: World, task: BatchTask, target: Connection) -> None:
+    with transaction(target, "target"):
+        messages = take_unqueued(target, task.run_id, task.entity, task.source)
+    try:
+        world.failure_queue.send(messages)
+    except Exception:
+        with transaction(target, "target"):
+            unqueue(target, messages)
+        raise
+
+
+@dataclass
+class _Outcome:
+    written: Written
+    failed: list[FailedRow]
+
+
+class _Batch:
+    """The state of one batch transaction, from the locks to the record of what it did."""
+
+    def __init__(self, world: World, task: BatchTask, plan: EntityPlan, legacy: Connection, target: Connection) -> None:
+        self._world = world
+        self._task = task
+        self._entity = plan
+        self._plan: ReadPlan = plan.sources[task.source]
+        self._legacy = legacy
+        self._target = target
+        parents = {entity for slot in self._plan.references for entity, _ in slot.parents}
+        self.idmap = IdMap(world.catalog, world.id_cache, cache_epochs(target, {task.entity, *parents}))
+        self.written_ids: dict[Key, bytes] = {}
+
+    def run(self) -> BatchResult:
+        task, target = self._task, self._target
+        began = time.monotonic()
+        require_running(target, task.run_id)
+        require_free(target, task.entity)
+        numbers = [n for first, last in task.buckets for n in range(first, last + 1)]
+        lock_buckets(target, task.entity, task.source, numbers)
+        identity = batch_id(task)
+        if (done := begin_batch(target, task, identity)) is not None:
+            return done
+        self._run = read_run(target, task.run_id)
+        self._waiting = open_failures(
+            target, task.entity, task.source, task.lo * changes.BUCKET, task.hi * changes.BUCKET
+        )
+        scanned, unreadable = self._read()
+        writer = Writer(target, self._entity.table, self._plan, task.run_id, identity)
+        outcome, spliced = self._write(writer, scanned)
+        failed = [*unreadable, *outcome.failed]
+        resolved = self._record(scanned, spliced, failed)
+        result = self._result(scanned, outcome.written, failed, resolved)
+        finish_batch(target, identity, result, time.monotonic() - began, outcome.written.xids)
+        return result
+
+    # --- read ------------------------------------------------------------------------------------------------
+
+    def _read(self) -> tuple[Scanned, list[FailedRow]]:
+        """The rows as they are now, after the locks were taken; rows that legacy cannot compute apart."""
+        where = self._where()
+        try:
+            with transaction(self._legacy, "legacy", read_only=True):
+                fence.require_same(self._run.fence, fence.identity(self._legacy))
+                return scan(self._plan, rows.read(self._legacy, self._plan, where)), []
+        except psycopg.DataError:
+            return self._read_row_by_row(where)
+
+    def _read_row_by_row(self, where: sql.Composable) -> tuple[Scanned, list[FailedRow]]:
+        unreadable: list[FailedRow] = []
+
+        def readable() -> Iterator[bytes]:
+            with transaction(self._legacy, "legacy", read_only=True):
+                keys = rows.keys(self._legacy, self._plan, where)
+            for found in rows.read_isolated(self._legacy, self._plan, keys):
+                if isinstance(found, rows.ReadFailure):
+                    unreadable.append(FailedRow(found.key, reason_of(found.sqlstate), sqlstate=found.sqlstate))
+                else:
+                    yield found
+
+        scanned = scan(self._plan, readable())
+        scanned.read += len(unreadable)
+        return scanned, unreadable
+
+    def _where(self) -> sql.Composable:
+        task = self._task
+        source = self._world.catalog[task.entity].sources[task.source]
+        if task.keys is not None:
+            return changes.with_keys(self._plan.key_exprs, task.keys)
+        record = read_entity(self._target, task.run_id, task.entity)
+        assert record.detection is not None, "an entity is planned before its batches run"
+        parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi)]
+        if task.buckets != ((task.lo, task.hi - 1),):
+            parts.append(changes.in_buckets(source, task.buckets))
+        parts.append(changes.changed(source, record.detection))
+        return sql.SQL(" and ").join(parts)
+
+    # --- map ids and write -------------------------------------------------------------------------------------
+
+    def _write(self, writer: Writer, scanned: Scanned) -> tuple[_Outcome, SplicedBatch]:
+        """Splice and write; a foreign-key violation may be a stale cache, so that is asked again, once."""
+        spliced = self._splice(writer, scanned, fresh=False)
+        outcome = self._try(writer, spliced)
+        if any(f.reason == "foreign_key_violation" for f in outcome.failed):
+            stale = {f.key for f in outcome.failed if f.reason == "foreign_key_violation"}
+            again = Scanned(rows=[row for row in scanned.rows if decode_key(row.key) in stale])
+            repeated = self._try(writer, self._splice(writer, again, fresh=True))
+            outcome.written.add(repeated.written)
+            kept = [f for f in outcome.failed if f.key not in stale]
+            outcome = _Outcome(outcome.written, [*kept, *repeated.failed])
+        return outcome, spliced
+
+    def _splice(self, writer: Writer, scanned: Scanned, *, fresh: bool) -> SplicedBatch:
+        task, plan = self._task, self._plan
+        keys = {row.key: decode_key(row.key) for row in scanned.rows}
+        there = ids_in_target(self._target, self._world.catalog, task.entity, task.source, list(keys.values()))
+        own = {row: there[key] for row, key in keys.items() if key in there}
+        mint_one = minter(self._world.id_secret, task.entity, task.source)
+        retired = retired_ids(self._target, task.entity, task.source, [k for k in keys.values() if k not in there])
+
+        def mint(row_key: bytes) -> bytes:
+            key = keys[row_key]
+            return retired.get(key) or mint_one(key)
+
+        spliced = splice(
+            plan, scanned, own, self._parents(scanned, fresh=fresh), mint, flag_new=writer.stages_everything
+        )
+        self.written_ids.update({keys[row]: uuid for row, uuid in own.items()})
+        self.written_ids.update({keys[row]: uuid for row, uuid in spliced.minted.items()})
+        return spliced
+
+    def _parents(self, scanned: Scanned, *, fresh: bool) -> dict[tuple[str, str], Parents]:
+        wanted: dict[tuple[str, str], set[bytes]] = {}
+        at = 0
+        for slot in self._plan.references:
+            for parent in slot.parents:
+                column = {row.references[at] for row in scanned.rows}
+                wanted.setdefault(parent, set()).update(key for key in column if key is not None)
+                at += 1
+        return {parent: self.idmap.resolve(self._target, *parent, keys, fresh=fresh) for parent, keys in wanted.items()}
+
+    def _try(self, writer: Writer, spliced: SplicedBatch) -> _Outcome:
+        written, refused, constraints = write_isolated(self._target, writer, spliced.new, spliced.known)
+        known = {row.key for row in spliced.known}
+        failed = [_failed(r, known, constraint) for r, constraint in zip(refused, constraints, strict=True)]
+        failed += [_failed(r, known) for r in spliced.rejected]
+        failed += [_failed(Rejected(key, "trigger_suppressed"), known) for key in written.suppressed]
+        for waiting in spliced.waiting:
+            entity, source = waiting.parent
+            failed.append(
+                FailedRow(
+                    decode_key(waiting.key),
+                    "missing_parent",
+                    waiting.column,
+                    waits_for={"entity": entity, "source": source, "key": [waiting.parent_key]},
+                )  # fmt: skip
+            )
+        return _Outcome(written, failed)
+
+    # --- record --------------------------------------------------------------------------------------------------
+
+    def _record(self, scanned: Scanned, spliced: SplicedBatch, failed: list[FailedRow]) -> int:
+        """Quarantine, pending links and what has healed; in the same transaction as the rows."""
+        task, target = self._task, self._target
+        failed += [_failed(rejected, set()) for rejected in scanned.rejected]
+        failed = self._with_presence(failed)
+        record_failed(target, task.run_id, task.entity, task.source, failed)
+        bad = {row.key for row in failed}
+        for key in bad:
+            self.written_ids.pop(key, None)
+        if any(slot.deferred for slot in self._plan.references):
+            read = [decode_key(row.key) for row in scanned.rows]
+            drop_settled_links(target, task.entity, task.source, read)
+            links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in spliced.pending]
+            record_pending_links(
+                target, task.run_id, task.entity, task.source, [link for link in links if link[0] not in bad]
+            )
+        unlinked = {decode_key(p.key) for p in spliced.pending}
+        healed = self._healed(scanned, bad | unlinked)
+        return resolve_failed(target, task.run_id, task.entity, task.source, healed)
+
+    def _with_presence(self, failed: list[FailedRow]) -> list[FailedRow]:
+        """Say of each failed row whether an older version of it is in the target."""
+        if not failed:
+            return failed
+        task = self._task
+        there = ids_in_target(self._target, self._world.catalog, task.entity, task.source, [row.key for row in failed])
+        return [
+            FailedRow(f.key, f.reason, f.column, f.sqlstate, f.constraint, f.waits_for, f.key in there) for f in failed
+        ]
+
+    def _healed(self, scanned: Scanned, bad: set[Key]) -> list[Key]:
+        """Keys with an open failed record that arrived or were excluded now, or that are gone from legacy."""
+        if not self._waiting:
+            return []
+        read = {decode_key(row.key) for row in scanned.rows}
+        read |= {decode_key(key) for key in scanned.excluded}
+        asked = set(self._task.keys or ())
+        return [key for key in self._waiting if key not in bad and (key in read or key in asked)]
+
+    def _result(self, scanned: Scanned, written: Written, failed: list[FailedRow], resolved: int) -> BatchResult:
+        retry = self._task.purpose == "retry"
+        return BatchResult(
+            read=0 if retry else scanned.read, retried=scanned.read if retry else 0, inserted=written.inserted,
+            updated=written.updated, unchanged=written.unchanged, failed=len(failed),
+            excluded=len(scanned.excluded), resolved=resolved,
+        )  # fmt: skip
+
+
+def _failed(rejected: Rejected, known: set[bytes], constraint: str = "") -> FailedRow:
+    return FailedRow(
+        decode_key(rejected.key), rejected.reason, rejected.column, rejected.sqlstate, constraint or None,
+        present=rejected.key in known,
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""Verify entity: rows and money add up by key and to the cent; then, and only then, the fence moves on."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
+from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.legacy import rows
+from hybrid_sync.legacy.changes import Detection, changed
+from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.runs.store import (
+    EntityRecord,
+    RunRecord,
+    advance_fence,
+    read_entity,
+    read_run,
+    record_verdict,
+    require_complete,
+)  # fmt: skip
+from hybrid_sync.target.plans import EntityPlan, plan_for
+from hybrid_sync.target.structure import table
+from hybrid_sync.verify import money
+from hybrid_sync.verify.conservation import Conservation, count
+from hybrid_sync.verify.scope import Scope
+from hybrid_sync.world import World
+
+_WHOLE = ("fence", "full", "timestamp")
+"""Ways of reading that saw everything since the stored fence, so that it may move."""
+
+
+def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
+    """Record what the entity's rows and money add up to; advance its fence when they do.
+
+    Raises EntityIncomplete when a planned batch is missing.
+    """
+    entity = world.catalog[task.entity]
+    with world.connect_legacy() as legacy, world.connect_target() as target:
+        with transaction(target, "target"):
+            run = read_run(target, task.run_id)
+            record = read_entity(target, task.run_id, task.entity)
+            require_complete(target, task.run_id, task.entity, record.batches_planned)
+        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+        # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
+        with snapshot(target, "target"), snapshot(legacy, "legacy"):
+            target.execute("select 1")
+            total, ledger = _compare(entity, plan, run, record, legacy, target)
+        verified = total.ok and all(line.equal for line in ledger)
+        with transaction(target, "target"):
+            advanced = verified and _advance(run, task, record, plan, target)
+            record_verdict(
+                target, task.run_id, task.entity, verified=verified, advanced=advanced,
+                conservation=total.as_json(), money=[line.as_json() for line in ledger],
+            )  # fmt: skip
+    return EntityVerdict(
+        run_id=task.run_id, entity=task.entity, complete=True, conserved=verified, fence_advanced=advanced
+    )
+
+
+def _compare(
+    entity: Entity,
+    plan: EntityPlan,
+    run: RunRecord,
+    record: EntityRecord,
+    legacy: Connection,
+    target: Connection,
+) -> tuple[Conservation, list[money.MoneyLine]]:
+    total = Conservation()
+    ours: dict[str, money.Sums] = {m.column: {} for m in entity.money}
+    theirs: dict[str, money.Sums] = {m.column: {} for m in entity.money}
+    for name, source in entity.sources.items():
+        keys = _scope_keys(plan, record, name, source_changed=_changed(entity, name, record), legacy=legacy)
+        if keys == []:
+            continue
+        scope = Scope(plan.sources[name], source, table(entity.target), run.fence, keys)
+        scope.find_failed(target)
+        scope.find_in_flight(legacy)
+        difference = count(total, scope, legacy, target)
+        apart = [*difference.missing, *difference.gone]
+        for m in entity.money:
+            _add(ours[m.column], money.in_legacy(m, scope, legacy, apart))
+            _add(theirs[m.column], money.in_target(m, scope, target, apart))
+    total.native = _native(entity, target)
+    return total, [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
+
+
+def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:
+    """The condition of a request's date range; None in every other run."""
+    if record.detection is None or record.detection.mode != "range":
+        return None
+    return changed(entity.sources[source], record.detection)
+
+
+def _scope_keys(
+    plan: EntityPlan,
+    record: EntityRecord,
+    source: str,
+    *,
+    source_changed: sql.Composable | None,
+    legacy: Connection,
+) -> list[Key] | None:
+    """All keys (None) in a run of the whole entity; else those that were asked for."""
+    if record.requested is not None:
+        return record.requested.get(source, [])
+    if source_changed is not None:
+        return rows.keys(legacy, plan.sources[source], source_changed)
+    return None
+
+
+def _add(total: money.Sums, part: money.Sums) -> None:
+    for group, (amount, count_) in part.items():
+        before, rows_before = total.get(group, (type(amount)(0), 0))
+        total[group] = (before + amount, rows_before + count_)
+
+
+def _native(entity: Entity, target: Connection) -> int:
+    key = next(iter(next(iter(entity.sources.values())).key))
+    row = target.execute(
+        sql.SQL("select count(*) from {} where {} is null").format(table(entity.target), sql.Identifier(key))
+    ).fetchone()
+    if row is None:
+        raise StructureMismatch(f"The target table {entity.target} cannot be counted.")
+    return int(row[0])
+
+
+def _advance(run: RunRecord, task: EntityTask, record: EntityRecord, plan: EntityPlan, target: Connection) -> bool:
+    detection: Detection | None = record.detection
+    if detection is None or detection.mode not in _WHOLE or record.fence_version is None:
+        return False
+    return advance_fence(target, task.run_id, task.entity, run.fence, plan.definition_hash, record.fence_version)

@@ -1,0 +1,142 @@
+"""Deferred references: written when both ends exist, journalled like any other change."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Key
+from hybrid_sync.postgres import Connection
+from hybrid_sync.target.structure import table
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pending links of one column into one parent source."""
+
+    entity: str
+    source: str
+    column: str
+    parent_entity: str
+    parent_source: str
+
+
+def groups(connection: Connection, catalog: Catalog, entities: Collection[str]) -> list[Group]:
+    """The groups with links that these entities wait for, or that wait for these entities."""
+    rows = connection.execute(
+        "select distinct entity, source, column_name, parent_entity, parent_source from hybrid_sync.pending_link"
+        " where entity = any(%s) or parent_entity = any(%s) order by 1, 2, 3, 4, 5",
+        (list(entities), list(entities)),
+    ).fetchall()
+    return [Group(*row) for row in rows if row[0] in catalog.entities and row[3] in catalog.entities]
+
+
+def _joined(catalog: Catalog, group: Group) -> sql.Composed:
+    """Pending link l, its row t, and the parent's row p."""
+    child, parent = catalog[group.entity], catalog[group.parent_entity]
+    source, parent_source = child.sources[group.source], parent.sources[group.parent_source]
+    own = [sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)]
+    own += _constants("t", source.discriminator)
+    theirs = [sql.SQL("p.{} = l.parent_key").format(sql.Identifier(c)) for c in parent_source.key]
+    theirs += _constants("p", parent_source.discriminator)
+    where = sql.SQL(
+        "l.entity = {} and l.source = {} and l.column_name = {} and l.parent_entity = {} and l.parent_source = {}"
+    ).format(
+        *(sql.Literal(v) for v in (group.entity, group.source, group.column, group.parent_entity, group.parent_source))
+    )
+    return sql.SQL("hybrid_sync.pending_link l join {} t on {} join {} p on {} where {}").format(
+        table(child.target),
+        sql.SQL(" and ").join(own),
+        table(parent.target),
+        sql.SQL(" and ").join(theirs),
+        where,
+    )
+
+
+def _constants(alias: str, discriminator: dict[str, str]) -> list[sql.Composed]:
+    return [
+        sql.SQL("{}.{}::text = {}").format(sql.SQL(alias), sql.Identifier(column), sql.Literal(value))  # type: ignore[arg-type]
+        for column, value in discriminator.items()
+    ]
+
+
+def linkable(connection: Connection, catalog: Catalog, group: Group, limit: int) -> list[Key]:
+    """Keys whose row and parent are both in the target, at most `limit`."""
+    query = sql.SQL("select l.key from {} order by l.key limit {}").format(_joined(catalog, group), sql.Literal(limit))
+    return [tuple(row[0]) for row in connection.execute(query).fetchall()]
+
+
+_KEYS = "select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements({}::jsonb) k"
+
+
+def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, keys: list[Key]) -> int:
+    """Write the references of these keys, whose buckets the caller holds; returns how many links are settled."""
+    column = sql.Identifier(group.column)
+    chosen = sql.SQL(_KEYS).format(sql.Literal(json.dumps([list(key) for key in keys])))
+    rows = sql.SQL("{} and l.key in ({})").format(_joined(catalog, group), chosen)
+    batch = uuid.uuid4()
+    connection.execute(
+        sql.SQL(
+            "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, id, xid, before)"
+            " select {run}, {batch}, {entity}, {source}, 'link', x.key, x.id, pg_current_xact_id()::xid,"
+            " jsonb_build_object({name}, x.old)"
+            " from (select l.key, t.id, t.{column} as old from {rows} and t.{column} is distinct from p.id"
+            " order by t.id for no key update of t) x"
+        ).format(
+            run=sql.Literal(run_id), batch=sql.Literal(batch), entity=sql.Literal(group.entity),
+            source=sql.Literal(group.source), name=sql.Literal(group.column), column=column, rows=rows,
+        )
+    )  # fmt: skip
+    connection.execute(
+        sql.SQL(
+            "update {table} c set {column} = x.parent from (select t.id, p.id as parent from {rows}) x"
+            " where c.id = x.id and c.{column} is distinct from x.parent"
+        ).format(table=table(catalog[group.entity].target), column=column, rows=rows)
+    )
+    settled = connection.execute(
+        sql.SQL(
+            "delete from hybrid_sync.pending_link where entity = {} and source = {} and column_name = {} and key in ({})"
+        ).format(sql.Literal(group.entity), sql.Literal(group.source), sql.Literal(group.column), chosen)
+    ).rowcount
+    connection.execute(
+        sql.SQL(
+            "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = {run}"
+            " where entity = {entity} and source = {source} and status <> 'resolved' and reason = 'missing_parent'"
+            " and column_name = {column} and key in ({keys})"
+        ).format(
+            run=sql.Literal(run_id), entity=sql.Literal(group.entity), source=sql.Literal(group.source),
+            column=sql.Literal(group.column), keys=chosen,
+        )
+    )  # fmt: skip
+    return settled
+
+
+def quarantine_unlinked(connection: Connection, catalog: Catalog, run_id: str, group: Group) -> int:
+    """Make what still pends a failed record: the row is there, its reference is not; returns how many."""
+    source = catalog[group.entity].sources[group.source]
+    own = [sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)]
+    own += _constants("t", source.discriminator)
+    return connection.execute(
+        sql.SQL(
+            "insert into hybrid_sync.failed_record as f (entity, source, key, reason, column_name, waits_for, present,"
+            " first_run, last_run)"
+            " select l.entity, l.source, l.key, 'missing_parent', l.column_name, jsonb_build_object('entity',"
+            " l.parent_entity, 'source', l.parent_source, 'key', jsonb_build_array(l.parent_key)), true, {run}, {run}"
+            " from hybrid_sync.pending_link l join {table} t on {own}"
+            " where l.entity = {entity} and l.source = {source} and l.column_name = {column}"
+            " and l.parent_entity = {parent} and l.parent_source = {via} order by l.key"
+            " on conflict (entity, source, key) do update set last_run = excluded.last_run,"
+            " last_seen = clock_timestamp(), reason = excluded.reason, column_name = excluded.column_name,"
+            " waits_for = excluded.waits_for, present = true,"
+            " status = case when f.status = 'resolved' then 'open' else f.status end"
+        ).format(
+            run=sql.Literal(run_id), table=table(catalog[group.entity].target), own=sql.SQL(" and ").join(own),
+            entity=sql.Literal(group.entity), source=sql.Literal(group.source), column=sql.Literal(group.column),
+            parent=sql.Literal(group.parent_entity), via=sql.Literal(group.parent_source),
+        )
+    ).rowcount  # fmt: skip

@@ -1,0 +1,1 @@
+"""Whether the data is right: conservation of rows, and of money."""

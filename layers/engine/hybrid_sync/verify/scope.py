@@ -1,0 +1,87 @@
+"""What is compared: the keys of one source that are settled, the same on both sides.
+
+Legacy stays in use, so rows that changed after the run's fence are in flight: the next run carries them, and both
+sides leave them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.models import Source
+from hybrid_sync.contracts import Key
+from hybrid_sync.ids.idmap import key_condition
+from hybrid_sync.legacy.changes import Detection, changed, with_keys
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection
+
+
+@dataclass
+class Scope:
+    """One source of one entity under verification; `keys` None means all of them."""
+
+    plan: ReadPlan
+    source: Source
+    relation: sql.Identifier
+    fence: Fence
+    keys: list[Key] | None
+    in_flight: list[Key] = field(default_factory=list)
+    failed_absent: list[Key] = field(default_factory=list)
+    failed_present: list[Key] = field(default_factory=list)
+
+    # --- legacy --------------------------------------------------------------------------------------------
+
+    @property
+    def young(self) -> sql.Composable:
+        """Legacy rows that changed after the run's fence."""
+        return changed(self.source, Detection("fence", fence=self.fence))
+
+    def in_legacy(self) -> sql.Composable:
+        """Legacy rows under verification, settled or not."""
+        if self.keys is None:
+            return sql.SQL("true")
+        return with_keys(self.plan.key_exprs, self.keys)
+
+    def find_in_flight(self, legacy: Connection) -> None:
+        """The keys that changed after the fence, in the caller's snapshot."""
+        query = sql.SQL("select distinct {} from {} where {} and {}").format(
+            sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in self.plan.key_exprs), self.plan.relations,
+            self.in_legacy(), self.young,
+        )  # fmt: skip
+        self.in_flight = [tuple(row) for row in legacy.execute(query).fetchall()]
+
+    # --- target --------------------------------------------------------------------------------------------
+
+    @property
+    def key_columns(self) -> list[sql.Identifier]:
+        return [sql.Identifier(c) for c in self.plan.key_columns]
+
+    def in_target(self) -> sql.Composable:
+        """Target rows of this source under verification; rows born natively have no legacy key."""
+        parts: list[sql.Composable] = [sql.SQL("{} is not null").format(c) for c in self.key_columns]
+        for column, value in self.source.discriminator.items():
+            parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+        if self.keys is not None:
+            parts.append(key_condition(self.key_columns, self.keys))
+        return sql.SQL(" and ").join(parts)
+
+    def without(self, keys: list[Key]) -> sql.Composable:
+        """Target rows whose key is not one of these."""
+        if not keys:
+            return sql.SQL("true")
+        return sql.SQL("not ({})").format(key_condition(self.key_columns, keys))
+
+    def find_failed(self, target: Connection) -> None:
+        """Keys in quarantine, apart by whether an older version of the row is in the target."""
+        rows = target.execute(
+            "select key, present from hybrid_sync.failed_record"
+            " where entity = %s and source = %s and status <> 'resolved' order by key",
+            (self.plan.entity, self.plan.source),
+        ).fetchall()
+        wanted = None if self.keys is None else set(self.keys)
+        for key, present in ((tuple(row[0]), row[1]) for row in rows):
+            if wanted is None or key in wanted:
+                (self.failed_present if present else self.failed_absent).append(key)
