@@ -53,7 +53,8 @@ def unqueue(connection: Connection, messages: Sequence[FailureMessage]) -> None:
     for message in messages:
         for key in message.keys:
             connection.execute(
-                "update hybrid_sync.failed_record set queued_at = null where entity = %s and source = %s and key = %s",
+                "update hybrid_sync.failed_record set queued_at = null"
+                " where entity = %s and source = %s and key = %s::bigint[]",
                 (message.entity, message.source, list(key)),
             )
 
@@ -63,7 +64,7 @@ def still_open(connection: Connection, message: FailureMessage) -> list[Key]:
     found: list[Key] = []
     for key in message.keys:
         row = connection.execute(
-            "select status from hybrid_sync.failed_record where entity = %s and source = %s and key = %s",
+            "select status from hybrid_sync.failed_record where entity = %s and source = %s and key = %s::bigint[]",
             (message.entity, message.source, list(key)),
         ).fetchone()
         if row is not None and row[0] == "open":
@@ -77,7 +78,7 @@ def count_attempt(connection: Connection, message: FailureMessage, keys: Sequenc
     for key in keys:
         row = connection.execute(
             "update hybrid_sync.failed_record set attempts = attempts + 1"
-            " where entity = %s and source = %s and key = %s and status = 'open' returning attempts",
+            " where entity = %s and source = %s and key = %s::bigint[] and status = 'open' returning attempts",
             (message.entity, message.source, list(key)),
         ).fetchone()
         most = max(most, int(row[0]) if row else 0)
@@ -89,8 +90,8 @@ def escalate(connection: Connection, message: FailureMessage) -> int:
     escalated = 0
     for key in message.keys:
         escalated += connection.execute(
-            "update hybrid_sync.failed_record set status = 'escalated' where entity = %s and source = %s and key = %s"
-            " and status = 'open'",
+            "update hybrid_sync.failed_record set status = 'escalated'"
+            " where entity = %s and source = %s and key = %s::bigint[] and status = 'open'",
             (message.entity, message.source, list(key)),
         ).rowcount
     return escalated
