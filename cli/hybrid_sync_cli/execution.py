@@ -30,6 +30,12 @@ class Execution:
     run_id: str
     arn: str
 
+    @classmethod
+    def of(cls, stack: Stack, run_id: str) -> Execution:
+        """The execution of a run that somebody else started."""
+        machine = stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:")
+        return cls(run_id, f"{machine}:{run_id}")
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -60,9 +66,7 @@ def reference(text: str) -> Ref:
         parts = [int(part) for part in key.split(",")]
         if not colon:
             raise ValueError(text)
-        return Ref(
-            entity=entity, legacy_id=parts[0] if len(parts) == 1 else tuple(parts), source=source or None
-        )
+        return Ref(entity=entity, legacy_id=parts[0] if len(parts) == 1 else tuple(parts), source=source or None)
     except ValueError:
         raise CliError(
             f"{text} names no legacy row: write entity:key as in payments:17229, role_permissions:3,41 for a "

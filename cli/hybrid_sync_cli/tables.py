@@ -29,9 +29,7 @@ def report(summary: RunSummary, out: Console) -> None:
         out.print(part)
 
 
-def plain(
-    head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = (), title: str = ""
-) -> Table:
+def plain(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = (), title: str = "") -> Table:
     """A table without frills; columns named in `right` are numbers."""
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     numbers = set(right)
@@ -124,10 +122,7 @@ def _state(entity: EntitySummary) -> str:
 def _missed(summary: RunSummary) -> Table:
     return plain(
         ("component", "reason", "records", "share", "first keys", "what to do"),
-        (
-            (c.title, c.reason, f"{c.records:,}", percent(c.share), ", ".join(c.keys), c.remedy)
-            for c in summary.missed
-        ),
+        ((c.title, c.reason, f"{c.records:,}", percent(c.share), ", ".join(c.keys), c.remedy) for c in summary.missed),
         right=("records", "share"),
         title=f"Missed records: {summary.missed_records:,}",
     )

@@ -1,0 +1,163 @@
+"""`hybrid-sync demo`: everything once, on this machine, with proof that it did what it says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Profile, RunRequest
+from hybrid_sync.postgres import connect
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.summary import summarise
+from hybrid_sync.target.install import grant
+from hybrid_sync_cli import payment, queue_counts, tables
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.execution import Execution, catalog_of_project, outcome, start, target
+from hybrid_sync_cli.progress import follow
+from hybrid_sync_cli.result import kept_its_promises, read_as_changed, run_result
+from hybrid_sync_cli.sample import generate, marker, mutate
+from hybrid_sync_cli.stack import Stack, home
+
+QUEUE_PATIENCE = 30.0
+Result = TypeVar("Result")
+
+
+@click.command()
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True, max=10),
+    default=0.01,
+    show_default=True,
+    help="Size of the sample world; 1 is the company's own, 3.2 million legacy rows.",
+)
+def demo(scale: float) -> int:
+    """Start the stack, fill it, sync it, live a week, sync again, and carry one payment over the HTTP trigger.
+
+    Leaves the stack up.  Exit status 0 only if every run succeeded, rows and money add up, and the second run read
+    exactly what the week had changed.
+    """
+    return Demo(scale).run()
+
+
+class Demo:
+    """One demo: its steps, and what each of them took."""
+
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
+        self._seconds: dict[str, float] = {}
+        self._catalog: Catalog = catalog_of_project()
+        self._out = tables.console()
+
+    def run(self) -> int:
+        """Every step in order; the RESULT line is printed whatever they find."""
+        stack = self._step("up", _up)
+        self._step("sample", lambda: self._sample(stack))
+        first = self._step("weekly sync", lambda: self._sync(stack))
+        week = self._step("a week", lambda: mutate(stack.legacy_dsn))
+        click.echo(f"  {len(week.changes):,} legacy rows inserted, updated or deleted")
+        second = self._step("second weekly sync", lambda: self._sync(stack))
+        carried = self._step("critical payment", lambda: payment.carry(stack))
+        click.echo(f"  payment {carried.legacy_id}: {carried.status}, in the target after {carried.seconds} s")
+        third = outcome(stack, Execution.of(stack, carried.run_id), self._catalog)
+        queue = self._step("failure queue", lambda: queue_counts.settle(stack, QUEUE_PATIENCE))
+        click.echo(f"  {_queue_in_words(queue)}")
+        self._report(second)
+        runs = [self._result(stack, summary) for summary in (first, second, third)]
+        compared = read_as_changed(runs[1], week.must_read)
+        _tell(stack, compared)
+        good = all(map(kept_its_promises, runs)) and compared["match"] and carried.arrived
+        result = {
+            "ok": good, "runs": runs, "mutate": compared, "http": asdict(carried), "queue": queue,
+            "steps": self._seconds,
+        }  # fmt: skip
+        click.echo(f"RESULT {json.dumps(result, sort_keys=True)}")
+        return 0 if good else 1
+
+    def _step(self, name: str, work: Callable[[], Result]) -> Result:
+        click.echo(f"— {name}")
+        began = time.monotonic()
+        done = work()
+        self._seconds[name] = round(time.monotonic() - began, 2)
+        click.echo(f"  {name}: {self._seconds[name]:.1f} s")
+        return done
+
+    def _sample(self, stack: Stack) -> None:
+        with connect(stack.legacy_dsn, "legacy") as legacy:
+            world = marker.found(legacy, "legacy")
+        if world is None:
+            made = generate(stack.legacy_dsn, stack.target_dsn, self._scale)
+            click.echo(
+                f"  {sum(made['legacy'].values()):,} legacy rows, {sum(made['target'].values()):,} in the target"
+            )
+        else:
+            click.echo(f"  the world of an earlier demo is there (scale {world[1]:g}): it is used as it is")
+        grant(stack.target_dsn, self._catalog)
+
+    def _sync(self, stack: Stack) -> RunSummary:
+        execution = start(stack, RunRequest(profile=Profile.weekly, trigger="demo"))
+        follow(stack, execution, self._catalog)
+        summary = outcome(stack, execution, self._catalog)
+        self._out.print(tables.headline(summary), markup=False)
+        return summary
+
+    def _report(self, summary: RunSummary) -> None:
+        click.echo("— report")
+        tables.report(summary, self._out)
+
+    def _result(self, stack: Stack, summary: RunSummary) -> dict[str, Any]:
+        # The last worker of a run measures itself after the report has been written.
+        with target(stack) as connection:
+            now = summarise(connection, summary.run_id, self._catalog)
+        return run_result(summary.model_copy(update={"workers": now.workers}))
+
+
+def _up() -> Stack:
+    from hybrid_sync_cli.stack.up import Builder
+    from hybrid_sync_cli.stack.wishes import Wishes
+
+    running = Stack.find()
+    if running is not None and not running.owned:
+        raise CliError(
+            "The stack runs on databases of your own, which a demo must not fill: run hybrid-sync down first."
+        )
+    with home.only_one():
+        return Builder(Wishes(None, None, {}), lambda line: click.echo(f"  {line}")).run()
+
+
+def _queue_in_words(queue: dict[str, Any]) -> str:
+    states = ", ".join(f"{count:,} {status}" for status, count in queue["records"].items()) or "none"
+    return (
+        f"failed records: {states}; {queue['records_retried']:,} retried from the queue; "
+        f"{queue['queued']} messages waiting, {queue['dead_letters']} dead letters"
+    )
+
+
+def _tell(stack: Stack, compared: dict[str, Any]) -> None:
+    changed, read = sum(compared["changed"].values()), sum(compared["read"].values())
+    verdict = "the same" if compared["match"] else "NOT the same, per entity"
+    click.echo(f"The week changed {changed:,} rows of entities, and the second run read {read:,}: {verdict}.")
+    click.echo(
+        f"""
+The stack is up:
+  API       {stack.api_url}
+  Supabase  {stack.supabase_url or "REST is off"}
+  AWS       {stack.aws_endpoint_url}
+Try next:
+  hybrid-sync status                          recent runs
+  hybrid-sync failures                        rows that could not be written, and what to do
+  hybrid-sync mutate && hybrid-sync sync      another week
+  hybrid-sync sync --ref payments:8           one row, at once
+  hybrid-sync tokens create me                a token for POST /v1/syncs
+  hybrid-sync psql target                     look at the target
+  hybrid-sync down                            stop everything (--purge deletes the data too)
+"""
+    )
+
+
+commands: list[click.Command] = [demo]

@@ -1,0 +1,58 @@
+"""The last line of a demo: what every run did, as one JSON object for scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybrid_sync.report.model import RunSummary
+
+
+def run_result(summary: RunSummary) -> dict[str, Any]:
+    """One run in counts; `peak_rss_mib` is the largest worker of each function."""
+    counts = summary.counts
+    return {
+        "run_id": summary.run_id,
+        "profile": summary.profile,
+        "status": summary.status,
+        "seconds": round(summary.seconds, 2),
+        **counts.model_dump(),
+        "conservation": summary.conserved,
+        "pending_deletes": summary.pending_deletes,
+        "entities": {
+            e.entity: {
+                **e.counts.model_dump(),
+                "legacy": e.conservation.legacy if e.conservation else None,
+                "migrated": e.conservation.migrated if e.conservation else None,
+                "out_by_rule": e.conservation.excluded if e.conservation else None,
+                "failed_absent": e.conservation.failed_absent if e.conservation else None,
+                "pending_deletes": e.conservation.pending_deletes if e.conservation else None,
+                "pending_links": e.links_pending,
+                "detection": e.detection,
+                "conservation": bool(e.conserved),
+                "fence_advanced": e.fence_advanced,
+            }
+            for e in summary.entities
+        },
+        "peak_rss_mib": {w.function: w.peak_rss_mib for w in summary.workers},
+    }
+
+
+def kept_its_promises(result: dict[str, Any]) -> bool:
+    """Whether a run of `run_result` succeeded and everything added up."""
+    return result["status"] == "succeeded" and result["conservation"] is True
+
+
+def read_as_changed(result: dict[str, Any], must_read: dict[str, dict[str, list[Any]]]) -> dict[str, Any]:
+    """Compare the keys that a run read with those that changed, per entity; `match` when all agree.
+
+    `must_read` is entity -> source -> keys.  Rows that the run tried again because they had failed before are not
+    among those it read.
+    """
+    changed = {entity: sum(map(len, sources.values())) for entity, sources in must_read.items()}
+    read = {entity: counts["read"] for entity, counts in result["entities"].items()}
+    entities = sorted(name for name in changed.keys() | read.keys() if changed.get(name, 0) or read.get(name, 0))
+    return {
+        "changed": {name: changed.get(name, 0) for name in entities},
+        "read": {name: read.get(name, 0) for name in entities},
+        "match": all(changed.get(name, 0) == read.get(name, 0) for name in entities),
+    }
