@@ -33,7 +33,8 @@ create function hybrid_sync_sample.local_price(dollars numeric, country text) re
 -- What tells people apart in logs of other systems: a random-looking UUID (version 4).
 create function hybrid_sync_sample.random_uuid(hash text) returns uuid
   language sql immutable parallel safe as
-  $$ select overlay(overlay(hash placing '4' from 13) placing substr('89ab', 1 + hybrid_sync_sample.pick(hash, 2, 4), 1) from 17)::uuid $$;
+  $$ select overlay(overlay(hash placing '4' from 13) placing substr('89ab', 1 + hybrid_sync_sample.pick(hash, 2, 4),
+    1) from 17)::uuid $$;
 
 -- The id that the one-time migration gave to a row.
 create function hybrid_sync_sample.earlier(seed bigint, entity text, legacy_id bigint) returns uuid

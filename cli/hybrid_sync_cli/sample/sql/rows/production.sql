@@ -9,10 +9,12 @@ insert into dispatch_course (id, product_id, name, weeks, price)
 select key(n), case when mod(n, 6) > 0 then key(2 * n) end, 'Course ' || n, 4 * n, 395 + 110 * n
 from generate_series(1, 12) n;
 
-insert into dispatch_instruction (id, patient_id, course_id, status, price, notes, complaint, exports, upper_jaw_id, lower_jaw_id, deleted, submitted_at, updated_at)
+insert into dispatch_instruction (id, patient_id, course_id, status, price, notes, complaint, exports, upper_jaw_id,
+  lower_jaw_id, deleted, submitted_at, updated_at)
 select key(n), pt.id,
        case when mod(n, 10) > 0 then key(1 + pick(h, 1, 12)) end,
-       case when n > %(usual_orders)s + %(orders_without_patient)s then 3 else (array[0, 1, 2, 4])[1 + pick(h, 2, 4)] end,
+       case when n > %(usual_orders)s + %(orders_without_patient)s then 3
+         else (array[0, 1, 2, 4])[1 + pick(h, 2, 4)] end,
        local_price(395 + pick(h, 3, 1970), coalesce(o.country, 'US')),
        case when mod(n, 5) = 0 then 'Please mind tooth ' || 11 + mod(n, 38) else '' end,
        case when mod(n, 7) = 0 then 'Crowding' || chr(10) || 'Overbite' else '' end, pick(h, 4, 5),
@@ -42,12 +44,14 @@ select key(n),
                                    then %(usual_orders)s + 1 + pick(h, 0, %(orders_without_patient)s)
                                    else 1 + pick(h, 1, %(usual_orders)s) end),
        case when mod(n, 20) > 0 then key(1 + pick(h, 2, %(projects)s)) end,
-       1 + mod(n, 9), 'Plan ' || n, case when mod(n, 10) = 0 then 'Refinement ' || mod(n, 4) else '' end, mod(n, 9) = 0
+       1 + mod(n, 9), 'Plan ' || n, case when mod(n, 10) = 0 then 'Refinement ' || mod(n, 4)
+         else '' end, mod(n, 9) = 0
 from generate_series(1, %(plans)s) n, lateral (select hash(%(seed)s, 'plan', n) as h offset 0) r;
 
 -- The case's current plan is its youngest one; patients and plans point at each other.
 update dispatch_patient pt set current_plan_id = y.plan_id
-from (select i.patient_id, max(pl.id) as plan_id from dispatch_plan pl join dispatch_instruction i on i.id = pl.instruction_id
+from (select i.patient_id, max(pl.id) as plan_id from dispatch_plan pl
+  join dispatch_instruction i on i.id = pl.instruction_id
       where i.patient_id is not null group by i.patient_id) y
 where y.patient_id = pt.id;
 
