@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hybrid_sync.target.install import install
 from hybrid_sync_cli.commands.sample import mutate, sample
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack
@@ -43,6 +44,7 @@ def test_databases_that_a_person_brought_are_never_touched(
 def test_a_world_and_its_week_are_told_as_tables_and_as_json(
     legacy_db: str, target_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    install(target_db, worker_password="only-for-tests")  # as `up` does before anything is sampled
     _use(monkeypatch, _stack(legacy_db, target_db))
     made = CliRunner().invoke(sample, ["--scale", "0.001", "--json"])
     assert json.loads(made.output)["legacy"]["dispatch_payment"] >= 100

@@ -6,8 +6,10 @@ import json
 
 import click
 
+from hybrid_sync.target.install import grant
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.sample import MutationReport, World, generate
 from hybrid_sync_cli.sample import mutate as live_a_week
 from hybrid_sync_cli.stack import Stack
@@ -27,6 +29,7 @@ def sample(scale: float, seed: int, as_json: bool) -> None:
     """Fill both empty databases with a sample world, defects included."""
     stack = _owned()
     world = generate(stack.legacy_dsn, stack.target_dsn, scale, seed)
+    grant(stack.target_dsn, catalog_of_project())
     if as_json:
         click.echo(json.dumps(world, indent=1))
     else:
