@@ -6,7 +6,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
-from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection
 
 _COLUMNS = """
@@ -59,6 +59,7 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
         )
     columns = {row[0]: _column(*row) for row in rows}
     regclass = table(entity.target).as_string(connection)
+    _require_rights(connection, entity, regclass)
     security = connection.execute("select row_security_active(%s::regclass)", (regclass,)).fetchone()
     unique = connection.execute(_UNIQUE, (regclass,)).fetchall()
     found = TargetTable(
@@ -66,6 +67,19 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
     )
     _require(entity, found)
     return found
+
+
+def _require_rights(connection: Connection, entity: Entity, regclass: str) -> None:
+    row = connection.execute(
+        "select current_user, array_to_string(array(select r from unnest(array['select', 'insert', 'update']) r"
+        " where not has_table_privilege(%s::regclass, r)), ', ')",
+        (regclass,),
+    ).fetchone()
+    if row and row[1]:
+        raise MissingPrivilege(
+            f"The target role {row[0]} may not {row[1]} on {entity.target}, which entity {entity.entity} writes.",
+            "Run `hybrid-sync install`, which grants what the catalog needs.",
+        )
 
 
 def _column(
