@@ -126,9 +126,14 @@ def compile_source(
     )  # fmt: skip
 
 
+def table_of(source: Source) -> sql.Composed:
+    """The base table under its alias."""
+    return _table(source.table.table, source.table.alias)
+
+
 def relations(source: Source) -> sql.Composed:
     """The FROM clause: base table and joins."""
-    parts: list[sql.Composable] = [_table(source.table.table, source.table.alias)]
+    parts: list[sql.Composable] = [table_of(source)]
     for join in source.joins:
         parts.append(
             sql.SQL("{} {} on ({})").format(sql.SQL(join.kind), _table(join.table, join.alias), raw(join.on))  # type: ignore[arg-type]

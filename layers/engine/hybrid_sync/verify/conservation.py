@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
+from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import BUCKET, bucket_of, with_keys
 from hybrid_sync.postgres import Connection
@@ -68,7 +69,13 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
     )
     row = legacy.execute(query).fetchone()
     assert row is not None
-    rows, excluded, in_flight = (int(n) for n in row)
+    selected, excluded, in_flight = (int(n) for n in row)
+    # Counted on the base table alone: a row that an inner join loses is missing, unless a rule excludes it.
+    base = legacy.execute(
+        sql.SQL("select count(*) from {} where {}").format(table_of(scope.source), scope.in_legacy())
+    ).fetchone()
+    assert base is not None
+    rows = max(int(base[0]), selected)
     there = target.execute(
         sql.SQL("select count(*) from {} where {}").format(scope.relation, scope.in_target())
     ).fetchone()
@@ -84,9 +91,9 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
     total.failed_present += len(set(scope.failed_present) - moving)
     total.target += int(there[0])
     total.pending_deletes += len(difference.gone) - len(gone_failed)
-    total.missing += len(difference.missing)
+    total.missing += len(difference.missing) + rows - selected
     total.missing_keys = (total.missing_keys + difference.missing)[:_SHOWN]
-    settled = rows - excluded - in_flight
+    settled = selected - excluded - in_flight
     total.migrated += settled - len(absent - gone_failed) - len(difference.missing)
     return difference
 
