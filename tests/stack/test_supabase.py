@@ -64,6 +64,15 @@ def rest_of(tmp_path: Path, session_home: Path, supabase_postgres: Cluster) -> I
     served.stop()
 
 
+def rows_seen_by(role: str, url: str) -> object:
+    client = create_client(url, supabase.api_key(role, SECRET))
+    try:
+        return client.table("thing").select("n").execute().data
+    finally:
+        client.postgrest.session.close()
+        client.auth.close()
+
+
 def test_the_service_role_reads_a_row_and_anon_sees_nothing(
     target_db: str, rest_of: Callable[[str], str | None]
 ) -> None:
@@ -77,10 +86,8 @@ def test_the_service_role_reads_a_row_and_anon_sees_nothing(
     url = rest_of(target_db)
     if url is None:
         return  # REST is off on this machine; the next test shows that it says so
-    as_service = create_client(url, supabase.api_key("service_role", SECRET))
-    as_anon = create_client(url, supabase.api_key("anon", SECRET))
-    assert as_service.table("thing").select("n").execute().data == [{"n": 7}]
-    assert as_anon.table("thing").select("n").execute().data == []
+    assert rows_seen_by("service_role", url) == [{"n": 7}]
+    assert rows_seen_by("anon", url) == []
 
 
 def test_without_npm_rest_is_off_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,7 @@ import psycopg
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import binaries
 from hybrid_sync_cli.stack.binaries import Binaries
-from hybrid_sync_cli.stack.processes import GRACE, Processes, end, free_port, wait_until
+from hybrid_sync_cli.stack.processes import GRACE, Processes, end, family, free_port, wait_until
 
 START_SECONDS = 30.0
 # A cluster that can be made again from nothing need not survive a power cut (fsync), but its commits are
@@ -75,9 +77,10 @@ class Cluster:
         process = self._postmaster()
         if process is not None:
             # A postmaster takes SIGTERM as "when all clients have gone" and SIGINT as "now, and cleanly".
-            process.send_signal(2)
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)
             psutil.wait_procs([process], timeout=GRACE)
-            end([process, *_descendants(process)])
+            end(family(process))
         self.processes.forget(self.name)
 
     def destroy(self) -> None:
@@ -161,13 +164,6 @@ class Cluster:
             return True
         self.stop()
         return False
-
-
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

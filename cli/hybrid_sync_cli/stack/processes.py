@@ -91,7 +91,7 @@ class Processes:
         """Stop the process recorded as `name` with everything that it started; forget it."""
         process = self.recorded(name)
         if process is not None:
-            end([process, *process.children(recursive=True)])
+            end(family(process))
         self.forget(name)
 
     def forget(self, name: str) -> None:
@@ -116,6 +116,14 @@ class Processes:
 def as_user(user: str | None) -> dict[str, Any]:
     """Arguments for subprocess that give up root for `user`; nothing to give up for None."""
     return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and everything that it started, as far as it still lives."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def end(doomed: Iterable[psutil.Process]) -> None:

@@ -9,6 +9,7 @@ import http.client
 import os
 
 _PATH = "/2018-06-01/runtime"
+_DEADLINE = "Lambda-Runtime-Deadline-Ms"
 _headers: dict[str, str] = {}
 
 
@@ -16,8 +17,8 @@ def initialize_client(user_agent: str) -> None:
     _headers["User-Agent"] = user_agent
 
 
-def next() -> tuple[bytes, dict[str, str]]:
-    """Wait as long as it takes for an event; its bytes and its headers."""
+def next() -> tuple[bytes, dict[str, str | int]]:
+    """Wait as long as it takes for an event; its bytes and its headers, the deadline as a number."""
     connection = _connect()
     try:
         connection.request("GET", f"{_PATH}/invocation/next", headers=_headers)
@@ -27,7 +28,9 @@ def next() -> tuple[bytes, dict[str, str]]:
         connection.close()
     if response.status != http.client.OK:
         raise RuntimeError(f"the Runtime API answered {response.status}")
-    return body, dict(response.getheaders())
+    headers: dict[str, str | int] = dict(response.getheaders())
+    headers[_DEADLINE] = int(headers[_DEADLINE])
+    return body, headers
 
 
 def post_invocation_result(request_id: str, result: bytes, content_type: str, invocation_id: str | None = None) -> None:
