@@ -1,0 +1,235 @@
+"""What every id cache promises, and what the one in DynamoDB promises besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from hybrid_sync.contracts import Key
+from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.ids.cache import PAGE, QUIET_SECONDS, DynamoIdCache
+from hybrid_sync.world import IdCache
+from tests.engine.worlds import MemoryIdCache
+
+MakeCache = Callable[[], IdCache]
+
+
+def uuid(number: int) -> bytes:
+    return (number % 2**120 + 1).to_bytes(16, "big")
+
+
+def ids(*keys: int) -> dict[Key, bytes]:
+    return {(key,): uuid(key) for key in keys}
+
+
+def dynamo(client: Any, **options: Any) -> DynamoIdCache:
+    return DynamoIdCache("ids", client, sleep=lambda seconds: None, **options)
+
+
+@pytest.fixture(params=["memory", "dynamodb", "dynamodb by workers without memory"])
+def make(request: pytest.FixtureRequest) -> MakeCache:
+    """Caches over one storage: two calls are two workers."""
+    if request.param == "memory":
+        shared = MemoryIdCache()
+        return lambda: shared
+    client = request.getfixturevalue("dynamodb")
+    memory = 0 if "without" in request.param else 1_000_000
+    return lambda: dynamo(client, memory_bytes=memory)
+
+
+def test_what_was_put_is_found_and_the_rest_is_absent(make: MakeCache) -> None:
+    make().put("orders", "main", 0, ids(1, 2, 499, 500, 1_000_001))
+    found = make().get("orders", "main", 0, [(1,), (3,), (499,), (500,), (501,), (1_000_001,)])
+    assert found == ids(1, 499, 500, 1_000_001)
+
+
+def test_negative_keys_have_ids_too(make: MakeCache) -> None:
+    make().put("orders", "main", 0, ids(-1, -500, -501, 0))
+    assert make().get("orders", "main", 0, [(-1,), (-2,), (-500,), (-501,), (0,)]) == ids(-1, -500, -501, 0)
+
+
+def test_composite_keys_have_ids_too(make: MakeCache) -> None:
+    known: dict[Key, bytes] = {(3, 41): uuid(1), (34, 1): uuid(2), (3, -4): uuid(3)}
+    make().put("role_permissions", "main", 0, known)
+    assert make().get("role_permissions", "main", 0, [*known, (41, 3), (341,)]) == known
+
+
+def test_entity_source_and_epoch_keep_ids_apart(make: MakeCache) -> None:
+    cache = make()
+    cache.put("messages", "comment", 0, ids(7))
+    for entity, source, epoch in (("messages", "record", 0), ("files", "comment", 0), ("messages", "comment", 1)):
+        assert cache.get(entity, source, epoch, [(7,)]) == {}
+
+
+def test_a_later_put_adds_to_a_page_and_keeps_what_is_there(make: MakeCache) -> None:
+    make().put("orders", "main", 0, ids(1, 2))
+    make().put("orders", "main", 0, ids(3))
+    assert make().get("orders", "main", 0, [(1,), (2,), (3,)]) == ids(1, 2, 3)
+
+
+def test_a_worker_sees_what_another_has_added_to_a_page_that_it_remembers(make: MakeCache) -> None:
+    mine, other = make(), make()
+    mine.put("orders", "main", 0, ids(1))
+    other.put("orders", "main", 0, ids(2))
+    assert mine.get("orders", "main", 0, [(1,), (2,)]) == ids(1, 2)
+
+
+def test_more_pages_than_one_request_carries(make: MakeCache) -> None:
+    keys = [n * PAGE for n in range(230)]
+    make().put("orders", "main", 0, ids(*keys))
+    assert make().get("orders", "main", 0, [(key,) for key in keys]) == ids(*keys)
+
+
+def test_a_batch_of_references_costs_a_handful_of_requests(dynamodb: Any) -> None:
+    dynamo(dynamodb).put("orders", "main", 0, ids(*range(10_000)))
+    client = Counting(dynamodb)
+    found = dynamo(client).get("orders", "main", 0, [(key,) for key in range(10_000)])
+    assert len(found) == 10_000
+    assert client.calls == {"batch_get_item": 1}
+
+
+def test_a_full_page_is_written_without_reading_it(dynamodb: Any) -> None:
+    client = Counting(dynamodb)
+    dynamo(client).put("orders", "main", 0, ids(*range(5 * PAGE)))
+    assert client.calls == {"batch_write_item": 1}
+
+
+def test_what_memory_holds_is_not_asked_again(dynamodb: Any) -> None:
+    client = Counting(dynamodb)
+    cache = dynamo(client)
+    cache.put("orders", "main", 0, ids(*range(PAGE)))
+    client.calls.clear()
+    cache.get("orders", "main", 0, [(key,) for key in range(PAGE)])
+    cache.put("orders", "main", 0, ids(*range(PAGE)))
+    assert client.calls == {}
+    assert (cache.counts.hits, cache.counts.misses) == (PAGE, 0)
+
+
+def test_memory_stays_within_its_bounds(dynamodb: Any) -> None:
+    cache = dynamo(dynamodb, memory_bytes=10 * PAGE * 16)
+    for page in range(50):
+        cache.put("orders", "main", 0, ids(page * PAGE))
+    assert cache._memory._bytes <= 10 * PAGE * 16
+    assert cache.get("orders", "main", 0, [(0,)]) == ids(0)
+
+
+def test_items_expire_so_that_old_epochs_do_not_stay_for_ever(dynamodb: Any) -> None:
+    dynamo(dynamodb).put("orders", "main", 0, {(1,): uuid(1), (1, 2): uuid(2)})
+    items = dynamodb.scan(TableName="ids")["Items"]
+    assert len(items) == 2
+    assert all("N" in item["expires_at"] for item in items)
+
+
+@pytest.mark.parametrize("verb", ["batch_get_item", "batch_write_item"])
+def test_what_dynamodb_leaves_unprocessed_is_asked_again(dynamodb: Any, verb: str) -> None:
+    keys = [n * PAGE for n in range(7)]
+    cache = dynamo(Halving(dynamodb, verb))
+    cache.put("orders", "main", 0, ids(*keys))
+    other = dynamo(Halving(dynamodb, verb))
+    assert other.get("orders", "main", 0, [(key,) for key in keys]) == ids(*keys)
+    assert cache.counts.unwritten == other.counts.unread == 0
+
+
+def test_pauses_between_rounds_grow_with_jitter(dynamodb: Any) -> None:
+    pauses: list[float] = []
+    client = Halving(dynamodb, "batch_get_item")
+    cache = DynamoIdCache("ids", client, sleep=pauses.append)
+    cache.get("orders", "main", 0, [(n * PAGE,) for n in range(30)])
+    assert pauses[0] == 0.0
+    limits = [0.05 * 2**n for n in range(len(pauses) - 1)]
+    assert all(0 <= pause <= limit for pause, limit in zip(pauses[1:], limits, strict=True))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "BatchGetItem"),
+        ClientError({"Error": {"Code": "InternalServerError"}}, "BatchGetItem"),
+        EndpointConnectionError(endpoint_url="http://nowhere"),
+    ],
+)
+def test_an_outage_answers_absent_and_forgets_and_is_counted(dynamodb: Any, failure: Exception) -> None:
+    clock = [0.0]
+    client = Failing(dynamodb, failure)
+    cache = dynamo(client, monotonic=lambda: clock[0], memory_bytes=0)
+    cache.put("orders", "main", 0, ids(1))
+    assert cache.get("orders", "main", 0, [(2,)]) == {}
+    assert cache.counts.unwritten == 1
+    assert cache.counts.unread > 0
+
+
+def test_after_an_outage_the_cache_is_left_alone_for_a_while(dynamodb: Any) -> None:
+    clock = [100.0]
+    client = Failing(dynamodb, EndpointConnectionError(endpoint_url="http://nowhere"))
+    cache = dynamo(client, monotonic=lambda: clock[0])
+    for _ in range(5):
+        cache.get("orders", "main", 0, [(1,)])
+    assert client.calls == 1
+    clock[0] += QUIET_SECONDS
+    cache.get("orders", "main", 0, [(1,)])
+    assert client.calls == 2
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])
+def test_a_wrong_table_or_a_missing_right_is_no_outage(dynamodb: Any, code: str) -> None:
+    cache = dynamo(Failing(dynamodb, ClientError({"Error": {"Code": code}}, "BatchGetItem")))
+    with pytest.raises(ConfigurationMissing, match="id map"):
+        cache.get("orders", "main", 0, [(1,)])
+    with pytest.raises(ConfigurationMissing, match="id map"):
+        cache.put("orders", "main", 0, ids(1))
+
+
+class Counting:
+    """The real client, and how often each verb was called."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls: dict[str, int] = {}
+
+    def __getattr__(self, verb: str) -> Any:
+        self.calls[verb] = self.calls.get(verb, 0) + 1
+        return getattr(self._client, verb)
+
+
+class Halving:
+    """The real client, which does only half of what one verb asks for, as a busy table may."""
+
+    def __init__(self, client: Any, verb: str) -> None:
+        self._client = client
+        self._verb = verb
+
+    def __getattr__(self, verb: str) -> Any:
+        real = getattr(self._client, verb)
+        if verb != self._verb:
+            return real
+
+        def half(RequestItems: dict[str, Any]) -> Any:  # noqa: N803 - boto3's name
+            [(table, wanted)] = RequestItems.items()
+            requests = wanted["Keys"] if verb == "batch_get_item" else wanted
+            done, left = requests[: len(requests) // 2 or 1], requests[len(requests) // 2 or 1 :]
+            answer = real(RequestItems={table: {"Keys": done} if verb == "batch_get_item" else done})
+            if left and verb == "batch_get_item":
+                answer["UnprocessedKeys"] = {table: {"Keys": left}}
+            elif left:
+                answer["UnprocessedItems"] = {table: left}
+            return answer
+
+        return half
+
+
+class Failing:
+    """A client whose every request fails."""
+
+    def __init__(self, client: Any, failure: Exception) -> None:
+        self._failure = failure
+        self.calls = 0
+
+    def __getattr__(self, verb: str) -> Any:
+        def fail(**_: Any) -> Any:
+            self.calls += 1
+            raise self._failure
+
+        return fail

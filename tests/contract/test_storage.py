@@ -1,0 +1,159 @@
+"""Manifests, reports, the failure queue and alerts: what every one of them promises, in memory and on AWS."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from hybrid_sync.contracts import BatchTask, FailureMessage
+from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
+from hybrid_sync.failures.queue import SqsFailureQueue
+from hybrid_sync.report.notify import SnsAlerts
+from hybrid_sync.runs.manifest import S3Manifests, S3Reports
+from hybrid_sync.world import Manifests, Reports
+from tests.engine.worlds import MemoryManifests, MemoryReports
+
+
+def batches(count: int, run_id: str = "weekly-1") -> list[BatchTask]:
+    return [
+        BatchTask(run_id=run_id, entity="orders", source="main", lo=n, hi=n + 1, buckets=((n, n),))
+        for n in range(count)
+    ]
+
+
+@pytest.fixture(params=["memory", "s3"])
+def manifests(request: pytest.FixtureRequest) -> Manifests:
+    if request.param == "memory":
+        return MemoryManifests()
+    return S3Manifests("data", request.getfixturevalue("s3"))
+
+
+@pytest.fixture(params=["memory", "s3"])
+def reports(request: pytest.FixtureRequest) -> Reports:
+    return MemoryReports() if request.param == "memory" else S3Reports("data", request.getfixturevalue("s3"))
+
+
+def test_a_plan_is_read_as_it_was_written(manifests: Manifests) -> None:
+    assert manifests.write_once("weekly-1", "orders", batches(3)).batches == 3
+    assert manifests.read("weekly-1", "orders") == batches(3)
+
+
+def test_a_repeated_plan_keeps_the_first(manifests: Manifests) -> None:
+    first = manifests.write_once("weekly-1", "orders", batches(3))
+    assert manifests.write_once("weekly-1", "orders", batches(5)) == first
+    assert manifests.read("weekly-1", "orders") == batches(3)
+
+
+def test_runs_and_entities_have_plans_of_their_own(manifests: Manifests) -> None:
+    manifests.write_once("weekly-1", "orders", batches(3))
+    assert manifests.write_once("weekly-1", "payments", batches(1)).batches == 1
+    assert manifests.write_once("weekly-2", "orders", batches(2)).batches == 2
+    assert manifests.read("weekly-3", "orders") is None
+
+
+def test_a_plan_of_2100_batches_is_one_json_array_that_a_map_can_read(s3: Any) -> None:
+    manifest = S3Manifests("data", s3).write_once("weekly-1", "orders", batches(2_100))
+    content = json.loads(s3.get_object(Bucket=manifest.bucket, Key=manifest.key)["Body"].read())
+    assert manifest.key == "manifests/weekly-1/orders.json"
+    assert [BatchTask.model_validate(item) for item in content] == batches(2_100)
+
+
+def test_a_report_can_be_written_again(reports: Reports) -> None:
+    reports.write("weekly-1", {"status": "running"})
+    where = reports.write("weekly-1", {"status": "succeeded"})
+    assert where.endswith("weekly-1") or where == "s3://data/reports/weekly-1.json"
+    assert reports.read("weekly-1") == {"status": "succeeded"}
+    assert reports.read("weekly-2") is None
+
+
+def test_a_bucket_that_is_not_there_is_told_in_a_sentence(s3: Any) -> None:
+    with pytest.raises(ConfigurationMissing, match="data bucket"):
+        S3Manifests("elsewhere", s3).write_once("weekly-1", "orders", batches(1))
+    with pytest.raises(ConfigurationMissing, match="data bucket"):
+        S3Reports("elsewhere", s3).write("weekly-1", {})
+
+
+def failures(count: int) -> list[FailureMessage]:
+    return [
+        FailureMessage(run_id="weekly-1", entity="orders", source="main", reason="bad_json", keys=((n,),))
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def sqs(aws: None) -> Any:
+    return boto3.client("sqs")
+
+
+@pytest.fixture
+def queue_url(sqs: Any) -> str:
+    return str(sqs.create_queue(QueueName="failed", Attributes={"VisibilityTimeout": "30"})["QueueUrl"])
+
+
+def received(sqs: Any, url: str) -> list[FailureMessage]:
+    found: list[FailureMessage] = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        found += [FailureMessage.model_validate_json(message["Body"]) for message in messages]
+    return found
+
+
+def test_every_message_arrives_however_many_there_are(sqs: Any, queue_url: str) -> None:
+    SqsFailureQueue(queue_url, sqs).send(failures(37))
+    assert sorted(received(sqs, queue_url), key=lambda m: m.keys) == failures(37)
+
+
+def test_no_message_no_request(sqs: Any) -> None:
+    SqsFailureQueue("http://nowhere", sqs).send([])
+
+
+def test_requests_stay_below_the_size_that_sqs_takes(sqs: Any, queue_url: str) -> None:
+    wide = tuple((10**17 + n, 10**17 - n) for n in range(500))
+    messages = [message.model_copy(update={"keys": wide}) for message in failures(30)]
+    assert sum(len(message.model_dump_json()) for message in messages) > 512 * 1024
+    SqsFailureQueue(queue_url, sqs).send(messages)
+    assert len(received(sqs, queue_url)) == 30
+
+
+def test_a_rejected_message_is_sent_again_and_then_told(sqs: Any, queue_url: str) -> None:
+    class Rejecting:
+        def __init__(self, times: int) -> None:
+            self.times = times
+
+        def send_message_batch(self, **request: Any) -> Any:
+            self.times -= 1
+            if self.times >= 0:
+                return {"Failed": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+            return sqs.send_message_batch(**request)
+
+    SqsFailureQueue(queue_url, Rejecting(1)).send(failures(3))
+    assert len(received(sqs, queue_url)) == 3
+    with pytest.raises(AwsUnavailable):
+        SqsFailureQueue(queue_url, Rejecting(2)).send(failures(3))
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, 20), (2, 40), (3, 80), (30, 43_200)])
+def test_a_message_that_fails_comes_back_later_each_time(count: int, seconds: int) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Recording:
+        def change_message_visibility(self, **request: Any) -> None:
+            asked.append(request)
+
+    SqsFailureQueue("url", Recording(), retry_delay_seconds=20).postpone("handle", count)
+    assert asked == [{"QueueUrl": "url", "ReceiptHandle": "handle", "VisibilityTimeout": seconds}]
+
+
+def test_an_alert_reaches_the_subscribers_in_the_form_that_sns_takes(sqs: Any, queue_url: str) -> None:
+    sns = boto3.client("sns")
+    topic = sns.create_topic(Name="alerts")["TopicArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    SnsAlerts(topic, sns).publish("Run failed\nénd " + "x" * 200, "details – counts only")
+    [message] = sqs.receive_message(QueueUrl=queue_url)["Messages"]
+    told = json.loads(message["Body"])
+    assert told["Subject"].startswith("Run failed ?nd xxx")
+    assert len(told["Subject"]) == 100
+    assert told["Message"] == "details – counts only"
