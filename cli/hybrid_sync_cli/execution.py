@@ -74,16 +74,6 @@ def reference(text: str) -> Ref:
         ) from None
 
 
-def check_names(catalog: Catalog, request: RunRequest) -> None:
-    """Refuse entities and sources that the catalog does not have, before anything is started."""
-    for name in request.entities:
-        catalog[name]
-    for ref in request.refs:
-        sources = catalog[ref.entity].sources
-        if ref.source is not None and ref.source not in sources:
-            raise CliError(f"{ref.entity} has no source {ref.source}: write one of {', '.join(sources)}.")
-
-
 def start(stack: Stack, request: RunRequest) -> Execution:
     """Start the run; its id tells profile and time, as in weekly-20261129T010000-4fc1d2."""
     moment = datetime.now(UTC)

@@ -28,6 +28,9 @@ MODULE_OF = {
     "sync": "runs",
     "status": "runs",
     "report": "runs",
+    "failures": "failures",
+    "install": "install",
+    "tokens": "tokens",
     "demo": "demo",
     "catalog": "catalog",
 }

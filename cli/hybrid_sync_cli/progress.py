@@ -89,7 +89,8 @@ class Lines:
 
     def show(self, now: list[Step]) -> None:
         for step in now:
-            if step.status == "waiting" or self._said.get(step.entity) == step.words:
+            begun = step.done > 0 or step.planned == 0 or step.status not in ("waiting", "planned")
+            if not begun or self._said.get(step.entity) == step.words:
                 continue
             self._said[step.entity] = step.words
             self._write(f"  {self._titles(step.entity)}: {step.words}")

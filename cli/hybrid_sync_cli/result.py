@@ -21,11 +21,7 @@ def run_result(summary: RunSummary) -> dict[str, Any]:
         "entities": {
             e.entity: {
                 **e.counts.model_dump(),
-                "legacy": e.conservation.legacy if e.conservation else None,
-                "migrated": e.conservation.migrated if e.conservation else None,
-                "out_by_rule": e.conservation.excluded if e.conservation else None,
-                "failed_absent": e.conservation.failed_absent if e.conservation else None,
-                "pending_deletes": e.conservation.pending_deletes if e.conservation else None,
+                "rows": e.conservation.model_dump(mode="json") if e.conservation else None,
                 "pending_links": e.links_pending,
                 "detection": e.detection,
                 "conservation": bool(e.conserved),

@@ -26,7 +26,8 @@ def console() -> Console:
 def report(summary: RunSummary, out: Console) -> None:
     """Print the whole report."""
     for part in _parts(summary):
-        out.print(part)
+        # A line of words is cut by the terminal, not by us, so that a file keeps it whole.
+        out.print(part, soft_wrap=isinstance(part, Text))
 
 
 def plain(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = (), title: str = "") -> Table:

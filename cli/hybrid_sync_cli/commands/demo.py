@@ -23,6 +23,7 @@ from hybrid_sync_cli.progress import follow
 from hybrid_sync_cli.result import kept_its_promises, read_as_changed, run_result
 from hybrid_sync_cli.sample import generate, marker, mutate
 from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.untouched import Seen, Touched, look, touched
 
 QUEUE_PATIENCE = 30.0
 Result = TypeVar("Result")
@@ -58,6 +59,7 @@ class Demo:
         """Every step in order; the RESULT line is printed whatever they find."""
         stack = self._step("up", _up)
         self._step("sample", lambda: self._sample(stack))
+        before = self._look(stack)
         first = self._step("weekly sync", lambda: self._sync(stack))
         week = self._step("a week", lambda: mutate(stack.legacy_dsn))
         click.echo(f"  {len(week.changes):,} legacy rows inserted, updated or deleted")
@@ -70,11 +72,12 @@ class Demo:
         self._report(second)
         runs = [self._result(stack, summary) for summary in (first, second, third)]
         compared = read_as_changed(runs[1], week.must_read)
-        _tell(stack, compared)
-        good = all(map(kept_its_promises, runs)) and compared["match"] and carried.arrived
+        harmed = touched(before, self._look(stack))
+        _tell(stack, carried.legacy_id, compared, harmed)
+        good = all(map(kept_its_promises, runs)) and compared["match"] and carried.arrived and not harmed.any
         result = {
             "ok": good, "runs": runs, "mutate": compared, "http": asdict(carried), "queue": queue,
-            "steps": self._seconds,
+            "touched": asdict(harmed), "steps": self._seconds,
         }  # fmt: skip
         click.echo(f"RESULT {json.dumps(result, sort_keys=True)}")
         return 0 if good else 1
@@ -103,8 +106,12 @@ class Demo:
         execution = start(stack, RunRequest(profile=Profile.weekly, trigger="demo"))
         follow(stack, execution, self._catalog)
         summary = outcome(stack, execution, self._catalog)
-        self._out.print(tables.headline(summary), markup=False)
+        click.echo(tables.headline(summary))
         return summary
+
+    def _look(self, stack: Stack) -> Seen:
+        with target(stack) as connection:
+            return look(connection, self._catalog)
 
     def _report(self, summary: RunSummary) -> None:
         click.echo("— report")
@@ -138,10 +145,11 @@ def _queue_in_words(queue: dict[str, Any]) -> str:
     )
 
 
-def _tell(stack: Stack, compared: dict[str, Any]) -> None:
+def _tell(stack: Stack, paid: int, compared: dict[str, Any], harmed: Touched) -> None:
     changed, read = sum(compared["changed"].values()), sum(compared["read"].values())
     verdict = "the same" if compared["match"] else "NOT the same, per entity"
     click.echo(f"The week changed {changed:,} rows of entities, and the second run read {read:,}: {verdict}.")
+    click.echo(f"UUIDs that were there before: {_kept(harmed.ids)}; rows born in the target: {_kept(harmed.natives)}.")
     click.echo(
         f"""
 The stack is up:
@@ -152,12 +160,16 @@ Try next:
   hybrid-sync status                          recent runs
   hybrid-sync failures                        rows that could not be written, and what to do
   hybrid-sync mutate && hybrid-sync sync      another week
-  hybrid-sync sync --ref payments:8           one row, at once
+  {f"hybrid-sync sync --ref payments:{paid}":43} one row, at once
   hybrid-sync tokens create me                a token for POST /v1/syncs
   hybrid-sync psql target                     look at the target
   hybrid-sync down                            stop everything (--purge deletes the data too)
 """
     )
+
+
+def _kept(harmed: tuple[str, ...]) -> str:
+    return f"CHANGED in {', '.join(harmed)}" if harmed else "all as they were"
 
 
 commands: list[click.Command] = [demo]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Profile, RunPriority, RunRequest
+from hybrid_sync.http.requests import SyncRequest
 from hybrid_sync.report.render import to_json, to_markdown, yes_no
 from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync_cli import tables
@@ -19,7 +20,6 @@ from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import (
     Execution,
     catalog_of_project,
-    check_names,
     outcome,
     profile_for,
     reference,
@@ -36,9 +36,7 @@ from hybrid_sync_cli.stack import Stack
     type=click.Choice([p.value for p in Profile]),
     help="weekly unless told; on_demand when entities or rows are named.",
 )
-@click.option(
-    "--entity", "entities", multiple=True, metavar="NAME", help="Only this entity; may be repeated."
-)
+@click.option("--entity", "entities", multiple=True, metavar="NAME", help="Only this entity; may be repeated.")
 @click.option(
     "--ref",
     "refs",
@@ -46,15 +44,9 @@ from hybrid_sync_cli.stack import Stack
     metavar="ENTITY:KEY",
     help="Only this legacy row, as payments:17229; may be repeated.",
 )
-@click.option(
-    "--priority", type=click.Choice([p.value for p in RunPriority]), default=RunPriority.normal.value
-)
-@click.option(
-    "--batch-size", type=int, metavar="N", help="Changed rows in a batch; the profile's own unless told."
-)
-@click.option(
-    "--follow/--no-follow", "following", default=True, help="Watch the run until it ends (default)."
-)
+@click.option("--priority", type=click.Choice([p.value for p in RunPriority]), default=RunPriority.normal.value)
+@click.option("--batch-size", type=int, metavar="N", help="Changed rows in a batch; the profile's own unless told.")
+@click.option("--follow/--no-follow", "following", default=True, help="Watch the run until it ends (default).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 def sync(
     profile: str | None,
@@ -68,8 +60,8 @@ def sync(
     """Start a run on the stack's state machine; exit status 0 only if it succeeded."""
     stack = Stack.load()
     catalog = catalog_of_project()
-    request = _request(profile, entities, refs, priority, batch_size)
-    check_names(catalog, request)
+    chosen = profile_for(profile, bool(entities or refs))
+    request = _request(catalog, chosen, entities, refs, priority, batch_size)
     execution = start(stack, request)
     if not following:
         click.echo(json.dumps({"run_id": execution.run_id}) if as_json else execution.run_id)
@@ -78,27 +70,31 @@ def sync(
 
 
 def _request(
-    profile: str | None,
+    catalog: Catalog,
+    profile: Profile,
     entities: tuple[str, ...],
     refs: tuple[str, ...],
     priority: str,
     batch_size: int | None,
 ) -> RunRequest:
+    """The request that was meant; CliError or RequestRejected before anything is started."""
+    for name in entities:
+        catalog[name]
+    if refs and profile is not Profile.on_demand:
+        raise CliError(f"--ref names single rows, which no {profile} run reads: leave out --profile.")
     try:
-        return RunRequest(
-            profile=profile_for(profile, bool(entities or refs)),
-            trigger="cli",
-            priority=RunPriority(priority),
-            entities=entities,
-            refs=tuple(map(reference, refs)),
-            batch_size=batch_size,
-        )
+        wanted = RunRequest(
+            profile=profile, trigger="cli", priority=RunPriority(priority), entities=entities,
+            refs=tuple(map(reference, refs)), batch_size=batch_size,
+        )  # fmt: skip
     except ValidationError as error:
         wrong = error.errors()[0]
-        option = {"batch_size": "--batch-size", "refs": "--ref"}.get(
-            str(wrong["loc"][0]), str(wrong["loc"][0])
-        )
+        option = {"batch_size": "--batch-size", "refs": "--ref"}.get(str(wrong["loc"][0]), str(wrong["loc"][0]))
         raise CliError(f"{option}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}.") from None
+    if wanted.refs:
+        # The trigger's own rules for rows: known source, a key of the right number of parts.
+        SyncRequest(entities=wanted.entities, refs=wanted.refs).to_run(catalog, requested_by="cli")
+    return wanted
 
 
 def _watch(stack: Stack, execution: Execution, catalog: Catalog, as_json: bool) -> int:
@@ -119,11 +115,10 @@ def _watch(stack: Stack, execution: Execution, catalog: Catalog, as_json: bool) 
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
-@click.option(
-    "--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many recent runs."
-)
+@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many recent runs.")
+@click.option("--retries", is_flag=True, help="The small runs of the failure queue too.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def status(run_id: str | None, limit: int, as_json: bool) -> None:
+def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None:
     """Recent runs, or how far one run is."""
     stack = Stack.load()
     with target(stack) as connection:
@@ -134,7 +129,7 @@ def status(run_id: str | None, limit: int, as_json: bool) -> None:
             else:
                 tables.report(summary, tables.console())
             return
-        recent = _recent(connection, limit)
+        recent = _recent(connection, limit, retries)
     if as_json:
         click.echo(json.dumps(recent, default=str, sort_keys=True))
     elif not recent:
@@ -145,9 +140,7 @@ def status(run_id: str | None, limit: int, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
-@click.option(
-    "--format", "shape", type=click.Choice(["table", "json", "md"]), default="table", show_default=True
-)
+@click.option("--format", "shape", type=click.Choice(["table", "json", "md"]), default="table", show_default=True)
 def report(run_id: str, shape: str) -> None:
     """What a run did: components, money, missed records and what to do about them."""
     with target(Stack.load()) as connection:
@@ -160,9 +153,9 @@ def report(run_id: str, shape: str) -> None:
         tables.report(summary, tables.console())
 
 
-def _recent(connection: psycopg.Connection[Any], limit: int) -> list[dict[str, Any]]:
+def _recent(connection: psycopg.Connection[Any], limit: int, retries: bool) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_RECENT, {"limit": limit}).fetchall()
+        return cursor.execute(_RECENT, {"limit": limit, "retries": retries}).fetchall()
 
 
 def _show_recent(recent: list[dict[str, Any]]) -> None:
@@ -203,6 +196,7 @@ left join lateral (
   select bool_and((conservation->>'ok')::bool) as conserved
   from hybrid_sync.run_entity d where d.run_id = r.run_id
 ) e on true
+where %(retries)s or r.trigger <> 'retry'
 order by r.started_at desc
 limit %(limit)s
 """
