@@ -1,0 +1,137 @@
+"""The border of every function lets two error names out and no cell value."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import psycopg.errors
+import pytest
+
+from hybrid_sync.contracts import BatchResult, EntityTask
+from hybrid_sync.entrypoint import logger, peak_rss_kib, step
+from hybrid_sync.errors import (
+    Contention,
+    EntityHeld,
+    LegacyUnavailable,
+    PermanentError,
+    SyncError,
+    TransientError,
+)
+from tests.unit.lambdas import FakeContext
+
+EVENT = {"run_id": "weekly-1", "entity": "orders"}
+SECRET = "anna@example.org"
+
+
+def raising(error: Exception) -> Any:
+    @step(EntityTask)
+    def handler(task: EntityTask) -> BatchResult:
+        raise error
+
+    return handler
+
+
+@pytest.fixture
+def logged() -> Iterator[StringIO]:
+    """What goes to the log."""
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    stream = StringIO()
+    before = handler.setStream(stream)
+    yield stream
+    handler.setStream(before)
+
+
+def test_a_result_leaves_as_plain_json() -> None:
+    @step(EntityTask)
+    def handler(task: EntityTask) -> BatchResult:
+        assert task == EntityTask(run_id="weekly-1", entity="orders")
+        return BatchResult(read=3)
+
+    result = handler(EVENT, FakeContext())
+    assert json.loads(json.dumps(result)) == BatchResult(read=3).model_dump()
+
+
+@pytest.mark.parametrize("error", [LegacyUnavailable("Legacy is away.", "Wait."), Contention("Busy.")])
+def test_what_time_heals_is_transient(error: SyncError) -> None:
+    with pytest.raises(TransientError) as caught:
+        raising(error)(EVENT, FakeContext())
+    assert str(caught.value) == f"{error.code}: {error}"
+
+
+def test_what_a_person_must_heal_is_permanent_and_carries_the_remedy() -> None:
+    with pytest.raises(PermanentError) as caught:
+        raising(EntityHeld("Entity orders is held.", "Release it."))(EVENT, FakeContext())
+    assert str(caught.value) == "entity_held: Entity orders is held. Release it."
+
+
+def test_the_text_of_an_unknown_exception_stays_inside(logged: StringIO) -> None:
+    error = psycopg.errors.UniqueViolation(f"DETAIL:  Key (email)=({SECRET}) already exists.")
+    with pytest.raises(PermanentError) as caught:
+        raising(error)(EVENT, FakeContext())
+    assert str(caught.value) == "unexpected: UniqueViolation"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert SECRET not in logged.getvalue()
+    assert "tests.unit.test_entrypoint:" in logged.getvalue()
+
+
+def test_an_event_that_does_not_fit_names_its_fields_and_no_value(logged: StringIO) -> None:
+    with pytest.raises(PermanentError) as caught:
+        raising(RuntimeError())({"run_id": [SECRET], "entiti": SECRET}, FakeContext())
+    assert str(caught.value).startswith("request_rejected: run_id: ")
+    assert "entiti" in str(caught.value)
+    assert SECRET not in str(caught.value) + logged.getvalue()
+
+
+def test_every_call_leaves_its_time_and_memory_as_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TransientError):
+        raising(Contention("Busy."))(EVENT, FakeContext())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [metrics] = [line for line in lines if "_aws" in line]
+    assert metrics["TransientFailures"] == [1.0]
+    assert metrics["function"] == "hybrid-sync-sync-batch"
+    assert metrics["PeakRss"][0] > 10_000
+    assert metrics["Seconds"][0] >= 0
+
+
+def test_the_witness_hears_of_the_workers_own_peak_memory() -> None:
+    heard: list[dict[str, Any]] = []
+
+    @step(EntityTask, witness=lambda **peak: heard.append(peak))
+    def handler(task: EntityTask) -> None:
+        return None
+
+    assert handler(EVENT, FakeContext()) is None
+    [peak] = heard
+    assert peak.pop("peak_rss_kib") >= 10_000
+    assert peak == {
+        "run_id": "weekly-1",
+        "function": "hybrid-sync-sync-batch",
+        "worker": "2026/11/23/[$LATEST]0123",
+        "memory_mib": 512,
+    }
+
+
+def test_a_witness_that_fails_fails_nothing(logged: StringIO) -> None:
+    def forgetful(**peak: Any) -> None:
+        raise ValueError(SECRET)
+
+    @step(EntityTask, witness=forgetful)
+    def handler(task: EntityTask) -> BatchResult:
+        return BatchResult(read=1)
+
+    assert handler(EVENT, FakeContext())["read"] == 1
+    assert "peak memory not recorded" in logged.getvalue()
+    assert SECRET not in logged.getvalue()
+
+
+def test_peak_memory_remembers_what_has_been_given_back() -> None:
+    before = peak_rss_kib()
+    block = bytearray(b"x") * (256 * 1024 * 1024)
+    del block
+    assert peak_rss_kib() - before > 200 * 1024
