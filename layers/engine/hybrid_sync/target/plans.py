@@ -24,14 +24,15 @@ class EntityPlan:
 
 
 _REMEMBERED = 64
-_recent: OrderedDict[tuple[str, str], EntityPlan] = OrderedDict()
+_recent: OrderedDict[tuple[str, str, str, str], EntityPlan] = OrderedDict()
 
 
 def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit."""
-    known = _recent.get((run_id, entity))
+    place = (run_id, entity, legacy.info.dsn, target.info.dsn)
+    known = _recent.get(place)
     if known is None:
-        known = _recent[run_id, entity] = compile_entity(entity, catalog, legacy, target)
+        known = _recent[place] = compile_entity(entity, catalog, legacy, target)
         if len(_recent) > _REMEMBERED:
             _recent.popitem(last=False)
     return known
