@@ -90,7 +90,7 @@ def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     )
     running.compiled = request.param == "compiled"  # type: ignore[attr-defined]
     yield running
-    running.processes.stop("aws")
+    running.stop()
 
 
 def invoke(aws: Aws, **event: Any) -> tuple[str | None, dict[str, Any]]:

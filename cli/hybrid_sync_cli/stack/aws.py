@@ -82,6 +82,10 @@ class Aws:
 
         wait_until(self._answers, seconds=START_SECONDS, failed=failed, what="The AWS emulator")
 
+    def stop(self) -> None:
+        """Stop the emulator with its functions; it would wait for open polls, and has nothing to save."""
+        self.processes.stop("aws", grace=1.0)
+
     def _answers(self) -> bool:
         try:
             # The address is ours, of 127.0.0.1.

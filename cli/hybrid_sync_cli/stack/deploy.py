@@ -110,13 +110,14 @@ class Deployment:
     def build(self) -> None:
         """Build functions and layers; nothing to do when they are built from the same inputs already."""
         stamp = self.workshop / "built"
+        cache = self.workshop / f"cache-{self.host.python}-{self.host.platform}"
         wanted = self.fingerprint()
         if stamp.exists() and stamp.read_text("utf-8") == wanted:
             return
         stamp.unlink(missing_ok=True)
         self._run(
             "build", "--template-file", "template.yaml", "--cached", "--parallel",
-            "--build-dir", str(self.workshop / "build"), "--cache-dir", str(self.workshop / "cache"),
+            "--build-dir", str(self.workshop / "build"), "--cache-dir", str(cache),
         )  # fmt: skip
         stamp.write_text(wanted, "utf-8")
 

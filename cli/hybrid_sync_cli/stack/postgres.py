@@ -17,7 +17,7 @@ import psycopg
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import binaries
 from hybrid_sync_cli.stack.binaries import Binaries
-from hybrid_sync_cli.stack.processes import GRACE, Processes, end, family, free_port, wait_until
+from hybrid_sync_cli.stack.processes import GRACE, Processes, end, family, free_port, is_alive, still_alive, wait_until
 
 START_SECONDS = 30.0
 # A cluster that can be made again from nothing need not survive a power cut (fsync), but its commits are
@@ -79,7 +79,7 @@ class Cluster:
             # A postmaster takes SIGTERM as "when all clients have gone" and SIGINT as "now, and cleanly".
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGINT)
-            psutil.wait_procs([process], timeout=GRACE)
+            still_alive([process], seconds=GRACE)
             end(family(process))
         self.processes.forget(self.name)
 
@@ -150,7 +150,7 @@ class Cluster:
         try:
             pid = int((self.data / "postmaster.pid").read_text("utf-8").split("\n", 1)[0])
             process = psutil.Process(pid)
-            ours = process.status() != psutil.STATUS_ZOMBIE and str(self.data) in process.cmdline()
+            ours = is_alive(process) and str(self.data) in process.cmdline()
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
         return process if ours else None

@@ -82,16 +82,15 @@ class Processes:
         try:
             pid, started = self._record_file(name).read_text("utf-8").split()
             process = psutil.Process(int(pid))
-            alive = process.create_time() == float(started) and process.status() != psutil.STATUS_ZOMBIE
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
-        return process if alive else None
+        return process if process.create_time() == float(started) and is_alive(process) else None
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, *, grace: float = GRACE) -> None:
         """Stop the process recorded as `name` with everything that it started; forget it."""
         process = self.recorded(name)
         if process is not None:
-            end(family(process))
+            end(family(process), grace=grace)
         self.forget(name)
 
     def forget(self, name: str) -> None:
@@ -118,6 +117,22 @@ def as_user(user: str | None) -> dict[str, Any]:
     return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that has ended and waits for its parent to notice does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def still_alive(processes: list[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    """Those of the processes that have not ended after so many seconds; returns early when all have."""
+    deadline = time.monotonic() + seconds
+    while (left := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
+
+
 def family(process: psutil.Process) -> list[psutil.Process]:
     """A process and everything that it started, as far as it still lives."""
     try:
@@ -126,8 +141,8 @@ def family(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def end(doomed: Iterable[psutil.Process]) -> None:
-    """Ask the processes to end, wait for them, and kill what is left."""
+def end(doomed: Iterable[psutil.Process], *, grace: float = GRACE) -> None:
+    """Ask the processes to end, wait for them (seconds), and kill what is left."""
     processes = list(doomed)
     for ask in (psutil.Process.terminate, psutil.Process.kill):
         for process in processes:
@@ -135,7 +150,7 @@ def end(doomed: Iterable[psutil.Process]) -> None:
                 ask(process)
             except psutil.NoSuchProcess:
                 continue
-        _, processes = psutil.wait_procs(processes, timeout=GRACE)
+        processes = still_alive(processes, seconds=grace)
     _children[:] = [child for child in _children if child.poll() is None]
 
 

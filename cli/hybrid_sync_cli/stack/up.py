@@ -164,8 +164,8 @@ def tear_down(processes: Processes, keep: Keep) -> None:
     """Stop everything of this home, recorded or not; data and passwords stay."""
     (processes.home / STATE).unlink(missing_ok=True)
     keep.put("deployed", None)
-    for name in ("gateway", "postgrest", "aws"):
-        processes.stop(name)
+    rest.Rest(processes).stop()
+    Aws(processes).stop()
     for side in ("legacy", "target"):
         databases.cluster(side, processes, keep).stop()
     end(processes.marked())
