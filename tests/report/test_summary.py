@@ -29,13 +29,9 @@ def weekly(store: Store) -> RunSummary:
         money_line("fee", "USD", "9.99"),
     ]
     add_entity(store, "r1", "payments", wave=1, planned=2, conservation=EQUATION, money=money)
-    add_entity(
-        store, "r1", "offices", conservation={**EQUATION, "legacy": 10, "migrated": 0, "pending_deletes": 0}
-    )
+    add_entity(store, "r1", "offices", conservation={**EQUATION, "legacy": 10, "migrated": 0, "pending_deletes": 0})
     add_batch(store, "r1", "payments", 0, BatchResult(read=60, inserted=50, failed=2), "2026-01-04 01:00:03Z")
-    add_batch(
-        store, "r1", "payments", 500, BatchResult(read=40, updated=5, unchanged=30), "2026-01-04 01:00:06Z"
-    )
+    add_batch(store, "r1", "payments", 500, BatchResult(read=40, updated=5, unchanged=30), "2026-01-04 01:00:06Z")
     add_failed(store, 7, "missing_parent")
     add_failed(store, 8, "missing_parent", status="escalated", present=True)
     add_failed(store, 9, "price_below_zero", first_run="r0")
@@ -49,7 +45,7 @@ def test_counts_are_the_sums_of_the_batches(store: Store) -> None:
     assert payments.entity == "payments"
     assert payments.title == "Payments"
     assert payments.counts.model_dump() == {
-        "read": 100, "inserted": 50, "updated": 5, "unchanged": 30, "failed": 2, "excluded": 0, "resolved": 0,
+        "read": 100, "retried": 0, "inserted": 50, "updated": 5, "unchanged": 30, "failed": 2, "excluded": 0, "resolved": 0,
     }  # fmt: skip
     assert (payments.batches_done, payments.batches_planned) == (2, 2)
     assert (payments.links_made, payments.links_pending) == (4, 1)

@@ -30,7 +30,7 @@ def check(path: Path | None) -> None:
             right=("wave",),
         )
     )
-    click.echo(f"{len(found.entities)} entities in {len(found.waves())} waves: no mistakes.")
+    click.echo(f"Entities: {len(found.entities)}, waves: {len(found.waves())}, mistakes: none.")
 
 
 def _rows(found: Catalog) -> list[tuple[str, ...]]:

@@ -98,7 +98,10 @@ def _work(summary: RunSummary) -> str:
         (
             e.title,
             e.detection or "–",
-            *(f"{n:,}" for n in (e.counts.read, e.counts.inserted, e.counts.updated, e.counts.unchanged)),
+            *(
+                f"{n:,}"
+                for n in (e.counts.read, e.counts.retried, e.counts.inserted, e.counts.updated, e.counts.unchanged)
+            ),
             f"{e.counts.failed:,}",
             f"{e.batches_done} / {'–' if e.batches_planned is None else e.batches_planned}",
             f"{e.links_pending:,}",
@@ -109,10 +112,10 @@ def _work(summary: RunSummary) -> str:
         for e in summary.entities
     ]
     head = (
-        "component", "read by", "read", "inserted", "updated", "unchanged", "failed", "batches",
+        "component", "read by", "read", "tried again", "inserted", "updated", "unchanged", "failed", "batches",
         "pending links", "seconds", "rows/s", "fence advanced",
     )  # fmt: skip
-    return "## Work of this run\n\n" + _table(head, rows, right=set(range(2, 11)))
+    return "## Work of this run\n\n" + _table(head, rows, right=set(range(2, 12)))
 
 
 def _missed(summary: RunSummary) -> str:

@@ -1,0 +1,68 @@
+"""A followed run: what is read of it, and what people see."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from hybrid_sync.contracts import BatchResult
+from hybrid_sync_cli.progress import Bars, Lines, Step, steps
+from tests.report.records import add_batch, add_entity, add_run
+
+
+def step(status: str = "planned", planned: int | None = 2, done: int = 0, rows: int = 0) -> Step:
+    return Step("payments", status, planned, done, rows, 0)
+
+
+def test_steps_count_batches_and_rows_in_write_order(store: psycopg.Connection[Any]) -> None:
+    add_run(store, "r1", "running")
+    add_entity(store, "r1", "payments", status="planned", wave=1, planned=2)
+    add_entity(store, "r1", "offices", status="waiting", planned=None)
+    add_batch(store, "r1", "payments", 0, BatchResult(read=60, failed=2), "2026-01-04 01:00:03Z")
+
+    assert steps(store, "r1") == [
+        Step("offices", "waiting", None, 0, 0, 0),
+        Step("payments", "planned", 2, 1, 60, 2),
+    ]
+    assert steps(store, "unknown") == []
+
+
+def test_a_line_is_written_only_when_an_entity_got_further() -> None:
+    said: list[str] = []
+    lines = Lines(str.title, said.append)
+
+    for now in (step("waiting", None), step(), step(done=1, rows=500), step(done=1, rows=500), step("verified", 2, 2)):
+        lines.show([now])
+
+    assert said == ["  Payments: 1/2 batches, 500 rows", "  Payments: 2/2 batches, 0 rows, verified"]
+
+
+def test_an_entity_without_changes_is_told_as_such() -> None:
+    assert step(planned=0).words == "nothing changed"
+    assert step("verified", 0).words == "nothing changed, verified"
+
+
+def test_a_bar_is_full_when_there_is_nothing_to_do() -> None:
+    screen = Console(file=io.StringIO(), width=100, force_terminal=True)
+    progress = Progress(TextColumn("{task.description}"), BarColumn(), console=screen)
+    bars = Bars(progress, str.title)
+
+    bars.show([step("waiting", None)])
+    bars.show([step(planned=0)])
+
+    (task,) = progress.tasks
+    assert (task.description, task.completed, task.total) == ("Payments", 1, 1)
+
+
+def test_a_bar_follows_the_batches() -> None:
+    progress = Progress(console=Console(file=io.StringIO(), force_terminal=True))
+    bars = Bars(progress, str)
+
+    bars.show([step(done=1)])
+
+    (task,) = progress.tasks
+    assert (task.completed, task.total) == (1, 2)

@@ -1,0 +1,136 @@
+"""status, report and failures tell what the run store holds; what cannot be done is one sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync.contracts import BatchResult
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync_cli.stack import Stack
+from tests.cli.conftest import Command
+from tests.report.records import EQUATION, add_batch, add_entity, add_failed, add_run, money_line
+
+Store = psycopg.Connection[Any]
+
+
+def weekly(store: Store) -> None:
+    add_run(store, "weekly-1")
+    money = [money_line("total", "USD", "4190000.00")]
+    add_entity(store, "weekly-1", "payments", planned=1, conservation=EQUATION, money=money)
+    result = BatchResult(read=60, inserted=50, failed=2)
+    add_batch(store, "weekly-1", "payments", 0, result, "2026-01-04 01:00:03Z")
+    add_failed(store, 17229, "missing_parent", first_run="weekly-1")
+    add_failed(store, 17230, "unique_violation", first_run="weekly-1", present=True)
+
+
+def test_status_lists_recent_runs_without_the_queues_own(store: Store, hybrid_sync: Command) -> None:
+    weekly(store)
+    add_run(store, "retry-1", "failed")
+    store.execute("update hybrid_sync.run set trigger = 'retry' where run_id = 'retry-1'")
+
+    said = hybrid_sync("status")
+    everything = json.loads(hybrid_sync("status", "--retries", "--json").out)
+
+    assert said.status == 0
+    assert "weekly-1" in said.out
+    assert "retry-1" not in said.out
+    assert {run["run_id"] for run in everything} == {"weekly-1", "retry-1"}
+
+
+def test_status_without_any_run_says_how_to_start_one(store: Store, hybrid_sync: Command) -> None:
+    assert "hybrid-sync sync --profile weekly" in hybrid_sync("status").out
+
+
+def test_a_report_has_the_same_numbers_in_every_format(store: Store, hybrid_sync: Command) -> None:
+    weekly(store)
+
+    table = hybrid_sync("report", "weekly-1")
+    page = hybrid_sync("report", "weekly-1", "--format", "md")
+    machine = RunSummary.model_validate_json(hybrid_sync("report", "weekly-1", "--format", "json").out)
+
+    assert "88 / 90" in table.out
+    assert "USD 4,190,000.00" in table.out
+    assert "| 88 / 90 |" in page.out
+    assert machine.entities[0].conservation is not None
+    assert machine.entities[0].conservation.migrated == 88
+
+
+def test_failures_name_keys_and_remedies_and_no_values(store: Store, hybrid_sync: Command) -> None:
+    weekly(store)
+
+    said = hybrid_sync("failures")
+
+    assert "17229" in said.out
+    assert "stale in target" in said.out
+    assert "unique_violation: Find the other row" in said.out
+
+
+def test_failures_are_narrowed_by_run_and_reason(store: Store, hybrid_sync: Command) -> None:
+    weekly(store)
+    add_run(store, "weekly-2")
+    add_failed(store, 5, "bad_json", first_run="weekly-2")
+
+    of_run = json.loads(hybrid_sync("failures", "weekly-2", "--json").out)
+    of_reason = json.loads(hybrid_sync("failures", "--reason", "missing_parent", "--json").out)
+
+    assert [r["key"] for r in of_run] == [[5]]
+    assert [r["key"] for r in of_reason] == [[17229]]
+
+
+def test_resolved_records_are_shown_on_request_only(store: Store, hybrid_sync: Command) -> None:
+    add_failed(store, 1, "bad_json", status="resolved")
+
+    assert hybrid_sync("failures").out == "No failed records.\n"
+    assert len(json.loads(hybrid_sync("failures", "--all", "--json").out)) == 1
+
+
+@pytest.mark.parametrize("command", [("report", "nope"), ("status", "nope"), ("failures", "nope")])
+def test_an_unknown_run_is_one_sentence(store: Store, hybrid_sync: Command, command: tuple[str, str]) -> None:
+    said = hybrid_sync(*command)
+
+    assert said.status == 1
+    assert said.out == ""
+    assert said.err == "hybrid-sync: There is no run nope. List the recent ones with: hybrid-sync status.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--entity", "nope"), "There is no entity nope in the catalog. Choose from "),
+        (("--ref", "payments"), "payments names no legacy row: write entity:key"),
+        (("--ref", "payments:x"), "payments:x names no legacy row: write entity:key"),
+        (("--ref", "nope:1"), "There is no entity nope in the catalog."),
+        (("--ref", "case_messages:1"), "Entity case_messages has several sources. Add source: one of "),
+        (("--ref", "case_messages/nope:1"), "Entity case_messages has no source nope."),
+        (("--ref", "role_permissions:1"), "A legacy key of role_permissions has 2 part(s), and 1 were given."),
+        (("--profile", "weekly", "--ref", "payments:1"), "--ref names single rows, which no weekly run reads"),
+        (("--batch-size", "0"), "--batch-size: input should be greater than or equal to 1."),
+    ],
+)
+def test_a_request_that_cannot_be_meant_starts_nothing(
+    stack: Stack, hybrid_sync: Command, words: tuple[str, ...], sentence: str
+) -> None:
+    # The stack's AWS address answers nothing, so a started run would be another error.
+    said = hybrid_sync("sync", *words)
+
+    assert said.status == 1
+    assert said.err.startswith(f"hybrid-sync: {sentence}")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["sync", "status", "report x", "failures", "install"])
+def test_without_a_stack_every_command_says_how_to_get_one(hybrid_sync: Command, command: str) -> None:
+    said = hybrid_sync(*command.split())
+
+    assert (said.status, said.err) == (1, "hybrid-sync: No stack is running: run hybrid-sync up.\n")
+
+
+def test_a_target_without_the_engines_schema_is_one_sentence(stack: Stack, hybrid_sync: Command) -> None:
+    said = hybrid_sync("status")
+
+    assert said.status == 1
+    assert said.err.endswith("create it with hybrid-sync install.\n")
