@@ -79,7 +79,7 @@ def test_a_killed_up_is_cleared_by_the_next_command(place: Path, command: Comman
 def test_a_process_that_was_never_recorded_is_found_by_its_mark(place: Path) -> None:
     lost = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={MARK: str(place)})
     tear_down(Processes(place), Keep(place / "keep.json"))
-    assert not psutil.pid_exists(lost.pid)
+    assert lost.wait(timeout=10) != 0
     lost.communicate()
 
 
