@@ -17,7 +17,7 @@ PG_VARIABLES = {
     "host": "PGHOST",
     "port": "PGPORT",
     "user": "PGUSER",
-    "password": "PGPASSWORD",
+    "password": "PGPASSWORD",  # nosec B105 - the name of a variable
     "dbname": "PGDATABASE",
     "sslmode": "PGSSLMODE",
     "sslrootcert": "PGSSLROOTCERT",
@@ -97,11 +97,7 @@ def psql(side: str, arguments: tuple[str, ...]) -> None:
     program = str(bundled) if bundled.exists() else shutil.which("psql")
     if program is None:
         raise CliError("There is no psql on this machine: install PostgreSQL's client programs.")
-    given = {
-        PG_VARIABLES[name]: str(value)
-        for name, value in conninfo_to_dict(dsn).items()
-        if name in PG_VARIABLES
-    }
+    given = {PG_VARIABLES[name]: str(value) for name, value in conninfo_to_dict(dsn).items() if name in PG_VARIABLES}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     os.execve(program, [program, *arguments], {**kept, **given})  # nosec B606 - psql takes our place, by design
 
