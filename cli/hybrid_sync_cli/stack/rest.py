@@ -116,7 +116,8 @@ class Rest:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):  # nosec B310 - always http://127.0.0.1
+        # Always an address of ours, of 127.0.0.1.
+        with urllib.request.urlopen(url, timeout=2):  # nosec B310
             return True
     except urllib.error.HTTPError as error:
         # A refusal is an answer too: anon may not read the API's description. 5xx means "not ready".
