@@ -196,7 +196,7 @@ class App:
 
         result = retry_failure(self.world, message)
         if result.failed:
-            raise RecordsStillFail(f"{result.failed} of {result.read} records failed again.")
+            raise RecordsStillFail(f"{result.failed} records failed again.")
         return result
 
     def postpone(self, receipt_handle: str, receive_count: int) -> None:

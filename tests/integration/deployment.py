@@ -1,0 +1,158 @@
+"""The template deployed in this process: its resources in moto, its functions with their own environment.
+
+Every call to AWS is recorded with the function that made it, so that calls and policies can be compared.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.util
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from hybrid_sync import wiring
+from hybrid_sync.settings import Settings
+from tests.checks import templates
+from tests.unit.lambdas import FakeContext
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+STACK = "hybrid-sync"
+PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::StackName": STACK}
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-sync-run"
+TABLES = ("IdMapTable", "ControlTable")
+QUEUES = ("FailedRecordsQueue", "FailedRecordsDeadLetters")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as IAM sees it."""
+
+    action: str
+    resource: str
+
+
+class Deployment:
+    """Made inside `moto.mock_aws`."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, legacy_dsn: str, target_dsn: str) -> None:
+        self.template = templates.load()
+        self.functions = templates.functions(self.template)
+        self.calls: dict[str, set[Call]] = defaultdict(set)
+        self.legacy_dsn = legacy_dsn
+        self.target_dsn = target_dsn
+        self._patch = patch
+        self._running = ""
+        boto3.setup_default_session(region_name=REGION)
+        boto3.DEFAULT_SESSION.events.register("before-parameter-build.*.*", self._record)
+        self.refs, self.arns = self._resources(legacy_dsn, target_dsn)
+
+    def client(self, service: str) -> Any:
+        """A client for the test itself; its calls are not recorded."""
+        return boto3.client(service)
+
+    def invoke(self, name: str, event: Any) -> Any:
+        """Call the handler with the environment that the template gives it, and nothing else of ours."""
+        function = self.functions[name]
+        for field in Settings.model_fields.values():
+            self._patch.delenv(str(field.alias), raising=False)
+        for variable, value in templates.environment(self.template, function).items():
+            self._patch.setenv(variable, str(self.resolve(value)))
+        for made in (wiring.app, wiring.api, wiring.authorizer):
+            made.cache_clear()
+        path = Path(function["CodeUri"], "app.py")
+        spec = importlib.util.spec_from_file_location(f"deployed_{name}", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self._running = name
+        try:
+            result = module.handler(event, FakeContext(function_name=str(self.resolve(function["FunctionName"]))))
+        finally:
+            self._running = ""
+        return json.loads(json.dumps(result))
+
+    def resolve(self, value: Any) -> Any:
+        """An intrinsic function's value in this deployment."""
+        if not isinstance(value, dict):
+            return value
+        [(kind, argument)] = value.items()
+        if kind == "Ref":
+            return self.refs[argument]
+        if kind == "Fn::GetAtt":
+            return self.arns[str(argument).removesuffix(".Arn")]
+        if kind == "Fn::Sub":
+            return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), argument)
+        raise NotImplementedError(kind)
+
+    def allowed(self, name: str) -> list[tuple[str, str]]:
+        """(action, resource pattern) of everything that the function's policies allow."""
+        return [
+            (action, str(self.resolve(resource)))
+            for statement in templates.statements(self.functions[name])
+            for action in templates.listed(statement["Action"])
+            for resource in templates.listed(statement["Resource"])
+        ]
+
+    def permits(self, name: str, call: Call) -> bool:
+        return any(
+            call.action == action and fnmatch.fnmatchcase(call.resource, pattern)
+            for action, pattern in self.allowed(name)
+        )
+
+    def _named(self, name: str) -> str:
+        return self.arns[name.removesuffix(".Arn")] if name.endswith(".Arn") else str(self.refs[name])
+
+    def _resources(self, legacy_dsn: str, target_dsn: str) -> tuple[dict[str, Any], dict[str, str]]:
+        refs: dict[str, Any] = {**PSEUDO}
+        refs |= {name: parameter.get("Default") for name, parameter in self.template["Parameters"].items()}
+        arns: dict[str, str] = {}
+        for table in TABLES:
+            properties = self.template["Resources"][table]["Properties"]
+            keys = {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+            made = self.client("dynamodb").create_table(TableName=table, **keys)
+            refs[table], arns[table] = table, made["TableDescription"]["TableArn"]
+        for queue in QUEUES:
+            refs[queue] = self.client("sqs").create_queue(QueueName=queue)["QueueUrl"]
+            arns[queue] = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
+        self.client("s3").create_bucket(Bucket="databucket")
+        refs["DataBucket"], arns["DataBucket"] = "databucket", "arn:aws:s3:::databucket"
+        refs["AlertTopic"] = self.client("sns").create_topic(Name="alerts")["TopicArn"]
+        secret = {"legacy_dsn": legacy_dsn, "target_dsn": target_dsn, "id_secret": "only for tests"}
+        made = self.client("secretsmanager").create_secret(Name="connections", SecretString=json.dumps(secret))
+        refs["ConnectionSecret"] = made["ARN"]
+        refs["SyncRun"] = self.client("stepfunctions").create_state_machine(
+            name=f"{STACK}-sync-run", definition="{}", roleArn=f"arn:aws:iam::{ACCOUNT}:role/run"
+        )["stateMachineArn"]
+        assert refs["SyncRun"] == MACHINE
+        return refs, arns
+
+    def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if self._running:
+            self.calls[self._running] |= set(_calls(model.service_model.service_id, model.name, params))
+
+
+def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
+    """The actions and resources that IAM checks for one request (Service Authorization Reference)."""
+    if service == "DynamoDB":
+        tables = list(params.get("RequestItems", ())) or [params["TableName"]]
+        return [Call(f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{t}") for t in tables]
+    if service == "S3":
+        return [Call(f"s3:{operation}", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")]
+    if service == "SQS":
+        queue = params["QueueUrl"].rsplit("/", 1)[1]
+        return [Call(f"sqs:{operation.removesuffix('Batch')}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}")]
+    if service == "SNS":
+        return [Call(f"sns:{operation}", params["TopicArn"])]
+    if service == "Secrets Manager":
+        return [Call(f"secretsmanager:{operation}", params["SecretId"])]
+    if service == "SFN":
+        return [Call(f"states:{operation}", params.get("stateMachineArn") or params["executionArn"])]
+    raise NotImplementedError(f"{service}.{operation}: say which action and resource IAM checks for it")

@@ -1,0 +1,150 @@
+"""A whole run through the real handlers: what they ask of AWS is what their policies allow, no less and no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync.errors import PermanentError
+from hybrid_sync.http.tokens import Tokens
+from tests.integration.deployment import Call, Deployment
+
+# Enough for every kind of call: references, links that close a cycle, records that fail.
+ENTITIES = ["offices", "profiles", "patients", "cases", "case_states", "products", "courses", "orders", "jaws"]
+RUN = "weekly-20261129T010000-4fc1d2"
+
+
+def sample(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(Path("events", f"{name}.json").read_text("utf-8"))
+    return event
+
+
+def queue_event(deployment: Deployment, queue: str) -> dict[str, Any]:
+    """What Lambda's poller would hand over."""
+    event = sample("retry_failure")
+    [template] = event["Records"]
+    sqs = deployment.client("sqs")
+    messages = []
+    while found := sqs.receive_message(
+        QueueUrl=deployment.refs[queue], MaxNumberOfMessages=10, AttributeNames=["All"]
+    ).get("Messages"):
+        messages += found
+    return {
+        "Records": [
+            {
+                **template,
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": template["attributes"] | message["Attributes"],
+            }
+            for message in messages
+        ]
+    }
+
+
+@pytest.fixture(scope="module")
+def ran(deployment: Deployment) -> Iterator[Deployment]:
+    """Every function has done everything that it does."""
+    request = sample("weekly_schedule") | {"entities": ENTITIES}
+    plan = deployment.invoke("PlanRun", {"run_id": RUN, "request": request})
+    for wave in plan["waves"]:
+        for task in wave:
+            planned = deployment.invoke("PlanEntity", task)
+            # A repeated delivery of the same task: the first plan stays.
+            assert deployment.invoke("PlanEntity", task) == planned
+            body = deployment.client("s3").get_object(Bucket=planned["bucket"], Key=planned["manifest"])["Body"]
+            batches = json.loads(body.read())
+            assert len(batches) == planned["batches"]
+            for batch in batches:
+                deployment.invoke("SyncBatch", batch)
+    while deployment.invoke("LinkReferences", {"run_id": RUN})["more"]:
+        pass
+    for task in plan["entities"]:
+        deployment.invoke("VerifyEntity", task)
+    deployment.invoke("RecordFailure", sample("record_failure"))
+    deployment.invoke("ReportRun", {"run_id": RUN, "failure": None})
+    failed = queue_event(deployment, "FailedRecordsQueue")
+    assert failed["Records"], "the sample world plants records that fail"
+    healed = _heal_one_and_lose_one(deployment, failed)
+    back = {item["itemIdentifier"] for item in deployment.invoke("RetryFailure", failed)["batchItemFailures"]}
+    assert back == {record["messageId"] for record in failed["Records"]} - {healed}
+    again = queue_event(deployment, "FailedRecordsQueue")
+    assert {json.loads(record["body"])["entity"] for record in again["Records"]} == {"case_states"}
+    assert deployment.invoke("EscalateFailure", failed) == {"batchItemFailures": []}
+    _over_http(deployment)
+    yield deployment
+
+
+def _heal_one_and_lose_one(deployment: Deployment, failed: dict[str, Any]) -> str:
+    """Correct an order in legacy; and forget that states were queued, as a crash before SQS would have."""
+    by_entity = {json.loads(record["body"])["entity"]: record for record in failed["Records"]}
+    order = by_entity["orders"]
+    with psycopg.connect(deployment.legacy_dsn) as legacy:
+        keys = [key for [key] in json.loads(order["body"])["keys"]]
+        legacy.execute("update dispatch_instruction set status = 1 where id = any(%s)", (keys,))
+    with psycopg.connect(deployment.target_dsn) as target:
+        target.execute("update hybrid_sync.failed_record set queued_at = null where entity = 'case_states'")
+    return str(order["messageId"])
+
+
+def _over_http(deployment: Deployment) -> None:
+    _, token = Tokens("ControlTable", deployment.client("dynamodb")).create("test")
+    answer = deployment.invoke(
+        "AuthorizeRequest", sample("authorize_request") | {"authorizationToken": f"Bearer {token}"}
+    )
+    assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+    started = deployment.invoke("ServeApi", sample("api_post_sync"))
+    assert started["statusCode"] == 202, started["body"]
+    run_id = json.loads(started["body"])["run_id"]
+    arn = deployment.refs["SyncRun"].replace(":stateMachine:", ":execution:") + f":{run_id}"
+    deployment.client("stepfunctions").stop_execution(executionArn=arn)
+    show = json.loads(json.dumps(sample("api_get_sync")).replace(RUN, run_id))
+    assert json.loads(deployment.invoke("ServeApi", show)["body"])["status"] == "cancelled"
+
+
+def test_every_call_is_allowed(ran: Deployment) -> None:
+    refused = [(name, call) for name, calls in ran.calls.items() for call in calls if not ran.permits(name, call)]
+    assert refused == []
+
+
+def test_everything_that_is_allowed_is_used(ran: Deployment) -> None:
+    unused = [
+        (name, action, pattern)
+        for name in ran.functions
+        for action, pattern in ran.allowed(name)
+        if not any(call.action == action for call in ran.calls[name])
+    ]
+    assert unused == []
+
+
+def test_every_function_was_called(ran: Deployment) -> None:
+    assert set(ran.calls) == set(ran.functions)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Call("s3:PutObject", "arn:aws:s3:::databucket/reports/run.json"),
+        Call("s3:GetObject", "arn:aws:s3:::other/manifests/run.json"),
+        Call("s3:DeleteObject", "arn:aws:s3:::databucket/manifests/run.json"),
+    ],
+)
+def test_the_comparison_has_teeth(ran: Deployment, call: Call) -> None:
+    assert not ran.permits("PlanEntity", call)
+
+
+def test_a_function_without_its_variable_says_which_one_is_missing(
+    ran: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = json.loads(json.dumps(ran.functions["PlanEntity"]))
+    function["Environment"]["Variables"].pop("DATA_BUCKET")
+    monkeypatch.setitem(ran.functions, "PlanEntity", function)
+    task = {"run_id": RUN, "entity": "offices"}
+    with pytest.raises(PermanentError, match=r"DATA_BUCKET|run_not_running"):
+        ran.invoke("PlanEntity", task)
