@@ -120,6 +120,20 @@ def _type_name(oid: int) -> str:
     return {21: "int2", 23: "int4", 20: "int8"}[oid]
 
 
+def stored_type(target: TargetColumn) -> str:
+    """The type whose binary form is a value's canonical one, with the modifiers that the target stores it under.
+
+    Built in on every server, so that both sides can cast to it: texts, enums and types of extensions travel as text.
+    """
+    if target.labels or target.base_oid in _TEXT_TARGETS or target.base_oid > _LAST_BUILTIN_OID:
+        return "text"
+    if target.type_oid == target.base_oid:
+        return target.type_sql
+    if target.base_oid == _NUMERIC and target.precision is not None:
+        return f"numeric({target.precision},{target.scale})"
+    return {**_SAME, _NUMERIC: "numeric", _BPCHAR: "text", 21: "int2", 23: "int4", 20: "int8"}.get(target.base_oid, "text")
+
+
 def _labels_exist(entity: Entity, name: str, spec: EnumMap, target: TargetColumn) -> None:
     unknown = [word for word in spec.values.values() if target.labels and word not in target.labels]
     if unknown:

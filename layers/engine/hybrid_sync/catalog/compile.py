@@ -57,6 +57,8 @@ class ReadPlan:
     references: tuple[ReferenceSlot, ...]
     checked: tuple[str, ...]
     plain: tuple[str, ...]
+    fields: tuple[sql.Composable, ...]
+    """The SELECT's expressions one by one, for a comparison of the stored rows with what legacy says now."""
 
     @property
     def target_columns(self) -> tuple[str, ...]:
@@ -122,7 +124,7 @@ def compile_source(
     return ReadPlan(
         entity.entity, source_name, sql.SQL(", ").join(selected), relations(source), tuple(source.key), key_exprs,
         tuple(_WIDTH[c.base_oid] for c in key_types), tuple(v for _, v in verdicts), verdict, _any(excluded),
-        tuple(slots), checked, tuple(plain),
+        tuple(slots), checked, tuple(plain), tuple(selected),
     )  # fmt: skip
 
 

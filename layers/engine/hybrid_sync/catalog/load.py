@@ -114,7 +114,7 @@ class _Places:
         shown = ".".join(str(p) for p in path)
         if problem["type"] == "value_error":
             return f"{self.file}:{self.line(path)}: {shown or 'the entity'}: {context['error']}."
-        if problem["type"] == "union_tag_invalid" or "discriminator" in context:
+        if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
             said = "write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object"
             return f"{self.file}:{self.line(path)}: {shown}: {said}."
         hint = _HINTS.get(problem["type"], "correct it").format(

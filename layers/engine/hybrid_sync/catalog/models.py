@@ -145,7 +145,7 @@ _KINDS: dict[str, type[Strict]] = {
 }
 
 
-def _kind_of(value: object) -> str:
+def _kind_of(value: object) -> str | None:
     if isinstance(value, str):
         return "sql"
     if isinstance(value, dict):
@@ -155,7 +155,7 @@ def _kind_of(value: object) -> str:
     for kind, model in _KINDS.items():
         if type(value) is model:
             return kind
-    raise ValueError("write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object")
+    return None  # the loader tells which forms there are
 
 
 Column = Annotated[
