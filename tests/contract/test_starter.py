@@ -1,0 +1,67 @@
+"""Starting runs through Step Functions: one name, one run; and how it goes in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from hybrid_sync.contracts import RunRequest
+from hybrid_sync.errors import ConfigurationMissing, RequestConflicts, RunNotFound
+from hybrid_sync.runs.starter import RunStarter
+
+REQUEST = RunRequest(entities=("orders",), trigger="api")
+
+
+@pytest.fixture
+def stepfunctions(aws: None) -> Any:
+    return boto3.client("stepfunctions")
+
+
+@pytest.fixture
+def machine(stepfunctions: Any) -> str:
+    made = stepfunctions.create_state_machine(
+        name="sync-run", definition="{}", roleArn="arn:aws:iam::123456789012:role/run"
+    )
+    return str(made["stateMachineArn"])
+
+
+def test_a_run_is_called_as_asked_and_is_running(stepfunctions: Any, machine: str) -> None:
+    starter = RunStarter(machine, stepfunctions)
+    assert starter.start(REQUEST, "api-1") == "api-1"
+    state = starter.state("api-1")
+    assert (state.run_id, state.status, state.finished_at) == ("api-1", "running", None)
+
+
+def test_the_same_request_under_the_same_name_starts_once(stepfunctions: Any, machine: str) -> None:
+    starter = RunStarter(machine, stepfunctions)
+    starter.start(REQUEST, "api-1")
+    assert starter.start(REQUEST, "api-1") == "api-1"
+    assert len(stepfunctions.list_executions(stateMachineArn=machine)["executions"]) == 1
+
+
+def test_another_request_under_the_same_name_conflicts(stepfunctions: Any, machine: str) -> None:
+    starter = RunStarter(machine, stepfunctions)
+    starter.start(REQUEST, "api-1")
+    with pytest.raises(RequestConflicts):
+        starter.start(REQUEST.model_copy(update={"entities": ("cases",)}), "api-1")
+
+
+def test_a_stopped_run_is_cancelled_and_has_an_end(stepfunctions: Any, machine: str) -> None:
+    starter = RunStarter(machine, stepfunctions)
+    starter.start(REQUEST, "api-1")
+    stepfunctions.stop_execution(executionArn=machine.replace(":stateMachine:", ":execution:") + ":api-1")
+    state = starter.state("api-1")
+    assert state.status == "cancelled"
+    assert state.finished_at is not None
+
+
+def test_an_unknown_run_is_not_found(stepfunctions: Any, machine: str) -> None:
+    with pytest.raises(RunNotFound):
+        RunStarter(machine, stepfunctions).state("api-1")
+
+
+def test_an_unknown_machine_is_told_in_a_sentence(stepfunctions: Any, machine: str) -> None:
+    with pytest.raises(ConfigurationMissing, match="state machine"):
+        RunStarter(machine + "x", stepfunctions).start(REQUEST, "api-1")

@@ -1,0 +1,126 @@
+"""Every sample event is accepted by its handler, in the order of a run, on real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync.contracts import Profile, RunRequest
+from tests.checks import templates
+from tests.integration.deployment import Deployment
+
+EVENTS = Path("events")
+# In the order in which a run meets them.
+HANDLED_BY = {
+    "plan_run": "PlanRun",
+    "plan_entity": "PlanEntity",
+    "sync_batch": "SyncBatch",
+    "link_references": "LinkReferences",
+    "verify_entity": "VerifyEntity",
+    "record_failure": "RecordFailure",
+    "report_run": "ReportRun",
+    "retry_failure": "RetryFailure",
+    "escalate_failure": "EscalateFailure",
+    "authorize_request": "AuthorizeRequest",
+    "api_get_health": "ServeApi",
+    "api_post_sync": "ServeApi",
+    "api_get_sync": "ServeApi",
+}
+SCHEDULES = {"weekly_schedule": "Weekly", "daily_schedule": "Daily"}
+
+
+def sample(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text("utf-8"))
+    return event
+
+
+@pytest.fixture(scope="module")
+def answers(deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """What each handler said to its event; none of them raised."""
+    run_id = sample("plan_run")["run_id"]
+    deployment.client("stepfunctions").start_execution(
+        stateMachineArn=deployment.refs["SyncRun"], name=run_id, input=json.dumps(sample("weekly_schedule"))
+    )
+    yield {name: deployment.invoke(function, sample(name)) for name, function in HANDLED_BY.items()}
+
+
+def test_every_event_has_a_handler_and_every_function_an_event() -> None:
+    assert {path.stem for path in EVENTS.glob("*.json")} == set(HANDLED_BY) | set(SCHEDULES)
+    assert set(HANDLED_BY.values()) == set(templates.functions(templates.load()))
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_sends_what_its_sample_says(name: str) -> None:
+    machine = templates.resources(templates.load(), "AWS::Serverless::StateMachine")["SyncRun"]
+    assert json.loads(machine["Events"][SCHEDULES[name]]["Properties"]["Input"]) == sample(name)
+    assert RunRequest.model_validate(sample(name)).profile is Profile(name.removesuffix("_schedule"))
+
+
+def test_a_planned_run_names_its_waves(answers: dict[str, Any]) -> None:
+    planned = [task["entity"] for wave in answers["plan_run"]["waves"] for task in wave]
+    assert sorted(planned) == sorted(sample("plan_run")["request"]["entities"])
+
+
+def test_the_planned_batch_is_the_sample_batch(answers: dict[str, Any], deployment: Deployment) -> None:
+    planned = answers["plan_entity"]
+    body = deployment.client("s3").get_object(Bucket=planned["bucket"], Key=planned["manifest"])["Body"].read()
+    [batch] = json.loads(body)
+    assert {name: batch[name] for name in sample("sync_batch")} == sample("sync_batch")
+
+
+def test_the_batch_carries_rows_and_the_entity_is_conserved(answers: dict[str, Any]) -> None:
+    assert answers["sync_batch"]["read"] > 0
+    assert answers["verify_entity"]["complete"]
+    assert answers["verify_entity"]["conserved"]
+
+
+def test_a_recorded_failure_fails_the_run_and_stands_in_its_report(
+    answers: dict[str, Any], deployment: Deployment
+) -> None:
+    assert answers["report_run"]["status"] == "failed"
+    with psycopg.connect(deployment.target_dsn) as target:
+        rows = target.execute("select entity, state, error from hybrid_sync.run_failure").fetchall()
+    assert rows == [("products", "PlanEntity", "structure_mismatch")]
+
+
+@pytest.mark.parametrize("name", ["retry_failure", "escalate_failure"])
+def test_a_message_about_records_that_are_resolved_is_done(answers: dict[str, Any], name: str) -> None:
+    assert answers[name] == {"batchItemFailures": []}
+
+
+def test_an_unknown_token_is_denied(answers: dict[str, Any]) -> None:
+    [statement] = answers["authorize_request"]["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+
+
+def test_the_api_answers(answers: dict[str, Any]) -> None:
+    assert [answers[name]["statusCode"] for name in ("api_get_health", "api_post_sync", "api_get_sync")] == [
+        200,
+        202,
+        200,
+    ]
+    assert json.loads(answers["api_get_sync"]["body"])["status"] == "running"
+
+
+def test_a_posted_sync_starts_an_execution_whose_input_plan_run_accepts(
+    answers: dict[str, Any], deployment: Deployment
+) -> None:
+    run_id = json.loads(answers["api_post_sync"]["body"])["run_id"]
+    arn = deployment.refs["SyncRun"].replace(":stateMachine:", ":execution:") + f":{run_id}"
+    started = deployment.client("stepfunctions").describe_execution(executionArn=arn)
+    planned = deployment.invoke("PlanRun", {"run_id": run_id, "request": json.loads(started["input"])})
+    assert "payments" in [task["entity"] for task in planned["entities"]]
+
+
+def test_a_message_that_is_none_stays_in_the_queue_alone(deployment: Deployment) -> None:
+    event = sample("escalate_failure")
+    [good] = event["Records"]
+    bad = good | {"messageId": "bad", "body": "not JSON"}
+    worse = good | {"messageId": "worse", "body": '{"run_id": 1}'}
+    answer = deployment.invoke("EscalateFailure", {"Records": [bad, good, worse]})
+    assert [item["itemIdentifier"] for item in answer["batchItemFailures"]] == ["bad", "worse"]
