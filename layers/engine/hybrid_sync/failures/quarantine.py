@@ -48,17 +48,6 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
     ]  # fmt: skip
 
 
-def unqueue(connection: Connection, messages: Sequence[FailureMessage]) -> None:
-    """The queue did not take them: leave them for the next one who looks."""
-    for message in messages:
-        for key in message.keys:
-            connection.execute(
-                "update hybrid_sync.failed_record set queued_at = null"
-                " where entity = %s and source = %s and key = %s::bigint[]",
-                (message.entity, message.source, list(key)),
-            )
-
-
 def still_open(connection: Connection, message: FailureMessage) -> list[Key]:
     """Which of the message's keys still wait; a late or doubled message may find none."""
     found: list[Key] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from hybrid_sync.errors import LegacyReplaced, MissingPrivilege
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection
 
 MAX_AGE = 1_500_000_000
@@ -69,6 +70,7 @@ def take(connection: Connection) -> Fence:
     bound = connection.execute(_BOUND).fetchone()
     row = connection.execute(_TAKE).fetchone()
     assert row is not None
+    failpoint("fence.taken", connection)
     return Fence(
         snapshot=row[0], xmin=int(row[1]), xmax=int(row[2]), system_identifier=row[3], timeline=row[4], lsn=row[5],
         taken_at=row[6],

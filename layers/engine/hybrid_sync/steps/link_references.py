@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import LinkResult, LinkTask
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import BUCKET
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.store import read_run, record_links
@@ -26,6 +27,7 @@ def link_references(world: World, task: LinkTask) -> LinkResult:
                 with transaction(target, "target"):
                     done = _chunk(world, task.run_id, group, target)
                     record_links(target, task.run_id, group.entity, linked=done, pending=0)
+                failpoint("link.committed", target)
                 linked += done
                 chunks += 1
                 if done < _CHUNK:
@@ -48,4 +50,5 @@ def _chunk(world: World, run_id: str, group: Group, target: Connection) -> int:
     if not keys:
         return 0
     lock_buckets(target, group.entity, group.source, sorted({key[0] // BUCKET for key in keys}))
+    failpoint("link.locked", target)
     return link(target, world.catalog, run_id, group, keys)

@@ -10,6 +10,7 @@ from psycopg import sql
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, RunRequest
 from hybrid_sync.errors import MissingPrivilege, RequestRejected
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.legacy.changes import BUCKET, Detection, changed, count_by_bucket
 from hybrid_sync.legacy.fence import Fence, distrust
@@ -29,6 +30,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
             require_free(target, task.entity)
             run = read_run(target, task.run_id)
             record = read_entity(target, task.run_id, task.entity)
+        failpoint("plan.checked", target, legacy)
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         with transaction(target, "target"):
             detection, version = _detection(run, record, entity, plan.definition_hash, target)
@@ -38,8 +40,10 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
             }
         size = _batch_size(world, run, entity)
         counts = {s: _counts(legacy, entity, s, detection) for s in entity.sources} if record.requested is None else {}
+        failpoint("plan.scanned", target, legacy)
         batches = list(_batches(task, entity, counts, record, retries, size))
         manifest = world.manifests.write_once(task.run_id, task.entity, batches)
+        failpoint("plan.manifest_written", target, legacy)
         changed_keys = sum(rows for per_source in counts.values() for _, rows in per_source)
         named_keys = sum(len(keys) for keys in (record.requested or {}).values())
         with transaction(target, "target"):
@@ -52,6 +56,8 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
                 manifest.batches,
                 changed_keys + named_keys,
             )
+            failpoint("plan.recording", target, legacy)
+        failpoint("plan.recorded", target, legacy)
     return PlannedEntity(
         run_id=task.run_id, entity=task.entity, batches=manifest.batches, bucket=manifest.bucket,
         manifest=manifest.key,

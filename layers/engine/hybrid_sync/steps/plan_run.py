@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunRequest
 from hybrid_sync.errors import RequestRejected
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.closure import close, requested
@@ -31,6 +32,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
         with transaction(target, "target"):
             create_run(target, request, saved, world.catalog.hash, deadline, waves, wanted or {})
+            failpoint("run.creating", target, legacy)
+        failpoint("run.recorded", target, legacy)
         with transaction(target, "target"):
             return _planned(request, read_run(target, request.run_id).waves)
 

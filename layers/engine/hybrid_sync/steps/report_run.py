@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hybrid_sync.contracts import ReportRequest, RunOutcome
 from hybrid_sync.errors import RunNotFound, SyncError
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
@@ -32,10 +33,13 @@ def _reported(world: World, request: ReportRequest, target: Connection) -> RunOu
             store.record_failure(target, request.failure)
         status = _status(target, request.run_id)
         store.finish_run(target, request.run_id, status)
+        failpoint("report.finished", target)
         summary = summarise(target, request.run_id, world.catalog)
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
+    failpoint("report.committed", target)
     location = world.reports.write(request.run_id, document)
+    failpoint("report.stored", target)
     brief = _brief(document)
     world.alerts.publish(f"hybrid-sync: {summary.profile} run {status}", _text(request.run_id, status, brief, location))
     return RunOutcome(run_id=request.run_id, status=status, report=location, summary=brief)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, Profile, RunRequest
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, still_open
 from hybrid_sync.legacy import fence
 from hybrid_sync.legacy.changes import BUCKET
@@ -27,6 +28,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
             attempt = count_attempt(target, message, keys)
         if not keys:
             return BatchResult()
+        failpoint("retry.counted", target, legacy)
         run_id = _run_id(message, attempt)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
@@ -36,6 +38,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         )  # fmt: skip
         with transaction(target, "target"):
             create_run(target, request, saved, world.catalog.hash, _DEADLINE_SECONDS, [[message.entity]], {})
+        failpoint("retry.recorded", target, legacy)
     result = sync_batch(world, _batch(run_id, message, keys))
     with world.connect_target() as target, transaction(target, "target"):
         finish_run(target, run_id, "succeeded" if result.failed == 0 else "failed")

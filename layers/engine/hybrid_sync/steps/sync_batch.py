@@ -15,7 +15,8 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.errors import TargetUnavailable
-from hybrid_sync.failures.quarantine import take_unqueued, unqueue
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.failures.quarantine import take_unqueued
 from hybrid_sync.ids.idmap import IdMap, ids_in_target
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.legacy import changes, fence, rows
@@ -64,20 +65,21 @@ def _once(world: World, task: BatchTask) -> BatchResult:
         with transaction(target, "target"):
             batch = _Batch(world, task, plan, legacy, target)
             result = batch.run()
+            failpoint("batch.before_commit", target, legacy)
+        failpoint("batch.committed", target, legacy)
         batch.idmap.remember(task.entity, task.source, batch.written_ids)
+        failpoint("batch.cached", target, legacy)
         _queue_failures(world, task, target)
         return result
 
 
 def _queue_failures(world: World, task: BatchTask, target: Connection) -> None:
+    # Marked and sent in one transaction: a crash between the two sends again, which is harmless, and forgets none.
     with transaction(target, "target"):
         messages = take_unqueued(target, task.run_id, task.entity, task.source)
-    try:
+        failpoint("batch.queueing", target)
         world.failure_queue.send(messages)
-    except Exception:
-        with transaction(target, "target"):
-            unqueue(target, messages)
-        raise
+        failpoint("batch.queue_sent", target)
 
 
 @dataclass
@@ -105,20 +107,26 @@ class _Batch:
         began = time.monotonic()
         require_running(target, task.run_id)
         require_free(target, task.entity)
+        failpoint("batch.run_checked", target, self._legacy)
         numbers = [n for first, last in task.buckets for n in range(first, last + 1)]
         lock_buckets(target, task.entity, task.source, numbers)
+        failpoint("batch.locked", target, self._legacy)
         identity = batch_id(task)
         if (done := begin_batch(target, task, identity)) is not None:
             return done
+        failpoint("batch.claimed", target, self._legacy)
         self._run = read_run(target, task.run_id)
         self._waiting = open_failures(
             target, task.entity, task.source, task.lo * changes.BUCKET, task.hi * changes.BUCKET
         )
         scanned, unreadable = self._read()
+        failpoint("batch.read", target, self._legacy)
         writer = Writer(target, self._entity.table, self._plan, task.run_id, identity)
         outcome, spliced = self._write(writer, scanned)
+        failpoint("batch.written", target, self._legacy)
         failed = [*unreadable, *outcome.failed]
         resolved = self._record(scanned, spliced, failed)
+        failpoint("batch.recorded", target, self._legacy)
         result = self._result(scanned, outcome.written, failed, resolved)
         finish_batch(target, identity, result, time.monotonic() - began, outcome.written.xids)
         return result
@@ -169,6 +177,7 @@ class _Batch:
     def _write(self, writer: Writer, scanned: Scanned) -> tuple[_Outcome, SplicedBatch]:
         """Splice and write; a foreign-key violation may be a stale cache, so that is asked again, once."""
         spliced = self._splice(writer, scanned, fresh=False)
+        failpoint("batch.mapped", self._target, self._legacy)
         outcome = self._try(writer, spliced)
         if any(f.reason == "foreign_key_violation" for f in outcome.failed):
             stale = {f.key for f in outcome.failed if f.reason == "foreign_key_violation"}

@@ -7,6 +7,7 @@ from psycopg import sql
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import Detection, changed
 from hybrid_sync.postgres import Connection, snapshot, transaction
@@ -45,14 +46,19 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
         with snapshot(target, "target"), snapshot(legacy, "legacy"):
             target.execute("select 1")
+            failpoint("verify.snapshots", target, legacy)
             total, ledger = _compare(entity, plan, run, record, legacy, target)
+        failpoint("verify.compared", target, legacy)
         verified = total.ok and all(line.equal for line in ledger)
         with transaction(target, "target"):
             advanced = verified and _advance(run, task, record, plan, target)
+            failpoint("verify.advanced", target, legacy)
             record_verdict(
                 target, task.run_id, task.entity, verified=verified, advanced=advanced,
                 conservation=total.as_json(), money=[line.as_json() for line in ledger],
             )  # fmt: skip
+            failpoint("verify.recorded", target, legacy)
+        failpoint("verify.committed", target, legacy)
     return EntityVerdict(
         run_id=task.run_id, entity=task.entity, complete=True, conserved=verified, fence_advanced=advanced
     )

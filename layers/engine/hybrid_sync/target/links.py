@@ -11,6 +11,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.structure import table
 
@@ -92,6 +93,7 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
             source=sql.Literal(group.source), name=sql.Literal(group.column), column=column, rows=rows,
         )
     )  # fmt: skip
+    failpoint("link.journalled", connection)
     connection.execute(
         sql.SQL(
             "update {table} c set {column} = x.parent from (select t.id, p.id as parent from {rows}) x"
@@ -113,6 +115,7 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
             column=sql.Literal(group.column), keys=chosen,
         )
     )  # fmt: skip
+    failpoint("link.written", connection)
     return settled
 
 

@@ -16,6 +16,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
@@ -94,12 +95,14 @@ class Writer:
         sample = next(row for row in rows if row.key == arrived[0])
         xid = self._xid_of(sample)
         done.xids.append(xid)
+        failpoint("batch.changed", self._connection)
         keys = [part for key in arrived for part in decode_key(key)]
         self._connection.execute(
             "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid)"
             " values (%s, %s, %s, %s, 'insert', %s, %s::text::xid)",
             (self._run_id, self._batch, self._plan.entity, self._plan.source, keys, str(xid)),
         )
+        failpoint("batch.journalled", self._connection)
         return done
 
     def _present(self, rows: Sequence[Spliced]) -> set[bytes]:
@@ -132,6 +135,7 @@ class Writer:
         row = self._connection.execute(self._update_sql()).fetchone()
         assert row is not None
         done.updated, done.xids = int(row[0]), [int(x) for x in row[1]]
+        failpoint("batch.changed", self._connection)
         self._connection.execute(
             sql.SQL(
                 "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, id, xid, before)"
@@ -139,6 +143,7 @@ class Writer:
             ).format(_BEFORE),
             (self._run_id, self._batch, self._plan.entity, self._plan.source, str(done.xids[0])),
         )
+        failpoint("batch.journalled", self._connection)
         return done
 
     def _before_sql(self) -> sql.Composed:
@@ -205,6 +210,7 @@ class Writer:
         self._copy(sql.SQL("copy {} from stdin (format binary)").format(_STAGE), rows)
         # Without statistics the planner takes a fresh temporary table for large and hashes the whole target.
         self._connection.execute(sql.SQL("analyze {}").format(_STAGE))
+        failpoint("batch.staged", self._connection)
 
     def _copy(self, statement: sql.Composed, rows: Sequence[Spliced]) -> int:
         with self._connection.cursor() as cursor:

@@ -1,0 +1,167 @@
+"""Failpoints: named places where a test harness makes a step exit, raise, lose its connections or stall.
+
+Off by default, and nothing in a deployment can switch them on: no setting and no environment variable leads here,
+only a call of `armed` in the same process.  A step that nobody armed pays one look at an empty dict per point.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybrid_sync.postgres import Connection
+
+POINTS: dict[str, str] = {
+    "fence.taken": "The commit snapshot of legacy is in hand and stands nowhere yet.",
+    "run.creating": "The run and its entities are written, not committed.",
+    "run.recorded": "The run is committed; the caller does not know it yet.",
+    "plan.checked": "The run runs, the entity is free; how it is read is not decided.",
+    "plan.scanned": "Changed keys are counted by bucket.",
+    "plan.manifest_written": "The batches are stored once for all; the target does not know of them.",
+    "plan.recording": "The plan is written to the target, not committed.",
+    "plan.recorded": "The plan is committed.",
+    "batch.run_checked": "The run's and the entity's row are share-locked.",
+    "batch.locked": "The key buckets are locked; nothing is read.",
+    "batch.claimed": "batch_done holds this batch, uncommitted.",
+    "batch.read": "The rows are read from legacy.",
+    "batch.mapped": "Ids and references are spliced in.",
+    "batch.staged": "Known rows lie in the staging table.",
+    "batch.changed": "A set of rows is inserted or updated; its journal entry is not written.",
+    "batch.journalled": "The journal entry of a set of rows is written.",
+    "batch.written": "Every row that the target takes is written.",
+    "batch.recorded": "Failed records and pending links are written.",
+    "batch.before_commit": "The result is in batch_done; the commit is next.",
+    "batch.committed": "The commit has happened; the caller does not know it, and nothing is cached.",
+    "batch.cached": "New ids are in the cache.",
+    "batch.queueing": "Failed records are marked as queued, not committed, and no message is sent.",
+    "batch.queue_sent": "Messages about failed records are sent; their marks are not committed.",
+    "link.locked": "The buckets of the rows to link are locked.",
+    "link.journalled": "Before-images of the references are written, the references are not.",
+    "link.written": "References are linked, not committed.",
+    "link.committed": "One chunk of references is committed.",
+    "verify.snapshots": "Both snapshots are open.",
+    "verify.compared": "Rows and money are compared; the fence stands where it was.",
+    "verify.advanced": "The fence is moved, not committed.",
+    "verify.recorded": "The verdict is written, not committed.",
+    "verify.committed": "Verdict and fence are committed.",
+    "report.finished": "The run is ended, not committed.",
+    "report.committed": "The run's end is committed; the report is not stored.",
+    "report.stored": "The report is stored; nobody is told.",
+    "retry.counted": "The attempt is counted; the retry has no run yet.",
+    "retry.recorded": "The retry's run is committed; nothing is read.",
+}
+"""Every failpoint and what is true there."""
+
+LONGEST_STALL = 10.0
+"""Seconds."""
+EXIT_CODE = 86
+"""How a process ends at an armed `Exit`, so that its parent can tell it from a crash of its own."""
+
+
+class UnknownFailpoint(KeyError):  # noqa: N818 - reads as the sentence it is
+    """There is no failpoint of this name."""
+
+
+class FailpointRaised(Exception):  # noqa: N818 - deliberately no SyncError: nothing may expect it
+    """What an armed `Raise` raises."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """End the process at once, as a crash does: no cleanup, no rollback, buffers lost."""
+
+    def fire(self, name: str, connections: tuple[Connection, ...]) -> None:
+        os._exit(EXIT_CODE)
+
+
+@dataclass(frozen=True)
+class Raise:
+    """Raise an error that no code expects."""
+
+    def fire(self, name: str, connections: tuple[Connection, ...]) -> None:
+        raise FailpointRaised(name)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Cut the sockets of the step's connections under the driver: `which` one, or all (None)."""
+
+    which: int | None = None
+
+    def fire(self, name: str, connections: tuple[Connection, ...]) -> None:
+        chosen = connections if self.which is None else connections[self.which : self.which + 1]
+        for connection in chosen:
+            if not connection.closed:
+                # A duplicate of the descriptor: closing it leaves the driver's own one open, but cut.
+                with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+                    wire.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Hold the step for `seconds`, at most LONGEST_STALL."""
+
+    seconds: float
+
+    def fire(self, name: str, connections: tuple[Connection, ...]) -> None:
+        time.sleep(min(self.seconds, LONGEST_STALL))
+
+
+Action = Exit | Raise | Drop | Stall
+
+
+class Armed:
+    """What fires where, once each, and what was passed or fired so far."""
+
+    def __init__(self, actions: Mapping[str, Action]) -> None:
+        for name in actions:
+            _require_known(name)
+        self._waiting = dict(actions)
+        self.passed: Counter[str] = Counter()
+        self.fired: Counter[str] = Counter()
+
+    def reach(self, name: str, connections: tuple[Connection, ...]) -> None:
+        """A step is at `name`: count it, and do what is armed there."""
+        _require_known(name)
+        self.passed[name] += 1
+        action = self._waiting.pop(name, None)
+        if action is not None:
+            self.fired[name] += 1
+            action.fire(name, connections)
+
+
+_armed: dict[str, Armed] = {}
+
+
+def failpoint(name: str, *connections: Connection) -> None:
+    """A named place in a step; `connections` are those that a drop here would cut.  Nothing unless armed."""
+    if _armed:
+        _armed["now"].reach(name, connections)
+
+
+@contextmanager
+def armed(actions: Mapping[str, Action]) -> Iterator[Armed]:
+    """Arm these failpoints of this process while the block runs; for test harnesses only.
+
+    Each fires once.  Raises UnknownFailpoint for a name that is not in POINTS, RuntimeError when already armed.
+    """
+    plan = Armed(actions)
+    if _armed:
+        raise RuntimeError("failpoints are armed already in this process")
+    _armed["now"] = plan
+    try:
+        yield plan
+    finally:
+        _armed.clear()
+
+
+def _require_known(name: str) -> None:
+    if name not in POINTS:
+        raise UnknownFailpoint(name)
