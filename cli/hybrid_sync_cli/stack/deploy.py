@@ -64,7 +64,7 @@ _Template.add_multi_constructor("!", lambda loader, suffix, node: None)
 def parameters(template: Path) -> set[str]:
     """The names of the parameters that a template declares."""
     # A SafeLoader at heart: it makes plain values only.
-    content: dict[str, Any] = yaml.load(template.read_text("utf-8"), Loader=_Template)
+    content: dict[str, Any] = yaml.load(template.read_text("utf-8"), Loader=_Template)  # nosec B506
     return set(content.get("Parameters") or {})
 
 
