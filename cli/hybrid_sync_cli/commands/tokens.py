@@ -69,9 +69,14 @@ def _tokens(table: str | None) -> Tokens:
     from hybrid_sync.http.tokens import Tokens
 
     if table is not None:
+        from botocore.exceptions import BotoCoreError
+
         from hybrid_sync.aws import client
 
-        return Tokens(table, client("dynamodb"))
+        try:
+            return Tokens(table, client("dynamodb"))
+        except BotoCoreError:  # no region, or a profile that is not there
+            raise CliError("AWS is not configured here: set AWS_DEFAULT_REGION and credentials, or AWS_PROFILE.") from None
     from hybrid_sync_cli.stack import Stack
 
     stack = Stack.load()
