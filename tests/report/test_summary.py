@@ -45,7 +45,8 @@ def test_counts_are_the_sums_of_the_batches(store: Store) -> None:
     assert payments.entity == "payments"
     assert payments.title == "Payments"
     assert payments.counts.model_dump() == {
-        "read": 100, "retried": 0, "inserted": 50, "updated": 5, "unchanged": 30, "failed": 2, "excluded": 0, "resolved": 0,
+        "read": 100, "retried": 0, "inserted": 50, "updated": 5, "unchanged": 30, "failed": 2, "excluded": 0,
+        "resolved": 0,
     }  # fmt: skip
     assert (payments.batches_done, payments.batches_planned) == (2, 2)
     assert (payments.links_made, payments.links_pending) == (4, 1)

@@ -121,7 +121,8 @@ _ENTITIES = """
 select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_planned, e.keys_planned,
        e.conservation, e.money, e.links, e.failure, e.fence_advanced,
        coalesce(b.done, 0) as batches_done,
-       coalesce(b.read, 0) as read, coalesce(b.retried, 0) as retried, coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
+       coalesce(b.read, 0) as read, coalesce(b.retried, 0) as retried,
+       coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
        coalesce(b.unchanged, 0) as unchanged, coalesce(b.failed, 0) as failed,
        coalesce(b.excluded, 0) as excluded, coalesce(b.resolved, 0) as resolved,
        round(extract(epoch from b.last_done - e.planned_at), 3)::float8 as seconds

@@ -1,0 +1,88 @@
+"""One demo for all tests here: a stack of its own, run once through the command that people type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.processes import Processes
+from hybrid_sync_cli.stack.up import purge
+
+PROGRAM = "import sys; from hybrid_sync_cli.main import main; main(sys.argv[1:])"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The stack that a demo left up, and its RESULT."""
+
+    place: Path
+    ended: Ended
+    stack: Stack
+
+    @property
+    def result(self) -> dict[str, Any]:
+        word, _, told = self.ended.out.splitlines()[-1].partition(" ")
+        assert word == "RESULT"
+        return dict(json.loads(told))
+
+    def command(self, *words: str) -> Ended:
+        return command(self.place, *words)
+
+    def legacy(self, query: str) -> list[tuple[Any, ...]]:
+        return _rows(self.stack.legacy_dsn, query)
+
+    def target(self, query: str) -> list[tuple[Any, ...]]:
+        return _rows(self.stack.target_dsn, query)
+
+
+def command(place: Path, *words: str) -> Ended:
+    """Run `hybrid-sync …` on the stack in `place`."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words],
+        env={**os.environ, "HYBRID_SYNC_HOME": str(place)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def _rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`hybrid-sync demo` on a home of its own; everything is gone afterwards."""
+    place = tmp_path_factory.mktemp("demo") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRID_SYNC_HOME", str(place))
+        home.directory()
+        try:
+            ended = command(place, "demo")
+            assert ended.status in (0, 1), ended.err
+            yield Demo(place, ended, Stack.load())
+        finally:
+            purge(Processes(place), Keep(place / "keep.json"))
