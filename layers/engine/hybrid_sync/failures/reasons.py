@@ -114,6 +114,18 @@ REASONS: dict[str, Reason] = {
         "Make the join in the catalog file match at most one row, or remove the duplicate in legacy.",
         retryable=False,
     ),
+    "ambiguous_reference": Reason(
+        Kind.legacy_data,
+        "A generic reference names more than one parent.",
+        "Correct the row in legacy, or the alternatives under `any` in the catalog file.",
+        retryable=False,
+    ),
+    "trigger_suppressed": Reason(
+        Kind.target,
+        "A trigger of the target dropped the row without an error.",
+        "Read the trigger's rule in the target; correct the row in legacy, or the trigger.",
+        retryable=True,
+    ),
     "other": Reason(
         Kind.target,
         "The target refused the row for a reason that has no name here.",
