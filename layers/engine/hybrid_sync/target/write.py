@@ -20,6 +20,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
+from hybrid_sync.target.images import image_of
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _BEFORE = sql.Identifier("pg_temp", "hybrid_sync_before")
@@ -138,8 +139,9 @@ class Writer:
         failpoint("batch.changed", self._connection)
         self._connection.execute(
             sql.SQL(
-                "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, id, xid, before)"
-                " select %s, %s, %s, %s, 'update', key, id, %s::text::xid, before from {}"
+                "insert into hybrid_sync.journal"
+                " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+                " select %s, %s, %s, %s, 'update', key, id, %s::text::xid, prior, before from {}"
             ).format(_BEFORE),
             (self._run_id, self._batch, self._plan.entity, self._plan.source, str(done.xids[0])),
         )
@@ -156,15 +158,14 @@ class Writer:
         image = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in mapped)
         theirs = sql.SQL(", ").join(self._value(c) for c in mapped)
         keys = sql.SQL(", ").join(sql.SQL("x.{}::int8").format(sql.Identifier(c)) for c in self._plan.key_columns)
-        restored = sql.SQL(", ").join(sql.SQL("x.{}").format(sql.Identifier(c)) for c in mapped)
         return sql.SQL(
-            "insert into {before} select x.id, array[{keys}], (select to_jsonb(r) from (select {restored}) r)"
-            " from (select t.* from {table} t join {stage} s on s.id = t.id"
+            "insert into {before} select x.id, array[{keys}], x.hybrid_sync_prior, {before_image}"
+            " from (select t.*, t.xmin as hybrid_sync_prior from {table} t join {stage} s on s.id = t.id"
             " where row({image})::record *<> row({theirs})::record order by t.id for no key update of t) x"
         ).format(
             before=_BEFORE,
             keys=keys,
-            restored=restored,
+            before_image=image_of("x", mapped),
             table=self._relation,
             stage=_STAGE,
             image=image,
@@ -201,7 +202,7 @@ class Writer:
         listed = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), raw(t)) for n, t in columns)
         self._connection.execute(sql.SQL("create temp table hybrid_sync_stage ({}) on commit drop").format(listed))
         self._connection.execute(
-            "create temp table hybrid_sync_before (id uuid, key int8[], before jsonb) on commit drop"
+            "create temp table hybrid_sync_before (id uuid, key int8[], prior xid, before jsonb) on commit drop"
         )
         self._staged = True
 

@@ -1,0 +1,33 @@
+"""Before-images: a row's columns as texts in one jsonb object, exact for every type there and back.
+
+Texts and not JSON values: only a type's own text keeps a jsonb `null` apart from NULL, the minus of -0, an array's
+bounds, and the spelling of a `json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import raw
+from hybrid_sync.catalog.shape import TargetColumn
+
+
+def image_of(alias: str, columns: Iterable[str]) -> sql.Composed:
+    """The named columns of the row `alias` as an image; NULL stays null."""
+    texts = sql.SQL(", ").join(
+        sql.SQL("{}.{}::text as {}").format(sql.Identifier(alias), sql.Identifier(c), sql.Identifier(c))
+        for c in columns
+    )
+    return sql.SQL("(select to_jsonb(image) from (select {}) image)").format(texts)
+
+
+def restored(image: sql.Composable, column: TargetColumn) -> sql.Composed:
+    """The column's value out of the image that the expression `image` yields."""
+    return sql.SQL("({} ->> {})::{}").format(image, sql.Literal(column.name), raw(column.type_sql))
+
+
+def restorable(columns: Mapping[str, TargetColumn], names: Iterable[str]) -> list[TargetColumn]:
+    """Those of the named columns that the table still has and lets us write; a dropped one has nothing to restore."""
+    return [columns[name] for name in names if name in columns and columns[name].writable]
