@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
 
@@ -59,5 +59,9 @@ def refusals(what: str) -> Iterator[None]:
                 f"There is no such {what} ({code}).", "Deploy the template again, or correct the name."
             ) from None
         raise AwsUnavailable(f"AWS failed on {what} ({code}).") from None
+    except NoCredentialsError:
+        raise ConfigurationMissing(
+            f"There are no AWS credentials for {what}.", "Log in to AWS, or set AWS_PROFILE."
+        ) from None
     except BotoCoreError as error:
         raise AwsUnavailable(f"AWS could not be reached for {what} ({type(error).__name__}).") from None
