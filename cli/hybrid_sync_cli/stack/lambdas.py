@@ -97,8 +97,6 @@ def worker_environment(environment: dict[str, str], config: dict[str, Any], laye
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{config['Runtime']}",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{config.get('FunctionName', '')}",
         "PYTHONPATH": os.pathsep.join(paths),
-        # Layers are unpacked for this process alone, and several environments share them.
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

@@ -70,6 +70,7 @@ class Cluster:
             return
         if not self.data.exists():
             self._initialise()
+        self._check_version()
         self._start(preferred_port)
 
     def stop(self) -> None:
@@ -108,6 +109,14 @@ class Cluster:
         (workshop / "data").rename(self.data)
         for leftover in self.directory.glob("new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+    def _check_version(self) -> None:
+        made_by = int((self.data / "PG_VERSION").read_text("utf-8"))
+        if made_by != self.binaries.major:
+            raise CliError(
+                f"The {self.name} data were made by PostgreSQL {made_by} and this is {self.binaries.major}: "
+                f"set {binaries.OVERRIDE} as it was then, or start anew with hybrid-sync down --purge."
+            )
 
     def _locale(self) -> list[str]:
         """C.UTF-8 from PostgreSQL itself where it has it (17 on), else from the operating system."""
