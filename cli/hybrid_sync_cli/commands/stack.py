@@ -7,8 +7,6 @@ import os
 import shutil
 
 import click
-from psycopg.conninfo import conninfo_to_dict
-
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
 
@@ -81,6 +79,8 @@ def env(as_json: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(side: str, arguments: tuple[str, ...]) -> None:
     """Open psql on a database; ARGUMENTS are psql's own, for instance -c 'select 1'."""
+    from psycopg.conninfo import conninfo_to_dict
+
     from hybrid_sync_cli.stack import binaries
 
     stack = Stack.load()
