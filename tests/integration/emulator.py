@@ -1,0 +1,211 @@
+"""The state machine on the emulator with functions that act out a scenario and write down what they were asked."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hybrid_sync_cli.stack import deploy
+from hybrid_sync_cli.stack.deploy import Host
+from tests.checks import asl
+
+ACTOR = """
+import json, os
+
+class TransientError(Exception): pass
+class PermanentError(Exception): pass
+
+def handler(event, context):
+    with open(os.environ["SCENARIO"]) as file:
+        scenario = json.load(file)
+    calls = os.environ["CALLS"]
+    mine = json.dumps([context.function_name, event])
+    with open(calls, "a") as file:
+        file.write(mine + "\\n")
+    part = scenario.get(context.function_name, {})
+    for failure in part.get("failures", []):
+        if all(event.get(name) == value for name, value in failure["when"].items()):
+            with open(calls) as file:
+                asked = sum(line.rstrip("\\n") == mine for line in file)
+            if asked <= failure.get("times", 1000):
+                raise {"transient": TransientError, "permanent": PermanentError}[failure["kind"]](failure["says"])
+    if "by_entity" in part:
+        return part["by_entity"][event["entity"]]
+    with open(calls) as file:
+        asked = sum(line.rstrip("\\n") == mine for line in file)
+    answers = part["answers"]
+    return answers[min(asked, len(answers)) - 1]
+"""
+FUNCTIONS = {
+    "PlanRunFunction": "plan_run",
+    "PlanEntityFunction": "plan_entity",
+    "SyncBatchFunction": "sync_batch",
+    "LinkReferencesFunction": "link_references",
+    "VerifyEntityFunction": "verify_entity",
+    "ReportRunFunction": "report_run",
+    "RecordFailureFunction": "record_failure",
+}
+ROLE = "arn:aws:iam::000000000000:role/any"
+LIMIT_SECONDS = 240
+
+
+@dataclass
+class Scenario:
+    """What the functions of one run answer; `failures` make some of them raise."""
+
+    run_id: str
+    waves: list[list[str]]
+    batches: dict[str, int] = field(default_factory=dict)
+    status: str = "succeeded"
+    summary: dict[str, Any] = field(default_factory=dict)
+    link_calls: int = 1
+    lost_manifests: frozenset[str] = frozenset()
+    failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def fail(self, function: str, kind: str, says: str, times: int = 1000, **when: Any) -> Scenario:
+        failure = {"kind": kind, "says": says, "times": times, "when": when}
+        self.failures.setdefault(function, []).append(failure)
+        return self
+
+    def parts(self) -> dict[str, Any]:
+        tasks = [[{"run_id": self.run_id, "entity": entity} for entity in wave] for wave in self.waves]
+        flat = [task for wave in tasks for task in wave]
+        plan = {"run_id": self.run_id, "profile": "weekly", "waves": tasks, "entities": flat}
+        planned = {
+            task["entity"]: task
+            | {
+                "batches": self.batches.get(task["entity"], 1),
+                "bucket": "data",
+                "manifest": "lost" if task["entity"] in self.lost_manifests else self.key(task["entity"]),
+            }
+            for task in flat
+        }
+        report = {"run_id": self.run_id, "status": self.status, "report": "s3://data/r", "summary": self.summary}
+        parts: dict[str, dict[str, Any]] = {
+            "plan_run": {"answers": [plan]},
+            "plan_entity": {"by_entity": planned},
+            # Larger than a state could carry 2,100 times.
+            "sync_batch": {"answers": [{"read": 5_000, "padding": "x" * 500}]},
+            "link_references": {"answers": [{"linked": 500, "more": n > 1} for n in range(self.link_calls, 0, -1)]},
+            "verify_entity": {"answers": [{"complete": True, "padding": "x" * 500}]},
+            "report_run": {"answers": [report]},
+            "record_failure": {"answers": [None]},
+        }
+        for function, failures in self.failures.items():
+            parts[function]["failures"] = failures
+        return parts
+
+    def key(self, entity: str) -> str:
+        return f"manifests/{self.run_id}/{entity}.json"
+
+    def manifest(self, entity: str) -> list[dict[str, Any]]:
+        return [
+            {"run_id": self.run_id, "entity": entity, "source": "main", "lo": n, "hi": n + 1, "buckets": [[n, n]]}
+            for n in range(self.batches.get(entity, 1))
+        ]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an execution ended, and every call of its functions in order."""
+
+    execution: dict[str, Any]
+    calls: list[tuple[str, dict[str, Any]]]
+    history: list[dict[str, Any]]
+
+    @property
+    def status(self) -> str:
+        return str(self.execution["status"])
+
+    def asked(self, function: str, **of: Any) -> list[dict[str, Any]]:
+        """The events that a function was given, those with these fields."""
+        return [
+            event
+            for name, event in self.calls
+            if name == function and all(event.get(field) == value for field, value in of.items())
+        ]
+
+    def first(self, function: str, **of: Any) -> int:
+        return next(i for i, (name, e) in enumerate(self.calls) if name == function and e == e | of)
+
+    def last(self, function: str) -> int:
+        return max(i for i, (name, _) in enumerate(self.calls) if name == function)
+
+
+class Stage:
+    """The deployed definition, unmodified, with an actor for each of its functions."""
+
+    def __init__(self, client: Callable[[str], Any], folder: Path) -> None:
+        self._client = client
+        self._scenario = folder / "scenario.json"
+        self._calls = folder / "calls.jsonl"
+        arns = {placeholder: self._actor(name) for placeholder, name in FUNCTIONS.items()}
+        numbers = {"BatchConcurrency": "4", "Retries": "2", "RetryDelaySeconds": "1", "Partition": "aws"}
+        definition = asl.load(asl.STATE_MACHINE.read_text("utf-8"), arns | numbers)
+        self.machine = client("stepfunctions").create_state_machine(
+            name="sync-run", definition=json.dumps(definition), roleArn=ROLE
+        )["stateMachineArn"]
+        client("s3").create_bucket(Bucket="data")
+
+    def play(self, scenario: Scenario) -> Ended:
+        """Run the scenario to its end."""
+        self._scenario.write_text(json.dumps(scenario.parts()), "utf-8")
+        self._calls.write_text("", "utf-8")
+        for entity in {entity for wave in scenario.waves for entity in wave}:
+            body = json.dumps(scenario.manifest(entity)).encode()
+            self._client("s3").put_object(Bucket="data", Key=scenario.key(entity), Body=body)
+        states = self._client("stepfunctions")
+        arn = states.start_execution(
+            stateMachineArn=self.machine, name=scenario.run_id, input='{"profile": "weekly", "trigger": "schedule"}'
+        )["executionArn"]
+        execution = self._until_ended(arn)
+        history = states.get_execution_history(executionArn=arn, maxResults=1_000)["events"]
+        calls = [tuple(json.loads(line)) for line in self._calls.read_text("utf-8").splitlines()]
+        return Ended(execution, calls, history)
+
+    def outputs_of_batches(self) -> list[str]:
+        """What every batch of every distributed map so far handed back to its map."""
+        states = self._client("stepfunctions")
+        found: list[str] = []
+        for execution in states.list_executions(stateMachineArn=self.machine)["executions"]:
+            runs = states.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]
+            for run in runs:
+                for page in states.get_paginator("list_executions").paginate(mapRunArn=run["mapRunArn"]):
+                    for child in page["executions"]:
+                        found.append(str(states.describe_execution(executionArn=child["executionArn"]).get("output")))
+        return found
+
+    def _until_ended(self, arn: str) -> dict[str, Any]:
+        states = self._client("stepfunctions")
+        end = time.monotonic() + LIMIT_SECONDS
+        while time.monotonic() < end:
+            told: dict[str, Any] = states.describe_execution(executionArn=arn)
+            if told["status"] != "RUNNING":
+                return told
+            time.sleep(0.05)
+        raise TimeoutError(arn)
+
+    def _actor(self, name: str) -> str:
+        blob = io.BytesIO()
+        with zipfile.ZipFile(blob, "w") as archive:
+            archive.writestr("app.py", ACTOR)
+        made = self._client("lambda").create_function(
+            FunctionName=name,
+            Runtime=f"python{Host.this().python}",
+            Handler="app.handler",
+            Role=ROLE,
+            Code={"ZipFile": blob.getvalue()},
+            Timeout=30,
+            Environment={"Variables": {"SCENARIO": str(self._scenario), "CALLS": str(self._calls)}},
+        )
+        return str(made["FunctionArn"])
+
+
+def client_for(endpoint: str) -> Callable[[str], Any]:
+    return lambda service: deploy.client(service, endpoint)

@@ -1,0 +1,164 @@
+"""The state machine itself, run by the emulator: order, retries, and failures that cost only what they must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hybrid_sync_cli.stack import home
+from hybrid_sync_cli.stack.aws import Aws, ensure_environments
+from hybrid_sync_cli.stack.processes import Processes
+from tests.integration.emulator import Scenario, Stage, client_for
+
+STATE_BYTES = 256 * 1024
+WAVES = [["offices", "products"], ["orders"], ["payments"]]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    ensure_environments(home.project_root())
+    running = Aws(Processes(tmp_path_factory.mktemp("aws")))
+    running.start(home.project_root() / ".venv-stack" / "bin" / "python", None)
+    yield Stage(client_for(running.endpoint), tmp_path_factory.mktemp("stage"))
+    running.stop()
+
+
+def test_a_run_goes_through_its_states_in_order(stage: Stage) -> None:
+    ended = stage.play(Scenario("in-order", WAVES, batches={"orders": 3, "products": 0}))
+    assert ended.status == "SUCCEEDED"
+    assert ended.asked("plan_run") == [{"run_id": "in-order", "request": {"profile": "weekly", "trigger": "schedule"}}]
+    assert len(ended.asked("plan_entity")) == len(ended.asked("verify_entity")) == 4
+    assert [len(ended.asked("sync_batch", entity=e)) for e in ("offices", "products", "orders", "payments")] == [
+        1,
+        0,
+        3,
+        1,
+    ]
+    assert ended.first("sync_batch", entity="offices") < ended.first("plan_entity", entity="orders")
+    assert ended.first("sync_batch", entity="orders") < ended.first("plan_entity", entity="payments")
+    assert ended.last("sync_batch") < ended.first("link_references") < ended.first("verify_entity")
+    assert ended.last("verify_entity") < ended.first("report_run")
+    assert ended.asked("report_run") == [{"run_id": "in-order", "failure": None}]
+    assert ended.asked("record_failure") == []
+
+
+def test_a_batch_gets_its_line_of_the_manifest(stage: Stage) -> None:
+    scenario = Scenario("manifest", [["orders"]], batches={"orders": 5})
+    ended = stage.play(scenario)
+    assert sorted(ended.asked("sync_batch"), key=lambda b: b["lo"]) == scenario.manifest("orders")
+
+
+def test_what_time_heals_is_tried_three_times(stage: Stage) -> None:
+    scenario = Scenario("heals", WAVES).fail("sync_batch", "transient", "contention: busy", times=2, entity="orders")
+    scenario.fail("plan_run", "transient", "legacy_unavailable: away", times=1)
+    ended = stage.play(scenario)
+    assert ended.status == "SUCCEEDED"
+    assert len(ended.asked("sync_batch", entity="orders")) == 3
+    assert len(ended.asked("plan_run")) == 2
+    assert ended.asked("record_failure") == []
+
+
+def test_what_a_person_must_heal_is_tried_once_and_recorded(stage: Stage) -> None:
+    scenario = Scenario("permanent", WAVES, batches={"orders": 3}, status="failed")
+    scenario.fail("sync_batch", "permanent", "structure_mismatch: no such column", entity="orders", lo=1)
+    ended = stage.play(scenario)
+    assert len(ended.asked("sync_batch", entity="orders", lo=1)) == 1
+    [recorded] = ended.asked("record_failure")
+    assert (recorded["run_id"], recorded["entity"], recorded["state"], recorded["error"]) == (
+        "permanent",
+        "orders",
+        "SyncBatch main 1..2",
+        "PermanentError",
+    )
+    assert "no such column" in recorded["cause"]
+
+
+def test_a_bad_batch_costs_that_batch_and_not_the_run(stage: Stage) -> None:
+    scenario = Scenario("bad-batch", WAVES, batches={"orders": 3}, status="failed")
+    scenario.fail("sync_batch", "transient", "contention: always", entity="orders", lo=1)
+    ended = stage.play(scenario)
+    assert len(ended.asked("sync_batch", entity="orders", lo=1)) == 3
+    assert len(ended.asked("sync_batch", entity="orders", lo=2)) == 1
+    assert len(ended.asked("sync_batch", entity="payments")) == 1
+    assert len(ended.asked("verify_entity")) == 4
+    assert (ended.status, ended.execution["error"]) == ("FAILED", "RunFailed")
+
+
+@pytest.mark.parametrize(("function", "state"), [("plan_entity", "PlanEntity"), ("verify_entity", "VerifyEntity")])
+def test_a_bad_entity_costs_that_entity_and_not_the_run(stage: Stage, function: str, state: str) -> None:
+    scenario = Scenario(f"bad-{function}", WAVES, status="failed")
+    scenario.fail(function, "permanent", "entity_held: held", entity="offices")
+    ended = stage.play(scenario)
+    [recorded] = ended.asked("record_failure")
+    assert (recorded["entity"], recorded["state"]) == ("offices", state)
+    assert len(ended.asked("sync_batch", entity="payments")) == 1
+    assert len(ended.asked("verify_entity")) == 4
+    assert len(ended.asked("report_run")) == 1
+
+
+def test_a_manifest_that_is_gone_costs_its_entity(stage: Stage) -> None:
+    ended = stage.play(Scenario("lost", WAVES, status="failed", lost_manifests=frozenset({"orders"})))
+    [recorded] = ended.asked("record_failure")
+    assert (recorded["entity"], recorded["state"]) == ("orders", "Batches")
+    assert len(ended.asked("sync_batch", entity="payments")) == 1
+
+
+def test_a_failure_that_cannot_be_recorded_stops_nothing(stage: Stage) -> None:
+    scenario = Scenario("unrecorded", WAVES, status="failed")
+    scenario.fail("sync_batch", "permanent", "unexpected: KeyError", entity="orders")
+    scenario.fail("record_failure", "permanent", "target_unavailable: away")
+    ended = stage.play(scenario)
+    assert len(ended.asked("sync_batch", entity="payments")) == 1
+    assert len(ended.asked("report_run")) == 1
+
+
+@pytest.mark.parametrize("function", ["plan_run", "link_references"])
+def test_a_run_that_breaks_off_is_reported_with_its_failure(stage: Stage, function: str) -> None:
+    scenario = Scenario(f"breaks-{function}", WAVES, status="failed")
+    scenario.fail(function, "permanent", "catalog_invalid: orders.yaml:3: correct it")
+    ended = stage.play(scenario)
+    [report] = ended.asked("report_run")
+    assert report["run_id"] == report["failure"]["run_id"] == scenario.run_id
+    assert report["failure"]["error"] == "PermanentError"
+    assert "orders.yaml:3" in report["failure"]["cause"]
+    assert ended.asked("verify_entity") == []
+    assert ended.status == "FAILED"
+
+
+def test_a_run_that_never_began_ends_with_its_own_sentence(stage: Stage) -> None:
+    summary = {"code": "legacy_unavailable", "text": "Legacy does not let us in."}
+    scenario = Scenario("never", WAVES, status="failed", summary=summary)
+    scenario.fail("plan_run", "permanent", "legacy_unavailable: Legacy does not let us in.")
+    ended = stage.play(scenario)
+    assert (ended.execution["error"], ended.execution["cause"]) == (summary["code"], summary["text"])
+
+
+def test_a_report_that_fails_is_told_apart(stage: Stage) -> None:
+    ended = stage.play(Scenario("unreported", WAVES).fail("report_run", "permanent", "unexpected: OSError"))
+    assert (ended.status, ended.execution["error"]) == ("FAILED", "RunUnreported")
+
+
+def test_links_are_made_until_none_is_left(stage: Stage) -> None:
+    ended = stage.play(Scenario("links", [["orders"]], link_calls=4))
+    assert len(ended.asked("link_references")) == 4
+    assert ended.last("link_references") < ended.first("verify_entity")
+
+
+def test_no_state_nears_256_kib_with_2100_batches(stage: Stage) -> None:
+    ended = stage.play(Scenario("large", [["notifications"]], batches={"notifications": 2_100}))
+    assert ended.status == "SUCCEEDED"
+    assert len(ended.asked("sync_batch")) == 2_100
+    payloads = [
+        str(value)
+        for event in ended.history
+        for details in event.values()
+        if isinstance(details, dict)
+        for name, value in details.items()
+        if name in ("input", "output")
+    ]
+    assert max(map(len, payloads)) < STATE_BYTES // 16
+    # The map collects what its batches hand back before it drops it, and that must fit into a state too.
+    collected = stage.outputs_of_batches()
+    assert len(collected) >= 2_100
+    assert sum(len(output) + 1 for output in collected) < STATE_BYTES // 16
