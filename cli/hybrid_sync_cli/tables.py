@@ -14,6 +14,7 @@ from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.render import impact, migrated_of_total, percent, yes_no
 
+SHOWN_FAILURES = 10
 WIDTH_OF_A_FILE = 180
 """Columns when the output goes to a file or a pipe, where nothing has to fit a screen."""
 
@@ -78,8 +79,10 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
     if summary.workers:
         peaks = ", ".join(f"{w.function} {w.peak_rss_mib:.0f}/{w.memory_mib}" for w in summary.workers)
         yield Text(f"Peak memory, MiB of limit: {peaks}")
-    for f in summary.failures:
+    for f in summary.failures[:SHOWN_FAILURES]:
         yield Text(f"Failed: {f.state}{f' ({f.entity})' if f.entity else ''}: {f.error}: {f.cause}")
+    if (more := len(summary.failures) - SHOWN_FAILURES) > 0:
+        yield Text(f"… and {more} more: hybrid-sync report {summary.run_id} --format md")
 
 
 def _components(entities: Iterable[EntitySummary]) -> Table:

@@ -47,47 +47,58 @@ def demo(scale: float) -> int:
 
 
 class Demo:
-    """One demo: its steps, and what each of them took."""
+    """One demo: its steps, and what each of them took and found."""
 
     def __init__(self, scale: float) -> None:
         self._scale = scale
-        self._seconds: dict[str, float] = {}
         self._catalog: Catalog = catalog_of_project()
         self._out = tables.console()
+        self._steps: dict[str, float] = {}
+        self._runs: list[dict[str, Any]] = []
+        self._found: dict[str, Any] = {"mutate": None, "http": None, "queue": None, "touched": None}
 
     def run(self) -> int:
-        """Every step in order; the RESULT line is printed whatever they find."""
+        """Every step in order; the RESULT line comes last, whatever they find.
+
+        CliError when a run fails: what follows would prove nothing.
+        """
+        good = False
+        try:
+            good = self._play()
+        finally:
+            told = {"ok": good, "runs": self._runs, **self._found, "steps": self._steps}
+            click.echo(f"RESULT {json.dumps(told, sort_keys=True)}")
+        return 0 if good else 1
+
+    def _play(self) -> bool:
         stack = self._step("up", _up)
         self._step("sample", lambda: self._sample(stack))
         before = self._look(stack)
-        first = self._step("weekly sync", lambda: self._sync(stack))
+        self._step("weekly sync", lambda: self._sync(stack))
         week = self._step("a week", lambda: mutate(stack.legacy_dsn))
         click.echo(f"  {len(week.changes):,} legacy rows inserted, updated or deleted")
         second = self._step("second weekly sync", lambda: self._sync(stack))
+        compared = self._found["mutate"] = read_as_changed(self._runs[-1], week.must_read)
         carried = self._step("critical payment", lambda: payment.carry(stack))
+        self._found["http"] = asdict(carried)
         click.echo(f"  payment {carried.legacy_id}: {carried.status}, in the target after {carried.seconds} s")
-        third = outcome(stack, Execution.of(stack, carried.run_id), self._catalog)
+        self._add(stack, outcome(stack, Execution.of(stack, carried.run_id), self._catalog))
         queue = self._step("failure queue", lambda: queue_counts.settle(stack, QUEUE_PATIENCE))
+        self._found["queue"] = queue
         click.echo(f"  {_queue_in_words(queue)}")
-        self._report(second)
-        runs = [self._result(stack, summary) for summary in (first, second, third)]
-        compared = read_as_changed(runs[1], week.must_read)
         harmed = touched(before, self._look(stack))
+        self._found["touched"] = asdict(harmed)
+        click.echo("— report of the second weekly sync")
+        tables.report(second, self._out)
         _tell(stack, carried.legacy_id, compared, harmed)
-        good = all(map(kept_its_promises, runs)) and compared["match"] and carried.arrived and not harmed.any
-        result = {
-            "ok": good, "runs": runs, "mutate": compared, "http": asdict(carried), "queue": queue,
-            "touched": asdict(harmed), "steps": self._seconds,
-        }  # fmt: skip
-        click.echo(f"RESULT {json.dumps(result, sort_keys=True)}")
-        return 0 if good else 1
+        return all(map(kept_its_promises, self._runs)) and compared["match"] and carried.arrived and not harmed.any
 
     def _step(self, name: str, work: Callable[[], Result]) -> Result:
         click.echo(f"— {name}")
         began = time.monotonic()
         done = work()
-        self._seconds[name] = round(time.monotonic() - began, 2)
-        click.echo(f"  {name}: {self._seconds[name]:.1f} s")
+        self._steps[name] = round(time.monotonic() - began, 2)
+        click.echo(f"  {name}: {self._steps[name]:.1f} s")
         return done
 
     def _sample(self, stack: Stack) -> None:
@@ -106,6 +117,10 @@ class Demo:
         execution = start(stack, RunRequest(profile=Profile.weekly, trigger="demo"))
         follow(stack, execution, self._catalog)
         summary = outcome(stack, execution, self._catalog)
+        self._add(stack, summary)
+        if summary.status != "succeeded":
+            tables.report(summary, self._out)
+            raise CliError(f"Run {summary.run_id} failed: correct what its report names, then repeat the demo.")
         click.echo(tables.headline(summary))
         return summary
 
@@ -113,15 +128,11 @@ class Demo:
         with target(stack) as connection:
             return look(connection, self._catalog)
 
-    def _report(self, summary: RunSummary) -> None:
-        click.echo("— report")
-        tables.report(summary, self._out)
-
-    def _result(self, stack: Stack, summary: RunSummary) -> dict[str, Any]:
+    def _add(self, stack: Stack, summary: RunSummary) -> None:
         # The last worker of a run measures itself after the report has been written.
         with target(stack) as connection:
             now = summarise(connection, summary.run_id, self._catalog)
-        return run_result(summary.model_copy(update={"workers": now.workers}))
+        self._runs.append(run_result(summary.model_copy(update={"workers": now.workers})))
 
 
 def _up() -> Stack:
