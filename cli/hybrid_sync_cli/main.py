@@ -33,11 +33,8 @@ MODULE_OF = {
     "tokens": "tokens",
     "demo": "demo",
     "catalog": "catalog",
-    "failures": "failures",
     "hold": "holds",
     "release": "holds",
-    "install": "install",
-    "tokens": "tokens",
 }
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 
 import click
+
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
 
