@@ -20,7 +20,7 @@ from hybrid_sync.runs.starter import RunState
 from hybrid_sync.world import Reports
 
 
-class BodyRejected(SyncError):  # noqa: N818 - named like the other refusals
+class BodyRejected(SyncError):
     """The body is not JSON."""
 
     code = "body_invalid"
