@@ -35,6 +35,7 @@ POINTS: dict[str, str] = {
     "batch.staged": "Known rows lie in the staging table.",
     "batch.changed": "A set of rows is inserted or updated; its journal entry is not written.",
     "batch.journalled": "The journal entry of a set of rows is written.",
+    "batch.isolating": "The server refused a set of rows, and the savepoint is rolled back; the row loop comes next.",
     "batch.written": "Every row that the target takes is written.",
     "batch.recorded": "Failed records and pending links are written.",
     "batch.before_commit": "The result is in batch_done; the commit is next.",

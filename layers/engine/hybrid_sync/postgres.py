@@ -27,6 +27,12 @@ _UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "targe
 _CONTENTION = {"40001", "40P01", "55P03", "57014", "53200", "53300"}
 _STRUCTURE = {"42P01", "42703", "3F000", "42883", "42804", "42704", "42601", "42P10"}
 
+# Classes about the server, the session, the transaction or the statement; every other is about the data of a row.
+NOT_ABOUT_ROWS = (
+    "00", "01", "02", "03", "08", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "24", "25", "26", "28", "2B", "2D", "2F",
+    "34", "3B", "3D", "3F", "40", "42", "53", "55", "57", "58", "72", "F0", "HV", "XX",
+)  # fmt: skip
+
 # Both sides speak the same canonical text and never wait for ever. Set per transaction: poolers keep no session.
 TRANSACTION_SETTINGS = {
     "TimeZone": "UTC",
@@ -59,6 +65,8 @@ def connect(dsn: str, side: Side) -> Connection:
             autocommit=True,
             prepare_threshold=None,
             connect_timeout=int(parts.get("connect_timeout") or 10),
+            # Rows pass through as bytes, so both servers must mean the same ones; legacy checks and converts its own.
+            client_encoding="UTF8",
             application_name="hybrid-sync",
         )
     except psycopg.OperationalError as error:
@@ -148,6 +156,11 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
             "Correct the catalog, or the table.",
         )
     return None
+
+
+def is_row_state(sqlstate: str | None) -> bool:
+    """Whether an error is about the data of some row, what a trigger raises included."""
+    return sqlstate is not None and sqlstate[:2] not in NOT_ABOUT_ROWS
 
 
 def primary(error: psycopg.Error) -> str:

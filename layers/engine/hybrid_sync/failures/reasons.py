@@ -48,6 +48,18 @@ REASONS: dict[str, Reason] = {
         "Remove the character in legacy; the next run reads the row again.",
         retryable=False,
     ),
+    "bad_value": Reason(
+        Kind.target,
+        "The type of a target column does not take the value.",
+        "Compare the column's type with legacy's, and correct the row or the catalog's expression.",
+        retryable=False,
+    ),
+    "expression_failed": Reason(
+        Kind.legacy_data,
+        "Legacy cannot compute the row: an expression of the catalog fails on it, such as a cast or a division.",
+        "Look up the SQLSTATE of the failed record; correct the row in legacy, or the expression in the catalog.",
+        retryable=False,
+    ),
     "unknown_enum": Reason(
         Kind.catalog,
         "A code has no word in the catalog's enum map.",
@@ -58,6 +70,12 @@ REASONS: dict[str, Reason] = {
         Kind.target,
         "Another row of the target already has this unique value.",
         "Find the other row by the named constraint; merge the two, or correct the value in legacy.",
+        retryable=True,
+    ),
+    "exclusion_violation": Reason(
+        Kind.target,
+        "The row overlaps another one, which an exclusion constraint of the target forbids.",
+        "Find the other row by the named constraint, and correct one of the two in legacy.",
         retryable=True,
     ),
     "check_violation": Reason(
@@ -107,6 +125,12 @@ REASONS: dict[str, Reason] = {
         "A text is not valid in its encoding.",
         "Correct the bytes in legacy; the next run reads the row again.",
         retryable=False,
+    ),
+    "ambiguous_adoption": Reason(
+        Kind.reference,
+        "The row is new, and it is not certain which native row of the target is the same: more than one fits.",
+        "Merge the native rows, or exclude or merge the doubled rows in legacy, so that one fits on each side.",
+        retryable=True,
     ),
     "duplicate_key": Reason(
         Kind.legacy_data,

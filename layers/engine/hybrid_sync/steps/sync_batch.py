@@ -6,7 +6,6 @@ One batch is one target transaction, so it can be delivered twice, late, or agai
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -20,7 +19,8 @@ from hybrid_sync.failures.quarantine import take_unqueued
 from hybrid_sync.ids.idmap import IdMap, ids_in_target
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.legacy import changes, fence, rows
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.legacy.unreadable import read_isolated
+from hybrid_sync.postgres import Connection, is_row_state, transaction
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key, scan
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
 from hybrid_sync.runs.store import read_entity, read_run
@@ -39,9 +39,10 @@ from hybrid_sync.target.batches import (
     require_running,
     resolve_failed,
 )  # fmt: skip
-from hybrid_sync.target.isolate import reason_of, write_isolated
+from hybrid_sync.target.isolate import unreadable_reason, write_isolated
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.retired import retired_ids
+from hybrid_sync.target.structure import split
 from hybrid_sync.target.write import Writer, Written
 from hybrid_sync.world import World
 
@@ -140,24 +141,15 @@ class _Batch:
             with transaction(self._legacy, "legacy", read_only=True):
                 fence.require_same(self._run.fence, fence.identity(self._legacy))
                 return scan(self._plan, rows.read(self._legacy, self._plan, where)), []
-        except psycopg.DataError:
-            return self._read_row_by_row(where)
-
-    def _read_row_by_row(self, where: sql.Composable) -> tuple[Scanned, list[FailedRow]]:
-        unreadable: list[FailedRow] = []
-
-        def readable() -> Iterator[bytes]:
-            with transaction(self._legacy, "legacy", read_only=True):
-                keys = rows.keys(self._legacy, self._plan, where)
-            for found in rows.read_isolated(self._legacy, self._plan, keys):
-                if isinstance(found, rows.ReadFailure):
-                    unreadable.append(FailedRow(found.key, reason_of(found.sqlstate), sqlstate=found.sqlstate))
-                else:
-                    yield found
-
-        scanned = scan(self._plan, readable())
-        scanned.read += len(unreadable)
-        return scanned, unreadable
+        except psycopg.Error as error:
+            if not is_row_state(error.sqlstate):
+                raise
+        found = read_isolated(self._legacy, self._plan, where)
+        scanned = scan(self._plan, found.rows)
+        scanned.read += len(found.unreadable)
+        return scanned, [
+            FailedRow(key, unreadable_reason(state), sqlstate=state) for key, state in found.unreadable.items()
+        ]
 
     def _where(self) -> sql.Composable:
         task = self._task
@@ -182,7 +174,9 @@ class _Batch:
         if any(f.reason == "foreign_key_violation" for f in outcome.failed):
             stale = {f.key for f in outcome.failed if f.reason == "foreign_key_violation"}
             again = Scanned(rows=[row for row in scanned.rows if decode_key(row.key) in stale])
-            repeated = self._try(writer, self._splice(writer, again, fresh=True))
+            fresh = self._splice(writer, again, fresh=True)
+            repeated = self._try(writer, fresh)
+            spliced.pending += fresh.pending
             outcome.written.add(repeated.written)
             kept = [f for f in outcome.failed if f.key not in stale]
             outcome = _Outcome(outcome.written, [*kept, *repeated.failed])
@@ -208,21 +202,28 @@ class _Batch:
         return spliced
 
     def _parents(self, scanned: Scanned, *, fresh: bool) -> dict[tuple[str, str], Parents]:
+        """UUIDs of the rows referred to; from the target and not the cache where no foreign key guards the column."""
         wanted: dict[tuple[str, str], set[bytes]] = {}
+        unguarded: set[tuple[str, str]] = set()
         at = 0
         for slot in self._plan.references:
+            declared = self._entity.table.columns[slot.column].references
             for parent in slot.parents:
                 column = {row.references[at] for row in scanned.rows}
                 wanted.setdefault(parent, set()).update(key for key in column if key is not None)
+                if declared != ".".join(split(self._world.catalog[parent[0]].target)):
+                    unguarded.add(parent)
                 at += 1
-        return {parent: self.idmap.resolve(self._target, *parent, keys, fresh=fresh) for parent, keys in wanted.items()}
+        return {
+            parent: self.idmap.resolve(self._target, *parent, keys, fresh=fresh or parent in unguarded)
+            for parent, keys in wanted.items()
+        }
 
     def _try(self, writer: Writer, spliced: SplicedBatch) -> _Outcome:
-        written, refused, constraints = write_isolated(self._target, writer, spliced.new, spliced.known)
+        written, refused = write_isolated(self._target, writer, spliced.new, spliced.known)
         known = {row.key for row in spliced.known}
-        failed = [_failed(r, known, constraint) for r, constraint in zip(refused, constraints, strict=True)]
+        failed = [FailedRow(decode_key(r.key), r.reason, r.column, r.sqlstate, r.constraint) for r in refused]
         failed += [_failed(r, known) for r in spliced.rejected]
-        failed += [_failed(Rejected(key, "trigger_suppressed"), known) for key in written.suppressed]
         for waiting in spliced.waiting:
             entity, source = waiting.parent
             failed.append(
@@ -285,8 +286,7 @@ class _Batch:
         )  # fmt: skip
 
 
-def _failed(rejected: Rejected, known: set[bytes], constraint: str = "") -> FailedRow:
+def _failed(rejected: Rejected, known: set[bytes]) -> FailedRow:
     return FailedRow(
-        decode_key(rejected.key), rejected.reason, rejected.column, rejected.sqlstate, constraint or None,
-        present=rejected.key in known,
-    )  # fmt: skip
+        decode_key(rejected.key), rejected.reason, rejected.column, rejected.sqlstate, present=rejected.key in known
+    )

@@ -1,78 +1,101 @@
-"""A bad row costs that row: a refused set is halved under savepoints until the bad ones stand alone."""
+"""A bad row costs that row: what the server refuses is found, set aside with its reason, and the rest is written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import psycopg
 
-from hybrid_sync.postgres import Connection
-from hybrid_sync.rows.scan import Rejected
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.rows.splice import Spliced
-from hybrid_sync.target.write import Writer, Written
+from hybrid_sync.target.park import write_contested
+from hybrid_sync.target.row_loop import SUPPRESSED, Refusal, RowLoop
+from hybrid_sync.target.write import RowsSuppressed, Writer, Written
 
 _REASONS = {
     "23505": "unique_violation",
+    "23P01": "exclusion_violation",
     "23514": "check_violation",
     "23502": "not_null_violation",
     "23503": "foreign_key_violation",
-    "23P01": "unique_violation",
     "22001": "value_too_long",
     "22003": "numeric_out_of_range",
     "22021": "invalid_encoding",
     "22P05": "bad_text",
-    "22P02": "bad_text",
-    "22007": "bad_text",
-    "22008": "bad_text",
-    "22P03": "bad_text",
+    "22P02": "bad_value",
+    "22P03": "bad_value",
+    "22007": "bad_value",
+    "22008": "bad_value",
     "P0001": "trigger_exception",
+    SUPPRESSED: "trigger_suppressed",
 }
+_UNREADABLE = {"22021": "invalid_encoding", "22003": "numeric_out_of_range"}
+# The SQL standard leaves classes beyond 4 and H to implementations; these are the ones PostgreSQL itself uses.
+_SERVERS_OWN = ("53", "54", "55", "57", "58", "72", "XX")
+
+
+class Refused(NamedTuple):
+    """One row that the target did not take: codes and names, never a value."""
+
+    key: bytes
+    reason: str
+    sqlstate: str
+    constraint: str | None = None
+    column: str | None = None
 
 
 def reason_of(sqlstate: str | None) -> str:
-    """The reason code of a row that PostgreSQL refused: by SQLSTATE, never by message."""
-    return _REASONS.get(sqlstate or "", "other")
+    """Why the target refused a row: by SQLSTATE, never by message."""
+    state = sqlstate or ""
+    if (known := _REASONS.get(state)) is not None:
+        return known
+    # A code of its own is what a trigger's `raise … using errcode` carries, as PostgREST's PT403 does.
+    raised = state[:2] in ("P0", "45") or (state[:1] in "56789IJKLMNOPQRSTUVWXYZ" and state[:2] not in _SERVERS_OWN)
+    return "trigger_exception" if state and raised else "other"
 
 
-def is_row_error(error: psycopg.Error) -> bool:
-    """Whether the error is about the data of some row: classes 22, 23, 44, 54 and what a trigger raises."""
-    return (error.sqlstate or "")[:2] in ("22", "23", "44", "54", "P0")
+def unreadable_reason(sqlstate: str) -> str:
+    """Why legacy cannot compute a row under the catalog's expressions."""
+    return _UNREADABLE.get(sqlstate, "expression_failed")
 
 
 def write_isolated(
     connection: Connection, writer: Writer, new: Sequence[Spliced], known: Sequence[Spliced]
-) -> tuple[Written, list[Rejected], list[str]]:
-    """Write all rows that the target takes.
+) -> tuple[Written, list[Refused]]:
+    """Write every row that the target takes; the others come back with their reasons.
 
-    Returns what was written, the rows that were refused with their reasons, and the violated constraints (parallel
-    to the refused rows, empty text where there is none).
+    The usual case is one attempt and no bad row.  When it is refused, the rows are staged once and the server itself
+    splits them under savepoints: few statements from here whether one row is bad or every tenth.
     """
+    if not new and not known:
+        return Written(), []
     if (new and writer.stages_everything) or known:
         writer.prepare()
-    done, refused, constraints = Written(), list[Rejected](), list[str]()
-    waiting: list[tuple[Sequence[Spliced], Sequence[Spliced]]] = [(new, known)] if new or known else []
-    while waiting:
-        some_new, some_known = waiting.pop()
-        try:
-            with connection.transaction():  # a savepoint: the caller's transaction is open
-                done.add(writer.write(some_new, some_known))
-        except psycopg.Error as error:
-            if not is_row_error(error):
-                raise
-            if len(some_new) + len(some_known) == 1:
-                row = (*some_new, *some_known)[0]
-                refused.append(Rejected(row.key, reason_of(error.sqlstate), error.diag.column_name, error.sqlstate))
-                constraints.append(error.diag.constraint_name or "")
-            else:
-                waiting += _halves(some_new, some_known)
-    return done, refused, constraints
+    try:
+        with connection.transaction():  # a savepoint: the caller's transaction is open
+            return writer.write(new, known), []
+    except RowsSuppressed:
+        pass
+    except psycopg.Error as error:
+        if not is_row_state(error.sqlstate):
+            raise
+    failpoint("batch.isolating", connection)
+    loop = RowLoop(writer)
+    done, refusals = Written(), list[Refusal]()
+    if known:
+        refused = loop.update(known)
+        refused = write_contested(loop, known, refused)
+        refusals += refused
+        done.add(loop.journal_updates(len(known) - len(refused)))
+    if new:
+        refused = loop.insert(new)
+        refusals += refused
+        done.add(loop.journal_inserts())
+    return done, _named((*new, *known), refusals)
 
 
-def _halves(new: Sequence[Spliced], known: Sequence[Spliced]) -> list[tuple[Sequence[Spliced], Sequence[Spliced]]]:
-    """Two parts, neither empty; the first part is written first (the list is a stack)."""
-    if new and known:
-        return [([], known), (new, [])]
-    rows = new or known
-    middle = len(rows) // 2
-    first, second = rows[:middle], rows[middle:]
-    return [(second, []), (first, [])] if new else [([], second), ([], first)]
+def _named(rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Refused]:
+    keys = {row.data[6:22]: row.key for row in rows}
+    return [Refused(keys[r.id.bytes], reason_of(r.sqlstate), r.sqlstate, r.constraint, r.column) for r in refusals]

@@ -17,7 +17,9 @@ select a.attname, a.atttypid::int8, coalesce(nullif(t.typbasetype, 0), t.oid)::i
                 '{}'),
        (select n2.nspname || '.' || c2.relname
         from pg_constraint k join pg_class c2 on c2.oid = k.confrelid join pg_namespace n2 on n2.oid = c2.relnamespace
-        where k.conrelid = c.oid and k.contype = 'f' and k.conkey = array[a.attnum] limit 1)
+        where k.conrelid = c.oid and k.contype = 'f' and k.conkey = array[a.attnum]
+        -- From PostgreSQL 18 on a foreign key can be declared and not enforced.
+        and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) limit 1)
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped

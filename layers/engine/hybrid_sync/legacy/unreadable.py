@@ -1,0 +1,126 @@
+"""A row that legacy itself cannot compute costs that row: it is found on the server, and the others are read.
+
+A cast that fails, a division by zero, a text that is not valid in its encoding: one such row aborts the COPY of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.contracts import Key
+from hybrid_sync.errors import MissingPrivilege
+from hybrid_sync.legacy import rows
+from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection, is_row_state, transaction
+
+# Segments of the keys are computed and thrown away; one that fails is cut into eight until single keys stand alone.
+# The answer leaves in a setting of the transaction: a DO block returns nothing, and legacy is read only.
+_SEARCH = """
+<<search>>
+declare
+  todo int[] := array[1, {count}];
+  lo int; hi int; width int; state text; found text := '';
+begin
+  while cardinality(todo) > 0 loop
+    lo := todo[cardinality(todo) - 1];
+    hi := todo[cardinality(todo)];
+    todo := todo[1 : cardinality(todo) - 2];
+    begin
+      perform sum(length(convert_to(r::text, 'UTF8'))) from (select {columns} from {relations} where {where}) r;
+    exception when others or assert_failure then
+      get stacked diagnostics state = returned_sqlstate;
+      if left(state, 2) = any({elsewhere}) then
+        raise;
+      end if;
+      if lo = hi then
+        found := found || ' ' || lo || ':' || state;
+      else
+        width := (hi - lo + 8) / 8;
+        for part in reverse (hi - lo) / width .. 0 loop
+          todo := todo || array[lo + part * width, least(hi, lo + (part + 1) * width - 1)];
+        end loop;
+      end if;
+    end;
+  end loop;
+  perform set_config('hybrid_sync.unreadable', found, true);
+end
+"""
+
+
+@dataclass
+class Isolated:
+    """The rows that legacy can compute, and the SQLSTATE of each that it cannot."""
+
+    rows: list[bytes] = field(default_factory=list)
+    unreadable: dict[Key, str] = field(default_factory=dict)
+
+
+def read_isolated(connection: Connection, plan: ReadPlan, where: sql.Composable) -> Isolated:
+    """The rows under `where` one transaction after another, in key order; never fails because of a row."""
+    keys = rows.keys(connection, plan, where)
+    found = Isolated()
+    if not keys:
+        return found
+    try:
+        with transaction(connection, "legacy", read_only=True):
+            found.unreadable = _search(connection, plan, keys)
+            readable = [key for key in keys if key not in found.unreadable]
+            found.rows = list(rows.read(connection, plan, with_keys(plan.key_exprs, readable)))
+    except MissingPrivilege:
+        return _halved(connection, plan, keys)  # the role may not use PL/pgSQL
+    except psycopg.Error as error:
+        if not is_row_state(error.sqlstate):
+            raise
+        return _halved(connection, plan, keys)  # legacy lives: a row went bad between the search and the read
+    return found
+
+
+def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict[Key, str]:
+    """Keys whose row cannot be computed, with the SQLSTATE."""
+    columns = [
+        sql.SQL("({}::int8[])[search.lo : search.hi]").format(sql.Literal(list(column)))
+        for column in zip(*keys, strict=True)
+    ]
+    if len(columns) == 1:
+        where = sql.SQL("{} = any({})").format(plan.key_exprs[0], columns[0])
+    else:
+        where = sql.SQL("({}) in (select * from unnest({}))").format(
+            sql.SQL(", ").join(plan.key_exprs), sql.SQL(", ").join(columns)
+        )
+    body = sql.SQL(_SEARCH).format(
+        count=sql.Literal(len(keys)), columns=plan.columns, relations=plan.relations, where=where,
+        elsewhere=sql.Literal(list(NOT_ABOUT_ROWS)),
+    )  # fmt: skip
+    connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(connection))))
+    row = connection.execute("select current_setting('hybrid_sync.unreadable')").fetchone()
+    assert row is not None, "a setting is one row"
+    pairs = (entry.split(":") for entry in row[0].split())
+    return {keys[int(place) - 1]: state for place, state in pairs}
+
+
+def _halved(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> Isolated:
+    found = Isolated()
+    _halve(connection, plan, keys, found)
+    return found
+
+
+def _halve(connection: Connection, plan: ReadPlan, keys: Sequence[Key], found: Isolated) -> None:
+    """Read the keys in ever smaller parts, a transaction each; slower, and right whatever happens meanwhile."""
+    try:
+        with transaction(connection, "legacy", read_only=True):
+            good = list(rows.read(connection, plan, with_keys(plan.key_exprs, keys)))
+        found.rows += good
+    except psycopg.Error as error:
+        if not is_row_state(error.sqlstate):
+            raise
+        if len(keys) == 1:
+            found.unreadable[keys[0]] = error.sqlstate or ""
+            return
+        middle = len(keys) // 2
+        _halve(connection, plan, keys[:middle], found)
+        _halve(connection, plan, keys[middle:], found)

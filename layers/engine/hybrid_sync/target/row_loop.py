@@ -1,0 +1,249 @@
+"""The row loop: staged rows are split on the server, under savepoints, until the bad ones stand alone.
+
+A segment that is refused is cut into eight, so that one bad row among thousands costs a few attempts, and a
+bad row in every ten costs little more than writing row by row; no attempt needs a round trip.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import raw
+from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection, is_row_state
+from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.target.statements import Statements, flag
+from hybrid_sync.target.write import Writer, Written, copy_rows
+
+_ROWS = sql.Identifier("pg_temp", "hybrid_sync_row")
+_IMAGES = sql.Identifier("pg_temp", "hybrid_sync_image")
+_REFUSED = sql.Identifier("pg_temp", "hybrid_sync_refused")
+
+SUPPRESSED = "ZS001"
+"""Our own SQLSTATE for a row that a trigger left out without an error."""
+
+_LOOP = """
+<<split>>
+declare
+  todo int[] := array[{first}, {last}];  -- a stack of segments, two numbers each
+  lo int; hi int; width int; expected bigint; done bigint; state text; violated text; named text;
+begin
+  while cardinality(todo) > 0 loop
+    lo := todo[cardinality(todo) - 1];
+    hi := todo[cardinality(todo)];
+    todo := trim_array(todo, 2);
+    begin
+      {attempt}
+      get diagnostics done = row_count;
+      if done < expected then
+        raise exception using errcode = {suppressed};
+      end if;
+    exception when others or assert_failure then
+      get stacked diagnostics state = returned_sqlstate, violated = constraint_name, named = column_name;
+      if left(state, 2) = any({elsewhere}) then
+        raise;
+      end if;
+      if lo = hi then
+        insert into {refused} select s.id, split.state, split.violated, split.named
+        from {rows} s where s.hybrid_sync_n = split.lo;
+      else
+        width := (hi - lo + 8) / 8;
+        for part in reverse (hi - lo) / width .. 0 loop
+          todo := todo || array[lo + part * width, least(hi, lo + (part + 1) * width - 1)];
+        end loop;
+      end if;
+    end;
+  end loop;
+end
+"""
+
+
+class Refusal(NamedTuple):
+    """What the server said of one staged row."""
+
+    id: uuid.UUID
+    sqlstate: str
+    constraint: str | None = None
+    column: str | None = None
+
+
+class RowLoop:
+    """Isolation of one batch's rows; lives in the batch's transaction."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.connection: Connection = writer.connection
+        self._writer = writer
+        table = writer.table
+        # The target's modifiers and domains must judge each row by itself, not the COPY that stages them all.
+        loose = {
+            name for name in writer.plan.target_columns
+            if (c := table.columns[name]).type_oid != c.base_oid or c.precision is not None or c.max_length is not None
+        }  # fmt: skip
+        segment = sql.SQL("s.hybrid_sync_n between split.lo and split.hi")
+        base = writer.statements
+        self.statements = Statements(
+            table, writer.plan, _ROWS, _IMAGES, base.adopting, frozenset(loose), segment
+        )  # fmt: skip
+        self.everything = replace(self.statements, segment=sql.SQL("true"))
+        self._prepare()
+
+    # --- what the loop writes ----------------------------------------------------------------------------------
+
+    def update(self, rows: Sequence[Spliced]) -> list[Refusal]:
+        """Update each row that the target takes, its before-image first."""
+        self.clear_images()
+        refused = self.stage(rows, flagged=True)
+        if self.statements.changing:
+            refused += self.split(self._image_and_update())
+        return refused
+
+    def update_imaged(self) -> list[Refusal]:
+        """Update the staged rows whose before-image was taken already."""
+        counted = sql.SQL(
+            "select count(*) into split.expected from {rows} s join {images} i on i.id = s.id where {segment};"
+        ).format(rows=_ROWS, images=_IMAGES, segment=self.statements.segment)
+        return self.split(sql.SQL("{} {};").format(counted, self.statements.update()))
+
+    def insert(self, rows: Sequence[Spliced]) -> list[Refusal]:
+        """Insert each row that the target takes."""
+        refused = self.stage(rows, flagged=self._writer.stages_everything)
+        counted = sql.SQL("select count(*) into split.expected from {} s where {};").format(
+            _ROWS, self.statements.segment
+        )
+        return refused + self.split(
+            sql.SQL("{} {} order by s.hybrid_sync_n;").format(counted, self.statements.insert())
+        )
+
+    def _image_and_update(self) -> sql.Composed:
+        return sql.SQL("{}; get diagnostics expected = row_count; {};").format(
+            self.statements.take_images(), self.statements.update()
+        )
+
+    # --- the journal -------------------------------------------------------------------------------------------
+
+    def journal_updates(self, rows: int) -> Written:
+        """One entry for each updated row, with the id of the subtransaction that wrote it; `rows` were not refused."""
+        found = self.connection.execute(
+            sql.SQL(
+                "with j as (insert into hybrid_sync.journal"
+                " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+                " select %s, %s, %s, %s, 'update', i.key, i.id, t.xmin, i.prior, i.before"
+                " from {} i join {} t on t.id = i.id order by i.id returning xid::text::int8 as x)"
+                " select count(*), coalesce(array_agg(distinct x), '{{}}') from j"
+            ).format(_IMAGES, self.statements.relation),
+            self._named(),
+        ).fetchone()
+        assert found is not None, "an aggregate without grouping has one row"
+        return Written(updated=int(found[0]), unchanged=rows - int(found[0]), xids=[int(x) for x in found[1]])
+
+    def journal_inserts(self) -> Written:
+        """One entry for each subtransaction that inserted, with the keys of its rows."""
+        found = self.connection.execute(
+            sql.SQL(
+                "with j as (insert into hybrid_sync.journal"
+                " (run_id, batch_id, entity, source, operation, keys, xid)"
+                " select %s, %s, %s, %s, 'insert', array_agg(p.part order by s.hybrid_sync_n, p.place),"
+                " t.xmin::text::xid"
+                " from {rows} s join {table} t on t.id = s.id"
+                " cross join lateral unnest({key}) with ordinality as p(part, place)"
+                " where not exists (select from {refused} r where r.id = s.id)"
+                " group by t.xmin::text returning keys, xid::text::int8 as x)"
+                " select coalesce(sum(cardinality(keys)), 0), coalesce(array_agg(x), '{{}}') from j"
+            ).format(rows=_ROWS, table=self.statements.relation, key=self.statements.key("s"), refused=_REFUSED),
+            self._named(),
+        ).fetchone()
+        assert found is not None, "an aggregate without grouping has one row"
+        width = len(self._writer.plan.key_columns)
+        return Written(inserted=int(found[0]) // width, xids=[int(x) for x in found[1]])
+
+    def _named(self) -> tuple[str, uuid.UUID, str, str]:
+        batch = self._writer.batch
+        return batch.run_id, batch.batch_id, batch.entity, batch.source
+
+    # --- stage and split ---------------------------------------------------------------------------------------
+
+    def stage(self, rows: Sequence[Spliced], *, flagged: bool) -> list[Refusal]:
+        """Fill the stage with these rows, numbered; those that cannot even be staged come back."""
+        self.connection.execute(sql.SQL("truncate {} restart identity").format(_ROWS))
+        names = [*self._writer.plan.target_columns]
+        names += [flag(c) for c in self.statements.deferred] if flagged else []
+        into = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+            _ROWS, sql.SQL(", ").join(map(sql.Identifier, names))
+        )
+        refused: list[Refusal] = []
+        waiting = [rows]
+        while waiting:
+            some = waiting.pop()
+            try:
+                with self.connection.transaction():
+                    copy_rows(self.connection, into, some)
+            except psycopg.Error as error:
+                if not is_row_state(error.sqlstate):
+                    raise
+                if len(some) == 1:
+                    state, diag = error.sqlstate or "", error.diag
+                    refused.append(Refusal(_id(some[0]), state, diag.constraint_name, diag.column_name))
+                else:
+                    waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+        self.connection.execute(sql.SQL("analyze {}").format(_ROWS))
+        return refused
+
+    def keep(self, ids: Iterable[uuid.UUID]) -> None:
+        """Take all other rows off the stage."""
+        self.connection.execute(sql.SQL("delete from {} where id <> all(%s)").format(_ROWS), (list(ids),))
+
+    def clear_images(self) -> None:
+        self.connection.execute(sql.SQL("truncate {}").format(_IMAGES))
+
+    def split(self, attempt: sql.Composed) -> list[Refusal]:
+        """Run `attempt` over the staged rows in ever smaller segments; the rows that are refused alone."""
+        found = self.connection.execute(
+            sql.SQL("select min(hybrid_sync_n), max(hybrid_sync_n) from {}").format(_ROWS)
+        ).fetchone()
+        self.connection.execute(sql.SQL("truncate {}").format(_REFUSED))
+        if found is None or found[0] is None:
+            return []
+        body = sql.SQL(_LOOP).format(
+            first=sql.Literal(found[0]), last=sql.Literal(found[1]), attempt=attempt, rows=_ROWS, refused=_REFUSED,
+            suppressed=sql.Literal(SUPPRESSED), elsewhere=sql.Literal(list(NOT_ABOUT_ROWS)),
+        )  # fmt: skip
+        self.connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(self.connection))))
+        rows = self.connection.execute(sql.SQL("select id, state, violated, named from {}").format(_REFUSED)).fetchall()
+        return [Refusal(row_id, state, violated or None, named or None) for row_id, state, violated, named in rows]
+
+    def _prepare(self) -> None:
+        """The loop's own tables; made anew, because a retry in the same transaction may come here again."""
+        for name in (_ROWS, _IMAGES, _REFUSED):
+            self.connection.execute(sql.SQL("drop table if exists {}").format(name))
+        table, columns = self._writer.table, self._writer.plan.target_columns
+        loose = sorted(self.statements.loose)
+        named = self.connection.execute(
+            "select array(select format_type(o, -1) from unnest(%s::oid[]) with ordinality u(o, place) order by place)",
+            ([table.columns[c].base_oid for c in loose],),
+        ).fetchone()
+        assert named is not None, "a constructed array is one row"
+        types = {c: table.columns[c].type_sql for c in columns} | dict(zip(loose, named[0], strict=True))
+        listed = [sql.SQL("{} {}").format(sql.Identifier(c), raw(t)) for c, t in types.items()]
+        listed += [sql.SQL("{} boolean").format(sql.Identifier(flag(c))) for c in self.statements.deferred]
+        self.connection.execute(
+            sql.SQL(
+                "create temp table hybrid_sync_row"
+                " ({}, hybrid_sync_n int generated always as identity primary key) on commit drop"
+            ).format(sql.SQL(", ").join(listed))
+        )
+        self.connection.execute(
+            "create temp table hybrid_sync_image (id uuid primary key, key int8[], prior xid, before jsonb)"
+            " on commit drop"
+        )
+        self.connection.execute(
+            "create temp table hybrid_sync_refused (id uuid, state text, violated text, named text) on commit drop"
+        )
+
+
+def _id(row: Spliced) -> uuid.UUID:
+    return uuid.UUID(bytes=row.data[6:22])
