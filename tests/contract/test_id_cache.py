@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.ids.cache import PAGE, QUIET_SECONDS, DynamoIdCache
 from hybrid_sync.world import IdCache
+from tests.contract import accounts
 from tests.engine.worlds import MemoryIdCache
 
 MakeCache = Callable[[], IdCache]
@@ -29,15 +30,17 @@ def dynamo(client: Any, **options: Any) -> DynamoIdCache:
     return DynamoIdCache("ids", client, sleep=lambda seconds: None, **options)
 
 
-@pytest.fixture(params=["memory", "dynamodb", "dynamodb by workers without memory"])
-def make(request: pytest.FixtureRequest) -> MakeCache:
+@pytest.fixture(params=["memory", *accounts.KINDS, "moto by workers without memory"])
+def make(request: pytest.FixtureRequest) -> Iterator[MakeCache]:
     """Caches over one storage: two calls are two workers."""
-    if request.param == "memory":
+    kind, _, forgetful = request.param.partition(" ")
+    if kind == "memory":
         shared = MemoryIdCache()
-        return lambda: shared
-    client = request.getfixturevalue("dynamodb")
-    memory = 0 if "without" in request.param else 1_000_000
-    return lambda: dynamo(client, memory_bytes=memory)
+        yield lambda: shared
+        return
+    memory = 0 if forgetful else 1_000_000
+    with accounts.account(kind, lambda: str(request.getfixturevalue("ministack"))), accounts.id_table() as client:
+        yield lambda: dynamo(client, memory_bytes=memory)
 
 
 def test_what_was_put_is_found_and_the_rest_is_absent(make: MakeCache) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
 
 from hybrid_sync.contracts import RunRequest
@@ -12,19 +11,6 @@ from hybrid_sync.errors import ConfigurationMissing, RequestConflicts, RunNotFou
 from hybrid_sync.runs.starter import RunStarter
 
 REQUEST = RunRequest(entities=("orders",), trigger="api")
-
-
-@pytest.fixture
-def stepfunctions(aws: None) -> Any:
-    return boto3.client("stepfunctions")
-
-
-@pytest.fixture
-def machine(stepfunctions: Any) -> str:
-    made = stepfunctions.create_state_machine(
-        name="sync-run", definition="{}", roleArn="arn:aws:iam::123456789012:role/run"
-    )
-    return str(made["stateMachineArn"])
 
 
 def test_a_run_is_called_as_asked_and_is_running(stepfunctions: Any, machine: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -14,6 +15,7 @@ from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.report.notify import SnsAlerts
 from hybrid_sync.runs.manifest import S3Manifests, S3Reports
 from hybrid_sync.world import Manifests, Reports
+from tests.contract import accounts
 from tests.engine.worlds import MemoryManifests, MemoryReports
 
 
@@ -24,16 +26,26 @@ def batches(count: int, run_id: str = "weekly-1") -> list[BatchTask]:
     ]
 
 
-@pytest.fixture(params=["memory", "s3"])
-def manifests(request: pytest.FixtureRequest) -> Manifests:
+@pytest.fixture(params=["memory", *accounts.KINDS])
+def stores(request: pytest.FixtureRequest) -> Iterator[tuple[Manifests, Reports]]:
     if request.param == "memory":
-        return MemoryManifests()
-    return S3Manifests("data", request.getfixturevalue("s3"))
+        yield MemoryManifests(), MemoryReports()
+        return
+    with (
+        accounts.account(request.param, lambda: str(request.getfixturevalue("ministack"))),
+        accounts.data_bucket() as client,
+    ):
+        yield S3Manifests("data", client), S3Reports("data", client)
 
 
-@pytest.fixture(params=["memory", "s3"])
-def reports(request: pytest.FixtureRequest) -> Reports:
-    return MemoryReports() if request.param == "memory" else S3Reports("data", request.getfixturevalue("s3"))
+@pytest.fixture
+def manifests(stores: tuple[Manifests, Reports]) -> Manifests:
+    return stores[0]
+
+
+@pytest.fixture
+def reports(stores: tuple[Manifests, Reports]) -> Reports:
+    return stores[1]
 
 
 def test_a_plan_is_read_as_it_was_written(manifests: Manifests) -> None:
@@ -81,16 +93,6 @@ def failures(count: int) -> list[FailureMessage]:
         FailureMessage(run_id="weekly-1", entity="orders", source="main", reason="bad_json", keys=((n,),))
         for n in range(count)
     ]
-
-
-@pytest.fixture
-def sqs(aws: None) -> Any:
-    return boto3.client("sqs")
-
-
-@pytest.fixture
-def queue_url(sqs: Any) -> str:
-    return str(sqs.create_queue(QueueName="failed", Attributes={"VisibilityTimeout": "30"})["QueueUrl"])
 
 
 def received(sqs: Any, url: str) -> list[FailureMessage]:
