@@ -1,0 +1,77 @@
+-- The target: UUID keys, foreign keys, and `note`, a column that only people write (it counts their edits).
+create type member_role as enum ('member', 'lead', 'guest');
+create table teams (
+  id uuid primary key default gen_random_uuid(), legacy_team_id int unique, name text not null, size bigint,
+  lead_id uuid, rev int, note int not null default 0
+);
+create table people (
+  id uuid primary key default gen_random_uuid(), legacy_person_id int unique, email text not null unique,
+  name text not null, team_id uuid references teams, boss_id uuid references people, updated_at timestamptz,
+  rev int, note int not null default 0
+);
+alter table teams add foreign key (lead_id) references people;
+create table memberships (
+  id uuid primary key default gen_random_uuid(), legacy_person_id int, legacy_team_id int,
+  person_id uuid references people, team_id uuid references teams, role member_role not null,
+  rev int, note int not null default 0, unique (legacy_person_id, legacy_team_id)
+);
+create table invoices (
+  id uuid primary key default gen_random_uuid(), legacy_payment_id bigint unique, payer_id uuid references people,
+  currency text not null, total numeric(12,2) not null, status text not null, rev int, office_rev int,
+  note int not null default 0
+);
+create table receipts (
+  id uuid primary key default gen_random_uuid(), legacy_payment_id bigint unique, invoice_id uuid references invoices,
+  total numeric(12,2) not null, rev int, office_rev int, note int not null default 0
+);
+create table messages (
+  id uuid primary key default gen_random_uuid(), kind text, legacy_message_id int, author_id uuid references people,
+  meta jsonb, rev int, note int not null default 0, unique (kind, legacy_message_id)
+);
+
+-- What must never happen to a row is written down the moment it happens, whoever does it.
+create schema probe;
+create table probe.violation (
+  kind text not null, relation text not null, id uuid, seen text not null,
+  at timestamptz not null default clock_timestamp()
+);
+create function probe.watch() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
+declare
+  o jsonb := to_jsonb(old);
+  n jsonb := case when tg_op = 'UPDATE' then to_jsonb(new) end;
+  ours boolean := session_user = 'hybrid_sync_worker';
+  part text;
+begin
+  if ours and o->>(string_to_array(tg_argv[0], ','))[1] is null then
+    insert into probe.violation values ('touched', tg_table_name, old.id, tg_op);
+  end if;
+  if tg_op = 'DELETE' then
+    if ours then insert into probe.violation values ('touched', tg_table_name, old.id, 'deleted'); end if;
+    return null;
+  end if;
+  if old.id <> new.id then insert into probe.violation values ('wrong_ids', tg_table_name, old.id, new.id::text); end if;
+  foreach part in array string_to_array(tg_argv[0], ',') loop
+    if o->>part is distinct from n->>part then
+      insert into probe.violation values ('wrong_ids', tg_table_name, old.id, part);
+    end if;
+  end loop;
+  foreach part in array string_to_array(tg_argv[1], ',') loop
+    if (n->>part)::bigint < (o->>part)::bigint then
+      insert into probe.violation values ('reversed', tg_table_name, old.id, part || ' ' || (o->>part) || '>' || (n->>part));
+    end if;
+  end loop;
+  if (n->>'note')::int < (o->>'note')::int or (ours and n->>'note' <> o->>'note') then
+    insert into probe.violation values ('touched', tg_table_name, old.id, 'note');
+  end if;
+  return null;
+end $$;
+
+create trigger watch after update or delete on teams for each row execute function probe.watch('legacy_team_id', 'rev,size');
+create trigger watch after update or delete on people for each row execute function probe.watch('legacy_person_id', 'rev');
+create trigger watch after update or delete on memberships
+  for each row execute function probe.watch('legacy_person_id,legacy_team_id', 'rev');
+create trigger watch after update or delete on invoices
+  for each row execute function probe.watch('legacy_payment_id', 'rev,office_rev');
+create trigger watch after update or delete on receipts
+  for each row execute function probe.watch('legacy_payment_id', 'rev,office_rev');
+create trigger watch after update or delete on messages for each row execute function probe.watch('legacy_message_id,kind', 'rev');

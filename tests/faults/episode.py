@@ -1,0 +1,221 @@
+"""An episode: empty databases, some rows that were migrated long ago, and then schedule after schedule on top.
+
+A schedule is a bad day (writers on both sides, one to three runs at the same time, faults, doubled and late
+deliveries), then quiet and clean runs, then the judge.  An episode's seed decides all of its schedules, so a defect is
+replayed from its episode's beginning.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from hybrid_sync.contracts import FailureMessage, Profile, Ref, RunRequest
+from tests.faults.cloud import Store, StoredManifests
+from tests.faults.driver import Deliveries, Driver
+from tests.faults.faultplan import FaultPlan
+from tests.faults.legacy_writers import LegacyWriter
+from tests.faults.native_writers import NativeWriter
+from tests.faults.oracle import Defect, Oracle
+from tests.faults.pool import Pool, Tally, WorkerHung
+from tests.faults.servers import Servers
+from tests.faults.worker import Place
+
+WORKERS = 3
+BATCH_SIZE = 6
+FAULTY_SHARE = 0.22
+UNRELIABLE = 0.06
+CLEAN_RUNS = 3
+"""A value that moved between two rows may need a second run, and a row that waits for such a row a third."""
+
+_CLEAR_TARGET = """
+truncate teams, people, memberships, invoices, receipts, messages, probe.violation;
+truncate hybrid_sync.run, hybrid_sync.run_entity, hybrid_sync.batch_done, hybrid_sync.run_failure,
+  hybrid_sync.run_worker, hybrid_sync.fence, hybrid_sync.entity_state, hybrid_sync.bucket, hybrid_sync.failed_record,
+  hybrid_sync.pending_link, hybrid_sync.retired_id, hybrid_sync.journal cascade
+"""
+_CLEAR_LEGACY = "truncate office, team, person, membership, payment, comment, record"
+_ENTITIES = ("teams", "people", "memberships", "invoices", "receipts", "messages")
+
+
+@dataclass
+class Score:
+    """What all episodes of one command did and found."""
+
+    tally: Tally = field(default_factory=Tally)
+    schedules: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
+    doubled: int = 0
+    zombies: int = 0
+    cut: int = 0
+    committed: int = 0
+    clean_runs: Counter[int] = field(default_factory=Counter)
+    defects: list[tuple[int, int, Defect]] = field(default_factory=list)
+    """(episode's seed, schedule in it, what)."""
+
+
+class Episode:
+    """Everything that one episode keeps open; `close` it."""
+
+    def __init__(self, servers: Servers, folder: Path, seed: int, score: Score) -> None:
+        self._seed = seed
+        self._luck = random.Random(seed)
+        self._score = score
+        self._store = Store(folder / "cloud.sqlite")
+        self._store.clear()
+        with psycopg.connect(servers.legacy, autocommit=True) as legacy:
+            legacy.execute(_CLEAR_LEGACY)
+        with psycopg.connect(servers.target_owner, autocommit=True) as target:
+            target.execute(_CLEAR_TARGET)
+        self._writer = LegacyWriter(servers.legacy, self._own_luck())
+        self._writer.fill()
+        _migrate_some(servers, self._own_luck())
+        self._native = NativeWriter(servers.target_owner, servers.target_superuser, servers.legacy, self._own_luck())
+        place = Place(servers.legacy, servers.target_worker, folder / "cloud.sqlite", BATCH_SIZE, UNRELIABLE)
+        self._pool = Pool(place, WORKERS, self._luck.getrandbits(32), score.tally)
+        self._deliveries = Deliveries(self._pool)
+        self._oracle = Oracle(servers.legacy, servers.target_owner)
+        self._oracle.judge()  # remembers the UUIDs of the rows that were migrated before
+        self._runs = 0
+        self._schedule = 0
+
+    def close(self) -> None:
+        self._writer.settle()
+        self._native.settle()
+        self._deliveries.settle()
+        self._deliveries.close()
+        self._pool.close()
+        for part in (self._writer, self._native, self._oracle, self._store):
+            part.close()
+
+    def schedule(self) -> bool:
+        """One bad day and its judgement; False when something is wrong, and the episode should end."""
+        self._schedule += 1
+        try:
+            self._bad_day()
+            defects = self._quiet()
+        except WorkerHung as error:
+            defects = [Defect("stuck", str(error))]
+        defects += [Defect("stuck", text) for text in self._deliveries.defects]
+        self._deliveries.defects.clear()
+        self._score.schedules += 1
+        self._score.defects += [(self._seed, self._schedule, defect) for defect in defects]
+        return not defects
+
+    # --- the bad day -----------------------------------------------------------------------------------------
+
+    def _bad_day(self) -> None:
+        cut_before, committed_before = self._native.cut, self._writer.committed
+        self._writer.start()
+        self._native.start(cuts=1 if self._luck.random() < 0.25 else 0)
+        drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 2, 2, 3)))]
+        threads = [threading.Thread(target=driver.run, args=(self._request(),)) for driver in drivers]
+        retries = self._driver(faulty=True)
+        messages = self._messages()
+        threads.append(threading.Thread(target=lambda: [retries.retry(message) for message in messages]))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._native.settle()
+        self._writer.settle()
+        self._deliveries.settle()
+        self._score.cut += self._native.cut - cut_before
+        self._score.committed += self._writer.committed - committed_before
+        for driver in drivers:
+            self._score.runs[driver.status] += 1
+            self._score.doubled += driver.doubled
+            self._score.zombies += driver.zombies
+
+    def _driver(self, *, faulty: bool) -> Driver:
+        luck = self._own_luck()
+        plan = FaultPlan(self._own_luck(), self._score.tally, FAULTY_SHARE) if faulty else None
+        return Driver(self._deliveries, StoredManifests(self._store), luck, plan)
+
+    def _request(self) -> RunRequest:
+        self._runs += 1
+        run_id = f"run-{self._seed}-{self._runs}"
+        kind = self._luck.random()
+        if kind < 0.6:
+            return RunRequest(run_id=run_id)
+        if kind < 0.75:
+            some = self._luck.sample(_ENTITIES, self._luck.randrange(1, 4))
+            return RunRequest(run_id=run_id, profile=Profile.daily, entities=tuple(some))
+        if kind < 0.82:
+            since = "2026-01-01T00:00:00Z"
+            return RunRequest(run_id=run_id, profile=Profile.on_demand, entities=("people",), since=since)
+        return RunRequest(run_id=run_id, profile=Profile.on_demand, refs=self._refs())
+
+    def _refs(self) -> tuple[Ref, ...]:
+        known, lane = self._writer.known, self._luck.randrange(4)
+        refs = [Ref(entity="people", legacy_id=key) for key in known.people[lane][-3:]]
+        refs += [Ref(entity="receipts", legacy_id=key) for key in known.payments[lane][-2:]]
+        refs += [Ref(entity="messages", legacy_id=key, source="comment") for key in known.messages[lane][-2:]]
+        refs += [Ref(entity="memberships", legacy_id=key) for key in known.memberships[lane][-1:]]
+        return tuple(refs)
+
+    def _messages(self) -> list[FailureMessage]:
+        """Some that the queue was ever given: late, doubled and out of order."""
+        rows = self._store.ask("select body from message order by n desc limit 30")
+        chosen = [self._luck.choice(rows)[0] for _ in range(self._luck.randrange(3))] if rows else []
+        return [FailureMessage.model_validate_json(body) for body in chosen]
+
+    # --- quiet ---------------------------------------------------------------------------------------------
+
+    def _quiet(self) -> list[Defect]:
+        """Clean runs until the judge has nothing to say, or they are used up."""
+        defects: list[Defect] = []
+        reversed_: list[Defect] = []
+        for n in range(1, CLEAN_RUNS + 1):
+            self._runs += 1
+            driver = self._driver(faulty=False)
+            driver.run(RunRequest(run_id=f"clean-{self._seed}-{self._runs}"))
+            defects = self._oracle.judge()
+            # What the triggers saw is told once, and no later run makes it good.
+            reversed_ += [d for d in defects if d.kind in ("reversed", "touched", "wrong_ids")]
+            if driver.status != "succeeded":
+                defects.append(Defect("stuck", f"the clean run {driver.status}"))
+            if not defects:
+                self._score.clean_runs[n] += 1
+                break
+        defects = list(dict.fromkeys([*reversed_, *defects]))
+        return defects + self._unqueued()
+
+    def _unqueued(self) -> list[Defect]:
+        """Failed records that are marked as queued, and of which no message tells."""
+        told: set[tuple[str, str, tuple[int, ...]]] = set()
+        for (body,) in self._store.ask("select body from message"):
+            message = FailureMessage.model_validate_json(body)
+            told |= {(message.entity, message.source, key) for key in message.keys}
+        rows = self._oracle.marked_as_queued()
+        return [Defect("stuck", f"{row} is marked as queued, and no message tells of it") for row in rows - told]
+
+    def _own_luck(self) -> random.Random:
+        return random.Random(self._luck.getrandbits(64))
+
+
+def _migrate_some(servers: Servers, luck: random.Random) -> None:
+    """Rows that an earlier migration brought, under random UUIDs and by now out of date; and native ones."""
+    with psycopg.connect(servers.legacy, autocommit=True) as legacy:
+        people = legacy.execute("select id, email from person order by id").fetchall()
+        payments = legacy.execute("select id from payment order by id").fetchall()
+    with psycopg.connect(servers.target_owner, autocommit=True) as target:
+        for key, email in people[::2]:
+            target.execute(
+                "insert into people (id, legacy_person_id, email, name, rev, note) values (%s, %s, %s, 'old', 0, 7)",
+                (uuid.UUID(int=luck.getrandbits(128), version=4), key, email),
+            )
+        for (key,) in payments[::3]:
+            target.execute(
+                "insert into invoices (id, legacy_payment_id, currency, total, status, rev) values"
+                " (%s, %s, 'USD', 0, 'open', 0)",
+                (uuid.UUID(int=luck.getrandbits(128), version=4), key),
+            )
+        target.execute("insert into people (email, name) values ('native@example.org', 'native')")
+        target.execute("insert into teams (name) values ('native')")

@@ -1,0 +1,51 @@
+"""Which fault is armed in which delivery: by a seed, and sooner at failpoints that have fired less."""
+
+from __future__ import annotations
+
+import random
+
+from hybrid_sync.failpoints import POINTS, Action, Drop, Exit, Raise, Stall
+from tests.faults.pool import Tally
+
+_STALL_SECONDS = 0.25
+_AREAS = {
+    "plan_run": ("fence.", "run."),
+    "plan_entity": ("plan.",),
+    "sync_batch": ("batch.",),
+    "link_references": ("link.",),
+    "verify_entity": ("verify.",),
+    "report_run": ("report.",),
+    "retry_failure": ("retry.", "fence.", "batch."),
+}
+
+
+class FaultPlan:
+    """`share` of the deliveries carry one armed failpoint."""
+
+    def __init__(self, luck: random.Random, tally: Tally, share: float) -> None:
+        self._luck = luck
+        self._tally = tally
+        self._share = share
+
+    def choose(self, step: str) -> dict[str, Action]:
+        """What to arm in the next delivery of `step`; usually nothing."""
+        names = [name for name in POINTS if name.startswith(_AREAS.get(step, ("?",)))]
+        if not names or self._luck.random() >= self._share:
+            return {}
+        some = self._luck.sample(names, min(4, len(names)))
+        return {min(some, key=lambda name: self._tally.fired[name]): self._action()}
+
+    def stall(self, step: str) -> dict[str, Action]:
+        """A delivery that is given up on while it is still at work."""
+        names = [name for name in POINTS if name.startswith(_AREAS[step])]
+        return {self._luck.choice(names): Stall(self._luck.uniform(0.02, _STALL_SECONDS))}
+
+    def _action(self) -> Action:
+        kind = self._luck.random()
+        if kind < 0.45:
+            return Exit()
+        if kind < 0.6:
+            return Raise()
+        if kind < 0.85:
+            return Drop(self._luck.choice((None, 0, 1)))
+        return Stall(self._luck.uniform(0.01, _STALL_SECONDS))

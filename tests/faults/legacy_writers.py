@@ -1,0 +1,296 @@
+"""What goes on in legacy meanwhile: transactions of every length and end, over rows that the runs are reading.
+
+Several sessions take turns in one thread.  Each has rows of its own to change, so that they rarely wait for each
+other; where they do, a short lock timeout ends the one that waits.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+SESSIONS = 4
+_LOCK_TIMEOUT = "set lock_timeout = '30ms'"
+_BAD_JSON = ("{bad", '"\\u0000"')
+_LENGTHS = (1, 1, 1, 2, 3, 8, 40)
+_SPREAD = 1_500
+"""Keys are spread over several lock buckets of 500."""
+
+Statement = tuple[LiteralString, tuple[object, ...]]
+
+
+@dataclass
+class _Session:
+    connection: psycopg.Connection[tuple[object, ...]]
+    lane: int
+    open: bool = False
+    left: int = 0
+    savepoint: bool = False
+
+
+@dataclass
+class Known:
+    """Keys that were ever written, also by transactions that were rolled back; by session."""
+
+    people: dict[int, list[int]] = field(default_factory=lambda: {lane: [] for lane in range(SESSIONS)})
+    teams: dict[int, list[int]] = field(default_factory=lambda: {lane: [] for lane in range(SESSIONS)})
+    payments: dict[int, list[int]] = field(default_factory=lambda: {lane: [] for lane in range(SESSIONS)})
+    messages: dict[int, list[int]] = field(default_factory=lambda: {lane: [] for lane in range(SESSIONS)})
+    memberships: dict[int, list[tuple[int, int]]] = field(
+        default_factory=lambda: {lane: [] for lane in range(SESSIONS)}
+    )
+
+
+class LegacyWriter:
+    """Writes while `started`; what it does is fixed by `luck`, when it does it is not."""
+
+    def __init__(self, dsn: str, luck: random.Random) -> None:
+        self._luck = luck
+        self._sessions = [_Session(psycopg.connect(dsn, autocommit=True), lane) for lane in range(SESSIONS)]
+        for session in self._sessions:
+            session.connection.execute(_LOCK_TIMEOUT)
+        self._resolver = psycopg.connect(dsn, autocommit=True)
+        self._prepared: list[str] = []
+        self._names = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self.known = Known()
+        self.committed = 0
+
+    def fill(self) -> None:
+        """The rows that are there before the first run."""
+        session = self._sessions[0]
+        with session.connection.transaction():
+            for n, (currency, closed) in enumerate((("USD", False), ("JPY", False), ("INR", True))):
+                session.connection.execute("insert into office values (%s, %s, %s)", (n + 1, currency, closed))
+        for session in self._sessions:
+            for make in (self._team, self._team, self._person, self._person, self._person, self._person,
+                         self._payment, self._payment, self._payment, self._membership, self._message,
+                         self._message):  # fmt: skip
+                statement, values = make(session.lane)
+                session.connection.execute(statement, values)
+
+    def start(self) -> None:
+        """Begin to write, in a thread."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def settle(self) -> None:
+        """Stop, and end every transaction one way or the other."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            raise self._error
+        for session in self._sessions:
+            if session.open:
+                self._end(session)
+        while self._prepared:
+            self._resolve()
+
+    def close(self) -> None:
+        self._resolver.close()
+        for session in self._sessions:
+            session.connection.close()
+
+    # --- transactions --------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        try:
+            while not self._stop.wait(self._luck.uniform(0, 0.008)):
+                if self._prepared and self._luck.random() < 0.05:
+                    self._resolve()
+                self._turn(self._luck.choice(self._sessions))
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the thread
+            self._error = error
+
+    def _turn(self, session: _Session) -> None:
+        """One statement of one session."""
+        try:
+            if not session.open:
+                level = "repeatable read" if self._luck.random() < 0.2 else "read committed"
+                session.connection.execute(sql.SQL("begin isolation level {}").format(sql.SQL(level)))
+                session.open, session.left, session.savepoint = True, self._luck.choice(_LENGTHS), False
+            elif session.left == 0:
+                self._end(session)
+            else:
+                self._do(session)
+        except psycopg.Error:
+            # A lock that was not free, a unique value that was taken, a snapshot that is too old.
+            session.connection.execute("rollback")
+            session.open = False
+
+    def _do(self, session: _Session) -> None:
+        session.left -= 1
+        if not session.savepoint and self._luck.random() < 0.25:
+            session.connection.execute("savepoint s")
+            session.savepoint = True
+        statement, values = self._luck.choice(self._kinds())(session.lane)
+        session.connection.execute(statement, values)
+        if session.savepoint and self._luck.random() < 0.4:
+            if self._luck.random() < 0.5:
+                session.connection.execute("rollback to savepoint s")
+            session.connection.execute("release savepoint s")
+            session.savepoint = False
+
+    def _end(self, session: _Session) -> None:
+        session.open = False
+        how = self._luck.random()
+        if how < 0.15:
+            session.connection.execute("rollback")
+        elif how < 0.3 and len(self._prepared) < 5:
+            self._names += 1
+            session.connection.execute(sql.SQL("prepare transaction {}").format(sql.Literal(f"faults-{self._names}")))
+            self._prepared.append(f"faults-{self._names}")
+        else:
+            session.connection.execute("commit")
+            self.committed += 1
+
+    def _resolve(self) -> None:
+        name = self._prepared.pop(self._luck.randrange(len(self._prepared)))
+        verb = "commit" if self._luck.random() < 0.7 else "rollback"
+        # Any session may end it, but none that has a transaction open.
+        self._resolver.execute(sql.SQL("{} prepared {}").format(sql.SQL(verb), sql.Literal(name)))
+
+    # --- statements ----------------------------------------------------------------------------------------
+
+    def _kinds(self) -> tuple[Callable[[int], Statement], ...]:
+        return (
+            self._person, self._team, self._payment, self._membership, self._message, self._rename, self._rename,
+            self._move, self._email, self._promote, self._pay, self._pay, self._cancel, self._office, self._role,
+            self._rewrite, self._author, self._lead, self._bulk_people, self._bulk_payments,
+        )  # fmt: skip
+
+    def _new_id(self, lane: int, known: list[int]) -> int:
+        """Of this session alone; sometimes below all that exist, as a late commit's are."""
+        known.append(self._luck.randrange(-20, _SPREAD) * SESSIONS + lane)
+        return known[-1]
+
+    def _some(self, known: list[int]) -> int:
+        return self._luck.choice(known) if known else 0
+
+    def _any(self, known: dict[int, list[int]]) -> int | None:
+        """Any session's key, one that was rolled back too: an orphan, for now; or none."""
+        keys = known[self._luck.randrange(SESSIONS)]
+        return self._luck.choice(keys) if keys and self._luck.random() < 0.9 else None
+
+    def _address(self) -> str:
+        return f"shared{self._luck.randrange(12)}@example.org"
+
+    def _person(self, lane: int) -> Statement:
+        key = self._new_id(lane, self.known.people[lane])
+        address = self._address() if self._luck.random() < 0.1 else f"p{key}@example.org"
+        return (
+            "insert into person (id, email, name, team_id, boss_id) values (%s, %s, %s, %s, %s) on conflict do nothing",
+            (key, address, f"name {key}", self._any(self.known.teams), self._any(self.known.people)),
+        )
+
+    def _team(self, lane: int) -> Statement:
+        key = self._new_id(lane, self.known.teams[lane])
+        return (
+            "insert into team (id, name, lead_id) values (%s, %s, %s) on conflict do nothing",
+            (key, f"team {key}", self._any(self.known.people)),
+        )
+
+    def _payment(self, lane: int) -> Statement:
+        key = self._new_id(lane, self.known.payments[lane])
+        cents = self._luck.randrange(-500_00, 5_000_00)
+        return (
+            "insert into payment (id, person_id, office_id, total, paid) values (%s, %s, %s, %s / 100.0, %s)"
+            " on conflict do nothing",
+            (key, self._any(self.known.people) or 0, self._luck.randrange(1, 4), cents, self._luck.random() < 0.5),
+        )
+
+    def _membership(self, lane: int) -> Statement:
+        pair = (self._some(self.known.people[lane]), self._any(self.known.teams) or 0)
+        self.known.memberships[lane].append(pair)
+        return "insert into membership values (%s, %s, %s) on conflict do nothing", (*pair, self._luck.randrange(1, 4))
+
+    def _message(self, lane: int) -> Statement:
+        key = self._new_id(lane, self.known.messages[lane])
+        values = (key, self._any(self.known.people), self._json())
+        if self._luck.random() < 0.5:
+            return "insert into comment (id, author_id, meta) values (%s, %s, %s) on conflict do nothing", values
+        return "insert into record (id, author_id, meta) values (%s, %s, %s) on conflict do nothing", values
+
+    def _json(self) -> str | None:
+        if self._luck.random() < 0.06:
+            return self._luck.choice(_BAD_JSON)
+        return self._luck.choice((None, '{"n": 1.0}', f'{{"n": {self._luck.randrange(9)}}}', "[]"))
+
+    def _rename(self, lane: int) -> Statement:
+        """Like QuerySet.update(): updated_at stays."""
+        values = (f"name {self._luck.randrange(99)}", self._some(self.known.people[lane]))
+        return "update person set name = %s, rev = rev + 1 where id = %s", values
+
+    def _move(self, lane: int) -> Statement:
+        return (
+            "update person set team_id = %s, updated_at = now() - %s * interval '1 hour', rev = rev + 1 where id = %s",
+            (self._any(self.known.teams), self._luck.randrange(3), self._some(self.known.people[lane])),
+        )
+
+    def _email(self, lane: int) -> Statement:
+        key = self._some(self.known.people[lane])
+        address = self._address() if self._luck.random() < 0.4 else f"p{key}@example.org"
+        return "update person set email = %s, updated_at = now(), rev = rev + 1 where id = %s", (address, key)
+
+    def _promote(self, lane: int) -> Statement:
+        values = (self._any(self.known.people), self._some(self.known.people[lane]))
+        return "update person set boss_id = %s, rev = rev + 1 where id = %s", values
+
+    def _lead(self, lane: int) -> Statement:
+        values = (self._any(self.known.people), self._some(self.known.teams[lane]))
+        return "update team set lead_id = %s, rev = rev + 1 where id = %s", values
+
+    def _pay(self, lane: int) -> Statement:
+        """A receipt's row enters its rule, or leaves it."""
+        return (
+            "update payment set paid = not paid, total = total + 0.01, updated_at = now(), rev = rev + 1 where id = %s",
+            (self._some(self.known.payments[lane]),),
+        )
+
+    def _cancel(self, lane: int) -> Statement:
+        values = (self._some(self.known.payments[lane]),)
+        return "update payment set canceled = not canceled, rev = rev + 1 where id = %s", values
+
+    def _office(self, lane: int) -> Statement:
+        """A joined row changes, and with it many rows' values and rules; one session per office."""
+        if lane == 0:
+            return "update office set closed = not closed, rev = rev + 1 where id = 1", ()
+        currency = self._luck.choice(("USD", "JPY", "INR", "THB"))
+        return "update office set currency = %s, rev = rev + 1 where id = %s", (currency, min(lane, 3))
+
+    def _role(self, lane: int) -> Statement:
+        pairs = self.known.memberships[lane]
+        pair = self._luck.choice(pairs) if pairs else (0, 0)
+        return (
+            "update membership set role = %s, rev = rev + 1 where person_id = %s and team_id = %s",
+            (self._luck.randrange(1, 4), *pair),
+        )
+
+    def _rewrite(self, lane: int) -> Statement:
+        values = (self._json(), self._some(self.known.messages[lane]))
+        if self._luck.random() < 0.5:
+            return "update comment set meta = %s, rev = rev + 1 where id = %s", values
+        return "update record set meta = %s, rev = rev + 1 where id = %s", values
+
+    def _author(self, lane: int) -> Statement:
+        values = (self._any(self.known.people), self._some(self.known.messages[lane]))
+        return "update comment set author_id = %s, rev = rev + 1 where id = %s", values
+
+    def _bulk_people(self, lane: int) -> Statement:
+        values = (f"bulk {self._luck.randrange(99)}", self.known.people[lane])
+        return "update person set name = %s, rev = rev + 1 where id = any(%s)", values
+
+    def _bulk_payments(self, lane: int) -> Statement:
+        values = (self.known.payments[lane],)
+        return "update payment set total = total + 1, rev = rev + 1 where id = any(%s)", values

@@ -1,0 +1,111 @@
+"""What people do in the target meanwhile: rows of their own, edits of columns that no run writes; and broken wires."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+
+import psycopg
+
+_NOTES = (
+    "update people set note = note + 1 where id in (select id from people order by random() limit 3)",
+    "update teams set note = note + 1 where id in (select id from teams order by random() limit 2)",
+    "update invoices set note = note + 1 where id in (select id from invoices order by random() limit 3)",
+    "update memberships set note = note + 1 where id in (select id from memberships order by random() limit 2)",
+    "update messages set note = note + 1 where id in (select id from messages order by random() limit 2)",
+)
+_ROWS = (
+    "insert into invoices (payer_id, currency, total, status) select id, 'USD', 12.34, 'native' from people"
+    " order by random() limit 1",
+    "insert into teams (name, lead_id) select 'native', id from people order by random() limit 1",
+    "insert into messages (kind, author_id) select 'native', id from people order by random() limit 1",
+    "update people set name = name || '.' where legacy_person_id is null",
+    "delete from teams where legacy_team_id is null and random() < 0.3",
+    "delete from messages where legacy_message_id is null and random() < 0.2",
+)
+_TERMINATE = (
+    "select pg_terminate_backend(pid) from (select pid from pg_stat_activity where application_name = 'hybrid-sync'"
+    " and datname = current_database() and pid <> pg_backend_pid() order by random() limit 1) s"
+)
+
+
+class NativeWriter:
+    """Edits the target as its owner while `started`, and now and then cuts one of the engine's backends."""
+
+    def __init__(self, owner: str, target_superuser: str, legacy: str, luck: random.Random) -> None:
+        self._luck = luck
+        self._connection = psycopg.connect(owner, autocommit=True)
+        self._connection.execute("set lock_timeout = '50ms'")
+        self._superusers = [psycopg.connect(dsn, autocommit=True) for dsn in (target_superuser, legacy)]
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._cuts_left = 0
+        self.cut = 0
+
+    def start(self, cuts: int) -> None:
+        """Begin, in a thread; at most `cuts` backends will be terminated."""
+        self._cuts_left = cuts
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def settle(self) -> None:
+        """Stop; nothing is open afterwards."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        for connection in (self._connection, *self._superusers):
+            connection.close()
+
+    def _write(self) -> None:
+        try:
+            while not self._stop.wait(self._luck.uniform(0, 0.04)):
+                if self._cuts_left and self._luck.random() < 0.05:
+                    self._cut()
+                self._edit()
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the thread
+            self._error = error
+
+    def _cut(self) -> None:
+        self._cuts_left -= 1
+        rows = self._luck.choice(self._superusers).execute(_TERMINATE).fetchall()
+        self.cut += len(rows)
+
+    def _edit(self) -> None:
+        try:
+            with self._connection.transaction(force_rollback=self._luck.random() < 0.1):
+                for _ in range(self._luck.choice((1, 1, 2))):
+                    self._luck.choice(self._kinds())()
+                # Locks are held for a moment, as an application holds them.
+                self._stop.wait(self._luck.uniform(0, 0.01))
+        except (psycopg.errors.IntegrityError, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            # A row that others refer to, an address that is taken, a row that a run holds.
+            return
+
+    def _kinds(self) -> tuple[Callable[[], None], ...]:
+        return self._note, self._note, self._row, self._person, self._leave
+
+    def _note(self) -> None:
+        self._connection.execute(self._luck.choice(_NOTES))
+
+    def _row(self) -> None:
+        self._connection.execute(self._luck.choice(_ROWS))
+
+    def _person(self) -> None:
+        """Takes an address that legacy may want, too."""
+        address = f"shared{self._luck.randrange(12)}@example.org"
+        self._connection.execute("insert into people (email, name) values (%s, 'native')", (address,))
+
+    def _leave(self) -> None:
+        """Gives addresses back."""
+        self._connection.execute(
+            "update people set email = 'gone-' || id || '@example.org' where legacy_person_id is null"
+            " and email like 'shared%' and random() < 0.3"
+        )

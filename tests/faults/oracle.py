@@ -1,0 +1,224 @@
+"""The judge: after quiet, every legacy row is in the target as it is in legacy, or waits in quarantine for a cause that
+the judge finds by itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import psycopg
+
+from tests.faults.expected import SOURCES, Key, LegacyRow, Source, TargetRow, legacy_rows, target_rows
+
+Kind = Literal["missed", "doubled", "reversed", "wrong_ids", "touched", "stuck"]
+
+
+@dataclass(frozen=True)
+class Defect:
+    kind: Kind
+    text: str
+
+
+@dataclass
+class _Side:
+    """Both databases, read once."""
+
+    legacy: dict[tuple[str, str], dict[Key, LegacyRow]] = field(default_factory=dict)
+    target: dict[tuple[str, str], dict[Key, TargetRow]] = field(default_factory=dict)
+    failed: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
+    native: set[str] = field(default_factory=set)
+    """E-mail addresses of people who were born natively."""
+
+
+class Oracle:
+    """Judges one episode: it remembers which UUID each key had first."""
+
+    def __init__(self, legacy: str, target: str) -> None:
+        self._legacy = psycopg.connect(legacy, autocommit=True, options="-c TimeZone=UTC")
+        self._target = psycopg.connect(target, autocommit=True, options="-c TimeZone=UTC")
+        self._first: dict[tuple[str, str, Key], str] = {}
+
+    def close(self) -> None:
+        self._legacy.close()
+        self._target.close()
+
+    def judge(self) -> list[Defect]:
+        """Everything that is wrong now; both sides must be quiet."""
+        found: list[Defect] = []
+        side = self._read(found)
+        found += self._ids(side)
+        blocked = self._blocked(side)
+        for source in SOURCES:
+            found += self._rows(source, side, blocked)
+        found += self._written_once(side)
+        found += self._violations()
+        return found
+
+    def _read(self, found: list[Defect]) -> _Side:
+        side = _Side()
+        for source in SOURCES:
+            place = (source.entity, source.name)
+            side.legacy[place] = legacy_rows(self._legacy, source)
+            rows = target_rows(self._target, source)
+            for key, times in Counter(key for key, _ in rows).items():
+                if times > 1:
+                    found.append(Defect("doubled", f"{place} {key} stands {times} times in the target"))
+            side.target[place] = dict(rows)
+            for key in side.target[place].keys() - side.legacy[place].keys():
+                found.append(Defect("doubled", f"{place} {key} is in the target and was never committed in legacy"))
+        rows_failed = self._target.execute(
+            "select entity, source, key from hybrid_sync.failed_record where status <> 'resolved'"
+        ).fetchall()
+        for entity, name, failed in rows_failed:
+            side.failed.setdefault((entity, name), set()).add(tuple(failed))
+        natives = self._target.execute("select email from people where legacy_person_id is null").fetchall()
+        side.native = {row[0] for row in natives}
+        return side
+
+    # --- ids -------------------------------------------------------------------------------------------------
+
+    def _ids(self, side: _Side) -> list[Defect]:
+        found = []
+        for (entity, name), rows in side.target.items():
+            for key, row in rows.items():
+                first = self._first.setdefault((entity, name, key), row.id)
+                if first != row.id:
+                    found.append(Defect("wrong_ids", f"{entity}/{name} {key} was {first} and is {row.id}"))
+        return found
+
+    # --- rows ------------------------------------------------------------------------------------------------
+
+    def _blocked(self, side: _Side) -> set[tuple[str, str, Key]]:
+        """Rows that cannot be written: unreadable, their parent is not there, or somebody has their unique value.
+
+        That somebody must be a native row, or a row that is itself blocked and so could not give the value back.
+        """
+        blocked: set[tuple[str, str, Key]] = set()
+        for source in SOURCES:
+            place = (source.entity, source.name)
+            for key, row in side.legacy[place].items():
+                if not row.excluded and (row.unreadable or self._orphan(source, row, side)):
+                    blocked.add((*place, key))
+        people = next(source for source in SOURCES if source.unique)
+        place = (people.entity, people.name)
+        holders = {row.values["email"]: key for key, row in side.target[place].items()}
+        grown = True
+        while grown:
+            grown = False
+            for key, row in side.legacy[place].items():
+                wanted = row.values["email"]
+                holder = holders.get(wanted)
+                stuck = holder is not None and holder != key and (*place, holder) in blocked
+                if (wanted in side.native or stuck) and (*place, key) not in blocked:
+                    blocked.add((*place, key))
+                    grown = True
+        return blocked
+
+    def _orphan(self, source: Source, row: LegacyRow, side: _Side) -> bool:
+        for column, parent in source.parents.items():
+            legacy = row.parents[column]
+            if legacy is None:
+                if parent.required:
+                    return True
+            elif not parent.deferred and (legacy,) not in self._parents(parent.entity, side):
+                return True
+        return False
+
+    def _parents(self, entity: str, side: _Side) -> dict[Key, TargetRow]:
+        [place] = [place for place in side.target if place[0] == entity]
+        return side.target[place]
+
+    def _rows(self, source: Source, side: _Side, blocked: set[tuple[str, str, Key]]) -> list[Defect]:
+        place = (source.entity, source.name)
+        found: list[Defect] = []
+        failed = side.failed.get(place, set())
+        for key, row in side.legacy[place].items():
+            name = f"{source.entity}/{source.name} {key}"
+            waits = False
+            if not row.excluded:
+                if (*place, key) in blocked:
+                    waits = True
+                else:
+                    there = side.target[place].get(key)
+                    if there is None:
+                        found.append(Defect("missed", f"{name} is not in the target"))
+                        continue
+                    differing = sorted(c for c, v in row.values.items() if there.values[c] != v)
+                    if differing:
+                        found.append(Defect("missed", f"{name} differs in {', '.join(differing)}"))
+                    unlinked = self._references(source, row, there, side, name, found)
+                    waits = unlinked
+            if waits and key not in failed:
+                found.append(Defect("missed", f"{name} cannot be complete, and is not among the failed records"))
+            if not waits and key in failed:
+                found.append(Defect("stuck", f"{name} is complete or excluded, and still a failed record"))
+        for key in failed - side.legacy[place].keys():
+            found.append(Defect("stuck", f"{source.entity}/{source.name} {key} failed and was never committed"))
+        return found
+
+    def _references(
+        self, source: Source, row: LegacyRow, there: TargetRow, side: _Side, name: str, found: list[Defect]
+    ) -> bool:
+        """Compare the references; True when one still waits for its parent."""
+        waits = False
+        for column, parent in source.parents.items():
+            legacy, reference = row.parents[column], there.references[column]
+            if legacy is None:
+                if reference is not None:
+                    found.append(Defect("missed", f"{name}.{column} is still set"))
+                continue
+            row_of_parent = self._parents(parent.entity, side).get((legacy,))
+            if row_of_parent is None:
+                waits = True
+            elif reference is None:
+                found.append(Defect("missed", f"{name}.{column} is not linked"))
+            elif reference != row_of_parent.id:
+                found.append(Defect("wrong_ids", f"{name}.{column} points to {reference}, not to {row_of_parent.id}"))
+        return waits
+
+    # --- what the target remembers ---------------------------------------------------------------------------
+
+    def _written_once(self, side: _Side) -> list[Defect]:
+        """The journal inserted each key once, and the batches' results add up to the rows that are there."""
+        found = []
+        rows = self._target.execute(
+            "select entity, source, keys from hybrid_sync.journal where operation = 'insert'"
+        ).fetchall()
+        inserted: Counter[tuple[str, str, Key]] = Counter()
+        for entity, name, keys in rows:
+            width = 2 if entity == "memberships" else 1
+            inserted.update((entity, name, tuple(keys[at : at + width])) for at in range(0, len(keys), width))
+        for (entity, name, key), times in inserted.items():
+            if times > 1:
+                found.append(Defect("doubled", f"{entity}/{name} {key} was inserted {times} times"))
+        told = dict(
+            self._target.execute(
+                "select entity, sum((result->>'inserted')::int) from hybrid_sync.batch_done group by 1"
+            ).fetchall()
+        )
+        journalled = Counter(entity for entity, _, _ in inserted)
+        for entity in {source.entity for source in SOURCES}:
+            if int(told.get(entity) or 0) != journalled[entity]:
+                found.append(
+                    Defect(
+                        "doubled",
+                        f"{entity}: batches tell {told.get(entity)} inserts, the journal {journalled[entity]}",
+                    )
+                )
+        return found
+
+    def marked_as_queued(self) -> set[tuple[str, str, Key]]:
+        """Open failed records that a message must have told of."""
+        rows = self._target.execute(
+            "select entity, source, key from hybrid_sync.failed_record where status = 'open' and queued_at is not null"
+        ).fetchall()
+        return {(entity, source, tuple(key)) for entity, source, key in rows}
+
+    def _violations(self) -> list[Defect]:
+        """What the target's own triggers saw, once."""
+        rows: list[tuple[Any, ...]] = self._target.execute(
+            "delete from probe.violation returning kind, relation, id, seen"
+        ).fetchall()
+        return [Defect(kind, f"{relation} {row}: {seen}") for kind, relation, row, seen in rows]

@@ -1,0 +1,83 @@
+"""Two throwaway PostgreSQL servers, and in them one legacy and one target with the domain's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from hybrid_sync.catalog.load import load
+from hybrid_sync.target.install import WORKER, install
+from hybrid_sync_cli.stack import home, supabase
+from hybrid_sync_cli.stack.postgres import Cluster
+from hybrid_sync_cli.stack.processes import Processes
+
+DOMAIN = Path(__file__).parent / "domain"
+CATALOG = DOMAIN / "catalog"
+_PASSWORD = "only-for-tests"  # nosec B105 - of servers that live as long as the harness
+# A deadlock is looked for after 50 ms, since a schedule lasts less than PostgreSQL's own second.  Every step opens
+# connections of its own: the password's 4,096 rounds of hashing would be the largest part of a step.
+_SETTINGS = {"deadlock_timeout": "50ms", "scram_iterations": "1", "shared_buffers": "64MB"}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The DSNs of legacy (superuser), of the target's owner and superuser, and of the engine's own role there."""
+
+    legacy: str
+    target_owner: str
+    target_superuser: str
+    target_worker: str
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[Servers]:
+    """Two servers with an empty domain, destroyed at the end; `folder` is private to them."""
+    processes = Processes(folder)
+    place = home.reachable(folder)
+    legacy = Cluster("faults-legacy", place / "legacy", "postgres", _PASSWORD, processes)
+    target = Cluster("faults-target", place / "target", supabase.SUPERUSER, _PASSWORD, processes)
+    try:
+        _start(legacy, {**_SETTINGS, "max_prepared_transactions": "16"})
+        _start(target, _SETTINGS)
+        yield _prepare(legacy, target)
+    finally:
+        legacy.destroy()
+        target.destroy()
+
+
+def _start(cluster: Cluster, settings: dict[str, str]) -> None:
+    cluster.ensure()
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        row = connection.execute("select array_agg(name) from pg_settings").fetchone()
+        known = set(row[0]) if row else set()
+        for name, value in settings.items():
+            if name in known:  # scram_iterations came with 16
+                connection.execute(
+                    psycopg.sql.SQL("alter system set {} = {}").format(
+                        psycopg.sql.Identifier(name), psycopg.sql.Literal(value)
+                    )
+                )
+    cluster.stop()
+    cluster.ensure()
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        # Hashed again, now in one round.
+        connection.execute(
+            psycopg.sql.SQL("alter role {} password {}").format(
+                psycopg.sql.Identifier(cluster.superuser), psycopg.sql.Literal(_PASSWORD)
+            )
+        )
+
+
+def _prepare(legacy: Cluster, target: Cluster) -> Servers:
+    supabase.bootstrap(target.dsn(), admin_password=_PASSWORD, authenticator_password=_PASSWORD)
+    owner = target.dsn(user=supabase.ADMIN, password=_PASSWORD)
+    with psycopg.connect(legacy.dsn(), autocommit=True) as connection:
+        connection.execute((DOMAIN / "legacy.sql").read_bytes())
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute((DOMAIN / "target.sql").read_bytes())
+    install(owner, _PASSWORD, load(CATALOG))
+    return Servers(legacy.dsn(), owner, target.dsn(), target.dsn(user=WORKER, password=_PASSWORD))
