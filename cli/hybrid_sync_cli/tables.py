@@ -117,7 +117,7 @@ def _components(entities: Iterable[EntitySummary]) -> Table:
 
 def _state(entity: EntitySummary) -> str:
     if entity.failure:
-        return f"{entity.status}: {entity.failure.text}"
+        return f"{entity.status}: {entity.failure.code}"
     if entity.conserved is False:
         return f"{entity.status}, does NOT add up"
     return entity.status
