@@ -34,6 +34,14 @@ class RunPriority(StrEnum):
     low = "low"
 
 
+class OnFailure(StrEnum):
+    """What happens when a run has failed: nothing, its unverified entities are held, or all it wrote is undone."""
+
+    keep = "keep"
+    hold = "hold"
+    rollback = "rollback"
+
+
 class Ref(Message):
     """One legacy row that a request names: identifiers only, the row itself is read from legacy."""
 
@@ -64,6 +72,7 @@ class RunRequest(Message):
     until: str | None = None
     batch_size: Annotated[int, Field(ge=1, le=50_000)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1)] | None = None
+    on_failure: OnFailure = OnFailure.keep
     correlation_id: str | None = None
     requested_by: str | None = None
 
@@ -187,6 +196,51 @@ class RunOutcome(Message):
     status: str
     report: str
     summary: dict[str, Any]
+
+
+class RollbackTask(Message):
+    """Undo the run `run_id`, or go on with it: one call undoes a part, and the same task finds the rest.
+
+    `by_policy`: do what the run's own `on_failure` says.  `rollback_id` names a rollback that has begun.
+    `out_of_order` allows later runs over the same entities; rows that these wrote are left alone.
+    """
+
+    run_id: str
+    rollback_id: str = ""
+    by_policy: bool = False
+    out_of_order: bool = False
+    requested_by: str | None = None
+
+
+class UndoneBatch(Message):
+    """What undoing one batch did, in rows; `unchanged` were as before the run already."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    conflicts: dict[str, int] = Field(default_factory=dict)
+
+    def plus(self, other: UndoneBatch) -> UndoneBatch:
+        """The sum of both."""
+        conflicts = dict(self.conflicts)
+        for reason, count in other.conflicts.items():
+            conflicts[reason] = conflicts.get(reason, 0) + count
+        return UndoneBatch(
+            inserted=self.inserted + other.inserted, updated=self.updated + other.updated,
+            deleted=self.deleted + other.deleted, unchanged=self.unchanged + other.unchanged, conflicts=conflicts,
+        )  # fmt: skip
+
+
+class RollbackOutcome(Message):
+    """How far the undo of `run_id` is; `more` asks for another call with the same `rollback_id`."""
+
+    run_id: str
+    rollback_id: str = ""
+    more: bool = False
+    undone: UndoneBatch = UndoneBatch()
+    held: tuple[str, ...] = ()
+    report: str = ""
 
 
 PlannedRun.model_rebuild()

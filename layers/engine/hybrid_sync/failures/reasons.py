@@ -150,6 +150,12 @@ REASONS: dict[str, Reason] = {
         "Read the trigger's rule in the target; correct the row in legacy, or the trigger.",
         retryable=True,
     ),
+    "rolled_back": Reason(
+        Kind.target,
+        "The run that wrote this version was rolled back.",
+        "Release the entity when the cause is settled; the next run reads the row again.",
+        retryable=True,
+    ),
     "other": Reason(
         Kind.target,
         "The target refused the row for a reason that has no name here.",

@@ -8,6 +8,7 @@ alter table hybrid_sync.journal
   add column restores xid;     -- written by an undo: the version that its write brought back
 create index journal_batch on hybrid_sync.journal (batch_id, seq);
 create index journal_version on hybrid_sync.journal (((xid::text)::bigint), id);
+create index journal_deleted on hybrid_sync.journal (id) where operation = 'delete';
 
 alter table hybrid_sync.run
   add column undoes text references hybrid_sync.run,
