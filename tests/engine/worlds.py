@@ -15,6 +15,7 @@ from hybrid_sync.contracts import (
     FailureMessage,
     Key,
     LinkTask,
+    Manifest,
     PlannedRun,
     Profile,
     ReportRequest,
@@ -31,7 +32,7 @@ from hybrid_sync.steps.record_failure import record_failure
 from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
-from hybrid_sync.world import Manifest, ProfileLimits
+from hybrid_sync.world import ProfileLimits
 
 
 class MemoryIdCache:

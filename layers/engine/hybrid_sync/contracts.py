@@ -6,6 +6,7 @@ HTTP body.  All are frozen, reject unknown fields, and stay far below the 256 Ki
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ class Profile(StrEnum):
     weekly = "weekly"
     daily = "daily"
     on_demand = "on_demand"
+    verify = "verify"
 
 
 class RunPriority(StrEnum):
@@ -73,6 +75,8 @@ class RunRequest(Message):
     batch_size: Annotated[int, Field(ge=1, le=50_000)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1)] | None = None
     on_failure: OnFailure = OnFailure.keep
+    repair: bool = False
+    """Of a `verify` run: undo what was changed natively in mapped columns, too."""
     correlation_id: str | None = None
     requested_by: str | None = None
 
@@ -108,11 +112,33 @@ class PlannedEntity(Message):
     manifest: str
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """Where a plan lies, and how many batches it has."""
+
+    bucket: str
+    key: str
+    batches: int
+
+
+class IdCache(Protocol):
+    """Legacy key -> UUID (16 bytes), remembered per entity, source and epoch.
+
+    An entry may be absent, never wrong: what is absent is asked from the target, which is the authority.  So
+    neither call fails because the cache is down; it then answers "absent", or forgets.
+    """
+
+    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
+
+    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
+
+
 class BatchTask(Message):
     """One key range of one source: `[lo, hi)` of the first key column, on bucket borders.
 
     `lo` and `hi` are bucket numbers.  `buckets` lists the buckets that held changed keys at planning, as runs
     `[first, last]`; `keys` restricts the batch to keys that a request (`requested`) or the quarantine (`retry`) names.
+    `heal` reads the keys that the reconcile found to differ in these buckets.
     """
 
     run_id: str
@@ -121,7 +147,7 @@ class BatchTask(Message):
     lo: int
     hi: int
     buckets: tuple[tuple[int, int], ...]
-    purpose: Literal["changed", "requested", "retry"] = "changed"
+    purpose: Literal["changed", "requested", "retry", "heal"] = "changed"
     keys: tuple[Key, ...] | None = None
 
 
@@ -139,6 +165,47 @@ class BatchResult(Message):
     failed: int = 0
     excluded: int = 0
     resolved: int = 0
+    healed: int = 0
+    """Rows that a heal batch wrote; they are among `inserted` and `updated`, too."""
+
+
+class SegmentTask(Message):
+    """One key range of one source to compare: `[lo, hi)` of the first key column, None is no end."""
+
+    run_id: str
+    entity: str
+    n: int
+    source: str
+    lo: int | None
+    hi: int | None
+
+
+class ComparedSegment(Message):
+    """How many keys of the segment seem to differ."""
+
+    run_id: str
+    entity: str
+    suspected: int
+
+
+class ReconciledEntity(Message):
+    """What is left to do: `segments` to compare, or else `batches` that heal; the manifest lists them."""
+
+    run_id: str
+    entity: str
+    segments: int = 0
+    batches: int = 0
+    bucket: str = ""
+    manifest: str = ""
+
+
+class RecheckedEntity(Message):
+    """What became of the differences that the run healed."""
+
+    run_id: str
+    entity: str
+    healed: int
+    persisted: int
 
 
 class LinkTask(Message):

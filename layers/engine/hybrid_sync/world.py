@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Profile
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, Profile
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
@@ -22,31 +22,10 @@ class ProfileLimits:
     deadline_seconds: int
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """Where a plan lies, and how many batches it has."""
-
-    bucket: str
-    key: str
-    batches: int
-
-
-class IdCache(Protocol):
-    """Legacy key -> UUID (16 bytes), remembered per entity, source and epoch.
-
-    An entry may be absent, never wrong: what is absent is asked from the target, which is the authority.  So
-    neither call fails because the cache is down; it then answers "absent", or forgets.
-    """
-
-    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
-
-    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
-
-
 class Manifests(Protocol):
-    """The batches of an entity's plan; the first one written stays, so a repeated plan agrees with it."""
+    """Lists of tasks, such as an entity's batches; the first one written stays, so a repeated plan agrees with it."""
 
-    def write_once(self, run_id: str, entity: str, tasks: Sequence[BatchTask]) -> Manifest: ...
+    def write_once(self, run_id: str, entity: str, tasks: Sequence[Message]) -> Manifest: ...
 
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None: ...
 

@@ -9,8 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.contracts import BatchTask
-from hybrid_sync.world import Manifest
+from hybrid_sync.contracts import BatchTask, Manifest, Message
 
 
 class S3Manifests:
@@ -20,7 +19,7 @@ class S3Manifests:
         self._bucket = bucket
         self._client = client
 
-    def write_once(self, run_id: str, entity: str, tasks: Sequence[BatchTask]) -> Manifest:
+    def write_once(self, run_id: str, entity: str, tasks: Sequence[Message]) -> Manifest:
         """Write the plan, or keep the one that an earlier attempt wrote: batches of it may be under way."""
         key = _manifest(run_id, entity)
         body = json.dumps([task.model_dump(mode="json") for task in tasks], separators=(",", ":"))
@@ -28,8 +27,9 @@ class S3Manifests:
             with refusals("the data bucket"):
                 _put(self._client, self._bucket, key, body, IfNoneMatch="*")
         except _ExistsError:
-            earlier = self.read(run_id, entity)
-            return Manifest(self._bucket, key, len(earlier or ()))
+            with refusals("the data bucket"):
+                earlier = _get(self._client, self._bucket, key)
+            return Manifest(self._bucket, key, len(json.loads(earlier or b"[]")))
         return Manifest(self._bucket, key, len(tasks))
 
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None:
