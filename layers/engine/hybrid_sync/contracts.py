@@ -121,18 +121,6 @@ class Manifest:
     batches: int
 
 
-class IdCache(Protocol):
-    """Legacy key -> UUID (16 bytes), remembered per entity, source and epoch.
-
-    An entry may be absent, never wrong: what is absent is asked from the target, which is the authority.  So
-    neither call fails because the cache is down; it then answers "absent", or forgets.
-    """
-
-    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
-
-    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
-
-
 class BatchTask(Message):
     """One key range of one source: `[lo, hi)` of the first key column, on bucket borders.
 
