@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, Profile
+from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Manifest, Message, Profile
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
