@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hybrid_sync.entrypoint import Context, Event
+from hybrid_sync.entrypoint import Context, Event, measured
 from hybrid_sync.wiring import authorizer
 
 
-def handler(event: Event, _context: Context) -> Any:
-    return authorizer().answer(event)
+def handler(event: Event, context: Context) -> Any:
+    with measured(context):
+        return authorizer().answer(event)

@@ -7,6 +7,10 @@ from hybrid_sync.contracts import BatchResult, FailureMessage
 from hybrid_sync.wiring import app
 
 
-@each_message(FailureMessage, postpone=lambda receipt, count: app().postpone(receipt, count))
+@each_message(
+    FailureMessage,
+    postpone=lambda receipt, count: app().postpone(receipt, count),
+    witness=lambda **peak: app().record_worker(**peak),
+)
 def handler(message: FailureMessage) -> BatchResult:
     return app().retry_failure(message)

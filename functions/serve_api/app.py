@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hybrid_sync.entrypoint import Context, Event
+from hybrid_sync.entrypoint import Context, Event, measured
 from hybrid_sync.wiring import api
 
 
 def handler(event: Event, context: Context) -> Any:
-    return api().resolve(event, context)
+    with measured(context):
+        return api().resolve(event, context)

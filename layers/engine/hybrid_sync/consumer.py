@@ -10,28 +10,44 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pydantic import BaseModel
 
-from hybrid_sync.entrypoint import Context, Event, Handler, logger, measured, parsed, raised_at, told
+from hybrid_sync.entrypoint import (
+    Context,
+    Event,
+    Handler,
+    Witness,
+    logger,
+    measured,
+    parsed,
+    raised_at,
+    tell,
+    told,
+)
 from hybrid_sync.errors import RequestRejected
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def each_message(message: type[M], *, postpone: Callable[[str, int], None]) -> Callable[[Callable[[M], Any]], Handler]:
+def each_message(
+    message: type[M], *, postpone: Callable[[str, int], None], witness: Witness | None = None
+) -> Callable[[Callable[[M], Any]], Handler]:
     """Make a function of one message the consumer of a queue.
 
     A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.
+    `witness` hears of the worker's memory, as in `entrypoint.step`.
     """
 
     def decorate(call: Callable[[M], Any]) -> Handler:
-        def one(record: SQSRecord) -> None:
-            try:
-                call(_message(message, record.body))
-            except Exception as error:
-                _log(error, record.message_id)
-                postpone(record.receipt_handle, int(record.attributes.approximate_receive_count))
-                raise
-
         def handler(event: Event, context: Context) -> Any:
+            def one(record: SQSRecord) -> None:
+                try:
+                    given = _message(message, record.body)
+                    call(given)
+                except Exception as error:
+                    _log(error, record.message_id)
+                    postpone(record.receipt_handle, int(record.attributes.approximate_receive_count))
+                    raise
+                tell(witness, _run_of(given), context)
+
             processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
             with measured(context):
                 return process_partial_response(
@@ -46,7 +62,9 @@ def each_message(message: type[M], *, postpone: Callable[[str, int], None]) -> C
     return decorate
 
 
-def all_messages(message: type[M]) -> Callable[[Callable[[Sequence[M]], None]], Handler]:
+def all_messages(
+    message: type[M], *, witness: Witness | None = None
+) -> Callable[[Callable[[Sequence[M]], None]], Handler]:
     """Make a function of several messages the consumer of a queue, called once for all that came together.
 
     A body that is no such message stays in the queue, where an alarm on its age finds it.
@@ -65,11 +83,17 @@ def all_messages(message: type[M]) -> Callable[[Callable[[Sequence[M]], None]], 
                         bad.append(record["messageId"])
                 if good:
                     call(good)
+            for run_id in sorted({_run_of(given) for given in good}):
+                tell(witness, run_id, context)
             return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in bad]}
 
         return handler
 
     return decorate
+
+
+def _run_of(given: BaseModel) -> str:
+    return str(getattr(given, "run_id", ""))
 
 
 def _message(message: type[M], body: str) -> M:

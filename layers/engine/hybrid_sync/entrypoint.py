@@ -63,7 +63,7 @@ def step(message: type[M], *, witness: Witness | None = None) -> Callable[[Calla
                 given = parsed(message, event)
                 result = call(given)
             run_id = str(getattr(given, "run_id", ""))
-            _tell(witness, run_id, context)
+            tell(witness, run_id, context)
             logger.info("step done", extra={"run_id": run_id} | _counts(result))
             return None if result is None else result.model_dump(mode="json")
 
@@ -148,7 +148,8 @@ def _counts(result: BaseModel | None) -> dict[str, Any]:
     return {k: v for k, v in result.model_dump(mode="json").items() if isinstance(v, int | float | bool)}
 
 
-def _tell(witness: Witness | None, run_id: str, context: Context) -> None:
+def tell(witness: Witness | None, run_id: str, context: Context) -> None:
+    """Let the witness know how much memory this worker has used at most; its failure fails nothing."""
     if witness is None or not run_id:
         return
     try:
