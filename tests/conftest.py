@@ -75,9 +75,11 @@ def supabase_postgres(session_home: Path) -> Iterator[Cluster]:
 
 def _cluster(name: str, superuser: str, folder: Path) -> Iterator[Cluster]:
     cluster = Cluster(name, home.reachable(folder) / name, superuser, PASSWORD, Processes(folder))
-    cluster.ensure()
-    yield cluster
-    cluster.destroy()
+    try:
+        cluster.ensure()
+        yield cluster
+    finally:
+        cluster.destroy()
 
 
 def _bootstrap(dsn: str) -> None:

@@ -66,6 +66,7 @@ def stack_python() -> Path:
 def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """The emulator with a function `work`, its environments talking through that runtime client."""
     running = Aws(Processes(tmp_path_factory.mktemp("aws")))
+    request.addfinalizer(running.stop)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_SYNC_LAMBDA_CONCURRENCY", "2")
         if request.param == "pure":
@@ -90,7 +91,6 @@ def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     )
     running.compiled = request.param == "compiled"  # type: ignore[attr-defined]
     yield running
-    running.stop()
 
 
 def invoke(aws: Aws, **event: Any) -> tuple[str | None, dict[str, Any]]:

@@ -20,10 +20,12 @@ from hybrid_sync_cli.stack.processes import Processes, free_port
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster("legacy", home.reachable(tmp_path) / "legacy", "postgres", "a b/c@d", Processes(tmp_path))
-    made.ensure()
-    yield made
-    made.destroy()
-    shutil.rmtree(home.reachable(tmp_path), ignore_errors=True)
+    try:
+        made.ensure()
+        yield made
+    finally:
+        made.destroy()
+        shutil.rmtree(home.reachable(tmp_path), ignore_errors=True)
 
 
 def same(cluster: Cluster) -> Cluster:
