@@ -131,6 +131,12 @@ def _dependants(wants: Sequence[Want], staying: set[uuid.UUID]) -> list[Refusal]
     return found
 
 
+def unique_indexes(connection: Connection, relation: sql.Identifier) -> list[UniqueIndex]:
+    """The table's unique indexes, its primary key apart."""
+    rows = connection.execute(_INDEXES, (relation.as_string(connection),)).fetchall()
+    return [UniqueIndex(row[0], tuple(row[1]), row[2], row[3], tuple(row[4])) for row in rows]
+
+
 # --- who wants whose value ---------------------------------------------------------------------------------------
 
 
@@ -138,8 +144,7 @@ def _wants(loop: RowLoop) -> list[Want]:
     changing = set(loop.statements.changing)
     relation = loop.statements.relation
     found: list[Want] = []
-    for row in loop.connection.execute(_INDEXES, (relation.as_string(loop.connection),)).fetchall():
-        index = UniqueIndex(row[0], tuple(row[1]), row[2], row[3], tuple(row[4]))
+    for index in unique_indexes(loop.connection, relation):
         if changing.isdisjoint(index.columns):
             continue
         try:
@@ -190,7 +195,8 @@ def _keys_of(index: UniqueIndex, rows: sql.Composed) -> sql.Composed:
 def _park(loop: RowLoop, index: UniqueIndex, holders: Iterable[uuid.UUID]) -> None:
     """Move the holders' values out of the index, by the first column that lets itself be moved; or leave them."""
     ids = list(holders)
-    for column, value in _spaces(loop, index):
+    changing = set(loop.statements.changing)
+    for column, value in spaces(index, [loop.statements.table.columns[c] for c in index.columns if c in changing]):
         try:
             with loop.connection.transaction():
                 loop.connection.execute(
@@ -205,16 +211,17 @@ def _park(loop: RowLoop, index: UniqueIndex, holders: Iterable[uuid.UUID]) -> No
                 raise
 
 
-def _spaces(loop: RowLoop, index: UniqueIndex) -> list[tuple[str, sql.Composable]]:
-    """Columns of the index that the update sets back anyway, each with a value that nobody else has; NULL first."""
-    changing = set(loop.statements.changing)
-    columns: list[TargetColumn] = [loop.statements.table.columns[c] for c in index.columns if c in changing]
-    spaces: list[tuple[str, sql.Composable]] = []
+def spaces(index: UniqueIndex, columns: Sequence[TargetColumn]) -> list[tuple[str, sql.Composable]]:
+    """Columns of the index that are set back anyway, each with a value that nobody else has; NULL first.
+
+    The value is an expression over the row `t` and its line `s`, whose number is `s.hybrid_sync_n`.
+    """
+    found: list[tuple[str, sql.Composable]] = []
     if not index.nulls_equal:
-        spaces += [(c.name, sql.SQL("null")) for c in columns if not c.not_null]
+        found += [(c.name, sql.SQL("null")) for c in columns if not c.not_null]
     for column in columns:
-        spaces += [(column.name, value) for value in _unused(column)]
-    return spaces
+        found += [(column.name, value) for value in _unused(column)]
+    return found
 
 
 def _unused(column: TargetColumn) -> list[sql.Composable]:
