@@ -135,7 +135,7 @@ def test_money_that_differs_by_a_cent_fails_the_entity_and_keeps_its_fence(world
 def test_a_row_lost_in_the_target_fails_conservation_and_is_named(world: EngineWorld, target: Query) -> None:
     run(world, "first")
     target("delete from messages where legacy_source = 'letter' and legacy_id = 2")
-    done = run(world, "second", entities=("messages",))
+    done = run(world, "second", profile="daily", entities=("messages",))
     assert done.outcome.status == "failed"
     row = target("select conservation from hybrid_sync.run_entity where run_id = 'second'")[0][0]
     assert (row["missing"], row["missing_keys"]) == (1, [[2]])

@@ -11,27 +11,35 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
+    EntityTask,
     EntityVerdict,
     FailureMessage,
     Key,
     LinkTask,
     Manifest,
+    Message,
     PlannedRun,
     Profile,
     ReportRequest,
     RunFailure,
     RunOutcome,
     RunRequest,
+    SegmentTask,
 )
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection, connect
+from hybrid_sync.steps.compare_segment import compare_segment
+from hybrid_sync.steps.confirm_differences import confirm_differences
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
+from hybrid_sync.steps.recheck_entity import recheck_entity
+from hybrid_sync.steps.reconcile_entity import reconcile_entity
 from hybrid_sync.steps.record_failure import record_failure
 from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
+from hybrid_sync.verify.reconcile import SEGMENT_ROWS
 from hybrid_sync.world import ProfileLimits
 
 
@@ -50,14 +58,15 @@ class MemoryIdCache:
 
 class MemoryManifests:
     def __init__(self) -> None:
-        self.tasks: dict[tuple[str, str], list[BatchTask]] = {}
+        self.tasks: dict[tuple[str, str], list[Message]] = {}
 
-    def write_once(self, run_id: str, entity: str, tasks: Sequence[BatchTask]) -> Manifest:
+    def write_once(self, run_id: str, entity: str, tasks: Sequence[Message]) -> Manifest:
         kept = self.tasks.setdefault((run_id, entity), list(tasks))
         return Manifest("memory", f"{run_id}/{entity}", len(kept))
 
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None:
-        return self.tasks.get((run_id, entity))
+        kept = self.tasks.get((run_id, entity))
+        return None if kept is None else [task for task in kept if isinstance(task, BatchTask)]
 
 
 class MemoryReports:
@@ -144,6 +153,12 @@ def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
                 record_failure(world, _failure(run_id, task.entity, "SyncBatch", error))
     while link_references(world, LinkTask(run_id=run_id)).more:
         pass
+    if plan.profile in (Profile.weekly, Profile.verify):
+        for task in plan.entities:
+            try:
+                batches.setdefault(task.entity, []).extend(reconcile(world, task))
+            except SyncError as error:
+                record_failure(world, _failure(run_id, task.entity, "ReconcileEntity", error))
     verdicts: dict[str, EntityVerdict] = {}
     for task in plan.entities:
         try:
@@ -151,6 +166,21 @@ def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
         except SyncError as error:
             record_failure(world, _failure(run_id, task.entity, "VerifyEntity", error))
     return Run(plan, batches, verdicts, report_run(world, ReportRequest(run_id=run_id)))
+
+
+def reconcile(world: EngineWorld, task: EntityTask, segment_rows: int = SEGMENT_ROWS) -> list[BatchResult]:
+    """Compare, confirm, heal and look again; the results of the heal batches."""
+    todo = reconcile_entity(world, task, segment_rows)
+    if todo.segments:
+        for segment in world.manifests.tasks[task.run_id, f"{task.entity}.segments"]:
+            assert isinstance(segment, SegmentTask)
+            compare_segment(world, segment)
+        todo = confirm_differences(world, task)
+    if not todo.batches:
+        return []
+    healed = [sync_batch(world, batch) for batch in world.manifests.read(task.run_id, f"{task.entity}.heal") or []]
+    recheck_entity(world, task)
+    return healed
 
 
 def _failure(run_id: str, entity: str, state: str, error: SyncError) -> RunFailure:

@@ -57,7 +57,7 @@ class ReadPlan:
     references: tuple[ReferenceSlot, ...]
     checked: tuple[str, ...]
     plain: tuple[str, ...]
-    fields: tuple[sql.Composable, ...]
+    fields: tuple[sql.Composable, ...] = ()
     """The SELECT's expressions one by one, for a comparison of the stored rows with what legacy says now."""
 
     @property

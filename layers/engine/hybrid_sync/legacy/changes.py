@@ -19,7 +19,7 @@ from hybrid_sync.postgres import Connection
 BUCKET = 500
 """Consecutive legacy integers in one lock bucket and one id-map page; 1,000 and 5,000 are whole numbers of it."""
 
-Mode = Literal["fence", "full", "timestamp", "range", "keys"]
+Mode = Literal["fence", "full", "timestamp", "range", "keys", "none"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Detection:
 
 
 def changed(source: Source, detection: Detection) -> sql.Composable:
-    """The condition on one row of the source's relations; TRUE when everything is read."""
+    """The condition on one row of the source's relations; TRUE when everything is read, FALSE when nothing is."""
+    if detection.mode == "none":
+        return sql.SQL("false")
     if detection.mode in ("full", "keys"):
         return sql.SQL("true")
     if detection.mode == "fence":

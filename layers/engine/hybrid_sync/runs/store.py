@@ -84,14 +84,18 @@ class EntityRecord:
     status: str
     detection: Detection | None
     batches_planned: int | None
+    """Heal batches included."""
     requested: dict[str, list[Key]] | None
     fence_version: int | None
+    reconcile: dict[str, Any] | None = None
+    """What the reconcile of this run tells; None when there was none."""
 
 
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
     """The entity's part of the run; RunNotFound when the run has no such part."""
     row = connection.execute(
-        "select status, detection, detection_reason, fence_at_start, batches_planned, requested, fence_version"
+        "select status, detection, detection_reason, fence_at_start,"
+        " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile"
         " from hybrid_sync.run_entity where run_id = %s and entity = %s",
         (run_id, entity),
     ).fetchone()
@@ -99,7 +103,7 @@ def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecor
         raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
     detection = _detection(*row[1:4]) if row[1] is not None else None
     requested = {s: [tuple(k) for k in keys] for s, keys in row[5].items()} if row[5] is not None else None
-    return EntityRecord(row[0], detection, row[4], requested, row[6])
+    return EntityRecord(row[0], detection, row[4], requested, row[6], row[7])
 
 
 def _detection(mode: Mode, reason: str | None, at_start: dict[str, Any] | None) -> Detection:

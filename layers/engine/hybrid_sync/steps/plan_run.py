@@ -43,6 +43,8 @@ def _check(request: RunRequest) -> None:
         raise RequestRejected("A run needs an id.", "Start it through the state machine.")
     if request.refs and (request.since or request.until):
         raise RequestRejected("A request names rows or a date range, not both.", "Send two requests.")
+    if request.repair and request.profile is not Profile.verify:
+        raise RequestRejected("Only a verify run repairs.", "Set profile to verify, or leave repair out.")
     if request.profile is not Profile.on_demand and request.refs:
         raise RequestRejected("Single rows belong to an on-demand run.", "Set profile to on_demand.")
 
@@ -67,6 +69,6 @@ def _planned(request: RunRequest, waves: list[list[str]]) -> PlannedRun:
     return PlannedRun(
         run_id=request.run_id,
         profile=request.profile,
-        waves=tasks,
+        waves=() if request.profile is Profile.verify else tasks,
         entities=tuple(task for wave in tasks for task in wave),
     )

@@ -44,6 +44,7 @@ from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.retired import retired_ids
 from hybrid_sync.target.structure import split
 from hybrid_sync.target.write import Writer, Written
+from hybrid_sync.verify.findings import keys_to_heal
 from hybrid_sync.world import World
 
 
@@ -156,6 +157,8 @@ class _Batch:
         source = self._world.catalog[task.entity].sources[task.source]
         if task.keys is not None:
             return changes.with_keys(self._plan.key_exprs, task.keys)
+        if task.purpose == "heal":
+            return changes.with_keys(self._plan.key_exprs, keys_to_heal(self._target, task))
         record = read_entity(self._target, task.run_id, task.entity)
         assert record.detection is not None, "an entity is planned before its batches run"
         parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi)]
@@ -168,7 +171,8 @@ class _Batch:
 
     def _write(self, writer: Writer, scanned: Scanned) -> tuple[_Outcome, SplicedBatch]:
         """Splice and write; a foreign-key violation may be a stale cache, so that is asked again, once."""
-        spliced = self._splice(writer, scanned, fresh=False)
+        # A wrong entry of the cache may be what made a row differ, so healing asks the target for every parent.
+        spliced = self._splice(writer, scanned, fresh=self._task.purpose == "heal")
         failpoint("batch.mapped", self._target, self._legacy)
         outcome = self._try(writer, spliced)
         if any(f.reason == "foreign_key_violation" for f in outcome.failed):
@@ -278,11 +282,12 @@ class _Batch:
         return [key for key in self._waiting if key not in bad and (key in read or key in asked)]
 
     def _result(self, scanned: Scanned, written: Written, failed: list[FailedRow], resolved: int) -> BatchResult:
-        retry = self._task.purpose == "retry"
+        retry, heal = self._task.purpose == "retry", self._task.purpose == "heal"
         return BatchResult(
-            read=0 if retry else scanned.read, retried=scanned.read if retry else 0, inserted=written.inserted,
+            read=0 if retry or heal else scanned.read, retried=scanned.read if retry else 0, inserted=written.inserted,
             updated=written.updated, unchanged=written.unchanged, failed=len(failed),
             excluded=len(scanned.excluded), resolved=resolved,
+            healed=written.inserted + written.updated if heal else 0,
         )  # fmt: skip
 
 

@@ -6,10 +6,11 @@ from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
-from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import Detection, changed
+from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.runs.store import (
     EntityRecord,
@@ -22,7 +23,7 @@ from hybrid_sync.runs.store import (
 )  # fmt: skip
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.structure import table
-from hybrid_sync.verify import money
+from hybrid_sync.verify import ledger, money
 from hybrid_sync.verify.conservation import Conservation, count
 from hybrid_sync.verify.scope import Scope
 from hybrid_sync.world import World
@@ -34,7 +35,7 @@ _WHOLE = ("fence", "full", "timestamp")
 def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
     """Record what the entity's rows and money add up to; advance its fence when they do.
 
-    Raises EntityIncomplete when a planned batch is missing.
+    Raises EntityIncomplete when a planned batch is missing, or another step of the entity failed.
     """
     entity = world.catalog[task.entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
@@ -42,26 +43,41 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             run = read_run(target, task.run_id)
             record = read_entity(target, task.run_id, task.entity)
             require_complete(target, task.run_id, task.entity, record.batches_planned)
+            _require_steps(task, record)
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
         with snapshot(target, "target"), snapshot(legacy, "legacy"):
             target.execute("select 1")
             failpoint("verify.snapshots", target, legacy)
-            total, ledger = _compare(entity, plan, run, record, legacy, target)
+            total, sums = _compare(entity, plan, run, record, legacy, target)
         failpoint("verify.compared", target, legacy)
-        verified = total.ok and all(line.equal for line in ledger)
+        verified = total.ok and all(line.equal for line in sums) and _reconciled(record)
         with transaction(target, "target"):
             advanced = verified and _advance(run, task, record, plan, target)
             failpoint("verify.advanced", target, legacy)
             record_verdict(
                 target, task.run_id, task.entity, verified=verified, advanced=advanced,
-                conservation=total.as_json(), money=[line.as_json() for line in ledger],
+                conservation=total.as_json(), money=[line.as_json() for line in sums],
             )  # fmt: skip
             failpoint("verify.recorded", target, legacy)
         failpoint("verify.committed", target, legacy)
     return EntityVerdict(
         run_id=task.run_id, entity=task.entity, complete=True, conserved=verified, fence_advanced=advanced
     )
+
+
+def _require_steps(task: EntityTask, record: EntityRecord) -> None:
+    """A reconcile that began has ended, and no step of the entity has failed."""
+    unfinished = record.reconcile is not None and not record.reconcile.get("done")
+    if unfinished or record.status == "failed":
+        raise EntityIncomplete(
+            f"A step of entity {task.entity} did not end.", "See the run's failures, then start it again."
+        )
+
+
+def _reconciled(record: EntityRecord) -> bool:
+    """No difference that comes from legacy is left; what was changed natively does not hold the fence."""
+    return record.reconcile is None or record.reconcile["persisted"] == 0
 
 
 def _compare(
@@ -73,20 +89,21 @@ def _compare(
     target: Connection,
 ) -> tuple[Conservation, list[money.MoneyLine]]:
     total = Conservation()
-    ours: dict[str, money.Sums] = {m.column: {} for m in entity.money}
-    theirs: dict[str, money.Sums] = {m.column: {} for m in entity.money}
+    ours = {m.column: money.TwoWays() for m in entity.money}
+    theirs = {m.column: money.TwoWays() for m in entity.money}
+    carried = _carried(run, record)
     for name, source in entity.sources.items():
         keys = _scope_keys(plan, record, name, source_changed=_changed(entity, name, record), legacy=legacy)
         if keys == []:
             continue
-        scope = Scope(plan.sources[name], source, table(entity.target), run.fence, keys)
+        scope = Scope(plan.sources[name], source, table(entity.target), carried, keys)
         scope.find_failed(target)
         scope.find_in_flight(legacy)
         difference = count(total, scope, legacy, target)
         apart = [*difference.missing, *difference.gone]
         for m in entity.money:
-            _add(ours[m.column], money.in_legacy(m, scope, legacy, apart))
-            _add(theirs[m.column], money.in_target(m, scope, target, apart))
+            _sum(ours[m.column], legacy, money.in_legacy(m, scope, apart))
+            _sum(theirs[m.column], target, money.in_target(m, scope, apart))
     total.native = _native(entity, target)
     return total, [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
 
@@ -112,6 +129,18 @@ def _scope_keys(
     if source_changed is not None:
         return rows.keys(legacy, plan.sources[source], source_changed)
     return None
+
+
+def _carried(run: RunRecord, record: EntityRecord) -> Fence:
+    """What the target should hold: everything before the run's fence, or, where nothing was read, before the stored."""
+    if record.detection is not None and record.detection.mode == "none" and record.detection.fence is not None:
+        return record.detection.fence
+    return run.fence
+
+
+def _sum(total: money.TwoWays, connection: Connection, rows: money.Amounts) -> None:
+    _add(total.by_server, money.sums(connection, rows))
+    _add(total.by_stream, ledger.stream(connection, rows))
 
 
 def _add(total: money.Sums, part: money.Sums) -> None:

@@ -5,7 +5,7 @@ Numbers travel as text and are compared as Decimal; no float exists on the way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from psycopg import sql
@@ -40,20 +40,53 @@ class MoneyLine:
         }  # fmt: skip
 
 
-def lines(money: Money, ours: Sums, theirs: Sums) -> list[MoneyLine]:
-    """Both sides together; equal means the same rows, the same sum, and a number (not NaN, not infinite)."""
-    zero = (Decimal(0), 0)
+@dataclass
+class TwoWays:
+    """One side's sums, by the server and by the ledger's stream."""
+
+    by_server: Sums = field(default_factory=dict)
+    by_stream: Sums = field(default_factory=dict)
+
+    def agree_on(self, group: tuple[str, str | None]) -> bool:
+        """Whether both computations say the same of one currency and status."""
+        return self.by_server.get(group, _NOTHING) == self.by_stream.get(group, _NOTHING)
+
+
+_NOTHING = (Decimal(0), 0)
+
+
+def lines(money: Money, ours: TwoWays, theirs: TwoWays) -> list[MoneyLine]:
+    """Both sides together; equal means the same rows and sum by both ways, and a number (not NaN, not infinite)."""
     found: list[MoneyLine] = []
-    for currency, status in sorted(ours.keys() | theirs.keys(), key=lambda k: (k[0], k[1] or "")):
-        legacy, legacy_rows = ours.get((currency, status), zero)
-        target, target_rows = theirs.get((currency, status), zero)
+    groups = {g for side in (ours, theirs) for way in (side.by_server, side.by_stream) for g in way}
+    for group in sorted(groups, key=lambda k: (k[0], k[1] or "")):
+        currency, status = group
+        legacy, legacy_rows = ours.by_server.get(group, _NOTHING)
+        target, target_rows = theirs.by_server.get(group, _NOTHING)
         equal = legacy.is_finite() and target.is_finite() and legacy == target and legacy_rows == target_rows
+        equal = equal and ours.agree_on(group) and theirs.agree_on(group)
         found.append(MoneyLine(money.column, currency, status, legacy, target, legacy_rows, equal))
     return found
 
 
-def in_legacy(money: Money, scope: Scope, legacy: Connection, apart: list[Key]) -> Sums:
-    """Sums over the settled rows that are in the target too; `apart` are keys that one side alone has."""
+@dataclass(frozen=True)
+class Amounts:
+    """The settled rows of one money column on one side: three expressions over them."""
+
+    amount: sql.Composable
+    currency: sql.Composable
+    status: sql.Composable
+    relations: sql.Composable
+    where: sql.Composable
+
+    @property
+    def currency_text(self) -> sql.Composed:
+        """A row without a currency counts under a name of its own."""
+        return sql.SQL("coalesce(({})::text, '?')").format(self.currency)
+
+
+def in_legacy(money: Money, scope: Scope, apart: list[Key]) -> Amounts:
+    """The settled rows that are in the target too; `apart` are keys that one side alone has."""
     columns = scope.source.columns
     amount = sql.SQL("({})::numeric").format(expression(columns[money.column]))
     currency = sql.Literal(money.constant_currency) if money.currency is None else expression(columns[money.currency])
@@ -62,25 +95,25 @@ def in_legacy(money: Money, scope: Scope, legacy: Connection, apart: list[Key]) 
     settled = sql.SQL("{} and not {} and not {}").format(scope.in_legacy(), scope.plan.excluded_sql, scope.young)
     if left_out:
         settled = sql.SQL("{} and not ({})").format(settled, with_keys(scope.plan.key_exprs, left_out))
-    return _sums(legacy, amount, currency, status, scope.plan.relations, settled)
+    return Amounts(amount, currency, status, scope.plan.relations, settled)
 
 
-def in_target(money: Money, scope: Scope, target: Connection, apart: list[Key]) -> Sums:
+def in_target(money: Money, scope: Scope, apart: list[Key]) -> Amounts:
     """The same rows as the target stores them."""
     amount = sql.SQL("{}::numeric").format(sql.Identifier(money.column))
     currency = sql.Literal(money.constant_currency) if money.currency is None else sql.Identifier(money.currency)
     status = sql.SQL("null") if money.status is None else sql.Identifier(money.status)
     left_out = [*scope.failed_absent, *scope.failed_present, *scope.in_flight, *apart]
     settled = sql.SQL("{} and {}").format(scope.in_target(), scope.without(left_out))
-    return _sums(target, amount, currency, status, scope.relation, settled)
+    return Amounts(amount, currency, status, scope.relation, settled)
 
 
-def _sums(
-    connection: Connection, amount: sql.Composable, currency: sql.Composable, status: sql.Composable,
-    relations: sql.Composable, where: sql.Composable,
-) -> Sums:  # fmt: skip
+def sums(connection: Connection, rows: Amounts) -> Sums:
+    """Summed by the server."""
     query = sql.SQL(
-        "select coalesce(({currency})::text, '?'), ({status})::text, coalesce(sum({amount}), 0)::text, count({amount})"
+        "select {currency}, ({status})::text, coalesce(sum({amount}), 0)::text, count({amount})"
         " from {relations} where {where} group by 1, 2"
-    ).format(currency=currency, status=status, amount=amount, relations=relations, where=where)
+    ).format(
+        currency=rows.currency_text, status=rows.status, amount=rows.amount, relations=rows.relations, where=rows.where
+    )
     return {(str(row[0]), row[1]): (Decimal(row[2]), int(row[3])) for row in connection.execute(query).fetchall()}

@@ -1,0 +1,123 @@
+"""Reconcile entity: compare every row of both sides by checksum, whatever any cursor says; plan what heals.
+
+An entity of one segment per source is compared here; a larger one is cut into segments, which are compared side by
+side and come back to `confirm_differences`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEntity, SegmentTask
+from hybrid_sync.errors import EntityIncomplete
+from hybrid_sync.legacy.changes import Detection
+from hybrid_sync.legacy.fence import Fence, distrust
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.runs.store import EntityRecord, RunRecord, read_entity, read_run, record_plan, stored_fence
+from hybrid_sync.steps.plan_entity import cut, runs_of
+from hybrid_sync.target.batches import require_free, require_running
+from hybrid_sync.target.plans import EntityPlan, plan_for
+from hybrid_sync.verify import findings
+from hybrid_sync.verify.reconcile import SEGMENT_ROWS, Reconcile
+from hybrid_sync.world import World
+
+_CARRIED = ("fence", "full", "timestamp")
+"""Ways of reading that carried everything up to the run's own fence."""
+_HEALED_AT_ONCE = 1_000
+"""Keys in one heal batch: they are read by key, which is dearer than by range."""
+
+
+def reconcile_entity(world: World, task: EntityTask, segment_rows: int = SEGMENT_ROWS) -> ReconciledEntity:
+    """Compare the entity, or cut it into segments to compare; safe to repeat, it begins anew.
+
+    Raises EntityIncomplete when there is nothing to compare against: it was never carried over under this
+    definition and from this server.
+    """
+    with opened(world, task) as reconcile:
+        with transaction(reconcile.target, "target"):
+            findings.begin(reconcile.target, task.run_id, task.entity)
+        segments = reconcile.segments(segment_rows)
+        if len(segments) > len(reconcile.entity.sources):
+            tasks = [
+                SegmentTask(run_id=task.run_id, entity=task.entity, n=s.n, source=s.source, lo=s.lo, hi=s.hi)
+                for s in segments
+            ]
+            manifest = world.manifests.write_once(task.run_id, f"{task.entity}.segments", tasks)
+            with transaction(reconcile.target, "target"):
+                findings.record(reconcile.target, task.run_id, task.entity, {"segments_planned": len(tasks)})
+            return ReconciledEntity(
+                run_id=task.run_id, entity=task.entity, segments=manifest.batches, bucket=manifest.bucket,
+                manifest=manifest.key,
+            )  # fmt: skip
+        for segment in segments:
+            reconcile.compare(segment)
+        return confirmed(world, reconcile)
+
+
+def confirmed(world: World, reconcile: Reconcile) -> ReconciledEntity:
+    """Look at every suspect again, record the result, and plan the batches that heal."""
+    run_id, entity, target = reconcile.run_id, reconcile.entity.entity, reconcile.target
+    reconcile.confirm()
+    tasks: list[BatchTask] = []
+    for source in reconcile.entity.sources:
+        with transaction(target, "target"):
+            counts = findings.heal_counts(target, run_id, entity, source)
+        for buckets in cut(counts, _HEALED_AT_ONCE):
+            tasks.append(
+                BatchTask(
+                    run_id=run_id, entity=entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
+                    buckets=runs_of(buckets), purpose="heal",
+                )
+            )  # fmt: skip
+    manifest = world.manifests.write_once(run_id, f"{entity}.heal", tasks)
+    with transaction(target, "target"):
+        result = {
+            **findings.segments_done(target, run_id, entity), **findings.numbers(target, run_id, entity),
+            "heal_batches": manifest.batches, "done": manifest.batches == 0,
+        }  # fmt: skip
+        findings.record(target, run_id, entity, result)
+    return ReconciledEntity(
+        run_id=run_id, entity=entity, batches=manifest.batches, bucket=manifest.bucket, manifest=manifest.key
+    )
+
+
+@contextmanager
+def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
+    """The entity's reconcile between both databases, as the run's fences bound it."""
+    entity = world.catalog[task.entity]
+    with world.connect_legacy() as legacy, world.connect_target() as target:
+        with transaction(target, "target"):
+            require_running(target, task.run_id)
+            require_free(target, task.entity)
+            run = read_run(target, task.run_id)
+        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+        with transaction(target, "target"):
+            carried, before = _fences(run, task, plan, target)
+        yield Reconcile(task.run_id, world.catalog, plan, entity, carried, before, run.request.repair, legacy, target)
+
+
+def _fences(run: RunRecord, task: EntityTask, plan: EntityPlan, target: Connection) -> tuple[Fence, Fence | None]:
+    """What the target should hold, and what it held before this run."""
+    record = read_entity(target, task.run_id, task.entity)
+    if record.detection is not None and record.detection.mode in _CARRIED:
+        return run.fence, record.detection.fence
+    stored, definition, version = stored_fence(target, task.entity)
+    why = distrust(stored, run.fence)
+    if why is None and definition != plan.definition_hash:
+        why = "definition_changed"
+    if stored is None or why is not None:
+        raise EntityIncomplete(
+            f"Entity {task.entity} cannot be compared before it is carried over again ({why or 'first_time'}).",
+            "Start a weekly run.",
+        )
+    _plan_nothing(run, task, record, stored, version, target)
+    return stored, stored
+
+
+def _plan_nothing(
+    run: RunRecord, task: EntityTask, record: EntityRecord, stored: Fence, version: int, target: Connection
+) -> None:
+    """A verify run reads no changes: what legacy committed after the stored fence is the next sync's."""
+    if run.request.profile is Profile.verify and record.detection is None:
+        record_plan(target, task.run_id, task.entity, Detection("none", "verify", stored), version, 0, 0)

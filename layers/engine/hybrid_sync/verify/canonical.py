@@ -1,0 +1,133 @@
+"""The canonical form of a row: the bytes in which PostgreSQL would send it, with references as legacy keys.
+
+Both servers compute it with the same function, `record_send`, over the same built-in types, so it needs no rule per
+type: numerics carry their scale, floats every bit, jsonb its normalised text, timestamps their microseconds, texts
+travel in the client's encoding, NULL has a length of its own and no two rows can run into each other.  These are the
+values that a binary COPY would store, and two of them are equal exactly where `*<>`, by which the write drops
+unchanged rows, finds the stored bytes equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.columns import raw, stored_type
+from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
+from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.target.structure import table as relation
+
+_UNTRANSLATED = sql.Literal(-1)
+"""A reference to a row that no legacy row stands behind; no alternative has this number."""
+
+
+@dataclass(frozen=True)
+class CanonicalColumn:
+    """One mapped column as the same typed values on both sides; a reference is (alternative, legacy key)."""
+
+    name: str
+    legacy: tuple[sql.Composable, ...]
+    target: tuple[sql.Composable, ...]
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """The mapped columns of one source, and the joins that translate the target's references (its row is `t`)."""
+
+    columns: tuple[CanonicalColumn, ...]
+    legacy_key: tuple[sql.Composable, ...]
+    target_key: tuple[sql.Composable, ...]
+    joins: sql.Composable
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def legacy_row(self) -> sql.Composed:
+        """The checksum of a whole row, its key included, as md5 in hexadecimal."""
+        return _digest([*self.legacy_key, *(value for column in self.columns for value in column.legacy)])
+
+    def target_row(self) -> sql.Composed:
+        """The same of the stored row."""
+        return _digest([*self.target_key, *(value for column in self.columns for value in column.target)])
+
+    def legacy_columns(self) -> sql.Composed:
+        """A checksum per column, as text[] in the order of `names`."""
+        return _digests([column.legacy for column in self.columns])
+
+    def target_columns(self) -> sql.Composed:
+        """The same of the stored row."""
+        return _digests([column.target for column in self.columns])
+
+
+def canonical(catalog: Catalog, plan: ReadPlan, table: TargetTable) -> Canonical:
+    """The canonical form of one source's rows."""
+    at = len(plan.key_columns) + 1
+    joins: list[sql.Composable] = []
+    columns: list[CanonicalColumn] = []
+    for slot in plan.references:
+        alternatives = plan.fields[at : at + len(slot.parents)]
+        at += len(slot.parents)
+        columns.append(_reference(catalog, slot, alternatives, joins))
+    for name, value in zip((*plan.checked, *plan.plain), plan.fields[at:], strict=True):
+        kind = raw(stored_type(table.columns[name]))
+        stored = sql.SQL("t.{}::{}").format(sql.Identifier(name), kind)
+        columns.append(CanonicalColumn(name, (sql.SQL("({})::{}").format(value, kind),), (stored,)))
+    return Canonical(
+        tuple(columns),
+        tuple(sql.SQL("{}::int8").format(key) for key in plan.key_exprs),
+        tuple(sql.SQL("t.{}::int8").format(sql.Identifier(key)) for key in plan.key_columns),
+        sql.SQL(" ").join(joins),
+    )
+
+
+def _reference(
+    catalog: Catalog, slot: ReferenceSlot, alternatives: Sequence[sql.Composable], joins: list[sql.Composable]
+) -> CanonicalColumn:
+    """Which alternative, and which legacy key; on the target side found by joining the parents by id."""
+    stored = sql.SQL("t.{}").format(sql.Identifier(slot.column))
+    keys: list[sql.Composable] = []
+    for parent, source in slot.parents:
+        alias = sql.Identifier(f"hybrid_sync_parent_{len(joins)}")
+        joins.append(_parent(catalog, parent, source, alias, stored))
+        keys.append(sql.SQL("{}.k").format(alias))
+    chosen = sql.SQL("case when {stored} is null then null {arms} else {none} end::int2").format(
+        stored=stored, arms=_arms(keys), none=_UNTRANSLATED
+    )
+    given = sql.SQL("case {} end::int2").format(_arms(alternatives))
+    return CanonicalColumn(
+        slot.column,
+        (given, sql.SQL("coalesce({})").format(sql.SQL(", ").join(alternatives))),
+        (chosen, sql.SQL("coalesce({})").format(sql.SQL(", ").join(keys))),
+    )
+
+
+def _arms(keys: Sequence[sql.Composable]) -> sql.Composed:
+    return sql.SQL(" ").join(
+        sql.SQL("when {} is not null then {}").format(key, sql.Literal(i)) for i, key in enumerate(keys)
+    )
+
+
+def _parent(catalog: Catalog, entity: str, source: str, alias: sql.Identifier, stored: sql.Composable) -> sql.Composed:
+    definition = catalog[entity]
+    parent = definition.sources[source]
+    where: list[sql.Composable] = [sql.SQL("true")]
+    for column, value in parent.discriminator.items():
+        where.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+    return sql.SQL(
+        "left join (select id, {key}::int8 as k from {table} where {where}) {alias} on {alias}.id = {stored}"
+    ).format(
+        key=sql.Identifier(next(iter(parent.key))), table=relation(definition.target),
+        where=sql.SQL(" and ").join(where), alias=alias, stored=stored,
+    )  # fmt: skip
+
+
+def _digest(values: Sequence[sql.Composable]) -> sql.Composed:
+    return sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(values))
+
+
+def _digests(columns: Sequence[Sequence[sql.Composable]]) -> sql.Composed:
+    return sql.SQL("array[{}]::text[]").format(sql.SQL(", ").join(_digest(values) for values in columns))

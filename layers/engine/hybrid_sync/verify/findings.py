@@ -1,0 +1,224 @@
+"""The reconcile's records in the target: segments, differences by key and column, delete candidates, the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_sync.contracts import BatchTask, Key
+from hybrid_sync.legacy.changes import BUCKET
+from hybrid_sync.postgres import Connection
+from hybrid_sync.verify.look import Departure, Difference
+from hybrid_sync.verify.origin import Origin
+
+SHOWN = 20
+"""Differing keys named in the entity's result; all of them stay in hybrid_sync.difference."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What comparing one segment told."""
+
+    legacy_rows: int
+    target_rows: int
+    in_flight: int
+    seconds: float
+
+
+def begin(connection: Connection, run_id: str, entity: str) -> None:
+    """A reconcile is under way; what an attempt before this one left is forgotten.
+
+    The target's snapshot is kept: what a later reconcile finds written before it, this one has compared.
+    """
+    connection.execute("delete from hybrid_sync.difference where run_id = %s and entity = %s", (run_id, entity))
+    connection.execute("delete from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity))
+    connection.execute("delete from hybrid_sync.reconcile_segment where run_id = %s and entity = %s", (run_id, entity))
+    row = connection.execute("select pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
+    assert row is not None
+    record(connection, run_id, entity, {"done": False, "target_xmin": row[0]})
+
+
+def record(connection: Connection, run_id: str, entity: str, result: Mapping[str, Any]) -> None:
+    """Add to what is told of the entity's reconcile."""
+    connection.execute(
+        "update hybrid_sync.run_entity set reconcile = coalesce(reconcile, '{}') || %s"
+        " where run_id = %s and entity = %s",
+        (json.dumps(result), run_id, entity),
+    )
+
+
+# --- segments ------------------------------------------------------------------------------------------------
+
+
+def record_segment(
+    connection: Connection, run_id: str, entity: str, n: int, source: str, ends: tuple[int | None, int | None],
+    compared: Compared, suspects: Sequence[Key],
+) -> None:  # fmt: skip
+    """Replace what an earlier attempt at this segment found."""
+    connection.execute(
+        "delete from hybrid_sync.difference where run_id = %s and entity = %s and segment = %s", (run_id, entity, n)
+    )
+    with connection.cursor() as cursor, cursor.copy(
+        "copy hybrid_sync.difference (run_id, entity, source, key, segment) from stdin"
+    ) as copy:  # fmt: skip
+        for key in suspects:
+            copy.write_row((run_id, entity, source, list(key), n))
+    connection.execute(
+        "insert into hybrid_sync.reconcile_segment (run_id, entity, n, source, lo, hi, legacy_rows, target_rows,"
+        " in_flight, suspected, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (run_id, entity, n) do update set legacy_rows = excluded.legacy_rows,"
+        " target_rows = excluded.target_rows, in_flight = excluded.in_flight, suspected = excluded.suspected,"
+        " seconds = excluded.seconds, done_at = clock_timestamp()",
+        (
+            run_id, entity, n, source, *ends, compared.legacy_rows, compared.target_rows, compared.in_flight,
+            len(suspects), compared.seconds,
+        ),
+    )  # fmt: skip
+
+
+def segments_done(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
+    """How many segments are compared, and their totals."""
+    row = connection.execute(
+        "select count(*), coalesce(sum(legacy_rows), 0)::int8, coalesce(sum(in_flight), 0)::int8,"
+        " coalesce(sum(suspected), 0)::int8, coalesce(round(sum(seconds)::numeric, 3), 0)::text"
+        " from hybrid_sync.reconcile_segment where run_id = %s and entity = %s",
+        (run_id, entity),
+    ).fetchone()
+    assert row is not None
+    return {
+        "segments": row[0], "rows_checked": row[1], "in_flight": row[2], "suspected": row[3], "compare_seconds": row[4]
+    }  # fmt: skip
+
+
+# --- differences -----------------------------------------------------------------------------------------------
+
+
+def page(
+    connection: Connection, run_id: str, entity: str, source: str, states: Sequence[str], after: Key, size: int
+) -> list[Key]:
+    """Keys of the next differences in these states after a key, in key order."""
+    rows = connection.execute(
+        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s"
+        " and state = any(%s) and key > %s::int8[] order by key limit %s",
+        (run_id, entity, source, list(states), list(after), size),
+    ).fetchall()
+    return [tuple(row[0]) for row in rows]
+
+
+def clear(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> None:
+    """These suspicions were none."""
+    connection.execute(
+        "delete from hybrid_sync.difference where run_id = %s and entity = %s and source = %s and key in"
+        " (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
+        (run_id, entity, source, json.dumps([list(key) for key in keys])),
+    )
+
+
+def confirm(
+    connection: Connection, run_id: str, entity: str, source: str,
+    found: Sequence[tuple[Difference, Origin, bool]],
+) -> None:  # fmt: skip
+    """Differences that persisted: who changed the row, and whether this run heals it."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "update hybrid_sync.difference set state = %s, kind = %s, columns = %s, origin = %s, fence_missed = %s,"
+            " heal = %s where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
+            [
+                (
+                    "persists" if d.kind == "unjoined" else "confirmed", d.kind, list(d.columns), origin,
+                    origin == "legacy" and d.recent, heal, run_id, entity, source, list(d.key),
+                )
+                for d, origin, heal in found
+            ],
+        )  # fmt: skip
+
+
+def settle(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key], state: str) -> None:
+    """What became of differences that were healed."""
+    connection.execute(
+        "update hybrid_sync.difference set state = %s where run_id = %s and entity = %s and source = %s and key in"
+        " (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
+        (state, run_id, entity, source, json.dumps([list(key) for key in keys])),
+    )
+
+
+def healing(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> set[Key]:
+    """Which of these keys the run was to heal, or could not."""
+    rows = connection.execute(
+        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s"
+        " and (heal or state = 'persists') and key[1] = any(%s)",
+        (run_id, entity, source, [key[0] for key in keys]),
+    ).fetchall()
+    return {tuple(row[0]) for row in rows} & set(keys)
+
+
+def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -> list[tuple[int, int]]:
+    """(bucket, keys to heal), in bucket order."""
+    rows = connection.execute(
+        "select floor(key[1]::numeric / %s)::int8 as n, count(*) from hybrid_sync.difference"
+        " where run_id = %s and entity = %s and source = %s and heal and state = 'confirmed' group by 1 order by 1",
+        (BUCKET, run_id, entity, source),
+    ).fetchall()
+    return [(int(n), int(keys)) for n, keys in rows]
+
+
+def keys_to_heal(connection: Connection, task: BatchTask) -> list[Key]:
+    """The keys of a heal batch; they wait here and not in the batch's message, however many there are."""
+    rows = connection.execute(
+        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s and heal"
+        " and state = 'confirmed' and key >= array[%s]::int8[] and key < array[%s]::int8[] order by key",
+        (task.run_id, task.entity, task.source, task.lo * BUCKET, task.hi * BUCKET),
+    ).fetchall()
+    return [tuple(row[0]) for row in rows]
+
+
+def list_departures(connection: Connection, run_id: str, entity: str, source: str, found: Sequence[Departure]) -> None:
+    """Hand keys to the delete step."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into hybrid_sync.delete_candidate (run_id, entity, source, key, why) values (%s, %s, %s, %s, %s)"
+            " on conflict (run_id, entity, source, key) do update set why = excluded.why",
+            [(run_id, entity, source, list(d.key), d.why) for d in found],
+        )
+
+
+# --- the result --------------------------------------------------------------------------------------------------
+
+_NUMBERS = """
+select count(*) filter (where kind is not null) as differing,
+       count(*) filter (where state = 'healed') as healed,
+       count(*) filter (where state = 'persists' or (heal and state = 'confirmed')) as persisted,
+       count(*) filter (where origin in ('target', 'both')) as drift,
+       count(*) filter (where origin = 'both') as both_changed,
+       count(*) filter (where fence_missed) as fence_missed,
+       count(*) filter (where origin = 'legacy' and not fence_missed) as silent,
+       count(*) filter (where not heal and state = 'confirmed') as left_alone
+from hybrid_sync.difference where run_id = %s and entity = %s
+"""
+_SHOWN = """
+select source, key, kind, columns, origin, state from hybrid_sync.difference
+where run_id = %s and entity = %s and kind is not null order by source, key limit %s
+"""
+_DEPARTED = """
+select count(*) filter (where why = 'gone'), count(*) filter (where why = 'excluded')
+from hybrid_sync.delete_candidate where run_id = %s and entity = %s
+"""
+
+
+def numbers(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
+    """The result so far, with the first differing keys and the names of their columns."""
+    cursor = connection.execute(_NUMBERS, (run_id, entity))
+    names = [column.name for column in cursor.description or ()]
+    row = cursor.fetchone()
+    departed = connection.execute(_DEPARTED, (run_id, entity)).fetchone()
+    assert row is not None
+    assert departed is not None
+    shown = [
+        {"source": source, "key": key, "kind": kind, "columns": columns, "origin": origin, "state": state}
+        for source, key, kind, columns, origin, state in connection.execute(_SHOWN, (run_id, entity, SHOWN)).fetchall()
+    ]
+    return {
+        **dict(zip(names, row, strict=True)), "gone": departed[0], "excluded_present": departed[1], "shown": shown
+    }  # fmt: skip
