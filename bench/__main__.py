@@ -1,42 +1,40 @@
-"""The hot path against raw COPY | COPY of the same rows, as a ratio measured in one run.
+"""The hot path against raw COPY | COPY of the same rows, and a load with bad rows against one without.
 
-Rounds alternate, so that a busy machine slows both alike; the medians are compared.
+Both are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike; medians are compared.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import secrets
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
-from tempfile import mkdtemp
 
-from psycopg import sql
-
-from bench import tables
+from bench import poison, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
+from bench.servers import server
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.stack import home
-from hybrid_sync_cli.stack.postgres import Cluster
-from hybrid_sync_cli.stack.processes import Processes
 
 
 def main() -> int:
     """Print a table and a `RESULT {…}` line; 0 unless something does not work at all."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000, help="legacy rows (default: 200000)")
+    parser.add_argument("which", nargs="?", choices=("all", "copy", "poison"), default="all", help="(default: all)")
+    parser.add_argument("--rows", type=int, default=None, help="legacy rows (default: 200000, poison: 100000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, alternating (default: 3)")
     options = parser.parse_args()
-    with databases() as (legacy, target):
-        tables.create(legacy, target, options.rows)
-        rounds = [contest(legacy, target, options.rows) for _ in range(options.rounds)]
-    show(rounds, options.rows)
+    with server() as new_database:
+        if options.which in ("all", "copy"):
+            rows = options.rows or 200_000
+            with (
+                connect(new_database("legacy", "UTF8"), "legacy") as legacy,
+                connect(new_database("target", "UTF8"), "target") as target,
+            ):
+                tables.create(legacy, target, rows)
+                show([contest(legacy, target, rows) for _ in range(options.rounds)], rows)
+        if options.which in ("all", "poison"):
+            poison.contest(new_database, options.rows or 100_000, options.rounds)
     return 0
 
 
@@ -71,28 +69,6 @@ def show(rounds: list[dict[str, Measured]], rows: int) -> None:
         print(f"{name:18}{seconds:9.2f}{per_row:9.2f}{own:12.2f}{seconds / base:8.2f}")
     ratios = {name: round(seconds / base, 3) for name, seconds in wall.items()}
     print("RESULT", json.dumps({"rows": rows, "rounds": len(rounds), "ratio_to_raw": ratios}, sort_keys=True))
-
-
-@contextmanager
-def databases() -> Iterator[tuple[Connection, Connection]]:
-    """A legacy and a target database on a server of their own, which is gone afterwards."""
-    folder = Path(mkdtemp(prefix="bench-", dir=home.directory()))
-    server = Cluster("bench", home.reachable(folder) / "bench", "postgres", secrets.token_urlsafe(), Processes(folder))
-    try:
-        server.ensure()
-        admin = connect(server.dsn(), "target")
-        for name in ("legacy", "target"):
-            admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        admin.close()
-        with (
-            connect(server.dsn("legacy"), "legacy") as legacy,
-            connect(server.dsn("target"), "target") as target,
-        ):
-            yield legacy, target
-    finally:
-        server.destroy()
-        for path in {home.reachable(folder), folder}:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":
