@@ -16,7 +16,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.shape import TargetColumn
-from hybrid_sync.postgres import is_row_state
+from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.target.row_loop import Refusal, RowLoop
 
