@@ -1,4 +1,4 @@
-"""Legacy's own history: a standby that lags takes over, and transaction ids wrap; nothing missed, nothing read for ever."""
+"""Legacy's own history: a lagging standby takes over, transaction ids wrap; nothing missed, nothing read for ever."""
 
 from __future__ import annotations
 

@@ -96,7 +96,8 @@ def test_a_row_that_leaves_its_rule_is_seen_and_listed_as_a_pending_delete(
     done = run(world, "second")
     assert done.total("invoices") | {"read": 1, "excluded": 1} == done.total("invoices")
     pending = target(
-        "select conservation->>'pending_deletes' from hybrid_sync.run_entity where run_id = 'second' and entity = 'invoices'"
+        "select conservation->>'pending_deletes' from hybrid_sync.run_entity"
+        " where run_id = 'second' and entity = 'invoices'"
     )
     assert pending == [("1",)]
 

@@ -1,4 +1,4 @@
-"""A world for engine tests: real PostgreSQL on both sides, AWS parts in memory (contract tests hold them to the real ones)."""
+"""A world for engine tests: real PostgreSQL on both sides, the AWS parts in memory."""
 
 from __future__ import annotations
 

@@ -63,14 +63,9 @@ def _touched(source: Source, fence: Fence) -> sql.Composable:
     """
     young = [_young(alias, fence) for alias in source.aliases]
     for watch in source.watch:
-        young.append(
-            sql.SQL("exists (select from {} as {} where ({}) and {})").format(
-                sql.Identifier(*watch.table.split(".")),
-                sql.Identifier(watch.alias),
-                raw(watch.on),
-                _young(watch.alias, fence),
-            )  # fmt: skip
-        )
+        table, alias = sql.Identifier(*watch.table.split(".")), sql.Identifier(watch.alias)
+        neighbour = sql.SQL("exists (select from {} as {} where ({}) and {})")
+        young.append(neighbour.format(table, alias, raw(watch.on), _young(watch.alias, fence)))
     # A left join without a partner has no xmin: that is "not young", and must not make the whole unknown.
     return sql.SQL("coalesce({}, false)").format(sql.SQL(" or ").join(young))
 

@@ -32,7 +32,8 @@ _RECOVERY = "select pg_is_in_recovery()"
 # Writers that have begun may still commit rows stamped with their start. Other sessions' times are only told to
 # pg_read_all_stats, and a prepared transaction has no session, so in both cases the bound cannot be proved.
 _BOUND = """
-select case when (pg_has_role(current_user, 'pg_read_all_stats', 'usage')) and not exists (select from pg_prepared_xacts)
+select case when pg_has_role(current_user, 'pg_read_all_stats', 'usage')
+             and not exists (select from pg_prepared_xacts)
        then to_char((select least(now(), min(xact_start)) from pg_stat_activity) at time zone 'UTC',
                     'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end
 """
@@ -91,6 +92,15 @@ def distrust(stored: Fence | None, now: Fence) -> str | None:
     if now.xmax - stored.xmin > MAX_AGE:
         return "too_old"
     return None
+
+
+def older(one: Fence | None, other: Fence | None) -> Fence | None:
+    """The fence behind which less is settled; None, which reads everything, when the two cannot be compared."""
+    if one is None or other is None:
+        return None
+    if (one.system_identifier, one.timeline) != (other.system_identifier, other.timeline):
+        return None
+    return min(one, other, key=lambda fence: (fence.xmin, fence.taken_at))
 
 
 def identity(connection: Connection) -> tuple[str, int]:

@@ -64,7 +64,8 @@ def splice(
 
     `own` holds the UUIDs of keys that are in the target, `mint` gives one to a new key, `parents` resolves
     references.  A row that refers to another new row of its own entity waits for the link step: whether that other
-    row arrives is known only after the write.  `flag_new` adds the pending flags to new rows too (where they must be staged).
+    row arrives is known only after the write.  `flag_new` adds the pending flags to new rows too, where they must be
+    staged.
     """
     batch = SplicedBatch()
     deferred = sum(1 for slot in plan.references if slot.deferred)

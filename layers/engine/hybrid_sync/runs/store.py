@@ -206,7 +206,8 @@ def record_failure(connection: Connection, failure: RunFailure) -> None:
     )
     if failure.entity is not None:
         connection.execute(
-            "update hybrid_sync.run_entity set status = 'failed', failure = coalesce(failure, %s::jsonb), finished_at = clock_timestamp()"
+            "update hybrid_sync.run_entity set status = 'failed', failure = coalesce(failure, %s::jsonb),"
+            " finished_at = clock_timestamp()"
             " where run_id = %s and entity = %s",
             (json.dumps({"code": failure.error, "text": failure.cause}), failure.run_id, failure.entity),
         )

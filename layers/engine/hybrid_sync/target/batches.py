@@ -55,7 +55,7 @@ def cache_epochs(connection: Connection, entities: Iterable[str]) -> dict[str, i
     rows = connection.execute(
         "select entity, cache_epoch from hybrid_sync.entity_state where entity = any(%s)", (list(entities),)
     ).fetchall()
-    return {entity: epoch for entity, epoch in rows}
+    return dict(rows)
 
 
 def lock_buckets(connection: Connection, entity: str, source: str, numbers: Sequence[int]) -> None:

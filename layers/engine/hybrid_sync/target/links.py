@@ -83,10 +83,12 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
     batch = uuid.uuid4()
     connection.execute(
         sql.SQL(
-            "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+            "insert into hybrid_sync.journal"
+            " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
             " select {run}, {batch}, {entity}, {source}, 'link', x.key, x.id, pg_current_xact_id()::xid, x.prior,"
             " jsonb_build_object({name}, x.old)"
-            " from (select l.key, t.id, t.xmin as prior, t.{column} as old from {rows} and t.{column} is distinct from p.id"
+            " from (select l.key, t.id, t.xmin as prior, t.{column} as old from {rows}"
+            " and t.{column} is distinct from p.id"
             " order by t.id for no key update of t) x"
         ).format(
             run=sql.Literal(run_id), batch=sql.Literal(batch), entity=sql.Literal(group.entity),
@@ -102,7 +104,8 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
     )
     settled = connection.execute(
         sql.SQL(
-            "delete from hybrid_sync.pending_link where entity = {} and source = {} and column_name = {} and key in ({})"
+            "delete from hybrid_sync.pending_link"
+            " where entity = {} and source = {} and column_name = {} and key in ({})"
         ).format(sql.Literal(group.entity), sql.Literal(group.source), sql.Literal(group.column), chosen)
     ).rowcount
     connection.execute(
