@@ -38,24 +38,29 @@ def each_message(
 
     def decorate(call: Callable[[M], Any]) -> Handler:
         def handler(event: Event, context: Context) -> Any:
+            runs: set[str] = set()
+
             def one(record: SQSRecord) -> None:
                 try:
                     given = _message(message, record.body)
+                    runs.add(_run_of(given))
                     call(given)
                 except Exception as error:
                     _log(error, record.message_id)
                     postpone(record.receipt_handle, int(record.attributes.approximate_receive_count))
                     raise
-                tell(witness, _run_of(given), context)
 
             processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
             with measured(context):
-                return process_partial_response(
+                answer = process_partial_response(
                     event=event,
                     record_handler=one,
                     processor=processor,
                     context=context,  # type: ignore[arg-type]
                 )
+            for run_id in sorted(runs):
+                tell(witness, run_id, context)
+            return answer
 
         return handler
 
