@@ -137,9 +137,7 @@ def relations(source: Source) -> sql.Composed:
     """The FROM clause: base table and joins."""
     parts: list[sql.Composable] = [table_of(source)]
     for join in source.joins:
-        parts.append(
-            sql.SQL("{} {} on ({})").format(sql.SQL(join.kind), _table(join.table, join.alias), raw(join.on))  # type: ignore[arg-type]
-        )
+        parts.append(sql.SQL("{} {} on ({})").format(sql.SQL(join.kind), _table(join.table, join.alias), raw(join.on)))
     return sql.SQL(" ").join(parts)
 
 

@@ -29,9 +29,9 @@ def natural_types(connection: Connection, entity: Entity, source_name: str) -> d
     source = entity.sources[source_name]
     columns = list(source.columns)
     probes: list[sql.Composable] = [expression(source.columns[c]) for c in columns]
-    probes += [sql.SQL("({})").format(sql.SQL(e)) for e in source.key.values()]  # type: ignore[arg-type]
-    probes += [sql.SQL("({})").format(sql.SQL(p.key)) for r in source.references.values() for p in r.parents]  # type: ignore[arg-type]
-    probes += [sql.SQL("({})").format(sql.SQL(rule.when)) for rule in source.rules]  # type: ignore[arg-type]
+    probes += [sql.SQL("({})").format(sql.SQL(e)) for e in source.key.values()]
+    probes += [sql.SQL("({})").format(sql.SQL(p.key)) for r in source.references.values() for p in r.parents]
+    probes += [sql.SQL("({})").format(sql.SQL(rule.when)) for rule in source.rules]
     query = sql.SQL("select {} from {} limit 0").format(sql.SQL(", ").join(probes), relations(source))
     try:
         cursor = connection.execute(query)

@@ -61,7 +61,7 @@ def _joined(catalog: Catalog, group: Group) -> sql.Composed:
 
 def _constants(alias: str, discriminator: dict[str, str]) -> list[sql.Composed]:
     return [
-        sql.SQL("{}.{}::text = {}").format(sql.SQL(alias), sql.Identifier(column), sql.Literal(value))  # type: ignore[arg-type]
+        sql.SQL("{}.{}::text = {}").format(sql.SQL(alias), sql.Identifier(column), sql.Literal(value))
         for column, value in discriminator.items()
     ]
 

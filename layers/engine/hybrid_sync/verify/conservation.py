@@ -102,8 +102,8 @@ def _difference(scope: Scope, legacy: Connection, target: Connection) -> Differe
     """Keys that only legacy has (missing), and keys that only the target or the quarantine has (gone)."""
     if len(scope.plan.key_exprs) > 1 or scope.keys is not None:
         return _compared(_legacy_keys(scope, legacy, None), _target_keys(scope, target, None))
-    ours = dict(legacy.execute(_legacy_bitmaps(scope)).fetchall())
-    theirs = dict(target.execute(_target_bitmaps(scope)).fetchall())
+    ours: dict[int, str] = dict(legacy.execute(_legacy_bitmaps(scope)).fetchall())
+    theirs: dict[int, str] = dict(target.execute(_target_bitmaps(scope)).fetchall())
     differing = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
     missing: list[Key] = []
     gone: list[Key] = []
