@@ -259,8 +259,11 @@ class _Batch:
                 target, task.run_id, task.entity, task.source, [link for link in links if link[0] not in bad]
             )
         unlinked = {decode_key(p.key) for p in spliced.pending}
-        healed = self._healed(scanned, bad | unlinked)
-        return resolve_failed(target, task.run_id, task.entity, task.source, healed)
+        healed = self._healed(scanned, bad)
+        named = (target, task.run_id, task.entity, task.source)
+        # A row that arrived and still waits for a deferred parent has healed of everything but that.
+        waiting = resolve_failed(*named, [key for key in healed if key in unlinked], but="missing_parent")
+        return waiting + resolve_failed(*named, [key for key in healed if key not in unlinked])
 
     def _with_presence(self, failed: list[FailedRow]) -> list[FailedRow]:
         """Say of each failed row whether an older version of it is in the target."""

@@ -152,16 +152,18 @@ def open_failures(connection: Connection, entity: str, source: str, lo_key: int,
     return {tuple(row[0]) for row in rows}
 
 
-def resolve_failed(connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> int:
-    """Close the failed records of keys that have arrived, been excluded, or gone from legacy."""
+def resolve_failed(
+    connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key], *, but: str = ""
+) -> int:
+    """Close the failed records of keys that have arrived, been excluded, or gone; not those of reason `but`."""
     wanted = [list(key) for key in keys]
     if not wanted:
         return 0
     cursor = connection.execute(
         "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = %s"
-        " where entity = %s and source = %s and status <> 'resolved'"
+        " where entity = %s and source = %s and status <> 'resolved' and reason <> %s"
         " and key in (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
-        (run_id, entity, source, json.dumps(wanted)),
+        (run_id, entity, source, but, json.dumps(wanted)),
     )
     return cursor.rowcount
 

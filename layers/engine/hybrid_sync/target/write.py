@@ -77,8 +77,6 @@ class Writer:
 
     def write(self, new: Sequence[Spliced], known: Sequence[Spliced]) -> Written:
         """Update what differs of `known`, insert `new`; raises the server's error when any row is refused."""
-        # A constraint that waits for the commit would otherwise take the whole batch with it.
-        self.connection.execute("set constraints all immediate")
         done = Written()
         if known:
             done.add(self._update(known))
