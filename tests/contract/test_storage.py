@@ -81,6 +81,20 @@ def test_a_report_can_be_written_again(reports: Reports) -> None:
     assert reports.read("weekly-2") is None
 
 
+def test_a_page_lies_beside_the_report_and_can_be_written_again(reports: Reports) -> None:
+    reports.write("weekly-1", {"status": "succeeded"})
+    reports.write_page("weekly-1", "html", "<p>running</p>")
+    where = reports.write_page("weekly-1", "html", "<p>süccess</p>")
+    assert where.endswith("weekly-1.html")
+    assert reports.read("weekly-1") == {"status": "succeeded"}
+
+
+def test_a_page_in_the_bucket_has_a_type_that_browsers_show(s3: Any) -> None:
+    S3Reports("data", s3).write_page("weekly-1", "html", "<p>süccess</p>")
+    found = s3.get_object(Bucket="data", Key="reports/weekly-1.html")
+    assert (found["ContentType"], found["Body"].read().decode()) == ("text/html; charset=utf-8", "<p>süccess</p>")
+
+
 def test_a_bucket_that_is_not_there_is_told_in_a_sentence(s3: Any) -> None:
     with pytest.raises(ConfigurationMissing, match="data bucket"):
         S3Manifests("elsewhere", s3).write_once("weekly-1", "orders", batches(1))

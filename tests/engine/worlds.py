@@ -40,7 +40,7 @@ from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.verify.reconcile import SEGMENT_ROWS
-from hybrid_sync.world import ProfileLimits
+from hybrid_sync.world import PageKind, ProfileLimits
 
 
 class MemoryIdCache:
@@ -72,10 +72,15 @@ class MemoryManifests:
 class MemoryReports:
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Any]] = {}
+        self.pages: dict[tuple[str, PageKind], str] = {}
 
     def write(self, run_id: str, document: Mapping[str, Any]) -> str:
         self.documents[run_id] = dict(document)
         return f"memory://{run_id}"
+
+    def write_page(self, run_id: str, kind: PageKind, text: str) -> str:
+        self.pages[run_id, kind] = text
+        return f"memory://{run_id}.{kind}"
 
     def read(self, run_id: str) -> dict[str, Any] | None:
         return self.documents.get(run_id)
@@ -110,6 +115,7 @@ class EngineWorld:
         self.reports = MemoryReports()
         self.failure_queue = MemoryQueue()
         self.alerts = MemoryAlerts()
+        self.segment_rows = SEGMENT_ROWS
 
     def limits(self, profile: Profile) -> ProfileLimits:
         return ProfileLimits(5_000, 3_600)
@@ -168,9 +174,9 @@ def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
     return Run(plan, batches, verdicts, report_run(world, ReportRequest(run_id=run_id)))
 
 
-def reconcile(world: EngineWorld, task: EntityTask, segment_rows: int = SEGMENT_ROWS) -> list[BatchResult]:
+def reconcile(world: EngineWorld, task: EntityTask) -> list[BatchResult]:
     """Compare, confirm, heal and look again; the results of the heal batches."""
-    todo = reconcile_entity(world, task, segment_rows)
+    todo = reconcile_entity(world, task, world.segment_rows)
     if todo.segments:
         for segment in world.manifests.tasks[task.run_id, f"{task.entity}.segments"]:
             assert isinstance(segment, SegmentTask)

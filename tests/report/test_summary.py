@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from hybrid_sync.contracts import BatchResult
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.render import to_json, to_markdown
+from hybrid_sync.report.render import to_json
 from hybrid_sync.report.summary import recall, summarise
 from tests.report.records import CATALOG, EQUATION, add_batch, add_entity, add_failed, add_run, money_line
 
@@ -178,12 +178,3 @@ def test_json_is_read_back_without_loss_and_is_the_same_every_time(store: Store)
     assert RunSummary.model_validate_json(to_json(summary)) == summary
     assert to_json(summary) == to_json(summarise(store, "r1", CATALOG))
     assert '"123456789012345678901234567890.20"' in to_json(summary)
-
-
-def test_markdown_shows_components_money_and_causes(store: Store) -> None:
-    page = to_markdown(weekly(store))
-
-    impact = "JPY 1,200, USD 123,456,789,012,345,678,901,234,567,890.30"
-    assert f"| Payments | 88 / 90 | 97.78 % | 10 | 3 | {impact} |" in page
-    assert "| Payments | missing_parent | 2 | 2.00 % | 1 | 1 |" in page
-    assert "| Payments | fee | – | USD 9.99 | USD 9.99 | 3 | yes |" in page

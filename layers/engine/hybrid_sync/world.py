@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Manifest, Message, Profile
 
@@ -42,10 +42,15 @@ class Manifests(Protocol):
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None: ...
 
 
+PageKind = Literal["html", "md"]
+
+
 class Reports(Protocol):
-    """Run reports as JSON documents; `write` returns where the report lies, as s3://bucket/key."""
+    """Run reports as JSON documents, and as pages for people; both are told where they lie, as s3://bucket/key."""
 
     def write(self, run_id: str, document: Mapping[str, Any]) -> str: ...
+
+    def write_page(self, run_id: str, kind: PageKind, text: str) -> str: ...
 
     def read(self, run_id: str) -> dict[str, Any] | None: ...
 

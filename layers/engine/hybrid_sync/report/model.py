@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, computed_field
 
-from hybrid_sync.report.money import total
-
-Amount = Annotated[Decimal, Field(allow_inf_nan=True)]
-"""Exact; travels as a decimal string.  NaN and infinity are kept, because a report has to show them."""
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MoneyLine(Part):
-    """The sum of one money column in one currency (and status), computed on both servers."""
-
-    column: str
-    currency: str
-    status: str | None = None
-    legacy: Amount
-    target: Amount
-    equal: bool
-    rows: int
+from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
+from hybrid_sync.report.history import PastRun
+from hybrid_sync.report.money_lines import MoneyLine, over_statuses
+from hybrid_sync.report.part import Part
 
 
 class Conservation(Part):
@@ -48,6 +29,11 @@ class Conservation(Part):
     missing_keys: tuple[tuple[int, ...], ...] = ()
     """The first of the missing, by legacy key."""
     ok: bool
+
+    @property
+    def due(self) -> int:
+        """Rows that ought to be in the target: all but those that a rule excludes."""
+        return self.legacy - self.excluded
 
 
 class Counts(Part):
@@ -71,6 +57,21 @@ class Failure(Part):
     text: str
 
 
+class Reconcile(Part):
+    """What a comparison of all contents found, in rows; fields that this release does not know are left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rows_checked: int = 0
+    differing: int = 0
+    healed: int = 0
+    persisted: int = 0
+    drift: int = 0
+    """Differences that were made in the target."""
+    fence_missed: int = 0
+    """Differences that the fence should have found."""
+
+
 class EntitySummary(Part):
     """One entity in one run.
 
@@ -92,21 +93,28 @@ class EntitySummary(Part):
     money: tuple[MoneyLine, ...]
     headline: str | None
     """The money column that stands for the entity's financial impact."""
+    reconcile: Reconcile | None = None
+    """None where none ran."""
     links_made: int
     links_pending: int
     fence_advanced: bool
+    complete_until: datetime | None = None
+    """Everything that legacy committed before this moment is in the target or in quarantine; None where no run
+    has got through the whole entity."""
     seconds: float | None
     rows_per_second: float | None
     failure: Failure | None
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def success_rate(self) -> float | None:
         """Migrated rows over the rows that ought to be migrated, 0 to 1; 1 where there are none."""
         if self.conservation is None:
             return None
-        due = self.conservation.legacy - self.conservation.excluded
+        due = self.conservation.due
         return self.conservation.migrated / due if due > 0 else 1.0
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def conserved(self) -> bool | None:
         """Whether rows and money add up; None when that has not been verified."""
@@ -117,30 +125,13 @@ class EntitySummary(Part):
     @property
     def impact(self) -> dict[str, Decimal]:
         """The target's total of the headline column, per currency."""
-        return per_currency(line for line in self.money if line.column == self.headline)
+        return {line.currency: line.target for line in self.financial_impact}
 
-
-class MissedCause(Part):
-    """Failed records of one entity that share a reason, as they stand when the summary is made."""
-
-    entity: str
-    title: str
-    reason: str
-    records: int
-    absent: int
-    """Of these, not in the target at all; the others are there in an older version."""
-    new: int
-    """Of these, first seen in this run."""
-    escalated: int
-    ignored: int
-    retries: int
-    share: float | None
-    """Of the entity's legacy rows, 0 to 1."""
-    meaning: str
-    remedy: str
-    retryable: bool
-    keys: tuple[str, ...]
-    """The first few legacy keys, as `source:key`."""
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def financial_impact(self) -> tuple[MoneyLine, ...]:
+        """The headline column's totals over all statuses, per currency."""
+        return over_statuses(line for line in self.money if line.column == self.headline)
 
 
 class WorkerPeak(Part):
@@ -174,44 +165,66 @@ class RunSummary(Part):
     seconds: float
     entities: tuple[EntitySummary, ...]
     missed: tuple[MissedCause, ...]
+    causes: tuple[Cause, ...] = ()
+    records: tuple[MissedRecord, ...] = ()
+    """The oldest failed records of each cause, oldest first."""
+    past: tuple[PastRun, ...] = ()
+    """Comparable runs before this one, oldest first."""
+    not_looked_at: tuple[str, ...] = ()
+    """What this run says nothing about, in sentences."""
     workers: tuple[WorkerPeak, ...]
     failures: tuple[StateFailure, ...]
 
+    @property
+    def as_of(self) -> datetime:
+        """The moment that the numbers describe."""
+        return self.finished_at or self.started_at + timedelta(seconds=self.seconds)
+
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def counts(self) -> Counts:
         """The sum over all entities."""
         return Counts(**{name: sum(getattr(e.counts, name) for e in self.entities) for name in Counts.model_fields})
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def conserved(self) -> bool:
         """There are entities, and of each the rows and the money have been verified and add up."""
         return bool(self.entities) and all(entity.conserved for entity in self.entities)
 
     @property
-    def legacy_rows(self) -> int:
-        return sum(e.conservation.legacy for e in self.entities if e.conservation)
+    def verified(self) -> tuple[Conservation, ...]:
+        return tuple(e.conservation for e in self.entities if e.conservation)
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def legacy_rows(self) -> int:
+        return sum(c.legacy for c in self.verified)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def due_rows(self) -> int:
+        return sum(c.due for c in self.verified)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def migrated_rows(self) -> int:
+        return sum(c.migrated for c in self.verified)
+
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def pending_deletes(self) -> int:
-        return sum(e.conservation.pending_deletes for e in self.entities if e.conservation)
+        return sum(c.pending_deletes for c in self.verified)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def success_rate(self) -> float | None:
         """Over all verified entities, 0 to 1; None when none has been verified."""
-        verified = [e.conservation for e in self.entities if e.conservation]
-        if not verified:
+        if not self.verified:
             return None
-        due = sum(c.legacy - c.excluded for c in verified)
-        return sum(c.migrated for c in verified) / due if due > 0 else 1.0
+        return self.migrated_rows / self.due_rows if self.due_rows > 0 else 1.0
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def missed_records(self) -> int:
         return sum(cause.records for cause in self.missed)
-
-
-def per_currency(lines: Iterable[MoneyLine]) -> dict[str, Decimal]:
-    """Target totals over all statuses, by currency."""
-    amounts: dict[str, list[Decimal]] = defaultdict(list)
-    for line in lines:
-        amounts[line.currency].append(line.target)
-    return {currency: total(amounts[currency]) for currency in sorted(amounts)}

@@ -19,6 +19,10 @@ _DECIMALS = {
 }  # fmt: skip
 
 
+NO_CURRENCY = "?"
+"""What verification writes where a row's currency is empty."""
+
+
 def decimals(currency: str) -> int:
     """How many decimals the currency's minor unit has: USD 2, JPY 0, KWD 3."""
     return _DECIMALS.get(currency, 2)
@@ -26,9 +30,8 @@ def decimals(currency: str) -> int:
 
 def in_words(amount: Decimal, currency: str) -> str:
     """`USD 4,190,000.00`, `JPY 1,200`; digits beyond the minor unit are shown, never rounded away."""
-    if not amount.is_finite():
-        return f"{currency} {amount}"
-    return f"{currency} {amount:,.{max(_places(amount), decimals(currency))}f}"
+    number = f"{amount:,.{max(_places(amount), decimals(currency))}f}" if amount.is_finite() else str(amount)
+    return f"{number} without currency" if currency == NO_CURRENCY else f"{currency} {number}"
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -11,21 +10,21 @@ from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
-from hybrid_sync.failures.reasons import reason_of
+from hybrid_sync.report.analysis import causes
+from hybrid_sync.report.blind_spots import not_looked_at
+from hybrid_sync.report.history import past_runs
+from hybrid_sync.report.missed import missed_causes, missed_records
 from hybrid_sync.report.model import (
     Conservation,
     Counts,
     EntitySummary,
     Failure,
-    MissedCause,
-    MoneyLine,
+    Reconcile,
     RunSummary,
     StateFailure,
     WorkerPeak,
 )
-
-SHOWN_KEYS = 5
-"""Legacy keys listed for each cause; the others are found with `hybrid-sync failures`."""
+from hybrid_sync.report.money_lines import MoneyLine
 
 
 def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
@@ -40,13 +39,19 @@ def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) ->
             raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
         entities = tuple(_entity(row, catalog) for row in cursor.execute(_ENTITIES, {"run": run_id}))
         rows_of = {e.entity: e.conservation.legacy for e in entities if e.conservation}
-        missed = cursor.execute(_MISSED, {"run": run_id, "shown": SHOWN_KEYS}).fetchall()
+        missed = missed_causes(cursor, run_id, catalog, rows_of)
+        records = missed_records(cursor, run_id)
+        past = past_runs(cursor, run_id)
         workers = cursor.execute(_WORKERS, {"run": run_id}).fetchall()
         failures = cursor.execute(_FAILURES, {"run": run_id}).fetchall()
     return RunSummary(
         **run,
         entities=entities,
-        missed=tuple(_cause(row, catalog, rows_of) for row in missed),
+        missed=missed,
+        causes=causes(missed, [run.missed for run in past]),
+        records=records,
+        past=past,
+        not_looked_at=not_looked_at(entities, catalog),
         workers=tuple(WorkerPeak(**row) for row in workers),
         failures=tuple(StateFailure(**row) for row in failures),
     )
@@ -88,26 +93,14 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
         conservation=Conservation(**row["conservation"]) if row["conservation"] else None,
         money=tuple(MoneyLine(**line) for line in row["money"] or ()),
         headline=next((m.column for m in entity.money if m.headline), None) if entity else None,
+        reconcile=Reconcile(**row["reconcile"]) if row["reconcile"] else None,
         links_made=links.get("linked", 0),
         links_pending=links.get("pending", 0),
         fence_advanced=row["fence_advanced"],
+        complete_until=row["complete_until"],
         seconds=seconds,
         rows_per_second=round(counts.read / seconds, 1) if seconds and counts.read else None,
         failure=Failure(**row["failure"]) if row["failure"] else None,
-    )
-
-
-def _cause(row: dict[str, Any], catalog: Catalog, rows_of: Mapping[str, int]) -> MissedCause:
-    entity = catalog.entities.get(row["entity"])
-    reason = reason_of(row["reason"])
-    total = rows_of.get(row["entity"])
-    return MissedCause(
-        **{**row, "keys": tuple(row["keys"])},
-        title=entity.title if entity else row["entity"],
-        share=row["records"] / total if total else None,
-        meaning=reason.meaning,
-        remedy=reason.remedy,
-        retryable=reason.retryable,
     )
 
 
@@ -117,9 +110,16 @@ select run_id, profile, trigger, priority, status, started_at, finished_at,
 from hybrid_sync.run where run_id = %(run)s
 """
 
+# What is complete until when: the fence that the run moved to, else the one that it began with, else the entity's own
+# if that is not younger than the run.  The reconcile's column is asked for by name in JSON, so that a report can be
+# made of a target that still lacks it.
 _ENTITIES = """
 select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_planned, e.keys_planned,
        e.conservation, e.money, e.links, e.failure, e.fence_advanced,
+       to_jsonb(e)->'reconcile' as reconcile,
+       coalesce(case when e.fence_advanced then r.fence->>'taken_at' else e.fence_at_start->'fence'->>'taken_at' end,
+                case when f.advanced_at <= coalesce(r.finished_at, 'infinity') then f.fence->>'taken_at' end
+       )::timestamptz as complete_until,
        coalesce(b.done, 0) as batches_done,
        coalesce(b.read, 0) as read, coalesce(b.retried, 0) as retried,
        coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
@@ -127,6 +127,8 @@ select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_pl
        coalesce(b.excluded, 0) as excluded, coalesce(b.resolved, 0) as resolved,
        round(extract(epoch from b.last_done - e.planned_at), 3)::float8 as seconds
 from hybrid_sync.run_entity e
+join hybrid_sync.run r on r.run_id = e.run_id
+left join hybrid_sync.fence f on f.entity = e.entity
 left join lateral (
   select count(*) filter (where result is not null) as done, max(done_at) as last_done,
          sum((result->>'read')::bigint)::bigint as read,
@@ -141,22 +143,6 @@ left join lateral (
 ) b on true
 where e.run_id = %(run)s
 order by e.wave, e.entity
-"""
-
-_MISSED = """
-select f.entity, f.reason, count(*) as records,
-       count(*) filter (where not f.present) as absent,
-       count(*) filter (where f.first_run = %(run)s) as new,
-       count(*) filter (where f.status = 'escalated') as escalated,
-       count(*) filter (where f.status = 'ignored') as ignored,
-       sum(f.attempts)::bigint as retries,
-       (array_agg(f.source || ':' || array_to_string(f.key, ',') order by f.source, f.key))[:%(shown)s]
-         as keys
-from hybrid_sync.failed_record f
-join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
-where f.status <> 'resolved'
-group by f.entity, f.reason
-order by records desc, f.entity, f.reason
 """
 
 _WORKERS = """

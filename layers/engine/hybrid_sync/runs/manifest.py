@@ -10,6 +10,9 @@ from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import BatchTask, Manifest, Message
+from hybrid_sync.world import PageKind
+
+_PAGE_TYPES: dict[PageKind, str] = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
 
 class S3Manifests:
@@ -40,7 +43,7 @@ class S3Manifests:
 
 
 class S3Reports:
-    """One JSON document per run."""
+    """One JSON document per run, and beside it the same as pages."""
 
     def __init__(self, bucket: str, client: Client) -> None:
         self._bucket = bucket
@@ -51,6 +54,13 @@ class S3Reports:
         key = _report(run_id)
         with refusals("the data bucket"):
             _put(self._client, self._bucket, key, json.dumps(document, ensure_ascii=False, indent=1))
+        return f"s3://{self._bucket}/{key}"
+
+    def write_page(self, run_id: str, kind: PageKind, text: str) -> str:
+        """Write or replace the report as a page, of a type that a browser shows; returns s3://bucket/key."""
+        key = f"reports/{run_id}.{kind}"
+        with refusals("the data bucket"):
+            _put(self._client, self._bucket, key, text, _PAGE_TYPES[kind])
         return f"s3://{self._bucket}/{key}"
 
     def read(self, run_id: str) -> dict[str, Any] | None:
@@ -72,9 +82,9 @@ def _report(run_id: str) -> str:
     return f"reports/{run_id}.json"
 
 
-def _put(client: Client, bucket: str, key: str, body: str, **condition: str) -> None:
+def _put(client: Client, bucket: str, key: str, body: str, kind: str = "application/json", **condition: str) -> None:
     try:
-        client.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition)
+        client.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType=kind, **condition)
     except ClientError as error:
         # 409 answers a conditional write that runs at the same time as another one.
         if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):

@@ -6,6 +6,9 @@ from hybrid_sync.contracts import ReportRequest, RunOutcome
 from hybrid_sync.errors import RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.report.page import page
+from hybrid_sync.report.render import to_html, to_markdown
+from hybrid_sync.report.story import never_began
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
 from hybrid_sync.world import World
@@ -38,10 +41,12 @@ def _reported(world: World, request: ReportRequest, target: Connection) -> RunOu
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
     failpoint("report.committed", target)
+    shown = world.reports.write_page(request.run_id, "html", to_html(summary))
+    world.reports.write_page(request.run_id, "md", to_markdown(summary))
     location = world.reports.write(request.run_id, document)
     failpoint("report.stored", target)
     brief = _brief(document)
-    world.alerts.publish(f"hybrid-sync: {summary.profile} run {status}", _text(request.run_id, status, brief, location))
+    world.alerts.publish(f"hybrid-sync: {summary.profile} run {status}", _text(request.run_id, status, brief, shown))
     return RunOutcome(run_id=request.run_id, status=status, report=location, summary=brief)
 
 
@@ -81,6 +86,7 @@ def _never_began(world: World, request: ReportRequest) -> RunOutcome:
     code = failure.error if failure else "unknown"
     text = failure.cause if failure else "The run was not recorded."
     document = {"run_id": request.run_id, "status": "failed", "failure": {"code": code, "text": text}}
+    world.reports.write_page(request.run_id, "html", page(never_began(request.run_id, code, text)))
     location = world.reports.write(request.run_id, document)
     world.alerts.publish("hybrid-sync: run failed before it began", f"Run {request.run_id}: {code}: {text}")
     return RunOutcome(run_id=request.run_id, status="failed", report=location, summary={"code": code, "text": text})

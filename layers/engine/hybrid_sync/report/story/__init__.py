@@ -1,0 +1,52 @@
+"""The report of a run as people of the business read it, section by section."""
+
+from __future__ import annotations
+
+from hybrid_sync.report.document import Document, Section, Text, Tone
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.story.components import components
+from hybrid_sync.report.story.executive import opening, verdict
+from hybrid_sync.report.story.history import history
+from hybrid_sync.report.story.limits import failures, limits, workers
+from hybrid_sync.report.story.missed import missed
+from hybrid_sync.report.story.money import money
+from hybrid_sync.report.story.work import freshness, throughput
+from hybrid_sync.report.words import day, moment, run_title
+
+
+def tell(summary: RunSummary) -> Document:
+    """The whole story; sections that have nothing to say are left out."""
+    word, tone = verdict(summary)
+    sections = (
+        failures(summary),
+        components(summary),
+        missed(summary),
+        money(summary),
+        history(summary),
+        throughput(summary),
+        freshness(summary),
+        limits(summary),
+        workers(summary),
+    )
+    return Document(
+        title=f"{run_title(summary.profile)} of {day(summary.started_at)}",
+        run_id=summary.run_id,
+        subtitle=f"Run {summary.run_id}, started {moment(summary.started_at)} by {summary.trigger}",
+        verdict=word,
+        tone=tone,
+        opening=opening(summary),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def never_began(run_id: str, code: str, text: str) -> Document:
+    """The report of a run that ended before it was recorded: there is nothing to count."""
+    return Document(
+        title="A run that did not begin",
+        run_id=run_id,
+        subtitle=f"Run {run_id}",
+        verdict="Failed",
+        tone=Tone.bad,
+        opening=(Text("The run ended before anything was read or written."),),
+        sections=(Section("failures", "What went wrong", (Text(f"{code}: {text}"),)),),
+    )

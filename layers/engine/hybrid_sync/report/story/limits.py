@@ -1,0 +1,60 @@
+"""The honest end: what went wrong, what the run has not looked at, and what the words mean."""
+
+from __future__ import annotations
+
+from hybrid_sync.report.document import Bullets, Cell, Column, Definitions, Fold, Section, Table
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.words import capital, count
+
+_WORDS = (
+    ("Legacy", "The old system, which is still in use; it is only read."),
+    ("Target", "The new database, which is filled from legacy."),
+    ("Component", "One table of the target, under the name that the business uses."),
+    ("Missed record", "A row of legacy that could not be written; it waits in quarantine with its cause."),
+    ("Excluded", "Left out on purpose, by a rule of the catalog."),
+    ("Gone from legacy", "Still in the target, while legacy has deleted it: a pending delete."),
+    ("Adds up", "Each row of legacy is in the target, missed or excluded, and the money of both sides is equal."),
+)
+
+
+def failures(summary: RunSummary) -> Section | None:
+    """Components and states that failed, each with what to do."""
+    items = [f"{capital(e.title)}: {e.failure.text} ({e.failure.code})" for e in summary.entities if e.failure]
+    told = {(e.failure.code, e.failure.text) for e in summary.entities if e.failure}
+    items += [
+        f"{f.state}{f' of {f.entity}' if f.entity else ''}: {f.cause} ({f.error})"
+        for f in summary.failures
+        if (f.error, f.cause) not in told
+    ]
+    return Section("failures", "What went wrong", (Bullets(tuple(items)),)) if items else None
+
+
+def limits(summary: RunSummary) -> Section:
+    """What the run says nothing about."""
+    return Section(
+        "limits",
+        "What this run has not looked at",
+        (Bullets(summary.not_looked_at), Fold("What the words mean", (Definitions(_WORDS),))),
+    )
+
+
+def workers(summary: RunSummary) -> Section | None:
+    """The memory of the workers, for operators."""
+    if not summary.workers:
+        return None
+    columns = (
+        Column("Function"),
+        Column("Workers", numeric=True),
+        Column("Peak MiB", numeric=True),
+        Column("Limit MiB", numeric=True),
+    )
+    rows = tuple(
+        (
+            Cell((w.function,)),
+            Cell((count(w.workers),)),
+            Cell((f"{w.peak_rss_mib:,.1f}",), share=w.peak_rss_mib / w.memory_mib if w.memory_mib else None),
+            Cell((count(w.memory_mib),)),
+        )
+        for w in summary.workers
+    )
+    return Section("memory", "Memory", (Table("Memory of the workers", columns, rows),))

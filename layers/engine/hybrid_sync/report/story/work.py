@@ -1,0 +1,96 @@
+"""What the run did and how fast, and how fresh each component is."""
+
+from __future__ import annotations
+
+from hybrid_sync.report.document import Block, Cell, Column, Fold, Section, Table, Text, Tone
+from hybrid_sync.report.model import EntitySummary, RunSummary
+from hybrid_sync.report.words import NOTHING, age, capital, count, duration, moment
+
+_READ_BY = {
+    "fence": "what changed",
+    "full": "everything",
+    "timestamp": "what changed, by timestamp",
+    "keys": "the rows asked for",
+    "range": "a range of time",
+}
+
+
+def throughput(summary: RunSummary) -> Section | None:
+    """Rows and seconds per component, in the order in which they were written."""
+    if not summary.entities:
+        return None
+    fastest = max((e.rows_per_second or 0 for e in summary.entities), default=0)
+    columns = (
+        Column("Component"),
+        Column("Read"),
+        *(Column(head, numeric=True) for head in ("Rows", "New", "Changed", "Unchanged", "Failed", "Batches")),
+        Column("Duration", numeric=True),
+        Column("Rows/s", numeric=True),
+    )
+    rows = tuple(_work(e, fastest) for e in summary.entities)
+    c = summary.counts
+    speed = f"{c.read / summary.seconds:,.0f}" if summary.seconds and c.read else NOTHING
+    total = (
+        Cell(("All components",)),
+        Cell(),
+        *(Cell((count(n),)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
+        Cell((count(sum(e.batches_done for e in summary.entities)),)),
+        Cell((duration(summary.seconds),)),
+        Cell((speed,)),
+    )
+    lead = "Duration runs from a component's plan to its last batch; components of one wave work at the same time."
+    blocks: tuple[Block, ...] = (Text(lead), Table("Work of this run", columns, rows, total))
+    linked = [e for e in summary.entities if e.links_made or e.links_pending]
+    return Section("throughput", "Throughput", (*blocks, _links(linked)) if linked else blocks)
+
+
+def _links(entities: list[EntitySummary]) -> Fold:
+    columns = (Column("Component"), Column("Linked", numeric=True), Column("Still open", numeric=True))
+    rows = tuple(
+        (Cell((capital(e.title),)), Cell((count(e.links_made),)), Cell((count(e.links_pending),))) for e in entities
+    )
+    lead = "A reference to a row that comes later is linked when both are there; one still open finds no row yet."
+    return Fold("References linked later", (Text(lead), Table("References linked later", columns, rows)))
+
+
+def freshness(summary: RunSummary) -> Section | None:
+    """How far each component is complete, stalest first."""
+    if not summary.entities:
+        return None
+    ordered = sorted(summary.entities, key=lambda e: (e.complete_until is not None, e.complete_until, e.title))
+    columns = (
+        Column("Component"),
+        Column("Complete up to"),
+        Column("Age when the run ended", numeric=True),
+        Column("Moved on by this run"),
+    )
+    rows = tuple(
+        (
+            Cell((capital(e.title),)),
+            Cell((moment(e.complete_until),)),
+            Cell((NOTHING if e.complete_until is None else age(summary.as_of - e.complete_until),)),
+            Cell(("yes",), Tone.good) if e.fence_advanced else Cell(("no",), Tone.quiet),
+        )
+        for e in ordered
+    )
+    lead = (
+        "Everything that legacy committed before the time shown is in the target, or a missed record. A component "
+        "moves on only after all its rows and its money have been verified."
+    )
+    return Section("freshness", "Freshness", (Text(lead), Table("Freshness, stalest first", columns, rows)))
+
+
+def _work(e: EntitySummary, fastest: float) -> tuple[Cell, ...]:
+    planned = NOTHING if e.batches_planned is None else count(e.batches_planned)
+    c = e.counts
+    return (
+        Cell((capital(e.title),)),
+        Cell((_READ_BY.get(e.detection or "", NOTHING),)),
+        *(Cell((count(n),)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
+        Cell((f"{count(e.batches_done)} / {planned}",)),
+        Cell((duration(e.seconds),)),
+        Cell(
+            (NOTHING if e.rows_per_second is None else f"{e.rows_per_second:,.0f}",),
+            share=e.rows_per_second / fastest if e.rows_per_second and fastest else None,
+        ),
+    )
