@@ -15,9 +15,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hybrid_sync.contracts import BatchTask, FailureMessage
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest
 from hybrid_sync.errors import AwsUnavailable
-from hybrid_sync.world import Manifest
+from hybrid_sync.world import PageKind
 
 _TABLES = """
 create table if not exists page (pk text primary key, ids blob, older blob);
@@ -115,6 +115,10 @@ class StoredReports:
     def write(self, run_id: str, document: Mapping[str, Any]) -> str:
         self._store.ask("insert or replace into report values (?, ?)", run_id, json.dumps(document))
         return f"store://{run_id}"
+
+    def write_page(self, run_id: str, kind: PageKind, text: str) -> str:
+        """The oracle reads no pages."""
+        return f"store://{run_id}.{kind}"
 
     def read(self, run_id: str) -> dict[str, Any] | None:
         rows = self._store.ask("select body from report where run_id = ?", run_id)
