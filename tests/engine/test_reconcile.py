@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from tests.engine.conftest import Query
@@ -21,12 +22,6 @@ def differences(target: Query, run_id: str) -> list[tuple[Any, ...]]:
         " where run_id = %s order by entity, source, key",
         run_id,
     )
-
-
-def silently(legacy: Query, table: str, change: str) -> None:
-    """Change a row so that it keeps the transaction id that it had: what a disk snapshot brings back looks like it."""
-    legacy(f"create table kept as select *, xmin::text as was from {table}")
-    legacy(change)
 
 
 def test_equal_sides_have_no_difference_whatever_their_types(world: EngineWorld, target: Query) -> None:
@@ -62,3 +57,173 @@ def test_a_repair_undoes_native_changes_and_keeps_what_is_not_mapped(world: Engi
     assert done.outcome.status == "succeeded"
     assert target("select email, internal_note from people where legacy_id = 3") == [("person3@example.org", "keep")]
     assert [d[-1] for d in differences(target, "third")] == ["healed"]
+
+
+def test_an_edit_that_no_transaction_id_shows_is_found_and_healed_in_the_same_run(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    legacy("delete from clinic where id = 2")  # the joined row is gone; the invoices' own rows are as they were
+    done = run(world, "second")
+    found = differences(target, "second")
+    assert {(d[0], d[3], *d[4], *d[5:]) for d in found} == {("invoices", "changed", "currency", "legacy", "healed")}
+    told = result(target, "second", "invoices")
+    assert (told["silent"], told["fence_missed"], told["healed"], told["persisted"]) == (len(found), 0, len(found), 0)
+    assert done.total("invoices")["healed"] == len(found) > 0
+    assert done.outcome.status == "succeeded"
+
+
+def test_what_the_fence_should_have_found_is_a_number_of_its_own(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    legacy("update remark set body = 'edited' where id = 3")
+    world.manifests.write_once("second", "messages", [])  # a plan that overlooks the change
+    done = run(world, "second")
+    told = result(target, "second", "messages")
+    assert (told["fence_missed"], told["silent"], told["drift"], told["healed"]) == (1, 0, 0, 1)
+    assert target("select body from messages where legacy_source = 'remark' and legacy_id = 3") == [("edited",)]
+    assert done.outcome.status == "succeeded"
+
+
+def test_a_row_lost_in_the_target_comes_back_with_its_old_id(world: EngineWorld, target: Query) -> None:
+    run(world, "first")
+    before = target("select id from messages where legacy_source = 'letter' and legacy_id = 2")
+    target("delete from messages where legacy_source = 'letter' and legacy_id = 2")
+    done = run(world, "second")
+    assert differences(target, "second") == [("messages", "letter", [2], "missing", [], "target", "healed")]
+    assert target("select id from messages where legacy_source = 'letter' and legacy_id = 2") == before
+    assert done.outcome.status == "succeeded"
+
+
+def test_keys_gone_from_legacy_and_excluded_ones_are_handed_to_the_delete_step(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    legacy("delete from remark where id = 2")
+    legacy("update invoice set paid = false where id = 1")
+    run(world, "second")
+    candidates = target("select entity, source, key, why from hybrid_sync.delete_candidate where run_id = 'second'")
+    assert sorted(candidates) == [("invoices", "invoice", [1], "excluded"), ("messages", "remark", [2], "gone")]
+    assert differences(target, "second") == []
+
+
+def test_a_reference_to_another_row_is_named_and_one_to_a_native_row_too(world: EngineWorld, target: Query) -> None:
+    run(world, "first")
+    target("update people set clinic_id = (select id from clinics where legacy_id = 2) where legacy_id = 2")
+    target("update people set clinic_id = '00000000-0000-4000-8000-0000000000aa' where legacy_id = 3")
+    target("update visits set best_invoice_id = null where legacy_id = 5")
+    run(world, "second")
+    assert [(d[0], d[2], d[4]) for d in differences(target, "second")] == [
+        ("people", [2], ["clinic_id"]), ("people", [3], ["clinic_id"]), ("visits", [5], ["best_invoice_id"]),
+    ]  # fmt: skip
+
+
+def test_equal_values_in_another_form_are_no_difference(world: EngineWorld, target: Query, legacy: Query) -> None:
+    legacy('update person set settings = \'{"b": 1, "a": [1.50, null]}\' where id = 1')
+    run(world, "first")
+    target('update people set settings = \'{"a": [1.50, null], "b": 1}\' where legacy_id = 1')
+    target("update invoices set total = total::text::numeric where legacy_id = 1")
+    run(world, "second")
+    assert differences(target, "second") == []
+
+
+def test_a_number_of_another_scale_inside_json_is_a_difference_as_it_is_for_the_write(
+    world: EngineWorld, target: Query
+) -> None:
+    run(world, "first")
+    target("update people set settings = '{\"n\": 1.0}' where legacy_id = 1")
+    run(world, "second")
+    assert [d[4] for d in differences(target, "second")] == [["settings"]]
+    assert run(world, "third", profile="verify", repair=True).total("people")["updated"] == 1
+
+
+def test_a_failed_record_that_got_lost_is_recorded_again_though_legacy_cannot_compute_the_row(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("update person set settings = 'not json' where id in (4, 7)")
+    legacy("update person set kind = 9 where id = 5")
+    run(world, "first")
+    target("delete from hybrid_sync.failed_record where entity = 'people' and key in ('{4}', '{5}')")
+    run(world, "second", entities=("people",))
+    found = target(
+        "select key, reason from hybrid_sync.failed_record"
+        " where entity = 'people' and status = 'open' and reason <> 'missing_parent' order by key"
+    )
+    assert found == [([4], "bad_json"), ([5], "unknown_enum"), ([7], "bad_json")]
+
+
+def test_drift_once_told_is_not_mistaken_for_a_legacy_edit_later(world: EngineWorld, target: Query) -> None:
+    run(world, "first")
+    target("update people set email = 'changed@example.org' where legacy_id = 3")
+    for name in ("second", "third"):
+        run(world, name)
+        assert [d[5:] for d in differences(target, name)] == [("target", "confirmed")]
+
+
+def test_segments_compared_side_by_side_find_the_same(world: EngineWorld, target: Query) -> None:
+    world.segment_rows = 4
+    run(world, "first")
+    target("update people set email = 'changed@example.org' where legacy_id in (1, 12)")
+    target("delete from messages where legacy_source = 'remark' and legacy_id = 6")
+    done = run(world, "second")
+    assert [(d[0], d[2], d[3], d[6]) for d in differences(target, "second")] == [
+        ("messages", [6], "missing", "healed"), ("people", [1], "changed", "confirmed"),
+        ("people", [12], "changed", "confirmed"),
+    ]  # fmt: skip
+    assert result(target, "second", "people")["segments"] == 4
+    assert done.outcome.status == "succeeded"
+
+
+def test_a_segment_that_was_not_compared_fails_the_entity(world: EngineWorld, target: Query) -> None:
+    world.segment_rows = 4
+    world.manifests.write_once("first", "people.segments", [])  # every comparison was lost
+    done = run(world, "first", entities=("clinics", "people"))
+    assert done.outcome.status == "failed"
+    assert target("select entity from hybrid_sync.fence where fence is not null order by 1") == [("clinics",)]
+
+
+def test_a_verify_run_reads_no_changes_and_moves_no_fence(world: EngineWorld, legacy: Query, target: Query) -> None:
+    run(world, "first")
+    before = target("select entity, version from hybrid_sync.fence order by 1")
+    legacy("update remark set body = 'edited' where id = 3")
+    done = run(world, "check", profile="verify")
+    assert done.outcome.status == "succeeded"
+    assert differences(target, "check") == []
+    assert result(target, "check", "messages")["in_flight"] == 1
+    assert target("select entity, version from hybrid_sync.fence order by 1") == before
+    assert run(world, "second").total("messages")["updated"] == 1
+
+
+def test_a_verify_run_before_any_sync_says_what_to_do(world: EngineWorld, target: Query) -> None:
+    assert run(world, "check", profile="verify", entities=("clinics",)).outcome.status == "failed"
+    [(cause,)] = target("select cause from hybrid_sync.run_failure where state = 'ReconcileEntity'")
+    assert cause == (
+        "Entity clinics cannot be compared before it is carried over again (first_time). Start a weekly run."
+    )
+
+
+def test_a_legacy_in_use_yields_no_false_difference(world: EngineWorld, legacy: Query, target: Query) -> None:
+    legacy("insert into remark (person_id, body) select 1 + i % 12, 'more ' || i from generate_series(1, 3000) i")
+    run(world, "first")
+    stop = threading.Event()
+
+    def write() -> None:
+        with world.connect_legacy() as writer:
+            step = 0
+            while not stop.is_set():
+                step += 1
+                writer.execute("update remark set body = body || 'x' where id = %s", (step * 7 % 3000 + 1,))
+                writer.execute("insert into remark (person_id, body) values (1, 'born')")
+                writer.execute("delete from remark where id = (select max(id) from remark)")
+                writer.execute("update person set born = born + 1 where id = %s", (step % 12 + 1,))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for n in range(4):
+            run(world, f"live{n}", entities=("messages", "people"))
+    finally:
+        stop.set()
+        writer.join()
+    assert target("select run_id, entity, source, key, kind, columns from hybrid_sync.difference") == []

@@ -86,10 +86,24 @@ class Sides:
         return self.range.of(self.plan.key_exprs[0])
 
     def _settled(self) -> sql.Composed:
-        return sql.SQL("{} and ({}) is null and not {} and {}").format(
-            self._in_range(), self.plan.verdict_sql, self.young,
+        return sql.SQL("{} and {} and not {} and {}").format(
+            self._in_range(), self._not_excluded(), self.young,
             but(self.form.legacy_key, [*self.failed, *self.unreadable]),
         )  # fmt: skip
+
+    def _not_excluded(self) -> sql.Composable:
+        rules = [i for i, verdict in enumerate(self.plan.verdicts) if verdict.outcome == "exclude"]
+        if not rules:
+            return sql.SQL("true")
+        return sql.SQL("coalesce({}, -1) <> all({}::int2[])").format(self.plan.verdict_sql, sql.Literal(rules))
+
+    def _legacy_row(self) -> sql.Composable:
+        """A row that must not be sent has a digest that no stored row has: without a failed record it differs."""
+        if not self.plan.verdicts:
+            return self.form.legacy_row()
+        return sql.SQL("case when ({}) is null then {} else md5('') end").format(
+            self.plan.verdict_sql, self.form.legacy_row()
+        )
 
     def target_rows(self, where: sql.Composable) -> sql.Composed:
         """The FROM clause of the target's rows of this source under `where`, as `t`, with their parents joined."""
@@ -125,12 +139,12 @@ class Sides:
             return ours, theirs.result()
 
     def _find_unreadable(self) -> list[Key]:
-        return unreadable_keys(self.legacy, self.plan, self.form.legacy_row(), self._settled())
+        return unreadable_keys(self.legacy, self.plan, self._legacy_row(), self._settled())
 
     def _legacy_checksums(self) -> Checksums:
         key = self.form.legacy_key[0]
         rows = sql.SQL("select {} as n, {} as h from {} where {} offset 0").format(
-            bucket_of(key), self.form.legacy_row(), self.plan.relations, self._settled()
+            bucket_of(key), self._legacy_row(), self.plan.relations, self._settled()
         )
         return _checksums(self.legacy, rows)
 
@@ -155,7 +169,7 @@ class Sides:
 
     def _legacy_digests(self, buckets: Sequence[int]) -> dict[Key, str]:
         query = sql.SQL("select array[{}], {} from {} where {} and {}").format(
-            sql.SQL(", ").join(self.form.legacy_key), self.form.legacy_row(), self.plan.relations, self._settled(),
+            sql.SQL(", ").join(self.form.legacy_key), self._legacy_row(), self.plan.relations, self._settled(),
             _within(self.plan.key_exprs[0], buckets),
         )  # fmt: skip
         return {tuple(key): digest for key, digest in self.legacy.execute(query).fetchall()}
