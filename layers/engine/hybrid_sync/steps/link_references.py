@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import LinkResult, LinkTask
+from hybrid_sync.errors import EntityHeld
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import BUCKET
 from hybrid_sync.postgres import Connection, transaction
@@ -16,17 +17,24 @@ _CHUNKS_PER_CALL = 40
 
 
 def link_references(world: World, task: LinkTask) -> LinkResult:
-    """Link up to 200,000 references per call; safe to repeat, each chunk is a journalled transaction of its own."""
+    """Link up to 200,000 references per call; safe to repeat, each chunk is a journalled transaction of its own.
+
+    The links of a held entity wait for its release.
+    """
     linked = chunks = 0
     with world.connect_target() as target:
         with transaction(target, "target"):
             run = read_run(target, task.run_id)
             waiting = groups(target, world.catalog, {entity for wave in run.waves for entity in wave})
-        for group in waiting:
+        for group in tuple(waiting):
             while chunks < _CHUNKS_PER_CALL:
-                with transaction(target, "target"):
-                    done = _chunk(world, task.run_id, group, target)
-                    record_links(target, task.run_id, group.entity, linked=done, pending=0)
+                try:
+                    with transaction(target, "target"):
+                        done = _chunk(world, task.run_id, group, target)
+                        record_links(target, task.run_id, group.entity, linked=done, pending=0)
+                except EntityHeld:
+                    waiting.remove(group)
+                    break
                 failpoint("link.committed", target)
                 linked += done
                 chunks += 1

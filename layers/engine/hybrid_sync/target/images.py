@@ -20,7 +20,8 @@ def image_of(alias: str, columns: Iterable[str]) -> sql.Composed:
         sql.SQL("{}.{}::text as {}").format(sql.Identifier(alias), sql.Identifier(c), sql.Identifier(c))
         for c in columns
     )
-    return sql.SQL("(select to_jsonb(image) from (select {}) image)").format(texts)
+    # With a star: a bare name would mean an outer column of that name, if there is one.
+    return sql.SQL("(select to_jsonb(i.*) from (select {}) i)").format(texts)
 
 
 def restored(image: sql.Composable, column: TargetColumn) -> sql.Composed:

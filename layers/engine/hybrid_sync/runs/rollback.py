@@ -1,0 +1,211 @@
+"""A rollback begins: it stops the run that it undoes, holds what that run wrote, and rewinds its fences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import OnFailure, RollbackTask
+from hybrid_sync.errors import RequestRejected, RunNotFound
+from hybrid_sync.legacy.fence import Fence, older
+from hybrid_sync.postgres import Connection
+from hybrid_sync.runs.holds import hold
+
+JOURNAL_KEPT = timedelta(days=35)
+READ_BY_KEY = 20_000
+"""Undone keys up to which the next run reads them one by one; beyond, it reads the whole entity."""
+_SECONDS = 3_600
+"""What one call may take at the very most; each call renews it."""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """A rollback under way, or one that has ended."""
+
+    rollback_id: str
+    run_id: str
+    entities: tuple[str, ...]
+    running: bool
+
+
+def policy_of(connection: Connection, run_id: str) -> OnFailure:
+    """What the run's request asks for when it fails."""
+    row = connection.execute(
+        "select request->>'on_failure' from hybrid_sync.run where run_id = %s", (run_id,)
+    ).fetchone()
+    if row is None:
+        raise _unknown(run_id)
+    return OnFailure(row[0] or OnFailure.keep)
+
+
+def hold_unverified(connection: Connection, run_id: str) -> tuple[str, ...]:
+    """Hold what a failed run left unverified; its names."""
+    rows = connection.execute(
+        "select entity from hybrid_sync.run_entity where run_id = %s and status <> 'verified' order by entity",
+        (run_id,),
+    ).fetchall()
+    entities = tuple(str(row[0]) for row in rows)
+    hold(connection, entities, run_id, f"Run {run_id} failed.")
+    return entities
+
+
+def begin(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rollback:
+    """Take the run's row first, so that whoever still writes for it stops; then hold, rewind, record.
+
+    Goes on with a rollback of the run that has not ended.  RequestRejected says what stands in the way.
+    """
+    run = connection.execute(
+        "select status, undone_by, started_at < clock_timestamp() - %s from hybrid_sync.run"
+        " where run_id = %s for update",
+        (JOURNAL_KEPT, task.run_id),
+    ).fetchone()
+    if run is None:
+        raise _unknown(task.run_id)
+    status, undone_by, forgotten = run
+    if (known := _known(connection, task)) is not None:
+        return known
+    if undone_by is not None and (task.by_policy or not _left_something(connection, undone_by)):
+        if task.by_policy:
+            return Rollback(undone_by, task.run_id, (), running=False)
+        raise RequestRejected(
+            f"Run {task.run_id} was rolled back by {undone_by} already.",
+            f"To get its changes back, roll back {undone_by}, or release its entities and start a run.",
+        )
+    if forgotten:
+        raise RequestRejected(
+            f"Run {task.run_id} began more than {JOURNAL_KEPT.days} days ago, and its journal is gone.",
+            "Correct the rows in legacy; the next run carries them over.",
+        )
+    if status == "running":
+        connection.execute(
+            "update hybrid_sync.run set status = 'cancelled', finished_at = clock_timestamp() where run_id = %s",
+            (task.run_id,),
+        )
+    return _create(connection, catalog, task)
+
+
+def _known(connection: Connection, task: RollbackTask) -> Rollback | None:
+    """The rollback that this task goes on with: the one it names, or the one that has not ended."""
+    row = connection.execute(
+        "update hybrid_sync.run set deadline_at = clock_timestamp() + make_interval(secs => %s)"
+        " where undoes = %s and (run_id = %s or (status = 'running' and %s = '')) returning run_id, status",
+        (_SECONDS, task.run_id, task.rollback_id, task.rollback_id),
+    ).fetchone()
+    if row is None and task.rollback_id:
+        raise RequestRejected(
+            f"There is no rollback {task.rollback_id} of run {task.run_id}.", "List runs with `hybrid-sync status`."
+        )
+    return None if row is None else Rollback(row[0], task.run_id, _entities(connection, row[0]), row[1] == "running")
+
+
+def _entities(connection: Connection, rollback: str) -> tuple[str, ...]:
+    rows = connection.execute(
+        "select entity from hybrid_sync.run_entity where run_id = %s order by wave desc, entity", (rollback,)
+    ).fetchall()
+    return tuple(str(row[0]) for row in rows)
+
+
+def _left_something(connection: Connection, rollback: str) -> bool:
+    return (
+        connection.execute(
+            "select from hybrid_sync.rollback_conflict where run_id = %s limit 1", (rollback,)
+        ).fetchone()
+        is not None
+    )
+
+
+def _unknown(run_id: str) -> RunNotFound:
+    return RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
+
+
+# --- begin -------------------------------------------------------------------------------------------------------
+
+
+def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rollback:
+    written = connection.execute(
+        "select entity, sum(cardinality(keys)) from hybrid_sync.journal where run_id = %s group by entity",
+        (task.run_id,),
+    ).fetchall()
+    keys = {str(entity): int(count) for entity, count in written}
+    for entity in keys:
+        catalog[entity]
+    row = connection.execute("select count(*) from hybrid_sync.run where undoes = %s", (task.run_id,)).fetchone()
+    rollback = f"rollback-{task.run_id}-{(row[0] if row else 0) + 1}"
+    _require_alone(connection, list(keys))
+    connection.execute(
+        "insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at,"
+        " undoes) select %s, 'rollback', %s, priority, %s, fence, %s, clock_timestamp() + make_interval(secs => %s),"
+        " run_id from hybrid_sync.run where run_id = %s",
+        (
+            rollback, "policy" if task.by_policy else "person", task.model_dump_json(), catalog.hash, _SECONDS,
+            task.run_id,
+        ),
+    )  # fmt: skip
+    hold(connection, keys, rollback, f"Run {task.run_id} is rolled back.")
+    if not task.out_of_order:
+        _require_last(connection, task.run_id, list(keys))
+    waves = {entity: number for number, wave in enumerate(catalog.waves()) for entity in wave}
+    for entity in sorted(keys):
+        _rewind(connection, task.run_id, rollback, entity, waves[entity], keys[entity])
+    connection.execute("select hybrid_sync.ensure_journal_partition(now())")
+    connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
+    return Rollback(rollback, task.run_id, _entities(connection, rollback), running=True)
+
+
+def _require_alone(connection: Connection, entities: Sequence[str]) -> None:
+    busy = connection.execute(
+        "select e.entity, r.run_id from hybrid_sync.run r join hybrid_sync.run_entity e on e.run_id = r.run_id"
+        " where r.undoes is not null and r.status = 'running' and e.entity = any(%s) order by 1 limit 1",
+        (list(entities),),
+    ).fetchone()
+    if busy is not None:
+        raise RequestRejected(
+            f"Entity {busy[0]} is being rolled back by {busy[1]}.", "Let that one end, then start this one again."
+        )
+
+
+def _require_last(connection: Connection, run_id: str, entities: Sequence[str]) -> None:
+    """The last run goes first: what a later one wrote over a row cannot be taken away from under it."""
+    later = connection.execute(
+        "select j.run_id from hybrid_sync.journal j join hybrid_sync.run r on r.run_id = j.run_id"
+        " where j.entity = any(%s) and j.run_id <> %s and r.undoes is null and r.undone_by is null"
+        " and j.seq > (select min(seq) from hybrid_sync.journal where run_id = %s)"
+        " order by j.seq desc limit 1",
+        (list(entities), run_id, run_id),
+    ).fetchone()
+    if later is not None:
+        raise RequestRejected(
+            f"Run {later[0]} has written to the same entities since run {run_id}.",
+            "Roll that one back first, or allow it with --out-of-order: rows that it wrote are then left alone.",
+        )
+
+
+def _rewind(connection: Connection, run_id: str, rollback: str, entity: str, wave: int, keys: int) -> None:
+    """Set the fence back; its new version makes every run in flight fail to advance it."""
+    row = connection.execute(
+        "select f.fence, e.fence_at_start->'fence', "
+        " e.detection in ('fence', 'full', 'timestamp') or r.undoes is not null"
+        " from hybrid_sync.fence f left join (hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id)"
+        " on e.entity = f.entity and e.run_id = %s where f.entity = %s for update of f",
+        (run_id, entity),
+    ).fetchone()
+    now, at_start, advances = row or (None, None, None)
+    current = Fence.model_validate(now) if now else None
+    # A run of named keys or dates never moves a fence, so there is nothing to take back but the keys.
+    fence = current if not advances else older(Fence.model_validate(at_start) if at_start else None, current)
+    if keys > READ_BY_KEY:
+        fence = None
+    connection.execute(
+        "insert into hybrid_sync.fence as f (entity, fence, version, run_id, advanced_at)"
+        " values (%s, %s, 1, %s, clock_timestamp()) on conflict (entity) do update set fence = excluded.fence,"
+        " version = f.version + 1, run_id = excluded.run_id, advanced_at = excluded.advanced_at",
+        (entity, fence.model_dump_json() if fence else None, rollback),
+    )
+    connection.execute(
+        "insert into hybrid_sync.run_entity (run_id, entity, wave, status, fence_at_start, keys_planned, planned_at)"
+        " values (%s, %s, %s, 'planned', %s, %s, clock_timestamp())",
+        (rollback, entity, wave, json.dumps({"fence": now, "since": None, "until": None}), keys),
+    )

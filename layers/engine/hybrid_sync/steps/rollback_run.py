@@ -1,0 +1,86 @@
+"""Rollback run: undo a run from its journal, batch by batch, the last one first; then tell what could not be undone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.runs import rollback as store
+from hybrid_sync.runs.undone import finish, undone
+from hybrid_sync.target.ready import require_installed
+from hybrid_sync.target.undo import steps, undo_batch
+from hybrid_sync.world import World
+
+_SECONDS_PER_CALL = 30.0
+_SHOWN_KEYS = 20
+
+
+def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
+    """Undo for about half a minute; `more` asks for the next call.  Safe to repeat: a batch is undone once.
+
+    Raises RunNotFound, RequestRejected with what stands in the way, or a transient error when the target is busy.
+    """
+    with world.connect_target() as target:
+        require_installed(target)
+        if task.by_policy:
+            with transaction(target, "target"):
+                policy = store.policy_of(target, task.run_id)
+                held = store.hold_unverified(target, task.run_id) if policy is OnFailure.hold else ()
+            if policy is not OnFailure.rollback:
+                return RollbackOutcome(run_id=task.run_id, held=held)
+        with transaction(target, "target"):
+            under_way = store.begin(target, world.catalog, task)
+        if under_way.running:
+            if not _undo_some(world, under_way, target):
+                return _outcome(under_way, target, more=True)
+            with transaction(target, "target"):
+                finish(target, under_way)
+        return _report(world, under_way, target)
+
+
+def _undo_some(world: World, under_way: store.Rollback, target: Connection) -> bool:
+    """Whether everything is undone now."""
+    until = time.monotonic() + _SECONDS_PER_CALL
+    for step in steps(target, under_way.rollback_id, under_way.run_id):
+        if time.monotonic() > until:
+            return False
+        with transaction(target, "target"):
+            undo_batch(target, world.catalog, step)
+    return True
+
+
+def _outcome(under_way: store.Rollback, target: Connection, *, more: bool) -> RollbackOutcome:
+    return RollbackOutcome(
+        run_id=under_way.run_id, rollback_id=under_way.rollback_id, more=more, held=under_way.entities,
+        undone=undone(target, under_way.rollback_id),
+    )  # fmt: skip
+
+
+def _report(world: World, under_way: store.Rollback, target: Connection) -> RollbackOutcome:
+    """The rollback's report: counts, and the first keys of each conflict by reason."""
+    outcome = _outcome(under_way, target, more=False)
+    conflicts: list[dict[str, Any]] = [
+        {"entity": entity, "reason": reason, "by_run": by_run, "records": records, "keys": keys}
+        for entity, reason, by_run, records, keys in target.execute(
+            "select entity, reason, by_run, count(*), (array_agg(source || ':' || array_to_string(key, ',')"
+            " order by source, key))[:%s] from hybrid_sync.rollback_conflict where run_id = %s"
+            " group by entity, reason, by_run order by entity, reason, by_run",
+            (_SHOWN_KEYS, under_way.rollback_id),
+        ).fetchall()
+    ]
+    document = {**outcome.model_dump(mode="json", exclude={"report", "more"}), "conflicts": conflicts}
+    location = world.reports.write(under_way.rollback_id, document)
+    world.alerts.publish(f"hybrid-sync: run {under_way.run_id} rolled back", _text(outcome, location))
+    return outcome.model_copy(update={"report": location})
+
+
+def _text(outcome: RollbackOutcome, location: str) -> str:
+    done = outcome.undone
+    kept = sum(done.conflicts.values())
+    return (
+        f"Run {outcome.run_id} was rolled back by {outcome.rollback_id}: {done.updated} rows put back, {done.deleted}"
+        f" deleted, {done.inserted} brought back, {kept} left alone because they have changed since.\n"
+        f"Held until released: {', '.join(outcome.held) or 'nothing'}.\nReport: {location}"
+    )
