@@ -1,0 +1,80 @@
+"""`make mutants`: take each guard out of the engine, one by one, and see that a test notices.
+
+Prints a line per mutant and `MUTANTS killed=… of …`; exits non-zero unless all are killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.mutants.mutant import Mutant, PatchError, mutants
+from tests.mutants.trial import Trial, try_mutant, without_case
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="mutants by name; all without any")
+    parser.add_argument("--jobs", type=int, default=2, help="trials at the same time (default 2)")
+    options = parser.parse_args(arguments)
+    try:
+        chosen = _chosen(mutants(), options.names)
+    except PatchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    with ThreadPoolExecutor(options.jobs) as pool:
+        # The whole engine first, in as many parts as there are jobs: a test that fails anyway kills nothing.
+        tests = sorted({test for mutant in chosen for test in mutant.tests})
+        parts = [part for part in (tests[n :: options.jobs] for n in range(options.jobs)) if part]
+        problems = list(_unfit(tests, pool.map(lambda part: try_mutant(None, part), parts)))
+        if problems:
+            print("The engine as it is does not pass these tests:", *problems, sep="\n  ", file=sys.stderr)
+            return 2
+        killed = 0
+        for mutant, verdict in zip(chosen, pool.map(_verdict, chosen), strict=True):
+            killed += verdict.startswith("killed")
+            print(f"{mutant.name}: {verdict}\n    breaks: {mutant.promise}", flush=True)
+    print(f"MUTANTS killed={killed} of {len(chosen)}")
+    return 0 if killed == len(chosen) else 1
+
+
+def _chosen(known: Sequence[Mutant], names: Sequence[str]) -> list[Mutant]:
+    unknown = set(names) - {mutant.name for mutant in known}
+    if unknown:
+        raise PatchError(f"There is no mutant {', '.join(sorted(unknown))}: see tests/mutants/*.patch for the names.")
+    return [mutant for mutant in known if not names or mutant.name in names]
+
+
+def _unfit(tests: Sequence[str], trials: Iterable[Trial]) -> Iterator[str]:
+    """Tests that do not pass on the whole engine, or that are not there."""
+    seen: set[str] = set()
+    for trial in trials:
+        if trial.problem:
+            yield trial.problem
+            return
+        yield from (f"{ended.test} ({ended.error or 'not run to its end'})" for ended in trial.failures)
+        seen |= {name for ended in trial.ended for name in (ended.test, without_case(ended.test))}
+    yield from (f"{test} (not found)" for test in tests if test not in seen)
+
+
+def _verdict(mutant: Mutant) -> str:
+    try:
+        trial = try_mutant(mutant, mutant.tests)
+    except PatchError as error:
+        return f"ERROR {error}"
+    if trial.problem:
+        return f"ERROR {trial.problem}"
+    if trial.broken:
+        first = trial.broken[0]
+        return f"ERROR {first.test} failed with {first.error or 'an error outside the test'}, which proves nothing."
+    killers = trial.killers(mutant)
+    survived = [test for test in mutant.tests if test not in killers]
+    if survived:
+        return f"SURVIVED {', '.join(survived)}"
+    return f"killed by {', '.join(killers)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
