@@ -103,15 +103,6 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
     return min(one, other, key=lambda fence: (fence.xmin, fence.taken_at))
 
 
-def older(one: Fence | None, other: Fence | None) -> Fence | None:
-    """The fence behind which less is settled; None, which reads everything, when the two cannot be compared."""
-    if one is None or other is None:
-        return None
-    if (one.system_identifier, one.timeline) != (other.system_identifier, other.timeline):
-        return None
-    return min(one, other, key=lambda fence: (fence.xmin, fence.taken_at))
-
-
 def identity(connection: Connection) -> tuple[str, int]:
     """Which server, and which line of its history, this is: system identifier and timeline."""
     row = connection.execute(_IDENTITY).fetchone()
