@@ -27,7 +27,7 @@ MODULE_OF = {
     "mutate": "sample",
     "sync": "runs",
     "status": "runs",
-    "report": "runs",
+    "report": "report",
     "failures": "failures",
     "install": "install",
     "tokens": "tokens",

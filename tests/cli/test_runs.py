@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import webbrowser
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -57,6 +59,49 @@ def test_a_report_has_the_same_numbers_in_every_format(store: Store, hybrid_sync
     assert "| 88 / 90 |" in page.out
     assert machine.entities[0].conservation is not None
     assert machine.entities[0].conservation.migrated == 88
+
+
+def test_a_report_is_written_to_the_file_that_is_named(store: Store, hybrid_sync: Command, tmp_path: Path) -> None:
+    weekly(store)
+    file = tmp_path / "report.html"
+
+    said = hybrid_sync("report", "weekly-1", "--format", "html", "--output", str(file))
+
+    assert said.out.strip() == str(file)
+    assert file.read_text() == hybrid_sync("report", "weekly-1", "--format", "html").out
+    assert "88 / 90" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--output", "x.txt"), "choose --format html, md or json"),
+        (("--format", "md", "--output", "/nowhere/x.md"), "choose another --output"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_one_sentence(
+    store: Store, hybrid_sync: Command, words: tuple[str, ...], sentence: str
+) -> None:
+    weekly(store)
+
+    said = hybrid_sync("report", "weekly-1", *words)
+
+    assert said.status == 1
+    assert sentence in said.err
+
+
+def test_a_page_that_is_opened_lies_with_the_stack(
+    store: Store, hybrid_sync: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weekly(store)
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+
+    said = hybrid_sync("report", "weekly-1", "--open")
+
+    [url] = opened
+    assert url == Path(said.out.strip()).as_uri()
+    assert "<!doctype html>" in Path(said.out.strip()).read_text()
 
 
 def test_failures_name_keys_and_remedies_and_no_values(store: Store, hybrid_sync: Command) -> None:

@@ -1,4 +1,4 @@
-"""Start runs and look at them: sync, status, report."""
+"""Start runs and look at them: sync, status."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Profile, RunPriority, RunRequest
 from hybrid_sync.http.requests import SyncRequest
-from hybrid_sync.report.render import to_json, to_markdown, yes_no
-from hybrid_sync.report.summary import recall, summarise
+from hybrid_sync.report.render import to_json, yes_no
+from hybrid_sync.report.summary import summarise
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import (
@@ -138,21 +138,6 @@ def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None
         _show_recent(recent)
 
 
-@click.command()
-@click.argument("run_id", metavar="RUN")
-@click.option("--format", "shape", type=click.Choice(["table", "json", "md"]), default="table", show_default=True)
-def report(run_id: str, shape: str) -> None:
-    """What a run did: components, money, missed records and what to do about them."""
-    with target(Stack.load()) as connection:
-        summary = recall(connection, run_id, catalog_of_project())
-    if shape == "json":
-        click.echo(to_json(summary), nl=False)
-    elif shape == "md":
-        click.echo(to_markdown(summary), nl=False)
-    else:
-        tables.report(summary, tables.console())
-
-
 def _recent(connection: psycopg.Connection[Any], limit: int, retries: bool) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_RECENT, {"limit": limit, "retries": retries}).fetchall()
@@ -201,4 +186,4 @@ order by r.started_at desc
 limit %(limit)s
 """
 
-commands: list[click.Command] = [sync, status, report]
+commands: list[click.Command] = [sync, status]

@@ -57,6 +57,7 @@ select r.run_id, r.status, r.started_at,
        e.due, e.migrated, e.conserved, m.missed
 from hybrid_sync.run this
 join hybrid_sync.run r on r.profile = this.profile and r.started_at < this.started_at and r.status <> 'running'
+  and (r.trigger = 'retry') = (this.trigger = 'retry')
   and r.request->'entities' is not distinct from this.request->'entities'
   and r.request->'refs' is not distinct from this.request->'refs'
 left join lateral (

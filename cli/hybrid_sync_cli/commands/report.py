@@ -1,0 +1,70 @@
+"""`hybrid-sync report`: what a run did, on the terminal, for a machine, or as a page for everyone."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.render import to_html, to_json, to_markdown
+from hybrid_sync.report.summary import recall
+from hybrid_sync_cli import tables
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.execution import catalog_of_project, target
+from hybrid_sync_cli.stack import Stack, home
+
+_WRITERS: dict[str, Callable[[RunSummary], str]] = {"html": to_html, "md": to_markdown, "json": to_json}
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--format", "shape", type=click.Choice(["table", *_WRITERS]), default="table", show_default=True,
+    help="html is one page that needs nothing else.",
+)  # fmt: skip
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write there, not to the terminal.",
+)
+@click.option("--open", "opening", is_flag=True, help="Show the page in a browser; implies --format html.")
+def report(run_id: str, shape: str, output: Path | None, opening: bool) -> None:
+    """What a run did: components, money, missed records and what to do about them."""
+    if opening:
+        shape = "html"
+    if output is not None and shape == "table":
+        raise CliError("A table is made for the terminal: choose --format html, md or json for a file.")
+    with target(Stack.load()) as connection:
+        summary = recall(connection, run_id, catalog_of_project())
+    if shape == "table":
+        tables.report(summary, tables.console())
+        return
+    if output is None and not opening:
+        click.echo(_WRITERS[shape](summary), nl=False)
+        return
+    path = output or _kept(summary.run_id)
+    _write(path, _WRITERS[shape](summary))
+    click.echo(str(path))
+    if opening and not webbrowser.open(path.resolve().as_uri()):
+        raise CliError(f"No browser could be started here: open {path} yourself.")
+
+
+def _kept(run_id: str) -> Path:
+    """A page that nobody named lies with the stack, and goes with it."""
+    folder = home.directory() / "reports"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{run_id}.html"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{path} could not be written ({error.strerror}): choose another --output.") from None
+
+
+commands: list[click.Command] = [report]
