@@ -227,3 +227,22 @@ def test_a_legacy_in_use_yields_no_false_difference(world: EngineWorld, legacy: 
         stop.set()
         writer.join()
     assert target("select run_id, entity, source, key, kind, columns from hybrid_sync.difference") == []
+
+
+def test_two_ids_swapped_in_the_cache_are_found_and_the_cache_is_forgotten(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    ids = world.id_cache.ids
+    one, two = ("people", "person", 0, (3,)), ("people", "person", 0, (4,))
+    ids[one], ids[two] = ids[two], ids[one]
+    legacy("insert into letter (person_id, body) values (3, 'for three')")  # carried with the wrong reference
+    done = run(world, "second")
+    assert target("select entity, source, key from hybrid_sync.wrong_id order by key") == [
+        ("people", "person", [3]), ("people", "person", [4]),
+    ]  # fmt: skip
+    assert target("select cache_epoch from hybrid_sync.entity_state where entity = 'people'") == [(1,)]
+    assert [(d[0], d[2], d[4], d[6]) for d in differences(target, "second")] == [
+        ("messages", [5], ["person_id"], "healed")
+    ]
+    assert done.outcome.status == "succeeded"

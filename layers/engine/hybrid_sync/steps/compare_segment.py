@@ -11,5 +11,7 @@ from hybrid_sync.world import World
 def compare_segment(world: World, task: SegmentTask) -> ComparedSegment:
     """Safe to repeat, and beside the other segments."""
     with opened(world, EntityTask(run_id=task.run_id, entity=task.entity)) as reconcile:
-        suspected = reconcile.compare(Segment(task.n, task.source, task.lo, task.hi))
+        segment = Segment(task.n, task.source, task.lo, task.hi)
+        suspected = reconcile.compare(segment)
+        reconcile.check_ids(segment, world.id_cache)
     return ComparedSegment(run_id=task.run_id, entity=task.entity, suspected=suspected)

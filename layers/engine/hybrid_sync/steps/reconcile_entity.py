@@ -52,6 +52,7 @@ def reconcile_entity(world: World, task: EntityTask, segment_rows: int = SEGMENT
             )  # fmt: skip
         for segment in segments:
             reconcile.compare(segment)
+            reconcile.check_ids(segment, world.id_cache)
         return confirmed(world, reconcile)
 
 

@@ -184,6 +184,16 @@ def list_departures(connection: Connection, run_id: str, entity: str, source: st
         )
 
 
+def list_wrong_ids(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> None:
+    """Keys whose cached id was not the target's."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into hybrid_sync.wrong_id (run_id, entity, source, key) values (%s, %s, %s, %s)"
+            " on conflict do nothing",
+            [(run_id, entity, source, list(key)) for key in keys],
+        )
+
+
 # --- the result --------------------------------------------------------------------------------------------------
 
 _NUMBERS = """
@@ -202,8 +212,9 @@ select source, key, kind, columns, origin, state from hybrid_sync.difference
 where run_id = %s and entity = %s and kind is not null order by source, key limit %s
 """
 _DEPARTED = """
-select count(*) filter (where why = 'gone'), count(*) filter (where why = 'excluded')
-from hybrid_sync.delete_candidate where run_id = %s and entity = %s
+select count(*) filter (where why = 'gone'), count(*) filter (where why = 'excluded'),
+       (select count(*) from hybrid_sync.wrong_id w where w.run_id = %(run)s and w.entity = %(entity)s)
+from hybrid_sync.delete_candidate where run_id = %(run)s and entity = %(entity)s
 """
 
 
@@ -212,7 +223,7 @@ def numbers(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
     cursor = connection.execute(_NUMBERS, (run_id, entity))
     names = [column.name for column in cursor.description or ()]
     row = cursor.fetchone()
-    departed = connection.execute(_DEPARTED, (run_id, entity)).fetchone()
+    departed = connection.execute(_DEPARTED, {"run": run_id, "entity": entity}).fetchone()
     assert row is not None
     assert departed is not None
     shown = [
@@ -220,5 +231,6 @@ def numbers(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
         for source, key, kind, columns, origin, state in connection.execute(_SHOWN, (run_id, entity, SHOWN)).fetchall()
     ]
     return {
-        **dict(zip(names, row, strict=True)), "gone": departed[0], "excluded_present": departed[1], "shown": shown
+        **dict(zip(names, row, strict=True)), "gone": departed[0], "excluded_present": departed[1],
+        "wrong_ids": departed[2], "shown": shown
     }  # fmt: skip

@@ -18,6 +18,8 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.contracts import Key
+from hybrid_sync.ids.guard import forget, wrong_entries
+from hybrid_sync.ids.idmap import IdCache
 from hybrid_sync.legacy.changes import Detection, changed
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
@@ -98,6 +100,22 @@ class Reconcile:
                 compared, suspects,
             )  # fmt: skip
         return len(suspects)
+
+    def check_ids(self, segment: Segment, cache: IdCache) -> int:
+        """Compare the segment's cached ids with the target's; one wrong entry makes the whole cache forgotten.
+
+        Nothing has to be held for it: what it may have spoilt differs by reference, and healing asks the target.
+        """
+        entity = self.entity.entity
+        first = sql.Identifier(self.plan.sources[segment.source].key_columns[0])
+        where = Range(segment.lo, segment.hi).of(first)
+        with snapshot(self.target, "target"):
+            wrong = wrong_entries(self.target, self.catalog, cache, entity, segment.source, where)
+        if wrong:
+            with transaction(self.target, "target"):
+                findings.list_wrong_ids(self.target, self.run_id, entity, segment.source, wrong)
+                forget(self.target, entity)
+        return len(wrong)
 
     @contextmanager
     def _sides(self, name: str, keys: Range, *, settled: bool = True) -> Iterator[Sides]:

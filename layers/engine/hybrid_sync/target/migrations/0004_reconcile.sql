@@ -45,3 +45,13 @@ create table hybrid_sync.delete_candidate (
   found_at timestamptz not null default clock_timestamp(),
   primary key (run_id, entity, source, key)
 );
+
+-- Entries of the id map's cache that were not the target's; the cache has been forgotten since.
+create table hybrid_sync.wrong_id (
+  run_id   text not null references hybrid_sync.run,
+  entity   text not null,
+  source   text not null,
+  key      bigint[] not null,
+  found_at timestamptz not null default clock_timestamp(),
+  primary key (run_id, entity, source, key)
+);

@@ -1,0 +1,65 @@
+"""The guard of the id map: every cached entry must be the target's own; a wrong one would spread wrong references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Key
+from hybrid_sync.ids.idmap import IdCache
+from hybrid_sync.postgres import Connection
+
+_AT_ONCE = 5_000
+"""Keys asked for together: ten pages of the cache."""
+
+
+def wrong_entries(
+    connection: Connection, catalog: Catalog, cache: IdCache, entity: str, source: str, where: sql.Composable
+) -> list[Key]:
+    """Keys whose cached UUID is not that of the target's row; absent entries are no error.
+
+    The target keeps ids and keys unique, so entries that all agree with it are one to one.  Reads in bounded memory.
+    """
+    epoch = _epoch(connection, entity)
+    found: list[Key] = []
+    for ids in _in_target(connection, catalog, entity, source, where):
+        cached = cache.get(entity, source, epoch, ids.keys())
+        found += [key for key, uuid in cached.items() if ids[key] != uuid]
+    return found
+
+
+def forget(connection: Connection, entity: str) -> None:
+    """Make everything that is cached for the entity invisible: it is asked from the target again."""
+    connection.execute("update hybrid_sync.entity_state set cache_epoch = cache_epoch + 1 where entity = %s", (entity,))
+
+
+def _epoch(connection: Connection, entity: str) -> int:
+    row = connection.execute("select cache_epoch from hybrid_sync.entity_state where entity = %s", (entity,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _in_target(
+    connection: Connection, catalog: Catalog, entity: str, source: str, where: sql.Composable
+) -> Iterator[dict[Key, bytes]]:
+    """Key -> UUID of the source's rows under `where`, in key order, some at a time."""
+    definition = catalog[entity]
+    keys = [sql.Identifier(column) for column in definition.sources[source].key]
+    parts: list[sql.Composable] = [where, *(sql.SQL("{} is not null").format(key) for key in keys)]
+    for column, value in definition.sources[source].discriminator.items():
+        parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+    ordered = sql.SQL(", ").join(sql.SQL("{}::int8").format(key) for key in keys)
+    query = sql.SQL("copy (select id, {} from {} where {} order by {}) to stdout (format binary)").format(
+        ordered, sql.Identifier(*definition.target.split(".")), sql.SQL(" and ").join(parts), ordered
+    )
+    ids: dict[Key, bytes] = {}
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        copy.set_types(["uuid", *("int8" for _ in keys)])
+        for identity, *parts_of_key in copy.rows():
+            ids[tuple(parts_of_key)] = identity.bytes
+            if len(ids) == _AT_ONCE:
+                yield ids
+                ids = {}
+    if ids:
+        yield ids
