@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import BatchResult
+from hybrid_sync.report.summary import summarise
 
 CATALOG = Catalog(
     {
@@ -127,15 +128,16 @@ def add_failed(
     first_run: str = "r1",
     status: str = "open",
     present: bool = False,
+    seen: str | None = None,
 ) -> None:
-    """One failed record, last seen by the run that saw it first."""
+    """One failed record, last seen by the run that saw it first; now, unless told when."""
     connection.execute(
         """
         insert into hybrid_sync.failed_record
-          (entity, source, key, reason, first_run, last_run, status, present)
-        values (%s, 'payment', array[%s::int8], %s, %s, %s, %s, %s)
+          (entity, source, key, reason, first_run, last_run, status, present, first_seen)
+        values (%s, 'payment', array[%s::int8], %s, %s, %s, %s, %s, coalesce(%s::timestamptz, clock_timestamp()))
         """,
-        (entity, key, reason, first_run, first_run, status, present),
+        (entity, key, reason, first_run, first_run, status, present, seen),
     )
 
 
@@ -146,3 +148,18 @@ def money_line(column: str, currency: str, amount: str, *, target: str | None = 
         "column": column, "currency": currency, "status": None, "legacy": amount, "target": other,
         "equal": amount == other, "rows": 3,
     }  # fmt: skip
+
+
+def keep_report(connection: psycopg.Connection[Any], run_id: str) -> None:
+    """End the run as `report run` does: with its report."""
+    document = summarise(connection, run_id, CATALOG).model_dump(mode="json")
+    connection.execute("update hybrid_sync.run set report = %s where run_id = %s", (Jsonb(document), run_id))
+
+
+def move_run(connection: psycopg.Connection[Any], run_id: str, days: int) -> None:
+    """Let the run have happened so many days later."""
+    connection.execute(
+        "update hybrid_sync.run set started_at = started_at + make_interval(days => %(days)s),"
+        " finished_at = finished_at + make_interval(days => %(days)s) where run_id = %(run)s",
+        {"run": run_id, "days": days},
+    )
