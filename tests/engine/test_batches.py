@@ -90,19 +90,16 @@ def test_an_older_read_never_overwrites_a_newer_one(world: EngineWorld, legacy: 
         other.execute("select * from hybrid_sync.bucket where entity = 'messages' for update")
         waiting = threading.Thread(target=sync_batch, args=(world, batch))
         waiting.start()
-        _until_someone_waits(target)
+        _until_it_waits(waiting, target)
         legacy("update remark set body = 'newer' where id = 1")
         other.commit()
         waiting.join()
     assert target("select body from messages where legacy_source = 'remark' and legacy_id = 1") == [("newer",)]
 
 
-def _until_someone_waits(target: Query) -> None:
-    waits = "select count(*) from pg_locks where not granted"
-    for _ in range(10_000):
-        if target(waits) != [(0,)]:
-            return
-    raise AssertionError("the batch did not wait for the bucket lock")
+def _until_it_waits(waiting: threading.Thread, target: Query) -> None:
+    while target("select count(*) from pg_locks where not granted") == [(0,)]:
+        assert waiting.is_alive(), "the batch did not wait for the bucket lock"
 
 
 def test_two_runs_at_the_same_time_write_each_row_once(world: EngineWorld, target: Query) -> None:
