@@ -251,6 +251,31 @@ class Money(Strict):
         return self
 
 
+class Adopt(Strict):
+    """How a legacy row that is new finds the native row of the target which is the same thing.
+
+    `by` names target columns that together tell who or what it is; `when` is a condition on the target row `t`.
+    Exactly one row has to fit on each side.  Anybody can type in somebody's e-mail address, so adoption by one needs
+    a condition that proves it was verified.
+    """
+
+    by: Annotated[tuple[Name, ...], Field(min_length=1)]
+    when: Expression | None = None
+
+    @model_validator(mode="after")
+    def _verified(self) -> Adopt:
+        mail = [column for column in self.by if "mail" in column]
+        if mail and self.when is None:
+            raise ValueError(
+                f"adoption by {mail[0]} needs `when`, a condition on the target row that proves the address was"
+                " verified, such as `when: t.email_verified`"
+            )
+        return self
+
+
+AdoptList = Annotated[Adopt, BeforeValidator(lambda v: {"by": v} if isinstance(v, list | tuple) else v)]
+
+
 class OnDelete(Strict):
     """What happens in the target when the legacy row is gone: nothing, `soft` (set columns), or `hard` (delete)."""
 
@@ -318,6 +343,7 @@ class Entity(Strict):
     lag_seconds: Annotated[int, Field(ge=0)] | None = None
     money: tuple[Money, ...] = ()
     on_delete: OnDelete = OnDelete()
+    adopt: AdoptList | None = None
 
     @property
     def title(self) -> str:
@@ -339,6 +365,9 @@ class Entity(Strict):
                 raise ValueError("two sources have the same discriminator: give each its own value")
         if self.detect == "timestamp" and any(s.changed_at is None for s in self.sources.values()):
             raise ValueError("`detect: timestamp` needs `changed_at` in every source")
+        for column in self.adopt.by if self.adopt else ():
+            if not isinstance(next(iter(self.sources.values())).columns.get(column), Sql | Cast | Lower | EnumMap):
+                raise ValueError(f"adopt.by: {column} is not a column with a value per row: name one of `columns`")
         if sum(m.headline for m in self.money) > 1:
             raise ValueError("only one money column can be the `headline`")
         return self

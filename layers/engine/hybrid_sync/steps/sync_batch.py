@@ -24,6 +24,7 @@ from hybrid_sync.postgres import Connection, is_row_state, transaction
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key, scan
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
 from hybrid_sync.runs.store import read_entity, read_run
+from hybrid_sync.steps.adopt_rows import adopt_rows
 from hybrid_sync.target.batches import (
     FailedRow,
     batch_id,
@@ -193,14 +194,23 @@ class _Batch:
         own = {row: there[key] for row, key in keys.items() if key in there}
         mint_one = minter(self._world.id_secret, task.entity, task.source)
         retired = retired_ids(self._target, task.entity, task.source, [k for k in keys.values() if k not in there])
+        adopted = adopt_rows(
+            self._world.catalog[task.entity], self._entity, task.source, self._legacy, self._target,
+            [row for row in scanned.rows if row.key not in own], retired,
+        )  # fmt: skip
+        if adopted.ids:
+            own |= adopted.ids
+            writer.adopt()
 
         def mint(row_key: bytes) -> bytes:
             key = keys[row_key]
             return retired.get(key) or mint_one(key)
 
+        certain = Scanned([row for row in scanned.rows if row.key not in adopted.ambiguous])
         spliced = splice(
-            plan, scanned, own, self._parents(scanned, fresh=fresh), mint, flag_new=writer.stages_everything
+            plan, certain, own, self._parents(certain, fresh=fresh), mint, flag_new=writer.stages_everything
         )
+        spliced.rejected += [Rejected(key, "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
         self.written_ids.update({keys[row]: uuid for row, uuid in own.items()})
         self.written_ids.update({keys[row]: uuid for row, uuid in spliced.minted.items()})
         return spliced

@@ -18,6 +18,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection, is_row_state
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.target.statements import Statements, flag
+from hybrid_sync.target.structure import base_types
 from hybrid_sync.target.write import Writer, Written, copy_rows
 
 _ROWS = sql.Identifier("pg_temp", "hybrid_sync_row")
@@ -175,21 +176,7 @@ class RowLoop:
         into = sql.SQL("copy {} ({}) from stdin (format binary)").format(
             _ROWS, sql.SQL(", ").join(map(sql.Identifier, names))
         )
-        refused: list[Refusal] = []
-        waiting = [rows]
-        while waiting:
-            some = waiting.pop()
-            try:
-                with self.connection.transaction():
-                    copy_rows(self.connection, into, some)
-            except psycopg.Error as error:
-                if not is_row_state(error.sqlstate):
-                    raise
-                if len(some) == 1:
-                    state, diag = error.sqlstate or "", error.diag
-                    refused.append(Refusal(_id(some[0]), state, diag.constraint_name, diag.column_name))
-                else:
-                    waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+        refused = [_refusal(row, error) for row, error in copy_isolated(self.connection, into, rows)]
         self.connection.execute(sql.SQL("analyze {}").format(_ROWS))
         return refused
 
@@ -221,13 +208,8 @@ class RowLoop:
         for name in (_ROWS, _IMAGES, _REFUSED):
             self.connection.execute(sql.SQL("drop table if exists {}").format(name))
         table, columns = self._writer.table, self._writer.plan.target_columns
-        loose = sorted(self.statements.loose)
-        named = self.connection.execute(
-            "select array(select format_type(o, -1) from unnest(%s::oid[]) with ordinality u(o, place) order by place)",
-            ([table.columns[c].base_oid for c in loose],),
-        ).fetchone()
-        assert named is not None, "a constructed array is one row"
-        types = {c: table.columns[c].type_sql for c in columns} | dict(zip(loose, named[0], strict=True))
+        loose = self.statements.loose
+        types = {c: table.columns[c].type_sql for c in columns} | base_types(self.connection, table, loose)
         listed = [sql.SQL("{} {}").format(sql.Identifier(c), raw(t)) for c, t in types.items()]
         listed += [sql.SQL("{} boolean").format(sql.Identifier(flag(c))) for c in self.statements.deferred]
         self.connection.execute(
@@ -245,5 +227,27 @@ class RowLoop:
         )
 
 
-def _id(row: Spliced) -> uuid.UUID:
-    return uuid.UUID(bytes=row.data[6:22])
+def copy_isolated(
+    connection: Connection, into: sql.Composed, rows: Sequence[Spliced]
+) -> list[tuple[Spliced, psycopg.Error]]:
+    """COPY every row that its types take, halving what is refused; rare, because types are compared when planning."""
+    refused: list[tuple[Spliced, psycopg.Error]] = []
+    waiting = [rows]
+    while waiting:
+        some = waiting.pop()
+        try:
+            with connection.transaction():
+                copy_rows(connection, into, some)
+        except psycopg.Error as error:
+            if not is_row_state(error.sqlstate):
+                raise
+            if len(some) == 1:
+                refused.append((some[0], error))
+            else:
+                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+    return refused
+
+
+def _refusal(row: Spliced, error: psycopg.Error) -> Refusal:
+    named = error.diag
+    return Refusal(uuid.UUID(bytes=row.data[6:22]), error.sqlstate or "", named.constraint_name, named.column_name)

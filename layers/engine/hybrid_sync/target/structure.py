@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from psycopg import sql
 
+from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
@@ -68,7 +71,20 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
         schema, name, columns, bool(security and security[0]), frozenset(frozenset(u[0]) for u in unique)
     )
     _require(entity, found)
+    if entity.adopt is not None:
+        _require_adoptable(connection, entity, found)
     return found
+
+
+def base_types(connection: Connection, found: TargetTable, columns: Iterable[str]) -> dict[str, str]:
+    """The columns' types without modifiers and domains: they stage any value, and the table then judges it."""
+    names = list(columns)
+    row = connection.execute(
+        "select array(select format_type(o, -1) from unnest(%s::oid[]) with ordinality u(o, place) order by place)",
+        ([found.columns[name].base_oid for name in names],),
+    ).fetchone()
+    assert row is not None, "a constructed array is one row"
+    return dict(zip(names, row[0], strict=True))
 
 
 def _require_rights(connection: Connection, entity: Entity, regclass: str) -> None:
@@ -134,3 +150,30 @@ def _require(entity: Entity, found: TargetTable) -> None:
                 f"The target column {place}.{name} is deferred in the catalog but not nullable.",
                 "Drop its NOT NULL, or take `deferred` out of the catalog.",
             )
+
+
+# Types whose values are equal exactly when their texts are, so that both servers agree on who is who.
+_TELLING = {16: "boolean", 20: "bigint", 21: "smallint", 23: "integer", 25: "text", 1043: "varchar", 1082: "date",
+            1114: "timestamp", 1184: "timestamptz", 2950: "uuid"}  # fmt: skip
+
+
+def _require_adoptable(connection: Connection, entity: Entity, found: TargetTable) -> None:
+    assert entity.adopt is not None, "asked only of an entity that adopts"
+    place = f"{found.schema}.{found.name}"
+    for name in next(iter(entity.sources.values())).key:
+        if found.columns[name].not_null:
+            raise StructureMismatch(
+                f"The target column {place}.{name} is NOT NULL, so no native row can wait for adoption.",
+                "Drop its NOT NULL, or take `adopt` out of the catalog.",
+            )
+    for name in entity.adopt.by:
+        column = found.columns[name]
+        if column.base_oid not in _TELLING and not column.labels:
+            raise StructureMismatch(
+                f"Entity {entity.entity} cannot adopt by {name}: equal values of {column.type_sql} may differ in text.",
+                f"Name columns of type {', '.join(_TELLING.values())} or of an enum.",
+            )
+    # A condition that does not fit the table has to show before the first batch does.
+    connection.execute(
+        sql.SQL("select from {} t where ({}) limit 0").format(table(entity.target), raw(entity.adopt.when or "true"))
+    )

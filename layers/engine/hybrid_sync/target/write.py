@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
@@ -60,20 +60,23 @@ class Writer:
     """Writes rows of one entity within the caller's transaction; the caller holds their buckets."""
 
     def __init__(
-        self, connection: Connection, table: TargetTable, plan: ReadPlan, run_id: str, batch: uuid.UUID,
-        *, adopting: bool = False,
-    ) -> None:  # fmt: skip
+        self, connection: Connection, table: TargetTable, plan: ReadPlan, run_id: str, batch: uuid.UUID
+    ) -> None:
         self.connection = connection
         self.plan = plan
         self.table = table
         self.batch = Batch(run_id, batch, plan.entity, plan.source)
-        self.statements = Statements(table, plan, _STAGE, _IMAGES, adopting)
+        self.statements = Statements(table, plan, _STAGE, _IMAGES)
         self._prepared = False
 
     @property
     def stages_everything(self) -> bool:
         """Whether new rows too must be staged: COPY is refused where row security applies to our role."""
         return self.table.row_security
+
+    def adopt(self) -> None:
+        """From here on native rows are among the known ones: they get their key, and the journal keeps its absence."""
+        self.statements = replace(self.statements, adopting=True)
 
     def write(self, new: Sequence[Spliced], known: Sequence[Spliced]) -> Written:
         """Update what differs of `known`, insert `new`; raises the server's error when any row is refused."""
