@@ -49,6 +49,7 @@ FUNCTIONS = {
     "LinkReferencesFunction": "link_references",
     "VerifyEntityFunction": "verify_entity",
     "ReportRunFunction": "report_run",
+    "RollbackRunFunction": "rollback_run",
     "RecordFailureFunction": "record_failure",
 }
 ROLE = "arn:aws:iam::000000000000:role/any"
@@ -65,6 +66,7 @@ class Scenario:
     status: str = "succeeded"
     summary: dict[str, Any] = field(default_factory=dict)
     link_calls: int = 1
+    settle_calls: int = 1
     lost_manifests: frozenset[str] = frozenset()
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -95,6 +97,7 @@ class Scenario:
             "link_references": {"answers": [{"linked": 500, "more": n > 1} for n in range(self.link_calls, 0, -1)]},
             "verify_entity": {"answers": [{"complete": True, "padding": "x" * 500}]},
             "report_run": {"answers": [report]},
+            "rollback_run": {"answers": [{"more": n > 1} for n in range(self.settle_calls, 0, -1)]},
             "record_failure": {"answers": [None]},
         }
         for function, failures in self.failures.items():

@@ -24,6 +24,7 @@ HANDLED_BY = {
     "verify_entity": "VerifyEntity",
     "record_failure": "RecordFailure",
     "report_run": "ReportRun",
+    "rollback_run": "RollbackRun",
     "retry_failure": "RetryFailure",
     "escalate_failure": "EscalateFailure",
     "authorize_request": "AuthorizeRequest",
@@ -56,8 +57,11 @@ def test_every_event_has_a_handler_and_every_function_an_event() -> None:
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_sends_what_its_sample_says(name: str) -> None:
-    machine = templates.resources(templates.load(), "AWS::Serverless::StateMachine")["SyncRun"]
-    assert json.loads(machine["Events"][SCHEDULES[name]]["Properties"]["Input"]) == sample(name)
+    template = templates.load()
+    machine = templates.resources(template, "AWS::Serverless::StateMachine")["SyncRun"]
+    text = machine["Events"][SCHEDULES[name]]["Properties"]["Input"]["Fn::Sub"]
+    sent = json.loads(text.replace("${OnFailure}", template["Parameters"]["OnFailure"]["Default"]))
+    assert sent == sample(name)
     assert RunRequest.model_validate(sample(name)).profile is Profile(name.removesuffix("_schedule"))
 
 

@@ -139,6 +139,25 @@ def test_a_report_that_fails_is_told_apart(stage: Stage) -> None:
     assert (ended.status, ended.execution["error"]) == ("FAILED", "RunUnreported")
 
 
+def test_a_failed_run_is_settled_after_its_report_until_nothing_is_left(stage: Stage) -> None:
+    ended = stage.play(Scenario("settled", [["orders"]], status="failed", settle_calls=3))
+    assert ended.asked("rollback_run") == [{"run_id": "settled", "by_policy": True}] * 3
+    assert ended.last("report_run") < ended.first("rollback_run")
+    assert (ended.status, ended.execution["error"]) == ("FAILED", "RunFailed")
+
+
+def test_a_run_that_succeeded_is_not_settled(stage: Stage) -> None:
+    assert stage.play(Scenario("kept", [["orders"]])).asked("rollback_run") == []
+
+
+def test_what_stands_in_the_way_of_settling_is_the_cause(stage: Stage) -> None:
+    scenario = Scenario("unsettled", [["orders"]], status="failed")
+    scenario.fail("rollback_run", "permanent", "request_rejected: Entity orders is being rolled back.")
+    ended = stage.play(scenario)
+    assert (ended.status, ended.execution["error"]) == ("FAILED", "RunUnsettled")
+    assert "being rolled back" in ended.execution["cause"]
+
+
 def test_links_are_made_until_none_is_left(stage: Stage) -> None:
     ended = stage.play(Scenario("links", [["orders"]], link_calls=4))
     assert len(ended.asked("link_references")) == 4

@@ -78,6 +78,9 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     assert {json.loads(record["body"])["entity"] for record in again["Records"]} == {"case_states"}
     assert deployment.invoke("EscalateFailure", failed) == {"batchItemFailures": []}
     _over_http(deployment)
+    undo = {"run_id": RUN, "out_of_order": True}
+    while deployment.invoke("RollbackRun", undo)["more"]:
+        pass
     yield deployment
 
 

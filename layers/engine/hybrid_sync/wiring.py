@@ -27,6 +27,8 @@ from hybrid_sync.contracts import (
     PlannedRun,
     Profile,
     ReportRequest,
+    RollbackOutcome,
+    RollbackTask,
     RunFailure,
     RunOutcome,
     StartedRun,
@@ -184,6 +186,11 @@ class App:
 
         failure = None if request.failure is None else plain(request.failure)
         return report_run(self.world, request.model_copy(update={"failure": failure}))
+
+    def rollback_run(self, task: RollbackTask) -> RollbackOutcome:
+        from hybrid_sync.steps.rollback_run import rollback_run
+
+        return rollback_run(self.world, task)
 
     def record_failure(self, failure: RunFailure) -> None:
         from hybrid_sync.steps.record_failure import record_failure
