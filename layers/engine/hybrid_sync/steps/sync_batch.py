@@ -16,20 +16,18 @@ from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import take_unqueued
-from hybrid_sync.ids.idmap import IdMap, ids_in_target
-from hybrid_sync.ids.mint import minter
+from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.unreadable import read_isolated
 from hybrid_sync.postgres import Connection, is_row_state, transaction
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key, scan
-from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
+from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import read_entity, read_run
-from hybrid_sync.steps.adopt_rows import adopt_rows
+from hybrid_sync.steps.map_ids import BatchIds
 from hybrid_sync.target.batches import (
     FailedRow,
     batch_id,
     begin_batch,
-    cache_epochs,
     drop_settled_links,
     finish_batch,
     lock_buckets,
@@ -42,8 +40,6 @@ from hybrid_sync.target.batches import (
 )  # fmt: skip
 from hybrid_sync.target.isolate import unreadable_reason, write_isolated
 from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.target.retired import retired_ids
-from hybrid_sync.target.structure import split
 from hybrid_sync.target.write import Writer, Written
 from hybrid_sync.verify.findings import keys_to_heal
 from hybrid_sync.world import World
@@ -70,7 +66,7 @@ def _once(world: World, task: BatchTask) -> BatchResult:
             result = batch.run()
             failpoint("batch.before_commit", target, legacy)
         failpoint("batch.committed", target, legacy)
-        batch.idmap.remember(task.entity, task.source, batch.written_ids)
+        batch.ids.remember()
         failpoint("batch.cached", target, legacy)
         _queue_failures(world, task, target)
         return result
@@ -101,9 +97,7 @@ class _Batch:
         self._plan: ReadPlan = plan.sources[task.source]
         self._legacy = legacy
         self._target = target
-        parents = {entity for slot in self._plan.references for entity, _ in slot.parents}
-        self.idmap = IdMap(world.catalog, world.id_cache, cache_epochs(target, {task.entity, *parents}))
-        self.written_ids: dict[Key, bytes] = {}
+        self.ids = BatchIds(world, task, plan, legacy, target)
 
     def run(self) -> BatchResult:
         task, target = self._task, self._target
@@ -173,65 +167,19 @@ class _Batch:
     def _write(self, writer: Writer, scanned: Scanned) -> tuple[_Outcome, SplicedBatch]:
         """Splice and write; a foreign-key violation may be a stale cache, so that is asked again, once."""
         # A wrong entry of the cache may be what made a row differ, so healing asks the target for every parent.
-        spliced = self._splice(writer, scanned, fresh=self._task.purpose == "heal")
+        spliced = self.ids.splice(writer, scanned, fresh=self._task.purpose == "heal")
         failpoint("batch.mapped", self._target, self._legacy)
         outcome = self._try(writer, spliced)
         if any(f.reason == "foreign_key_violation" for f in outcome.failed):
             stale = {f.key for f in outcome.failed if f.reason == "foreign_key_violation"}
             again = Scanned(rows=[row for row in scanned.rows if decode_key(row.key) in stale])
-            fresh = self._splice(writer, again, fresh=True)
+            fresh = self.ids.splice(writer, again, fresh=True)
             repeated = self._try(writer, fresh)
             spliced.pending += fresh.pending
             outcome.written.add(repeated.written)
             kept = [f for f in outcome.failed if f.key not in stale]
             outcome = _Outcome(outcome.written, [*kept, *repeated.failed])
         return outcome, spliced
-
-    def _splice(self, writer: Writer, scanned: Scanned, *, fresh: bool) -> SplicedBatch:
-        task, plan = self._task, self._plan
-        keys = {row.key: decode_key(row.key) for row in scanned.rows}
-        there = ids_in_target(self._target, self._world.catalog, task.entity, task.source, list(keys.values()))
-        own = {row: there[key] for row, key in keys.items() if key in there}
-        mint_one = minter(self._world.id_secret, task.entity, task.source)
-        retired = retired_ids(self._target, task.entity, task.source, [k for k in keys.values() if k not in there])
-        adopted = adopt_rows(
-            self._world.catalog[task.entity], self._entity, task.source, self._legacy, self._target,
-            [row for row in scanned.rows if row.key not in own], retired,
-        )  # fmt: skip
-        if adopted.ids:
-            own |= adopted.ids
-            writer.adopt()
-
-        def mint(row_key: bytes) -> bytes:
-            key = keys[row_key]
-            return retired.get(key) or mint_one(key)
-
-        certain = Scanned([row for row in scanned.rows if row.key not in adopted.ambiguous])
-        spliced = splice(
-            plan, certain, own, self._parents(certain, fresh=fresh), mint, flag_new=writer.stages_everything
-        )
-        spliced.rejected += [Rejected(key, "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
-        self.written_ids.update({keys[row]: uuid for row, uuid in own.items()})
-        self.written_ids.update({keys[row]: uuid for row, uuid in spliced.minted.items()})
-        return spliced
-
-    def _parents(self, scanned: Scanned, *, fresh: bool) -> dict[tuple[str, str], Parents]:
-        """UUIDs of the rows referred to; from the target and not the cache where no foreign key guards the column."""
-        wanted: dict[tuple[str, str], set[bytes]] = {}
-        unguarded: set[tuple[str, str]] = set()
-        at = 0
-        for slot in self._plan.references:
-            declared = self._entity.table.columns[slot.column].references
-            for parent in slot.parents:
-                column = {row.references[at] for row in scanned.rows}
-                wanted.setdefault(parent, set()).update(key for key in column if key is not None)
-                if declared != ".".join(split(self._world.catalog[parent[0]].target)):
-                    unguarded.add(parent)
-                at += 1
-        return {
-            parent: self.idmap.resolve(self._target, *parent, keys, fresh=fresh or parent in unguarded)
-            for parent, keys in wanted.items()
-        }
 
     def _try(self, writer: Writer, spliced: SplicedBatch) -> _Outcome:
         written, refused = write_isolated(self._target, writer, spliced.new, spliced.known)
@@ -240,14 +188,8 @@ class _Batch:
         failed += [_failed(r, known) for r in spliced.rejected]
         for waiting in spliced.waiting:
             entity, source = waiting.parent
-            failed.append(
-                FailedRow(
-                    decode_key(waiting.key),
-                    "missing_parent",
-                    waiting.column,
-                    waits_for={"entity": entity, "source": source, "key": [waiting.parent_key]},
-                )  # fmt: skip
-            )
+            parent = {"entity": entity, "source": source, "key": [waiting.parent_key]}
+            failed.append(FailedRow(decode_key(waiting.key), "missing_parent", waiting.column, waits_for=parent))
         return _Outcome(written, failed)
 
     # --- record --------------------------------------------------------------------------------------------------
@@ -260,7 +202,7 @@ class _Batch:
         record_failed(target, task.run_id, task.entity, task.source, failed)
         bad = {row.key for row in failed}
         for key in bad:
-            self.written_ids.pop(key, None)
+            self.ids.found.pop(key, None)
         if any(slot.deferred for slot in self._plan.references):
             read = [decode_key(row.key) for row in scanned.rows]
             drop_settled_links(target, task.entity, task.source, read)

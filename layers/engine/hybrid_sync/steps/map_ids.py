@@ -1,0 +1,87 @@
+"""Map ids: UUIDs for the rows of one batch and for what they refer to.
+
+A row's own UUID comes from the target, from an adopted native row, from before its deletion, or is minted.
+"""
+
+from __future__ import annotations
+
+from hybrid_sync.contracts import BatchTask, Key
+from hybrid_sync.ids.idmap import IdMap, ids_in_target
+from hybrid_sync.ids.mint import minter
+from hybrid_sync.postgres import Connection
+from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
+from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
+from hybrid_sync.steps.adopt_rows import adopt_rows
+from hybrid_sync.target.batches import cache_epochs
+from hybrid_sync.target.plans import EntityPlan
+from hybrid_sync.target.retired import retired_ids
+from hybrid_sync.target.structure import split
+from hybrid_sync.target.write import Writer
+from hybrid_sync.world import World
+
+
+class BatchIds:
+    """The ids of one batch, within its transaction; `found` may be cached once it has committed."""
+
+    def __init__(self, world: World, task: BatchTask, plan: EntityPlan, legacy: Connection, target: Connection) -> None:
+        self._catalog = world.catalog
+        self._secret = world.id_secret
+        self._task = task
+        self._entity = plan
+        self._plan = plan.sources[task.source]
+        self._legacy = legacy
+        self._target = target
+        parents = {entity for slot in self._plan.references for entity, _ in slot.parents}
+        self._idmap = IdMap(world.catalog, world.id_cache, cache_epochs(target, {task.entity, *parents}))
+        self.found: dict[Key, bytes] = {}
+
+    def remember(self) -> None:
+        """Put the rows' own ids into the cache; only after the commit."""
+        self._idmap.remember(self._task.entity, self._task.source, self.found)
+
+    def splice(self, writer: Writer, scanned: Scanned, *, fresh: bool = False) -> SplicedBatch:
+        """Rows ready to be written; `fresh` asks the target for every reference."""
+        task, plan = self._task, self._plan
+        keys = {row.key: decode_key(row.key) for row in scanned.rows}
+        there = ids_in_target(self._target, self._catalog, task.entity, task.source, list(keys.values()))
+        own = {row: there[key] for row, key in keys.items() if key in there}
+        mint_one = minter(self._secret, task.entity, task.source)
+        retired = retired_ids(self._target, task.entity, task.source, [k for k in keys.values() if k not in there])
+        adopted = adopt_rows(
+            self._catalog[task.entity], self._entity, task.source, self._legacy, self._target,
+            [row for row in scanned.rows if row.key not in own], retired,
+        )  # fmt: skip
+        if adopted.ids:
+            own |= adopted.ids
+            writer.adopt()
+
+        def mint(row_key: bytes) -> bytes:
+            key = keys[row_key]
+            return retired.get(key) or mint_one(key)
+
+        certain = Scanned([row for row in scanned.rows if row.key not in adopted.ambiguous])
+        spliced = splice(
+            plan, certain, own, self._parents(certain, fresh=fresh), mint, flag_new=writer.stages_everything
+        )
+        spliced.rejected += [Rejected(key, "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
+        self.found.update({keys[row]: uuid for row, uuid in own.items()})
+        self.found.update({keys[row]: uuid for row, uuid in spliced.minted.items()})
+        return spliced
+
+    def _parents(self, scanned: Scanned, *, fresh: bool) -> dict[tuple[str, str], Parents]:
+        """UUIDs of the rows referred to; from the target and not the cache where no foreign key guards the column."""
+        wanted: dict[tuple[str, str], set[bytes]] = {}
+        unguarded: set[tuple[str, str]] = set()
+        at = 0
+        for slot in self._plan.references:
+            declared = self._entity.table.columns[slot.column].references
+            for parent in slot.parents:
+                column = {row.references[at] for row in scanned.rows}
+                wanted.setdefault(parent, set()).update(key for key in column if key is not None)
+                if declared != ".".join(split(self._catalog[parent[0]].target)):
+                    unguarded.add(parent)
+                at += 1
+        return {
+            parent: self._idmap.resolve(self._target, *parent, keys, fresh=fresh or parent in unguarded)
+            for parent, keys in wanted.items()
+        }
