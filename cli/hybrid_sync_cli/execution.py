@@ -78,7 +78,7 @@ def start(stack: Stack, request: RunRequest) -> Execution:
     """Start the run; its id tells profile and time, as in weekly-20261129T010000-4fc1d2."""
     moment = datetime.now(UTC)
     run_id = f"{request.profile}-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    message = request.model_copy(update={"requested_by": request.requested_by or _who()})
+    message = request.model_copy(update={"requested_by": request.requested_by or who()})
     started = stack.client("stepfunctions").start_execution(
         stateMachineArn=stack.outputs["StateMachineArn"],
         name=run_id,
@@ -132,7 +132,8 @@ def profile_for(chosen: str | None, request_names_rows: bool) -> Profile:
     return Profile.on_demand if request_names_rows else Profile.weekly
 
 
-def _who() -> str | None:
+def who() -> str | None:
+    """The operator's name on this machine, for the record."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

@@ -34,6 +34,8 @@ MODULE_OF = {
     "demo": "demo",
     "catalog": "catalog",
     "hold": "holds",
+    "holds": "holds",
+    "rollback": "rollback",
     "release": "holds",
 }
 

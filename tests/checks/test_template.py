@@ -115,7 +115,10 @@ def test_the_schedules_are_sunday_one_and_every_day_two_and_only_the_first_is_on
     assert parameters["DailyEnabled"]["Default"] == "false"
     assert "State" not in weekly
     assert daily["State"] == {"Fn::If": ["HasDaily", "ENABLED", "DISABLED"]}
-    assert [RunRequest.model_validate_json(e["Input"]).profile for e in (weekly, daily)] == ["weekly", "daily"]
+    for policy in parameters["OnFailure"]["AllowedValues"]:
+        sent = [e["Input"]["Fn::Sub"].replace("${OnFailure}", policy) for e in (weekly, daily)]
+        asked = [RunRequest.model_validate_json(text) for text in sent]
+        assert [(r.profile, r.on_failure) for r in asked] == [("weekly", policy), ("daily", policy)]
 
 
 def test_failed_records_have_three_attempts_and_time_for_each() -> None:

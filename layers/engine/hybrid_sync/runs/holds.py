@@ -43,9 +43,8 @@ def release(connection: Connection, entities: Sequence[str]) -> list[str]:
     RequestRejected while a rollback is at work on one of them: what it has not undone yet would be taken for read.
     """
     busy = connection.execute(
-        "select s.entity, r.run_id from hybrid_sync.entity_state s join hybrid_sync.run r on r.run_id = s.held_by"
-        " where s.held and s.entity = any(%s) and r.undoes is not null and r.status = 'running'"
-        " order by s.entity limit 1 for update of s",
+        "select e.entity, r.run_id from hybrid_sync.run r join hybrid_sync.run_entity e on e.run_id = r.run_id"
+        " where r.undoes is not null and r.status = 'running' and e.entity = any(%s) order by e.entity limit 1",
         (list(entities),),
     ).fetchone()
     if busy is not None:

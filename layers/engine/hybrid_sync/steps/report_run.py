@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import ReportRequest, RunOutcome
-from hybrid_sync.errors import RunNotFound, SyncError
+from contextlib import suppress
+
+from hybrid_sync.contracts import Profile, ReportRequest, RunOutcome
+from hybrid_sync.errors import Contention, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.report.page import page
@@ -11,6 +13,7 @@ from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.story import never_began
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
+from hybrid_sync.runs.rollback import JOURNAL_KEPT
 from hybrid_sync.world import World
 
 
@@ -41,6 +44,8 @@ def _reported(world: World, request: ReportRequest, target: Connection) -> RunOu
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
     failpoint("report.committed", target)
+    if summary.profile == Profile.weekly:
+        _forget_old_journal(target)
     shown = world.reports.write_page(request.run_id, "html", to_html(summary))
     world.reports.write_page(request.run_id, "md", to_markdown(summary))
     location = world.reports.write(request.run_id, document)
@@ -63,6 +68,13 @@ def _status(target: Connection, run_id: str) -> str:
     if row[0] != "running":
         return str(row[0])
     return "succeeded" if row[1] and row[2] else "failed"
+
+
+def _forget_old_journal(target: Connection) -> None:
+    """Drop the weeks of the journal from which no run can be undone any more; where one is in use, next time."""
+    with suppress(Contention), transaction(target, "target"):
+        target.execute("set local lock_timeout = '5s'")
+        target.execute("select hybrid_sync.drop_journal_partitions(%s)", (JOURNAL_KEPT,))
 
 
 def _brief(document: dict[str, object]) -> dict[str, int]:
