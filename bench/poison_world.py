@@ -28,6 +28,8 @@ KINDS = (
     Kind("numeric_out_of_range", "set price = 123456789"),
     Kind("numeric_out_of_range", "set price = 'NaN'"),
     Kind("numeric_scale", "set price = 1.005"),
+    Kind("value_too_long", "set lot = 123456789"),
+    Kind("numeric_scale", "set ratio = 0.125"),
     Kind("missing_parent", "set shelf_id = 1000000"),
     Kind("unknown_enum", "set kind = 99"),
     Kind("trigger_exception", "set label = 'refuse me'"),
@@ -44,7 +46,7 @@ create table shelf (id serial primary key);
 create table ware (
   id serial primary key, shelf_id int not null, code text not null, weight int not null, label text, settings text,
   note text, price numeric not null, kind int not null, first int not null, last int not null, day text not null,
-  doubled boolean not null default false
+  lot int not null, ratio float8 not null, doubled boolean not null default false
 );
 create table twice (doubled boolean not null, n int not null);
 insert into twice values (true, 1), (true, 2), (false, 1);
@@ -57,6 +59,7 @@ create table wares (
   id uuid primary key, legacy_id bigint unique, shelf_id uuid not null references shelves, code text not null unique,
   weight int not null check (weight > 0), label text not null, settings jsonb, note varchar(30),
   price numeric(10,2) not null, kind ware_kind not null, first int not null, last int not null, day date not null,
+  lot varchar(8) not null, ratio numeric(6,2) not null,
   exclude using gist (int4range(first, last) with &&)
 );
 create function refuse_ware() returns trigger language plpgsql as $$
@@ -74,9 +77,10 @@ create trigger refuse before insert or update on wares for each row execute func
 """
 
 _FILL = """
-insert into ware (shelf_id, code, weight, label, settings, note, price, kind, first, last, day)
+insert into ware (shelf_id, code, weight, label, settings, note, price, kind, first, last, day, lot,
+                  ratio)
 select 1 + i %% 100, 'code-' || i, 1 + i %% 50, 'label ' || i, '{"n": ' || i || '}', 'note ' || i, i %% 1000 / 4.0,
-       i %% 2, i * 10, i * 10 + 10, (date '2020-01-01' + i %% 1000)::text
+       i %% 2, i * 10, i * 10 + 10, (date '2020-01-01' + i %% 1000)::text, i %% 1000, 0.5
 from generate_series(1, %s) i
 """
 
@@ -105,6 +109,8 @@ CATALOG = Catalog(
                             "settings": {"json": "w.settings"},
                             "kind": {"enum": "w.kind", "values": {0: "small", 1: "large"}},
                             "day": "w.day::date",
+                            "lot": {"cast": "w.lot"},
+                            "ratio": {"cast": "w.ratio"},
                             **{name: f"w.{name}" for name in _COLUMNS},
                         },
                     }

@@ -7,6 +7,7 @@ or date into int, would arrive as silent garbage.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
 from psycopg import sql
 
 from hybrid_sync.catalog.models import Cast, Column, Constant, Entity, EnumMap, Json, JsonObject, Lower, Sql
@@ -86,7 +87,7 @@ def fit(
         checks.append((sql.SQL("({})::text not in ({})").format(code, codes), "unknown_enum"))
         _labels_exist(entity, name, spec, target)
     if isinstance(spec, Cast):
-        return Fitted(sql.SQL("{}::{}").format(expr, raw(target.type_sql)), checks)
+        return Fitted(sql.SQL("{}::{}").format(expr, raw(target.type_sql)), _cast_checks(expr, target))
     if isinstance(spec, Constant):
         return Fitted(sql.SQL("{}::{}").format(expr, raw("text" if target.labels else target.type_sql)), checks)
     if natural.type_oid == _UNKNOWN:
@@ -132,6 +133,16 @@ def stored_type(target: TargetColumn) -> str:
     return {**_SAME, _NUMERIC: "numeric", _BPCHAR: "text", 21: "int2", 23: "int4", 20: "int8"}.get(
         target.base_oid, "text"
     )
+
+
+def _cast_checks(expr: Expr, target: TargetColumn) -> list[tuple[Expr, str]]:
+    """Rows that an explicit cast would cut or round without a word."""
+    if target.base_oid in _TEXT_TARGETS and target.max_length is not None:
+        return [(sql.SQL("char_length({}::text) > {}").format(expr, sql.Literal(target.max_length)), "value_too_long")]
+    if target.base_oid == _NUMERIC and target.scale is not None:
+        number = sql.SQL("{}::numeric").format(expr)
+        return [(sql.SQL("{} <> round({}, {})").format(number, number, sql.Literal(target.scale)), "numeric_scale")]
+    return []
 
 
 def _labels_exist(entity: Entity, name: str, spec: EnumMap, target: TargetColumn) -> None:
