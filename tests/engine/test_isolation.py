@@ -11,6 +11,8 @@ from psycopg import sql
 
 from bench.poison import load, require_exact
 from bench.poison_world import KINDS
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.failures.reasons import REASONS
 from hybrid_sync.target.isolate import reason_of, unreadable_reason
 from hybrid_sync_cli.stack.postgres import Cluster
@@ -132,6 +134,21 @@ def test_a_healed_row_arrives_with_the_next_run(world: EngineWorld, legacy: Quer
     run(world, "second")
     assert refused(target, "visits") == []
     assert target("select note from visits where legacy_id = 3") == [("allowed",)]
+
+
+def test_a_key_that_a_join_doubles_later_fails_although_only_one_version_is_young(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("create table label (visit_id int, words text); insert into label values (3, 'old words')")
+    visits = world.catalog["visits"].model_dump(by_alias=True)
+    visits["sources"]["visit"]["joins"] = ["left join label l on l.visit_id = v.id"]
+    visits["sources"]["visit"]["columns"]["note"] = "coalesce(l.words, v.note)"
+    world.catalog = Catalog({**world.catalog.entities, "visits": Entity.model_validate(visits)})
+    run(world, "first")
+    legacy("insert into label values (3, 'new words')")
+    run(world, "second")
+    assert refused(target, "visits") == [(3, "duplicate_key", True)]
+    assert target("select note from visits where legacy_id = 3") == [("old words",)]
 
 
 @pytest.mark.parametrize("sqlstate", ["PT403", "P0001", "P0002", "45000", "UE001", "5A001"])

@@ -10,7 +10,7 @@ from typing import Literal
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
-from hybrid_sync.catalog.compile import relations
+from hybrid_sync.catalog.compile import ReadPlan, relations
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.fence import Fence
@@ -107,6 +107,12 @@ def with_keys(key_exprs: Sequence[sql.Composable], keys: Iterable[Key]) -> sql.C
         return sql.SQL("{} = any({}::int8[])").format(key_exprs[0], sql.Literal(list(columns[0])))
     arrays = sql.SQL(", ").join(sql.SQL("{}::int8[]").format(sql.Literal(list(c))) for c in columns)
     return sql.SQL("({}) in (select * from unnest({}))").format(sql.SQL(", ").join(key_exprs), arrays)
+
+
+def keys_under(plan: ReadPlan, condition: sql.Composable) -> sql.Composed:
+    """Every row of the SELECT whose key some row under `condition` has."""
+    keys = sql.SQL(", ").join(plan.key_exprs)
+    return sql.SQL("({}) in (select {} from {} where {})").format(keys, keys, plan.relations, condition)
 
 
 def count_by_bucket(connection: Connection, source: Source, condition: sql.Composable) -> list[tuple[int, int]]:

@@ -40,6 +40,7 @@ from hybrid_sync.target.batches import (
 )  # fmt: skip
 from hybrid_sync.target.isolate import unreadable_reason, write_isolated
 from hybrid_sync.target.plans import EntityPlan, plan_for
+from hybrid_sync.target.tombstones import revive
 from hybrid_sync.target.write import Writer, Written
 from hybrid_sync.verify.findings import keys_to_heal
 from hybrid_sync.world import World
@@ -122,6 +123,7 @@ class _Batch:
         outcome, spliced = self._write(writer, scanned)
         failpoint("batch.written", target, self._legacy)
         failed = [*unreadable, *outcome.failed]
+        failed += self._revive(writer, scanned, {row.key for row in failed})
         resolved = self._record(scanned, spliced, failed)
         failpoint("batch.recorded", target, self._legacy)
         result = self._result(scanned, outcome.written, failed, resolved)
@@ -159,8 +161,11 @@ class _Batch:
         parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi)]
         if task.buckets != ((task.lo, task.hi - 1),):
             parts.append(changes.in_buckets(source, task.buckets))
-        parts.append(changes.changed(source, record.detection))
-        return sql.SQL(" and ").join(parts)
+        changed = changes.changed(source, record.detection)
+        if source.joins and record.detection.mode != "full":
+            # All versions of a changed key: where a join doubles it, the young one must not win by being read alone.
+            changed = changes.keys_under(self._plan, sql.SQL(" and ").join([*parts, changed]))
+        return sql.SQL(" and ").join([*parts, changed])
 
     # --- map ids and write -------------------------------------------------------------------------------------
 
@@ -191,6 +196,14 @@ class _Batch:
             parent = {"entity": entity, "source": source, "key": [waiting.parent_key]}
             failed.append(FailedRow(decode_key(waiting.key), "missing_parent", waiting.column, waits_for=parent))
         return _Outcome(written, failed)
+
+    def _revive(self, writer: Writer, scanned: Scanned, bad: set[Key]) -> list[FailedRow]:
+        """Rows that had been marked as deleted are live again once legacy's row has arrived."""
+        task = self._task
+        arrived = {decode_key(row.key) for row in scanned.rows} - bad
+        keys = (task.lo * changes.BUCKET, task.hi * changes.BUCKET)
+        source = self._world.catalog[task.entity].sources[task.source]
+        return revive(self._target, self._entity.table, source, self._plan, writer.batch, keys, arrived)
 
     # --- record --------------------------------------------------------------------------------------------------
 
