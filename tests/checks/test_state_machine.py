@@ -57,7 +57,7 @@ def test_no_task_lets_a_result_of_unknown_size_into_the_state() -> None:
 
 def test_the_results_of_every_map_are_dropped() -> None:
     maps = [s for m in asl.machines(definition()) for s in m.states.values() if s["Type"] == "Map"]
-    assert len(maps) == 4
+    assert len(maps) == 7
     assert all(state["ResultPath"] is None for state in maps)
 
 

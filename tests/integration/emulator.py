@@ -47,6 +47,10 @@ FUNCTIONS = {
     "PlanEntityFunction": "plan_entity",
     "SyncBatchFunction": "sync_batch",
     "LinkReferencesFunction": "link_references",
+    "ReconcileEntityFunction": "reconcile_entity",
+    "CompareSegmentFunction": "compare_segment",
+    "ConfirmDifferencesFunction": "confirm_differences",
+    "RecheckEntityFunction": "recheck_entity",
     "VerifyEntityFunction": "verify_entity",
     "ReportRunFunction": "report_run",
     "RollbackRunFunction": "rollback_run",
@@ -65,6 +69,9 @@ class Scenario:
     batches: dict[str, int] = field(default_factory=dict)
     status: str = "succeeded"
     summary: dict[str, Any] = field(default_factory=dict)
+    profile: str = "weekly"
+    segments: dict[str, int] = field(default_factory=dict)
+    heals: dict[str, int] = field(default_factory=dict)
     link_calls: int = 1
     settle_calls: int = 1
     lost_manifests: frozenset[str] = frozenset()
@@ -78,7 +85,7 @@ class Scenario:
     def parts(self) -> dict[str, Any]:
         tasks = [[{"run_id": self.run_id, "entity": entity} for entity in wave] for wave in self.waves]
         flat = [task for wave in tasks for task in wave]
-        plan = {"run_id": self.run_id, "profile": "weekly", "waves": tasks, "entities": flat}
+        plan = {"run_id": self.run_id, "profile": self.profile, "waves": tasks, "entities": flat}
         planned = {
             task["entity"]: task
             | {
@@ -95,6 +102,10 @@ class Scenario:
             # Larger than a state could carry 2,100 times.
             "sync_batch": {"answers": [{"read": 5_000, "padding": "x" * 500}]},
             "link_references": {"answers": [{"linked": 500, "more": n > 1} for n in range(self.link_calls, 0, -1)]},
+            "reconcile_entity": {"by_entity": {t["entity"]: self._reconciled(t, of="segments") for t in flat}},
+            "compare_segment": {"answers": [{"suspected": 1}]},
+            "confirm_differences": {"by_entity": {t["entity"]: self._reconciled(t, of="heal") for t in flat}},
+            "recheck_entity": {"answers": [{"healed": 1, "persisted": 0}]},
             "verify_entity": {"answers": [{"complete": True, "padding": "x" * 500}]},
             "report_run": {"answers": [report]},
             "rollback_run": {"answers": [{"more": n > 1} for n in range(self.settle_calls, 0, -1)]},
@@ -103,6 +114,30 @@ class Scenario:
         for function, failures in self.failures.items():
             parts[function]["failures"] = failures
         return parts
+
+    def _reconciled(self, task: dict[str, str], of: str) -> dict[str, Any]:
+        """What is to be done next: the entity's segments if it has any, else what heals it."""
+        entity = task["entity"]
+        segments = self.segments.get(entity, 0) if of == "segments" else 0
+        return task | {
+            "segments": segments, "batches": 0 if segments else self.heals.get(entity, 0), "bucket": "data",
+            "manifest": self.key(f"{entity}.segments" if segments else f"{entity}.heal"),
+        }  # fmt: skip
+
+    def manifests(self) -> dict[str, list[dict[str, Any]]]:
+        """Every manifest of the run by its key."""
+        found = {self.key(entity): self.manifest(entity) for wave in self.waves for entity in wave}
+        found |= {self.key(f"{entity}.heal"): self._heals(entity) for entity in self.heals}
+        found |= {self.key(f"{entity}.segments"): self._segments(entity) for entity in self.segments}
+        return found
+
+    def _heals(self, entity: str) -> list[dict[str, Any]]:
+        task = {"run_id": self.run_id, "entity": entity, "source": "main", "purpose": "heal"}
+        return [task | {"lo": n, "hi": n + 1, "buckets": [[n, n]]} for n in range(self.heals[entity])]
+
+    def _segments(self, entity: str) -> list[dict[str, Any]]:
+        task = {"run_id": self.run_id, "entity": entity, "source": "main"}
+        return [task | {"n": n, "lo": None, "hi": None} for n in range(self.segments[entity])]
 
     def key(self, entity: str) -> str:
         return f"manifests/{self.run_id}/{entity}.json"
@@ -160,9 +195,8 @@ class Stage:
         """Run the scenario to its end."""
         self._scenario.write_text(json.dumps(scenario.parts()), "utf-8")
         self._calls.write_text("", "utf-8")
-        for entity in {entity for wave in scenario.waves for entity in wave}:
-            body = json.dumps(scenario.manifest(entity)).encode()
-            self._client("s3").put_object(Bucket="data", Key=scenario.key(entity), Body=body)
+        for key, tasks in scenario.manifests().items():
+            self._client("s3").put_object(Bucket="data", Key=key, Body=json.dumps(tasks).encode())
         states = self._client("stepfunctions")
         arn = states.start_execution(
             stateMachineArn=self.machine, name=scenario.run_id, input='{"profile": "weekly", "trigger": "schedule"}'

@@ -21,6 +21,10 @@ HANDLED_BY = {
     "plan_entity": "PlanEntity",
     "sync_batch": "SyncBatch",
     "link_references": "LinkReferences",
+    "reconcile_entity": "ReconcileEntity",
+    "compare_segment": "CompareSegment",
+    "confirm_differences": "ConfirmDifferences",
+    "recheck_entity": "RecheckEntity",
     "verify_entity": "VerifyEntity",
     "record_failure": "RecordFailure",
     "report_run": "ReportRun",
@@ -81,6 +85,12 @@ def test_the_batch_carries_rows_and_the_entity_is_conserved(answers: dict[str, A
     assert answers["sync_batch"]["read"] > 0
     assert answers["verify_entity"]["complete"]
     assert answers["verify_entity"]["conserved"]
+
+
+def test_an_entity_that_was_carried_over_has_no_difference(answers: dict[str, Any]) -> None:
+    assert (answers["reconcile_entity"]["segments"], answers["reconcile_entity"]["batches"]) == (0, 0)
+    assert answers["compare_segment"]["suspected"] == 0
+    assert answers["recheck_entity"]["persisted"] == 0
 
 
 def test_a_recorded_failure_fails_the_run_and_stands_in_its_report(

@@ -37,7 +37,8 @@ def test_a_run_goes_through_its_states_in_order(stage: Stage) -> None:
     ]
     assert ended.first("sync_batch", entity="offices") < ended.first("plan_entity", entity="orders")
     assert ended.first("sync_batch", entity="orders") < ended.first("plan_entity", entity="payments")
-    assert ended.last("sync_batch") < ended.first("link_references") < ended.first("verify_entity")
+    assert ended.last("sync_batch") < ended.first("link_references") < ended.first("reconcile_entity")
+    assert ended.last("reconcile_entity") < ended.first("verify_entity")
     assert ended.last("verify_entity") < ended.first("report_run")
     assert ended.asked("report_run") == [{"run_id": "in-order", "failure": None}]
     assert ended.asked("record_failure") == []
@@ -181,3 +182,42 @@ def test_no_state_nears_256_kib_with_2100_batches(stage: Stage) -> None:
     collected = stage.outputs_of_batches()
     assert len(collected) >= 2_100
     assert sum(len(output) + 1 for output in collected) < STATE_BYTES // 16
+
+
+def test_segments_are_compared_before_differences_are_confirmed_and_healed_ones_looked_at_again(stage: Stage) -> None:
+    scenario = Scenario("reconciled", [["orders", "offices"]], segments={"orders": 3}, heals={"orders": 2})
+    ended = stage.play(scenario)
+    assert ended.status == "SUCCEEDED"
+    assert sorted(e["n"] for e in ended.asked("compare_segment")) == [0, 1, 2]
+    assert ended.asked("confirm_differences") == [{"run_id": "reconciled", "entity": "orders"}]
+    assert ended.last("compare_segment") < ended.first("confirm_differences")
+    healing = ended.asked("sync_batch", purpose="heal")
+    assert [batch["entity"] for batch in healing] == ["orders", "orders"]
+    assert ended.asked("recheck_entity") == [{"run_id": "reconciled", "entity": "orders"}]
+    assert ended.last("sync_batch") < ended.first("recheck_entity") < ended.first("verify_entity")
+
+
+@pytest.mark.parametrize(("profile", "times"), [("daily", 0), ("on_demand", 0), ("weekly", 1), ("verify", 1)])
+def test_only_a_weekly_run_and_a_check_reconcile(stage: Stage, profile: str, times: int) -> None:
+    ended = stage.play(Scenario(f"profile-{profile}", [["orders"]], profile=profile))
+    assert (ended.status, len(ended.asked("reconcile_entity"))) == ("SUCCEEDED", times)
+
+
+@pytest.mark.parametrize(
+    ("function", "state"),
+    [
+        ("reconcile_entity", "ReconcileEntity"),
+        ("compare_segment", "CompareSegment main 0"),
+        ("sync_batch", "HealBatch main 0..1"),
+        ("recheck_entity", "ReconcileEntity"),
+    ],
+)
+def test_a_reconcile_that_fails_is_recorded_and_costs_its_entity(stage: Stage, function: str, state: str) -> None:
+    segments, heals = {"orders": 1}, {"orders": 1, "offices": 1}
+    scenario = Scenario(f"unreconciled-{function}", [["orders", "offices"]], {"orders": 0, "offices": 0}, "failed")
+    scenario.segments, scenario.heals = segments, heals
+    scenario.fail(function, "permanent", "structure_mismatch: no such column", entity="orders")
+    ended = stage.play(scenario)
+    assert [(r["entity"], r["state"]) for r in ended.asked("record_failure")] == [("orders", state)]
+    assert len(ended.asked("recheck_entity", entity="offices")) == 1
+    assert len(ended.asked("verify_entity")) == 2

@@ -18,6 +18,7 @@ from hybrid_sync.aws import client, refusals
 from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
+    ComparedSegment,
     EntityTask,
     EntityVerdict,
     FailureMessage,
@@ -26,11 +27,14 @@ from hybrid_sync.contracts import (
     PlannedEntity,
     PlannedRun,
     Profile,
+    RecheckedEntity,
+    ReconciledEntity,
     ReportRequest,
     RollbackOutcome,
     RollbackTask,
     RunFailure,
     RunOutcome,
+    SegmentTask,
     StartedRun,
 )
 from hybrid_sync.errors import ConfigurationMissing, RecordsStillFail
@@ -175,6 +179,26 @@ class App:
         from hybrid_sync.steps.link_references import link_references
 
         return link_references(self.world, task)
+
+    def reconcile_entity(self, task: EntityTask) -> ReconciledEntity:
+        from hybrid_sync.steps.reconcile_entity import reconcile_entity
+
+        return reconcile_entity(self.world, task)
+
+    def compare_segment(self, task: SegmentTask) -> ComparedSegment:
+        from hybrid_sync.steps.compare_segment import compare_segment
+
+        return compare_segment(self.world, task)
+
+    def confirm_differences(self, task: EntityTask) -> ReconciledEntity:
+        from hybrid_sync.steps.confirm_differences import confirm_differences
+
+        return confirm_differences(self.world, task)
+
+    def recheck_entity(self, task: EntityTask) -> RecheckedEntity:
+        from hybrid_sync.steps.recheck_entity import recheck_entity
+
+        return recheck_entity(self.world, task)
 
     def verify_entity(self, task: EntityTask) -> EntityVerdict:
         from hybrid_sync.steps.verify_entity import verify_entity

@@ -19,7 +19,7 @@ from hybrid_sync.steps.plan_entity import cut, runs_of
 from hybrid_sync.target.batches import require_free, require_running
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.verify import findings
-from hybrid_sync.verify.reconcile import SEGMENT_ROWS, Reconcile
+from hybrid_sync.verify.reconcile import SEGMENT_ROWS, Reconcile, Segment
 from hybrid_sync.world import World
 
 _CARRIED = ("fence", "full", "timestamp")
@@ -38,22 +38,25 @@ def reconcile_entity(world: World, task: EntityTask, segment_rows: int = SEGMENT
         with transaction(reconcile.target, "target"):
             findings.begin(reconcile.target, task.run_id, task.entity)
         segments = reconcile.segments(segment_rows)
+        with transaction(reconcile.target, "target"):
+            findings.record(reconcile.target, task.run_id, task.entity, {"segments_planned": len(segments)})
         if len(segments) > len(reconcile.entity.sources):
-            tasks = [
-                SegmentTask(run_id=task.run_id, entity=task.entity, n=s.n, source=s.source, lo=s.lo, hi=s.hi)
-                for s in segments
-            ]
-            manifest = world.manifests.write_once(task.run_id, f"{task.entity}.segments", tasks)
-            with transaction(reconcile.target, "target"):
-                findings.record(reconcile.target, task.run_id, task.entity, {"segments_planned": len(tasks)})
-            return ReconciledEntity(
-                run_id=task.run_id, entity=task.entity, segments=manifest.batches, bucket=manifest.bucket,
-                manifest=manifest.key,
-            )  # fmt: skip
+            return _side_by_side(world, task, segments)
         for segment in segments:
             reconcile.compare(segment)
             reconcile.check_ids(segment, world.id_cache)
         return confirmed(world, reconcile)
+
+
+def _side_by_side(world: World, task: EntityTask, segments: list[Segment]) -> ReconciledEntity:
+    tasks = [
+        SegmentTask(run_id=task.run_id, entity=task.entity, n=s.n, source=s.source, lo=s.lo, hi=s.hi) for s in segments
+    ]
+    manifest = world.manifests.write_once(task.run_id, f"{task.entity}.segments", tasks)
+    return ReconciledEntity(
+        run_id=task.run_id, entity=task.entity, segments=manifest.batches, bucket=manifest.bucket,
+        manifest=manifest.key,
+    )  # fmt: skip
 
 
 def confirmed(world: World, reconcile: Reconcile) -> ReconciledEntity:

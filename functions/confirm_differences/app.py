@@ -1,0 +1,12 @@
+"""Look again at every key that seems to differ, and plan the batches that heal."""
+
+from __future__ import annotations
+
+from hybrid_sync.contracts import EntityTask, ReconciledEntity
+from hybrid_sync.entrypoint import step
+from hybrid_sync.wiring import app
+
+
+@step(EntityTask, witness=lambda **peak: app().record_worker(**peak))
+def handler(task: EntityTask) -> ReconciledEntity:
+    return app().confirm_differences(task)

@@ -1,0 +1,66 @@
+"""`python -m tests.drill --n 2000 --seed 1`: spoil a synced sample world, and see whether each corruption is named."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hybrid_sync.catalog.load import load
+from hybrid_sync.target.install import install
+from hybrid_sync_cli.sample import generate
+from hybrid_sync_cli.stack import home, supabase
+from hybrid_sync_cli.stack.postgres import Cluster
+from hybrid_sync_cli.stack.processes import Processes
+from tests.drill.drill import drill
+from tests.engine.worlds import EngineWorld, run
+
+
+@contextmanager
+def synced_world(folder: Path, scale: float, seed: int) -> Iterator[tuple[EngineWorld, str]]:
+    """A sample world after its first sync, on servers of its own; and the target superuser's DSN."""
+    processes, place, password = Processes(folder), home.reachable(folder), secrets.token_urlsafe()
+    legacy = Cluster("drill-legacy", place / "legacy", "postgres", password, processes)
+    target = Cluster("drill-target", place / "target", supabase.SUPERUSER, password, processes)
+    try:
+        for cluster in (legacy, target):
+            cluster.ensure()
+        supabase.bootstrap(target.dsn(), admin_password=password, authenticator_password=password)
+        owner = target.dsn(user=supabase.ADMIN, password=password)
+        generate(legacy.dsn(), owner, scale, seed)
+        catalog = load(home.project_root() / "layers" / "catalog")
+        world = EngineWorld(catalog, legacy.dsn(), install(owner, password, catalog))
+        run(world, "first")
+        yield world, target.dsn()
+    finally:
+        for cluster in (legacy, target):
+            cluster.destroy()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__)
+    parser.add_argument("--n", type=int, default=2000, help="corruptions (default: 2000)")
+    parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
+    parser.add_argument("--scale", type=float, default=0.02, help="of the sample world (default: 0.02)")
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="drill-", dir=home.directory()) as folder,
+        synced_world(Path(folder), options.scale, options.seed) as (world, superuser),
+    ):
+        verdict = drill(world, superuser, options.n, options.seed)
+    for line in verdict.missed[:20]:
+        print(line, file=sys.stderr)
+    print("  ".join(f"{kind} {n}" for kind, n in sorted(verdict.kinds.items())))
+    print(f"equal changes {verdict.equal}; after a repair {verdict.left} differ")
+    print(f"DRILL injected={verdict.injected} found={verdict.found} false={verdict.false} seed={options.seed}")
+    return 0 if verdict.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
