@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from hybrid_sync.failpoints import POINTS
 from tests.faults.episode import Episode, Score
@@ -31,10 +36,11 @@ def play(servers: Servers, folder: Path, schedules: int, seed: int, score: Score
                     break
         finally:
             episode.close()
+        print(f"episode {seed}: {score.schedules} schedules played, {len(score.defects)} defects", file=sys.stderr)
         seed += 1
 
 
-def lines(score: Score, seed: int, seconds: float) -> list[str]:
+def lines(score: Score, seed: int, seconds: float, cpu: float) -> list[str]:
     """The verdict, the failpoints, and what else happened; the verdict comes last."""
     found = {kind: sum(d.kind == kind for _, _, d in score.defects) for kind in (*_KINDS, "touched", "stuck")}
     tally = score.tally
@@ -46,10 +52,22 @@ def lines(score: Score, seed: int, seconds: float) -> list[str]:
     told.append(f"deliveries: {sum(tally.orders.values())}, doubled {score.doubled}, long after {score.zombies}")
     told.append(f"failed deliveries: {errors or 'none'}")
     told.append(f"right after clean runs: {clean}; native rows touched: {found['touched']}; stuck: {found['stuck']}")
-    told.append(f"{seconds:.0f} s, {seconds / max(1, score.schedules):.2f} s a schedule")
+    each = max(1, score.schedules)
+    told.append(f"{seconds:.0f} s; a schedule {seconds / each:.2f} s, and {cpu / each:.2f} s of CPU with both servers")
     counts = " ".join(f"{kind}={found[kind]}" for kind in _KINDS)
     told.append(f"FAULTS schedules={score.schedules} crashes={tally.crashes} {counts} seed={seed}")
     return told
+
+
+def _cpu_seconds() -> float:
+    """Of this process and all that it started, servers included."""
+    total = 0.0
+    for process in (me := psutil.Process(), *me.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            spent = process.cpu_times()
+            # Whoever lives counts its own time, and its parent that of the dead.
+            total += spent.user + spent.system + spent.children_user + spent.children_system
+    return total
 
 
 def main() -> int:
@@ -59,10 +77,14 @@ def main() -> int:
     wishes = parser.parse_args()
     seed = wishes.seed if wishes.seed is not None else time.time_ns() % 1_000_000
     score = Score()
+    # Servers and workers are ended on the way out, so a polite kill must go that way too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hybrid-sync-faults-") as name, servers(Path(name)) as both:
         play(both, Path(name), wishes.n, seed, score)
-    print("\n".join(lines(score, seed, time.monotonic() - began)))
+        cpu = _cpu_seconds()
+    print("\n".join(lines(score, seed, time.monotonic() - began, cpu)))
     for episode, schedule, defect in score.defects:
         print(
             f"DEFECT {defect.kind}: {defect.text} (schedule {schedule}; replay: make faults N={EPISODE} SEED={episode})"

@@ -28,7 +28,7 @@ from tests.faults.servers import Servers
 from tests.faults.worker import Place
 
 WORKERS = 3
-BATCH_SIZE = 6
+BATCH_SIZE = 12
 FAULTY_SHARE = 0.22
 UNRELIABLE = 0.06
 CLEAN_RUNS = 3

@@ -19,7 +19,7 @@ SESSIONS = 4
 _LOCK_TIMEOUT = "set lock_timeout = '30ms'"
 _BAD_JSON = ("{bad", '"\\u0000"')
 _LENGTHS = (1, 1, 1, 2, 3, 8, 40)
-_SPREAD = 1_500
+_SPREAD = 400
 """Keys are spread over several lock buckets of 500."""
 
 Statement = tuple[LiteralString, tuple[object, ...]]

@@ -32,7 +32,7 @@ from hybrid_sync.contracts import (
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
-from hybrid_sync.postgres import Connection, connect
+from hybrid_sync.postgres import Connection, Side, connect
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
@@ -43,7 +43,10 @@ from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.world import ProfileLimits
 from tests.faults.cloud import FaultyDynamo, FaultyQueue, SilentAlerts, Store, StoredManifests, StoredReports
+from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
+
+_DIRECT = 0.2
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class FaultWorld:
 
     def __init__(self, place: Place, seed: int) -> None:
         self._place = place
-        luck = random.Random(seed)
+        self._luck = luck = random.Random(seed)
         store = Store(place.store)
         self.id_secret = b"a secret for the fault harness"
         self.id_cache = DynamoIdCache(
@@ -85,10 +88,16 @@ class FaultWorld:
         return ProfileLimits(self._place.batch_size, 3_600)
 
     def connect_legacy(self) -> Connection:
-        return connect(self._place.legacy, "legacy")
+        return self._connect(self._place.legacy, "legacy")
 
     def connect_target(self) -> Connection:
-        return connect(self._place.target, "target")
+        return self._connect(self._place.target, "target")
+
+    def _connect(self, dsn: str, side: Side) -> Connection:
+        """Usually a session that a pooler kept open, as Supabase's does; sometimes a new one."""
+        if self._luck.random() < _DIRECT:
+            return connect(dsn, side)
+        return pooled(dsn)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
