@@ -11,6 +11,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
+    DeleteTask,
     EntityTask,
     EntityVerdict,
     FailureMessage,
@@ -33,6 +34,7 @@ from hybrid_sync.steps.confirm_differences import confirm_differences
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
+from hybrid_sync.steps.propagate_deletes import propagate_deletes
 from hybrid_sync.steps.recheck_entity import recheck_entity
 from hybrid_sync.steps.reconcile_entity import reconcile_entity
 from hybrid_sync.steps.record_failure import record_failure
@@ -165,6 +167,8 @@ def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
                 batches.setdefault(task.entity, []).extend(reconcile(world, task))
             except SyncError as error:
                 record_failure(world, _failure(run_id, task.entity, "ReconcileEntity", error))
+    while propagate_deletes(world, DeleteTask(run_id=run_id)).more:
+        pass
     verdicts: dict[str, EntityVerdict] = {}
     for task in plan.entities:
         try:

@@ -77,6 +77,8 @@ class RunRequest(Message):
     on_failure: OnFailure = OnFailure.keep
     repair: bool = False
     """Of a `verify` run: undo what was changed natively in mapped columns, too."""
+    allow_deletes: tuple[str, ...] = ()
+    """Entities of which a person has said that more rows may be deleted than their guard lets go."""
     correlation_id: str | None = None
     requested_by: str | None = None
 
@@ -206,6 +208,17 @@ class LinkResult(Message):
     run_id: str
     linked: int
     pending: int
+    more: bool
+
+
+class DeleteTask(Message):
+    run_id: str
+
+
+class DeleteResult(Message):
+    """`more` asks for another call, so that none runs into its time limit."""
+
+    run_id: str
     more: bool
 
 

@@ -47,6 +47,12 @@ POINTS: dict[str, str] = {
     "link.journalled": "Before-images of the references are written, the references are not.",
     "link.written": "References are linked, not committed.",
     "link.committed": "One chunk of references is committed.",
+    "delete.listed": "The candidates of an entity are listed; nothing is deleted.",
+    "delete.locked": "The buckets of a page of candidates are locked.",
+    "delete.checked": "Legacy was asked again about each of them.",
+    "delete.written": "Rows are deleted or marked, with their journal entries; what became of each is not recorded.",
+    "delete.before_commit": "A page of deletes is written and recorded; the commit is next.",
+    "delete.committed": "One page of deletes is committed.",
     "verify.snapshots": "Both snapshots are open.",
     "verify.compared": "Rows and money are compared; the fence stands where it was.",
     "verify.advanced": "The fence is moved, not committed.",
@@ -66,11 +72,11 @@ EXIT_CODE = 86
 """How a process ends at an armed `Exit`, so that its parent can tell it from a crash of its own."""
 
 
-class UnknownFailpoint(KeyError):  # noqa: N818 - reads as the sentence it is
+class UnknownFailpoint(KeyError):
     """There is no failpoint of this name."""
 
 
-class FailpointRaised(Exception):  # noqa: N818 - deliberately no SyncError: nothing may expect it
+class FailpointRaised(Exception):
     """What an armed `Raise` raises."""
 
 

@@ -89,13 +89,16 @@ class EntityRecord:
     fence_version: int | None
     reconcile: dict[str, Any] | None = None
     """What the reconcile of this run tells; None when there was none."""
+    deletes: dict[str, Any] | None = None
+    """What the delete step tells; None before it."""
 
 
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
     """The entity's part of the run; RunNotFound when the run has no such part."""
     row = connection.execute(
         "select status, detection, detection_reason, fence_at_start,"
-        " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile"
+        " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile,"
+        " deletes"
         " from hybrid_sync.run_entity where run_id = %s and entity = %s",
         (run_id, entity),
     ).fetchone()
@@ -103,7 +106,7 @@ def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecor
         raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
     detection = _detection(*row[1:4]) if row[1] is not None else None
     requested = {s: [tuple(k) for k in keys] for s, keys in row[5].items()} if row[5] is not None else None
-    return EntityRecord(row[0], detection, row[4], requested, row[6], row[7])
+    return EntityRecord(row[0], detection, row[4], requested, row[6], row[7], row[8])
 
 
 def _detection(mode: Mode, reason: str | None, at_start: dict[str, Any] | None) -> Detection:
@@ -220,6 +223,22 @@ def record_links(connection: Connection, run_id: str, entity: str, *, linked: in
         "'linked', coalesce((links->>'linked')::int, 0) + %s, 'pending', coalesce((links->>'pending')::int, 0) + %s)"
         " where run_id = %s and entity = %s",
         (linked, pending, run_id, entity),
+    )
+
+
+def record_deletes(connection: Connection, run_id: str, entity: str, told: Mapping[str, Any]) -> None:
+    """What the delete step did, or has begun."""
+    connection.execute(
+        "update hybrid_sync.run_entity set deletes = %s where run_id = %s and entity = %s",
+        (json.dumps(dict(told)), run_id, entity),
+    )
+
+
+def record_guard(connection: Connection, run_id: str, entity: str, sentence: str) -> None:
+    """The delete guard keeps the entity's rows until a person has decided."""
+    connection.execute(
+        "update hybrid_sync.run_entity set failure = %s where run_id = %s and entity = %s",
+        (json.dumps({"code": "delete_guard", "text": sentence}), run_id, entity),
     )
 
 

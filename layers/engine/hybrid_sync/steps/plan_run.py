@@ -20,6 +20,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
     Raises StructureMismatch, MissingPrivilege or RequestRejected before anything is recorded.
     """
     _check(request)
+    for entity in request.allow_deletes:
+        world.catalog[entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
         require_installed(target)
         with transaction(legacy, "legacy", read_only=True):

@@ -18,6 +18,7 @@ from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import BUCKET, bucket_of
 from hybrid_sync.postgres import Connection
+from hybrid_sync.target.tombstones import is_marked
 from hybrid_sync.verify.canonical import Canonical
 from hybrid_sync.verify.unreadable import unreadable_keys
 
@@ -111,6 +112,10 @@ class Sides:
         parts: list[sql.Composable] = [sql.SQL("{} is not null").format(key) for key in keys]
         for column, value in self.source.discriminator.items():
             parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+        # A row that is marked as deleted is not there: should its key return, it is missing and comes back to life.
+        stored = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, key) for key in keys)
+        marked = is_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(stored))
+        parts.append(sql.SQL("not {}").format(marked))
         return sql.SQL("(select *, xmin as hybrid_sync_xmin from {} where {} and {}) t {}").format(
             self.relation, sql.SQL(" and ").join(parts), where, self.form.joins
         )

@@ -31,6 +31,8 @@ class Conservation:
     pending_deletes: int = 0
     missing: int = 0
     native: int = 0
+    tombstones: int = 0
+    """Rows that are marked as deleted, not among `target`."""
     missing_keys: list[Key] = field(default_factory=list)
     """The first of them, for the report."""
 
@@ -80,25 +82,35 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
         sql.SQL("select count(*) from {} where {}").format(scope.relation, scope.in_target())
     ).fetchone()
     assert there is not None
-    difference = _difference(scope, legacy, target)
+    apart = difference(scope, legacy, target)
     moving = set(scope.in_flight)
     absent = set(scope.failed_absent) - moving
-    gone_failed = absent & set(difference.gone)
+    gone_failed = absent & set(apart.gone)
     total.legacy += rows
     total.excluded += excluded
     total.in_flight += in_flight
     total.failed_absent += len(absent - gone_failed)
     total.failed_present += len(set(scope.failed_present) - moving)
     total.target += int(there[0])
-    total.pending_deletes += len(difference.gone) - len(gone_failed)
-    total.missing += len(difference.missing) + rows - selected
-    total.missing_keys = (total.missing_keys + difference.missing)[:_SHOWN]
+    total.tombstones += _tombstones(scope, target)
+    total.pending_deletes += len(apart.gone) - len(gone_failed)
+    total.missing += len(apart.missing) + rows - selected
+    total.missing_keys = (total.missing_keys + apart.missing)[:_SHOWN]
     settled = selected - excluded - in_flight
-    total.migrated += settled - len(absent - gone_failed) - len(difference.missing)
-    return difference
+    total.migrated += settled - len(absent - gone_failed) - len(apart.missing)
+    return apart
 
 
-def _difference(scope: Scope, legacy: Connection, target: Connection) -> Difference:
+def _tombstones(scope: Scope, target: Connection) -> int:
+    if not scope.has_marked:
+        return 0
+    row = target.execute(
+        sql.SQL("select count(*) from {} where {}").format(scope.relation, scope.marked_in_target())
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def difference(scope: Scope, legacy: Connection, target: Connection) -> Difference:
     """Keys that only legacy has (missing), and keys that only the target or the quarantine has (gone)."""
     if len(scope.plan.key_exprs) > 1 or scope.keys is not None:
         return _compared(_legacy_keys(scope, legacy, None), _target_keys(scope, target, None))

@@ -17,6 +17,7 @@ from hybrid_sync.ids.idmap import key_condition
 from hybrid_sync.legacy.changes import Detection, changed, with_keys
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection
+from hybrid_sync.target.tombstones import any_marked, is_marked
 
 
 @dataclass
@@ -31,6 +32,8 @@ class Scope:
     in_flight: list[Key] = field(default_factory=list)
     failed_absent: list[Key] = field(default_factory=list)
     failed_present: list[Key] = field(default_factory=list)
+    has_marked: bool = False
+    """Some rows are marked as deleted: they are in the target, and for legacy they are not."""
 
     # --- legacy --------------------------------------------------------------------------------------------
 
@@ -60,7 +63,20 @@ class Scope:
         return [sql.Identifier(c) for c in self.plan.key_columns]
 
     def in_target(self) -> sql.Composable:
-        """Target rows of this source under verification; rows born natively have no legacy key."""
+        """Live target rows of this source under verification; rows born natively have no legacy key."""
+        rows = self._rows_in_target()
+        return sql.SQL("{} and not {}").format(rows, self._marked()) if self.has_marked else rows
+
+    def marked_in_target(self) -> sql.Composable:
+        """Those that are marked as deleted."""
+        return sql.SQL("{} and {}").format(self._rows_in_target(), self._marked())
+
+    def _marked(self) -> sql.Composable:
+        # Named in full: within the subquery a bare name could be a column of the tombstones.
+        key = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, column) for column in self.key_columns)
+        return is_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(key))
+
+    def _rows_in_target(self) -> sql.Composable:
         parts: list[sql.Composable] = [sql.SQL("{} is not null").format(c) for c in self.key_columns]
         for column, value in self.source.discriminator.items():
             parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
@@ -75,7 +91,9 @@ class Scope:
         return sql.SQL("not ({})").format(key_condition(self.key_columns, keys))
 
     def find_failed(self, target: Connection) -> None:
-        """Keys in quarantine, apart by whether an older version of the row is in the target."""
+        """Keys in quarantine, apart by whether an older version of the row is in the target; and whether any row is
+        marked as deleted."""
+        self.has_marked = any_marked(target, self.plan.entity, self.plan.source)
         rows = target.execute(
             "select key, present from hybrid_sync.failed_record"
             " where entity = %s and source = %s and status <> 'resolved' order by key",
