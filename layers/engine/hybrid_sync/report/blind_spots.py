@@ -8,7 +8,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.report.model import EntitySummary
 from hybrid_sync.report.words import capital, listed, n_of
 
-_BY_CHANGE = ("fence", "timestamp")
+_BY_CHANGE = ("fence", "timestamp", "none")
 _IN_PART = ("keys", "range")
 
 
@@ -25,7 +25,7 @@ def _sentences(entities: Sequence[EntitySummary], catalog: Catalog) -> Iterator[
         yield f"Neither rows nor money could be verified: {listed(unverified)}."
     if in_part := [e.title for e in entities if e.detection in _IN_PART]:
         yield f"Only the rows that the request names were read and verified, and no others: {listed(in_part)}."
-    unread = [e for e in entities if e.detection in _BY_CHANGE and e.reconcile is None]
+    unread = [e for e in entities if e.detection in _BY_CHANGE and not (e.reconcile and e.reconcile.done)]
     yield from _contents(unread, len(unread) == len(entities))
     yield from _left_standing(entities)
     if without_money := [e.title for e in entities if e.conservation and not e.money]:
@@ -48,11 +48,11 @@ def _contents(entities: Sequence[EntitySummary], all_of_them: bool) -> Iterator[
 
 def _left_standing(entities: Sequence[EntitySummary]) -> Iterator[str]:
     verified = [e.conservation for e in entities if e.conservation]
-    if pending := sum(c.pending_deletes for c in verified):
-        yield (
-            f"{capital(n_of(pending, 'row'))} of the target {'is' if pending == 1 else 'are'} gone from legacy; "
-            "this run counted them as pending deletes and deleted nothing."
-        )
+    if pending := sum(e.conservation.pending_deletes for e in entities if e.conservation):
+        looked = any(e.deletes is not None for e in entities)
+        rest = "still stand there, by policy or for the reasons above" if looked else "none of them was deleted"
+        gone = "is" if pending == 1 else "are"
+        yield f"{capital(n_of(pending, 'row'))} of the target {gone} gone from legacy; {rest}."
     if in_flight := sum(c.in_flight for c in verified):
         yield (
             f"{capital(n_of(in_flight, 'row'))} changed in legacy while the run was at work; the next run reads them."

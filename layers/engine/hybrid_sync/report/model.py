@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from pydantic import ConfigDict, computed_field
+from pydantic import computed_field
 
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
+from hybrid_sync.report.checks import Deletes, Reconcile
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.money_lines import MoneyLine, over_statuses
 from hybrid_sync.report.part import Part
@@ -26,6 +27,8 @@ class Conservation(Part):
     pending_deletes: int
     missing: int
     native: int
+    tombstones: int = 0
+    """Rows that are marked as deleted in the target."""
     missing_keys: tuple[tuple[int, ...], ...] = ()
     """The first of the missing, by legacy key."""
     ok: bool
@@ -57,21 +60,6 @@ class Failure(Part):
     text: str
 
 
-class Reconcile(Part):
-    """What a comparison of all contents found, in rows; fields that this release does not know are left out."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    rows_checked: int = 0
-    differing: int = 0
-    healed: int = 0
-    persisted: int = 0
-    drift: int = 0
-    """Differences that were made in the target."""
-    fence_missed: int = 0
-    """Differences that the fence should have found."""
-
-
 class EntitySummary(Part):
     """One entity in one run.
 
@@ -95,6 +83,8 @@ class EntitySummary(Part):
     """The money column that stands for the entity's financial impact."""
     reconcile: Reconcile | None = None
     """None where none ran."""
+    deletes: Deletes | None = None
+    """None where the run did not look for rows that have gone from legacy."""
     links_made: int
     links_pending: int
     fence_advanced: bool
@@ -117,10 +107,11 @@ class EntitySummary(Part):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def conserved(self) -> bool | None:
-        """Whether rows and money add up; None when that has not been verified."""
+        """Whether rows and money add up, and no difference from legacy is left; None when that was not verified."""
         if self.conservation is None:
             return None
-        return self.conservation.ok and all(line.equal for line in self.money)
+        persisted = self.reconcile.persisted if self.reconcile else 0
+        return self.conservation.ok and not persisted and all(line.equal for line in self.money)
 
     @property
     def impact(self) -> dict[str, Decimal]:

@@ -12,6 +12,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.report.analysis import causes
 from hybrid_sync.report.blind_spots import not_looked_at
+from hybrid_sync.report.checks import Deletes, Reconcile
 from hybrid_sync.report.history import past_runs
 from hybrid_sync.report.missed import missed_causes, missed_records
 from hybrid_sync.report.model import (
@@ -19,7 +20,6 @@ from hybrid_sync.report.model import (
     Counts,
     EntitySummary,
     Failure,
-    Reconcile,
     RunSummary,
     StateFailure,
     WorkerPeak,
@@ -93,7 +93,8 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
         conservation=Conservation(**row["conservation"]) if row["conservation"] else None,
         money=tuple(MoneyLine(**line) for line in row["money"] or ()),
         headline=next((m.column for m in entity.money if m.headline), None) if entity else None,
-        reconcile=Reconcile(**row["reconcile"]) if row["reconcile"] else None,
+        reconcile=Reconcile.model_validate(row["reconcile"]) if row["reconcile"] else None,
+        deletes=Deletes.model_validate(row["deletes"]) if row["deletes"] else None,
         links_made=links.get("linked", 0),
         links_pending=links.get("pending", 0),
         fence_advanced=row["fence_advanced"],
@@ -111,12 +112,12 @@ from hybrid_sync.run where run_id = %(run)s
 """
 
 # What is complete until when: the fence that the run moved to, else the one that it began with, else the entity's own
-# if that is not younger than the run.  The reconcile's column is asked for by name in JSON, so that a report can be
-# made of a target that still lacks it.
+# if that is not younger than the run.  Columns that came
+# with later migrations are asked for by name in JSON, so that a report can be made of a target that lacks them.
 _ENTITIES = """
 select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_planned, e.keys_planned,
        e.conservation, e.money, e.links, e.failure, e.fence_advanced,
-       to_jsonb(e)->'reconcile' as reconcile,
+       to_jsonb(e)->'reconcile' as reconcile, to_jsonb(e)->'deletes' as deletes,
        coalesce(case when e.fence_advanced then r.fence->>'taken_at' else e.fence_at_start->'fence'->>'taken_at' end,
                 case when f.advanced_at <= coalesce(r.finished_at, 'infinity') then f.fence->>'taken_at' end
        )::timestamptz as complete_until,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hybrid_sync.report.document import Document, Section, Text, Tone
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.story.components import components
+from hybrid_sync.report.story.contents import contents, deletes
 from hybrid_sync.report.story.executive import opening, verdict
 from hybrid_sync.report.story.history import history
 from hybrid_sync.report.story.limits import failures, limits, workers
@@ -22,6 +23,8 @@ def tell(summary: RunSummary) -> Document:
         components(summary),
         missed(summary),
         money(summary),
+        contents(summary),
+        deletes(summary),
         history(summary),
         throughput(summary),
         freshness(summary),

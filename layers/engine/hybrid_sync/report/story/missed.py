@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from hybrid_sync.report.analysis import Cause, CauseDetail, MissedCause, MissedRecord
@@ -22,6 +23,7 @@ from hybrid_sync.report.document import (
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import capital, count, moment, n_of, percent, reason_title
 
+_OUTSIDE = re.compile(r"[^A-Za-z0-9_-]")
 _STATES = {"open": "open", "escalated": "escalated", "ignored": "ignored by a person"}
 
 
@@ -120,7 +122,7 @@ def _ref(entity: str, key: str, anchors: set[str]) -> Ref:
 
 def anchor(ref: str) -> str:
     """The name of a record's row in the page; without letters that a fragment would have to escape."""
-    return "record-" + ref.replace("/", "-").replace(":", "-").replace(",", "-")
+    return "record-" + _OUTSIDE.sub("-", ref)
 
 
 def _listed(summary: RunSummary) -> str:

@@ -12,6 +12,7 @@ _READ_BY = {
     "timestamp": "what changed, by timestamp",
     "keys": "the rows asked for",
     "range": "a range of time",
+    "none": "nothing",
 }
 
 

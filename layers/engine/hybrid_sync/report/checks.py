@@ -1,0 +1,73 @@
+"""What the reconcile and the delete step tell of an entity: rows, keys and names of columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, model_validator
+
+from hybrid_sync.report.part import Part
+
+
+class Told(Part):
+    """Fields that this release does not know are left out: the steps may tell more than a report shows."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ShownDifference(Told):
+    """One row that differed: its key, what differed, who changed it, and what became of it."""
+
+    source: str
+    key: tuple[int, ...]
+    kind: str
+    columns: tuple[str, ...] = ()
+    origin: str | None = None
+    state: str
+
+
+class Reconcile(Told):
+    """What a comparison of all mapped contents found, in rows; unfinished unless `done`."""
+
+    done: bool = False
+    rows_checked: int = 0
+    differing: int = 0
+    healed: int = 0
+    persisted: int = 0
+    """Differences from legacy that are still there; they keep the entity's fence where it was."""
+    drift: int = 0
+    """Differences that were made in the target."""
+    left_alone: int = 0
+    """Of the drift, what nobody asked to repair."""
+    fence_missed: int = 0
+    """Differences that the fence should have found."""
+    silent: int = 0
+    """Differences that no fence can find."""
+    wrong_ids: int = 0
+    """Entries of the id map's cache that were not the target's."""
+    shown: tuple[ShownDifference, ...] = ()
+
+
+class Deletes(Told):
+    """What became of rows that legacy no longer has, or excludes by now."""
+
+    done: bool = False
+    candidates: int = 0
+    deleted: int = 0
+    soft: int = 0
+    """Marked as deleted, by the entity's policy."""
+    back: int = 0
+    """Back in legacy when it was looked at again under the lock."""
+    undeleted: int = 0
+    """Marked earlier, and brought back by this run because their key returned."""
+    kept: int = 0
+    """Refused, because rows that nobody manages refer to them, or by a constraint."""
+    guarded: int = 0
+    """Left as they are because they are too many to go without a person's word."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sum_of_refusals(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "refused" in value:
+            return {**value, "kept": sum(value["refused"].values())}
+        return value
