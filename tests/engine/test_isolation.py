@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -14,7 +16,13 @@ from bench.poison_world import KINDS
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.failures.reasons import REASONS
-from hybrid_sync.target.isolate import reason_of, unreadable_reason
+from hybrid_sync.legacy import rows
+from hybrid_sync.postgres import transaction
+from hybrid_sync.rows.scan import decode_key, scan
+from hybrid_sync.rows.splice import splice
+from hybrid_sync.target.isolate import reason_of, unreadable_reason, write_isolated
+from hybrid_sync.target.plans import compile_entity
+from hybrid_sync.target.write import Writer
 from hybrid_sync_cli.stack.postgres import Cluster
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
@@ -51,13 +59,13 @@ def new_database(postgres: Cluster) -> Iterator[Callable[[str, str], str]]:
 
 
 def test_exactly_the_rare_bad_rows_fail_each_for_its_reason(new_database: Callable[[str, str], str]) -> None:
-    rows, every = 50 * len(KINDS), 50
-    require_exact(load(new_database, "rare", rows, every=every), rows, every=every)
+    count, every = 50 * len(KINDS), 50
+    require_exact(load(new_database, "rare", count, every=every), count, every=every)
 
 
 def test_exactly_the_dense_bad_rows_fail_each_for_its_reason(new_database: Callable[[str, str], str]) -> None:
-    rows, every = 3 * 20 * len(KINDS), 3
-    require_exact(load(new_database, "dense", rows, every=every), rows, every=every)
+    count, every = 3 * 20 * len(KINDS), 3
+    require_exact(load(new_database, "dense", count, every=every), count, every=every)
 
 
 def test_each_inserted_row_is_journalled_under_the_transaction_that_wrote_it(
@@ -149,6 +157,26 @@ def test_a_key_that_a_join_doubles_later_fails_although_only_one_version_is_youn
     run(world, "second")
     assert refused(target, "visits") == [(3, "duplicate_key", True)]
     assert target("select note from visits where legacy_id = 3") == [("old words",)]
+
+
+def test_a_role_that_may_not_copy_stages_its_new_rows_and_isolates_them_alike(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    target("create unique index on people (email)")
+    legacy("update person set clinic_id = null, manager_id = null, settings = null")
+    legacy("update person set email = 'same@example.org' where id in (3, 7)")
+    with world.connect_legacy() as reading, world.connect_target() as writing:
+        compiled = compile_entity("people", world.catalog, reading, writing)
+        plan = compiled.sources["person"]
+        scanned = scan(plan, rows.read(reading, plan, sql.SQL("true")))
+        spliced = splice(plan, scanned, {}, {}, lambda key: uuid4().bytes, flag_new=True)
+        with transaction(writing, "target"):
+            writing.execute("select hybrid_sync.ensure_journal_partition(now())")
+            writer = Writer(writing, replace(compiled.table, row_security=True), plan, "run", uuid4())
+            written, found = write_isolated(writing, writer, spliced.new, [])
+    assert [(decode_key(r.key), r.reason) for r in found] == [((7,), "unique_violation")]
+    assert written.inserted == 11
+    assert target("select count(*) from people where legacy_id is not null") == [(11,)]
 
 
 @pytest.mark.parametrize("sqlstate", ["PT403", "P0001", "P0002", "45000", "UE001", "5A001"])

@@ -10,6 +10,7 @@ import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.target.install import install
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
@@ -172,3 +173,19 @@ def test_the_before_image_of_a_parked_row_is_what_stood_there_and_not_where_it_w
     )
     assert journalled == old
     assert before() != old
+
+
+def test_a_swap_across_batches_arrives_with_the_retry_of_either(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    target("alter table seats add unique (email)")
+    legacy(
+        "insert into seat (id, email, code, room, place, plan, born, tag) select 5000, 'far@example.org', 5000, 5000,"
+        " place, plan, born, 't5000' from seat where id = 1"
+    )
+    run(world, "second")
+    legacy("update seat s set email = (select email from seat o where o.id = 5001 - s.id) where id in (1, 5000)")
+    run(world, "third", batch_size=1)
+    assert [(key, reason) for key, reason, _ in failed(target)] == [(1, "unique_violation"), (5000, "unique_violation")]
+    retry_failure(world, world.failure_queue.messages[-1])
+    assert (failed(target), same(legacy, target)) == ([], True)

@@ -9,6 +9,7 @@ from hybrid_sync.failures.reasons import REASONS
 from hybrid_sync.postgres import Connection
 
 KEYS_PER_MESSAGE = 100
+_MOST_PARTNERS = 1_000
 _RETRYABLE = sorted(code for code, reason in REASONS.items() if reason.retryable)
 
 
@@ -59,6 +60,18 @@ def still_open(connection: Connection, message: FailureMessage) -> list[Key]:
         if row is not None and row[0] == "open":
             found.append(key)
     return found
+
+
+def partners(connection: Connection, message: FailureMessage) -> list[Key]:
+    """Other rows that a unique value keeps out: two that swapped one arrive only together, from whatever batches."""
+    if message.reason != "unique_violation":
+        return []
+    rows = connection.execute(
+        "select key from hybrid_sync.failed_record where entity = %s and source = %s and reason = %s"
+        " and status in ('open', 'escalated') order by last_seen desc limit %s",
+        (message.entity, message.source, message.reason, _MOST_PARTNERS),
+    ).fetchall()
+    return [tuple(row[0]) for row in rows]
 
 
 def count_attempt(connection: Connection, message: FailureMessage, keys: Sequence[Key]) -> int:

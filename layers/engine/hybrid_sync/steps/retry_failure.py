@@ -6,7 +6,7 @@ import hashlib
 
 from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, Profile, RunRequest
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.failures.quarantine import count_attempt, still_open
+from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
 from hybrid_sync.legacy import fence
 from hybrid_sync.legacy.changes import BUCKET
 from hybrid_sync.postgres import transaction
@@ -18,7 +18,7 @@ _DEADLINE_SECONDS = 900
 
 
 def retry_failure(world: World, message: FailureMessage) -> BatchResult:
-    """Try each record that is still open; `failed` of the result counts those that failed again.
+    """Try each record that is still open, with what it can only arrive with; `failed` counts what failed again.
 
     The message is only a hint: what was resolved meanwhile is left alone, so it may come late, twice or out of order.
     """
@@ -26,6 +26,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         with transaction(target, "target"):
             keys = still_open(target, message)
             attempt = count_attempt(target, message, keys)
+            together = sorted({*keys, *partners(target, message)})
         if not keys:
             return BatchResult()
         failpoint("retry.counted", target, legacy)
@@ -39,7 +40,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         with transaction(target, "target"):
             create_run(target, request, saved, world.catalog.hash, _DEADLINE_SECONDS, [[message.entity]], {})
         failpoint("retry.recorded", target, legacy)
-    result = sync_batch(world, _batch(run_id, message, keys))
+    result = sync_batch(world, _batch(run_id, message, together))
     with world.connect_target() as target, transaction(target, "target"):
         finish_run(target, run_id, "succeeded" if result.failed == 0 else "failed")
     return result
