@@ -31,6 +31,7 @@ MODULE_OF = {
     "failures": "failures",
     "install": "install",
     "tokens": "tokens",
+    "verify": "verify",
     "demo": "demo",
     "catalog": "catalog",
     "hold": "holds",

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
-from hybrid_sync.ids.idmap import IdCache
+from hybrid_sync.ids.idmap import IdCache, rows_of
 from hybrid_sync.postgres import Connection
 
 _AT_ONCE = 5_000
@@ -55,9 +55,8 @@ def _in_target(
     )
     ids: dict[Key, bytes] = {}
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        copy.set_types(["uuid", *("int8" for _ in keys)])
-        for identity, *parts_of_key in copy.rows():
-            ids[tuple(parts_of_key)] = identity.bytes
+        for key, identity in rows_of(copy):
+            ids[key] = identity
             if len(ids) == _AT_ONCE:
                 yield ids
                 ids = {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from psycopg import sql
+from psycopg.abc import Buffer
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
@@ -77,15 +78,18 @@ def ids_in_target(
         sql.Identifier(*definition.target.split(".")),
         sql.SQL(" and ").join(where),
     )
-    found: dict[Key, bytes] = {}
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        for i, chunk in enumerate(copy):
-            row = bytes(chunk)[_HEADER_BYTES if i == 0 else 0 :]
-            if len(row) > len(_TRAILER):
-                # 2 bytes field count, 4 + 16 for the id, then 4 + 8 for each key column
-                key = tuple(int.from_bytes(row[at + 4 : at + 12], "big", signed=True) for at in range(22, len(row), 12))
-                found[key] = row[6:22]
-    return found
+        return dict(rows_of(copy))
+
+
+def rows_of(copy: Iterable[Buffer]) -> Iterator[tuple[Key, bytes]]:
+    """(key, UUID) of each row of a binary COPY of id and the key's columns as int8."""
+    for i, chunk in enumerate(copy):
+        row = bytes(chunk)[_HEADER_BYTES if i == 0 else 0 :]
+        if len(row) > len(_TRAILER):
+            # 2 bytes field count, 4 + 16 for the id, then 4 + 8 for each key column
+            key = tuple(int.from_bytes(row[at + 4 : at + 12], "big", signed=True) for at in range(22, len(row), 12))
+            yield key, row[6:22]
 
 
 def key_condition(columns: list[sql.Identifier], keys: list[Key]) -> sql.Composable:
