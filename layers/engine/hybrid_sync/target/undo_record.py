@@ -7,6 +7,7 @@ import uuid
 from psycopg import sql
 
 from hybrid_sync.contracts import UndoneBatch
+from hybrid_sync.target.tombstones import follow_undo
 from hybrid_sync.target.undo_stage import UNDO, Stage
 
 # One row costs one conflict, named by its latest entry; hashes tell versions apart without showing a value, and the
@@ -55,6 +56,8 @@ def record(stage: Stage, rollback: str, batch: uuid.UUID) -> UndoneBatch:
     done = counts.pop("done", 0)
     if done:
         _forget_ids(stage, rollback)
+        keys = sql.SQL("select key from {} where verdict = 'done'").format(UNDO)
+        follow_undo(stage.connection, stage.run_id, rollback, stage.entity.entity, stage.source, keys)
     common = {
         "undo": UNDO, "rollback": sql.Literal(rollback), "entity": sql.Literal(stage.entity.entity),
         "source": sql.Literal(stage.source),

@@ -1,0 +1,125 @@
+"""Delete rows: the candidates of one entity, page by page, each looked at again in legacy under its bucket lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybrid_sync.contracts import Key
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.legacy import fence
+from hybrid_sync.legacy.changes import BUCKET
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.runs import store
+from hybrid_sync.runs.store import RunRecord
+from hybrid_sync.target import unlink
+from hybrid_sync.target.batches import lock_buckets, require_free, require_running, resolve_failed
+from hybrid_sync.target.plans import plan_for
+from hybrid_sync.target.referring import MANAGED
+from hybrid_sync.target.remove import Outcome, Removal
+from hybrid_sync.verify import deletes
+from hybrid_sync.world import World
+
+_PAGE = 1_000
+
+
+class EntityDeletes:
+    """The deletes of one entity in one run; `told` is what the run has recorded of them so far."""
+
+    def __init__(
+        self, world: World, run: RunRecord, name: str, told: dict[str, Any], legacy: Connection, target: Connection
+    ) -> None:
+        self._catalog = world.catalog
+        self._entity = world.catalog[name]
+        self._run = run
+        self._told = dict(told)
+        self._legacy = legacy
+        self._target = target
+        self._place = (run.run_id, name)
+        self._plan = plan_for(run.run_id, name, world.catalog, legacy, target)
+
+    # --- rows that go together -----------------------------------------------------------------------------------
+
+    def untie(self, pages: int) -> int:
+        """Clear deferred references between rows that both go; how many of the pages are left."""
+        entities = [name for wave in self._run.waves for name in wave]
+        for tie in unlink.ties(self._catalog, self._entity.entity, entities):
+            while pages > 0 and (keys := self._tied(tie)):
+                self._untie(tie, keys)
+                pages -= 1
+        return pages
+
+    def _tied(self, tie: unlink.Tie) -> list[Key]:
+        with transaction(self._target, "target"):
+            return unlink.tied(self._target, self._catalog, self._run.run_id, tie, _PAGE)
+
+    def _untie(self, tie: unlink.Tie, keys: list[Key]) -> None:
+        with transaction(self._target, "target"):
+            departed = self._departed(tie.source, keys)
+            unlink.untie(self._target, self._catalog, self._run.run_id, tie, departed)
+            self._settle(tie.source, [Outcome(key, "back") for key in keys if key not in departed])
+
+    # --- page by page --------------------------------------------------------------------------------------------
+
+    def remove(self, pages: int) -> int:
+        """Remove what has departed by the entity's policy; how many of the pages are left."""
+        while True:
+            for source in self._entity.sources:
+                while pages > 0 and (keys := self._next(source)):
+                    self._page(source, keys)
+                    pages -= 1
+            if pages <= 0 or not self._again():
+                break
+        if pages > 0:
+            self._end()
+        return pages
+
+    def _next(self, source: str) -> list[Key]:
+        with transaction(self._target, "target"):
+            return deletes.page(self._target, *self._place, source, _PAGE)
+
+    def _page(self, source: str, keys: list[Key]) -> None:
+        target, entity = self._target, self._entity
+        with transaction(target, "target"):
+            departed = self._departed(source, keys)
+            removal = Removal(target, self._catalog, entity, source, self._plan.table, self._run.run_id)
+            outcomes = removal.remove(sorted(departed))
+            outcomes += [Outcome(key, "back") for key in keys if key not in departed]
+            self._settle(source, outcomes)
+            # There is no legacy row left that could be repaired.
+            resolve_failed(target, self._run.run_id, entity.entity, source, departed)
+            failpoint("delete.before_commit", target, self._legacy)
+        failpoint("delete.committed", target, self._legacy)
+
+    def _departed(self, source: str, keys: list[Key]) -> set[Key]:
+        """Lock the keys' buckets and ask legacy again; `keys` is narrowed to what no other delivery has dealt with."""
+        target, entity = self._target, self._entity
+        require_running(target, self._run.run_id)
+        require_free(target, entity.entity)
+        lock_buckets(target, entity.entity, source, sorted({key[0] // BUCKET for key in keys}))
+        failpoint("delete.locked", target, self._legacy)
+        keys[:] = deletes.still_open(target, *self._place, source, keys)
+        with transaction(self._legacy, "legacy", read_only=True):
+            fence.require_same(self._run.fence, fence.identity(self._legacy))
+            found = deletes.departed(self._legacy, self._plan.sources[source], entity.sources[source], keys)
+        failpoint("delete.checked", target, self._legacy)
+        return set(found)
+
+    def _settle(self, source: str, outcomes: list[Outcome]) -> None:
+        deletes.settle(self._target, *self._place, source, outcomes)
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def _again(self) -> bool:
+        """Take up again what was kept for a row that may have gone meanwhile; False when a round got nowhere."""
+        with transaction(self._target, "target"):
+            deleted = deletes.counts(self._target, *self._place)["deleted"]
+            if deleted == self._told.get("deleted", 0) or not deletes.reopen(self._target, *self._place, MANAGED):
+                return False
+            self._told["deleted"] = deleted
+            store.record_deletes(self._target, *self._place, self._told)
+            return True
+
+    def _end(self) -> None:
+        with transaction(self._target, "target"):
+            found = deletes.counts(self._target, *self._place)
+            store.record_deletes(self._target, *self._place, {**self._told, **found, "done": True})

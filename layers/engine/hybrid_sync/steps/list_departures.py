@@ -1,0 +1,90 @@
+"""List departures: what of one entity only the target still has, once per run; above the guard nothing may go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import sql
+
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.runs import store
+from hybrid_sync.runs.store import EntityRecord, RunRecord
+from hybrid_sync.target.plans import plan_for
+from hybrid_sync.target.structure import table
+from hybrid_sync.verify import deletes
+from hybrid_sync.verify.scope import Scope
+from hybrid_sync.world import World
+
+
+def list_departures(
+    world: World, run: RunRecord, record: EntityRecord, name: str, legacy: Connection, target: Connection
+) -> None:
+    """Record the entity's candidates and what the guard says of their number.
+
+    A reconcile of this run has listed them already, all but those whose records wait in quarantine.
+    """
+    entity = world.catalog[name]
+    reconciled = record.reconcile is not None and bool(record.reconcile.get("done"))
+    compare = entity.on_delete.policy != "ignore" and not reconciled
+    found = _found(world, run, record, entity, legacy, target, compare=compare)
+    absent = {(source, key) for source, part in found.items() for key in part.absent}
+    place = (run.run_id, name)
+    with transaction(target, "target"):
+        for source, part in found.items():
+            deletes.keep_in_mind(target, *place, source, part.departures)
+        if entity.on_delete.policy == "ignore":
+            deletes.leave_alone(target, *place)
+        present = len(deletes.listed(target, *place) - absent)
+        told: dict[str, Any] = {"candidates": present, "guarded": _guarded(run, entity, present, target)}
+        if told["guarded"]:
+            store.record_guard(target, *place, _sentence(name, present))
+        store.record_deletes(target, *place, {**told, "done": bool(told["guarded"])})
+    failpoint("delete.listed", target, legacy)
+
+
+def _found(
+    world: World, run: RunRecord, record: EntityRecord, entity: Entity, legacy: Connection, target: Connection,
+    *, compare: bool,
+) -> dict[str, deletes.Candidates]:  # fmt: skip
+    plan = plan_for(run.run_id, entity.entity, world.catalog, legacy, target)
+    found: dict[str, deletes.Candidates] = {}
+    # The target's snapshot first: what legacy commits in between counts as in flight, never as gone.
+    with snapshot(target, "target"), snapshot(legacy, "legacy"):
+        target.execute("select 1")
+        for source, definition in entity.sources.items():
+            keys = None if record.requested is None else record.requested.get(source, [])
+            if keys == []:
+                continue
+            scope = Scope(plan.sources[source], definition, table(entity.target), _carried(run, record), keys)
+            found[source] = deletes.candidates(scope, legacy, target, compare=compare)
+    return found
+
+
+def _carried(run: RunRecord, record: EntityRecord) -> Fence:
+    """Everything that legacy committed before this has been carried over."""
+    detection = record.detection
+    if detection is not None and detection.mode == "none" and detection.fence is not None:
+        return detection.fence
+    return run.fence
+
+
+def _guarded(run: RunRecord, entity: Entity, candidates: int, target: Connection) -> int:
+    """How many rows the guard keeps: all of them, or none."""
+    policy = entity.on_delete
+    if policy.policy == "ignore" or entity.entity in run.request.allow_deletes or candidates <= policy.max_rows:
+        return 0
+    key = next(iter(next(iter(entity.sources.values())).key))
+    row = target.execute(
+        sql.SQL("select count(*) from {} where {} is not null").format(table(entity.target), sql.Identifier(key))
+    ).fetchone()
+    return candidates if deletes.guarded(policy, candidates, int(row[0]) if row else 0) else 0
+
+
+def _sentence(name: str, candidates: int) -> str:
+    return (
+        f"{candidates} rows of {name} have gone from legacy or left their rule, more than its guard lets go at once,"
+        f" so all are kept. If that is right, allow it: hybrid-sync sync --profile weekly --allow-deletes {name}"
+    )
