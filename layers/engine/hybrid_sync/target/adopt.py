@@ -16,8 +16,8 @@ from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.scan import Row
 from hybrid_sync.rows.splice import Spliced
-from hybrid_sync.target.row_loop import copy_isolated
 from hybrid_sync.target.structure import base_types
+from hybrid_sync.target.write import copy_isolated
 
 _NATURAL = sql.Identifier("pg_temp", "hybrid_sync_natural")
 _LENGTH = struct.Struct(">i")

@@ -15,11 +15,11 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
-from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection, is_row_state
+from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.target.statements import Statements, flag
 from hybrid_sync.target.structure import base_types
-from hybrid_sync.target.write import Writer, Written, copy_rows
+from hybrid_sync.target.write import Writer, Written, copy_isolated
 
 _ROWS = sql.Identifier("pg_temp", "hybrid_sync_row")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_image")
@@ -225,27 +225,6 @@ class RowLoop:
         self.connection.execute(
             "create temp table hybrid_sync_refused (id uuid, state text, violated text, named text) on commit drop"
         )
-
-
-def copy_isolated(
-    connection: Connection, into: sql.Composed, rows: Sequence[Spliced]
-) -> list[tuple[Spliced, psycopg.Error]]:
-    """COPY every row that its types take, halving what is refused; rare, because types are compared when planning."""
-    refused: list[tuple[Spliced, psycopg.Error]] = []
-    waiting = [rows]
-    while waiting:
-        some = waiting.pop()
-        try:
-            with connection.transaction():
-                copy_rows(connection, into, some)
-        except psycopg.Error as error:
-            if not is_row_state(error.sqlstate):
-                raise
-            if len(some) == 1:
-                refused.append((some[0], error))
-            else:
-                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
-    return refused
 
 
 def _refusal(row: Spliced, error: psycopg.Error) -> Refusal:

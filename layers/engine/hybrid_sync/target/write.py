@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
 from hybrid_sync.target.statements import Statements, flag
@@ -183,3 +184,24 @@ def copy_rows(connection: Connection, statement: sql.Composed, rows: Sequence[Sp
         with cursor.copy(statement) as copy:
             copy.write(HEADER + b"".join(row.data for row in rows) + TRAILER)
         return cursor.rowcount
+
+
+def copy_isolated(
+    connection: Connection, into: sql.Composed, rows: Sequence[Spliced]
+) -> list[tuple[Spliced, psycopg.Error]]:
+    """COPY every row that its types take, halving what is refused; rare, because types are compared when planning."""
+    refused: list[tuple[Spliced, psycopg.Error]] = []
+    waiting = [rows]
+    while waiting:
+        some = waiting.pop()
+        try:
+            with connection.transaction():
+                copy_rows(connection, into, some)
+        except psycopg.Error as error:
+            if not is_row_state(error.sqlstate):
+                raise
+            if len(some) == 1:
+                refused.append((some[0], error))
+            else:
+                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+    return refused
