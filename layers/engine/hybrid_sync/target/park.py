@@ -40,7 +40,7 @@ order by x.relname
 
 _TEXTS = (25, 1043)
 # A digit string of the row's id before the old value: most formats (an e-mail address, a phone number) still hold.
-_TOKEN = "lpad(abs(('x' || md5(t.id::text))::bit(63)::int8)::text, 19, '0')"
+_PREFIX = "lpad(abs(('x' || md5(t.id::text))::bit(63)::int8)::text, 19, '0')"
 _BY_TYPE = {
     2950: "md5('parked ' || t.id)::uuid",
     21: "(-32768 + s.hybrid_sync_n)::int2",
@@ -229,9 +229,9 @@ def _unused(column: TargetColumn) -> list[sql.Composable]:
     if column.references is not None or column.labels:
         return []
     if column.base_oid in _TEXTS:
-        token, name = raw(_TOKEN), sql.Identifier(column.name)
-        short = sql.SQL("right({}, {})").format(token, sql.Literal(column.max_length or 19))
-        whole = sql.SQL("{} || t.{}").format(token, name)
+        prefix, name = raw(_PREFIX), sql.Identifier(column.name)
+        short = sql.SQL("right({}, {})").format(prefix, sql.Literal(column.max_length or 19))
+        whole = sql.SQL("{} || t.{}").format(prefix, name)
         return [whole, short]
     if column.base_oid in _BY_TYPE:
         return [raw(_BY_TYPE[column.base_oid])]
