@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from hybrid_sync.catalog.models import Adopt, OnDelete
 from hybrid_sync.contracts import LinkTask, OnFailure, ReportRequest, RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.errors import EntityHeld, RequestRejected, RunNotRunning
 from hybrid_sync.postgres import transaction
@@ -362,3 +363,56 @@ def test_retried_runs_meet_a_held_entity(world: EngineWorld, legacy: Query) -> N
     plan = plan_run(world, RunRequest(run_id="third", entities=["people"]))
     with pytest.raises(EntityHeld):
         plan_entity(world, plan.entities[0])
+
+
+def test_an_adopted_row_is_native_again_and_its_id_is_forgotten(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    people = world.catalog["people"]
+    world.catalog.entities["people"] = people.model_copy(
+        update={"adopt": Adopt(by=("email",), when="t.internal_note is not null")}
+    )
+    target(
+        "insert into people (id, kind, email, internal_note)"
+        " values ('00000000-0000-4000-8000-00000000000c', 'clerk', 'person3@example.org', 'native')"
+    )
+    before = now(world)
+    run(world, "first")
+    adopted = target("select legacy_id from people where internal_note = 'native'")
+    assert adopted == [(3,)]
+    assert undo(world, "first").undone.conflicts == {}
+    assert differing(before, now(world)) == set()
+    [epoch] = target("select cache_epoch > 0 from hybrid_sync.entity_state where entity = 'people'")
+    assert epoch == (True,)
+    release_all(world)
+    run(world, "second")
+    assert target("select legacy_id from people where internal_note = 'native'") == adopted
+
+
+def test_a_row_that_a_run_deleted_is_back_under_its_id_with_its_native_columns(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    clinics = world.catalog["clinics"]
+    world.catalog.entities["clinics"] = clinics.model_copy(update={"on_delete": OnDelete(policy="hard", max_rows=9)})
+    legacy("insert into clinic (id, name, country) values (50, 'Gone', 'US')")
+    run(world, "first", profile="weekly")
+    target("update clinics set internal_note = 'native' where legacy_id = 50")
+    before = target("select * from clinics where legacy_id = 50")
+    legacy("delete from clinic where id = 50")
+    run(world, "second", profile="weekly")
+    assert target("select * from clinics where legacy_id = 50") == []
+    outcome = undo(world, "second")
+    assert outcome.undone.inserted == 1
+    assert target("select * from clinics where legacy_id = 50") == before
+
+
+def test_the_journal_of_a_weekly_run_loses_only_weeks_that_no_run_needs(world: EngineWorld, target: Query) -> None:
+    run(world, "first", profile="weekly")
+    for days in (20, 60):
+        target("select hybrid_sync.ensure_journal_partition(now() - make_interval(days => %s))", days)
+    weeks = "select count(*) from pg_inherits where inhparent = 'hybrid_sync.journal'::regclass"
+    [(made,)] = target(weeks)
+    run(world, "daily", profile="daily")
+    assert target(weeks) == [(made,)]
+    run(world, "second", profile="weekly")
+    assert target(weeks) == [(made - 1,)]

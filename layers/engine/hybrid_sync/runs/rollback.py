@@ -111,7 +111,7 @@ def _entities(connection: Connection, rollback: str) -> tuple[str, ...]:
 def _left_something(connection: Connection, rollback: str) -> bool:
     return (
         connection.execute(
-            "select from hybrid_sync.rollback_conflict where run_id = %s limit 1", (rollback,)
+            "select 1 from hybrid_sync.rollback_conflict where run_id = %s limit 1", (rollback,)
         ).fetchone()
         is not None
     )
