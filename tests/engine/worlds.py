@@ -19,6 +19,7 @@ from hybrid_sync.contracts import (
     LinkTask,
     Manifest,
     Message,
+    PageKind,
     PlannedRun,
     Profile,
     ReportRequest,
@@ -42,7 +43,7 @@ from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.verify.reconcile import SEGMENT_ROWS
-from hybrid_sync.world import PageKind, ProfileLimits
+from hybrid_sync.world import ProfileLimits
 
 
 class MemoryIdCache:

@@ -15,9 +15,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, PageKind
 from hybrid_sync.errors import AwsUnavailable
-from hybrid_sync.world import PageKind
 
 _TABLES = """
 create table if not exists page (pk text primary key, ids blob, older blob);

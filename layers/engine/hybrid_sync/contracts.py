@@ -19,6 +19,10 @@ MAX_REFS = 500
 """Legacy keys in one request; more is a full run of the entity."""
 
 
+PageKind = Literal["html", "md"]
+"""A report as people read it."""
+
+
 class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

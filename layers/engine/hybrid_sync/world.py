@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Manifest, Message, Profile
+from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Manifest, Message, PageKind, Profile
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
@@ -40,9 +40,6 @@ class Manifests(Protocol):
     def write_once(self, run_id: str, entity: str, tasks: Sequence[Message]) -> Manifest: ...
 
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None: ...
-
-
-PageKind = Literal["html", "md"]
 
 
 class Reports(Protocol):

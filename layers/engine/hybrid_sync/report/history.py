@@ -31,12 +31,12 @@ class PastRun(Part):
     missed: dict[str, int] | None
     """Missed records per reason; None where the run kept no report."""
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def missed_records(self) -> int | None:
         return None if self.missed is None else sum(self.missed.values())
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def success_rate(self) -> float | None:
         if self.due is None or self.migrated is None:

@@ -95,7 +95,7 @@ class EntitySummary(Part):
     rows_per_second: float | None
     failure: Failure | None
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def success_rate(self) -> float | None:
         """Migrated rows over the rows that ought to be migrated, 0 to 1; 1 where there are none."""
@@ -104,7 +104,7 @@ class EntitySummary(Part):
         due = self.conservation.due
         return self.conservation.migrated / due if due > 0 else 1.0
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def conserved(self) -> bool | None:
         """Whether rows and money add up, and no difference from legacy is left; None when that was not verified."""
@@ -118,7 +118,7 @@ class EntitySummary(Part):
         """The target's total of the headline column, per currency."""
         return {line.currency: line.target for line in self.financial_impact}
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def financial_impact(self) -> tuple[MoneyLine, ...]:
         """The headline column's totals over all statuses, per currency."""
@@ -171,13 +171,13 @@ class RunSummary(Part):
         """The moment that the numbers describe."""
         return self.finished_at or self.started_at + timedelta(seconds=self.seconds)
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def counts(self) -> Counts:
         """The sum over all entities."""
         return Counts(**{name: sum(getattr(e.counts, name) for e in self.entities) for name in Counts.model_fields})
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def conserved(self) -> bool:
         """There are entities, and of each the rows and the money have been verified and add up."""
@@ -187,27 +187,27 @@ class RunSummary(Part):
     def verified(self) -> tuple[Conservation, ...]:
         return tuple(e.conservation for e in self.entities if e.conservation)
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def legacy_rows(self) -> int:
         return sum(c.legacy for c in self.verified)
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def due_rows(self) -> int:
         return sum(c.due for c in self.verified)
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def migrated_rows(self) -> int:
         return sum(c.migrated for c in self.verified)
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def pending_deletes(self) -> int:
         return sum(c.pending_deletes for c in self.verified)
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def success_rate(self) -> float | None:
         """Over all verified entities, 0 to 1; None when none has been verified."""
@@ -215,7 +215,7 @@ class RunSummary(Part):
             return None
         return self.migrated_rows / self.due_rows if self.due_rows > 0 else 1.0
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def missed_records(self) -> int:
         return sum(cause.records for cause in self.missed)

@@ -9,8 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.contracts import BatchTask, Manifest, Message
-from hybrid_sync.world import PageKind
+from hybrid_sync.contracts import BatchTask, Manifest, Message, PageKind
 
 _PAGE_TYPES: dict[PageKind, str] = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
