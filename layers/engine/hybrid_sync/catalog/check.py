@@ -1,4 +1,7 @@
-"""What one entity file cannot know of the others: references that lead nowhere, cycles, money without columns."""
+"""What one entity file cannot know of the others: references that lead nowhere, cycles, deletes that children prevent.
+
+Also what the parts of one file must know of each other: money and deletes name columns that are written elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ def mistakes(entities: Mapping[str, Entity]) -> list[Mistake]:
     found: list[Mistake] = []
     for name, entity in sorted(entities.items()):
         found += _money(name, entity)
+        found += _deletes(entities, name, entity)
         for source_name, source in entity.sources.items():
             found += _references(entities, name, source_name, source)
     if not found and (path := cycle(entities)) is not None:
@@ -63,6 +67,35 @@ def _parent_problem(entities: Mapping[str, Entity], parent: Parent) -> str | Non
     if len(source.key) != 1:
         return f"{parent.to} has a composite key, which cannot be referred to: refer to another entity."
     return None
+
+
+def _deletes(entities: Mapping[str, Entity], name: str, entity: Entity) -> Iterator[Mistake]:
+    source = next(iter(entity.sources.values()))
+    for column in entity.on_delete.set:
+        if column == "id" or column in source.key or column in source.discriminator:
+            text = f"{column} says which row this is: set another column, such as deleted_at."
+            yield Mistake(name, ("on_delete", "set", column), text)
+    if entity.on_delete.policy != "hard":
+        return
+    for child_name, child in sorted(entities.items()):
+        for column in _referring(child, name):
+            if child_name != name and child.on_delete.policy != "hard":
+                # A child that stays keeps its parent, for ever.
+                text = (
+                    f"policy hard is harder than {child.on_delete.policy}, the policy of {child_name}, whose {column}"
+                    f" refers to it: write `soft` here, or `hard` in {child_name}."
+                )
+                yield Mistake(name, ("on_delete", "policy"), text)
+
+
+def _referring(child: Entity, parent: str) -> list[str]:
+    columns = {
+        column
+        for source in child.sources.values()
+        for column, reference in source.references.items()
+        if any(p.to == parent for p in reference.parents)
+    }
+    return sorted(columns)
 
 
 def _money(name: str, entity: Entity) -> Iterator[Mistake]:

@@ -64,7 +64,8 @@ def untie(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys:
             " done as (update {table} t set {column} = null from old where t.id = old_id"
             "  returning t.id, t.xmin as written_by)"
             " insert into hybrid_sync.journal"
-            " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before) select {run}, {batch}, {entity}, {source}, 'link', key, old_id, written_by, prior,"
+            " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+            " select {run}, {batch}, {entity}, {source}, 'link', key, old_id, written_by, prior,"
             " jsonb_build_object({name}, parent) from old join done on done.id = old_id"
         ).format(
             column=column, rows=_joined(catalog, run_id, tie), chosen=chosen, table=table(catalog[tie.entity].target),
