@@ -22,7 +22,7 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test check bench deploy down lock environments
+.PHONY: help demo test check bench deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,7 +30,7 @@ help:  ## list the verbs
 demo: environments  ## a legacy and a Supabase database on this machine, synced by the real template
 	@.venv/bin/hybrid-sync demo
 
-test: environments  ## every test except those of `make check`
+test: environments browser  ## every test except those of `make check`
 	@.venv/bin/python -m pytest tests --ignore=tests/checks $(ARGS)
 
 check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state machine, security, locks
@@ -58,6 +58,9 @@ lock: $(DEV)  ## renew requirements/*.txt from pyproject.toml (ARGS=--upgrade mo
 	@.venv/bin/python requirements/lock.py $(ARGS)
 
 environments: $(DEV) $(SAM) $(STACK)
+
+browser:
+	@tests/report/browser/install.sh
 
 $(DEV): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null \
