@@ -1,0 +1,117 @@
+"""`hybrid-sync rollback` over Lambda's own protocol, with the engine behind it on real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from hybrid_sync.contracts import RollbackTask
+from hybrid_sync.entrypoint import told
+from hybrid_sync.errors import SyncError
+from hybrid_sync.steps.rollback_run import rollback_run
+from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.stack.processes import Processes
+from tests.cli.conftest import Command
+from tests.engine.worlds import run
+from tests.rollbacks.ground import Ground
+
+
+@pytest.fixture
+def ground(legacy_db: str, target_db: str) -> Iterator[Ground]:
+    """Two runs: the first brought everything, the second one more person."""
+    made = Ground(legacy_db, target_db)
+    run(made.world, "first")
+    made.legacy.execute("update person set settings = '{}' where id = 2")
+    made.legacy.execute("insert into person (id, email) values (100, 'new@example.org')")
+    run(made.world, "second")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def function(ground: Ground) -> Iterator[str]:
+    """The endpoint of a Lambda service whose only function is the one that undoes runs."""
+
+    class Invoke(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/2015-03-31/functions/the-rollback/invocations"
+            event = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                answer: Any = rollback_run(ground.world, RollbackTask.model_validate_json(event)).model_dump(
+                    mode="json"
+                )
+                failed = False
+            except SyncError as error:
+                sentence, transient = told(error)
+                name = "TransientError" if transient else "PermanentError"
+                answer, failed = {"errorType": name, "errorMessage": sentence}, True
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            if failed:
+                self.send_header("X-Amz-Function-Error", "Unhandled")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet: the test reads what the command prints."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Invoke) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def stack(ground: Ground, function: str, target_db: str, hybrid_sync: Command) -> None:
+    Processes(home.directory()).record("aws", os.getpid())
+    Stack(
+        legacy_dsn="", target_dsn=target_db, worker_legacy_dsn="", worker_target_dsn="", supabase_url="",
+        supabase_anon_key="", supabase_service_key="", aws_endpoint_url=function, api_url="", region="us-east-1",
+        outputs={"RollbackFunction": "the-rollback"}, owned=True,
+    ).save()  # fmt: skip
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_run_is_undone_and_its_entities_released(hybrid_sync: Command, ground: Ground) -> None:
+    said = hybrid_sync("rollback", "second")
+    assert (said.status, said.err) == (0, "")
+    assert "Run second is undone by rollback-second-1: 1 rows put back, 1 deleted, 0 brought back." in said.out
+    assert "hybrid-sync release people" in said.out
+    assert ground.target.execute("select count(*) from people where legacy_id = 100").fetchone() == (0,)
+    listed = hybrid_sync("holds")
+    assert "rollback-second-1" in listed.out
+    assert hybrid_sync("release", "people").status == 0
+    assert hybrid_sync("holds").out == "No entity is held.\n"
+
+
+@pytest.mark.usefixtures("stack")
+def test_what_was_left_alone_is_counted_and_the_status_says_so(hybrid_sync: Command, ground: Ground) -> None:
+    ground.target.execute("update people set born = '2001-01-01' where legacy_id = 2")
+    said = hybrid_sync("rollback", "second")
+    assert said.status == 1
+    assert "Left alone, edited natively: 1." in said.out
+    assert "memory://rollback-second-1" in said.out
+
+
+@pytest.mark.usefixtures("stack")
+def test_what_stands_in_the_way_is_one_sentence(hybrid_sync: Command) -> None:
+    said = hybrid_sync("rollback", "first")
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith("hybrid-sync: Run second has written to the same entities since run first.")
+    assert "--out-of-order" in said.err
+    assert hybrid_sync("rollback", "nope").err.startswith("hybrid-sync: There is no run nope in the target.")
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_outcome_is_there_for_machines_too(hybrid_sync: Command) -> None:
+    outcome = json.loads(hybrid_sync("rollback", "second", "--json").out)
+    assert outcome["undone"] == {"inserted": 0, "updated": 1, "deleted": 1, "unchanged": 0, "conflicts": {}}
