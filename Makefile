@@ -22,7 +22,7 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test check bench deploy down lock environments browser
+.PHONY: help demo test check bench drill deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state 
 
 bench: $(DEV)  ## the hot path against raw COPY | COPY, as a ratio
 	@.venv/bin/python -m bench $(ARGS)
+
+drill: $(DEV)  ## spoil a synced target in 2,000 known ways: each must be named, and nothing else (ARGS=--seed 7)
+	@.venv/bin/python -m tests.drill $(ARGS)
 
 deploy: $(DEV) $(SAM)  ## build and deploy to AWS; settings come from samconfig.toml and ARGS
 	@.venv-sam/bin/sam build

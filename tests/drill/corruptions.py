@@ -115,7 +115,7 @@ class Corruption:
         """(entity, column) of the mapped columns of these types; references and enums among the nullable ones."""
         found: list[tuple[str, str]] = []
         for name, plan in self._victims.plans.items():
-            for column in next(iter(plan.sources.values())).mapped_columns:
+            for column in self._mapped(name):
                 described = plan.table.columns[column]
                 fits = described.base_oid in types and not described.labels if types else not described.not_null
                 if fits and (not nullable or not described.not_null):
@@ -165,7 +165,10 @@ class Corruption:
         return dict(zip(columns, found, strict=True))
 
     def _mapped(self, entity: str) -> tuple[str, ...]:
-        return next(iter(self._victims.plans[entity].sources.values())).mapped_columns
+        """The mapped columns but those that complete the key: a change of these is another row."""
+        key = next(iter(self._victims.catalog[entity].sources.values())).discriminator
+        mapped = next(iter(self._victims.plans[entity].sources.values())).mapped_columns
+        return tuple(column for column in mapped if column not in key)
 
     def _table(self, entity: str) -> sql.Identifier:
         return table(self._victims.catalog[entity].target)
