@@ -25,7 +25,7 @@ OLD_CLINIC = "00000000-0000-4000-8000-000000000001"
 
 def test_batches_of_one_entity_are_told_apart_by_their_range(world: EngineWorld, legacy: Query, target: Query) -> None:
     legacy("insert into remark (id, person_id, body) values (1500, 1, 'another bucket')")
-    done = run(world, "first", batch_size=1)
+    done = run(world, "first", profile="daily", batch_size=1)
     assert len(world.manifests.tasks["first", "messages"]) > 2
     assert done.total("messages")["inserted"] == 11
     assert target("select count(*) from messages where legacy_id = 1500") == [(1,)]
@@ -35,9 +35,9 @@ def test_a_batch_of_changes_and_one_of_retries_over_the_same_range_are_both_writ
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
     legacy("update person set kind = 9 where id = 12")
-    run(world, "first")
+    run(world, "first", profile="daily")
     legacy("update person set kind = 1 where id = 12; update visit set note = 'changed' where id = 1")
-    run(world, "second")
+    run(world, "second", profile="daily")
     assert len(world.manifests.tasks["second", "visits"]) == 2
     assert target("select count(*) from visits where legacy_id = 12") == [(1,)]
 
@@ -68,7 +68,7 @@ def test_a_native_edit_that_commits_under_the_batch_is_in_its_before_image(
     world: EngineWorld, legacy: Query, target: Query, target_db: str
 ) -> None:
     """Without the row's lock the journal would keep what stood there earlier, and undoing would lose the edit."""
-    run(world, "first")
+    run(world, "first", profile="daily")
     legacy("update visit set note = 'from legacy' where id = 1")
     plan_run(world, RunRequest(run_id="second", entities=("visits",)))
     plan_entity(world, EntityTask(run_id="second", entity="visits"))
@@ -97,7 +97,7 @@ def until_it_waits(writing: threading.Thread, target: Query) -> None:
 
 
 def test_what_was_cached_before_an_epoch_is_not_believed(world: EngineWorld, legacy: Query, target: Query) -> None:
-    run(world, "first")
+    run(world, "first", profile="daily")
     [(other,)] = target("select id from people where legacy_id = 2")
     world.id_cache.ids["people", "person", 0, (1,)] = other.bytes
     target("update hybrid_sync.entity_state set cache_epoch = cache_epoch + 1 where entity = 'people'")
@@ -110,7 +110,7 @@ def test_a_reference_that_no_foreign_key_guards_is_asked_from_the_target(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
     target("alter table visits drop constraint visits_person_id_fkey")
-    run(world, "first")
+    run(world, "first", profile="daily")
     world.id_cache.ids["people", "person", 0, (1,)] = b"\x01" * 16
     legacy("update visit set note = 'again' where person_id = 1")
     run(world, "second", profile="daily", entities=("visits",))
@@ -131,7 +131,7 @@ def test_a_legacy_key_that_comes_back_gets_the_uuid_that_it_had(
         "insert into hybrid_sync.retired_id (entity, source, key, id, run_id)"
         f" values ('clinics', 'clinic', '{{1}}', '{OLD_CLINIC}', 'earlier')"
     )
-    run(world, "first")
+    run(world, "first", profile="daily")
     assert target("select id::text from clinics where legacy_id = 1") == [(OLD_CLINIC,)]
 
 
@@ -140,20 +140,20 @@ def test_a_legacy_key_that_comes_back_gets_the_uuid_that_it_had(
 
 def test_values_that_are_equal_but_not_the_same_are_written(world: EngineWorld, legacy: Query, target: Query) -> None:
     """jsonb 1 and 1.0 are equal; checksums tell them apart, so the write must, too."""
-    run(world, "first")
+    run(world, "first", profile="daily")
     legacy("update person set settings = '{\"n\": 1.0}' where id = 1")
-    assert run(world, "second").total("people")["updated"] == 1
+    assert run(world, "second", profile="daily").total("people")["updated"] == 1
     assert target("select settings::text from people where legacy_id = 1") == [('{"n": 1.0}',)]
 
 
 def test_a_deferred_reference_whose_parent_is_not_there_stays_as_it_is(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
-    run(world, "first")
+    run(world, "first", profile="daily")
     before = target("select manager_id from people where legacy_id = 5")
     assert before != [(None,)]
     legacy("update person set manager_id = 999, email = 'five@example.org' where id = 5")
-    run(world, "second")
+    run(world, "second", profile="daily")
     assert target("select manager_id from people where legacy_id = 5") == before
     assert target("select email from people where legacy_id = 5") == [("five@example.org",)]
 
@@ -162,9 +162,9 @@ def test_a_failed_record_stays_open_while_only_its_neighbours_arrive(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
     legacy("update person set kind = 9 where id = 12")
-    run(world, "first")
+    run(world, "first", profile="daily")
     legacy("update person set email = 'neighbour@example.org' where id = 11")
-    run(world, "second")
+    run(world, "second", profile="daily")
     assert target("select status from hybrid_sync.failed_record where entity = 'people' and key = '{12}'") == [
         ("open",)
     ]
@@ -174,7 +174,7 @@ def test_a_reference_to_a_row_that_is_not_there_is_a_failed_record_also_where_nu
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
     legacy("insert into person (id, clinic_id, email) values (50, 999, 'lost@example.org')")
-    run(world, "first")
+    run(world, "first", profile="daily")
     failed = target("select reason, waits_for from hybrid_sync.failed_record where entity = 'people'")
     assert failed == [("missing_parent", {"entity": "clinics", "source": "clinic", "key": [999]})]
     assert target("select count(*) from people where legacy_id = 50") == [(0,)]
@@ -182,13 +182,24 @@ def test_a_reference_to_a_row_that_is_not_there_is_a_failed_record_also_where_nu
 
 @pytest.mark.parametrize(
     ("total", "reason"),
-    [("1.005", "numeric_scale"), ("'NaN'", "numeric_out_of_range"), ("1e12", "numeric_out_of_range")],
+    [("1.005", "numeric_scale"), ("1e12", "numeric_out_of_range"), ("'NaN'", "numeric_out_of_range")],
 )
 def test_an_amount_that_the_target_cannot_hold_exactly_is_a_failed_record(
     world: EngineWorld, legacy: Query, target: Query, total: str, reason: str
 ) -> None:
     legacy("alter table invoice alter total type numeric")
     legacy(f"update invoice set total = {total} where id = 1")
-    run(world, "first")
+    run(world, "first", profile="daily")
     failed = target("select key, reason, column_name from hybrid_sync.failed_record where entity = 'invoices'")
     assert failed == [([1], reason, "total")]
+
+
+def test_an_amount_that_is_no_number_is_a_failed_record_also_where_the_target_would_hold_it(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("alter table invoice alter total type numeric")
+    target("alter table invoices alter total type numeric")
+    legacy("update invoice set total = 'NaN' where id = 1")
+    run(world, "first", profile="daily")
+    failed = target("select key, reason, column_name from hybrid_sync.failed_record where entity = 'invoices'")
+    assert failed == [([1], "numeric_out_of_range", "total")]

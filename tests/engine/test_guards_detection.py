@@ -61,7 +61,7 @@ def bodies(target: Query) -> dict[int, str]:
 def test_a_change_of_a_watched_row_is_a_change_of_the_row_that_counts_it(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
-    run(world, "first")
+    run(world, "first", profile="daily")
     legacy("insert into tag (note_id) values (2), (2)")
     assert run(world, "second", profile="daily").total("notes")["read"] == 1
     assert target("select tags from notes where legacy_id = 2") == [(2,)]
@@ -74,7 +74,7 @@ def test_a_writer_that_began_before_the_run_and_commits_after_it_is_not_missed(
         late.execute("begin")
         late.execute("update note set body = 'late', updated_at = now() where id = 1")
         later.execute("update note set body = 'later', updated_at = clock_timestamp() where id = 2")
-        run(world, "first")
+        run(world, "first", profile="daily")
         late.execute("commit")
     run(world, "second", profile="daily")
     assert bodies(target)[1] == "late"
@@ -85,7 +85,7 @@ def test_a_row_without_a_time_or_with_one_to_come_is_read_every_time(
     world: EngineWorld, legacy: Query, target: Query, moment: str
 ) -> None:
     legacy(f"update note set updated_at = {moment} where id = 1")
-    run(world, "first")
+    run(world, "first", profile="daily")
     legacy("update note set body = 'edited' where id = 1")
     run(world, "second", profile="daily")
     assert bodies(target)[1] == "edited"
@@ -104,7 +104,7 @@ def blind(world: EngineWorld, legacy: Query) -> Iterator[EngineWorld]:
 def test_without_the_right_to_see_writers_a_run_by_time_stops_and_names_the_grant(
     blind: EngineWorld, target: Query
 ) -> None:
-    run(blind, "first")
+    run(blind, "first", profile="daily")
     run(blind, "second", profile="daily")
     [(failure,)] = target("select failure from hybrid_sync.run_entity where run_id = 'second'")
     assert failure["code"] == "missing_privilege"

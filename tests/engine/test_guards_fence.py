@@ -40,10 +40,23 @@ def fence(target: Query) -> tuple[Any, ...]:
     return target("select run_id, version from hybrid_sync.fence where entity = 'messages'")[0]
 
 
+def test_a_transaction_that_commits_after_the_run_is_read_although_younger_ones_were_there_at_the_fence(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    with world.connect_legacy() as late:
+        late.execute("begin")
+        late.execute("insert into remark (person_id, body) values (1, 'late')")
+        legacy("insert into remark (person_id, body) values (1, 'younger')")
+        run(world, "first", profile="daily")
+        late.execute("commit")
+    assert run(world, "second", profile="daily").total("messages")["inserted"] == 1
+    assert target("select count(*) from messages where body in ('late', 'younger')") == [(2,)]
+
+
 def test_what_legacy_commits_between_the_read_and_the_verdict_is_in_flight_and_read_next_time(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
-    run(world, "first")
+    run(world, "first", profile="daily")
     written(world, "second")
     legacy("insert into remark (person_id, body) values (1, 'in between')")
     assert verified(world, "second").fence_advanced
@@ -62,7 +75,7 @@ def test_what_another_run_carries_over_during_the_verdict_is_no_departure(
             legacy("insert into remark (id, person_id, body) values (90, 1, 'just now')")
             run(world, "beside", profile="on_demand", refs=(Ref(entity="messages", source="remark", legacy_id=90),))
 
-    run(world, "first")
+    run(world, "first", profile="daily")
     written(world, "second")
     with armed({"verify.snapshots": CarryOver()}):  # type: ignore[dict-item]
         verified(world, "second")
@@ -72,7 +85,7 @@ def test_what_another_run_carries_over_during_the_verdict_is_no_departure(
 
 
 def test_a_run_that_began_earlier_does_not_set_the_fence_of_a_later_one_back(world: EngineWorld, target: Query) -> None:
-    run(world, "first")
+    run(world, "first", profile="daily")
     written(world, "slow")
     run(world, "quick", profile="daily")
     after = fence(target)
@@ -81,7 +94,7 @@ def test_a_run_that_began_earlier_does_not_set_the_fence_of_a_later_one_back(wor
 
 
 def test_the_fence_of_an_entity_that_is_held_stays(world: EngineWorld, target: Query) -> None:
-    run(world, "first")
+    run(world, "first", profile="daily")
     written(world, "second")
     target("update hybrid_sync.entity_state set held = true where entity = 'messages'")
     verdict = verified(world, "second")
@@ -91,7 +104,7 @@ def test_the_fence_of_an_entity_that_is_held_stays(world: EngineWorld, target: Q
 
 def test_a_batch_that_was_not_written_keeps_the_fence(world: EngineWorld, legacy: Query, target: Query) -> None:
     """An update that did not arrive changes no count, so only the record of batches tells."""
-    run(world, "first")
+    run(world, "first", profile="daily")
     legacy("update remark set body = 'changed' where id = 1")
     plan_run(world, RunRequest(run_id="second", profile="daily", entities=("messages",)))
     plan_entity(world, EntityTask(run_id="second", entity="messages"))
@@ -105,7 +118,7 @@ def test_a_row_whose_joined_rows_are_missing_is_settled_like_any_other(
 ) -> None:
     """An outer join without a partner has no transaction id, which must not leave the row out of every proof."""
     legacy("insert into invoice (visit_id, total) values (null, 10)")
-    run(world, "first")
+    run(world, "first", profile="daily")
     assert target("select count(*) from invoices where visit_id is null and legacy_id is not null") == [(1,)]
     found = conservation(target, "first", "invoices")
     assert (found["pending_deletes"], found["in_flight"]) == (0, 0)
@@ -113,7 +126,7 @@ def test_a_row_whose_joined_rows_are_missing_is_settled_like_any_other(
 
 def test_a_row_lost_beside_a_stranger_under_a_key_of_its_bucket_is_missed(world: EngineWorld, target: Query) -> None:
     """The numbers agree; the keys do not."""
-    run(world, "first")
+    run(world, "first", profile="daily")
     target("delete from messages where legacy_source = 'remark' and legacy_id = 2")
     target(
         "insert into messages (id, legacy_source, legacy_id, person_id)"

@@ -73,7 +73,7 @@ def test_a_run_after_which_nothing_changed_reads_nothing(world: EngineWorld) -> 
 def test_a_change_in_a_joined_table_reaches_the_row(world: EngineWorld, legacy: Query, target: Query) -> None:
     run(world, "first")
     legacy("update clinic set country = 'JP' where id = 1")
-    run(world, "second")
+    run(world, "second", profile="daily")  # no reconcile finds what the fence has missed
     assert target("select distinct currency from invoices") == [("JPY",)]
 
 
@@ -83,7 +83,7 @@ def test_a_transaction_open_across_the_run_is_seen_by_the_next(world: EngineWorl
         late.execute("insert into remark (person_id, body) values (1, 'late')")
         run(world, "first")
         late.execute("commit")
-    done = run(world, "second")
+    done = run(world, "second", profile="daily")
     assert done.total("messages")["inserted"] == 1
     assert target("select count(*) from messages where body = 'late'") == [(1,)]
 

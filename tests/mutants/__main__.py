@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from tests.mutants.mutant import Mutant, PatchError, mutants
+from tests.mutants.mutant import ROOT, Mutant, PatchError, copy_engine, mutants
 from tests.mutants.trial import Trial, try_mutant, without_case
 
 
@@ -24,18 +26,25 @@ def main(arguments: Sequence[str]) -> int:
     except PatchError as error:
         print(error, file=sys.stderr)
         return 2
-    with ThreadPoolExecutor(options.jobs) as pool:
-        # The whole engine first, in as many parts as there are jobs: a test that fails anyway kills nothing.
-        tests = sorted({test for mutant in chosen for test in mutant.tests})
-        parts = [part for part in (tests[n :: options.jobs] for n in range(options.jobs)) if part]
-        problems = list(_unfit(tests, pool.map(lambda part: try_mutant(None, part), parts)))
-        if problems:
-            print("The engine as it is does not pass these tests:", *problems, sep="\n  ", file=sys.stderr)
-            return 2
-        killed = 0
-        for mutant, verdict in zip(chosen, pool.map(_verdict, chosen), strict=True):
-            killed += verdict.startswith("killed")
-            print(f"{mutant.name}: {verdict}\n    breaks: {mutant.promise}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(options.jobs) as pool:
+        # One copy for all trials: what is edited meanwhile changes nothing.
+        copy_engine(ROOT, Path(folder))
+        return _judge(chosen, pool, options.jobs, Path(folder))
+
+
+def _judge(chosen: Sequence[Mutant], pool: ThreadPoolExecutor, jobs: int, root: Path) -> int:
+    """Try every mutant and say what became of it; the exit code."""
+    # The whole engine first, in as many parts as there are jobs: a test that fails anyway kills nothing.
+    tests = sorted({test for mutant in chosen for test in mutant.tests})
+    parts = [part for part in (tests[n::jobs] for n in range(jobs)) if part]
+    problems = list(_unfit(tests, pool.map(lambda part: try_mutant(None, part, root), parts)))
+    if problems:
+        print("The engine as it is does not pass these tests:", *problems, sep="\n  ", file=sys.stderr)
+        return 2
+    killed = 0
+    for mutant, verdict in zip(chosen, pool.map(lambda mutant: _verdict(mutant, root), chosen), strict=True):
+        killed += verdict.startswith("killed")
+        print(f"{mutant.name}: {verdict}\n    breaks: {mutant.promise}", flush=True)
     print(f"MUTANTS killed={killed} of {len(chosen)}")
     return 0 if killed == len(chosen) else 1
 
@@ -59,9 +68,9 @@ def _unfit(tests: Sequence[str], trials: Iterable[Trial]) -> Iterator[str]:
     yield from (f"{test} (not found)" for test in tests if test not in seen)
 
 
-def _verdict(mutant: Mutant) -> str:
+def _verdict(mutant: Mutant, root: Path) -> str:
     try:
-        trial = try_mutant(mutant, mutant.tests)
+        trial = try_mutant(mutant, mutant.tests, root)
     except PatchError as error:
         return f"ERROR {error}"
     if trial.problem:

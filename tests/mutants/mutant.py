@@ -52,9 +52,9 @@ def read(patch: Path) -> Mutant:
     return Mutant(patch.stem, promises[0], tests, patch)
 
 
-def copy_engine(into: Path) -> None:
-    """Copy the engine as it is now, without what Python compiled."""
-    shutil.copytree(ROOT / ENGINE, into / ENGINE, ignore=shutil.ignore_patterns("__pycache__"))
+def copy_engine(of: Path, into: Path) -> None:
+    """Copy the engine between two roots; what Python compiled stays valid, since the files keep their times."""
+    shutil.copytree(of / ENGINE, into / ENGINE)
 
 
 def _outside_any_repository(copy: Path) -> dict[str, str]:

@@ -57,11 +57,11 @@ class Trial:
         return [e for e in self.ended if e.how == "broken"]
 
 
-def try_mutant(mutant: Mutant | None, tests: Sequence[str]) -> Trial:
-    """Run the tests against the engine without the mutant's guard; against the whole engine for None."""
+def try_mutant(mutant: Mutant | None, tests: Sequence[str], root: Path = ROOT) -> Trial:
+    """Run the tests against the engine in `root` without the mutant's guard; against the whole engine for None."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
-        copy_engine(copy)
+        copy_engine(root, copy)
         if mutant is not None:
             mutant.apply(copy)
         results = copy / "results.json"
@@ -74,10 +74,11 @@ def try_mutant(mutant: Mutant | None, tests: Sequence[str]) -> Trial:
 
 def _pytest(tests: Sequence[str], engine: Path, results: Path) -> tuple[int, str]:
     """pytest's exit code, and its last words."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", witness.__name__, *tests]
+    # Importing hypothesis takes longer than most trials; tests that use it do so themselves.
+    plugins = ["no:cacheprovider", "no:hypothesispytest", witness.__name__]
+    command = [sys.executable, "-m", "pytest", "-q", *(word for name in plugins for word in ("-p", name)), *tests]
     environment = {
-        **os.environ, "PYTHONPATH": str(engine), "PYTHONDONTWRITEBYTECODE": "1", witness.ENGINE: str(engine),
-        witness.RESULTS: str(results),
+        **os.environ, "PYTHONPATH": str(engine), witness.ENGINE: str(engine), witness.RESULTS: str(results),
     }  # fmt: skip
     with (results.parent / "output.txt").open("w+b") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
