@@ -47,6 +47,7 @@ FUNCTIONS = {
     "PlanEntityFunction": "plan_entity",
     "SyncBatchFunction": "sync_batch",
     "LinkReferencesFunction": "link_references",
+    "PropagateDeletesFunction": "propagate_deletes",
     "ReconcileEntityFunction": "reconcile_entity",
     "CompareSegmentFunction": "compare_segment",
     "ConfirmDifferencesFunction": "confirm_differences",
@@ -73,6 +74,7 @@ class Scenario:
     segments: dict[str, int] = field(default_factory=dict)
     heals: dict[str, int] = field(default_factory=dict)
     link_calls: int = 1
+    delete_calls: int = 1
     settle_calls: int = 1
     lost_manifests: frozenset[str] = frozenset()
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -105,6 +107,7 @@ class Scenario:
             "reconcile_entity": {"by_entity": {t["entity"]: self._reconciled(t, of="segments") for t in flat}},
             "compare_segment": {"answers": [{"suspected": 1}]},
             "confirm_differences": {"by_entity": {t["entity"]: self._reconciled(t, of="heal") for t in flat}},
+            "propagate_deletes": {"answers": [{"more": n > 1} for n in range(self.delete_calls, 0, -1)]},
             "recheck_entity": {"answers": [{"healed": 1, "persisted": 0}]},
             "verify_entity": {"answers": [{"complete": True, "padding": "x" * 500}]},
             "report_run": {"answers": [report]},

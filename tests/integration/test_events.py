@@ -25,6 +25,7 @@ HANDLED_BY = {
     "compare_segment": "CompareSegment",
     "confirm_differences": "ConfirmDifferences",
     "recheck_entity": "RecheckEntity",
+    "propagate_deletes": "PropagateDeletes",
     "verify_entity": "VerifyEntity",
     "record_failure": "RecordFailure",
     "report_run": "ReportRun",

@@ -114,7 +114,7 @@ def test_a_failure_that_cannot_be_recorded_stops_nothing(stage: Stage) -> None:
     assert len(ended.asked("report_run")) == 1
 
 
-@pytest.mark.parametrize("function", ["plan_run", "link_references"])
+@pytest.mark.parametrize("function", ["plan_run", "link_references", "propagate_deletes"])
 def test_a_run_that_breaks_off_is_reported_with_its_failure(stage: Stage, function: str) -> None:
     scenario = Scenario(f"breaks-{function}", WAVES, status="failed")
     scenario.fail(function, "permanent", "catalog_invalid: orders.yaml:3: correct it")
@@ -163,6 +163,13 @@ def test_links_are_made_until_none_is_left(stage: Stage) -> None:
     ended = stage.play(Scenario("links", [["orders"]], link_calls=4))
     assert len(ended.asked("link_references")) == 4
     assert ended.last("link_references") < ended.first("verify_entity")
+
+
+def test_rows_are_deleted_before_anything_is_verified_until_none_is_left(stage: Stage) -> None:
+    ended = stage.play(Scenario("deletes", [["orders"]], delete_calls=3))
+    assert ended.asked("propagate_deletes") == [{"run_id": "deletes"}] * 3
+    assert ended.last("reconcile_entity") < ended.first("propagate_deletes")
+    assert ended.last("propagate_deletes") < ended.first("verify_entity")
 
 
 def test_no_state_nears_256_kib_with_2100_batches(stage: Stage) -> None:

@@ -67,6 +67,9 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
         pass
     for task in plan["entities"]:
         _reconcile(deployment, task)
+    while deployment.invoke("PropagateDeletes", {"run_id": RUN})["more"]:
+        pass
+    for task in plan["entities"]:
         deployment.invoke("VerifyEntity", task)
     deployment.invoke("RecordFailure", sample("record_failure"))
     deployment.invoke("ReportRun", {"run_id": RUN, "failure": None})

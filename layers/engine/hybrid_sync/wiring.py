@@ -19,6 +19,8 @@ from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
     ComparedSegment,
+    DeleteResult,
+    DeleteTask,
     EntityTask,
     EntityVerdict,
     FailureMessage,
@@ -199,6 +201,11 @@ class App:
         from hybrid_sync.steps.recheck_entity import recheck_entity
 
         return recheck_entity(self.world, task)
+
+    def propagate_deletes(self, task: DeleteTask) -> DeleteResult:
+        from hybrid_sync.steps.propagate_deletes import propagate_deletes
+
+        return propagate_deletes(self.world, task)
 
     def verify_entity(self, task: EntityTask) -> EntityVerdict:
         from hybrid_sync.steps.verify_entity import verify_entity
