@@ -165,9 +165,11 @@ _JUDGE_DELETED = sql.SQL(
     "update {undo} set verdict = case when row_xid is null or version = xid then 'ours'"
     " when version = prior then 'already' else 'occupied' end"
 )
+# A transaction of ours never holds a person's write, so one entry of it is enough to know whose the version is.
 _WRITTEN_BY = sql.SQL(
-    "update {undo} u set by_run = j.run_id, verdict = 'superseded' from hybrid_sync.journal j"
-    " where u.verdict in ('edited', 'occupied') and (j.xid::text)::int8 = u.version and j.entity = {entity}"
+    "update {undo} u set by_run = w.run_id, verdict = 'superseded' from (select n, (select j.run_id"
+    "  from hybrid_sync.journal j where (j.xid::text)::int8 = c.version and j.entity = {entity} limit 1) as run_id"
+    "  from {undo} c where c.verdict in ('edited', 'occupied')) w where w.n = u.n and w.run_id is not null"
 )
 _DELETED_BY = sql.SQL(
     "update {undo} u set by_run = j.run_id, verdict = case when r.undoes = {run} then 'already' else 'superseded' end"
