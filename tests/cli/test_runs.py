@@ -146,6 +146,7 @@ def test_an_unknown_run_is_one_sentence(store: Store, hybrid_sync: Command, comm
     ("words", "sentence"),
     [
         (("--entity", "nope"), "There is no entity nope in the catalog. Choose from "),
+        (("--allow-deletes", "nope"), "There is no entity nope in the catalog. Choose from "),
         (("--ref", "payments"), "payments names no legacy row: write entity:key"),
         (("--ref", "payments:x"), "payments:x names no legacy row: write entity:key"),
         (("--ref", "nope:1"), "There is no entity nope in the catalog."),

@@ -46,6 +46,13 @@ from hybrid_sync_cli.stack import Stack
 )
 @click.option("--priority", type=click.Choice([p.value for p in RunPriority]), default=RunPriority.normal.value)
 @click.option("--batch-size", type=int, metavar="N", help="Changed rows in a batch; the profile's own unless told.")
+@click.option(
+    "--allow-deletes",
+    "allow_deletes",
+    multiple=True,
+    metavar="ENTITY",
+    help="Let more of this entity's rows be deleted than its guard lets go; may be repeated.",
+)
 @click.option("--follow/--no-follow", "following", default=True, help="Watch the run until it ends (default).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 def sync(
@@ -54,6 +61,7 @@ def sync(
     refs: tuple[str, ...],
     priority: str,
     batch_size: int | None,
+    allow_deletes: tuple[str, ...],
     following: bool,
     as_json: bool,
 ) -> int:
@@ -61,7 +69,7 @@ def sync(
     stack = Stack.load()
     catalog = catalog_of_project()
     chosen = profile_for(profile, bool(entities or refs))
-    request = _request(catalog, chosen, entities, refs, priority, batch_size)
+    request = _request(catalog, chosen, entities, refs, priority, batch_size, allow_deletes)
     execution = start(stack, request)
     if not following:
         click.echo(json.dumps({"run_id": execution.run_id}) if as_json else execution.run_id)
@@ -76,16 +84,17 @@ def _request(
     refs: tuple[str, ...],
     priority: str,
     batch_size: int | None,
+    allow_deletes: tuple[str, ...],
 ) -> RunRequest:
     """The request that was meant; CliError or RequestRejected before anything is started."""
-    for name in entities:
+    for name in (*entities, *allow_deletes):
         catalog[name]
     if refs and profile is not Profile.on_demand:
         raise CliError(f"--ref names single rows, which no {profile} run reads: leave out --profile.")
     try:
         wanted = RunRequest(
             profile=profile, trigger="cli", priority=RunPriority(priority), entities=entities,
-            refs=tuple(map(reference, refs)), batch_size=batch_size,
+            refs=tuple(map(reference, refs)), batch_size=batch_size, allow_deletes=allow_deletes,
         )  # fmt: skip
     except ValidationError as error:
         wrong = error.errors()[0]
