@@ -63,10 +63,10 @@ def test_the_headings_tell_the_story_in_order() -> None:
         "h3 Missing parent",
         "h3 Oldest missed records",
         "h2 Money",
-        "h2 Compared with the runs before",
+        "h2 Earlier runs",
         "h2 Throughput",
         "h2 Freshness",
-        "h2 What this run has not looked at",
+        "h2 Not looked at",
         "h2 Memory",
     ]
 

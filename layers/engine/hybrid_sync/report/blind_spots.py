@@ -50,7 +50,11 @@ def _left_standing(entities: Sequence[EntitySummary]) -> Iterator[str]:
     verified = [e.conservation for e in entities if e.conservation]
     if pending := sum(e.conservation.pending_deletes for e in entities if e.conservation):
         looked = any(e.deletes is not None for e in entities)
-        rest = "still stand there, by policy or for the reasons above" if looked else "none of them was deleted"
+        rest = (
+            "they still stand there, each for a reason that stands under deletes"
+            if looked
+            else "none of them was deleted"
+        )
         gone = "is" if pending == 1 else "are"
         yield f"{capital(n_of(pending, 'row'))} of the target {gone} gone from legacy; {rest}."
     if in_flight := sum(c.in_flight for c in verified):

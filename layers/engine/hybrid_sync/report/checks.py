@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field
 
 from hybrid_sync.report.part import Part
 
@@ -60,14 +58,11 @@ class Deletes(Told):
     """Back in legacy when it was looked at again under the lock."""
     undeleted: int = 0
     """Marked earlier, and brought back by this run because their key returned."""
-    kept: int = 0
-    """Refused, because rows that nobody manages refer to them, or by a constraint."""
+    refused: dict[str, int] = Field(default_factory=dict)
+    """Rows that were kept, by why: the policy, rows that refer to them, a constraint."""
     guarded: int = 0
     """Left as they are because they are too many to go without a person's word."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _sum_of_refusals(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "refused" in value:
-            return {**value, "kept": sum(value["refused"].values())}
-        return value
+    @property
+    def kept(self) -> int:
+        return sum(self.refused.values())

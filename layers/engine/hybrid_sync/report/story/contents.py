@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from hybrid_sync.report.checks import Deletes, Reconcile, ShownDifference
 from hybrid_sync.report.document import Block, Cell, Column, Ref, Section, Table, Text, Tone
 from hybrid_sync.report.model import EntitySummary, RunSummary
-from hybrid_sync.report.words import capital, count, n_of
+from hybrid_sync.report.words import capital, count, n_of, reason_title
 
 _FOUND: tuple[tuple[str, Callable[[Reconcile], int]], ...] = (
     ("Rows compared", lambda r: r.rows_checked),
@@ -27,6 +27,12 @@ _BECAME: tuple[tuple[str, Callable[[Deletes], int]], ...] = (
     ("Kept", lambda d: d.kept),
     ("Stopped by guard", lambda d: d.guarded),
 )
+_WHY_KEPT = {
+    "ignored": "by policy",
+    "native_children": "rows born in the target refer to them",
+    "still_referred": "other rows refer to them",
+    "trigger_suppressed": "a trigger of the target refused",
+}
 _KINDS = {
     "changed": "other contents",
     "missing": "not in the target",
@@ -65,14 +71,23 @@ def deletes(summary: RunSummary) -> Section | None:
         return None
     lead = (
         "Rows that legacy no longer has, or that a rule excludes by now, follow the policy of their component: "
-        "deleted, marked as deleted, or left. A row is kept where rows born in the target refer to it; a guard stops "
-        "all deletes of a component when they are unusually many."
+        "deleted, marked as deleted, or kept. A guard stops all deletes of a component when they are unusually many."
     )
-    columns = (Column("Component"), *(Column(head, numeric=True) for head, _ in _BECAME))
-    rows = tuple((_cell(capital(e.title)), *(_cell(count(value(d))) for _, value in _BECAME)) for e, d in found)
-    total = tuple(_cell(count(sum(value(d) for _, d in found))) for _, value in _BECAME)
-    table = Table("What became of rows that have gone from legacy", columns, rows, (_cell("All components"), *total))
+    columns = (Column("Component"), *(Column(head, numeric=True) for head, _ in _BECAME), Column("Why kept"))
+    rows = tuple(
+        (_cell(capital(e.title)), *(_cell(count(value(d))) for _, value in _BECAME), _why_kept(d)) for e, d in found
+    )
+    sums = (_cell(count(sum(value(d) for _, d in found))) for _, value in _BECAME)
+    total = (_cell("All components"), *sums, Cell())
+    table = Table("What became of rows that have gone from legacy", columns, rows, total)
     return Section("deletes", "Deleted in legacy", (Text(lead), table))
+
+
+def _why_kept(deletes: Deletes) -> Cell:
+    reasons = [_WHY_KEPT.get(why, reason_title(why).lower()) for why in sorted(deletes.refused)]
+    if deletes.guarded:
+        reasons.append("guarded: allow it with `hybrid-sync sync --allow-deletes`")
+    return Cell(tuple(reasons))
 
 
 def _sentences(found: list[Reconcile]) -> Iterator[str]:

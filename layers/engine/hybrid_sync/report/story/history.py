@@ -25,7 +25,7 @@ class _Run:
 
 def history(summary: RunSummary) -> Section:
     """A table of the runs, newest first, and how missed records, rows and duration moved."""
-    title = "Compared with the runs before"
+    title = "Earlier runs"
     if not summary.past:
         return Section("history", title, (Text("There is no comparable run before this one."),))
     counts = summary.counts

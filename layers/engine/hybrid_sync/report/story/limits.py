@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybrid_sync.report.document import Bullets, Cell, Column, Definitions, Fold, Section, Table
+from hybrid_sync.report.document import Bullets, Cell, Column, Definitions, Fold, Section, Table, Text
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import capital, count
 
@@ -33,8 +33,12 @@ def limits(summary: RunSummary) -> Section:
     """What the run says nothing about."""
     return Section(
         "limits",
-        "What this run has not looked at",
-        (Bullets(summary.not_looked_at), Fold("What the words mean", (Definitions(_WORDS),))),
+        "Not looked at",
+        (
+            Text("What this run says nothing about:"),
+            Bullets(summary.not_looked_at),
+            Fold("What the words mean", (Definitions(_WORDS),)),
+        ),
     )
 
 

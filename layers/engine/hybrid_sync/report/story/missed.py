@@ -79,27 +79,28 @@ def _trend(cause: Cause, summary: RunSummary) -> str:
         now += f", {count(cause.ignored)} ignored by a person"
     if not known:
         return f"{now}; no comparable run before this one."
-    return f"{now}; at the end of the {n_of(len(known), 'run')} before: {', '.join(map(count, known))}."
+    runs = "run" if len(known) == 1 else f"{len(known)} runs"
+    return f"{now}; at the end of the {runs} before: {', '.join(map(count, known))}."
 
 
 def _where(cause: Cause, lines: list[MissedCause], anchors: set[str]) -> Table:
     columns = (
         Column("Component"),
+        Column("Records", numeric=True),
+        Column("New", numeric=True),
         Column("Where"),
         Column("First keys"),
-        Column("Records", numeric=True),
         Column("Share of its rows", numeric=True),
-        Column("New", numeric=True),
         Column("Stale in target", numeric=True),
     )
     rows = tuple(
         (
             Cell((capital(line.title),)),
+            Cell((count(line.records),)),
+            Cell((count(line.new),)),
             Cell(tuple(_details(line.details))),
             Cell(refs=tuple(_ref(line.entity, key, anchors) for key in line.keys)),
-            Cell((count(line.records),)),
             Cell((percent(line.share),)),
-            Cell((count(line.new),)),
             Cell((count(line.records - line.absent),)),
         )
         for line in lines
