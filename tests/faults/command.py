@@ -1,62 +1,118 @@
-"""`python -m tests.faults --n 200 --seed 7`: randomised faults against the engine on real PostgreSQL, and a verdict."""
+"""Randomised faults against the engine on real PostgreSQL, and a verdict: `make faults N=200 SEED=7`."""
 
 from __future__ import annotations
 
 import argparse
 import faulthandler
+import itertools
 import signal
 import sys
 import tempfile
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 
-from hybrid_sync.failpoints import POINTS
-from tests.faults.episode import Episode, Score
+from tests.faults.episode import Episode
+from tests.faults.score import Score
 from tests.faults.servers import Servers, servers
 
 EPISODE = 20
 """Schedules in one episode; a seed replays one episode."""
-_KINDS = ("missed", "doubled", "reversed", "wrong_ids")
-_ALL_FIRE_FROM = 100
-"""Schedules from which on a failpoint that never fired is a defect of the harness."""
+LANES = 2
+"""Episodes at the same time, each over servers of its own."""
+_ALL_HIT_FROM = 100
+"""Schedules from which on a failpoint that was never hit is a defect of the harness."""
 
 
-def play(servers: Servers, folder: Path, schedules: int, seed: int, score: Score) -> None:
-    """Play `schedules` in episodes that are seeded `seed`, `seed + 1`, …; an episode ends at its first defect."""
-    left = schedules
-    while left > 0:
-        episode = Episode(servers, folder, seed, score)
+def play(servers: Servers, folder: Path, seed: int, schedules: int, stop: threading.Event) -> Score:
+    """One episode: until its schedules are played, its first defect, or `stop`."""
+    episode = Episode(servers, folder, seed)
+    try:
+        for _ in range(schedules):
+            if stop.is_set() or not episode.schedule():
+                break
+    finally:
+        episode.close()
+    return episode.score
+
+
+class _Game:
+    """All episodes of one command, shared out to the lanes."""
+
+    def __init__(self, schedules: int, seed: int) -> None:
+        self._sizes = self._cut(schedules)
+        self._seeds = itertools.count(seed)
+        self._lock = threading.Lock()
+        self.score = Score()
+        self.stop = threading.Event()
+
+    def _cut(self, schedules: int) -> Iterator[int]:
+        for start in range(0, schedules, EPISODE):
+            yield min(EPISODE, schedules - start)
+
+    def lane(self, servers: Servers, folder: Path) -> None:
+        """Play episodes until none is left."""
         try:
-            for _ in range(min(EPISODE, left)):
-                left -= 1
-                if not episode.schedule():
-                    break
-        finally:
-            episode.close()
-        print(f"episode {seed}: {score.schedules} schedules played, {len(score.defects)} defects", file=sys.stderr)
-        seed += 1
+            while not self.stop.is_set():
+                with self._lock:
+                    schedules, seed = next(self._sizes, None), next(self._seeds)
+                if schedules is None:
+                    return
+                score = play(servers, folder, seed, schedules, self.stop)
+                with self._lock:
+                    self.score.add(score)
+                    print(f"{self.score.schedules} schedules, {len(self.score.defects)} defects", file=sys.stderr)
+        except BaseException:
+            self.stop.set()
+            raise
 
 
-def lines(score: Score, seed: int, seconds: float, cpu: float) -> list[str]:
-    """The verdict, the failpoints, and what else happened; the verdict comes last."""
-    found = {kind: sum(d.kind == kind for _, _, d in score.defects) for kind in (*_KINDS, "touched", "stuck")}
-    tally = score.tally
-    told = [f"  {name:<24}{tally.passed[name]:>8} passed{tally.fired[name]:>6} fired" for name in POINTS]
-    errors = ", ".join(f"{name} {n}" for name, n in sorted(tally.errors.items()))
-    clean = ", ".join(f"{n} after {runs}" for runs, n in sorted(score.clean_runs.items()))
-    runs = ", ".join(f"{n} {status}" for status, n in sorted(score.runs.items()))
-    told.append(f"runs: {runs}; backends terminated: {score.cut}; legacy commits beside them: {score.committed}")
-    told.append(f"deliveries: {sum(tally.orders.values())}, doubled {score.doubled}, long after {score.zombies}")
-    told.append(f"failed deliveries: {errors or 'none'}")
-    told.append(f"right after clean runs: {clean}; native rows touched: {found['touched']}; stuck: {found['stuck']}")
-    each = max(1, score.schedules)
-    told.append(f"{seconds:.0f} s; a schedule {seconds / each:.2f} s, and {cpu / each:.2f} s of CPU with both servers")
-    counts = " ".join(f"{kind}={found[kind]}" for kind in _KINDS)
-    told.append(f"FAULTS schedules={score.schedules} crashes={tally.crashes} {counts} seed={seed}")
-    return told
+def main() -> int:
+    """Play, tell, and return 1 on any defect."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--n", type=int, default=200, help="schedules to play")
+    parser.add_argument("--seed", type=int, default=None, help="of the first episode; replays it")
+    wishes = parser.parse_args()
+    seed = wishes.seed if wishes.seed is not None else time.time_ns() % 1_000_000
+    # Servers and workers are ended on the way out, so a polite kill must go that way too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    began = time.monotonic()
+    score, cpu = _play_all(wishes.n, seed)
+    for line in score.details():
+        print(line)
+    seconds, each = time.monotonic() - began, max(1, score.schedules)
+    print(f"{seconds:.0f} s; a schedule {seconds / each:.2f} s, and {cpu / each:.2f} s of CPU with all servers")
+    print(score.verdict(seed))
+    for episode, schedule, defect in score.defects:
+        print(f"DEFECT {defect.kind}: {defect.text} (schedule {schedule}; make faults N={EPISODE} SEED={episode})")
+    silent = score.silent() if wishes.n >= _ALL_HIT_FROM else []
+    if silent:
+        print(f"NEVER HIT: {', '.join(silent)}: play more schedules, or look why no step comes there.")
+    return 1 if score.defects or silent else 0
+
+
+def _play_all(schedules: int, seed: int) -> tuple[Score, float]:
+    """Play in lanes; the score, and the CPU seconds that it took."""
+    game = _Game(schedules, seed)
+    with tempfile.TemporaryDirectory(prefix="hybrid-sync-faults-") as name, ExitStack() as opened:
+        places: list[tuple[Servers, Path]] = []
+        for n in range(min(LANES, -(-schedules // EPISODE))):
+            folder = Path(name) / f"lane{n}"
+            folder.mkdir()
+            places.append((opened.enter_context(servers(folder)), folder))
+        with ThreadPoolExecutor(LANES) as lanes:
+            try:
+                for lane in [lanes.submit(game.lane, *place) for place in places]:
+                    lane.result()
+            finally:
+                game.stop.set()
+        return game.score, _cpu_seconds()
 
 
 def _cpu_seconds() -> float:
@@ -68,32 +124,3 @@ def _cpu_seconds() -> float:
             # Whoever lives counts its own time, and its parent that of the dead.
             total += spent.user + spent.system + spent.children_user + spent.children_system
     return total
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--n", type=int, default=200, help="schedules to play")
-    parser.add_argument("--seed", type=int, default=None, help="of the first episode; replays it")
-    wishes = parser.parse_args()
-    seed = wishes.seed if wishes.seed is not None else time.time_ns() % 1_000_000
-    score = Score()
-    # Servers and workers are ended on the way out, so a polite kill must go that way too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hybrid-sync-faults-") as name, servers(Path(name)) as both:
-        play(both, Path(name), wishes.n, seed, score)
-        cpu = _cpu_seconds()
-    print("\n".join(lines(score, seed, time.monotonic() - began, cpu)))
-    for episode, schedule, defect in score.defects:
-        print(
-            f"DEFECT {defect.kind}: {defect.text} (schedule {schedule}; replay: make faults N={EPISODE} SEED={episode})"
-        )
-    silent = [name for name in POINTS if not score.tally.fired[name]] if wishes.n >= _ALL_FIRE_FROM else []
-    if silent:
-        print(f"NEVER FIRED: {', '.join(silent)}: play more schedules, or look why no step comes there.")
-    return 1 if score.defects or silent else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from hybrid_sync.contracts import (
@@ -27,10 +27,11 @@ _KEPT = 40
 
 
 class Deliveries:
-    """Everything that is under way beside the runs, and old batches that may come again."""
+    """Every delivery of a step, those beside the runs too; `beat` is told of each."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, beat: Callable[[], None]) -> None:
         self._pool = pool
+        self._beat = beat
         self._threads = ThreadPoolExecutor(8)
         self._late: list[Future[Reply]] = []
         self.old: list[BatchTask] = []
@@ -38,6 +39,7 @@ class Deliveries:
 
     def now(self, order: Order) -> Reply:
         """Deliver and wait for the answer."""
+        self._beat()
         reply = self._pool.call(order)
         if reply.error and not reply.transient and reply.text.startswith("Traceback"):
             # An error without a name of ours, that no fault explains.
@@ -103,9 +105,10 @@ class Driver:
             return
         self._report(request.run_id, failure)
 
-    def retry(self, message: FailureMessage) -> None:
-        """One message about failed records, as the queue delivers it."""
-        self._step("retry_failure", message)
+    def retry(self, messages: Iterable[FailureMessage]) -> None:
+        """Messages about failed records, as the queue delivers them."""
+        for message in messages:
+            self._step("retry_failure", message)
 
     # --- parts of a run ------------------------------------------------------------------------------------
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import random
 import threading
 import uuid
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -23,7 +21,8 @@ from tests.faults.faultplan import FaultPlan
 from tests.faults.legacy_writers import LegacyWriter
 from tests.faults.native_writers import NativeWriter
 from tests.faults.oracle import Defect, Oracle
-from tests.faults.pool import Pool, Tally, WorkerHung
+from tests.faults.pool import Pool, WorkerHung
+from tests.faults.score import Score
 from tests.faults.servers import Servers
 from tests.faults.worker import Place
 
@@ -44,29 +43,13 @@ _CLEAR_LEGACY = "truncate office, team, person, membership, payment, comment, re
 _ENTITIES = ("teams", "people", "memberships", "invoices", "receipts", "messages")
 
 
-@dataclass
-class Score:
-    """What all episodes of one command did and found."""
-
-    tally: Tally = field(default_factory=Tally)
-    schedules: int = 0
-    runs: Counter[str] = field(default_factory=Counter)
-    doubled: int = 0
-    zombies: int = 0
-    cut: int = 0
-    committed: int = 0
-    clean_runs: Counter[int] = field(default_factory=Counter)
-    defects: list[tuple[int, int, Defect]] = field(default_factory=list)
-    """(episode's seed, schedule in it, what)."""
-
-
 class Episode:
     """Everything that one episode keeps open; `close` it."""
 
-    def __init__(self, servers: Servers, folder: Path, seed: int, score: Score) -> None:
+    def __init__(self, servers: Servers, folder: Path, seed: int) -> None:
         self._seed = seed
         self._luck = random.Random(seed)
-        self._score = score
+        self.score = Score()
         self._store = Store(folder / "cloud.sqlite")
         self._store.clear()
         with psycopg.connect(servers.legacy, autocommit=True) as legacy:
@@ -78,11 +61,11 @@ class Episode:
         _migrate_some(servers, self._own_luck())
         self._native = NativeWriter(servers.target_owner, servers.target_superuser, servers.legacy, self._own_luck())
         place = Place(servers.legacy, servers.target_worker, folder / "cloud.sqlite", BATCH_SIZE, UNRELIABLE)
-        self._pool = Pool(place, WORKERS, self._luck.getrandbits(32), score.tally)
-        self._deliveries = Deliveries(self._pool)
+        self._pool = Pool(place, WORKERS, self._luck.getrandbits(32), self.score.tally)
+        self._deliveries = Deliveries(self._pool, self._beat)
         self._oracle = Oracle(servers.legacy, servers.target_owner)
         self._oracle.judge()  # remembers the UUIDs of the rows that were migrated before
-        self._runs = 0
+        self._runs = self._deliveries_made = 0
         self._schedule = 0
 
     def close(self) -> None:
@@ -104,21 +87,25 @@ class Episode:
             defects = [Defect("stuck", str(error))]
         defects += [Defect("stuck", text) for text in self._deliveries.defects]
         self._deliveries.defects.clear()
-        self._score.schedules += 1
-        self._score.defects += [(self._seed, self._schedule, defect) for defect in defects]
+        self.score.schedules += 1
+        self.score.defects += [(self._seed, self._schedule, defect) for defect in defects]
         return not defects
+
+    def judge(self) -> list[Defect]:
+        """What is wrong now, without another run."""
+        return self._oracle.judge()
 
     # --- the bad day -----------------------------------------------------------------------------------------
 
     def _bad_day(self) -> None:
         cut_before, committed_before = self._native.cut, self._writer.committed
-        self._writer.start()
+        self._writer.beat.start()
         self._native.start(cuts=1 if self._luck.random() < 0.25 else 0)
-        drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 2, 2, 3)))]
+        drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 1, 2, 2, 3)))]
         threads = [threading.Thread(target=driver.run, args=(self._request(),)) for driver in drivers]
         retries = self._driver(faulty=True)
         messages = self._messages()
-        threads.append(threading.Thread(target=lambda: [retries.retry(message) for message in messages]))
+        threads.append(threading.Thread(target=retries.retry, args=(messages,)))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -126,23 +113,31 @@ class Episode:
         self._native.settle()
         self._writer.settle()
         self._deliveries.settle()
-        self._score.cut += self._native.cut - cut_before
-        self._score.committed += self._writer.committed - committed_before
+        self.score.cut += self._native.cut - cut_before
+        self.score.committed += self._writer.committed - committed_before
         for driver in drivers:
-            self._score.runs[driver.status] += 1
-            self._score.doubled += driver.doubled
-            self._score.zombies += driver.zombies
+            self.score.runs[driver.status] += 1
+            self.score.doubled += driver.doubled
+            self.score.zombies += driver.zombies
+
+    def _beat(self) -> None:
+        """Three statements in legacy at each delivery, and an edit of the target at every other one."""
+        self._deliveries_made += 1
+        for _ in range(3):
+            self._writer.beat.tick()
+        if self._deliveries_made % 2:
+            self._native.beat.tick()
 
     def _driver(self, *, faulty: bool) -> Driver:
         luck = self._own_luck()
-        plan = FaultPlan(self._own_luck(), self._score.tally, FAULTY_SHARE) if faulty else None
+        plan = FaultPlan(self._own_luck(), self.score.tally, FAULTY_SHARE) if faulty else None
         return Driver(self._deliveries, StoredManifests(self._store), luck, plan)
 
     def _request(self) -> RunRequest:
         self._runs += 1
         run_id = f"run-{self._seed}-{self._runs}"
         kind = self._luck.random()
-        if kind < 0.6:
+        if kind < 0.5:
             return RunRequest(run_id=run_id)
         if kind < 0.75:
             some = self._luck.sample(_ENTITIES, self._luck.randrange(1, 4))
@@ -182,7 +177,7 @@ class Episode:
             if driver.status != "succeeded":
                 defects.append(Defect("stuck", f"the clean run {driver.status}"))
             if not defects:
-                self._score.clean_runs[n] += 1
+                self.score.clean_runs[n] += 1
                 break
         defects = list(dict.fromkeys([*reversed_, *defects]))
         return defects + self._unqueued()

@@ -7,7 +7,6 @@ other; where they do, a short lock timeout ends the one that waits.
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import LiteralString
@@ -15,9 +14,12 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
+from tests.faults.beat import Beat
+
 SESSIONS = 4
 _LOCK_TIMEOUT = "set lock_timeout = '30ms'"
 _BAD_JSON = ("{bad", '"\\u0000"')
+_LONGEST_PAUSE = 0.008
 _LENGTHS = (1, 1, 1, 2, 3, 8, 40)
 _SPREAD = 400
 """Keys are spread over several lock buckets of 500."""
@@ -48,7 +50,7 @@ class Known:
 
 
 class LegacyWriter:
-    """Writes while `started`; what it does is fixed by `luck`, when it does it is not."""
+    """Writes a statement at each beat; what it does is fixed by `luck`, when exactly it does it is not."""
 
     def __init__(self, dsn: str, luck: random.Random) -> None:
         self._luck = luck
@@ -58,11 +60,9 @@ class LegacyWriter:
         self._resolver = psycopg.connect(dsn, autocommit=True)
         self._prepared: list[str] = []
         self._names = 0
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
         self.known = Known()
         self.committed = 0
+        self.beat = Beat(self._write, luck, _LONGEST_PAUSE)
 
     def fill(self) -> None:
         """The rows that are there before the first run."""
@@ -77,20 +77,9 @@ class LegacyWriter:
                 statement, values = make(session.lane)
                 session.connection.execute(statement, values)
 
-    def start(self) -> None:
-        """Begin to write, in a thread."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-        self._thread.start()
-
     def settle(self) -> None:
         """Stop, and end every transaction one way or the other."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        if self._error is not None:
-            raise self._error
+        self.beat.stop()
         for session in self._sessions:
             if session.open:
                 self._end(session)
@@ -105,13 +94,9 @@ class LegacyWriter:
     # --- transactions --------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        try:
-            while not self._stop.wait(self._luck.uniform(0, 0.008)):
-                if self._prepared and self._luck.random() < 0.05:
-                    self._resolve()
-                self._turn(self._luck.choice(self._sessions))
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the thread
-            self._error = error
+        if self._prepared and self._luck.random() < 0.05:
+            self._resolve()
+        self._turn(self._luck.choice(self._sessions))
 
     def _turn(self, session: _Session) -> None:
         """One statement of one session."""

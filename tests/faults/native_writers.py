@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-import threading
+import time
 from collections.abc import Callable
 
 import psycopg
 
+from tests.faults.beat import Beat
+
+_LONGEST_PAUSE = 0.02
 _NOTES = (
     "update people set note = note + 1 where id in (select id from people order by random() limit 3)",
     "update teams set note = note + 1 where id in (select id from teams order by random() limit 2)",
@@ -31,47 +34,34 @@ _TERMINATE = (
 
 
 class NativeWriter:
-    """Edits the target as its owner while `started`, and now and then cuts one of the engine's backends."""
+    """Edits the target as its owner at each beat, and now and then cuts one of the engine's backends."""
 
     def __init__(self, owner: str, target_superuser: str, legacy: str, luck: random.Random) -> None:
         self._luck = luck
         self._connection = psycopg.connect(owner, autocommit=True)
         self._connection.execute("set lock_timeout = '50ms'")
         self._superusers = [psycopg.connect(dsn, autocommit=True) for dsn in (target_superuser, legacy)]
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
+        self.beat = Beat(self._write, luck, _LONGEST_PAUSE)
         self._cuts_left = 0
         self.cut = 0
 
     def start(self, cuts: int) -> None:
-        """Begin, in a thread; at most `cuts` backends will be terminated."""
+        """Edit at each beat; at most `cuts` backends will be terminated."""
         self._cuts_left = cuts
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-        self._thread.start()
+        self.beat.start()
 
     def settle(self) -> None:
         """Stop; nothing is open afterwards."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        if self._error is not None:
-            raise self._error
+        self.beat.stop()
 
     def close(self) -> None:
         for connection in (self._connection, *self._superusers):
             connection.close()
 
     def _write(self) -> None:
-        try:
-            while not self._stop.wait(self._luck.uniform(0, 0.04)):
-                if self._cuts_left and self._luck.random() < 0.05:
-                    self._cut()
-                self._edit()
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the thread
-            self._error = error
+        if self._cuts_left and self._luck.random() < 0.05:
+            self._cut()
+        self._edit()
 
     def _cut(self) -> None:
         self._cuts_left -= 1
@@ -84,7 +74,7 @@ class NativeWriter:
                 for _ in range(self._luck.choice((1, 1, 2))):
                     self._luck.choice(self._kinds())()
                 # Locks are held for a moment, as an application holds them.
-                self._stop.wait(self._luck.uniform(0, 0.01))
+                time.sleep(self._luck.uniform(0, 0.01))
         except (psycopg.errors.IntegrityError, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             # A row that others refer to, an address that is taken, a row that a run holds.
             return

@@ -193,7 +193,7 @@ class Oracle:
         for (entity, name, key), times in inserted.items():
             if times > 1:
                 found.append(Defect("doubled", f"{entity}/{name} {key} was inserted {times} times"))
-        told = dict(
+        told: dict[str, int] = dict(
             self._target.execute(
                 "select entity, sum((result->>'inserted')::int) from hybrid_sync.batch_done group by 1"
             ).fetchall()

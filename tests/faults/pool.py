@@ -20,13 +20,20 @@ HANGS_AFTER = 120.0
 
 @dataclass
 class Tally:
-    """What happened to the workers, over all episodes."""
+    """What happened to the workers."""
 
     passed: Counter[str] = field(default_factory=Counter)
     fired: Counter[str] = field(default_factory=Counter)
     orders: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
+
+    def add(self, other: Tally) -> None:
+        self.passed += other.passed
+        self.fired += other.fired
+        self.orders += other.orders
+        self.errors += other.errors
+        self.crashes += other.crashes
 
 
 class WorkerHung(Exception):

@@ -20,7 +20,13 @@ CATALOG = DOMAIN / "catalog"
 _PASSWORD = "only-for-tests"  # nosec B105 - of servers that live as long as the harness
 # A deadlock is looked for after 50 ms, since a schedule lasts less than PostgreSQL's own second.  Every step opens
 # connections of its own: the password's 4,096 rounds of hashing would be the largest part of a step.
-_SETTINGS = {"deadlock_timeout": "50ms", "scram_iterations": "1", "shared_buffers": "64MB"}
+_SETTINGS = {
+    "deadlock_timeout": "50ms",
+    "scram_iterations": "1",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+    "jit": "off",
+}
 
 
 @dataclass(frozen=True)

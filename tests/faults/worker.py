@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,8 @@ from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
 
 _DIRECT = 0.2
+# Once in the process from which workers are forked, not once in each of them.
+_CATALOG = load(CATALOG)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class FaultWorld:
         self._place = place
         self._luck = luck = random.Random(seed)
         store = Store(place.store)
+        self.catalog: Catalog = _CATALOG
         self.id_secret = b"a secret for the fault harness"
         self.id_cache = DynamoIdCache(
             "ids",
@@ -79,10 +81,6 @@ class FaultWorld:
         self.reports = StoredReports(store)
         self.failure_queue = FaultyQueue(store, luck, place.unreliable)
         self.alerts = SilentAlerts()
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        return load(CATALOG)
 
     def limits(self, profile: Profile) -> ProfileLimits:
         return ProfileLimits(self._place.batch_size, 3_600)

@@ -1,0 +1,64 @@
+"""What schedules did and found, and how it is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hybrid_sync.failpoints import POINTS
+from tests.faults.oracle import Defect
+from tests.faults.pool import Tally
+
+_VERDICT = ("missed", "doubled", "reversed", "wrong_ids")
+
+
+@dataclass
+class Score:
+    """Of one episode, or of several added up."""
+
+    tally: Tally = field(default_factory=Tally)
+    schedules: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
+    doubled: int = 0
+    zombies: int = 0
+    cut: int = 0
+    committed: int = 0
+    clean_runs: Counter[int] = field(default_factory=Counter)
+    defects: list[tuple[int, int, Defect]] = field(default_factory=list)
+    """(episode's seed, schedule in it, what)."""
+
+    def add(self, other: Score) -> None:
+        self.tally.add(other.tally)
+        self.schedules += other.schedules
+        self.runs += other.runs
+        self.doubled += other.doubled
+        self.zombies += other.zombies
+        self.cut += other.cut
+        self.committed += other.committed
+        self.clean_runs += other.clean_runs
+        self.defects += other.defects
+
+    def silent(self) -> list[str]:
+        """Failpoints that never fired."""
+        return [name for name in POINTS if not self.tally.fired[name]]
+
+    def details(self) -> Iterator[str]:
+        """How often each failpoint was hit, and what else happened."""
+        tally = self.tally
+        for name in POINTS:
+            yield f"  {name:<24}{tally.passed[name]:>9} passed{tally.fired[name]:>7} hit"
+        runs = ", ".join(f"{n} {status}" for status, n in sorted(self.runs.items()))
+        yield f"runs: {runs}; backends terminated: {self.cut}; legacy commits beside them: {self.committed}"
+        yield f"deliveries: {sum(tally.orders.values())}, doubled {self.doubled}, long after {self.zombies}"
+        yield "failed deliveries: " + (", ".join(f"{name} {n}" for name, n in sorted(tally.errors.items())) or "none")
+        clean = ", ".join(f"{n} after {runs}" for runs, n in sorted(self.clean_runs.items()))
+        yield f"right after clean runs: {clean}; native rows touched: {self._of('touched')}; stuck: {self._of('stuck')}"
+
+    def verdict(self, seed: int) -> str:
+        """The one line that says it all."""
+        counts = " ".join(f"{kind}={self._of(kind)}" for kind in _VERDICT)
+        return f"FAULTS schedules={self.schedules} crashes={self.tally.crashes} {counts} seed={seed}"
+
+    def _of(self, kind: str) -> int:
+        return sum(defect.kind == kind for _, _, defect in self.defects)

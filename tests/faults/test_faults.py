@@ -1,0 +1,73 @@
+"""A short part of `make faults`, and proof that its judge sees what it is there to see."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.faults.command import play
+from tests.faults.episode import Episode
+from tests.faults.servers import Servers, servers
+
+SCHEDULES = 6
+
+
+@pytest.fixture(scope="module")
+def both(session_home: Path) -> Iterator[Servers]:
+    folder = session_home / "faults"
+    folder.mkdir()
+    with servers(folder) as found:
+        yield found
+
+
+@pytest.mark.parametrize("seed", [11])
+def test_after_a_bad_day_and_quiet_the_target_is_what_legacy_says(both: Servers, tmp_path: Path, seed: int) -> None:
+    score = play(both, tmp_path, seed, SCHEDULES, threading.Event())
+    assert score.schedules == SCHEDULES
+    assert not score.defects
+    assert score.tally.crashes
+
+
+_IN_TARGET = (
+    ("reversed", "update invoices set rev = rev - 1 where id in (select id from invoices where rev > 0 limit 1)"),
+    ("wrong_ids", "update messages set id = gen_random_uuid() where kind = 'comment'"),
+    ("wrong_ids", "update messages set legacy_message_id = 99999 where id in (select id from messages limit 1)"),
+    ("doubled", "insert into teams (legacy_team_id, name) values (99999, 'invented')"),
+    (
+        "doubled",
+        "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid) select run_id,"
+        " batch_id, entity, source, operation, keys, xid from hybrid_sync.journal where operation = 'insert' limit 1",
+    ),
+    ("touched", "update people set note = -1 where id in (select id from people limit 1)"),
+    (
+        "stuck",
+        "insert into hybrid_sync.failed_record (entity, source, key, reason, first_run, last_run)"
+        " values ('teams', 'team', '{77777}', 'other', 'x', 'x')",
+    ),
+    ("missed", "delete from memberships"),
+)
+_IN_LEGACY = (
+    ("missed", "update person set name = 'missed', rev = rev + 1"),
+    ("missed", "insert into team (id, name) values (88888, 'missed')"),
+)
+
+
+def test_the_judge_sees_whatever_is_wrong(both: Servers, tmp_path: Path) -> None:
+    """After a bad day that ended well, each of these is told, and told as what it is."""
+    episode = Episode(both, tmp_path, seed=13)
+    try:
+        assert episode.schedule()
+        seen: set[str] = set()
+        for dsn, wrongs in ((both.target_owner, _IN_TARGET), (both.legacy, _IN_LEGACY)):
+            for kind, statement in wrongs:
+                with psycopg.connect(dsn, autocommit=True) as connection:
+                    connection.execute(statement.encode())
+                told = {defect.text for defect in episode.judge() if defect.kind == kind}
+                assert told - seen, statement
+                seen |= told
+    finally:
+        episode.close()
