@@ -76,7 +76,9 @@ def _tokens(table: str | None) -> Tokens:
         try:
             return Tokens(table, client("dynamodb"))
         except BotoCoreError:  # no region, or a profile that is not there
-            raise CliError("AWS is not configured here: set AWS_DEFAULT_REGION and credentials, or AWS_PROFILE.") from None
+            raise CliError(
+                "AWS is not configured here: set AWS_DEFAULT_REGION and credentials, or AWS_PROFILE."
+            ) from None
     from hybrid_sync_cli.stack import Stack
 
     stack = Stack.load()
