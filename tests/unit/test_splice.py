@@ -21,7 +21,8 @@ def plan(*slots: ReferenceSlot, checked: tuple[str, ...] = ()) -> ReadPlan:
     empty = sql.SQL("").format()
     return ReadPlan(
         "things", "thing", empty, empty, ("legacy_id",), (sql.SQL("t.id"),), (8,),
-        (Verdict("exclude", "unwanted"), Verdict("fail", "unknown_enum", "kind")), empty, empty, slots, checked, ("note",),
+        (Verdict("exclude", "unwanted"), Verdict("fail", "unknown_enum", "kind")), empty, empty, slots, checked,
+        ("note",),
     )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ DEFERRED = ReferenceSlot("person_id", (PERSON,), required=False, deferred=True)
 EITHER = ReferenceSlot("about_id", (PERSON, ("visits", "visit")), required=False, deferred=False)
 
 
-def one(slot: ReferenceSlot, *references: int | None, parents: Mapping[int, bytes] | None = None):  # noqa: ANN201
+def one(slot: ReferenceSlot, *references: int | None, parents: Mapping[int, bytes] | None = None):
     found = {PERSON: {number(k): v for k, v in (parents or {}).items()}, ("visits", "visit"): {}}
     chosen = plan(slot)
     return splice(chosen, scan(chosen, [row(7, *(number(r) for r in references), b"note")]), {}, found, mint)  # type: ignore[arg-type]

@@ -56,7 +56,7 @@ class Settings(BaseModel):
         return value
 
     def limits(self, profile: Profile) -> ProfileLimits:
-        """Runs on demand are small and urgent, so they share the daily profile's numbers; a check is as large as a week."""
+        """Runs on demand are small and urgent: the daily numbers.  A check is as large as a week."""
         if profile in (Profile.weekly, Profile.verify):
             return ProfileLimits(self.weekly_batch_size, self.weekly_deadline_seconds)
         return ProfileLimits(self.daily_batch_size, self.daily_deadline_seconds)
