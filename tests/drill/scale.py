@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import sys
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
 from hybrid_sync.catalog.load import load
+from hybrid_sync.entrypoint import peak_rss_kib
 from hybrid_sync.postgres import connect
 from hybrid_sync_cli.stack import home
 from tests.drill.__main__ import servers, synced
@@ -49,8 +49,7 @@ def _check(answer: Pipe, legacy_dsn: str, worker_dsn: str, run_id: str) -> None:
             {"run": run_id},
         ).fetchone()
     assert row is not None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    answer.send(Checked(seconds, row[0], row[1], row[2], done.outcome.status, peak))
+    answer.send(Checked(seconds, row[0], row[1], row[2], done.outcome.status, peak_rss_kib() // 1024))
 
 
 def check(world: EngineWorld, run_id: str) -> Checked:
