@@ -58,6 +58,41 @@ def test_a_soft_delete_sets_its_columns_and_the_return_of_the_key_puts_them_back
     assert conserved(target, "third", "messages")["tombstones"] == 0
 
 
+def test_a_row_that_comes_back_bad_is_a_failed_record_and_returns_when_it_is_good(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    target("alter table messages add deleted_at timestamptz")
+    with_policies(world, messages=soft(deleted_at="now()"))
+    run(world, "first")
+    legacy("delete from letter where id = 2")
+    run(world, "second")
+    legacy("insert into letter (id, person_id, body) values (2, 999, 'back')")
+    assert run(world, "third").outcome.status == "succeeded"
+    assert conserved(target, "third", "messages")["tombstones"] == 1
+    legacy("update letter set person_id = 2 where id = 2")
+    assert run(world, "fourth").outcome.status == "succeeded"
+    assert target("select deleted_at, body from messages where legacy_source = 'letter' and legacy_id = 2") == [
+        (None, "back")
+    ]
+
+
+def test_a_row_that_the_target_does_not_let_come_back_is_a_failed_record(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    target("alter table messages add deleted_at timestamptz")
+    with_policies(world, messages=soft(deleted_at="now()"))
+    run(world, "first")
+    legacy("delete from letter where id in (2, 3)")
+    run(world, "second")
+    target("alter table messages add check (deleted_at is not null or body <> 'letter 2') not valid")
+    legacy("insert into letter (id, person_id, body) values (2, 2, 'letter 2'), (3, 3, 'letter 3')")
+    assert run(world, "third").outcome.status == "succeeded"
+    assert target(
+        "select key, reason from hybrid_sync.failed_record where entity = 'messages' and status = 'open'"
+    ) == [([2], "check_violation")]
+    assert told(target, "third", "messages")["undeleted"] == 1
+
+
 def test_a_column_that_a_person_has_changed_since_stays_when_the_key_returns(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:

@@ -56,7 +56,7 @@ class EntityDeletes:
         with transaction(self._target, "target"):
             departed = self._departed(tie.source, keys)
             unlink.untie(self._target, self._catalog, self._run.run_id, tie, departed)
-            self._settle(tie.source, [Outcome(key, "back") for key in keys if key not in departed])
+            self._settle(tie.source, [Outcome(key, "back") for key in keys if key not in departed], departed)
 
     # --- page by page --------------------------------------------------------------------------------------------
 
@@ -84,13 +84,13 @@ class EntityDeletes:
             removal = Removal(target, self._catalog, entity, source, self._plan.table, self._run.run_id)
             outcomes = removal.remove(sorted(departed))
             outcomes += [Outcome(key, "back") for key in keys if key not in departed]
-            self._settle(source, outcomes)
+            self._settle(source, outcomes, departed)
             # There is no legacy row left that could be repaired.
             resolve_failed(target, self._run.run_id, entity.entity, source, departed)
             failpoint("delete.before_commit", target, self._legacy)
         failpoint("delete.committed", target, self._legacy)
 
-    def _departed(self, source: str, keys: list[Key]) -> set[Key]:
+    def _departed(self, source: str, keys: list[Key]) -> dict[Key, deletes.Why]:
         """Lock the keys' buckets and ask legacy again; `keys` is narrowed to what no other delivery has dealt with."""
         target, entity = self._target, self._entity
         require_running(target, self._run.run_id)
@@ -102,10 +102,10 @@ class EntityDeletes:
             fence.require_same(self._run.fence, fence.identity(self._legacy))
             found = deletes.departed(self._legacy, self._plan.sources[source], entity.sources[source], keys)
         failpoint("delete.checked", target, self._legacy)
-        return set(found)
+        return found
 
-    def _settle(self, source: str, outcomes: list[Outcome]) -> None:
-        deletes.settle(self._target, *self._place, source, outcomes)
+    def _settle(self, source: str, outcomes: list[Outcome], departed: dict[Key, deletes.Why]) -> None:
+        deletes.settle(self._target, *self._place, source, outcomes, departed)
 
     # --- the end -------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ both looks say may be deleted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,6 @@ from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.remove import IGNORED, Outcome
 from hybrid_sync.verify.conservation import difference, still_in_legacy
-from hybrid_sync.verify.look import Departure
 from hybrid_sync.verify.scope import Scope
 
 Why = Literal["gone", "excluded"]
@@ -30,9 +29,9 @@ Why = Literal["gone", "excluded"]
 class Candidates:
     """Keys of one source that seem to have departed."""
 
-    departures: tuple[Departure, ...]
-    absent: frozenset[Key]
-    """Those without a row in the target: only their failed records remain."""
+    keys: list[Key]
+    absent: int
+    """How many of them have no row in the target: only their failed records remain."""
 
 
 def candidates(scope: Scope, legacy: Connection, target: Connection, *, compare: bool) -> Candidates:
@@ -47,11 +46,7 @@ def candidates(scope: Scope, legacy: Connection, target: Connection, *, compare:
         gone = difference(scope, legacy, target).gone
     else:
         gone = sorted(set(failed) - still_in_legacy(scope, legacy, failed))
-    excluded = still_in_legacy(scope, legacy, gone)
-    return Candidates(
-        tuple(Departure(key, "excluded" if key in excluded else "gone") for key in gone),
-        frozenset(scope.failed_absent) & frozenset(gone),
-    )
+    return Candidates(gone, len(set(scope.failed_absent).intersection(gone)))
 
 
 def departed(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, Why]:
@@ -96,13 +91,13 @@ def guarded(policy: OnDelete, candidates: int, rows: int) -> bool:
 # --- the records ---------------------------------------------------------------------------------------------------
 
 
-def keep_in_mind(connection: Connection, run_id: str, entity: str, source: str, found: Iterable[Departure]) -> None:
-    """List candidates; what is listed already stays."""
+def keep_in_mind(connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> None:
+    """List candidates, as gone until they are looked at again; what is listed already stays."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into hybrid_sync.delete_candidate (run_id, entity, source, key, why) values (%s, %s, %s, %s, %s)"
-            " on conflict (run_id, entity, source, key) do nothing",
-            [(run_id, entity, source, list(d.key), d.why) for d in found],
+            "insert into hybrid_sync.delete_candidate (run_id, entity, source, key, why)"
+            " values (%s, %s, %s, %s, 'gone') on conflict (run_id, entity, source, key) do nothing",
+            [(run_id, entity, source, list(key)) for key in keys],
         )
 
 
@@ -116,12 +111,12 @@ def leave_alone(connection: Connection, run_id: str, entity: str) -> None:
     )
 
 
-def listed(connection: Connection, run_id: str, entity: str) -> set[tuple[str, Key]]:
-    """Every candidate, as (source, key)."""
-    rows = connection.execute(
-        "select source, key from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity)
-    ).fetchall()
-    return {(source, tuple(key)) for source, key in rows}
+def listed(connection: Connection, run_id: str, entity: str) -> int:
+    """How many candidates there are."""
+    row = connection.execute(
+        "select count(*) from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity)
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def page(connection: Connection, run_id: str, entity: str, source: str, size: int) -> list[Key]:
@@ -144,14 +139,21 @@ def still_open(connection: Connection, run_id: str, entity: str, source: str, ke
     return sorted({tuple(row[0]) for row in rows} & set(keys))
 
 
-def settle(connection: Connection, run_id: str, entity: str, source: str, outcomes: Iterable[Outcome]) -> None:
-    """What became of candidates."""
+def settle(
+    connection: Connection, run_id: str, entity: str, source: str, outcomes: Iterable[Outcome],
+    departed: Mapping[Key, Why],
+) -> None:  # fmt: skip
+    """What became of candidates, and why they had departed."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "update hybrid_sync.delete_candidate set outcome = %s, reason = %s, constraint_name = %s, sqlstate = %s,"
-            " done_at = clock_timestamp() where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
+            " why = coalesce(%s, why), done_at = clock_timestamp()"
+            " where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
             [
-                (o.outcome, o.reason, o.constraint, o.sqlstate, run_id, entity, source, list(o.key))
+                (
+                    o.outcome, o.reason, o.constraint, o.sqlstate, departed.get(o.key), run_id, entity, source,
+                    list(o.key),
+                )
                 for o in outcomes
             ],
         )  # fmt: skip

@@ -94,10 +94,13 @@ class Scope:
         """Keys in quarantine, apart by whether an older version of the row is in the target; and whether any row is
         marked as deleted."""
         self.has_marked = any_marked(target, self.plan.entity, self.plan.source)
+        # What is marked as deleted is no older version of a row that is back.
+        live = sql.SQL("present and not {}").format(is_marked(self.plan.entity, self.plan.source, sql.SQL("f.key")))
         rows = target.execute(
-            "select key, present from hybrid_sync.failed_record"
-            " where entity = %s and source = %s and status <> 'resolved' order by key",
-            (self.plan.entity, self.plan.source),
+            sql.SQL(
+                "select key, {} from hybrid_sync.failed_record f"
+                " where entity = {} and source = {} and status <> 'resolved' order by key"
+            ).format(live, sql.Literal(self.plan.entity), sql.Literal(self.plan.source))
         ).fetchall()
         wanted = None if self.keys is None else set(self.keys)
         for key, present in ((tuple(row[0]), row[1]) for row in rows):
