@@ -66,3 +66,12 @@ def test_a_row_that_legacy_does_not_have_is_not_an_error(world: EngineWorld, leg
     legacy("delete from remark where id = 1")
     done = run(world, "asked", profile="on_demand", refs=(Ref(entity="messages", source="remark", legacy_id=key),))
     assert done.outcome.status == "succeeded"
+
+
+def test_amounts_of_single_rows_stay_in_the_target(world: EngineWorld, legacy: Query, target: Query) -> None:
+    run(world, "first")
+    legacy("update invoice set total = 4711.13 where id = 2")
+    done = run(world, "asked", profile="on_demand", refs=(Ref(entity="invoices", legacy_id=2),))
+    assert done.outcome.status == "succeeded"
+    assert "4711.13" in repr(target("select money from hybrid_sync.run_entity where run_id = 'asked'"))
+    assert "4711" not in repr((world.reports.documents["asked"], world.alerts.published, done.outcome))

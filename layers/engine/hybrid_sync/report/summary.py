@@ -91,7 +91,8 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
         batches_done=row["batches_done"],
         keys_planned=row["keys_planned"],
         conservation=Conservation(**row["conservation"]) if row["conservation"] else None,
-        money=tuple(MoneyLine(**line) for line in row["money"] or ()),
+        # The sum over a row or two that a request names is as good as their cells: it stays in the target.
+        money=() if row["detection"] == "keys" else tuple(MoneyLine(**line) for line in row["money"] or ()),
         headline=next((m.column for m in entity.money if m.headline), None) if entity else None,
         reconcile=Reconcile.model_validate(row["reconcile"]) if row["reconcile"] else None,
         deletes=Deletes.model_validate(row["deletes"]) if row["deletes"] else None,
