@@ -57,18 +57,21 @@ class Game:
         self._number = 0
         self._ever_touched: Touched = set()
         self._ids: dict[Place, str] = {}
-        self._settled = 0
+        self._settled = tally.rollbacks
         run(ground.world, "first")
 
     def round(self) -> None:
         """Play one round; afterwards everything is released and in step again."""
         rng = self._rng
         played = [self._play() for _ in range(rng.randint(1, 3))]
-        flying = self._take_off() if rng.random() < 0.3 else None
+        flying = None
+        if rng.random() < 0.3:
+            flying, begun = self._take_off()
+            played += begun
         if rng.random() < 0.7:
             undone = list(reversed(played))[: rng.randint(1, len(played))]
             for number, one in enumerate(undone):
-                self._roll_back(one, undone[:number], played, out_of_order=flying is not None)
+                self._roll_back(one, undone[:number], played)
         else:
             self._roll_back(rng.choice(played), [], played, out_of_order=True)
         if flying is not None:
@@ -87,26 +90,43 @@ class Game:
         before = self._mapped()
         run_id = self._name("run")
         run(ground.world, run_id, profile="weekly" if rng.random() < 0.15 else "daily")
+        return self._look(run_id, before)
+
+    def _look(self, run_id: str, before: Mapped) -> Played:
+        """What the run has done to the target; then people get to work there."""
+        ground = self._ground
         rows = actual(ground.target)
         self._ids |= {place: row_id for place, (row_id, _) in rows.items()}
         played = Played(run_id, before, self._mapped(), _names(rows))
-        played.touched = work_in_target(ground.target, rng, played.wrote)
+        played.touched = work_in_target(ground.target, self._rng, played.wrote)
         self._ever_touched |= played.touched
         return played
 
-    def _take_off(self) -> PlannedRun:
-        """A run that is planned, and of which nothing is written yet."""
-        use_legacy(self._ground.legacy, self._rng)
-        plan = plan_run(self._ground.world, RunRequest(run_id=self._name("flying"), profile="daily"))
+    def _take_off(self) -> tuple[PlannedRun, list[Played]]:
+        """A run that is planned, and of which little or nothing is written yet."""
+        world, rng = self._ground.world, self._rng
+        use_legacy(self._ground.legacy, rng)
+        before = self._mapped()
+        plan = plan_run(world, RunRequest(run_id=self._name("flying"), profile="daily"))
+        batches = []
         for task in plan.entities:
-            plan_entity(self._ground.world, task)
-        return plan
+            plan_entity(world, task)
+            batches += world.manifests.read(plan.run_id, task.entity) or []
+        begun = batches[: rng.randint(0, len(batches))] if rng.random() < 0.5 else []
+        for batch in begun:
+            sync_batch(world, batch)
+        return plan, [self._look(plan.run_id, before)] if begun else []
 
     # --- rollbacks ---------------------------------------------------------------------------------------------
 
-    def _roll_back(self, one: Played, undone: list[Played], played: list[Played], *, out_of_order: bool) -> None:
+    def _roll_back(
+        self, one: Played, undone: list[Played], played: list[Played], *, out_of_order: bool = False
+    ) -> None:
         pre = self._mapped()
         outcome = self._undo(one.run_id, out_of_order=out_of_order)
+        if self._rng.random() < 0.15:
+            self._there_and_back(outcome.rollback_id, pre)
+            outcome = self._undo(one.run_id, out_of_order=out_of_order)
         post = self._mapped()
         later = played[played.index(one) + 1 :]
         others = {row for other in later if other not in undone for row in other.wrote}
@@ -115,6 +135,15 @@ class Game:
         problems = self._problems(one, outcome, pre, post, native, others)
         self._tally.defects += [f"{one.run_id}: {problem}" for problem in problems]
         self._tally.identical += not problems
+
+    def _there_and_back(self, rollback_id: str, pre: Mapped) -> None:
+        """The rollback is a run like any other: undone, it leaves the target as it found it."""
+        conflicts = self._undo(rollback_id, out_of_order=True).undone.conflicts
+        self._tally.rollbacks += 1
+        changed = differing(pre, self._mapped())
+        self._tally.identical += not changed and not conflicts
+        if changed or conflicts:
+            self._tally.defects.append(f"{rollback_id}: undone, it left {len(changed)} rows changed, {conflicts}")
 
     def _undo(self, run_id: str, *, out_of_order: bool) -> RollbackOutcome:
         task = RollbackTask(run_id=run_id, out_of_order=out_of_order)
