@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from hybrid_sync.catalog.models import OnDelete
@@ -151,3 +153,17 @@ def test_a_check_deletes_nothing_unless_it_repairs(world: EngineWorld, legacy: Q
     assert target("select count(*) from messages") == [(10,)]
     run(world, "repair", profile="verify", repair=True)
     assert target("select count(*) from messages") == [(9,)]
+
+
+def test_two_deliveries_at_once_delete_a_row_once(world: EngineWorld, legacy: Query, target: Query) -> None:
+    with_policies(world, messages=HARD)
+    run(world, "first")
+    legacy("delete from letter")
+    with armed({"delete.listed": Raise()}), pytest.raises(FailpointRaised):
+        run(world, "second", entities=("messages",))
+    target("update hybrid_sync.run_entity set deletes = null where run_id = 'second'")
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(propagate_deletes, world, DeleteTask(run_id="second")) for _ in range(4)]
+    assert [answer.result().more for answer in answers] == [False] * 4
+    assert told(target, "second", "messages")["deleted"] == 4
+    assert target("select count(*) from hybrid_sync.journal where operation = 'delete'") == [(4,)]

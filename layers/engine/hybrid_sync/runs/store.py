@@ -226,6 +226,15 @@ def record_links(connection: Connection, run_id: str, entity: str, *, linked: in
     )
 
 
+def begin_deletes(connection: Connection, run_id: str, entity: str) -> bool:
+    """Claim the listing of what has departed; False when another delivery has listed it."""
+    claimed = connection.execute(
+        "update hybrid_sync.run_entity set deletes = '{}' where run_id = %s and entity = %s and deletes is null",
+        (run_id, entity),
+    )
+    return claimed.rowcount == 1
+
+
 def record_deletes(connection: Connection, run_id: str, entity: str, told: Mapping[str, Any]) -> None:
     """What the delete step did, or has begun."""
     connection.execute(

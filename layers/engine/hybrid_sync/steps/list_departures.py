@@ -12,6 +12,7 @@ from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
+from hybrid_sync.target.batches import require_running
 from hybrid_sync.target.plans import plan_for
 from hybrid_sync.target.structure import table
 from hybrid_sync.verify import deletes
@@ -32,6 +33,9 @@ def list_departures(
     found = _found(world, run, record, entity, legacy, target, compare=compare)
     place = (run.run_id, name)
     with transaction(target, "target"):
+        require_running(target, run.run_id)
+        if not store.begin_deletes(target, *place):
+            return
         present = deletes.listed(target, *place) + sum(len(part.keys) - part.absent for part in found.values())
         told: dict[str, Any] = {"candidates": present, "guarded": _guarded(run, entity, present, target)}
         if told["guarded"]:
