@@ -13,6 +13,7 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.verify.look import Departure, Difference
 from hybrid_sync.verify.origin import Origin
 
+KEPT_DAYS = 90
 SHOWN = 20
 """Differing keys named in the entity's result; all of them stay in hybrid_sync.difference."""
 
@@ -33,6 +34,11 @@ def begin(connection: Connection, run_id: str, entity: str) -> None:
     The target's snapshot is kept: what a later reconcile finds written before it, this one has compared.
     """
     connection.execute("delete from hybrid_sync.difference where run_id = %s and entity = %s", (run_id, entity))
+    # An earlier run's drift is told again by every check after it, so old lines serve nobody.
+    connection.execute(
+        "delete from hybrid_sync.difference where entity = %s and found_at < now() - make_interval(days => %s)",
+        (entity, KEPT_DAYS),
+    )
     connection.execute("delete from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity))
     connection.execute("delete from hybrid_sync.reconcile_segment where run_id = %s and entity = %s", (run_id, entity))
     row = connection.execute("select pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
