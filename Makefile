@@ -22,7 +22,7 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test faults check bench drill deploy down lock environments browser
+.PHONY: help demo test faults check bench drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -52,6 +52,9 @@ bench: $(DEV)  ## the hot path against raw COPY | COPY, as a ratio
 
 drill: $(DEV)  ## spoil a synced target in 2,000 known ways: each must be named, and nothing else (ARGS=--seed 7)
 	@.venv/bin/python -m tests.drill $(ARGS)
+
+mutants: $(DEV)  ## take the engine's guards out one by one: for each a test must fail (ARGS="bucket_lock --jobs 4")
+	@.venv/bin/python -m tests.mutants $(ARGS)
 
 deploy: $(DEV) $(SAM)  ## build and deploy to AWS; settings come from samconfig.toml and ARGS
 	@.venv-sam/bin/sam build

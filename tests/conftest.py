@@ -21,30 +21,42 @@ from hybrid_sync_cli.stack.wishes import Wishes
 
 PASSWORD = "only-for-tests"
 HOMES = home.project_root() / ".hybrid-sync" / "tests"
+LENT = "HYBRID_SYNC_TEST_HOME"
+"""Names a home for sessions that run in turn: its servers stay up between them, and the lender clears it."""
 
 
 @pytest.fixture(scope="session")
 def session_home() -> Iterator[Path]:
     """A stack home for this session; what killed sessions left behind is cleared away first."""
+    if lent := os.environ.get(LENT):
+        yield Path(lent)
+        return
+    mine = new_home()
+    yield mine
+    clear(mine)
+
+
+def new_home(part: str = "") -> Path:
+    """An empty home that lives as long as this process; `part` tells several of them apart."""
     HOMES.mkdir(mode=0o700, parents=True, exist_ok=True)
     for other in HOMES.iterdir():
         if not _owner_lives(other):
-            _clear(other)
-    mine = HOMES / f"{os.getpid()}-{psutil.Process().create_time():.2f}"
+            clear(other)
+    mine = HOMES / f"{os.getpid()}-{psutil.Process().create_time():.2f}{part and '-' + part}"
     mine.mkdir(mode=0o700)
-    yield mine
-    _clear(mine)
+    return mine
 
 
 def _owner_lives(folder: Path) -> bool:
-    pid, _, started = folder.name.partition("-")
     try:
+        pid, started, *_ = folder.name.split("-")
         return f"{psutil.Process(int(pid)).create_time():.2f}" == started
     except (ValueError, psutil.NoSuchProcess):
         return False
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
+    """Stop what runs in a home, and delete it."""
     for place in (folder / "stack", folder):
         if place.exists():
             purge(Processes(place), Keep(place / "keep.json"))
@@ -79,7 +91,8 @@ def _cluster(name: str, superuser: str, folder: Path) -> Iterator[Cluster]:
         cluster.ensure()
         yield cluster
     finally:
-        cluster.destroy()
+        if not os.environ.get(LENT):
+            cluster.destroy()
 
 
 def _bootstrap(dsn: str) -> None:
@@ -91,7 +104,7 @@ _numbers = itertools.count(1)
 
 def _database(cluster: Cluster, name: str) -> Iterator[str]:
     """A new empty database, gone after the test whoever is still connected; its name."""
-    unique = f"{name}_{next(_numbers)}"
+    unique = f"{name}_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(unique)))
     yield unique

@@ -75,3 +75,18 @@ def test_a_row_with_native_children_stays_whatever_the_foreign_key_would_do(
     run(world, "second", profile="daily")
     assert target("select count(*) from attachments") == [(1,)]
     assert ("visits", [12], "native_children") in kept(target, "second")
+
+
+def test_a_deleted_key_that_returns_has_its_uuid_whatever_the_secret_is_by_then(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    with_policies(world, messages=HARD)
+    run(world, "first", profile="daily")
+    before = target("select id from messages where legacy_source = 'letter' and legacy_id = 2")
+    legacy("delete from letter where id = 2")
+    run(world, "second", profile="daily")
+    assert target(LETTER) == [(0,)]
+    world.id_secret = b"another secret"
+    legacy(COMES_BACK)
+    run(world, "third", profile="daily")
+    assert target("select id from messages where legacy_source = 'letter' and legacy_id = 2") == before

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import LENT
 from tests.mutants import witness
 from tests.mutants.mutant import ENGINE, ROOT, Mutant, copy_engine
 
@@ -57,28 +58,32 @@ class Trial:
         return [e for e in self.ended if e.how == "broken"]
 
 
-def try_mutant(mutant: Mutant | None, tests: Sequence[str], root: Path = ROOT) -> Trial:
-    """Run the tests against the engine in `root` without the mutant's guard; against the whole engine for None."""
+def try_mutant(mutant: Mutant | None, tests: Sequence[str], root: Path, servers: Path) -> Trial:
+    """Run the tests against the engine in `root` without the mutant's guard; against the whole engine for None.
+
+    `servers` is a home whose databases no other trial uses meanwhile.
+    """
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
         copy_engine(root, copy)
         if mutant is not None:
             mutant.apply(copy)
         results = copy / "results.json"
-        code, told = _pytest(tests, copy / ENGINE, results)
+        code, told = _pytest(tests, copy / ENGINE, results, servers)
         if code not in (0, 1) or not results.exists():
             return Trial(problem=told)
         ended = tuple(_ended(test, result) for test, result in json.loads(results.read_text()).items())
     return Trial(ended)
 
 
-def _pytest(tests: Sequence[str], engine: Path, results: Path) -> tuple[int, str]:
+def _pytest(tests: Sequence[str], engine: Path, results: Path, servers: Path) -> tuple[int, str]:
     """pytest's exit code, and its last words."""
     # Importing hypothesis takes longer than most trials; tests that use it do so themselves.
     plugins = ["no:cacheprovider", "no:hypothesispytest", witness.__name__]
     command = [sys.executable, "-m", "pytest", "-q", *(word for name in plugins for word in ("-p", name)), *tests]
     environment = {
         **os.environ, "PYTHONPATH": str(engine), witness.ENGINE: str(engine), witness.RESULTS: str(results),
+        LENT: str(servers),
     }  # fmt: skip
     with (results.parent / "output.txt").open("w+b") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -1,0 +1,42 @@
+"""Every mutant still fits the engine: its patch applies, and the tests that must notice it are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.mutant import ENGINE, PATCHES, ROOT, Mutant, PatchError, copy_engine, mutants, read
+from tests.mutants.trial import without_case
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
+def test_a_guard_is_where_its_patch_says(mutant: Mutant, tmp_path: Path) -> None:
+    copy_engine(ROOT, tmp_path)
+    mutant.apply(tmp_path)
+    touched = re.findall(r"^\+\+\+ b/(.*)$", mutant.patch.read_text(), re.MULTILINE)
+    assert touched
+    for name in touched:
+        assert (tmp_path / name).read_text() != (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
+def test_the_tests_that_must_notice_it_are_there(mutant: Mutant) -> None:
+    for test in mutant.tests:
+        path, _, name = without_case(test).partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text()
+
+
+def test_a_patch_whose_guard_has_moved_says_so(tmp_path: Path) -> None:
+    copy_engine(ROOT, tmp_path)
+    (tmp_path / ENGINE / "hybrid_sync/target/batches.py").write_text("moved = True\n")
+    with pytest.raises(PatchError, match="renew the patch"):
+        read(PATCHES / "run_check.patch").apply(tmp_path)
+
+
+def test_a_patch_without_a_promise_is_none(tmp_path: Path) -> None:
+    patch = tmp_path / "nameless.patch"
+    patch.write_text("Killed-by: tests/unit/test_money.py::test_a\n\n--- a/x\n+++ b/x\n")
+    with pytest.raises(PatchError, match="Promise"):
+        read(patch)
