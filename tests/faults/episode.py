@@ -8,8 +8,8 @@ replayed from its episode's beginning.
 from __future__ import annotations
 
 import random
-import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -17,6 +17,7 @@ import psycopg
 from hybrid_sync.contracts import FailureMessage, Profile, Ref, RunRequest
 from tests.faults.cloud import Store, StoredManifests
 from tests.faults.driver import Deliveries, Driver
+from tests.faults.duel import Duel
 from tests.faults.faultplan import FaultPlan
 from tests.faults.legacy_writers import LegacyWriter
 from tests.faults.native_writers import NativeWriter
@@ -26,7 +27,7 @@ from tests.faults.score import Score
 from tests.faults.servers import Servers
 from tests.faults.worker import Place
 
-WORKERS = 3
+WORKERS = 4
 BATCH_SIZE = 12
 FAULTY_SHARE = 0.22
 UNRELIABLE = 0.06
@@ -99,17 +100,18 @@ class Episode:
 
     def _bad_day(self) -> None:
         cut_before, committed_before = self._native.cut, self._writer.committed
+        # Whoever takes a fence first must find transactions open.
+        self._writer.warm_up(self._luck.randrange(80))
         self._writer.beat.start()
         self._native.start(cuts=1 if self._luck.random() < 0.25 else 0)
-        drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 1, 2, 2, 3)))]
-        threads = [threading.Thread(target=driver.run, args=(self._request(),)) for driver in drivers]
-        retries = self._driver(faulty=True)
-        messages = self._messages()
-        threads.append(threading.Thread(target=retries.retry, args=(messages,)))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 1, 1, 2, 2, 3)))]
+        with ThreadPoolExecutor(len(drivers) + 2) as beside:
+            under_way = [beside.submit(driver.run, self._request()) for driver in drivers]
+            under_way.append(beside.submit(self._driver(faulty=True).retry, self._messages()))
+            if self._luck.random() < 0.4:
+                under_way.append(beside.submit(self._duel))
+            for work in under_way:
+                work.result()
         self._native.settle()
         self._writer.settle()
         self._deliveries.settle()
@@ -119,6 +121,17 @@ class Episode:
             self.score.runs[driver.status] += 1
             self.score.doubled += driver.doubled
             self.score.zombies += driver.zombies
+
+    def _duel(self) -> None:
+        hot = self._writer.hot_people()
+        refs = tuple(Ref(entity="people", legacy_id=key) for key in hot)
+        requests = []
+        for _ in range(4):
+            self._runs += 1
+            run_id = f"duel-{self._seed}-{self._runs}"
+            requests.append(RunRequest(run_id=run_id, profile=Profile.on_demand, refs=refs))
+        duel = Duel(self._deliveries, StoredManifests(self._store), random.Random(self._schedule))
+        duel.run(requests, lambda: self._writer.heat(hot))
 
     def _beat(self) -> None:
         """Three statements in legacy at each delivery, and an edit of the target at every other one."""

@@ -53,6 +53,7 @@ class LegacyWriter:
     """Writes a statement at each beat; what it does is fixed by `luck`, when exactly it does it is not."""
 
     def __init__(self, dsn: str, luck: random.Random) -> None:
+        self._dsn = dsn
         self._luck = luck
         self._sessions = [_Session(psycopg.connect(dsn, autocommit=True), lane) for lane in range(SESSIONS)]
         for session in self._sessions:
@@ -76,6 +77,24 @@ class LegacyWriter:
                          self._message):  # fmt: skip
                 statement, values = make(session.lane)
                 session.connection.execute(statement, values)
+
+    def warm_up(self, statements: int) -> None:
+        """Write at once, so that transactions are open when the first run begins."""
+        for _ in range(statements):
+            self._write()
+
+    def hot_people(self) -> list[int]:
+        """A few people of different sessions, to fight for."""
+        return [keys[self._luck.randrange(len(keys))] for keys in self.known.people.values()]
+
+    def heat(self, people: list[int]) -> None:
+        """Change them and commit, from whatever thread; rows that are locked are left alone."""
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute(
+                "update person set name = 'hot ' || rev, rev = rev + 1 where id in"
+                " (select id from person where id = any(%s) for update skip locked)",
+                (people,),
+            )
 
     def settle(self) -> None:
         """Stop, and end every transaction one way or the other."""

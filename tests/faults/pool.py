@@ -17,6 +17,10 @@ from tests.faults.worker import Order, Place, Reply, work
 HANGS_AFTER = 120.0
 """Seconds without an answer after which a worker is taken for hung, which is a defect."""
 
+# multiprocessing looks after dead children whenever one is started, and two who read one's exit code at the same time
+# spoil it for each other.
+_processes = threading.Lock()
+
 
 @dataclass
 class Tally:
@@ -82,10 +86,11 @@ class Pool:
         for _ in range(self._size):
             worker = self._idle.get()
             worker.pipe.close()
-            worker.process.join()
+            with _processes:
+                worker.process.join()
 
     def _hire(self) -> _Worker:
-        with self._lock:
+        with _processes:
             seed = self._luck.getrandbits(32)
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=work, args=(self._place, seed, theirs), daemon=True)
@@ -95,7 +100,8 @@ class Pool:
 
     def _buried(self, worker: _Worker, order: Order) -> Reply:
         worker.pipe.close()
-        worker.process.join()
+        with _processes:
+            worker.process.join()
         if worker.process.exitcode != EXIT_CODE:
             return Reply(error="died", text=f"{order.step} died with exit code {worker.process.exitcode}")
         name = next(name for name in order.faults)
