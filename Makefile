@@ -31,7 +31,7 @@ demo: environments  ## a legacy and a Supabase database on this machine, synced 
 	@.venv/bin/hybrid-sync demo
 
 test: environments browser  ## every test except those of `make check`
-	@.venv/bin/python -m pytest tests --ignore=tests/checks $(ARGS)
+	@.venv/bin/python -m pytest tests --ignore=tests/checks --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state machine, security, locks
 	@.venv/bin/ruff format --check .
