@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from hybrid_sync.contracts import EntityTask, EntityVerdict, Ref, RunRequest
+from hybrid_sync.contracts import EntityTask, EntityVerdict, Ref, RunRequest, SegmentTask
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import armed
+from hybrid_sync.steps.compare_segment import compare_segment
+from hybrid_sync.steps.confirm_differences import confirm_differences
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
+from hybrid_sync.steps.reconcile_entity import reconcile_entity
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from tests.engine.conftest import Query
@@ -136,3 +139,16 @@ def test_a_row_lost_beside_a_stranger_under_a_key_of_its_bucket_is_missed(world:
     found = conservation(target, "second", "messages")
     assert (found["missing_keys"], found["pending_deletes"], found["ok"]) == ([[2]], 1, False)
     assert not done.verdicts["messages"].fence_advanced
+
+
+def test_what_was_compared_only_in_part_is_not_taken_for_equal(world: EngineWorld) -> None:
+    run(world, "first", profile="daily")
+    plan_run(world, RunRequest(run_id="second", entities=("people",)))
+    task = EntityTask(run_id="second", entity="people")
+    plan_entity(world, task)
+    reconcile_entity(world, task, segment_rows=4)
+    for segment in world.manifests.tasks["second", "people.segments"][1:]:
+        assert isinstance(segment, SegmentTask)
+        compare_segment(world, segment)
+    with pytest.raises(EntityIncomplete, match="segments compared"):
+        confirm_differences(world, task)

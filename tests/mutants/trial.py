@@ -16,8 +16,8 @@ from tests.conftest import LENT
 from tests.mutants import witness
 from tests.mutants.mutant import ENGINE, ROOT, Mutant, copy_engine
 
-SECONDS = 300
-"""What one trial may take; a mutant that waits for ever is no proof."""
+SECONDS_PER_TEST = 60
+"""What a trial may take, on a busy machine too; a mutant that waits for ever is no proof."""
 _CLEARING_SECONDS = 30
 
 # A patch that leaves broken code behind fails every test, whatever guard it was meant to take out.
@@ -79,19 +79,20 @@ def try_mutant(mutant: Mutant | None, tests: Sequence[str], root: Path, servers:
 def _pytest(tests: Sequence[str], engine: Path, results: Path, servers: Path) -> tuple[int, str]:
     """pytest's exit code, and its last words."""
     # Importing hypothesis takes longer than most trials; tests that use it do so themselves.
-    plugins = ["no:cacheprovider", "no:hypothesispytest", witness.__name__]
+    plugins = ["no:cacheprovider", "no:hypothesispytest", "no:xdist", witness.__name__]
     command = [sys.executable, "-m", "pytest", "-q", *(word for name in plugins for word in ("-p", name)), *tests]
     environment = {
         **os.environ, "PYTHONPATH": str(engine), witness.ENGINE: str(engine), witness.RESULTS: str(results),
         LENT: str(servers),
     }  # fmt: skip
+    seconds = SECONDS_PER_TEST * (1 + len(tests))
     with (results.parent / "output.txt").open("w+b") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            process.wait(SECONDS)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             _stop(process)
-            return -1, f"The tests did not end within {SECONDS} seconds."
+            return -1, f"The tests did not end within {seconds} seconds."
         except BaseException:
             _stop(process)
             raise
