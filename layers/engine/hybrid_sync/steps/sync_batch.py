@@ -6,6 +6,7 @@ One batch is one target transaction, so it can be delivered twice, late, or agai
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 import psycopg
@@ -138,15 +139,17 @@ class _Batch:
         try:
             with transaction(self._legacy, "legacy", read_only=True):
                 fence.require_same(self._run.fence, fence.identity(self._legacy))
-                return scan(self._plan, rows.read(self._legacy, self._plan, where)), []
+                # Closed at once when the scan fails: an open COPY would keep the connection from ending.
+                with closing(rows.read(self._legacy, self._plan, where)) as found:
+                    return scan(self._plan, found), []
         except psycopg.Error as error:
             if not is_row_state(error.sqlstate):
                 raise
-        found = read_isolated(self._legacy, self._plan, where)
-        scanned = scan(self._plan, found.rows)
-        scanned.read += len(found.unreadable)
+        isolated = read_isolated(self._legacy, self._plan, where)
+        scanned = scan(self._plan, isolated.rows)
+        scanned.read += len(isolated.unreadable)
         return scanned, [
-            FailedRow(key, unreadable_reason(state), sqlstate=state) for key, state in found.unreadable.items()
+            FailedRow(key, unreadable_reason(state), sqlstate=state) for key, state in isolated.unreadable.items()
         ]
 
     def _where(self) -> sql.Composable:
