@@ -53,8 +53,8 @@ class LegacyWriter:
     """Writes a statement at each beat; what it does is fixed by `luck`, when exactly it does it is not."""
 
     def __init__(self, dsn: str, luck: random.Random) -> None:
-        self._dsn = dsn
         self._luck = luck
+        self._heater = psycopg.connect(dsn, autocommit=True)
         self._sessions = [_Session(psycopg.connect(dsn, autocommit=True), lane) for lane in range(SESSIONS)]
         for session in self._sessions:
             session.connection.execute(_LOCK_TIMEOUT)
@@ -88,13 +88,12 @@ class LegacyWriter:
         return [keys[self._luck.randrange(len(keys))] for keys in self.known.people.values()]
 
     def heat(self, people: list[int]) -> None:
-        """Change them and commit, from whatever thread; rows that are locked are left alone."""
-        with psycopg.connect(self._dsn, autocommit=True) as connection:
-            connection.execute(
-                "update person set name = 'hot ' || rev, rev = rev + 1 where id in"
-                " (select id from person where id = any(%s) for update skip locked)",
-                (people,),
-            )
+        """Change them and commit, beside the sessions; rows that these have locked are left alone."""
+        self._heater.execute(
+            "update person set name = 'hot ' || rev, rev = rev + 1 where id in"
+            " (select id from person where id = any(%s) for update skip locked)",
+            (people,),
+        )
 
     def settle(self) -> None:
         """Stop, and end every transaction one way or the other."""
@@ -106,6 +105,7 @@ class LegacyWriter:
             self._resolve()
 
     def close(self) -> None:
+        self._heater.close()
         self._resolver.close()
         for session in self._sessions:
             session.connection.close()

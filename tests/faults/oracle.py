@@ -175,7 +175,9 @@ class Oracle:
             elif reference is None:
                 found.append(Defect("missed", f"{name}.{column} is not linked"))
             elif reference != row_of_parent.id:
-                found.append(Defect("wrong_ids", f"{name}.{column} points to {reference}, not to {row_of_parent.id}"))
+                # A row of an older version has that version's parents; a row of this version must have this one's.
+                kind: Kind = "wrong_ids" if there.values["rev"] == row.values["rev"] else "missed"
+                found.append(Defect(kind, f"{name}.{column} points to {reference}, not to {row_of_parent.id}"))
         return waits
 
     # --- what the target remembers ---------------------------------------------------------------------------
