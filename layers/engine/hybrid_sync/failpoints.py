@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from hybrid_sync.postgres import Connection
@@ -43,6 +43,7 @@ POINTS: dict[str, str] = {
     "batch.cached": "New ids are in the cache.",
     "batch.queueing": "Failed records are marked as queued, not committed, and no message is sent.",
     "batch.queue_sent": "Messages about failed records are sent; their marks are not committed.",
+    "link.chosen": "Keys to link are found; nothing is locked.",
     "link.locked": "The buckets of the rows to link are locked.",
     "link.journalled": "Before-images of the references are written, the references are not.",
     "link.written": "References are linked, not committed.",
@@ -121,7 +122,10 @@ class Stall:
         time.sleep(min(self.seconds, LONGEST_STALL))
 
 
-Action = Exit | Raise | Drop | Stall
+class Action(Protocol):
+    """What can be armed: one of the above, or a test's own, which may do anything at that moment."""
+
+    def fire(self, name: str, connections: tuple[Connection, ...]) -> None: ...
 
 
 class Armed:

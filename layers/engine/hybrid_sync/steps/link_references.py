@@ -57,6 +57,7 @@ def _chunk(world: World, run_id: str, group: Group, target: Connection) -> int:
     keys = linkable(target, world.catalog, group, _CHUNK)
     if not keys:
         return 0
+    failpoint("link.chosen", target)
     lock_buckets(target, group.entity, group.source, sorted({key[0] // BUCKET for key in keys}))
     failpoint("link.locked", target)
     return link(target, world.catalog, run_id, group, keys)

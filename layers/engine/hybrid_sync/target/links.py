@@ -102,12 +102,14 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
             " where c.id = x.id and c.{column} is distinct from x.parent"
         ).format(table=table(catalog[group.entity].target), column=column, rows=rows)
     )
+    # Only what is linked now: a row that was read anew before its bucket was locked may wait for another parent.
     settled = connection.execute(
         sql.SQL(
-            "delete from hybrid_sync.pending_link"
-            " where entity = {} and source = {} and column_name = {} and key in ({})"
-        ).format(sql.Literal(group.entity), sql.Literal(group.source), sql.Literal(group.column), chosen)
-    ).rowcount
+            "delete from hybrid_sync.pending_link where entity = {} and source = {} and column_name = {}"
+            " and key in (select l.key from {}) returning key"
+        ).format(sql.Literal(group.entity), sql.Literal(group.source), sql.Literal(group.column), rows)
+    ).fetchall()
+    linked = sql.SQL(_KEYS).format(sql.Literal(json.dumps([key for (key,) in settled])))
     connection.execute(
         sql.SQL(
             "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = {run}"
@@ -115,11 +117,11 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
             " and column_name = {column} and key in ({keys})"
         ).format(
             run=sql.Literal(run_id), entity=sql.Literal(group.entity), source=sql.Literal(group.source),
-            column=sql.Literal(group.column), keys=chosen,
+            column=sql.Literal(group.column), keys=linked,
         )
     )  # fmt: skip
     failpoint("link.written", connection)
-    return settled
+    return len(settled)
 
 
 def quarantine_unlinked(connection: Connection, catalog: Catalog, run_id: str, group: Group) -> int:
