@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from hybrid_sync.contracts import (
     BatchTask,
+    DeleteTask,
     EntityTask,
     FailureMessage,
     LinkTask,
@@ -98,6 +99,10 @@ class Driver:
                 self._entity(task)
         link = self._step("link_references", LinkTask(run_id=request.run_id))
         failure = self._failure(request.run_id, None, "LinkReferences", link) if link.error else None
+        if failure is None:
+            deletes = self._step("propagate_deletes", DeleteTask(run_id=request.run_id))
+            if deletes.error:
+                failure = self._failure(request.run_id, None, "PropagateDeletes", deletes)
         if failure is None:
             for task in self._luck.sample(planned.entities, len(planned.entities)):
                 self._tell(task, "VerifyEntity", self._step("verify_entity", task))

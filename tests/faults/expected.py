@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 import psycopg
 
@@ -23,15 +23,17 @@ class Parent:
 
 @dataclass(frozen=True)
 class Source:
-    """One legacy SELECT of (key, excluded, unreadable, values, parents' keys) and the target's side of it."""
+    """One legacy SELECT of (key, excluded, refused, values, parents' keys) and the target's side of it."""
 
     entity: str
     name: str
     legacy: LiteralString
     target: LiteralString
-    """(key, id, values, references), with the same names in values."""
+    """(key, id, values, references, marked), with the same names in values."""
     parents: Mapping[str, Parent] = field(default_factory=dict)
     unique: str | None = None
+    policy: Literal["ignore", "soft", "hard"] = "ignore"
+    """What becomes of a target row whose legacy row has gone, or has left its rule."""
 
 
 _PAYMENT = "from payment p join office o on o.id = p.office_id"
@@ -68,8 +70,8 @@ SOURCES = (
     ),
     Source(
         "invoices", "payment",
-        "select array[p.id], p.canceled, false, jsonb_build_object('currency', o.currency, 'total', p.total::text,"
-        " 'status', case when p.paid then 'paid' else 'open' end, 'rev', p.rev, 'office_rev', o.rev),"
+        "select array[p.id], p.canceled, p.total >= 4500, jsonb_build_object('currency', o.currency, 'total',"
+        " p.total::text, 'status', case when p.paid then 'paid' else 'open' end, 'rev', p.rev, 'office_rev', o.rev),"
         " jsonb_build_object('payer_id', p.person_id) " + _PAYMENT,
         "select array[legacy_payment_id], id, jsonb_build_object('currency', currency, 'total', total::text,"
         " 'status', status, 'rev', rev, 'office_rev', office_rev), jsonb_build_object('payer_id', payer_id)"
@@ -81,9 +83,10 @@ SOURCES = (
         "select array[p.id], not p.paid or o.closed, false, jsonb_build_object('total', p.total::text, 'rev', p.rev,"
         " 'office_rev', o.rev), jsonb_build_object('invoice_id', p.id) " + _PAYMENT,
         "select array[legacy_payment_id], id, jsonb_build_object('total', total::text, 'rev', rev, 'office_rev',"
-        " office_rev), jsonb_build_object('invoice_id', invoice_id)"
+        " office_rev), jsonb_build_object('invoice_id', invoice_id), deleted_at is not null"
         " from receipts where legacy_payment_id is not null",
         {"invoice_id": Parent("invoices", required=True)},
+        policy="soft",
     ),
     *(
         Source(
@@ -94,6 +97,7 @@ SOURCES = (
             "select array[legacy_message_id], id, jsonb_build_object('rev', rev, 'meta', meta::text),"
             " jsonb_build_object('author_id', author_id) from messages where kind = '" + name + "'",
             {"author_id": Parent("people")},
+            policy="hard",
         )
         for name in ("comment", "record")
     ),
@@ -103,7 +107,7 @@ SOURCES = (
 @dataclass(frozen=True)
 class LegacyRow:
     excluded: bool
-    unreadable: bool
+    refused: bool
     values: Values
     parents: Mapping[str, int | None]
 
@@ -113,6 +117,8 @@ class TargetRow:
     id: str
     values: Values
     references: Mapping[str, str | None]
+    marked: bool = False
+    """As gone, where the policy is soft."""
 
 
 def legacy_rows(connection: psycopg.Connection[Any], source: Source) -> dict[Key, LegacyRow]:
@@ -123,4 +129,4 @@ def legacy_rows(connection: psycopg.Connection[Any], source: Source) -> dict[Key
 def target_rows(connection: psycopg.Connection[Any], source: Source) -> list[tuple[Key, TargetRow]]:
     """Every target row that carries a legacy key of the source; a list, so that doubles show."""
     rows = connection.execute(source.target).fetchall()
-    return [(tuple(row[0]), TargetRow(str(row[1]), row[2], row[3])) for row in rows]
+    return [(tuple(row[0]), TargetRow(str(row[1]), *row[2:])) for row in rows]

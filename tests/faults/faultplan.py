@@ -1,4 +1,4 @@
-"""Which fault is armed in which delivery: by a seed, and sooner at failpoints that have fired less."""
+"""Which fault is armed in which delivery: by a seed, and sooner at failpoints that fire or are passed seldom."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from hybrid_sync.failpoints import POINTS, Action, Drop, Exit, Raise, Stall
 from tests.faults.pool import Tally
 
 _STALL_SECONDS = 0.25
+_FREQUENT, _OFTEN = ("plan_entity", "sync_batch", "verify_entity"), 0.15
+# Of a step that a run makes once, rather than once for each entity or batch.
+_RARELY = 0.5
 _AREAS = {
     "plan_run": ("fence.", "run."),
     "plan_entity": ("plan.",),
     "sync_batch": ("batch.",),
     "link_references": ("link.",),
+    "propagate_deletes": ("delete.",),
     "verify_entity": ("verify.",),
     "report_run": ("report.",),
     "retry_failure": ("retry.", "fence.", "batch."),
@@ -20,20 +24,19 @@ _AREAS = {
 
 
 class FaultPlan:
-    """`share` of the deliveries carry one armed failpoint."""
+    """A share of the deliveries carries one armed failpoint."""
 
-    def __init__(self, luck: random.Random, tally: Tally, share: float) -> None:
+    def __init__(self, luck: random.Random, tally: Tally) -> None:
         self._luck = luck
         self._tally = tally
-        self._share = share
 
     def choose(self, step: str) -> dict[str, Action]:
         """What to arm in the next delivery of `step`; usually nothing."""
         names = [name for name in POINTS if name.startswith(_AREAS.get(step, ("?",)))]
-        if not names or self._luck.random() >= self._share:
+        if not names or self._luck.random() >= (_OFTEN if step in _FREQUENT else _RARELY):
             return {}
-        some = self._luck.sample(names, min(4, len(names)))
-        return {min(some, key=lambda name: self._tally.fired[name]): self._action()}
+        some = self._luck.sample(names, min(7, len(names)))
+        return {min(some, key=lambda name: (self._tally.fired[name], self._tally.passed[name])): self._action()}
 
     def stall(self, step: str) -> dict[str, Action]:
         """A delivery that is given up on while it is still at work."""

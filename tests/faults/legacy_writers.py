@@ -21,7 +21,7 @@ _LOCK_TIMEOUT = "set lock_timeout = '30ms'"
 _BAD_JSON = ("{bad", '"\\u0000"')
 _LONGEST_PAUSE = 0.008
 _LENGTHS = (1, 1, 1, 2, 3, 8, 40)
-_SPREAD = 400
+_SPREAD = 250
 """Keys are spread over several lock buckets of 500."""
 
 Statement = tuple[LiteralString, tuple[object, ...]]
@@ -60,7 +60,7 @@ class LegacyWriter:
             session.connection.execute(_LOCK_TIMEOUT)
         self._resolver = psycopg.connect(dsn, autocommit=True)
         self._prepared: list[str] = []
-        self._names = 0
+        self._names = self._born = 0
         self.known = Known()
         self.committed = 0
         self.beat = Beat(self._write, luck, _LONGEST_PAUSE)
@@ -171,7 +171,8 @@ class LegacyWriter:
         return (
             self._person, self._team, self._payment, self._membership, self._message, self._rename, self._rename,
             self._move, self._email, self._promote, self._pay, self._pay, self._cancel, self._office, self._role,
-            self._rewrite, self._author, self._lead, self._bulk_people, self._bulk_payments,
+            self._rewrite, self._forget, self._message, self._author, self._lead, self._bulk_people,
+            self._bulk_payments,
         )  # fmt: skip
 
     def _new_id(self, lane: int, known: list[int]) -> int:
@@ -183,16 +184,18 @@ class LegacyWriter:
         return self._luck.choice(known) if known else 0
 
     def _any(self, known: dict[int, list[int]]) -> int | None:
-        """Any session's key, one that was rolled back too: an orphan, for now; or none."""
+        """Any session's key, often a new one, and one that was rolled back too: an orphan, for now; or none."""
         keys = known[self._luck.randrange(SESSIONS)]
-        return self._luck.choice(keys) if keys and self._luck.random() < 0.9 else None
+        if not keys or self._luck.random() < 0.1:
+            return None
+        return self._luck.choice(keys[-3:] if self._luck.random() < 0.5 else keys)
 
     def _address(self) -> str:
         return f"shared{self._luck.randrange(12)}@example.org"
 
     def _person(self, lane: int) -> Statement:
         key = self._new_id(lane, self.known.people[lane])
-        address = self._address() if self._luck.random() < 0.1 else f"p{key}@example.org"
+        address = self._address() if self._luck.random() < 0.2 else f"p{key}@example.org"
         return (
             "insert into person (id, email, name, team_id, boss_id) values (%s, %s, %s, %s, %s) on conflict do nothing",
             (key, address, f"name {key}", self._any(self.known.teams), self._any(self.known.people)),
@@ -220,11 +223,20 @@ class LegacyWriter:
         return "insert into membership values (%s, %s, %s) on conflict do nothing", (*pair, self._luck.randrange(1, 4))
 
     def _message(self, lane: int) -> Statement:
-        key = self._new_id(lane, self.known.messages[lane])
-        values = (key, self._any(self.known.people), self._json())
+        known = self.known.messages[lane]
+        key = self._some(known) if known and self._luck.random() < 0.4 else self._new_id(lane, known)
+        # A key that comes back has a later version than it ever had.
+        self._born += 1
+        values = (key, self._any(self.known.people), self._json(), self._born * 1_000)
         if self._luck.random() < 0.5:
-            return "insert into comment (id, author_id, meta) values (%s, %s, %s) on conflict do nothing", values
-        return "insert into record (id, author_id, meta) values (%s, %s, %s) on conflict do nothing", values
+            return "insert into comment values (%s, %s, %s, %s) on conflict do nothing", values
+        return "insert into record values (%s, %s, %s, %s) on conflict do nothing", values
+
+    def _forget(self, lane: int) -> Statement:
+        values = (self._some(self.known.messages[lane]),)
+        if self._luck.random() < 0.5:
+            return "delete from comment where id = %s", values
+        return "delete from record where id = %s", values
 
     def _json(self) -> str | None:
         if self._luck.random() < 0.06:

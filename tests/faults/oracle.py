@@ -67,7 +67,10 @@ class Oracle:
                     found.append(Defect("doubled", f"{place} {key} stands {times} times in the target"))
             side.target[place] = dict(rows)
             for key in side.target[place].keys() - side.legacy[place].keys():
-                found.append(Defect("doubled", f"{place} {key} is in the target and was never committed in legacy"))
+                if source.policy == "hard":
+                    found.append(Defect("missed", f"{place} {key} is not in legacy and still in the target"))
+                else:
+                    found.append(Defect("doubled", f"{place} {key} is in the target and was never in legacy"))
         rows_failed = self._target.execute(
             "select entity, source, key from hybrid_sync.failed_record where status <> 'resolved'"
         ).fetchall()
@@ -91,7 +94,7 @@ class Oracle:
     # --- rows ------------------------------------------------------------------------------------------------
 
     def _blocked(self, side: _Side) -> set[tuple[str, str, Key]]:
-        """Rows that cannot be written: unreadable, their parent is not there, or somebody has their unique value.
+        """Rows that cannot be written: refused, their parent is not there, or somebody has their unique value.
 
         That somebody must be a native row, or a row that is itself blocked and so could not give the value back.
         """
@@ -99,7 +102,7 @@ class Oracle:
         for source in SOURCES:
             place = (source.entity, source.name)
             for key, row in side.legacy[place].items():
-                if not row.excluded and (row.unreadable or self._orphan(source, row, side)):
+                if not row.excluded and (row.refused or self._orphan(source, row, side)):
                     blocked.add((*place, key))
         people = next(source for source in SOURCES if source.unique)
         place = (people.entity, people.name)
@@ -137,7 +140,10 @@ class Oracle:
         for key, row in side.legacy[place].items():
             name = f"{source.entity}/{source.name} {key}"
             waits = False
-            if not row.excluded:
+            if row.excluded:
+                if source.policy == "soft" and key in side.target[place] and not side.target[place][key].marked:
+                    found.append(Defect("missed", f"{name} has left its rule and is not marked"))
+            else:
                 if (*place, key) in blocked:
                     waits = True
                 else:
@@ -145,6 +151,8 @@ class Oracle:
                     if there is None:
                         found.append(Defect("missed", f"{name} is not in the target"))
                         continue
+                    if there.marked:
+                        found.append(Defect("missed", f"{name} came back and is still marked"))
                     differing = sorted(c for c, v in row.values.items() if there.values[c] != v)
                     if differing:
                         found.append(Defect("missed", f"{name} differs in {', '.join(differing)}"))
@@ -183,24 +191,18 @@ class Oracle:
     # --- what the target remembers ---------------------------------------------------------------------------
 
     def _written_once(self, side: _Side) -> list[Defect]:
-        """The journal inserted each key once, and the batches' results add up to the rows that are there."""
+        """The journal inserted each key once more than it deleted it, and the batches' results agree with it."""
         found = []
-        rows = self._target.execute(
-            "select entity, source, keys from hybrid_sync.journal where operation = 'insert'"
-        ).fetchall()
-        inserted: Counter[tuple[str, str, Key]] = Counter()
-        for entity, name, keys in rows:
-            width = 2 if entity == "memberships" else 1
-            inserted.update((entity, name, tuple(keys[at : at + width])) for at in range(0, len(keys), width))
+        inserted, deleted = self._journalled("insert"), self._journalled("delete")
         for (entity, name, key), times in inserted.items():
-            if times > 1:
+            if times > 1 + deleted[entity, name, key]:
                 found.append(Defect("doubled", f"{entity}/{name} {key} was inserted {times} times"))
         told: dict[str, int] = dict(
             self._target.execute(
                 "select entity, sum((result->>'inserted')::int) from hybrid_sync.batch_done group by 1"
             ).fetchall()
         )
-        journalled = Counter(entity for entity, _, _ in inserted)
+        journalled = Counter(entity for entity, _, _ in inserted.elements())
         for entity in {source.entity for source in SOURCES}:
             if int(told.get(entity) or 0) != journalled[entity]:
                 found.append(
@@ -210,6 +212,17 @@ class Oracle:
                     )
                 )
         return found
+
+    def _journalled(self, operation: str) -> Counter[tuple[str, str, Key]]:
+        """How often each key was inserted, or deleted."""
+        rows = self._target.execute(
+            "select entity, source, keys from hybrid_sync.journal where operation = %s", (operation,)
+        ).fetchall()
+        counted: Counter[tuple[str, str, Key]] = Counter()
+        for entity, name, keys in rows:
+            width = 2 if entity == "memberships" else 1
+            counted.update((entity, name, tuple(keys[at : at + width])) for at in range(0, len(keys), width))
+        return counted
 
     def marked_as_queued(self) -> set[tuple[str, str, Key]]:
         """Open failed records that a message must have told of."""

@@ -59,7 +59,8 @@ class Pool:
         self._place = place
         self._luck = random.Random(seed)
         self._lock = threading.Lock()
-        self._idle: queue.Queue[_Worker] = queue.Queue()
+        # The last one in is the first one out: it has the run's plans compiled.
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._size = size
         self.tally = tally
         for _ in range(size):

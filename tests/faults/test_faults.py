@@ -35,6 +35,7 @@ def test_after_a_bad_day_and_quiet_the_target_is_what_legacy_says(both: Servers,
 _IN_TARGET = (
     ("reversed", "update invoices set rev = rev - 1 where id in (select id from invoices where rev > 0 limit 1)"),
     ("wrong_ids", "update messages set id = gen_random_uuid() where kind = 'comment'"),
+    ("missed", "insert into messages (kind, legacy_message_id) values ('record', 99998)"),
     ("wrong_ids", "update messages set legacy_message_id = 99999 where id in (select id from messages limit 1)"),
     ("doubled", "insert into teams (legacy_team_id, name) values (99999, 'invented')"),
     (

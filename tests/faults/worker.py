@@ -20,6 +20,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import (
     BatchTask,
+    DeleteTask,
     EntityTask,
     FailureMessage,
     LinkTask,
@@ -35,6 +36,7 @@ from hybrid_sync.postgres import Connection, Side, connect
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
+from hybrid_sync.steps.propagate_deletes import propagate_deletes
 from hybrid_sync.steps.record_failure import record_failure
 from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.retry_failure import retry_failure
@@ -45,7 +47,7 @@ from tests.faults.cloud import FaultyDynamo, FaultyQueue, SilentAlerts, Store, S
 from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
 
-_DIRECT = 0.2
+_DIRECT = 0.05
 # Once in the process from which workers are forked, not once in each of them.
 _CATALOG = load(CATALOG)
 
@@ -127,6 +129,7 @@ _STEPS: dict[str, tuple[type[BaseModel], Callable[..., Any]]] = {
     "plan_entity": (EntityTask, plan_entity),
     "sync_batch": (BatchTask, sync_batch),
     "link_references": (LinkTask, link_references),
+    "propagate_deletes": (DeleteTask, propagate_deletes),
     "verify_entity": (EntityTask, verify_entity),
     "report_run": (ReportRequest, report_run),
     "record_failure": (RunFailure, record_failure),

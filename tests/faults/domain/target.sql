@@ -17,12 +17,12 @@ create table memberships (
 );
 create table invoices (
   id uuid primary key default gen_random_uuid(), legacy_payment_id bigint unique, payer_id uuid references people,
-  currency text not null, total numeric(12,2) not null, status text not null, rev int, office_rev int,
+  currency text not null, total numeric(12,2) not null check (total < 4500), status text not null, rev int, office_rev int,
   note int not null default 0
 );
 create table receipts (
   id uuid primary key default gen_random_uuid(), legacy_payment_id bigint unique, invoice_id uuid references invoices,
-  total numeric(12,2) not null, rev int, office_rev int, note int not null default 0
+  total numeric(12,2) not null, rev int, office_rev int, deleted_at timestamptz, note int not null default 0
 );
 create table messages (
   id uuid primary key default gen_random_uuid(), kind text, legacy_message_id int, author_id uuid references people,
@@ -46,7 +46,10 @@ begin
     insert into probe.violation values ('touched', tg_table_name, old.id, tg_op);
   end if;
   if tg_op = 'DELETE' then
-    if ours then insert into probe.violation values ('touched', tg_table_name, old.id, 'deleted'); end if;
+    -- Only messages are deleted when legacy deletes them.
+    if ours and tg_table_name <> 'messages' then
+      insert into probe.violation values ('touched', tg_table_name, old.id, 'deleted');
+    end if;
     return null;
   end if;
   if old.id <> new.id then insert into probe.violation values ('wrong_ids', tg_table_name, old.id, new.id::text); end if;
