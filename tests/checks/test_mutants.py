@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.mutant import ENGINE, PATCHES, ROOT, Mutant, PatchError, copy_engine, mutants, read
-from tests.mutants.trial import without_case
+from tests.mutants.trial import try_mutant, without_case
+
+MONEY = "tests/unit/test_money.py::test_a_cent_makes_a_difference"
+BROKEN = """\
+Promise: Nothing; this patch just breaks the code.
+Killed-by: tests/unit/test_money.py::test_a_cent_makes_a_difference
+
+--- a/layers/engine/hybrid_sync/verify/money.py
++++ b/layers/engine/hybrid_sync/verify/money.py
+@@ -60,2 +60,3 @@
+     found: list[MoneyLine] = []
++    groups = no_such_name
+     groups = {g for side in (ours, theirs) for way in (side.by_server, side.by_stream) for g in way}
+"""
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
@@ -40,3 +53,22 @@ def test_a_patch_without_a_promise_is_none(tmp_path: Path) -> None:
     patch.write_text("Killed-by: tests/unit/test_money.py::test_a\n\n--- a/x\n+++ b/x\n")
     with pytest.raises(PatchError, match="Promise"):
         read(patch)
+
+
+def test_the_installed_engine_is_never_taken_for_the_copy(tmp_path: Path) -> None:
+    (tmp_path / ENGINE).mkdir(parents=True)
+    assert "not the copy" in try_mutant(None, [MONEY], tmp_path, tmp_path).problem
+
+
+def test_code_that_a_patch_broke_is_no_kill(tmp_path: Path) -> None:
+    patch = tmp_path / "broken.patch"
+    patch.write_text(BROKEN)
+    mutant = read(patch)
+    trial = try_mutant(mutant, mutant.tests, ROOT, tmp_path)
+    assert ([ended.error for ended in trial.broken], trial.killers(mutant)) == (["NameError"], [])
+
+
+def test_a_test_that_does_not_notice_is_no_killer(tmp_path: Path) -> None:
+    mutant = read(PATCHES / "money_finite.patch")
+    trial = try_mutant(mutant, [MONEY], ROOT, tmp_path)
+    assert ([ended.how for ended in trial.ended], trial.killers(mutant)) == (["passed"], [])

@@ -26,7 +26,7 @@ def test_a_key_that_comes_back_after_it_was_listed_is_not_deleted(
     with_policies(world, messages=HARD)
     run(world, "first", profile="daily")
     legacy("delete from letter where id = 2")
-    with armed({"delete.locked": ComeBack()}):  # type: ignore[dict-item]
+    with armed({"delete.locked": ComeBack()}):
         run(world, "second", profile="daily", entities=("messages",))
     assert target(LETTER) == [(1,)]
     assert (told(target, "second", "messages")["back"], told(target, "second", "messages")["deleted"]) == (1, 0)

@@ -80,7 +80,7 @@ def test_what_another_run_carries_over_during_the_verdict_is_no_departure(
 
     run(world, "first", profile="daily")
     written(world, "second")
-    with armed({"verify.snapshots": CarryOver()}):  # type: ignore[dict-item]
+    with armed({"verify.snapshots": CarryOver()}):
         verified(world, "second")
     assert target("select count(*) from messages where legacy_id = 90") == [(1,)]
     found = conservation(target, "second", "messages")

@@ -1,4 +1,8 @@
-"""A mutant: the engine with one guard taken out, as a committed patch that says which promise it breaks."""
+"""A mutant: the engine with one guard taken out, as a committed patch that says which promise it breaks.
+
+To write or renew one: take the guard out of the engine, put the output of `git diff` behind the header's lines, and
+put the guard back.
+"""
 
 from __future__ import annotations
 
