@@ -17,9 +17,13 @@ Key = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Seen:
-    """The target at one moment, per entity: the UUID under each legacy key, and a digest of all native rows."""
+    """The target at one moment, per entity: the UUID under each legacy key, and a digest of all native rows.
+
+    `retired` are the UUIDs that wait for their keys to return: those of rows deleted because legacy deleted them.
+    """
 
     ids: dict[str, dict[Key, Any]] = field(default_factory=dict)
+    retired: dict[str, set[Any]] = field(default_factory=dict)
     natives: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,6 +48,8 @@ def look(target: psycopg.Connection[Any], catalog: Catalog) -> Seen:
             sql.SQL(", ").join(map(sql.Identifier, keys)), table(entity.target), sql.Identifier(keys[0])
         )
         seen.ids[name] = {tuple(row[:-1]): row[-1] for row in target.execute(mapped)}
+        gone = target.execute("select id from hybrid_sync.retired_id where entity = %s", (name,))
+        seen.retired[name] = {id_ for (id_,) in gone}
         native = sql.SQL("select coalesce(md5(string_agg(t::text, '|' order by id)), '') from {} t where {} is null")
         row = target.execute(native.format(table(entity.target), sql.Identifier(keys[0]))).fetchone()
         seen.natives[name] = row[0] if row else ""
@@ -51,9 +57,14 @@ def look(target: psycopg.Connection[Any], catalog: Catalog) -> Seen:
 
 
 def touched(before: Seen, after: Seen) -> Touched:
-    """What changed of what was there `before`; rows that came since are no matter."""
+    """What changed of what was there `before`; rows that came since, or went with their legacy row, are no matter."""
+
+    def kept(entity: str, key: Key, id_: object) -> bool:
+        there = after.ids[entity].get(key)
+        return there == id_ or (there is None and id_ in after.retired[entity])
+
     return Touched(
-        ids=tuple(e for e, ids in before.ids.items() if any(after.ids[e].get(k) != id_ for k, id_ in ids.items())),
+        ids=tuple(e for e, ids in before.ids.items() if not all(kept(e, key, id_) for key, id_ in ids.items())),
         natives=tuple(e for e, digest in before.natives.items() if after.natives[e] != digest),
     )
 

@@ -65,3 +65,18 @@ def test_a_row_that_vanished_counts_as_a_lost_id(store: Store) -> None:
     store.execute("delete from payments")
 
     assert touched(before, look(store, CATALOG)).ids == ("payments",)
+
+
+def test_an_id_that_waits_for_its_key_to_return_is_not_lost(store: Store) -> None:
+    for name in CATALOG.entities:
+        store.execute(f"create table {name} (id uuid primary key, legacy_id bigint unique)".encode())
+    store.execute("insert into payments values (gen_random_uuid(), 1)")
+    before = look(store, CATALOG)
+
+    store.execute(
+        "insert into hybrid_sync.retired_id (entity, source, key, id, run_id)"
+        " select 'payments', 'payment', array[legacy_id], id, 'r' from payments"
+    )
+    store.execute("delete from payments")
+
+    assert touched(before, look(store, CATALOG)).ids == ()
