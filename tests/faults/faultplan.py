@@ -8,9 +8,16 @@ from hybrid_sync.failpoints import POINTS, Action, Drop, Exit, Raise, Stall
 from tests.faults.pool import Tally
 
 _STALL_SECONDS = 0.25
-_FREQUENT, _OFTEN = ("plan_entity", "sync_batch", "verify_entity"), 0.15
-# Of a step that a run makes once, rather than once for each entity or batch.
-_RARELY = 0.5
+# How many of a step's deliveries carry a fault: few where a run has many of them, most where the failpoints lie behind
+# work that is seldom there.
+_SHARES = {
+    "plan_entity": 0.12,
+    "sync_batch": 0.15,
+    "verify_entity": 0.12,
+    "link_references": 0.9,
+    "propagate_deletes": 0.8,
+}
+_SHARE = 0.35
 _AREAS = {
     "plan_run": ("fence.", "run."),
     "plan_entity": ("plan.",),
@@ -33,7 +40,7 @@ class FaultPlan:
     def choose(self, step: str) -> dict[str, Action]:
         """What to arm in the next delivery of `step`; usually nothing."""
         names = [name for name in POINTS if name.startswith(_AREAS.get(step, ("?",)))]
-        if not names or self._luck.random() >= (_OFTEN if step in _FREQUENT else _RARELY):
+        if not names or self._luck.random() >= _SHARES.get(step, _SHARE):
             return {}
         some = self._luck.sample(names, min(7, len(names)))
         return {min(some, key=lambda name: (self._tally.fired[name], self._tally.passed[name])): self._action()}

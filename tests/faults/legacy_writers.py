@@ -169,9 +169,9 @@ class LegacyWriter:
 
     def _kinds(self) -> tuple[Callable[[int], Statement], ...]:
         return (
-            self._person, self._team, self._payment, self._membership, self._message, self._rename, self._rename,
-            self._move, self._email, self._promote, self._pay, self._pay, self._cancel, self._office, self._role,
-            self._rewrite, self._forget, self._message, self._author, self._lead, self._bulk_people,
+            self._person, self._pair, self._team, self._payment, self._membership, self._message, self._message,
+            self._rename, self._rename, self._move, self._email, self._promote, self._pay, self._pay, self._cancel,
+            self._office, self._role, self._rewrite, self._forget, self._author, self._lead, self._bulk_people,
             self._bulk_payments,
         )  # fmt: skip
 
@@ -199,6 +199,15 @@ class LegacyWriter:
         return (
             "insert into person (id, email, name, team_id, boss_id) values (%s, %s, %s, %s, %s) on conflict do nothing",
             (key, address, f"name {key}", self._any(self.known.teams), self._any(self.known.people)),
+        )
+
+    def _pair(self, lane: int) -> Statement:
+        """Two new people, the one led by the other."""
+        one, other = (self._new_id(lane, self.known.people[lane]) for _ in range(2))
+        return (
+            "insert into person (id, email, name, boss_id) select id, 'p' || id || '@example.org', 'pair', boss"
+            " from (values (%s::int, %s::int), (%s, null)) as pair (id, boss) on conflict do nothing",
+            (one, other, other),
         )
 
     def _team(self, lane: int) -> Statement:
