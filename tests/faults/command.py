@@ -100,7 +100,7 @@ def main() -> int:
 def _play_all(schedules: int, seed: int) -> tuple[Score, float]:
     """Play in lanes; the score, and the CPU seconds that it took."""
     game = _Game(schedules, seed)
-    with tempfile.TemporaryDirectory(prefix="hybrid-sync-faults-") as name, ExitStack() as opened:
+    with tempfile.TemporaryDirectory(prefix="faults-") as name, ExitStack() as opened:
         places: list[tuple[Servers, Path]] = []
         for n in range(min(LANES, -(-schedules // EPISODE))):
             folder = Path(name) / f"lane{n}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -34,7 +34,7 @@ NOT_ABOUT_ROWS = (
 )  # fmt: skip
 
 # Both sides speak the same canonical text and never wait for ever. Set per transaction: poolers keep no session.
-TRANSACTION_SETTINGS = {
+TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -90,10 +90,8 @@ def _refused(side: Side, parts: dict[str, Any], error: psycopg.OperationalError)
 def transaction(connection: Connection, side: Side, *, read_only: bool = False) -> Iterator[Connection]:
     """READ COMMITTED, stated explicitly, with both sides' settings; errors leave under our names."""
     with translated(side):
-        mode = sql.SQL("read only") if read_only else sql.SQL("read write")
-        connection.execute(sql.SQL("begin isolation level read committed {}").format(mode))
         try:
-            connection.execute(_SETTINGS)
+            connection.execute(_READ_ONLY if read_only else _READ_WRITE)
             yield connection
         except BaseException:
             if not connection.closed:
@@ -106,19 +104,26 @@ def transaction(connection: Connection, side: Side, *, read_only: bool = False) 
 def snapshot(connection: Connection, side: Side) -> Iterator[Connection]:
     """REPEATABLE READ and read only: every statement sees the state at the first one."""
     with translated(side):
-        connection.execute("begin isolation level repeatable read read only")
         try:
-            connection.execute(_SETTINGS)
+            connection.execute(_SNAPSHOT)
             yield connection
         finally:
             if not connection.closed:
                 connection.execute("rollback")
 
 
-_SETTINGS = sql.SQL("; ").join(
-    sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(value))
-    for name, value in TRANSACTION_SETTINGS.items()
-)
+def _opening(mode: LiteralString) -> bytes:
+    """BEGIN and the settings: one message to the server, rendered once."""
+    settings = [
+        sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(value))
+        for name, value in TRANSACTION_SETTINGS.items()
+    ]
+    return sql.SQL("; ").join([sql.SQL("begin isolation level {}").format(sql.SQL(mode)), *settings]).as_bytes(None)
+
+
+_READ_WRITE = _opening("read committed read write")
+_READ_ONLY = _opening("read committed read only")
+_SNAPSHOT = _opening("repeatable read read only")
 
 
 @contextmanager

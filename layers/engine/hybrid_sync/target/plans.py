@@ -24,18 +24,23 @@ class EntityPlan:
 
 
 _REMEMBERED = 64
-_recent: OrderedDict[tuple[str, str, str, str], EntityPlan] = OrderedDict()
+_recent: OrderedDict[tuple[object, ...], EntityPlan] = OrderedDict()
 
 
 def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit."""
-    place = (run_id, entity, legacy.info.dsn, target.info.dsn)
+    place = (run_id, entity, *_address(legacy), *_address(target))
     known = _recent.get(place)
     if known is None:
         known = _recent[place] = compile_entity(entity, catalog, legacy, target)
         if len(_recent) > _REMEMBERED:
             _recent.popitem(last=False)
     return known
+
+
+def _address(connection: Connection) -> tuple[bytes, ...]:
+    there = connection.pgconn
+    return there.host, there.port, there.db, there.user
 
 
 def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
