@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, PageKind
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind, SegmentTask
 from hybrid_sync.errors import AwsUnavailable
 
 _TABLES = """
@@ -95,14 +95,22 @@ class StoredManifests:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def write_once(self, run_id: str, entity: str, tasks: Sequence[BatchTask]) -> Manifest:
+    def write_once(self, run_id: str, entity: str, tasks: Sequence[Message]) -> Manifest:
         body = json.dumps([task.model_dump(mode="json") for task in tasks])
         self._store.ask("insert into manifest values (?, ?, ?) on conflict do nothing", run_id, entity, body)
-        return Manifest("store", f"{run_id}/{entity}", len(self.read(run_id, entity) or ()))
+        return Manifest("store", f"{run_id}/{entity}", len(self._read(run_id, entity) or ()))
 
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None:
+        tasks = self._read(run_id, entity)
+        return None if tasks is None else [BatchTask.model_validate(task) for task in tasks]
+
+    def segments(self, run_id: str, entity: str) -> list[SegmentTask]:
+        """What a reconcile is to compare."""
+        return [SegmentTask.model_validate(task) for task in self._read(run_id, f"{entity}.segments") or ()]
+
+    def _read(self, run_id: str, entity: str) -> list[Any] | None:
         rows = self._store.ask("select body from manifest where run_id = ? and entity = ?", run_id, entity)
-        return [BatchTask.model_validate(task) for task in json.loads(rows[0][0])] if rows else None
+        return list(json.loads(rows[0][0])) if rows else None
 
 
 class StoredReports:

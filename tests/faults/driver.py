@@ -13,6 +13,7 @@ from hybrid_sync.contracts import (
     FailureMessage,
     LinkTask,
     PlannedRun,
+    Profile,
     ReportRequest,
     RunFailure,
     RunRequest,
@@ -99,6 +100,9 @@ class Driver:
                 self._entity(task)
         link = self._step("link_references", LinkTask(run_id=request.run_id))
         failure = self._failure(request.run_id, None, "LinkReferences", link) if link.error else None
+        if failure is None and planned.profile in (Profile.weekly, Profile.verify):
+            for task in self._luck.sample(planned.entities, len(planned.entities)):
+                self._tell(task, "ReconcileEntity", self._reconcile(task))
         if failure is None:
             deletes = self._step("propagate_deletes", DeleteTask(run_id=request.run_id))
             if deletes.error:
@@ -125,10 +129,14 @@ class Driver:
         batches = self._manifests.read(task.run_id, task.entity) or []
         self._deliveries.remember(batches)
         self._raise_the_dead()
+        self._tell(task, "SyncBatch", self._batches(batches))
+
+    def _batches(self, batches: list[BatchTask]) -> Reply:
+        """All of them, in any order and side by side; the first failure for good, or the last one."""
         pending = self._luck.sample(batches, len(batches))
         for attempt in range(_ATTEMPTS):
             if not pending:
-                return
+                return Reply()
             orders = [Order("sync_batch", batch, self._armed("sync_batch", attempt)) for batch in pending]
             for batch in pending:
                 self._double(batch)
@@ -136,10 +144,23 @@ class Driver:
             failed = [(b, r) for b, r in zip(pending, replies, strict=True) if r.error]
             for _, reply in failed:
                 if not reply.transient:
-                    self._tell(task, "SyncBatch", reply)
-                    return
+                    return reply
             pending = [batch for batch, _ in failed]
-        self._tell(task, "SyncBatch", Reply(error="retries_exhausted"))
+        return Reply(error="retries_exhausted") if pending else Reply()
+
+    def _reconcile(self, task: EntityTask) -> Reply:
+        """Compare, confirm, heal, look again; the first failure."""
+        reply = self._step("reconcile_entity", task)
+        if reply.result is not None and reply.result.segments:
+            segments = self._manifests.segments(task.run_id, task.entity)
+            for compared in [self._step("compare_segment", segment) for segment in segments]:
+                if compared.error:
+                    return compared
+            reply = self._step("confirm_differences", task)
+        if reply.result is None or not reply.result.batches:
+            return reply
+        healed = self._batches(self._manifests.read(task.run_id, f"{task.entity}.heal") or [])
+        return healed if healed.error else self._step("recheck_entity", task)
 
     def _double(self, batch: BatchTask) -> None:
         """The queue delivers twice, or a delivery is given up on while it still works: a second one beside it."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 
 from hybrid_sync.contracts import FailureMessage, Profile, Ref, RunRequest
+from tests.faults.blind_spots import BlindSpots, Plan
 from tests.faults.cloud import Store, StoredManifests
 from tests.faults.driver import Deliveries, Driver
 from tests.faults.duel import Duel
@@ -30,6 +31,8 @@ from tests.faults.worker import Place
 WORKERS = 4
 BATCH_SIZE = 12
 UNRELIABLE = 0.06
+BLIND = 0.1
+"""The share of days on which things happen that no fence can see."""
 CLEAN_RUNS = 3
 """A value that moved between two rows may need a second run, and a row that waits for such a row a third."""
 
@@ -61,6 +64,7 @@ class Episode:
         self._writer = LegacyWriter(servers.legacy, self._own_luck())
         self._writer.fill()
         _migrate_some(servers, self._own_luck())
+        self._blind_spots = BlindSpots(servers.legacy, servers.legacy_disk, self._own_luck())
         self._native = NativeWriter(servers.target_owner, servers.target_superuser, servers.legacy, self._own_luck())
         place = Place(servers.legacy, servers.target_worker, folder / "cloud.sqlite", BATCH_SIZE, UNRELIABLE)
         self._pool = Pool(place, WORKERS, self._luck.getrandbits(32), self.score.tally)
@@ -83,8 +87,7 @@ class Episode:
         """One bad day and its judgement; False when something is wrong, and the episode should end."""
         self._schedule += 1
         try:
-            self._bad_day()
-            defects = self._quiet()
+            defects = self._blind_day() if self._luck.random() < BLIND else self._ordinary_day()
         except WorkerHung as error:
             defects = [Defect("stuck", str(error))]
         defects += [Defect("stuck", text) for text in self._deliveries.defects]
@@ -96,6 +99,47 @@ class Episode:
     def judge(self) -> list[Defect]:
         """What is wrong now, without another run."""
         return self._oracle.judge()
+
+    def _ordinary_day(self) -> list[Defect]:
+        self._bad_day()
+        # Daily runs: a weekly one's reconcile would make good what the fence has missed.
+        return self._quiet(Profile.daily)
+
+    def _blind_day(self) -> list[Defect]:
+        """A day of which the fence sees a part only: the reconcile must see the rest."""
+        self.score.blind += 1
+        plan = self._blind_spots.plan()
+        self._writer.erases = True
+        there = self._oracle.keys()
+        self._bad_day()
+        self._writer.erases = False
+        there |= self._oracle.keys()
+        if plan.rewinds:
+            self._rewind()
+        else:
+            self._blind_spots.carry_out(plan)
+        self._writer.mourn(key[0] for _, _, key in self._oracle.expect_gone(there))
+        if plan.rewinds or plan.office is None:
+            return self._quiet(Profile.weekly)
+        return self._unjoined(plan)
+
+    def _unjoined(self, plan: Plan) -> list[Defect]:
+        """Rows that a join has lost are kept and told; they come back with the row that they are joined to."""
+        told = self._driver(faulty=False)
+        told.run(self._clean(Profile.weekly))
+        defects = [] if self._oracle.unjoined() == 0 or told.status == "failed" else [
+            Defect("missed", f"rows lack what they are joined to, and the clean run {told.status}")
+        ]  # fmt: skip
+        self._blind_spots.make_good(plan)
+        return defects + self._quiet(Profile.weekly)
+
+    def _rewind(self) -> None:
+        self.score.rewinds += 1
+        self._blind_spots.rewind()
+        self._writer.reconnect()
+        self._native.reconnect()
+        self._oracle.reconnect()
+        self._pool.renew()
 
     # --- the bad day -----------------------------------------------------------------------------------------
 
@@ -152,7 +196,7 @@ class Episode:
         run_id = f"run-{self._seed}-{self._runs}"
         kind = self._luck.random()
         if kind < 0.3:
-            return RunRequest(run_id=run_id)
+            return RunRequest(run_id=run_id, profile=Profile.weekly if kind < 0.1 else Profile.daily)
         if kind < 0.7:
             some = self._luck.sample(_ENTITIES, self._luck.randrange(1, 4))
             return RunRequest(run_id=run_id, profile=Profile.daily, entities=tuple(some))
@@ -177,16 +221,19 @@ class Episode:
 
     # --- quiet ---------------------------------------------------------------------------------------------
 
-    def _quiet(self) -> list[Defect]:
+    def _quiet(self, profile: Profile) -> list[Defect]:
         """Clean runs until the judge has nothing to say, or they are used up."""
         defects: list[Defect] = []
         reversed_: list[Defect] = []
         for n in range(1, CLEAN_RUNS + 1):
-            self._runs += 1
             driver = self._driver(faulty=False)
-            # A daily run: a weekly one's reconcile would make good what the fence has missed.
-            driver.run(RunRequest(run_id=f"clean-{self._seed}-{self._runs}", profile=Profile.daily))
-            defects = self._oracle.judge()
+            request = self._clean(profile)
+            driver.run(request)
+            # A legacy that is its own yesterday, and rows that others were counted over, make versions go back.
+            back = "reversed" if profile is Profile.weekly else None
+            defects = [defect for defect in self._oracle.judge() if defect.kind != back]
+            if profile is Profile.weekly and driver.status == "succeeded":
+                defects = self._repaired(request.run_id, defects)
             # What the triggers saw is told once, and no later run makes it good.
             reversed_ += [d for d in defects if d.kind in ("reversed", "touched", "wrong_ids")]
             if driver.status != "succeeded":
@@ -196,6 +243,26 @@ class Episode:
                 break
         defects = list(dict.fromkeys([*reversed_, *defects]))
         return defects + self._unqueued()
+
+    def _repaired(self, run_id: str, defects: list[Defect]) -> list[Defect]:
+        """What is left once a person has asked for a repair of what the run tells as changed in the target.
+
+        A row that is older in legacy than it was, and whose other columns people have edited since, looks like that.
+        """
+        told = self._oracle.told_as_drift(run_id)
+        if not defects or any(defect.differs not in told for defect in defects):
+            return defects
+        self.score.repairs += 1
+        repair = self._clean(Profile.verify)
+        self._driver(faulty=False).run(repair.model_copy(update={"repair": True}))
+        return [defect for defect in self._oracle.judge() if defect.kind != "reversed"]
+
+    def _clean(self, profile: Profile) -> RunRequest:
+        self._runs += 1
+        run_id = f"clean-{self._seed}-{self._runs}"
+        # Of a rewound legacy more may be gone than the guards let go without a word.
+        allowed = ("messages", "receipts") if profile is Profile.weekly else ()
+        return RunRequest(run_id=run_id, profile=profile, allow_deletes=allowed)
 
     def _unqueued(self) -> list[Defect]:
         """Failed records that are marked as queued, and of which no message tells."""

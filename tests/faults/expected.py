@@ -32,6 +32,8 @@ class Source:
     """(key, id, values, references, marked), with the same names in values."""
     parents: Mapping[str, Parent] = field(default_factory=dict)
     unique: str | None = None
+    joined: LiteralString | None = None
+    """The keys of the base table alone, where the SELECT joins another that may lack a row."""
     policy: Literal["ignore", "soft", "hard"] = "ignore"
     """What becomes of a target row whose legacy row has gone, or has left its rule."""
 
@@ -77,6 +79,7 @@ SOURCES = (
         " 'status', status, 'rev', rev, 'office_rev', office_rev), jsonb_build_object('payer_id', payer_id)"
         " from invoices where legacy_payment_id is not null",
         {"payer_id": Parent("people", required=True)},
+        joined="select array[id] from payment",
     ),
     Source(
         "receipts", "payment",
@@ -86,6 +89,7 @@ SOURCES = (
         " office_rev), jsonb_build_object('invoice_id', invoice_id), deleted_at is not null"
         " from receipts where legacy_payment_id is not null",
         {"invoice_id": Parent("invoices", required=True)},
+        joined="select array[id] from payment",
         policy="soft",
     ),
     *(
@@ -124,6 +128,11 @@ class TargetRow:
 def legacy_rows(connection: psycopg.Connection[Any], source: Source) -> dict[Key, LegacyRow]:
     """Every legacy row of the source, by key."""
     return {tuple(row[0]): LegacyRow(*row[1:]) for row in connection.execute(source.legacy).fetchall()}
+
+
+def base_keys(connection: psycopg.Connection[Any], source: Source) -> set[Key]:
+    """Keys of the base table where a join can lose rows, else none."""
+    return {tuple(row[0]) for row in connection.execute(source.joined).fetchall()} if source.joined else set()
 
 
 def target_rows(connection: psycopg.Connection[Any], source: Source) -> list[tuple[Key, TargetRow]]:

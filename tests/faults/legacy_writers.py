@@ -7,7 +7,7 @@ other; where they do, a short lock timeout ends the one that waits.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import LiteralString
 
@@ -53,17 +53,33 @@ class LegacyWriter:
     """Writes a statement at each beat; what it does is fixed by `luck`, when exactly it does it is not."""
 
     def __init__(self, dsn: str, luck: random.Random) -> None:
+        self._dsn = dsn
         self._luck = luck
-        self._heater = psycopg.connect(dsn, autocommit=True)
-        self._sessions = [_Session(psycopg.connect(dsn, autocommit=True), lane) for lane in range(SESSIONS)]
-        for session in self._sessions:
-            session.connection.execute(_LOCK_TIMEOUT)
-        self._resolver = psycopg.connect(dsn, autocommit=True)
+        self._connect()
         self._prepared: list[str] = []
+        self.erases = False
+        """Whether rows go that only the reconcile can miss."""
+        self._gone: set[int] = set()
         self._names = self._born = 0
         self.known = Known()
         self.committed = 0
         self.beat = Beat(self._write, luck, _LONGEST_PAUSE)
+
+    def _connect(self) -> None:
+        self._heater = psycopg.connect(self._dsn, autocommit=True)
+        self._sessions = [_Session(psycopg.connect(self._dsn, autocommit=True), lane) for lane in range(SESSIONS)]
+        for session in self._sessions:
+            session.connection.execute(_LOCK_TIMEOUT)
+        self._resolver = psycopg.connect(self._dsn, autocommit=True)
+
+    def reconnect(self) -> None:
+        """After every wire was cut while all was settled."""
+        self.close()
+        self._connect()
+
+    def mourn(self, keys: Iterable[int]) -> None:
+        """These rows are gone: a new one under the key of one would begin its versions anew."""
+        self._gone.update(keys)
 
     def fill(self) -> None:
         """The rows that are there before the first run."""
@@ -168,17 +184,20 @@ class LegacyWriter:
     # --- statements ----------------------------------------------------------------------------------------
 
     def _kinds(self) -> tuple[Callable[[int], Statement], ...]:
-        return (
+        usual: tuple[Callable[[int], Statement], ...] = (
             self._person, self._pair, self._team, self._payment, self._membership, self._message, self._message,
             self._rename, self._rename, self._move, self._email, self._promote, self._pay, self._pay, self._cancel,
             self._office, self._role, self._rewrite, self._forget, self._author, self._lead, self._bulk_people,
             self._bulk_payments,
         )  # fmt: skip
+        return (*usual, self._erase, self._erase) if self.erases else usual
 
     def _new_id(self, lane: int, known: list[int]) -> int:
         """Of this session alone; sometimes below all that exist, as a late commit's are."""
-        known.append(self._luck.randrange(-20, _SPREAD) * SESSIONS + lane)
-        return known[-1]
+        while (key := self._luck.randrange(-20, _SPREAD) * SESSIONS + lane) in self._gone:
+            pass
+        known.append(key)
+        return key
 
     def _some(self, known: list[int]) -> int:
         return self._luck.choice(known) if known else 0
@@ -229,17 +248,33 @@ class LegacyWriter:
     def _membership(self, lane: int) -> Statement:
         pair = (self._some(self.known.people[lane]), self._any(self.known.teams) or 0)
         self.known.memberships[lane].append(pair)
-        return "insert into membership values (%s, %s, %s) on conflict do nothing", (*pair, self._luck.randrange(1, 4))
+        values = (*pair, self._luck.randrange(1, 4), self._version())
+        return "insert into membership values (%s, %s, %s, %s) on conflict do nothing", values
 
     def _message(self, lane: int) -> Statement:
         known = self.known.messages[lane]
         key = self._some(known) if known and self._luck.random() < 0.4 else self._new_id(lane, known)
-        # A key that comes back has a later version than it ever had.
-        self._born += 1
-        values = (key, self._any(self.known.people), self._json(), self._born * 1_000)
+        values = (key, self._any(self.known.people), self._json(), self._version())
         if self._luck.random() < 0.5:
             return "insert into comment values (%s, %s, %s, %s) on conflict do nothing", values
         return "insert into record values (%s, %s, %s, %s) on conflict do nothing", values
+
+    def _version(self) -> int:
+        """Of a key that may come back: later than it ever was."""
+        self._born += 1
+        return self._born * 1_000
+
+    def _erase(self, lane: int) -> Statement:
+        """A row goes whose entity does not follow, or whose table others are counted over."""
+        kind = self._luck.randrange(4)
+        if kind == 0:
+            return "delete from payment where id = %s", (self._some(self.known.payments[lane]),)
+        if kind == 1:
+            return "delete from team where id = %s", (self._some(self.known.teams[lane]),)
+        if kind == 2:
+            return "delete from person where id = %s", (self._some(self.known.people[lane]),)
+        pairs = self.known.memberships[lane]
+        return "delete from membership where person_id = %s and team_id = %s", self._luck.choice(pairs or [(0, 0)])
 
     def _forget(self, lane: int) -> Statement:
         values = (self._some(self.known.messages[lane]),)

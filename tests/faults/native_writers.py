@@ -40,10 +40,16 @@ class NativeWriter:
         self._luck = luck
         self._connection = psycopg.connect(owner, autocommit=True)
         self._connection.execute("set lock_timeout = '50ms'")
+        self._legacy = legacy
         self._superusers = [psycopg.connect(dsn, autocommit=True) for dsn in (target_superuser, legacy)]
         self.beat = Beat(self._write, luck, _LONGEST_PAUSE)
         self._cuts_left = 0
         self.cut = 0
+
+    def reconnect(self) -> None:
+        """After legacy has cut every wire."""
+        self._superusers[1].close()
+        self._superusers[1] = psycopg.connect(self._legacy, autocommit=True)
 
     def start(self, cuts: int) -> None:
         """Edit at each beat; at most `cuts` backends will be terminated."""

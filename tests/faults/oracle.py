@@ -5,12 +5,13 @@ the judge finds by itself.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import psycopg
 
-from tests.faults.expected import SOURCES, Key, LegacyRow, Source, TargetRow, legacy_rows, target_rows
+from tests.faults.expected import SOURCES, Key, LegacyRow, Source, TargetRow, base_keys, legacy_rows, target_rows
 
 Kind = Literal["missed", "doubled", "reversed", "wrong_ids", "touched", "stuck"]
 
@@ -19,6 +20,8 @@ Kind = Literal["missed", "doubled", "reversed", "wrong_ids", "touched", "stuck"]
 class Defect:
     kind: Kind
     text: str
+    differs: tuple[str, str, Key] | None = None
+    """The row that is there and not as in legacy."""
 
 
 @dataclass
@@ -30,19 +33,45 @@ class _Side:
     failed: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     native: set[str] = field(default_factory=set)
     """E-mail addresses of people who were born natively."""
+    unjoined: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
+    """Keys whose own row is in legacy, and lacks the one that it is joined to."""
 
 
 class Oracle:
     """Judges one episode: it remembers which UUID each key had first."""
 
     def __init__(self, legacy: str, target: str) -> None:
+        self._dsn = legacy
         self._legacy = psycopg.connect(legacy, autocommit=True, options="-c TimeZone=UTC")
         self._target = psycopg.connect(target, autocommit=True, options="-c TimeZone=UTC")
         self._first: dict[tuple[str, str, Key], str] = {}
+        self._gone: set[tuple[str, str, Key]] = set()
+
+    def reconnect(self) -> None:
+        """After legacy has cut every wire."""
+        self._legacy.close()
+        self._legacy = psycopg.connect(self._dsn, autocommit=True, options="-c TimeZone=UTC")
 
     def close(self) -> None:
         self._legacy.close()
         self._target.close()
+
+    def keys(self) -> set[tuple[str, str, Key]]:
+        """Every key of either side as it is now."""
+        side = self._read([])
+        return {(*place, key) for rows in (side.legacy, side.target) for place in rows for key in rows[place]}
+
+    def expect_gone(self, keys: Iterable[tuple[str, str, Key]]) -> set[tuple[str, str, Key]]:
+        """These were there before a day on which rows went unseen; returns those that legacy has no more."""
+        side = self._read([])
+        left = {key for key in keys if key[2] not in side.legacy[key[:2]] and key[2] not in side.unjoined[key[:2]]}
+        self._gone |= left
+        return left
+
+    def unjoined(self) -> int:
+        """How many rows of the target lack, in legacy, the row that theirs is joined to."""
+        side = self._read([])
+        return sum(len(keys & side.target[place].keys()) for place, keys in side.unjoined.items())
 
     def judge(self) -> list[Defect]:
         """Everything that is wrong now; both sides must be quiet."""
@@ -66,11 +95,14 @@ class Oracle:
                 if times > 1:
                     found.append(Defect("doubled", f"{place} {key} stands {times} times in the target"))
             side.target[place] = dict(rows)
-            for key in side.target[place].keys() - side.legacy[place].keys():
+            side.unjoined[place] = base_keys(self._legacy, source) - side.legacy[place].keys()
+            for key in side.target[place].keys() - side.legacy[place].keys() - side.unjoined[place]:
                 if source.policy == "hard":
                     found.append(Defect("missed", f"{place} {key} is not in legacy and still in the target"))
-                else:
+                elif (*place, key) not in self._gone:
                     found.append(Defect("doubled", f"{place} {key} is in the target and was never in legacy"))
+                elif source.policy == "soft" and not side.target[place][key].marked:
+                    found.append(Defect("missed", f"{place} {key} has gone from legacy and is not marked"))
         rows_failed = self._target.execute(
             "select entity, source, key from hybrid_sync.failed_record where status <> 'resolved'"
         ).fetchall()
@@ -113,7 +145,9 @@ class Oracle:
             for key, row in side.legacy[place].items():
                 wanted = row.values["email"]
                 holder = holders.get(wanted)
-                stuck = holder is not None and holder != key and (*place, holder) in blocked
+                stuck = holder is not None and holder != key and (
+                    (*place, holder) in blocked or holder not in side.legacy[place]
+                )  # fmt: skip
                 if (wanted in side.native or stuck) and (*place, key) not in blocked:
                     blocked.add((*place, key))
                     grown = True
@@ -155,37 +189,40 @@ class Oracle:
                         found.append(Defect("missed", f"{name} came back and is still marked"))
                     differing = sorted(c for c, v in row.values.items() if there.values[c] != v)
                     if differing:
-                        found.append(Defect("missed", f"{name} differs in {', '.join(differing)}"))
-                    unlinked = self._references(source, row, there, side, name, found)
+                        found.append(Defect("missed", f"{name} differs in {', '.join(differing)}", (*place, key)))
+                    unlinked = self._references(source, key, row, there, side, found)
                     waits = unlinked
             if waits and key not in failed:
                 found.append(Defect("missed", f"{name} cannot be complete, and is not among the failed records"))
             if not waits and key in failed:
                 found.append(Defect("stuck", f"{name} is complete or excluded, and still a failed record"))
-        for key in failed - side.legacy[place].keys():
+        for key in failed - side.legacy[place].keys() - side.unjoined[place]:
             found.append(Defect("stuck", f"{source.entity}/{source.name} {key} failed and was never committed"))
         return found
 
     def _references(
-        self, source: Source, row: LegacyRow, there: TargetRow, side: _Side, name: str, found: list[Defect]
+        self, source: Source, key: Key, row: LegacyRow, there: TargetRow, side: _Side, found: list[Defect]
     ) -> bool:
         """Compare the references; True when one still waits for its parent."""
         waits = False
+        place, name = (source.entity, source.name, key), f"{source.entity}/{source.name} {key}"
         for column, parent in source.parents.items():
             legacy, reference = row.parents[column], there.references[column]
             if legacy is None:
                 if reference is not None:
-                    found.append(Defect("missed", f"{name}.{column} is still set"))
+                    found.append(Defect("missed", f"{name}.{column} is still set", place))
                 continue
             row_of_parent = self._parents(parent.entity, side).get((legacy,))
             if row_of_parent is None:
                 waits = True
             elif reference is None:
-                found.append(Defect("missed", f"{name}.{column} is not linked"))
+                told = f"{name}.{column} is not linked"
+                found.append(Defect("missed", told, place))
             elif reference != row_of_parent.id:
                 # A row of an older version has that version's parents; a row of this version must have this one's.
                 kind: Kind = "wrong_ids" if there.values["rev"] == row.values["rev"] else "missed"
-                found.append(Defect(kind, f"{name}.{column} points to {reference}, not to {row_of_parent.id}"))
+                told = f"{name}.{column} points to {reference}, not to {row_of_parent.id}"
+                found.append(Defect(kind, told, place))
         return waits
 
     # --- what the target remembers ---------------------------------------------------------------------------
@@ -228,6 +265,14 @@ class Oracle:
         """Open failed records that a message must have told of."""
         rows = self._target.execute(
             "select entity, source, key from hybrid_sync.failed_record where status = 'open' and queued_at is not null"
+        ).fetchall()
+        return {(entity, source, tuple(key)) for entity, source, key in rows}
+
+    def told_as_drift(self, run_id: str) -> set[tuple[str, str, Key]]:
+        """Rows of which the run says that somebody has changed them in the target, so that it leaves them alone."""
+        rows = self._target.execute(
+            "select entity, source, key from hybrid_sync.difference where run_id = %s and origin in ('target', 'both')",
+            (run_id,),
         ).fetchall()
         return {(entity, source, tuple(key)) for entity, source, key in rows}
 

@@ -63,8 +63,7 @@ class Pool:
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._size = size
         self.tally = tally
-        for _ in range(size):
-            self._idle.put(self._hire())
+        self._open()
 
     def call(self, order: Order) -> Reply:
         """Have the order done by the next idle worker; a death in the middle is a transient failure."""
@@ -89,6 +88,15 @@ class Pool:
             worker.pipe.close()
             with _processes:
                 worker.process.join()
+
+    def renew(self) -> None:
+        """New workers with connections of their own; call when none is at work."""
+        self.close()
+        self._open()
+
+    def _open(self) -> None:
+        for _ in range(self._size):
+            self._idle.put(self._hire())
 
     def _hire(self) -> _Worker:
         with _processes:

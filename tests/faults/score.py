@@ -23,6 +23,9 @@ class Score:
     doubled: int = 0
     zombies: int = 0
     cut: int = 0
+    blind: int = 0
+    rewinds: int = 0
+    repairs: int = 0
     committed: int = 0
     clean_runs: Counter[int] = field(default_factory=Counter)
     defects: list[tuple[int, int, Defect]] = field(default_factory=list)
@@ -35,6 +38,9 @@ class Score:
         self.doubled += other.doubled
         self.zombies += other.zombies
         self.cut += other.cut
+        self.blind += other.blind
+        self.rewinds += other.rewinds
+        self.repairs += other.repairs
         self.committed += other.committed
         self.clean_runs += other.clean_runs
         self.defects += other.defects
@@ -52,6 +58,10 @@ class Score:
         yield f"runs: {runs}; backends terminated: {self.cut}; legacy commits beside them: {self.committed}"
         yield f"deliveries: {sum(tally.orders.values())}, doubled {self.doubled}, long after {self.zombies}"
         yield "failed deliveries: " + (", ".join(f"{name} {n}" for name, n in sorted(tally.errors.items())) or "none")
+        yield (
+            f"days of which the fence sees a part: {self.blind}; legacy rewound to a disk snapshot: {self.rewinds}; "
+            f"repairs of rows told as changed on both sides: {self.repairs}"
+        )
         clean = ", ".join(f"{n} after {runs}" for runs, n in sorted(self.clean_runs.items()))
         yield f"right after clean runs: {clean}; native rows touched: {self._of('touched')}; stuck: {self._of('stuck')}"
 

@@ -15,6 +15,7 @@ from hybrid_sync.target.install import WORKER, install
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
+from tests.faults.disk import Disk
 
 DOMAIN = Path(__file__).parent / "domain"
 CATALOG = DOMAIN / "catalog"
@@ -36,6 +37,7 @@ class Servers:
     """The DSNs of legacy (superuser), of the target's owner and superuser, and of the engine's own role there."""
 
     legacy: str
+    legacy_disk: Disk
     target_owner: str
     target_superuser: str
     target_worker: str
@@ -90,7 +92,7 @@ def _prepare(legacy: Cluster, target: Cluster) -> Servers:
     install(owner, _PASSWORD, load(CATALOG))
     worker = target.dsn(user=WORKER, password=_PASSWORD)
     ours = [_by_socket(dsn, target) for dsn in (owner, target.dsn(), worker)]
-    return Servers(_by_socket(legacy.dsn(), legacy), *ours)
+    return Servers(_by_socket(legacy.dsn(), legacy), Disk(legacy), *ours)
 
 
 def _by_socket(dsn: str, cluster: Cluster) -> str:

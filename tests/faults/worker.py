@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,20 @@ from hybrid_sync.contracts import (
     ReportRequest,
     RunFailure,
     RunRequest,
+    SegmentTask,
 )
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
 from hybrid_sync.postgres import Connection, Side, connect
+from hybrid_sync.steps.compare_segment import compare_segment
+from hybrid_sync.steps.confirm_differences import confirm_differences
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.propagate_deletes import propagate_deletes
+from hybrid_sync.steps.recheck_entity import recheck_entity
+from hybrid_sync.steps.reconcile_entity import reconcile_entity
 from hybrid_sync.steps.record_failure import record_failure
 from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.retry_failure import retry_failure
@@ -48,6 +54,7 @@ from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
 
 _DIRECT = 0.05
+_SEGMENT_ROWS = 60
 # Once in the process from which workers are forked, not once in each of them.
 _CATALOG = load(CATALOG)
 
@@ -129,6 +136,10 @@ _STEPS: dict[str, tuple[type[BaseModel], Callable[..., Any]]] = {
     "plan_entity": (EntityTask, plan_entity),
     "sync_batch": (BatchTask, sync_batch),
     "link_references": (LinkTask, link_references),
+    "reconcile_entity": (EntityTask, partial(reconcile_entity, segment_rows=_SEGMENT_ROWS)),
+    "compare_segment": (SegmentTask, compare_segment),
+    "confirm_differences": (EntityTask, confirm_differences),
+    "recheck_entity": (EntityTask, recheck_entity),
     "propagate_deletes": (DeleteTask, propagate_deletes),
     "verify_entity": (EntityTask, verify_entity),
     "report_run": (ReportRequest, report_run),

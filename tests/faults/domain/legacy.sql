@@ -23,6 +23,8 @@ create table payment (
 create table comment (
   id int primary key, author_id int, meta text, rev int not null default 0
 );
+-- In partitions, some of which come and go whole.
 create table record (
   id int primary key, author_id int, meta text, rev int not null default 0
-);
+) partition by range (id);
+create table record_near partition of record for values from (minvalue) to (1000000);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import EntityTask, LinkTask, RecheckedEntity
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import read_entity, require_complete
 from hybrid_sync.steps.link_references import link_references
@@ -21,6 +22,7 @@ def recheck_entity(world: World, task: EntityTask) -> RecheckedEntity:
         while link_references(world, LinkTask(run_id=task.run_id)).more:
             pass
         reconcile.recheck()
+        failpoint("reconcile.rechecked", reconcile.legacy, reconcile.target)
         with transaction(reconcile.target, "target"):
             result = findings.numbers(reconcile.target, task.run_id, task.entity)
             findings.record(reconcile.target, task.run_id, task.entity, {**result, "done": True})

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEntity, SegmentTask
 from hybrid_sync.errors import EntityIncomplete
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence, distrust
 from hybrid_sync.postgres import Connection, transaction
@@ -37,6 +38,7 @@ def reconcile_entity(world: World, task: EntityTask, segment_rows: int = SEGMENT
     with opened(world, task) as reconcile:
         with transaction(reconcile.target, "target"):
             findings.begin(reconcile.target, task.run_id, task.entity)
+        failpoint("reconcile.begun", reconcile.legacy, reconcile.target)
         segments = reconcile.segments(segment_rows)
         with transaction(reconcile.target, "target"):
             findings.record(reconcile.target, task.run_id, task.entity, {"segments_planned": len(segments)})
@@ -63,6 +65,7 @@ def confirmed(world: World, reconcile: Reconcile) -> ReconciledEntity:
     """Look at every suspect again, record the result, and plan the batches that heal."""
     run_id, entity, target = reconcile.run_id, reconcile.entity.entity, reconcile.target
     reconcile.confirm()
+    failpoint("reconcile.confirmed", reconcile.legacy, target)
     tasks: list[BatchTask] = []
     for source in reconcile.entity.sources:
         with transaction(target, "target"):
@@ -75,6 +78,7 @@ def confirmed(world: World, reconcile: Reconcile) -> ReconciledEntity:
                 )
             )  # fmt: skip
     manifest = world.manifests.write_once(run_id, f"{entity}.heal", tasks)
+    failpoint("reconcile.planned", reconcile.legacy, target)
     with transaction(target, "target"):
         result = {
             **findings.segments_done(target, run_id, entity), **findings.numbers(target, run_id, entity),

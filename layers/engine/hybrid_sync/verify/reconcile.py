@@ -18,6 +18,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.contracts import Key
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
 from hybrid_sync.ids.idmap import IdCache
 from hybrid_sync.legacy.changes import Detection, changed
@@ -99,6 +100,7 @@ class Reconcile:
                 self.target, self.run_id, self.entity.entity, segment.n, segment.source, (segment.lo, segment.hi),
                 compared, suspects,
             )  # fmt: skip
+        failpoint("reconcile.compared", self.legacy, self.target)
         return len(suspects)
 
     def check_ids(self, segment: Segment, cache: IdCache) -> int:
