@@ -83,11 +83,15 @@ class Episode:
         for part in (self._writer, self._native, self._oracle, self._store):
             part.close()
 
-    def schedule(self) -> bool:
-        """One bad day and its judgement; False when something is wrong, and the episode should end."""
+    def schedule(self, *, blind: bool | None = None) -> bool:
+        """One bad day and its judgement; False when something is wrong, and the episode should end.
+
+        `blind` says whether it is one of which the fence sees a part only; else luck does.
+        """
         self._schedule += 1
         try:
-            defects = self._blind_day() if self._luck.random() < BLIND else self._ordinary_day()
+            blind = self._luck.random() < BLIND if blind is None else blind
+            defects = self._blind_day() if blind else self._ordinary_day()
         except WorkerHung as error:
             defects = [Defect("stuck", str(error))]
         defects += [Defect("stuck", text) for text in self._deliveries.defects]

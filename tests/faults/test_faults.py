@@ -32,6 +32,18 @@ def test_after_a_bad_day_and_quiet_the_target_is_what_legacy_says(both: Servers,
     assert score.tally.crashes
 
 
+def test_the_reconcile_makes_good_what_no_fence_sees(both: Servers, tmp_path: Path) -> None:
+    """Rows, joined rows and partitions that go and come; legacy on a disk of yesterday."""
+    episode = Episode(both, tmp_path, seed=14)
+    try:
+        for _ in range(4):
+            episode.schedule(blind=True)
+    finally:
+        episode.close()
+    assert not episode.score.defects
+    assert 0 < episode.score.rewinds < episode.score.blind == 4
+
+
 _IN_TARGET = (
     ("reversed", "update invoices set rev = rev - 1 where id in (select id from invoices where rev > 0 limit 1)"),
     ("wrong_ids", "update messages set id = gen_random_uuid() where kind = 'comment'"),
