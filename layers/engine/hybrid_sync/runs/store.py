@@ -188,15 +188,15 @@ def require_complete(connection: Connection, run_id: str, entity: str, planned: 
 
 def record_verdict(
     connection: Connection, run_id: str, entity: str, *, verified: bool, advanced: bool,
-    conservation: Mapping[str, Any], money: Iterable[Mapping[str, Any]],
+    conservation: Mapping[str, Any], money: Iterable[Mapping[str, Any]], references: Iterable[Mapping[str, Any]],
 ) -> None:  # fmt: skip
     """What verification found; the report reads it from here."""
     connection.execute(
         "update hybrid_sync.run_entity set status = %s, fence_advanced = %s, conservation = %s, money = %s,"
-        " finished_at = clock_timestamp() where run_id = %s and entity = %s",
+        " reference_counts = %s, finished_at = clock_timestamp() where run_id = %s and entity = %s",
         (
             "verified" if verified else "incomplete", advanced, json.dumps(dict(conservation)),
-            json.dumps(list(money)), run_id, entity,
+            json.dumps(list(money)), json.dumps(list(references)), run_id, entity,
         ),
     )  # fmt: skip
 

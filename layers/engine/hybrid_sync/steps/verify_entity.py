@@ -1,9 +1,10 @@
-"""Verify entity: rows and money add up by key and to the cent; then, and only then, the fence moves on."""
+"""Verify entity: rows, references and money add up by key and to the cent; then, and only then, the fence moves on."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import EntityIncomplete, StructureMismatch
@@ -23,7 +24,7 @@ from hybrid_sync.runs.store import (
 )  # fmt: skip
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.structure import table
-from hybrid_sync.verify import ledger, money
+from hybrid_sync.verify import ledger, money, references
 from hybrid_sync.verify.conservation import Conservation, count
 from hybrid_sync.verify.scope import Scope
 from hybrid_sync.world import World
@@ -33,7 +34,7 @@ _WHOLE = ("fence", "full", "timestamp")
 
 
 def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
-    """Record what the entity's rows and money add up to; advance its fence when they do.
+    """Record what the entity's rows, references and money add up to; advance its fence when they do.
 
     Raises EntityIncomplete when a planned batch is missing, or another step of the entity failed.
     """
@@ -49,15 +50,17 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         with snapshot(target, "target"), snapshot(legacy, "legacy"):
             target.execute("select 1")
             failpoint("verify.snapshots", target, legacy)
-            total, sums = _compare(entity, plan, run, record, legacy, target)
+            total, sums, refs = _compare(world.catalog, entity, plan, run, record, legacy, target)
         failpoint("verify.compared", target, legacy)
         verified = total.ok and all(line.equal for line in sums) and _reconciled(record) and not _guarded(record)
+        verified = verified and all(line.ok for line in refs)
         with transaction(target, "target"):
             advanced = verified and _advance(run, task, record, plan, target)
             failpoint("verify.advanced", target, legacy)
             record_verdict(
                 target, task.run_id, task.entity, verified=verified, advanced=advanced,
                 conservation=total.as_json(), money=[line.as_json() for line in sums],
+                references=[line.as_json() for line in refs],
             )  # fmt: skip
             failpoint("verify.recorded", target, legacy)
         failpoint("verify.committed", target, legacy)
@@ -86,14 +89,16 @@ def _guarded(record: EntityRecord) -> bool:
 
 
 def _compare(
+    catalog: Catalog,
     entity: Entity,
     plan: EntityPlan,
     run: RunRecord,
     record: EntityRecord,
     legacy: Connection,
     target: Connection,
-) -> tuple[Conservation, list[money.MoneyLine]]:
+) -> tuple[Conservation, list[money.MoneyLine], list[references.ReferenceCount]]:
     total = Conservation()
+    refs = references.references_of(entity)
     ours = {m.column: money.TwoWays() for m in entity.money}
     theirs = {m.column: money.TwoWays() for m in entity.money}
     carried = _carried(run, record)
@@ -106,11 +111,13 @@ def _compare(
         scope.find_in_flight(legacy)
         difference = count(total, scope, legacy, target)
         apart = [*difference.missing, *difference.gone]
+        references.count(refs, catalog, scope, apart, legacy, target)
         for m in entity.money:
             _sum(ours[m.column], legacy, money.in_legacy(m, scope, apart))
             _sum(theirs[m.column], target, money.in_target(m, scope, apart))
     total.native = _native(entity, target)
-    return total, [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
+    sums = [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
+    return total, sums, list(refs.values())
 
 
 def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:

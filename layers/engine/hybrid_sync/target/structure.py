@@ -39,6 +39,17 @@ where i.indrelid = %s::regclass and i.indisunique and i.indisvalid and i.indpred
 group by i.indexrelid
 """
 
+# Validated, enforced, of a single column, and to the parent's id: such a foreign key proves that nothing dangles.
+_GUARDED = """
+select a.attname, n.nspname, c.relname
+from pg_constraint k
+join pg_attribute a on a.attrelid = k.conrelid and k.conkey = array[a.attnum]
+join pg_attribute i on i.attrelid = k.confrelid and k.confkey = array[i.attnum] and i.attname = 'id'
+join pg_class c on c.oid = k.confrelid join pg_namespace n on n.oid = c.relnamespace
+where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
+  and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+"""
+
 _NUMERIC, _BPCHAR, _VARCHAR = 1700, 1042, 1043
 
 
@@ -74,6 +85,12 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
     if entity.adopt is not None:
         _require_adoptable(connection, entity, found)
     return found
+
+
+def guarded(connection: Connection, relation: str) -> set[tuple[str, str, str]]:
+    """(column, schema, table): references that a foreign key of the target keeps from dangling."""
+    rows = connection.execute(_GUARDED, (table(relation).as_string(connection),)).fetchall()
+    return {(column, schema, name) for column, schema, name in rows}
 
 
 def base_types(connection: Connection, found: TargetTable, columns: Iterable[str]) -> dict[str, str]:

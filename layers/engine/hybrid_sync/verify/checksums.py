@@ -175,14 +175,14 @@ class Sides:
     def _legacy_digests(self, buckets: Sequence[int]) -> dict[Key, str]:
         query = sql.SQL("select array[{}], {} from {} where {} and {}").format(
             sql.SQL(", ").join(self.form.legacy_key), self._legacy_row(), self.plan.relations, self._settled(),
-            _within(self.plan.key_exprs[0], buckets),
+            within(self.plan.key_exprs[0], buckets),
         )  # fmt: skip
         return {tuple(key): digest for key, digest in self.legacy.execute(query).fetchall()}
 
     def _target_digests(self, buckets: Sequence[int]) -> dict[Key, str]:
         query = sql.SQL("select array[{}], {} from {}").format(
             sql.SQL(", ").join(self.form.target_key), self.form.target_row(),
-            self._stored(_within(sql.Identifier(self.plan.key_columns[0]), buckets)),
+            self._stored(within(sql.Identifier(self.plan.key_columns[0]), buckets)),
         )  # fmt: skip
         return {tuple(key): digest for key, digest in self.target.execute(query).fetchall()}
 
@@ -202,7 +202,8 @@ def but(columns: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composabl
     return sql.SQL("({}) not in (select * from unnest({}))").format(sql.SQL(", ").join(columns), arrays)
 
 
-def _within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:
+def within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:
+    """The condition that a key lies in one of these buckets; a key index serves it."""
     ranges = (Range(n * BUCKET, (n + 1) * BUCKET).of(key) for n in buckets)
     return sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("({})").format(one) for one in ranges))
 
