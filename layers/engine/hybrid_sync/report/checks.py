@@ -1,4 +1,4 @@
-"""What the reconcile and the delete step tell of an entity: rows, keys and names of columns."""
+"""What verification, the reconcile and the delete step tell of an entity: rows, keys and names of columns."""
 
 from __future__ import annotations
 
@@ -11,6 +11,28 @@ class Told(Part):
     """Fields that this release does not know are left out: the steps may tell more than a report shows."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ReferenceLine(Told):
+    """One reference column of an entity, in rows."""
+
+    column: str
+    parents: tuple[str, ...] = ()
+    """The entities that it may point to."""
+    carried: int = 0
+    """Rows of the target that have it."""
+    without: int = 0
+    """Rows that refer to nothing in legacy."""
+    waiting: int = 0
+    """Rows whose parent is not there yet; it is linked when it arrives."""
+    dangling: int = 0
+    """Rows that have it, and no parent row stands behind it; one of them fails the entity."""
+    lost: int = 0
+    """Rows that refer to something in legacy and to nothing in the target, though they do not wait; the same."""
+    dangling_keys: tuple[str, ...] = ()
+    """The first of them, as source:key; the same below."""
+    lost_keys: tuple[str, ...] = ()
+    ok: bool
 
 
 class ShownDifference(Told):

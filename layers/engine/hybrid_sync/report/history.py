@@ -71,6 +71,11 @@ left join lateral (
          sum((d.conservation->>'migrated')::bigint)::bigint as migrated,
          bool_and(coalesce((d.conservation->>'ok')::bool and not exists (
            select from jsonb_array_elements(coalesce(d.money, '[]')) line where not (line->>'equal')::bool
+         ) and not exists (
+           select from jsonb_array_elements(
+             case when jsonb_typeof(to_jsonb(d)->'reference_counts') = 'array' then to_jsonb(d)->'reference_counts'
+                  else '[]' end
+           ) line where not (line->>'ok')::bool
          ), false)) as conserved
   from hybrid_sync.run_entity d where d.run_id = r.run_id
 ) e on true

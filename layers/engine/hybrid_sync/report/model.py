@@ -8,7 +8,7 @@ from decimal import Decimal
 from pydantic import computed_field
 
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
-from hybrid_sync.report.checks import Deletes, Reconcile
+from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.money_lines import MoneyLine, over_statuses
 from hybrid_sync.report.part import Part
@@ -81,6 +81,8 @@ class EntitySummary(Part):
     money: tuple[MoneyLine, ...]
     headline: str | None
     """The money column that stands for the entity's financial impact."""
+    references: tuple[ReferenceLine, ...] = ()
+    """One for each reference column; empty until the entity has been verified."""
     reconcile: Reconcile | None = None
     """None where none ran."""
     deletes: Deletes | None = None
@@ -107,11 +109,13 @@ class EntitySummary(Part):
     @computed_field
     @property
     def conserved(self) -> bool | None:
-        """Whether rows and money add up, and no difference from legacy is left; None when that was not verified."""
+        """Whether rows, references and money add up, and no difference from legacy is left; None when that was not
+        verified."""
         if self.conservation is None:
             return None
         persisted = self.reconcile.persisted if self.reconcile else 0
-        return self.conservation.ok and not persisted and all(line.equal for line in self.money)
+        referring = all(line.ok for line in self.references)
+        return self.conservation.ok and referring and not persisted and all(line.equal for line in self.money)
 
     @property
     def impact(self) -> dict[str, Decimal]:
@@ -180,7 +184,7 @@ class RunSummary(Part):
     @computed_field
     @property
     def conserved(self) -> bool:
-        """There are entities, and of each the rows and the money have been verified and add up."""
+        """There are entities, and of each the rows, the references and the money have been verified and add up."""
         return bool(self.entities) and all(entity.conserved for entity in self.entities)
 
     @property

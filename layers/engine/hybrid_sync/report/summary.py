@@ -12,7 +12,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.report.analysis import causes
 from hybrid_sync.report.blind_spots import not_looked_at
-from hybrid_sync.report.checks import Deletes, Reconcile
+from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.report.history import past_runs
 from hybrid_sync.report.missed import missed_causes, missed_records
 from hybrid_sync.report.model import (
@@ -94,6 +94,7 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
         # The sum over a row or two that a request names is as good as their cells: it stays in the target.
         money=() if row["detection"] == "keys" else tuple(MoneyLine(**line) for line in row["money"] or ()),
         headline=next((m.column for m in entity.money if m.headline), None) if entity else None,
+        references=tuple(ReferenceLine.model_validate(line) for line in row["reference_counts"] or ()),
         reconcile=Reconcile.model_validate(row["reconcile"]) if row["reconcile"] else None,
         deletes=Deletes.model_validate(row["deletes"]) if row["deletes"] else None,
         links_made=links.get("linked", 0),
@@ -119,6 +120,7 @@ _ENTITIES = """
 select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_planned, e.keys_planned,
        e.conservation, e.money, e.links, e.failure, e.fence_advanced,
        to_jsonb(e)->'reconcile' as reconcile, to_jsonb(e)->'deletes' as deletes,
+       to_jsonb(e)->'reference_counts' as reference_counts,
        coalesce(case when e.fence_advanced then r.fence->>'taken_at' else e.fence_at_start->'fence'->>'taken_at' end,
                 case when f.advanced_at <= coalesce(r.finished_at, 'infinity') then f.fence->>'taken_at' end
        )::timestamptz as complete_until,

@@ -53,14 +53,14 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             total, sums, refs = _compare(world.catalog, entity, plan, run, record, legacy, target)
         failpoint("verify.compared", target, legacy)
         verified = total.ok and all(line.equal for line in sums) and _reconciled(record) and not _guarded(record)
-        verified = verified and all(line.ok for line in refs)
+        verified = verified and all(reference.ok for reference in refs)
         with transaction(target, "target"):
             advanced = verified and _advance(run, task, record, plan, target)
             failpoint("verify.advanced", target, legacy)
             record_verdict(
                 target, task.run_id, task.entity, verified=verified, advanced=advanced,
                 conservation=total.as_json(), money=[line.as_json() for line in sums],
-                references=[line.as_json() for line in refs],
+                references=[reference.as_json() for reference in refs],
             )  # fmt: skip
             failpoint("verify.recorded", target, legacy)
         failpoint("verify.committed", target, legacy)

@@ -11,6 +11,7 @@ from hybrid_sync.report.story.history import history
 from hybrid_sync.report.story.limits import failures, limits, workers
 from hybrid_sync.report.story.missed import missed
 from hybrid_sync.report.story.money import money
+from hybrid_sync.report.story.references import references
 from hybrid_sync.report.story.work import freshness, throughput
 from hybrid_sync.report.words import day, moment, run_title
 
@@ -23,6 +24,7 @@ def tell(summary: RunSummary) -> Document:
         components(summary),
         missed(summary),
         money(summary),
+        references(summary),
         contents(summary),
         deletes(summary),
         history(summary),

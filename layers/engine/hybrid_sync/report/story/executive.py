@@ -43,6 +43,8 @@ def _sentences(summary: RunSummary) -> Iterator[str]:
     yield _missed(summary)
     if any(e.money for e in summary.entities):
         yield _money(summary)
+    if broken := [e.title for e in summary.entities if any(not line.ok for line in e.references)]:
+        yield f"References lead nowhere, or were lost, in: {listed(broken)}."
 
 
 def _missed(summary: RunSummary) -> str:

@@ -13,7 +13,12 @@ _WORDS = (
     ("Missed record", "A row of legacy that could not be written; it waits in quarantine with its cause."),
     ("Excluded", "Left out on purpose, by a rule of the catalog."),
     ("Gone from legacy", "Still in the target, while legacy has deleted it: a pending delete."),
-    ("Adds up", "Each row of legacy is in the target, missed or excluded, and the money of both sides is equal."),
+    ("Reference", "The column of a row that says which other row it belongs to, such as a payment's order."),
+    (
+        "Adds up",
+        "Each row of legacy is in the target, missed or excluded, every reference leads to a row and none was lost, "
+        "and the money of both sides is equal.",
+    ),
 )
 
 
