@@ -23,7 +23,7 @@ PAUSE = 0.5
 
 @dataclass(frozen=True)
 class Step:
-    """How far one entity of a run is; `planned` is None before its plan."""
+    """How far one entity of a run is; `planned` is None before its plan, `compared` where no reconcile has begun."""
 
     entity: str
     status: str
@@ -31,17 +31,44 @@ class Step:
     done: int
     rows: int
     failed: int
+    reads: bool = True
+    """False in a check, which reads no changes."""
+    compared: int | None = None
+    """Rows whose contents were compared on both sides so far."""
+    differing: int | None = None
+    """Of these, the rows that differed; None before all are compared."""
+    healed: int = 0
 
     @property
     def words(self) -> str:
         """What it is doing, for people."""
         if self.planned is None:
             return self.status
-        if self.planned == 0:
-            return "nothing changed" if self.status == "planned" else f"nothing changed, {self.status}"
+        parts = [part for part in (self._read(), self._contents()) if part]
+        if self.status != "planned":
+            parts.append(self.status)
+        return ", ".join(parts)
+
+    def _read(self) -> str:
+        if not self.planned:
+            return "nothing changed" if self.reads else ""
         bad = f", {self.failed:,} failed" if self.failed else ""
-        state = "" if self.status == "planned" else f", {self.status}"
-        return f"{self.done}/{self.planned} batches, {self.rows:,} rows{bad}{state}"
+        return f"{self.done}/{self.planned} batches, {self.rows:,} rows{bad}"
+
+    def _contents(self) -> str:
+        if self.compared is None:
+            return "" if self.reads else "nothing compared yet"
+        told = f"{self.compared:,} rows compared"
+        if self.differing is None:
+            return f"{told} so far"
+        if self.differing == 0:
+            return f"{told}, all equal"
+        if self.healed == self.differing:
+            return f"{told}, {self.healed:,} differed and {'was' if self.healed == 1 else 'were'} healed"
+        differ = (
+            f"{told}, {self.differing - self.healed:,} {'differs' if self.differing - self.healed == 1 else 'differ'}"
+        )
+        return f"{differ}, {self.healed:,} healed" if self.healed else differ
 
 
 def steps(connection: psycopg.Connection[Any], run_id: str) -> list[Step]:
@@ -127,13 +154,19 @@ def _nothing(_: str) -> None:
 
 
 _STEPS = """
-select e.entity, e.status, e.batches_planned as planned,
+select e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'heal_batches')::int, 0) as planned,
        count(b.result)::int as done,
        coalesce(sum((b.result->>'read')::bigint), 0)::bigint as rows,
-       coalesce(sum((b.result->>'failed')::bigint), 0)::bigint as failed
+       coalesce(sum((b.result->>'failed')::bigint), 0)::bigint as failed,
+       e.detection is distinct from 'none' as reads,
+       case when e.reconcile is not null then coalesce((e.reconcile->>'rows_checked')::bigint, (
+         select coalesce(sum(s.legacy_rows), 0)::bigint from hybrid_sync.reconcile_segment s
+         where s.run_id = e.run_id and s.entity = e.entity)) end as compared,
+       (e.reconcile->>'differing')::bigint as differing,
+       coalesce((e.reconcile->>'healed')::bigint, 0) as healed
 from hybrid_sync.run_entity e
 left join hybrid_sync.batch_done b on b.run_id = e.run_id and b.entity = e.entity
 where e.run_id = %(run)s
-group by e.entity, e.status, e.batches_planned, e.wave
+group by e.run_id, e.entity
 order by e.wave, e.entity
 """

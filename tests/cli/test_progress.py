@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -29,6 +30,47 @@ def test_steps_count_batches_and_rows_in_write_order(store: psycopg.Connection[A
         Step("payments", "planned", 2, 1, 60, 2),
     ]
     assert steps(store, "unknown") == []
+
+
+def test_what_a_check_has_compared_is_read_of_its_reconcile(store: psycopg.Connection[Any]) -> None:
+    add_run(store, "r1", "running")
+    for entity, reconcile in (
+        ("offices", {"done": True, "rows_checked": 12_345, "differing": 0, "healed": 0, "heal_batches": 0}),
+        ("payments", {"done": True, "rows_checked": 900, "differing": 3, "healed": 3, "heal_batches": 1}),
+        ("people", {"done": False}),
+    ):
+        add_entity(store, "r1", entity, status="planned")
+        store.execute(
+            "update hybrid_sync.run_entity set detection = 'none', reconcile = %s where entity = %s",
+            (Jsonb(reconcile), entity),
+        )
+    add_batch(store, "r1", "payments", 0, BatchResult(read=3, updated=3), "2026-01-04 01:00:03Z")
+    store.execute(
+        "insert into hybrid_sync.reconcile_segment (run_id, entity, n, source, legacy_rows, target_rows, in_flight,"
+        " suspected, seconds) values ('r1', 'people', 0, 'person', 250, 250, 0, 0, 1), ('r1', 'people', 1, 'person',"
+        " 150, 150, 0, 0, 1)"
+    )
+
+    assert {found.entity: found.words for found in steps(store, "r1")} == {
+        "offices": "12,345 rows compared, all equal",
+        "payments": "1/1 batches, 3 rows, 900 rows compared, 3 differed and were healed",
+        "people": "400 rows compared so far",
+    }
+
+
+def test_a_comparison_says_how_many_rows_differ() -> None:
+    def told(differing: int, healed: int, *, reads: bool = False) -> str:
+        return Step("payments", "verified", 0, 0, 0, 0, reads, 12_345, differing, healed).words
+
+    assert told(0, 0) == "12,345 rows compared, all equal, verified"
+    assert told(3, 0) == "12,345 rows compared, 3 differ, verified"
+    assert told(3, 2) == "12,345 rows compared, 1 differs, 2 healed, verified"
+    assert told(1, 1) == "12,345 rows compared, 1 differed and was healed, verified"
+    assert told(0, 0, reads=True) == "nothing changed, 12,345 rows compared, all equal, verified"
+
+
+def test_a_check_that_has_not_begun_to_compare_says_so() -> None:
+    assert Step("payments", "planned", 0, 0, 0, 0, reads=False).words == "nothing compared yet"
 
 
 def test_a_line_is_written_only_when_an_entity_got_further() -> None:
