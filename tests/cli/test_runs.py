@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from moto import mock_aws
 
-from hybrid_sync.contracts import BatchResult
+from hybrid_sync.contracts import BatchResult, OnFailure, RunRequest
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync_cli.stack import Stack
 from tests.cli.conftest import Command
@@ -166,6 +169,55 @@ def test_a_request_that_cannot_be_meant_starts_nothing(
     assert said.status == 1
     assert said.err.startswith(f"hybrid-sync: {sentence}")
     assert said.err.count("\n") == 1
+
+
+@pytest.fixture
+def machine(stack: Stack) -> Iterator[Any]:
+    """An emulated account with the stack's state machine in it; its client knows what was started."""
+    with mock_aws():
+        # moto answers at AWS's own addresses, and at no other.
+        running = dataclasses.replace(stack, aws_endpoint_url="https://states.us-east-1.amazonaws.com")
+        client = running.client("stepfunctions")
+        made = client.create_state_machine(
+            name="sync-run",
+            definition='{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": true}}}',
+            roleArn="arn:aws:iam::123456789012:role/run",
+        )
+        dataclasses.replace(running, outputs={"StateMachineArn": made["stateMachineArn"]}).save()
+        yield client
+
+
+def only_request(machine: Any, run_id: str) -> RunRequest:
+    """The input with which the one execution that there is was started."""
+    [found] = machine.list_state_machines()["stateMachines"]
+    [execution] = machine.list_executions(stateMachineArn=found["stateMachineArn"])["executions"]
+    assert execution["name"] == run_id
+    return RunRequest.model_validate_json(machine.describe_execution(executionArn=execution["executionArn"])["input"])
+
+
+@pytest.mark.parametrize(
+    ("words", "policy"),
+    [((), OnFailure.keep), *((("--on-failure", policy.value), policy) for policy in OnFailure)],
+)
+def test_a_run_is_started_with_the_policy_that_was_asked_for(
+    machine: Any, hybrid_sync: Command, words: tuple[str, ...], policy: OnFailure
+) -> None:
+    said = hybrid_sync("sync", "--entity", "payments", *words, "--no-follow")
+
+    assert (said.status, said.err) == (0, "")
+    request = only_request(machine, said.out.strip())
+    assert (request.on_failure, request.entities) == (policy, ("payments",))
+
+
+def test_an_unknown_policy_is_refused_in_one_sentence_and_starts_nothing(machine: Any, hybrid_sync: Command) -> None:
+    said = hybrid_sync("sync", "--on-failure", "undo")
+
+    assert said.status == 2
+    assert said.err.splitlines()[-1] == (
+        "Error: Invalid value for '--on-failure': 'undo' is not one of 'keep', 'hold', 'rollback'."
+    )
+    [found] = machine.list_state_machines()["stateMachines"]
+    assert machine.list_executions(stateMachineArn=found["stateMachineArn"])["executions"] == []
 
 
 @pytest.mark.parametrize("command", ["sync", "status", "report x", "failures", "install"])

@@ -12,7 +12,7 @@ import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
-from hybrid_sync.contracts import Profile, RunPriority, RunRequest
+from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, RequestConflicts, RunNotFound
 from hybrid_sync.http.routes import Api
 from hybrid_sync.runs.starter import RunState
@@ -118,6 +118,21 @@ def test_the_input_of_the_state_machine_is_what_plan_run_parses(desk: Desk) -> N
     desk.ask("POST", "/v1/syncs", {"refs": [{"entity": "role_permissions", "legacy_id": [3, 41]}]})
     text = desk.only_run().model_dump_json(exclude={"run_id"})
     assert RunRequest.model_validate_json(text) == desk.only_run()
+
+
+@pytest.mark.parametrize(
+    ("body", "policy"), [({}, OnFailure.keep), *(({"on_failure": policy.value}, policy) for policy in OnFailure)]
+)
+def test_a_caller_says_what_happens_when_the_run_fails(desk: Desk, body: dict[str, str], policy: OnFailure) -> None:
+    assert desk.ask("POST", "/v1/syncs", {"entities": ["orders"], **body})[0] == 202
+    assert desk.only_run().on_failure is policy
+
+
+def test_an_unknown_policy_is_refused_in_one_sentence(desk: Desk) -> None:
+    status, told = desk.ask("POST", "/v1/syncs", {"entities": ["orders"], "on_failure": "undo"})
+    assert status == 422
+    assert told["message"] == "on_failure: Input should be 'keep', 'hold' or 'rollback'."
+    assert desk.starter.runs == {}
 
 
 def test_an_encoded_body_is_decoded(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Profile, RunPriority, RunRequest
+from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
 from hybrid_sync.http.requests import SyncRequest
 from hybrid_sync.report.render import to_json, yes_no
 from hybrid_sync.report.summary import summarise
@@ -53,6 +53,13 @@ from hybrid_sync_cli.stack import Stack
     metavar="ENTITY",
     help="Let more of this entity's rows be deleted than its guard lets go; may be repeated.",
 )
+@click.option(
+    "--on-failure",
+    type=click.Choice([p.value for p in OnFailure]),
+    default=OnFailure.keep.value,
+    show_default=True,
+    help="If the run fails: keep what it wrote, hold what it could not verify, or roll it back.",
+)
 @click.option("--follow/--no-follow", "following", default=True, help="Watch the run until it ends (default).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 def sync(
@@ -62,6 +69,7 @@ def sync(
     priority: str,
     batch_size: int | None,
     allow_deletes: tuple[str, ...],
+    on_failure: str,
     following: bool,
     as_json: bool,
 ) -> int:
@@ -69,7 +77,7 @@ def sync(
     stack = Stack.load()
     catalog = catalog_of_project()
     chosen = profile_for(profile, bool(entities or refs))
-    request = _request(catalog, chosen, entities, refs, priority, batch_size, allow_deletes)
+    request = _request(catalog, chosen, entities, refs, priority, batch_size, allow_deletes, on_failure)
     execution = start(stack, request)
     if not following:
         click.echo(json.dumps({"run_id": execution.run_id}) if as_json else execution.run_id)
@@ -85,6 +93,7 @@ def _request(
     priority: str,
     batch_size: int | None,
     allow_deletes: tuple[str, ...],
+    on_failure: str,
 ) -> RunRequest:
     """The request that was meant; CliError or RequestRejected before anything is started."""
     for name in (*entities, *allow_deletes):
@@ -95,6 +104,7 @@ def _request(
         wanted = RunRequest(
             profile=profile, trigger="cli", priority=RunPriority(priority), entities=entities,
             refs=tuple(map(reference, refs)), batch_size=batch_size, allow_deletes=allow_deletes,
+            on_failure=OnFailure(on_failure),
         )  # fmt: skip
     except ValidationError as error:
         wrong = error.errors()[0]

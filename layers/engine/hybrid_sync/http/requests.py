@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, model_validator
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import MAX_REFS, Message, Profile, Ref, RunPriority, RunRequest
+from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.errors import RequestRejected
 
 
@@ -16,7 +16,8 @@ class SyncRequest(Message):
     """The body of POST /v1/syncs: entities, single rows, or both.
 
     `since`/`until` narrow the entities to rows changed in that time; they need a time zone.  `include:
-    dependencies` also carries over the rows that the named ones refer to.
+    dependencies` also carries over the rows that the named ones refer to.  `on_failure` says what happens to what a
+    failed run has written.
     """
 
     entities: tuple[str, ...] = ()
@@ -25,6 +26,7 @@ class SyncRequest(Message):
     include: Annotated[str | None, Field(pattern="^dependencies$")] = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
+    on_failure: OnFailure = OnFailure.keep
     correlation_id: Annotated[str | None, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")] = None
 
     @model_validator(mode="after")
@@ -50,6 +52,7 @@ class SyncRequest(Message):
             include=self.include,
             since=_iso(self.since),
             until=_iso(self.until),
+            on_failure=self.on_failure,
             correlation_id=self.correlation_id,
             requested_by=requested_by,
         )
