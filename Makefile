@@ -22,7 +22,7 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test faults check bench drill mutants deploy down lock environments browser
+.PHONY: help demo test faults rollbacks check bench drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state 
 
 faults: $(DEV)  ## N randomised schedules of writers, races and crashes (SEED=… replays), judged by an oracle
 	@.venv/bin/python -m tests.faults --n $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+rollbacks: $(DEV)  ## undo N random runs (SEED=… replays): all is as before the run again, except what people have edited
+	@.venv/bin/python -m tests.rollbacks --n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
 bench: $(DEV)  ## the hot path against raw COPY | COPY, as a ratio
 	@.venv/bin/python -m bench $(ARGS)
