@@ -1,6 +1,7 @@
-"""The hot path against raw COPY | COPY of the same rows, and a load with bad rows against one without.
+"""The hot path against raw COPY | COPY of the same rows, a load with bad rows against one without, and workers' memory
+with so many rows and with ten times as many.
 
-Both are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike; medians are compared.
+All are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike; medians are compared.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sys
 from statistics import median
 
-from bench import poison, tables
+from bench import memory, poison, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
 from bench.servers import server
 from hybrid_sync.postgres import Connection, connect
@@ -18,10 +19,14 @@ from hybrid_sync_cli.errors import CliError
 
 
 def main() -> int:
-    """Print a table and a `RESULT {…}` line; 0 unless something does not work at all."""
+    """Print a table and a line of results each; 0 unless something does not work at all, or memory grows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("which", nargs="?", choices=("all", "copy", "poison"), default="all", help="(default: all)")
-    parser.add_argument("--rows", type=int, default=None, help="legacy rows (default: 200000, poison: 100000)")
+    parser.add_argument(
+        "which", nargs="?", choices=("all", "copy", "poison", "memory"), default="all", help="(default: all)"
+    )
+    parser.add_argument(
+        "--rows", type=int, default=None, help="legacy rows (default: 200000, poison: 100000, memory: 30000)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds, alternating (default: 3)")
     options = parser.parse_args()
     with server() as new_database:
@@ -35,6 +40,8 @@ def main() -> int:
                 show([contest(legacy, target, rows) for _ in range(options.rounds)], rows)
         if options.which in ("all", "poison"):
             poison.contest(new_database, options.rows or 100_000, options.rounds)
+        if options.which in ("all", "memory"):
+            return memory.contest(new_database, options.rows or 30_000)
     return 0
 
 

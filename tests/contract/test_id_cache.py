@@ -119,6 +119,14 @@ def test_memory_stays_within_its_bounds(dynamodb: Any) -> None:
     assert cache.get("orders", "main", 0, [(0,)]) == ids(0)
 
 
+def test_a_worker_remembers_no_items_of_one_id(dynamodb: Any) -> None:
+    cache = dynamo(dynamodb)
+    composite = {(key, 1): uuid(key) for key in range(100)}
+    cache.put("grants", "main", 0, composite)
+    assert cache.get("grants", "main", 0, list(composite)) == composite
+    assert cache._memory._pages == {}
+
+
 def test_items_expire_so_that_old_epochs_do_not_stay_for_ever(dynamodb: Any) -> None:
     dynamo(dynamodb).put("orders", "main", 0, {(1,): uuid(1), (1, 2): uuid(2)})
     items = dynamodb.scan(TableName="ids")["Items"]

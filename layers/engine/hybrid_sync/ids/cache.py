@@ -30,8 +30,8 @@ PAGE = 500
 """Legacy integers in one item."""
 WIDTH = 16
 """Bytes of a UUID."""
-MEMORY_BYTES = 32 * 1024 * 1024
-"""What one worker remembers at most; two million ids."""
+MEMORY_BYTES = 6 * 1024 * 1024
+"""What one worker remembers at most, 390,000 ids: so little that a worker needs the same memory for any table."""
 EXPIRES_AFTER_SECONDS = 180 * 86_400
 """An item that was not written for so long is dropped, and repaired from the target when it is needed."""
 QUIET_SECONDS = 30.0
@@ -90,10 +90,11 @@ class DynamoIdCache:
                 found[key] = known
         if unknown:
             # A page in memory may lack what another worker has added since: ask for its absent keys again.
-            self._memory.add(self._read(unknown))
+            read = self._read(unknown)
+            self._memory.add(read)
             for item, absent in unknown.items():
                 for key in absent:
-                    known = self._memory.at(item, place.of(key)[1])
+                    known = _slot(read.get(item), place.of(key)[1])
                     if known is not None:
                         found[key] = known
         self.counts.hits += len(found)
@@ -112,10 +113,10 @@ class DynamoIdCache:
             if self._memory.at(item, offset) != uuid:
                 added.setdefault(item, []).append((offset, uuid))
         # A page that this batch fills completely needs no reading; others keep what is there.
-        self._memory.add(self._read([item for item, slots in added.items() if place.is_partial(item, len(slots))]))
+        there = self._read([item for item, slots in added.items() if place.is_partial(item, len(slots))])
         written: dict[str, bytes] = {}
         for item, slots in added.items():
-            page = bytearray(self._memory.page(item) or bytes(place.size(item)))
+            page = bytearray(there.get(item) or self._memory.page(item) or bytes(place.size(item)))
             for offset, uuid in slots:
                 page[offset : offset + WIDTH] = uuid
             written[item] = bytes(page)
@@ -190,7 +191,10 @@ class _Place:
 
 
 class _Memory:
-    """Pages of this worker, the oldest dropped first."""
+    """Pages of this worker, the oldest dropped first.
+
+    Items of one id are not kept: nothing refers to a composite key, and beside 16 bytes each would cost 400 more.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -201,20 +205,24 @@ class _Memory:
         return self._pages.get(item)
 
     def at(self, item: str, offset: int) -> bytes | None:
-        page = self._pages.get(item)
-        if page is None:
-            return None
-        uuid = page[offset : offset + WIDTH]
-        return None if uuid == _NONE else uuid
+        return _slot(self._pages.get(item), offset)
 
     def add(self, pages: Mapping[str, bytes]) -> None:
         for item, page in pages.items():
+            if len(page) == WIDTH:
+                continue
             old = self._pages.pop(item, b"")
             self._bytes += len(page) - len(old)
             self._pages[item] = page
         while self._bytes > self._limit and len(self._pages) > len(pages):
             _, dropped = self._pages.popitem(last=False)
             self._bytes -= len(dropped)
+
+
+def _slot(page: bytes | None, offset: int) -> bytes | None:
+    """The id at this byte of a page; None where none is known."""
+    uuid = _NONE if page is None else page[offset : offset + WIDTH]
+    return None if uuid == _NONE else uuid
 
 
 def _chunks(items: list[str], size: int) -> list[list[str]]:

@@ -6,7 +6,9 @@ chance prove nothing; only buckets that differ are listed key by key.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from psycopg import sql
 
@@ -113,21 +115,55 @@ def _tombstones(scope: Scope, target: Connection) -> int:
 def difference(scope: Scope, legacy: Connection, target: Connection) -> Difference:
     """Keys that only legacy has (missing), and keys that only the target or the quarantine has (gone)."""
     if len(scope.plan.key_exprs) > 1 or scope.keys is not None:
-        return _compared(_legacy_keys(scope, legacy, None), _target_keys(scope, target, None))
+        return _compared(scope, legacy, target, None)
     ours: dict[int, str] = dict(legacy.execute(_legacy_bitmaps(scope)).fetchall())
     theirs: dict[int, str] = dict(target.execute(_target_bitmaps(scope)).fetchall())
     differing = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
     missing: list[Key] = []
     gone: list[Key] = []
     for n in differing:
-        part = _compared(_legacy_keys(scope, legacy, n), _target_keys(scope, target, n))
+        part = _compared(scope, legacy, target, n)
         missing += part.missing
         gone += part.gone
     return Difference(missing, gone)
 
 
-def _compared(ours: set[Key], theirs: set[Key]) -> Difference:
-    return Difference(sorted(ours - theirs), sorted(theirs - ours))
+def _compared(scope: Scope, legacy: Connection, target: Connection, bucket: int | None) -> Difference:
+    """Both sides' keys, streamed in key order side by side: only those that differ are ever held."""
+    with (
+        legacy.cursor() as our_cursor,
+        target.cursor() as their_cursor,
+        our_cursor.copy(_streamed(_legacy_keys(scope, bucket), scope)) as ours,
+        their_cursor.copy(_streamed(_target_keys(scope, bucket), scope)) as theirs,
+    ):
+        return merged(map(_key, ours.rows()), map(_key, theirs.rows()))
+
+
+def merged(ours: Iterator[Key], theirs: Iterator[Key]) -> Difference:
+    """What stands on one side only of two ascending streams, without repetitions."""
+    missing: list[Key] = []
+    gone: list[Key] = []
+    left, right = next(ours, None), next(theirs, None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and left < right):
+            assert left is not None
+            missing.append(left)
+            left = next(ours, None)
+        elif left is None or right < left:
+            gone.append(right)
+            right = next(theirs, None)
+        else:
+            left, right = next(ours, None), next(theirs, None)
+    return Difference(missing, gone)
+
+
+def _key(row: tuple[Any, ...]) -> Key:
+    return tuple(map(int, row))
+
+
+def _streamed(keys: sql.Composable, scope: Scope) -> sql.Composed:
+    order = sql.SQL(", ").join(sql.Literal(i + 1) for i in range(len(scope.key_columns)))
+    return sql.SQL("copy (select distinct * from ({}) s order by {}) to stdout").format(keys, order)
 
 
 def _bitmap(key: sql.Composable, bucket: sql.Composable) -> sql.Composed:
@@ -166,7 +202,7 @@ def _target_bitmaps(scope: Scope) -> sql.Composed:
     )
 
 
-def _legacy_keys(scope: Scope, legacy: Connection, bucket: int | None) -> set[Key]:
+def _legacy_keys(scope: Scope, bucket: int | None) -> sql.Composed:
     columns = sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in scope.plan.key_exprs)
     where = _settled(scope)
     if bucket is not None:
@@ -174,19 +210,15 @@ def _legacy_keys(scope: Scope, legacy: Connection, bucket: int | None) -> set[Ke
         where = sql.SQL("{} and {} >= {} and {} < {}").format(
             where, first, sql.Literal(bucket * BUCKET), first, sql.Literal((bucket + 1) * BUCKET)
         )
-    query = sql.SQL("select {} from {} where {}").format(columns, scope.plan.relations, where)
-    return {tuple(row) for row in legacy.execute(query).fetchall()}
+    return sql.SQL("select {} from {} where {}").format(columns, scope.plan.relations, where)
 
 
-def _target_keys(scope: Scope, target: Connection, bucket: int | None) -> set[Key]:
+def _target_keys(scope: Scope, bucket: int | None) -> sql.Composed:
     names = [sql.Identifier(f"k{i}") for i in range(len(scope.key_columns))]
     where: sql.Composable = sql.SQL("true")
     if bucket is not None:
         where = sql.SQL("k0 >= {} and k0 < {}").format(sql.Literal(bucket * BUCKET), sql.Literal((bucket + 1) * BUCKET))
-    query = sql.SQL("select * from ({}) as u({}) where {}").format(
-        _target_side(scope), sql.SQL(", ").join(names), where
-    )
-    return {tuple(row) for row in target.execute(query).fetchall()}
+    return sql.SQL("select * from ({}) as u({}) where {}").format(_target_side(scope), sql.SQL(", ").join(names), where)
 
 
 def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Key]:

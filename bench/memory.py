@@ -1,0 +1,163 @@
+"""A worker's own memory with so many rows and with ten times as many: it must not grow with the table.
+
+Each step that touches rows has a process of its own per entity and size, which does all invocations of that step, as
+a warm Lambda worker would; S3 and DynamoDB are the emulator's.  What is compared is the process's peak, all included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import boto3
+
+from bench.memory_worker import BUCKET, TABLE, Done, Order
+from bench.memory_world import CATALOG, GROWING, LEAVE, LOSE, create, execute
+from hybrid_sync.contracts import PlannedRun, Profile, RunRequest
+from hybrid_sync.steps.plan_run import plan_run
+from hybrid_sync.target.install import install
+from hybrid_sync.verify.reconcile import SEGMENT_ROWS
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.stack import ACCESS, REGION, home
+from hybrid_sync_cli.stack.aws import Aws, ensure_environments
+from hybrid_sync_cli.stack.processes import Processes
+from tests.engine.worlds import EngineWorld
+
+TIMES = 10
+LIMIT = 1.10
+NewDatabase = Callable[[str, str], str]
+"""(name, encoding) -> DSN of a new empty database, as its superuser."""
+
+
+def contest(new_database: NewDatabase, rows: int) -> int:
+    """Print every step's peaks and a `MEMORY …` line; 1 when one has grown by a tenth or more."""
+    few, many = (_measured(new_database, n) for n in (rows, rows * TIMES))
+    print(f"{'peak KiB of a worker':46}{rows:>10,}{rows * TIMES:>10,}{'ratio':>8}")
+    ratios = {step: many[step].peak / few[step].peak for step in few}
+    for step, ratio in ratios.items():
+        print(f"{step:46}{few[step].peak:>10,}{many[step].peak:>10,}{ratio:8.3f}")
+    worst = max(ratios, key=lambda step: ratios[step])
+    print(f"MEMORY rows={rows}→{rows * TIMES} worst_ratio={ratios[worst]:.3f} step={worst.replace(' ', '/')}")
+    return int(ratios[worst] >= LIMIT)
+
+
+def _measured(new_database: NewDatabase, rows: int) -> dict[str, Done]:
+    legacy, target = new_database(f"memory{rows}_legacy", "UTF8"), new_database(f"memory{rows}_target", "UTF8")
+    create(legacy, target, rows)
+    with _aws() as environment:
+        week = Week(legacy, install(target, "only-for-benchmarks", CATALOG), environment, rows)
+        week.run("first", Profile.daily)
+        execute(legacy, LEAVE)
+        week.run("changes", Profile.daily, *GROWING)
+        execute(target, LOSE)
+        week.run("losses", Profile.weekly, *GROWING)
+    return week.done
+
+
+@contextmanager
+def _aws() -> Iterator[dict[str, str]]:
+    """An account with the id map's table and the data bucket; the environment that leads there."""
+    ensure_environments(home.project_root())
+    with TemporaryDirectory(prefix="bench-", dir=home.directory()) as folder:
+        aws = Aws(Processes(Path(folder)))
+        aws.start(home.project_root() / ".venv-stack" / "bin" / "python", None)
+        try:
+            yield {**ACCESS, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": aws.endpoint}
+        finally:
+            aws.stop()
+
+
+@dataclass
+class Week:
+    """Runs of one world, each invocation in its step's process."""
+
+    legacy_dsn: str
+    target_dsn: str
+    environment: dict[str, str]
+    rows: int
+    done: dict[str, Done] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._s3 = self._client("s3")
+        self._s3.create_bucket(Bucket=BUCKET)
+        self._client("dynamodb").create_table(
+            TableName=TABLE, BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        )  # fmt: skip
+
+    def run(self, run_id: str, profile: Profile, *entities: str) -> None:
+        """The steps in the order of the state machine; CliError unless every entity adds up."""
+        plan = plan_run(
+            EngineWorld(CATALOG, self.legacy_dsn, self.target_dsn),
+            RunRequest(run_id=run_id, profile=profile, entities=entities),
+        )
+        for wave in plan.waves:
+            for task in wave:
+                planned = self._step(run_id, "plan_entity", task.entity)
+                self._batches(run_id, "sync_batch", task.entity, planned)
+        if profile is Profile.weekly:
+            self._reconcile(plan)
+        self._work(run_id, "propagate_deletes", "", [{"run_id": run_id}])
+        for task in plan.entities:
+            if not self._step(run_id, "verify_entity", task.entity)["fence_advanced"]:
+                raise CliError(f"The run {run_id} of {task.entity} did not add up, so its memory means nothing.")
+
+    def _reconcile(self, plan: PlannedRun) -> None:
+        run_id = plan.run_id
+        for name in (task.entity for task in plan.entities):
+            # Two segments and a rest of either table, the larger one's as long as a deployment lets them be.
+            cut = min(SEGMENT_ROWS, self.rows // 2)
+            todo = self._step(run_id, "reconcile_entity", name, segment_rows=cut)
+            if todo["segments"]:
+                self._work(run_id, "compare_segment", name, self._tasks(todo))
+                todo = self._step(run_id, "confirm_differences", name)
+            if todo["batches"]:
+                self._batches(run_id, "sync_batch (healing)", name, todo)
+                self._step(run_id, "recheck_entity", name)
+
+    def _batches(self, run_id: str, step: str, entity: str, planned: dict[str, Any]) -> None:
+        if planned["batches"]:
+            self._work(run_id, step, entity, self._tasks(planned))
+
+    def _step(self, run_id: str, step: str, entity: str, **more: int) -> dict[str, Any]:
+        return self._work(run_id, step, entity, [{"run_id": run_id, "entity": entity}], **more)
+
+    def _work(
+        self, run_id: str, step: str, entity: str, tasks: list[dict[str, Any]], *, segment_rows: int | None = None
+    ) -> dict[str, Any]:
+        """All invocations in one new process; the last one's answer."""
+        order = Order(
+            legacy_dsn=self.legacy_dsn, target_dsn=self.target_dsn, step=step.split()[0], tasks=tuple(tasks),
+            segment_rows=segment_rows,
+        )  # fmt: skip
+        worker = subprocess.run(
+            [sys.executable, "-m", "bench.memory_worker"], input=order.model_dump_json(), capture_output=True,
+            text=True, cwd=home.project_root(), env={**os.environ, **self.environment},
+        )  # fmt: skip
+        if worker.returncode:
+            said = (worker.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise CliError(f"A worker of {step} {entity} in the run {run_id} ended: {said}")
+        done = Done.model_validate_json(worker.stdout.splitlines()[-1])
+        self.done[" ".join(part for part in (run_id, step, entity) if part)] = done
+        return done.answer
+
+    def _tasks(self, planned: dict[str, Any]) -> list[dict[str, Any]]:
+        """The manifest's lines, as the state machine's map reads them."""
+        body = self._s3.get_object(Bucket=planned["bucket"], Key=planned["manifest"])["Body"].read()
+        tasks: list[dict[str, Any]] = json.loads(body)
+        return tasks
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.environment["AWS_ENDPOINT_URL"], region_name=REGION,
+            aws_access_key_id=ACCESS["AWS_ACCESS_KEY_ID"], aws_secret_access_key=ACCESS["AWS_SECRET_ACCESS_KEY"],
+        )  # fmt: skip
