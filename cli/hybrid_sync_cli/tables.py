@@ -13,6 +13,7 @@ from rich.text import Text
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.render import impact, migrated_of_total, percent, yes_no
+from hybrid_sync.report.rollback import Rollback
 
 SHOWN_FAILURES = 10
 WIDTH_OF_A_FILE = 180
@@ -50,11 +51,14 @@ def headline(summary: RunSummary) -> str:
         f"Run {summary.run_id}: {summary.status} in {summary.seconds:,.1f} s; "
         f"read {c.read:,}, inserted {c.inserted:,}, updated {c.updated:,}, unchanged {c.unchanged:,}, "
         f"failed {c.failed:,}; {percent(summary.success_rate)} of {summary.legacy_rows:,} legacy rows are in "
-        f"the target; rows and money add up: {yes_no(summary.conserved)}"
+        f"the target; rows, references and money add up: {yes_no(summary.conserved)}"
     )
 
 
 def _parts(summary: RunSummary) -> Iterable[RenderableType]:
+    if summary.rollback is not None:
+        yield from _rollback(summary, summary.rollback)
+        return
     yield Text(headline(summary))
     yield _components(summary.entities)
     if summary.missed:
@@ -75,6 +79,23 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
             ),
             right=("legacy", "target"),
             title="Money that differs",
+        )
+    referring = [(e, line) for e in summary.entities for line in e.references if not line.ok]
+    if referring:
+        yield plain(
+            ("component", "column", "dangling", "lost", "first keys"),
+            (
+                (
+                    e.title,
+                    line.column,
+                    f"{line.dangling:,}",
+                    f"{line.lost:,}",
+                    ", ".join((*line.dangling_keys, *line.lost_keys)),
+                )
+                for e, line in referring
+            ),
+            right=("dangling", "lost"),
+            title="References that lead nowhere or were lost",
         )
     if summary.workers:
         peaks = ", ".join(f"{w.function} {w.peak_rss_mib:.0f}/{w.memory_mib}" for w in summary.workers)
@@ -113,6 +134,26 @@ def _components(entities: Iterable[EntitySummary]) -> Table:
         ),
         right=numbers,
     )
+
+
+def _rollback(summary: RunSummary, rollback: Rollback) -> Iterable[RenderableType]:
+    numbers = ("put back", "deleted", "brought back", "left alone")
+    yield Text(f"Run {summary.run_id}: {summary.status} in {summary.seconds:,.1f} s; undoes {rollback.undoes}")
+    yield plain(
+        ("component", *numbers),
+        (
+            (e.title, f"{e.updated:,}", f"{e.deleted:,}", f"{e.inserted:,}", f"{e.left_alone:,}")
+            for e in rollback.entities
+        ),
+        right=numbers,
+    )
+    if rollback.conflicts:
+        yield plain(
+            ("component", "reason", "by run", "records", "first keys"),
+            ((c.entity, c.reason, c.by_run or "–", f"{c.records:,}", ", ".join(c.keys)) for c in rollback.conflicts),
+            right=("records",),
+            title="Left alone",
+        )
 
 
 def _state(entity: EntitySummary) -> str:

@@ -99,7 +99,7 @@ def test_what_was_left_alone_is_counted_and_the_status_says_so(hybrid_sync: Comm
     said = hybrid_sync("rollback", "second")
     assert said.status == 1
     assert "Left alone, edited natively: 1." in said.out
-    assert "memory://rollback-second-1" in said.out
+    assert "Their keys: hybrid-sync report rollback-second-1" in said.out
 
 
 @pytest.mark.usefixtures("stack")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import psycopg
 import pytest
 
@@ -9,6 +11,8 @@ from hybrid_sync.catalog.models import Adopt, OnDelete
 from hybrid_sync.contracts import LinkTask, OnFailure, ReportRequest, RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.errors import EntityHeld, RequestRejected, RunNotRunning
 from hybrid_sync.postgres import transaction
+from hybrid_sync.report.render import to_json, to_markdown
+from hybrid_sync.report.summary import recall
 from hybrid_sync.runs.holds import holds, release
 from hybrid_sync.runs.rollback import begin
 from hybrid_sync.steps.link_references import link_references
@@ -110,9 +114,39 @@ def test_native_edits_stay_and_are_named_with_hashes_not_values(
         "select entity, key, reason, length(before_hash), length(current_hash) from hybrid_sync.rollback_conflict"
     )
     assert sorted(told) == [("people", [3], "edited", 64, 64), ("people", [5], "edited", 64, 64)]
-    assert world.reports.documents[outcome.rollback_id]["conflicts"] == [
+    report = world.reports.documents[outcome.rollback_id]["rollback"]
+    assert report["conflicts"] == [
         {"entity": "people", "reason": "edited", "by_run": None, "records": 2, "keys": ["person:3", "person:5"]}
     ]
+
+
+def test_a_rollback_leaves_a_page_markdown_and_json_like_any_run(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    legacy(WEEK)
+    run(world, "second")
+    target("update people set email = 'native@example.org' where legacy_id = 3")
+    rollback = undo(world, "second").rollback_id
+    for kind in ("html", "md"):
+        assert "people/person:3" in world.reports.pages[rollback, kind]
+        assert "native@example.org" not in world.reports.pages[rollback, kind]
+    assert "**Undone, with rows left alone.**" in world.reports.pages[rollback, "md"]
+    assert "Run second was undone." in world.reports.pages[rollback, "md"]
+
+    release_all(world)
+    run(world, "third")
+    with world.connect_target() as connection:
+        kept = recall(connection, rollback, world.catalog)
+    assert to_markdown(kept) == world.reports.pages[rollback, "md"], "what the report command shows"
+    assert json.loads(to_json(kept)) == world.reports.documents[rollback]
+
+
+def test_a_rollback_of_a_run_that_wrote_nothing_has_a_report_too(world: EngineWorld) -> None:
+    run(world, "first")
+    run(world, "second")
+    rollback = undo(world, "second").rollback_id
+    assert "there was nothing to undo" in world.reports.pages[rollback, "html"]
 
 
 def test_a_native_edit_between_two_writes_of_the_run_is_not_overwritten(

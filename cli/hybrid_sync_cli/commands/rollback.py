@@ -8,19 +8,12 @@ import time
 import click
 
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask
+from hybrid_sync.report.story.rollback import REASONS
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import who
 from hybrid_sync_cli.stack import Stack
 
 _PATIENCE = 5
-_REASONS = {
-    "superseded": "written by a later run",
-    "edited": "edited natively",
-    "gone": "deleted natively",
-    "referenced": "referred to by rows that the run did not bring",
-    "occupied": "there again",
-    "refused": "refused by the target",
-}
 
 
 @click.command()
@@ -71,9 +64,9 @@ def _done(outcome: RollbackOutcome) -> str:
 def _tell(outcome: RollbackOutcome) -> None:
     click.echo(f"Run {outcome.run_id} is undone by {outcome.rollback_id}: {_done(outcome)}.")
     for reason, count in outcome.undone.conflicts.items():
-        click.echo(f"Left alone, {_REASONS.get(reason, reason)}: {count:,}.")
+        click.echo(f"Left alone, {REASONS.get(reason, reason)}: {count:,}.")
     if outcome.undone.conflicts:
-        click.echo(f"Their keys are in {outcome.report}")
+        click.echo(f"Their keys: hybrid-sync report {outcome.rollback_id}")
     if outcome.held:
         click.echo(
             f"Held: {', '.join(outcome.held)}. When the cause is settled: hybrid-sync release {' '.join(outcome.held)}"

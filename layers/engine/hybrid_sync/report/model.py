@@ -12,6 +12,7 @@ from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.money_lines import MoneyLine, over_statuses
 from hybrid_sync.report.part import Part
+from hybrid_sync.report.rollback import Rollback
 
 
 class Conservation(Part):
@@ -169,6 +170,8 @@ class RunSummary(Part):
     """What this run says nothing about, in sentences."""
     workers: tuple[WorkerPeak, ...]
     failures: tuple[StateFailure, ...]
+    rollback: Rollback | None = None
+    """What was undone, where the run is a rollback."""
 
     @property
     def as_of(self) -> datetime:

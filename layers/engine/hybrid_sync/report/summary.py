@@ -25,6 +25,7 @@ from hybrid_sync.report.model import (
     WorkerPeak,
 )
 from hybrid_sync.report.money_lines import MoneyLine
+from hybrid_sync.report.rollback import rollback_of
 
 
 def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
@@ -46,6 +47,7 @@ def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) ->
         failures = cursor.execute(_FAILURES, {"run": run_id}).fetchall()
     return RunSummary(
         **run,
+        rollback=rollback_of(target, run_id, catalog),
         entities=entities,
         missed=missed,
         causes=causes(missed, [run.missed for run in past]),

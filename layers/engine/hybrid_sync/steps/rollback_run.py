@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.report.render import to_html, to_markdown
+from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import rollback as store
+from hybrid_sync.runs.store import keep_report
 from hybrid_sync.runs.undone import finish, undone
 from hybrid_sync.target.ready import require_installed
 from hybrid_sync.target.undo import steps, undo_batch
 from hybrid_sync.world import World
 
 _SECONDS_PER_CALL = 30.0
-_SHOWN_KEYS = 20
 
 
 def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
@@ -59,19 +60,16 @@ def _outcome(under_way: store.Rollback, target: Connection, *, more: bool) -> Ro
 
 
 def _report(world: World, under_way: store.Rollback, target: Connection) -> RollbackOutcome:
-    """The rollback's report: counts, and the first keys of each conflict by reason."""
+    """The rollback's report, like any run's: kept in the target, a page, Markdown and JSON; safe to repeat."""
     outcome = _outcome(under_way, target, more=False)
-    conflicts: list[dict[str, Any]] = [
-        {"entity": entity, "reason": reason, "by_run": by_run, "records": records, "keys": keys}
-        for entity, reason, by_run, records, keys in target.execute(
-            "select entity, reason, by_run, count(*), (array_agg(source || ':' || array_to_string(key, ',')"
-            " order by source, key))[:%s] from hybrid_sync.rollback_conflict where run_id = %s"
-            " group by entity, reason, by_run order by entity, reason, by_run",
-            (_SHOWN_KEYS, under_way.rollback_id),
-        ).fetchall()
-    ]
-    document = {**outcome.model_dump(mode="json", exclude={"report", "more"}), "conflicts": conflicts}
-    location = world.reports.write(under_way.rollback_id, document)
+    rollback_id = under_way.rollback_id
+    with transaction(target, "target"):
+        summary = summarise(target, rollback_id, world.catalog)
+        document = summary.model_dump(mode="json")
+        keep_report(target, rollback_id, document)
+    world.reports.write_page(rollback_id, "html", to_html(summary))
+    world.reports.write_page(rollback_id, "md", to_markdown(summary))
+    location = world.reports.write(rollback_id, document)
     world.alerts.publish(f"hybrid-sync: run {under_way.run_id} rolled back", _text(outcome, location))
     return outcome.model_copy(update={"report": location})
 

@@ -12,12 +12,15 @@ from hybrid_sync.report.story.limits import failures, limits, workers
 from hybrid_sync.report.story.missed import missed
 from hybrid_sync.report.story.money import money
 from hybrid_sync.report.story.references import references
+from hybrid_sync.report.story.rollback import tell_rollback
 from hybrid_sync.report.story.work import freshness, throughput
 from hybrid_sync.report.words import day, moment, run_title
 
 
 def tell(summary: RunSummary) -> Document:
     """The whole story; sections that have nothing to say are left out."""
+    if summary.rollback is not None:
+        return tell_rollback(summary, summary.rollback)
     word, tone = verdict(summary)
     sections = (
         failures(summary),

@@ -1,0 +1,89 @@
+"""What a rollback did, per component, and which rows it left alone: counts, keys and reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from pydantic import Field
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.report.part import Part
+from hybrid_sync.runs.undone import undone
+
+SHOWN = 20
+
+
+class UndoneEntity(Part):
+    """One component, in rows."""
+
+    entity: str
+    title: str
+    updated: int = 0
+    """Put back as they were."""
+    deleted: int = 0
+    """Deleted, because the run had brought them."""
+    inserted: int = 0
+    """Brought back, because the run had deleted them."""
+    unchanged: int = 0
+    """As before the run already."""
+    conflicts: dict[str, int] = Field(default_factory=dict)
+    """Left alone, by why."""
+
+    @property
+    def left_alone(self) -> int:
+        return sum(self.conflicts.values())
+
+
+class LeftAlone(Part):
+    """Rows of one component that were left alone for one reason; `by_run` wrote them since."""
+
+    entity: str
+    reason: str
+    by_run: str | None
+    records: int
+    keys: tuple[str, ...]
+    """The first of them, as source:key."""
+
+
+class Rollback(Part):
+    """The undo of the run `undoes`; its components are held until somebody releases them."""
+
+    undoes: str
+    entities: tuple[UndoneEntity, ...]
+    conflicts: tuple[LeftAlone, ...]
+
+
+def rollback_of(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> Rollback | None:
+    """What the run undid so far; None for a run that is no rollback."""
+    # By name in JSON, so that a report can be made of a target that lacks the column.
+    row = target.execute("select to_jsonb(r)->>'undoes' from hybrid_sync.run r where run_id = %s", (run_id,)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    names = target.execute(
+        "select entity from hybrid_sync.run_entity where run_id = %s order by wave desc, entity", (run_id,)
+    ).fetchall()
+    conflicts = target.execute(_CONFLICTS, {"run": run_id, "shown": SHOWN}).fetchall()
+    return Rollback(
+        undoes=row[0],
+        entities=tuple(_entity(target, run_id, name, catalog) for (name,) in names),
+        conflicts=tuple(
+            LeftAlone(entity=entity, reason=reason, by_run=by_run, records=records, keys=tuple(keys))
+            for entity, reason, by_run, records, keys in conflicts
+        ),
+    )
+
+
+def _entity(target: psycopg.Connection[Any], run_id: str, name: str, catalog: Catalog) -> UndoneEntity:
+    known = catalog.entities.get(name)
+    return UndoneEntity(
+        entity=name, title=known.title if known else name, **undone(target, run_id, name).model_dump()
+    )  # fmt: skip
+
+
+_CONFLICTS = """
+select entity, reason, by_run, count(*),
+       (array_agg(source || ':' || array_to_string(key, ',') order by source, key))[:%(shown)s]
+from hybrid_sync.rollback_conflict where run_id = %(run)s
+group by entity, reason, by_run order by entity, reason, by_run
+"""
