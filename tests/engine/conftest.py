@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 
 from hybrid_sync.catalog.load import load
 from hybrid_sync.target.install import install
+from hybrid_sync_cli.stack import home
+from hybrid_sync_cli.stack.postgres import Cluster
+from hybrid_sync_cli.stack.processes import Processes
+from tests.conftest import PASSWORD
 from tests.engine.worlds import EngineWorld
 
 DOMAIN = Path(__file__).parent / "domain"
@@ -50,3 +55,36 @@ def _runner(dsn: str) -> Query:
             return cursor.fetchall() if cursor.description else []
 
     return run
+
+
+@pytest.fixture
+def own_legacy(session_home: Path) -> Iterator[Cluster]:
+    """A legacy server that a test may stop, copy and promote."""
+    cluster = _cluster(session_home, "history")
+    cluster.ensure()
+    with psycopg.connect(cluster.dsn(), autocommit=True) as legacy:
+        legacy.execute((DOMAIN / "legacy.sql").read_bytes())
+    yield cluster
+    cluster.destroy()
+
+
+def _cluster(session_home: Path, name: str) -> Cluster:
+    return Cluster(name, home.reachable(session_home) / name, "postgres", PASSWORD, Processes(session_home))
+
+
+@pytest.fixture
+def standby(own_legacy: Cluster, session_home: Path) -> Iterator[Cluster]:
+    """A copy of the primary as it is now; it follows nothing from here on, so it lags."""
+    yield from copied(own_legacy, session_home)
+
+
+def copied(primary: Cluster, session_home: Path) -> Iterator[Cluster]:
+    """A standby that has not been started yet; gone afterwards."""
+    copy = _cluster(session_home, "standby")
+    copy.directory.mkdir(mode=0o711, parents=True)
+    if copy.binaries.user:
+        shutil.chown(copy.directory, copy.binaries.user)
+    copy.binaries.run("pg_basebackup", "-d", primary.dsn(), "-D", copy.data, "--checkpoint=fast", "--wal-method=stream")
+    (copy.data / "standby.signal").touch()
+    yield copy
+    copy.destroy()

@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
-import pytest
 
-from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.postgres import Cluster
-from hybrid_sync_cli.stack.processes import Processes
-from tests.conftest import PASSWORD
-from tests.engine.conftest import DOMAIN
 from tests.engine.worlds import EngineWorld, run
 
 _SEGMENT = 1_048_576
 """Transactions in one file of pg_xact."""
-
-
-@pytest.fixture
-def own_legacy(session_home: Path) -> Iterator[Cluster]:
-    """A legacy server that a test may stop, copy and promote."""
-    cluster = _cluster(session_home, "history")
-    cluster.ensure()
-    with psycopg.connect(cluster.dsn(), autocommit=True) as legacy:
-        legacy.execute((DOMAIN / "legacy.sql").read_bytes())
-    yield cluster
-    cluster.destroy()
-
-
-def _cluster(session_home: Path, name: str) -> Cluster:
-    return Cluster(name, home.reachable(session_home) / name, "postgres", PASSWORD, Processes(session_home))
-
-
-@pytest.fixture
-def standby(own_legacy: Cluster, session_home: Path) -> Iterator[Cluster]:
-    """A copy of the primary as it is now; it follows nothing from here on, so it lags."""
-    copy = _cluster(session_home, "standby")
-    copy.directory.mkdir(mode=0o711, parents=True)
-    if copy.binaries.user:
-        shutil.chown(copy.directory, copy.binaries.user)
-    copy.binaries.run(
-        "pg_basebackup", "-d", own_legacy.dsn(), "-D", copy.data, "--checkpoint=fast", "--wal-method=stream"
-    )
-    (copy.data / "standby.signal").touch()
-    yield copy
-    copy.destroy()
 
 
 def moved(world: EngineWorld, cluster: Cluster) -> EngineWorld:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan, relations
-from hybrid_sync.catalog.models import Source
+from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.contracts import Key
-from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.errors import MissingPrivilege
+from hybrid_sync.legacy.fence import Doubt, Fence
 from hybrid_sync.postgres import Connection
 
 BUCKET = 500
@@ -53,6 +54,53 @@ def changed(source: Source, detection: Detection) -> sql.Composable:
         return sql.SQL("({})").format(inside)
     # A row without a time, or with one in the future, is read every time: never skipped.
     return sql.SQL("(({moment}) is null or ({moment}) > now() or ({inside}))").format(moment=moment, inside=inside)
+
+
+def since(stored: Fence, entity: Entity) -> datetime | None:
+    """The moment from which timestamps are read again; None where the catalog states no lag and none was proved."""
+    if stored.settled_until is not None:
+        return datetime.fromisoformat(stored.settled_until)
+    if entity.lag_seconds is not None:
+        return datetime.fromisoformat(stored.taken_at) - timedelta(seconds=entity.lag_seconds)
+    return None
+
+
+_DOUBTS: dict[Doubt, tuple[str, str]] = {
+    "grant": (
+        "the legacy role may not see when the writers of others began",
+        "Grant it: grant pg_read_all_stats to that role",
+    ),
+    "untold": (
+        "some session of legacy has track_activities off, so it does not tell when it began to write",
+        "Switch track_activities on",
+    ),
+    "prepared": (
+        "legacy holds a prepared transaction, and nobody tells when it began",
+        "Commit or roll back what pg_prepared_xacts shows",
+    ),
+    "replica": ("legacy is a read replica, which does not know the primary's writers", "Point the DSN at the primary"),
+}
+
+
+def require_bound(now: Fence, entity: Entity) -> None:
+    """Refuse to read by timestamp where it cannot be told from which moment the next run has to read."""
+    if since(now, entity) is None and now.doubt is not None:
+        why, remedy = _DOUBTS[now.doubt]
+        raise MissingPrivilege(
+            f"Entity {entity.entity} is read by timestamp, and {why}.",
+            f"{remedy}, or state in the catalog for how long a writer may take, as `lag_seconds`.",
+        )
+
+
+def later(source: Source, entity: Entity, fence: Fence, *, stamped: bool) -> sql.Composable:
+    """The condition that legacy changed a row after the fence; `stamped` where only its timestamp can tell.
+
+    A row without a timestamp never counts as changed later: it is read in every run, so it is compared in every run.
+    """
+    if not stamped:
+        return _touched(source, fence)
+    moment = since(fence, entity) or datetime.fromisoformat(fence.taken_at)
+    return sql.SQL("coalesce(({}) >= {}, false)").format(raw(source.changed_at or "null"), sql.Literal(moment))
 
 
 def _touched(source: Source, fence: Fence) -> sql.Composable:

@@ -6,8 +6,12 @@ id is at or above xmin) or had no id yet (at or above xmax).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import LegacyReplaced, MissingPrivilege
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection
@@ -15,28 +19,39 @@ from hybrid_sync.postgres import Connection
 MAX_AGE = 1_500_000_000
 """Transactions; beyond 2^31 `age()` wraps, so an older fence is not trusted."""
 
-# The timeline comes from the WAL file's name: pg_control_checkpoint() lags after a promotion.
-_TAKE = """
+# The timeline comes from the WAL file's name: pg_control_checkpoint() lags after a promotion.  A replica has only that,
+# and what it has replayed is what it knows; right after a start it knows its checkpoint.
+_TIMELINE = """
+case when pg_is_in_recovery() then (pg_control_checkpoint()).timeline_id
+     else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end
+"""
+_TAKE = f"""
 select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::text,
-       (pg_control_system()).system_identifier::text,
-       ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int,
-       pg_current_wal_insert_lsn()::text, to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+       (pg_control_system()).system_identifier::text, {_TIMELINE},
+       case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text,
+       to_char(case when pg_is_in_recovery()
+               then least(now(), coalesce(pg_last_xact_replay_timestamp(), (pg_control_checkpoint()).checkpoint_time))
+               else now() end at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       pg_is_in_recovery()
 from (select pg_current_snapshot() as snap) s
 """
-_IDENTITY = """
-select (pg_control_system()).system_identifier::text,
-       ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
-"""
-_RECOVERY = "select pg_is_in_recovery()"
+_IDENTITY = f"select (pg_control_system()).system_identifier::text, {_TIMELINE}"
 
-# Writers that have begun may still commit rows stamped with their start. Other sessions' times are only told to
-# pg_read_all_stats, and a prepared transaction has no session, so in both cases the bound cannot be proved.
+# Writers that have begun may still commit rows stamped with their start. Other sessions' starts are told to
+# pg_read_all_stats alone, and not at all where track_activities is off. A session tells its start a moment after it,
+# so a minute is taken off.
 _BOUND = """
-select case when pg_has_role(current_user, 'pg_read_all_stats', 'usage')
-             and not exists (select from pg_prepared_xacts)
-       then to_char((select least(now(), min(xact_start)) from pg_stat_activity) at time zone 'UTC',
-                    'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end
+select pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
+       bool_or(backend_type = 'client backend' and state = 'disabled'),
+       to_char((least(now(), min(xact_start)) - interval '1 minute') at time zone 'UTC',
+               'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+from pg_stat_activity
 """
+# A prepared transaction has left its session, and nobody tells when it began.
+_PREPARED = "select exists (select from pg_prepared_xacts)"
+
+Doubt = Literal["grant", "untold", "prepared", "replica"]
+"""Why it cannot be proved which moment is settled."""
 
 
 class Fence(BaseModel):
@@ -53,6 +68,8 @@ class Fence(BaseModel):
     taken_at: str
     settled_until: str | None = None
     """No transaction that began earlier is still running; None where that cannot be proved."""
+    doubt: Doubt | None = None
+    """Why not."""
 
     @property
     def xid(self) -> str:
@@ -61,22 +78,41 @@ class Fence(BaseModel):
 
 
 def take(connection: Connection) -> Fence:
-    """Save the present; one short statement, in a transaction of its own."""
-    recovering = connection.execute(_RECOVERY).fetchone()
-    if recovering and recovering[0]:
-        raise MissingPrivilege(
-            "Legacy is a read replica, where commit snapshots of the primary cannot be taken.",
-            "Point the legacy DSN at the primary, or use `detect: timestamp` with `lag_seconds`.",
-        )
-    bound = connection.execute(_BOUND).fetchone()
-    row = connection.execute(_TAKE).fetchone()
+    """Save the present; short statements, in a transaction of their own."""
+    settled, doubt = _bound(connection)
+    row = connection.execute(_TAKE.encode()).fetchone()
     assert row is not None
     failpoint("fence.taken", connection)
+    if row[7]:
+        settled, doubt = None, "replica"
     return Fence(
         snapshot=row[0], xmin=int(row[1]), xmax=int(row[2]), system_identifier=row[3], timeline=row[4], lsn=row[5],
-        taken_at=row[6],
-        settled_until=bound[0] if bound else None,
+        taken_at=row[6], settled_until=settled, doubt=doubt,
     )  # fmt: skip
+
+
+def _bound(connection: Connection) -> tuple[str | None, Doubt | None]:
+    """The moment before which every writer has ended, or why that cannot be told."""
+    row = connection.execute(_BOUND).fetchone()
+    # Asked second: what is prepared between the two is in the first answer still, as a session.
+    prepared = connection.execute(_PREPARED).fetchone()
+    assert row is not None
+    assert prepared is not None
+    granted, untold, settled = row
+    doubt: Doubt | None = "prepared" if prepared[0] else "untold" if untold else None
+    if not granted:
+        doubt = "grant"
+    return (None if doubt else settled), doubt
+
+
+def refuse_replica(fence: Fence, entities: Iterable[Entity]) -> None:
+    """A commit snapshot is the primary's: on a replica only timestamps can be read."""
+    named = [entity.entity for entity in entities if entity.detect == "commit_fence"]
+    if fence.doubt == "replica" and named:
+        raise MissingPrivilege(
+            f"Legacy is a read replica, where the commit snapshots that {', '.join(named)} need cannot be taken.",
+            "Point the legacy DSN at the primary, or use `detect: timestamp` with `lag_seconds`.",
+        )
 
 
 def distrust(stored: Fence | None, now: Fence) -> str | None:
@@ -105,7 +141,7 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
 
 def identity(connection: Connection) -> tuple[str, int]:
     """Which server, and which line of its history, this is: system identifier and timeline."""
-    row = connection.execute(_IDENTITY).fetchone()
+    row = connection.execute(_IDENTITY.encode()).fetchone()
     assert row is not None
     return row[0], row[1]
 

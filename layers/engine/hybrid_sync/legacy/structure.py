@@ -74,5 +74,11 @@ def structure_hash(connection: Connection, entity: Entity) -> str:
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 
+def has_transaction_ids(connection: Connection, source: Source) -> bool:
+    """Whether every relation that the source reads tells by xmin when a row was written."""
+    kinds = [connection.execute(_RELATION, (relation,)).fetchone() for relation in _relations(source)]
+    return all(row is not None and row[0] not in _KINDS for row in kinds)
+
+
 def _relations(source: Source) -> list[str]:
     return sorted({source.table.table, *(j.table for j in source.joins), *(w.table for w in source.watch)})

@@ -16,7 +16,7 @@ from hybrid_sync.target.batches import require_running
 from hybrid_sync.target.plans import plan_for
 from hybrid_sync.target.structure import table
 from hybrid_sync.verify import deletes
-from hybrid_sync.verify.scope import Scope
+from hybrid_sync.verify.scope import Scope, changed_after
 from hybrid_sync.world import World
 
 
@@ -63,7 +63,8 @@ def _found(
             keys = None if record.requested is None else record.requested.get(source, [])
             if keys == []:
                 continue
-            scope = Scope(plan.sources[source], definition, table(entity.target), _carried(run, record), keys)
+            young = changed_after(entity, definition, _carried(run, record), legacy)
+            scope = Scope(plan.sources[source], definition, table(entity.target), young, keys)
             found[source] = deletes.candidates(scope, legacy, target, compare=compare)
     return found
 

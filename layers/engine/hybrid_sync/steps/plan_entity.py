@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, RunRequest
-from hybrid_sync.errors import MissingPrivilege, RequestRejected
+from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
-from hybrid_sync.legacy.changes import BUCKET, Detection, changed, count_by_bucket
-from hybrid_sync.legacy.fence import Fence, distrust
+from hybrid_sync.legacy.changes import BUCKET, Detection, changed, count_by_bucket, require_bound, since
+from hybrid_sync.legacy.fence import distrust
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.store import EntityRecord, RunRecord, read_entity, read_run, record_plan, stored_fence
 from hybrid_sync.target.batches import require_free, require_running
@@ -77,10 +77,14 @@ def _detection(
     reason = distrust(stored, run.fence)
     if reason is None and stored_definition != definition:
         reason = "definition_changed"
+    if entity.detect == "timestamp":
+        require_bound(run.fence, entity)
+        if reason is None and stored is not None and since(stored, entity) is None:
+            reason = "unsettled"
     if reason is not None or stored is None:
         return Detection("full", reason or "first_time"), version
     if entity.detect == "timestamp":
-        return _timestamp(stored, entity), version
+        return Detection("timestamp", "", stored, since(stored, entity)), version
     return Detection("fence", "", stored), version
 
 
@@ -101,20 +105,6 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError:
         raise RequestRejected("A date of the request is not ISO 8601.", "Write it as 2026-11-01T00:00:00Z.") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _timestamp(stored: Fence, entity: Entity) -> Detection:
-    """From the last moment that was settled when the stored fence was taken; refuses where none could be proved."""
-    if stored.settled_until is not None:
-        since = datetime.fromisoformat(stored.settled_until)
-    elif entity.lag_seconds is not None:
-        since = datetime.fromisoformat(stored.taken_at) - timedelta(seconds=entity.lag_seconds)
-    else:
-        raise MissingPrivilege(
-            f"Entity {entity.entity} is read by timestamp, and legacy does not tell when its writers began.",
-            "Grant pg_read_all_stats to the legacy role and end prepared transactions, or set `lag_seconds`.",
-        )
-    return Detection("timestamp", "", stored, since)
 
 
 def _batch_size(world: World, run: RunRecord, entity: Entity) -> int:

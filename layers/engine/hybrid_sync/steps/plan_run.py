@@ -28,6 +28,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             saved = fence.take(legacy)
         wanted = _wanted(world, request, legacy, target)
         waves = world.catalog.waves(_entities(request, wanted))
+        fence.refuse_replica(saved, (world.catalog[entity] for wave in waves for entity in wave))
         for wave in waves:
             for entity in wave:
                 plan_for(request.run_id, entity, world.catalog, legacy, target)

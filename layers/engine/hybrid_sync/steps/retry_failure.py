@@ -33,6 +33,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         run_id = _run_id(message, attempt)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
+        fence.refuse_replica(saved, [world.catalog[message.entity]])
         request = RunRequest(
             run_id=run_id, profile=Profile.on_demand, trigger="retry", entities=(message.entity,),
             correlation_id=message.run_id,

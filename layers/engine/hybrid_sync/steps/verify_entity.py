@@ -26,7 +26,7 @@ from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.structure import table
 from hybrid_sync.verify import ledger, money, references
 from hybrid_sync.verify.conservation import Conservation, count
-from hybrid_sync.verify.scope import Scope
+from hybrid_sync.verify.scope import Scope, changed_after
 from hybrid_sync.world import World
 
 _WHOLE = ("fence", "full", "timestamp")
@@ -106,7 +106,8 @@ def _compare(
         keys = _scope_keys(plan, record, name, source_changed=_changed(entity, name, record), legacy=legacy)
         if keys == []:
             continue
-        scope = Scope(plan.sources[name], source, table(entity.target), carried, keys)
+        young = changed_after(entity, source, carried, legacy)
+        scope = Scope(plan.sources[name], source, table(entity.target), young, keys)
         scope.find_failed(target)
         scope.find_in_flight(legacy)
         difference = count(total, scope, legacy, target)

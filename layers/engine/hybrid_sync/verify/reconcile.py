@@ -14,14 +14,13 @@ from itertools import pairwise
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
 from hybrid_sync.ids.idmap import IdCache
-from hybrid_sync.legacy.changes import Detection, changed
+from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.target.plans import EntityPlan
@@ -138,12 +137,7 @@ class Reconcile:
         """The condition that legacy changed a row after the fence, in the way in which the entity is read."""
         if fence is None:
             return sql.SQL("false")
-        if self.entity.detect == "timestamp":
-            lag = 0 if fence.settled_until else self.entity.lag_seconds or 0
-            return sql.SQL("coalesce(({})::timestamptz >= {}::timestamptz - make_interval(secs => {}), true)").format(
-                raw(source.changed_at or "null"), sql.Literal(fence.settled_until or fence.taken_at), sql.Literal(lag)
-            )
-        return changed(source, Detection("fence", fence=fence))
+        return later(source, self.entity, fence, stamped=self.entity.detect == "timestamp")
 
     # --- the second look -----------------------------------------------------------------------------------------
 

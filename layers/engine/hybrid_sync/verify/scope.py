@@ -11,13 +11,20 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
-from hybrid_sync.catalog.models import Source
+from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import key_condition
-from hybrid_sync.legacy.changes import Detection, changed, with_keys
+from hybrid_sync.legacy.changes import later, with_keys
 from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.legacy.structure import has_transaction_ids
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.tombstones import any_marked, is_marked
+
+
+def changed_after(entity: Entity, source: Source, carried: Fence, legacy: Connection) -> sql.Composable:
+    """Legacy rows that changed after what was carried over; by transaction ids wherever legacy has them to tell."""
+    stamped = entity.detect == "timestamp" and (carried.doubt == "replica" or not has_transaction_ids(legacy, source))
+    return later(source, entity, carried, stamped=stamped)
 
 
 @dataclass
@@ -27,7 +34,8 @@ class Scope:
     plan: ReadPlan
     source: Source
     relation: sql.Identifier
-    fence: Fence
+    young: sql.Composable
+    """Legacy rows that changed after the run's fence."""
     keys: list[Key] | None
     in_flight: list[Key] = field(default_factory=list)
     failed_absent: list[Key] = field(default_factory=list)
@@ -36,11 +44,6 @@ class Scope:
     """Some rows are marked as deleted: they are in the target, and for legacy they are not."""
 
     # --- legacy --------------------------------------------------------------------------------------------
-
-    @property
-    def young(self) -> sql.Composable:
-        """Legacy rows that changed after the run's fence."""
-        return changed(self.source, Detection("fence", fence=self.fence))
 
     def in_legacy(self) -> sql.Composable:
         """Legacy rows under verification, settled or not."""
