@@ -81,16 +81,16 @@ CATALOG = Catalog(
 
 GROWING = ("purchases", "memberships")
 
-# One row in a hundred; below the delete guard's two.
+# One row in a hundred leaves, which is below the delete guard's two; so many change or are lost that batches are full.
 LEAVE = """
 delete from purchase where id % 100 = 7;
 delete from membership where (customer_id * 10 + club_id) % 100 = 7;
-update purchase set note = 'edited ' || id where id % 100 = 8;
-update membership set level = 'edited' where (customer_id * 10 + club_id) % 100 = 8;
+update purchase set note = 'edited ' || id where id % 4 = 0;
+update membership set level = 'edited' where (customer_id * 10 + club_id) % 4 = 0;
 """
 LOSE = """
-delete from purchases where legacy_id % 100 = 9;
-delete from memberships where (legacy_customer_id * 10 + legacy_club_id) % 100 = 9;
+delete from purchases where legacy_id % 20 = 9;
+delete from memberships where (legacy_customer_id * 10 + legacy_club_id) % 20 = 9;
 update purchases set note = 'native ' || legacy_id where legacy_id % 100 = 10;
 """
 

@@ -20,10 +20,11 @@ from hybrid_sync.legacy.changes import BUCKET, bucket_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.tombstones import is_marked
 from hybrid_sync.verify.canonical import Canonical
+from hybrid_sync.verify.streams import apart, lines
 from hybrid_sync.verify.unreadable import unreadable_keys
 
 _BUCKETS_AT_ONCE = 40
-"""Differing buckets whose keys are listed together: at most 20,000 keys a side in memory where keys are dense."""
+"""Differing buckets whose keys are listed together, in one statement on each side."""
 
 Checksums = dict[int, tuple[int, str]]
 """bucket -> (rows, checksum)."""
@@ -163,28 +164,27 @@ class Sides:
     # --- key by key ----------------------------------------------------------------------------------------
 
     def differing_keys(self, buckets: Sequence[int]) -> Iterator[Key]:
-        """The keys of these buckets that stand on one side only or whose rows differ, in no promised order."""
+        """The keys of these buckets that stand on one side only or whose rows differ."""
+        parts = len(self.plan.key_columns)
         for start in range(0, len(buckets), _BUCKETS_AT_ONCE):
             some = buckets[start : start + _BUCKETS_AT_ONCE]
-            ours = self._legacy_digests(some)
-            theirs = self._target_digests(some)
-            for key in ours.keys() | theirs.keys():
-                if ours.get(key) != theirs.get(key):
-                    yield key
+            with (
+                lines(self.legacy, self._legacy_digests(some), parts) as ours,
+                lines(self.target, self._target_digests(some), parts) as theirs,
+            ):
+                yield from (key for key, _ in apart(ours, theirs))
 
-    def _legacy_digests(self, buckets: Sequence[int]) -> dict[Key, str]:
-        query = sql.SQL("select array[{}], {} from {} where {} and {}").format(
+    def _legacy_digests(self, buckets: Sequence[int]) -> sql.Composed:
+        return sql.SQL("select {}, {} from {} where {} and {}").format(
             sql.SQL(", ").join(self.form.legacy_key), self._legacy_row(), self.plan.relations, self._settled(),
             within(self.plan.key_exprs[0], buckets),
         )  # fmt: skip
-        return {tuple(key): digest for key, digest in self.legacy.execute(query).fetchall()}
 
-    def _target_digests(self, buckets: Sequence[int]) -> dict[Key, str]:
-        query = sql.SQL("select array[{}], {} from {}").format(
+    def _target_digests(self, buckets: Sequence[int]) -> sql.Composed:
+        return sql.SQL("select {}, {} from {}").format(
             sql.SQL(", ").join(self.form.target_key), self.form.target_row(),
             self._stored(within(sql.Identifier(self.plan.key_columns[0]), buckets)),
         )  # fmt: skip
-        return {tuple(key): digest for key, digest in self.target.execute(query).fetchall()}
 
 
 def differing(ours: Checksums, theirs: Checksums) -> list[int]:

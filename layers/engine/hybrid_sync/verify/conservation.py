@@ -6,9 +6,7 @@ chance prove nothing; only buckets that differ are listed key by key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from psycopg import sql
 
@@ -17,6 +15,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import BUCKET, bucket_of, with_keys
 from hybrid_sync.postgres import Connection
 from hybrid_sync.verify.scope import Scope
+from hybrid_sync.verify.streams import apart, lines
 
 
 @dataclass
@@ -129,41 +128,15 @@ def difference(scope: Scope, legacy: Connection, target: Connection) -> Differen
 
 
 def _compared(scope: Scope, legacy: Connection, target: Connection, bucket: int | None) -> Difference:
-    """Both sides' keys, streamed in key order side by side: only those that differ are ever held."""
+    parts = len(scope.key_columns)
     with (
-        legacy.cursor() as our_cursor,
-        target.cursor() as their_cursor,
-        our_cursor.copy(_streamed(_legacy_keys(scope, bucket), scope)) as ours,
-        their_cursor.copy(_streamed(_target_keys(scope, bucket), scope)) as theirs,
+        lines(legacy, _legacy_keys(scope, bucket), parts) as ours,
+        lines(target, _target_keys(scope, bucket), parts) as theirs,
     ):
-        return merged(map(_key, ours.rows()), map(_key, theirs.rows()))
-
-
-def merged(ours: Iterator[Key], theirs: Iterator[Key]) -> Difference:
-    """What stands on one side only of two ascending streams, without repetitions."""
-    missing: list[Key] = []
-    gone: list[Key] = []
-    left, right = next(ours, None), next(theirs, None)
-    while left is not None or right is not None:
-        if right is None or (left is not None and left < right):
-            assert left is not None
-            missing.append(left)
-            left = next(ours, None)
-        elif left is None or right < left:
-            gone.append(right)
-            right = next(theirs, None)
-        else:
-            left, right = next(ours, None), next(theirs, None)
-    return Difference(missing, gone)
-
-
-def _key(row: tuple[Any, ...]) -> Key:
-    return tuple(map(int, row))
-
-
-def _streamed(keys: sql.Composable, scope: Scope) -> sql.Composed:
-    order = sql.SQL(", ").join(sql.Literal(i + 1) for i in range(len(scope.key_columns)))
-    return sql.SQL("copy (select distinct * from ({}) s order by {}) to stdout").format(keys, order)
+        found = Difference([], [])
+        for key, where in apart(ours, theirs):
+            (found.missing if where == "ours" else found.gone).append(key)
+        return found
 
 
 def _bitmap(key: sql.Composable, bucket: sql.Composable) -> sql.Composed:
@@ -210,7 +183,7 @@ def _legacy_keys(scope: Scope, bucket: int | None) -> sql.Composed:
         where = sql.SQL("{} and {} >= {} and {} < {}").format(
             where, first, sql.Literal(bucket * BUCKET), first, sql.Literal((bucket + 1) * BUCKET)
         )
-    return sql.SQL("select {} from {} where {}").format(columns, scope.plan.relations, where)
+    return sql.SQL("select distinct {} from {} where {}").format(columns, scope.plan.relations, where)
 
 
 def _target_keys(scope: Scope, bucket: int | None) -> sql.Composed:
