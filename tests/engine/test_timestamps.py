@@ -324,17 +324,17 @@ def test_what_a_replica_has_not_replayed_is_read_by_a_later_run(
     follow(own_legacy, replica)
     execute(replica.dsn(), "select pg_wal_replay_pause()")
     execute(own_legacy.dsn(), "update note set body = 'behind', updated_at = now() where id = 1")
-    run(world, "first")
+    run(world, "first", profile="daily")
     execute(replica.dsn(), "select pg_wal_replay_resume()")
     follow(own_legacy, replica)
-    run(world, "second")
+    run(world, "second", profile="daily")
     assert bodies(target)[1] == "behind"
 
 
 def test_a_view_is_read_and_verified_by_time(world: EngineWorld, legacy: Query, target: Query) -> None:
     legacy("create view shown as select id, upper(body) as body, updated_at from note")
     world.catalog = catalog("shown")
-    assert run(world, "first").outcome.status == "succeeded"
+    assert run(world, "first", profile="daily").outcome.status == "succeeded"
     legacy("update note set body = 'edited', updated_at = now() where id = 1")
     legacy("update note set body = 'timeless', updated_at = null where id = 2")
     second = run(world, "second")
