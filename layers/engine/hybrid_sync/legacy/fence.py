@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from hybrid_sync.catalog.models import Entity
@@ -21,21 +22,21 @@ MAX_AGE = 1_500_000_000
 
 # The timeline comes from the WAL file's name: pg_control_checkpoint() lags after a promotion.  A replica has only that,
 # and what it has replayed is what it knows; right after a start it knows its checkpoint.
-_TIMELINE = """
+_TIMELINE = sql.SQL("""
 case when pg_is_in_recovery() then (pg_control_checkpoint()).timeline_id
      else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end
-"""
-_TAKE = f"""
+""")
+_TAKE = sql.SQL("""
 select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::text,
-       (pg_control_system()).system_identifier::text, {_TIMELINE},
+       (pg_control_system()).system_identifier::text, {},
        case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text,
        to_char(case when pg_is_in_recovery()
                then least(now(), coalesce(pg_last_xact_replay_timestamp(), (pg_control_checkpoint()).checkpoint_time))
                else now() end at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        pg_is_in_recovery()
 from (select pg_current_snapshot() as snap) s
-"""
-_IDENTITY = f"select (pg_control_system()).system_identifier::text, {_TIMELINE}"
+""").format(_TIMELINE)
+_IDENTITY = sql.SQL("select (pg_control_system()).system_identifier::text, {}").format(_TIMELINE)
 
 # Writers that have begun may still commit rows stamped with their start. Other sessions' starts are told to
 # pg_read_all_stats alone, and not at all where track_activities is off. A session tells its start a moment after it,
@@ -80,7 +81,7 @@ class Fence(BaseModel):
 def take(connection: Connection) -> Fence:
     """Save the present; short statements, in a transaction of their own."""
     settled, doubt = _bound(connection)
-    row = connection.execute(_TAKE.encode()).fetchone()
+    row = connection.execute(_TAKE).fetchone()
     assert row is not None
     failpoint("fence.taken", connection)
     if row[7]:
@@ -141,7 +142,7 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
 
 def identity(connection: Connection) -> tuple[str, int]:
     """Which server, and which line of its history, this is: system identifier and timeline."""
-    row = connection.execute(_IDENTITY.encode()).fetchone()
+    row = connection.execute(_IDENTITY).fetchone()
     assert row is not None
     return row[0], row[1]
 
