@@ -2,7 +2,7 @@
 
 Whether a reference dangles is the target's own affair and is asked there alone, of every live row of ours.  Whether one
 was lost (legacy has it, the target is NULL and no link is pending) is compared like the rows themselves: over settled
-rows, by checksums of the keys that carry it, and only buckets that differ are listed key by key.
+rows, bucket by bucket as the set of keys that carry it, and only buckets that differ are listed key by key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReferenceSlot
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Key
-from hybrid_sync.legacy.changes import bucket_of
+from hybrid_sync.legacy.changes import BUCKET, bucket_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.structure import guarded, split, table
 from hybrid_sync.verify.checksums import but, within
@@ -155,7 +155,7 @@ class _Source:
             line = self.total[slot.column]
             line.without += sum(bucket.rows - bucket.carried[i] for bucket in ours.values())
             line.carried += sum(bucket.carried[i] for bucket in theirs.values())
-        nothing = _Bucket(0, [], ["0:0" for _ in self.slots])
+        nothing = _Bucket(0, [], ["" for _ in self.slots])
         differing = sorted(
             n for n, bucket in ours.items() if bucket.checksums != theirs.get(n, nothing).checksums
         )  # fmt: skip
@@ -168,7 +168,6 @@ class _Source:
         where = sql.SQL("{} and not {} and not {} and {} and {}").format(
             self.scope.in_legacy(), plan.excluded_sql, self.scope.young, but(keys, self.left_out), some
         )
-        # OFFSET 0: a row that is left out because legacy cannot compute it is never computed.
         return _rows(keys, list(self._given()), sql.SQL("true"), plan.relations, where)
 
     def _given(self) -> Iterator[sql.Composable]:
@@ -187,20 +186,14 @@ class _Source:
         return _rows(keys, stored, settled, self.scope.relation, where)
 
     def _by_bucket(self, connection: Connection, rows: sql.Composed) -> dict[int, _Bucket]:
-        carried = [
-            sql.SQL("count(*) filter (where has[{}])").format(sql.Literal(i + 1)) for i in range(len(self.slots))
-        ]
-        checksums = [
-            sql.SQL(
-                "count(*) filter (where {has}) || ':' || coalesce(sum(('x' || left(h, 16))::bit(64)::int8)"
-                " filter (where {has}), 0)"
-            ).format(has=sql.SQL("has[{}] and settled").format(sql.Literal(i + 1)))
-            for i in range(len(self.slots))
-        ]
-        query = sql.SQL(
-            "select {}, count(*), array[{}], array[{}] from (select *, md5(array_send(k)) as h from ({}) s offset 0) r"
-            " group by 1"
-        ).format(bucket_of(sql.SQL("k[1]")), sql.SQL(", ").join(carried), sql.SQL(", ").join(checksums), rows)
+        carried = [sql.SQL("count(*) filter (where {})").format(_flag(i)) for i in range(len(self.slots))]
+        checksum = sql.SQL("coalesce(md5(({} filter (where {} and settled))::text), '')")
+        # One integer as key: the exact set, as 500 bits; a composite one: a sum of 64 bits of its digests.
+        together = sql.SQL("sum(h)" if len(self.scope.key_columns) > 1 else "bit_or(h)")
+        checksums = [checksum.format(together, _flag(i)) for i in range(len(self.slots))]
+        query = sql.SQL("select n, count(*), array[{}], array[{}] from ({}) r group by n").format(
+            sql.SQL(", ").join(carried), sql.SQL(", ").join(checksums), rows
+        )
         return {int(n): _Bucket(*found) for n, *found in connection.execute(query).fetchall()}
 
     def _find_lost(self, buckets: Sequence[int]) -> None:
@@ -215,9 +208,10 @@ class _Source:
     def _keys(self, connection: Connection, rows: sql.Composed) -> list[set[Key]]:
         """The settled keys that carry each reference."""
         found: list[set[Key]] = [set() for _ in self.slots]
-        query = sql.SQL("select k, has from ({}) s where settled").format(rows)
-        for key, has in connection.execute(query).fetchall():
-            for keys, carries in zip(found, has, strict=True):
+        flags = sql.SQL(", ").join(map(_flag, range(len(self.slots))))
+        query = sql.SQL("select k, array[{}] from ({}) r where settled").format(flags, rows)
+        for key, carried in connection.execute(query).fetchall():
+            for keys, carries in zip(found, carried, strict=True):
                 if carries:
                     keys.add(tuple(key))
         return found
@@ -233,11 +227,28 @@ class _Source:
         return {tuple(row[0]) for row in rows}
 
 
+def _flag(slot: int) -> sql.Identifier:
+    """Whether a row carries the reference."""
+    return sql.Identifier(f"r{slot}")
+
+
 def _rows(
     keys: Sequence[sql.Composable], has: Sequence[sql.Composable], settled: sql.Composable,
     relations: sql.Composable, where: sql.Composable,
 ) -> sql.Composed:  # fmt: skip
-    """Key, which references the row carries, and whether both sides must agree on it."""
-    return sql.SQL("select array[{}] as k, array[{}] as has, {} as settled from {} where {} offset 0").format(
-        sql.SQL(", ").join(keys), sql.SQL(", ").join(has), settled, relations, where
+    """Bucket, key and its share in a checksum, which references the row carries, and whether both sides must agree.
+
+    OFFSET 0: each is computed once, and never for a row that is left out because legacy cannot compute it.
+    """
+    bucket = bucket_of(keys[0])
+    if len(keys) == 1:
+        share = sql.SQL("set_bit(repeat('0', {size})::bit({size}), ({key} - {bucket} * {size})::int, 1)").format(
+            size=sql.Literal(BUCKET), key=keys[0], bucket=bucket
+        )
+    else:
+        digest = sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(keys))
+        share = sql.SQL("('x' || left({}, 16))::bit(64)::int8").format(digest)
+    flags = sql.SQL(", ").join(sql.SQL("{} as {}").format(carries, _flag(i)) for i, carries in enumerate(has))
+    return sql.SQL("select {} as n, array[{}] as k, {} as h, {}, {} as settled from {} where {} offset 0").format(
+        bucket, sql.SQL(", ").join(keys), share, flags, settled, relations, where
     )

@@ -26,7 +26,7 @@ def references(summary: RunSummary) -> Section | None:
         return None
     titles = {e.entity: e.title for e in summary.entities}
     lines = [(e, line) for e in entities for line in e.references]
-    columns = (Column("Component"), Column("Column"), Column("Points to"), *_numbers(), Column("All lead to a row"))
+    columns = (Column("Component"), Column("Column"), Column("Points to"), *_numbers(), Column("Sound"))
     rows = tuple(_row(e, line, titles) for e, line in lines)
     blocks: list[Block] = [
         Text(" ".join(_sentences([line for _, line in lines]))),

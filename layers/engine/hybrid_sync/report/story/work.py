@@ -76,7 +76,7 @@ def freshness(summary: RunSummary) -> Section | None:
     )
     lead = (
         "Everything that legacy committed before the time shown is in the target, or a missed record. A component "
-        "moves on only after all its rows and its money have been verified."
+        "moves on only after all its rows, references and money have been verified."
     )
     return Section("freshness", "Freshness", (Text(lead), Table("Freshness, stalest first", columns, rows)))
 
