@@ -12,7 +12,7 @@ from hybrid_sync.contracts import EntityTask
 from hybrid_sync.failpoints import armed
 from hybrid_sync.steps.verify_entity import verify_entity
 from tests.engine.conftest import Query
-from tests.engine.test_links_race import Meanwhile
+from tests.engine.test_links import Meanwhile
 from tests.engine.worlds import EngineWorld, run
 
 NUMBERS = ("carried", "without", "waiting", "dangling", "lost")

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
+
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotFound, RunNotRunning
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, among
 
 
 def batch_id(task: BatchTask) -> uuid.UUID:
@@ -156,16 +158,12 @@ def resolve_failed(
     connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key], *, but: str = ""
 ) -> int:
     """Close the failed records of keys that have arrived, been excluded, or gone; not those of reason `but`."""
-    wanted = [list(key) for key in keys]
-    if not wanted:
-        return 0
-    cursor = connection.execute(
-        "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = %s"
-        " where entity = %s and source = %s and status <> 'resolved' and reason <> %s"
-        " and key in (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
-        (run_id, entity, source, but, json.dumps(wanted)),
-    )
-    return cursor.rowcount
+    return connection.execute(
+        sql.SQL(
+            "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = {}"
+            " where entity = {} and source = {} and status <> 'resolved' and reason <> {} and {}"
+        ).format(*map(sql.Literal, (run_id, entity, source, but)), among(sql.SQL("key"), keys))
+    ).rowcount
 
 
 def record_pending_links(
@@ -192,7 +190,7 @@ def record_pending_links(
 def drop_settled_links(connection: Connection, entity: str, source: str, keys: Iterable[Key]) -> None:
     """Forget links of rows that were just read again: what still pends is recorded anew."""
     connection.execute(
-        "delete from hybrid_sync.pending_link where entity = %s and source = %s and key in"
-        " (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
-        (entity, source, json.dumps([list(key) for key in keys])),
+        sql.SQL("delete from hybrid_sync.pending_link where entity = {} and source = {} and {}").format(
+            sql.Literal(entity), sql.Literal(source), among(sql.SQL("key"), keys)
+        )
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -12,7 +11,7 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, among
 from hybrid_sync.target.structure import table
 
 
@@ -37,25 +36,39 @@ def groups(connection: Connection, catalog: Catalog, entities: Collection[str]) 
     return [Group(*row) for row in rows if row[0] in catalog.entities and row[3] in catalog.entities]
 
 
-def _joined(catalog: Catalog, group: Group) -> sql.Composed:
-    """Pending link l, its row t, and the parent's row p."""
+@dataclass(frozen=True)
+class _Joined:
+    """The row t and the parent's row p of a pending link l."""
+
+    tables: sql.Composed
+    where: sql.Composed
+
+    @property
+    def rows(self) -> sql.Composed:
+        return sql.SQL("hybrid_sync.pending_link l, {} where {}").format(self.tables, self.where)
+
+    def narrowed(self, keys: Sequence[Key]) -> _Joined:
+        return _Joined(self.tables, sql.SQL("{} and {}").format(self.where, among(sql.SQL("l.key"), keys)))
+
+
+def _joined(catalog: Catalog, group: Group) -> _Joined:
     child, parent = catalog[group.entity], catalog[group.parent_entity]
     source, parent_source = child.sources[group.source], parent.sources[group.parent_source]
-    own = [sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)]
-    own += _constants("t", source.discriminator)
-    theirs = [sql.SQL("p.{} = l.parent_key").format(sql.Identifier(c)) for c in parent_source.key]
-    theirs += _constants("p", parent_source.discriminator)
-    where = sql.SQL(
-        "l.entity = {} and l.source = {} and l.column_name = {} and l.parent_entity = {} and l.parent_source = {}"
-    ).format(
-        *(sql.Literal(v) for v in (group.entity, group.source, group.column, group.parent_entity, group.parent_source))
-    )
-    return sql.SQL("hybrid_sync.pending_link l join {} t on {} join {} p on {} where {}").format(
-        table(child.target),
-        sql.SQL(" and ").join(own),
-        table(parent.target),
-        sql.SQL(" and ").join(theirs),
-        where,
+    conditions = [
+        sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)
+    ]
+    conditions += _constants("t", source.discriminator)
+    conditions += [sql.SQL("p.{} = l.parent_key").format(sql.Identifier(c)) for c in parent_source.key]
+    conditions += _constants("p", parent_source.discriminator)
+    conditions += [
+        sql.SQL("l.{} = {}").format(sql.Identifier(column), sql.Literal(value))
+        for column, value in (
+            ("entity", group.entity), ("source", group.source), ("column_name", group.column),
+            ("parent_entity", group.parent_entity), ("parent_source", group.parent_source),
+        )
+    ]  # fmt: skip
+    return _Joined(
+        sql.SQL("{} t, {} p").format(table(child.target), table(parent.target)), sql.SQL(" and ").join(conditions)
     )
 
 
@@ -68,18 +81,16 @@ def _constants(alias: str, discriminator: dict[str, str]) -> list[sql.Composed]:
 
 def linkable(connection: Connection, catalog: Catalog, group: Group, limit: int) -> list[Key]:
     """Keys whose row and parent are both in the target, at most `limit`."""
-    query = sql.SQL("select l.key from {} order by l.key limit {}").format(_joined(catalog, group), sql.Literal(limit))
+    rows = _joined(catalog, group).rows
+    query = sql.SQL("select l.key from {} order by l.key limit {}").format(rows, sql.Literal(limit))
     return [tuple(row[0]) for row in connection.execute(query).fetchall()]
-
-
-_KEYS = "select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements({}::jsonb) k"
 
 
 def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, keys: list[Key]) -> int:
     """Write the references of these keys, whose buckets the caller holds; returns how many links are settled."""
     column = sql.Identifier(group.column)
-    chosen = sql.SQL(_KEYS).format(sql.Literal(json.dumps([list(key) for key in keys])))
-    rows = sql.SQL("{} and l.key in ({})").format(_joined(catalog, group), chosen)
+    joined = _joined(catalog, group).narrowed(keys)
+    rows = joined.rows
     batch = uuid.uuid4()
     connection.execute(
         sql.SQL(
@@ -104,20 +115,18 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
     )
     # Only what is linked now: a row that was read anew before its bucket was locked may wait for another parent.
     settled = connection.execute(
-        sql.SQL(
-            "delete from hybrid_sync.pending_link where entity = {} and source = {} and column_name = {}"
-            " and key in (select l.key from {}) returning key"
-        ).format(sql.Literal(group.entity), sql.Literal(group.source), sql.Literal(group.column), rows)
+        sql.SQL("delete from hybrid_sync.pending_link l using {} where {} returning l.key").format(
+            joined.tables, joined.where
+        )
     ).fetchall()
-    linked = sql.SQL(_KEYS).format(sql.Literal(json.dumps([key for (key,) in settled])))
     connection.execute(
         sql.SQL(
             "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = {run}"
             " where entity = {entity} and source = {source} and status <> 'resolved' and reason = 'missing_parent'"
-            " and column_name = {column} and key in ({keys})"
+            " and column_name = {column} and {linked}"
         ).format(
             run=sql.Literal(run_id), entity=sql.Literal(group.entity), source=sql.Literal(group.source),
-            column=sql.Literal(group.column), keys=linked,
+            column=sql.Literal(group.column), linked=among(sql.SQL("key"), [key for (key,) in settled]),
         )
     )  # fmt: skip
     failpoint("link.written", connection)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from psycopg import sql
 
 from hybrid_sync.contracts import Key
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, among
 
 
 def retired_ids(connection: Connection, entity: str, source: str, keys: list[Key]) -> dict[Key, bytes]:
@@ -13,8 +13,8 @@ def retired_ids(connection: Connection, entity: str, source: str, keys: list[Key
     if not keys:
         return {}
     rows = connection.execute(
-        "select key, id from hybrid_sync.retired_id where entity = %s and source = %s and key in"
-        " (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
-        (entity, source, json.dumps([list(key) for key in keys])),
+        sql.SQL("select key, id from hybrid_sync.retired_id where entity = {} and source = {} and {}").format(
+            sql.Literal(entity), sql.Literal(source), among(sql.SQL("key"), keys)
+        )
     ).fetchall()
     return {tuple(key): uuid.bytes for key, uuid in rows}

@@ -5,7 +5,6 @@ Whichever of the two were deleted first, the other one's reference would forbid 
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, among
 from hybrid_sync.target.structure import table
 from hybrid_sync.target.tombstones import is_row_of
 
@@ -54,9 +53,7 @@ def tied(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, limit:
 def untie(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys: Collection[Key]) -> int:
     """Set the references of these keys to NULL, journalled; the caller holds their buckets and asked legacy again."""
     column = sql.Identifier(tie.column)
-    chosen = sql.SQL(
-        "c.key in (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements({}) k)"
-    ).format(sql.Literal(json.dumps([list(key) for key in keys])))
+    chosen = among(sql.SQL("c.key"), keys)
     return connection.execute(
         sql.SQL(
             "with old as (select t.id as old_id, c.key, t.xmin as prior, t.{column} as parent from {rows} and {chosen}"

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
+
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.legacy.changes import BUCKET
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, among
 from hybrid_sync.verify.look import Departure, Difference
 from hybrid_sync.verify.origin import Origin
 
@@ -116,9 +118,9 @@ def page(
 def clear(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> None:
     """These suspicions were none."""
     connection.execute(
-        "delete from hybrid_sync.difference where run_id = %s and entity = %s and source = %s and key in"
-        " (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
-        (run_id, entity, source, json.dumps([list(key) for key in keys])),
+        sql.SQL("delete from hybrid_sync.difference where run_id = {} and entity = {} and source = {} and {}").format(
+            *map(sql.Literal, (run_id, entity, source)), among(sql.SQL("key"), keys)
+        )
     )
 
 
@@ -144,9 +146,9 @@ def confirm(
 def settle(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key], state: str) -> None:
     """What became of differences that were healed."""
     connection.execute(
-        "update hybrid_sync.difference set state = %s where run_id = %s and entity = %s and source = %s and key in"
-        " (select array(select jsonb_array_elements_text(k)::int8) from jsonb_array_elements(%s::jsonb) k)",
-        (state, run_id, entity, source, json.dumps([list(key) for key in keys])),
+        sql.SQL(
+            "update hybrid_sync.difference set state = {} where run_id = {} and entity = {} and source = {} and {}"
+        ).format(*map(sql.Literal, (state, run_id, entity, source)), among(sql.SQL("key"), keys))
     )
 
 

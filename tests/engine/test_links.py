@@ -1,4 +1,4 @@
-"""Linking beside a batch that reads the same row anew: whatever that row refers to now is what stays."""
+"""Linking: beside a batch that reads the same row anew, what that row refers to now is what stays; and many at once."""
 
 from __future__ import annotations
 
@@ -53,3 +53,15 @@ def test_a_link_chosen_before_the_lock_does_not_settle_what_waits_now(
     run(world, "third")
     linked = "select p.legacy_id from people c join people p on p.id = c.manager_id where c.legacy_id = 3"
     assert target(linked) == [(999,)]
+
+
+def test_many_new_rows_that_refer_to_each_other_are_linked_in_one_run(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    """Whatever the planner believes of records that nobody has analysed: one join per link outlasts any statement."""
+    legacy(
+        "insert into person (id, email, kind, manager_id) select g, 'many' || g || '@example.org', 1, g + 1"
+        " from generate_series(100001, 120000) g"
+    )
+    assert run(world, "first").outcome.status == "succeeded"
+    assert target("select count(*) from people where legacy_id > 100000 and manager_id is null") == [(1,)]
