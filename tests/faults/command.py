@@ -41,6 +41,12 @@ def play(servers: Servers, folder: Path, seed: int, schedules: int, stop: thread
     return episode.score
 
 
+def told(score: Score) -> Iterator[str]:
+    """A line for each defect, with what replays its episode."""
+    for episode, schedule, defect in score.defects:
+        yield f"DEFECT {defect.kind}: {defect.text} (schedule {schedule}; make faults N={EPISODE} SEED={episode})"
+
+
 class _Game:
     """All episodes of one command, shared out to the lanes."""
 
@@ -67,6 +73,8 @@ class _Game:
                 with self._lock:
                     self.score.add(score)
                     print(f"{self.score.schedules} schedules, {len(self.score.defects)} defects", file=sys.stderr)
+                    for line in told(score):
+                        print(line, file=sys.stderr)
         except BaseException:
             self.stop.set()
             raise
@@ -89,8 +97,8 @@ def main() -> int:
     seconds, each = time.monotonic() - began, max(1, score.schedules)
     print(f"{seconds:.0f} s; a schedule {seconds / each:.2f} s, and {cpu / each:.2f} s of CPU with all servers")
     print(score.verdict(seed))
-    for episode, schedule, defect in score.defects:
-        print(f"DEFECT {defect.kind}: {defect.text} (schedule {schedule}; make faults N={EPISODE} SEED={episode})")
+    for line in told(score):
+        print(line)
     silent = score.silent() if wishes.n >= _ALL_HIT_FROM else []
     if silent:
         print(f"NEVER HIT: {', '.join(silent)}: play more schedules, or look why no step comes there.")
