@@ -236,8 +236,9 @@ class Episode:
             # A legacy that is its own yesterday, and rows that others were counted over, make versions go back.
             back = "reversed" if profile is Profile.weekly else None
             defects = [defect for defect in self._oracle.judge() if defect.kind != back]
-            if profile is Profile.weekly and driver.status == "succeeded":
-                defects = self._repaired(request.run_id, defects)
+            if profile is Profile.weekly and self._told(request.run_id, defects):
+                self._repair()
+                continue
             # What the triggers saw is told once, and no later run makes it good.
             reversed_ += [d for d in defects if d.kind in ("reversed", "touched", "wrong_ids")]
             if driver.status != "succeeded":
@@ -248,18 +249,19 @@ class Episode:
         defects = list(dict.fromkeys([*reversed_, *defects]))
         return defects + self._unqueued()
 
-    def _repaired(self, run_id: str, defects: list[Defect]) -> list[Defect]:
-        """What is left once a person has asked for a repair of what the run tells as changed in the target.
+    def _told(self, run_id: str, defects: list[Defect]) -> bool:
+        """Whether the run tells all that is wrong as changed in the target, where a person has to decide.
 
         A row that is older in legacy than it was, and whose other columns people have edited since, looks like that.
         """
         told = self._oracle.told_as_drift(run_id)
-        if not defects or any(defect.differs not in told for defect in defects):
-            return defects
+        return bool(defects) and all(defect.differs in told for defect in defects)
+
+    def _repair(self) -> None:
+        """A person has decided; the next clean run must find everything right."""
         self.score.repairs += 1
-        repair = self._clean(Profile.verify)
-        self._driver(faulty=False).run(repair.model_copy(update={"repair": True}))
-        return [defect for defect in self._oracle.judge() if defect.kind != "reversed"]
+        request = self._clean(Profile.verify).model_copy(update={"repair": True})
+        self._driver(faulty=False).run(request)
 
     def _clean(self, profile: Profile) -> RunRequest:
         self._runs += 1
