@@ -5,8 +5,14 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
+from hybrid_sync.contracts import RunRequest
+from hybrid_sync.errors import EntityIncomplete
+from hybrid_sync.steps.plan_entity import plan_entity
+from hybrid_sync.steps.plan_run import plan_run
 from tests.engine.conftest import Query
-from tests.engine.worlds import EngineWorld, run
+from tests.engine.worlds import EngineWorld, reconcile, run
 
 
 def result(target: Query, run_id: str, entity: str) -> dict[str, Any]:
@@ -246,3 +252,17 @@ def test_two_ids_swapped_in_the_cache_are_found_and_the_cache_is_forgotten(
         ("messages", [5], ["person_id"], "healed")
     ]
     assert done.outcome.status == "succeeded"
+
+
+def test_what_a_missing_batch_has_not_written_was_not_missed_by_the_fence(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    legacy("update remark set body = 'edited' where id = 3")
+    plan = plan_run(world, RunRequest(run_id="second"))
+    [task] = [task for task in plan.entities if task.entity == "messages"]
+    plan_entity(world, task)  # and its batches fail
+    with pytest.raises(EntityIncomplete):
+        reconcile(world, task)
+    told = result(target, "second", "messages")
+    assert (told["differing"], told["fence_missed"], told["silent"]) == (1, 0, 0)

@@ -193,7 +193,8 @@ class Oracle:
                     unlinked = self._references(source, key, row, there, side, found)
                     waits = unlinked
             if waits and key not in failed:
-                found.append(Defect("missed", f"{name} cannot be complete, and is not among the failed records"))
+                told = f"{name} cannot be complete, and is not among the failed records"
+                found.append(Defect("missed", told, (*place, key)))
             if not waits and key in failed:
                 found.append(Defect("stuck", f"{name} is complete or excluded, and still a failed record"))
         for key in failed - side.legacy[place].keys() - side.unjoined[place]:

@@ -170,13 +170,18 @@ def advance_fence(
     )
 
 
-def require_complete(connection: Connection, run_id: str, entity: str, planned: int | None) -> None:
-    """EntityIncomplete unless every planned batch is recorded as done."""
+def batches_done(connection: Connection, run_id: str, entity: str) -> int:
+    """How many of the entity's batches are recorded as done."""
     row = connection.execute(
         "select count(*) from hybrid_sync.batch_done where run_id = %s and entity = %s and result is not null",
         (run_id, entity),
     ).fetchone()
-    done = int(row[0]) if row else 0
+    return int(row[0]) if row else 0
+
+
+def require_complete(connection: Connection, run_id: str, entity: str, planned: int | None) -> None:
+    """EntityIncomplete unless every planned batch is recorded as done."""
+    done = batches_done(connection, run_id, entity)
     if planned is None:
         raise EntityIncomplete(f"Entity {entity} was not planned.", "See the run's failures, then start it again.")
     if done < planned:

@@ -15,7 +15,15 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence, distrust
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.runs.store import EntityRecord, RunRecord, read_entity, read_run, record_plan, stored_fence
+from hybrid_sync.runs.store import (
+    EntityRecord,
+    RunRecord,
+    batches_done,
+    read_entity,
+    read_run,
+    record_plan,
+    stored_fence,
+)
 from hybrid_sync.steps.plan_entity import cut, runs_of
 from hybrid_sync.target.batches import require_free, require_running
 from hybrid_sync.target.plans import EntityPlan, plan_for
@@ -102,7 +110,11 @@ def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         with transaction(target, "target"):
             carried, before = _fences(run, task, plan, target)
-        yield Reconcile(task.run_id, world.catalog, plan, entity, carried, before, run.request.repair, legacy, target)
+            planned = read_entity(target, task.run_id, task.entity).batches_planned
+            complete = batches_done(target, task.run_id, task.entity) >= (planned or 0)
+        yield Reconcile(
+            task.run_id, world.catalog, plan, entity, carried, before, complete, run.request.repair, legacy, target
+        )
 
 
 def _fences(run: RunRecord, task: EntityTask, plan: EntityPlan, target: Connection) -> tuple[Fence, Fence | None]:

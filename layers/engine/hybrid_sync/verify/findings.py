@@ -30,6 +30,17 @@ class Compared:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Confirmed:
+    """A difference that persisted: who changed the row, and whether this run heals it."""
+
+    difference: Difference
+    origin: Origin
+    missed_by_fence: bool | None
+    """Whether the fence should have found it; None where it did, and the row's batch is not done."""
+    heals: bool
+
+
 def begin(connection: Connection, run_id: str, entity: str) -> None:
     """A reconcile is under way; what an attempt before this one left is forgotten.
 
@@ -125,20 +136,19 @@ def clear(connection: Connection, run_id: str, entity: str, source: str, keys: S
 
 
 def confirm(
-    connection: Connection, run_id: str, entity: str, source: str,
-    found: Sequence[tuple[Difference, Origin, bool]],
+    connection: Connection, run_id: str, entity: str, source: str, found: Sequence[Confirmed]
 ) -> None:  # fmt: skip
-    """Differences that persisted: who changed the row, and whether this run heals it."""
+    """Differences that persisted."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "update hybrid_sync.difference set state = %s, kind = %s, columns = %s, origin = %s, fence_missed = %s,"
             " heal = %s where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
             [
                 (
-                    "persists" if d.kind == "unjoined" else "confirmed", d.kind, list(d.columns), origin,
-                    origin == "legacy" and d.recent, heal, run_id, entity, source, list(d.key),
+                    "persists" if d.kind == "unjoined" else "confirmed", d.kind, list(d.columns), c.origin,
+                    c.missed_by_fence, c.heals, run_id, entity, source, list(d.key),
                 )
-                for d, origin, heal in found
+                for c in found for d in (c.difference,)
             ],
         )  # fmt: skip
 
@@ -211,7 +221,7 @@ select count(*) filter (where kind is not null) as differing,
        count(*) filter (where origin in ('target', 'both')) as drift,
        count(*) filter (where origin = 'both') as both_changed,
        count(*) filter (where fence_missed) as fence_missed,
-       count(*) filter (where origin = 'legacy' and not fence_missed) as silent,
+       count(*) filter (where origin = 'legacy' and fence_missed = false) as silent,
        count(*) filter (where not heal and state = 'confirmed') as left_alone
 from hybrid_sync.difference where run_id = %s and entity = %s
 """

@@ -58,6 +58,8 @@ class Reconcile:
     """Everything that legacy committed before this has been carried over, or should have been."""
     before: Fence | None
     """The entity's fence before this run; None when it had none."""
+    complete: bool
+    """Every batch of the run is done: what it has not written, the fence has not found."""
     repair: bool
     legacy: Connection
     target: Connection
@@ -183,8 +185,17 @@ class Reconcile:
             told = told_before(self.target, self.run_id, entity, name, kept)
             sorted_ = [(d, origin(d, native, told, first=first)) for d in differences]
             findings.clear(self.target, self.run_id, entity, name, [key for key in keys if key not in kept])
-            findings.confirm(self.target, self.run_id, entity, name, [(d, o, self._heals(d, o)) for d, o in sorted_])
+            lines = [
+                findings.Confirmed(d, o, self._missed_by_fence(d, o), self._heals(d, o)) for d, o in sorted_
+            ]  # fmt: skip
+            findings.confirm(self.target, self.run_id, entity, name, lines)
             findings.list_departures(self.target, self.run_id, entity, name, departures)
+
+    def _missed_by_fence(self, difference: Difference, who: str) -> bool | None:
+        """Whether the fence should have found it; None where it did, and its batch is not done."""
+        if who == "legacy" and difference.recent:
+            return True if self.complete else None
+        return False
 
     def _heals(self, difference: Difference, who: str) -> bool:
         """A row that legacy has and the target lacks always comes back; a native change only yields to a repair."""
