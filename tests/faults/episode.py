@@ -123,9 +123,9 @@ class Episode:
         else:
             self._blind_spots.carry_out(plan)
         self._writer.mourn(key[0] for _, _, key in self._oracle.expect_gone(there))
-        if plan.rewinds or plan.office is None:
-            return self._quiet(Profile.weekly)
-        return self._unjoined(plan)
+        defects = self._unjoined(plan) if plan.office is not None and not plan.rewinds else self._quiet(Profile.weekly)
+        self._oracle.expect_to_go_back()
+        return defects
 
     def _unjoined(self, plan: Plan) -> list[Defect]:
         """Rows that a join has lost are kept and told; they come back with the row that they are joined to."""
