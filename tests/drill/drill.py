@@ -94,11 +94,13 @@ def _judge(
     gone = _departures(target, run_id) - known
     wrong = {(e, s, tuple(k)) for e, s, k in target.execute("select entity, source, key from hybrid_sync.wrong_id")}
     verdict = Verdict(injected=len(swapped), equal=sum(i.finding == "none" for i in done))
-    verdict.found = len(swapped & wrong)
     # A swapped entry of a row that the drill has deleted is no longer anybody's.
     lost = {i.row for i in done if i.finding == "missing"}
     verdict.injected -= len(swapped & lost - wrong)
+    verdict.found = len(swapped & wrong)
+    verdict.missed += [f"swapped id of {row} not named" for row in sorted(swapped - lost - wrong)]
     verdict.false = len(wrong - swapped)
+    verdict.missed += [f"id of {row} was not swapped" for row in sorted(wrong - swapped)]
     for injected in done:
         if injected.finding == "none":
             continue

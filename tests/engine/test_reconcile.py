@@ -254,6 +254,25 @@ def test_two_ids_swapped_in_the_cache_are_found_and_the_cache_is_forgotten(
     assert done.outcome.status == "succeeded"
 
 
+@pytest.mark.parametrize("segment_rows", [2, 1_000])
+def test_wrong_entries_of_every_segment_and_source_are_named(
+    world: EngineWorld, target: Query, segment_rows: int
+) -> None:
+    run(world, "first")
+    world.segment_rows = segment_rows
+    ids = world.id_cache.ids
+    for source, one, two in (("letter", 1, 2), ("remark", 1, 2), ("remark", 3, 4)):
+        a, b = ("messages", source, 0, (one,)), ("messages", source, 0, (two,))
+        ids[a], ids[b] = ids[b], ids[a]
+    run(world, "second")
+    assert target("select source, key[1] from hybrid_sync.wrong_id where entity = 'messages' order by 1, 2") == [
+        ("letter", 1), ("letter", 2), ("remark", 1), ("remark", 2), ("remark", 3), ("remark", 4),
+    ]  # fmt: skip
+    assert target("select cache_epoch from hybrid_sync.entity_state where entity = 'messages'") == [(1,)]
+    run(world, "third")
+    assert target("select count(*) from hybrid_sync.wrong_id where run_id = 'third'") == [(0,)]
+
+
 def test_what_a_missing_batch_has_not_written_was_not_missed_by_the_fence(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:

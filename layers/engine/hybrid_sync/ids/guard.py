@@ -16,13 +16,18 @@ _AT_ONCE = 5_000
 
 
 def wrong_entries(
-    connection: Connection, catalog: Catalog, cache: IdCache, entity: str, source: str, where: sql.Composable
+    connection: Connection,
+    catalog: Catalog,
+    cache: IdCache,
+    entity: str,
+    source: str,
+    epoch: int,
+    where: sql.Composable,
 ) -> list[Key]:
-    """Keys whose cached UUID is not that of the target's row; absent entries are no error.
+    """Keys whose UUID cached under `epoch` is not that of the target's row; absent entries are no error.
 
     The target keeps ids and keys unique, so entries that all agree with it are one to one.  Reads in bounded memory.
     """
-    epoch = _epoch(connection, entity)
     found: list[Key] = []
     for ids in _in_target(connection, catalog, entity, source, where):
         cached = cache.get(entity, source, epoch, ids.keys())
@@ -30,14 +35,18 @@ def wrong_entries(
     return found
 
 
-def forget(connection: Connection, entity: str) -> None:
-    """Make everything that is cached for the entity invisible: it is asked from the target again."""
-    connection.execute("update hybrid_sync.entity_state set cache_epoch = cache_epoch + 1 where entity = %s", (entity,))
-
-
-def _epoch(connection: Connection, entity: str) -> int:
+def epoch_of(connection: Connection, entity: str) -> int:
+    """The epoch under which the entity's ids are cached."""
     row = connection.execute("select cache_epoch from hybrid_sync.entity_state where entity = %s", (entity,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def forget(connection: Connection, entity: str, epoch: int) -> None:
+    """Make everything that is cached under `epoch` invisible: it is asked from the target again.  Safe to repeat."""
+    connection.execute(
+        "update hybrid_sync.entity_state set cache_epoch = cache_epoch + 1 where entity = %s and cache_epoch = %s",
+        (entity, epoch),
+    )
 
 
 def _in_target(

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.contracts import BatchTask, Key
+from hybrid_sync.ids.guard import epoch_of
 from hybrid_sync.legacy.changes import BUCKET
 from hybrid_sync.postgres import Connection, among
 from hybrid_sync.verify.look import Departure, Difference
@@ -44,7 +45,8 @@ class Confirmed:
 def begin(connection: Connection, run_id: str, entity: str) -> None:
     """A reconcile is under way; what an attempt before this one left is forgotten.
 
-    The target's snapshot is kept: what a later reconcile finds written before it, this one has compared.
+    The target's snapshot is kept: what a later reconcile finds written before it, this one has compared.  So is the
+    epoch of the id cache: all segments check the same entries.
     """
     connection.execute("delete from hybrid_sync.difference where run_id = %s and entity = %s", (run_id, entity))
     # An earlier run's drift is told again by every check after it, so old lines serve nobody.
@@ -56,7 +58,18 @@ def begin(connection: Connection, run_id: str, entity: str) -> None:
     connection.execute("delete from hybrid_sync.reconcile_segment where run_id = %s and entity = %s", (run_id, entity))
     row = connection.execute("select pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
     assert row is not None
-    record(connection, run_id, entity, {"done": False, "target_xmin": row[0]})
+    epoch = epoch_of(connection, entity)
+    record(connection, run_id, entity, {"done": False, "target_xmin": row[0], "cache_epoch": epoch})
+
+
+def cache_epoch(connection: Connection, run_id: str, entity: str) -> int:
+    """The epoch of the id cache when the reconcile began."""
+    row = connection.execute(
+        "select reconcile->>'cache_epoch' from hybrid_sync.run_entity where run_id = %s and entity = %s",
+        (run_id, entity),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def record(connection: Connection, run_id: str, entity: str, result: Mapping[str, Any]) -> None:

@@ -105,19 +105,21 @@ class Reconcile:
         return len(suspects)
 
     def check_ids(self, segment: Segment, cache: IdCache) -> int:
-        """Compare the segment's cached ids with the target's; one wrong entry makes the whole cache forgotten.
+        """Compare the segment's cached ids with the target's; one wrong entry makes the entity's cache forgotten.
 
+        Every segment looks at what was cached when the reconcile began, whatever another one has made forgotten.
         Nothing has to be held for it: what it may have spoilt differs by reference, and healing asks the target.
         """
         entity = self.entity.entity
         first = sql.Identifier(self.plan.sources[segment.source].key_columns[0])
         where = Range(segment.lo, segment.hi).of(first)
         with snapshot(self.target, "target"):
-            wrong = wrong_entries(self.target, self.catalog, cache, entity, segment.source, where)
+            epoch = findings.cache_epoch(self.target, self.run_id, entity)
+            wrong = wrong_entries(self.target, self.catalog, cache, entity, segment.source, epoch, where)
         if wrong:
             with transaction(self.target, "target"):
                 findings.list_wrong_ids(self.target, self.run_id, entity, segment.source, wrong)
-                forget(self.target, entity)
+                forget(self.target, entity, epoch)
         return len(wrong)
 
     @contextmanager
