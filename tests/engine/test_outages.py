@@ -20,6 +20,7 @@ from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from tests.conftest import PASSWORD
+from tests.crash import crash
 from tests.engine.conftest import DOMAIN, Query
 from tests.engine.proxy import Wire
 from tests.engine.worlds import EngineWorld, run
@@ -50,11 +51,7 @@ def kill(cluster: Cluster) -> None:
     """SIGKILL for the server and every one of its backends."""
     process = cluster.processes.recorded(cluster.name)
     assert process is not None
-    family = [process, *process.children(recursive=True)]
-    for one in family:
-        one.kill()
-    for one in family:
-        one.wait()
+    crash(process)
 
 
 def revive(cluster: Cluster) -> None:

@@ -14,8 +14,7 @@ import psutil
 
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import family
-
-_ENDS_WITHIN = 10
+from tests.crash import crash
 
 
 class Disk:
@@ -28,7 +27,7 @@ class Disk:
     def remember(self) -> None:
         """Copy every file at one moment: the server's processes are stopped for it, like the blocks of a volume."""
         shutil.rmtree(self._copy, ignore_errors=True)
-        server = self._server()
+        server = family(self._server())
         suspended: list[psutil.Process] = []
         try:
             for process in server:
@@ -46,15 +45,11 @@ class Disk:
 
     def revert(self) -> None:
         """The server works on what was remembered, under the same address; whoever was connected is not any more."""
-        server = self._server()
-        for process in server:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(server, timeout=_ENDS_WITHIN)
+        crash(self._server())
         shutil.rmtree(self._cluster.data)
         self._copy.rename(self._cluster.data)
         self._cluster.ensure(preferred_port=self._cluster.port)
 
-    def _server(self) -> list[psutil.Process]:
+    def _server(self) -> psutil.Process:
         pid = int((self._cluster.data / "postmaster.pid").read_text("utf-8").split("\n", 1)[0])
-        return family(psutil.Process(pid))
+        return psutil.Process(pid)

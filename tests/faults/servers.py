@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from urllib.parse import urlencode
 
+import psutil
 import psycopg
 
 from hybrid_sync.catalog.load import load
@@ -28,8 +31,14 @@ _SETTINGS = {
     "shared_buffers": "64MB",
     "autovacuum": "off",
     "jit": "off",
+    "dynamic_shared_memory_type": "mmap",  # what a killed server leaves goes with its folder
     "unix_socket_directories": ".",  # in the data folder
 }
+
+
+_MEMORY = Path("/dev/shm")  # nosec B108 - a folder of its own is made there
+_ROOM = 4 * 1024**3
+"""Free bytes of memory from which on the servers' files lie there."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +56,27 @@ class Servers:
 def servers(folder: Path) -> Iterator[Servers]:
     """Two servers with an empty domain, destroyed at the end; `folder` is private to them."""
     processes = Processes(folder)
-    place = home.reachable(folder)
-    legacy = Cluster("faults-legacy", place / "legacy", "postgres", _PASSWORD, processes)
-    target = Cluster("faults-target", place / "target", supabase.SUPERUSER, _PASSWORD, processes)
-    try:
-        _start(legacy, {**_SETTINGS, "max_prepared_transactions": "16"})
-        _start(target, _SETTINGS)
-        yield _prepare(legacy, target)
-    finally:
-        legacy.destroy()
-        target.destroy()
+    with _place(folder) as place:
+        legacy = Cluster("faults-legacy", place / "legacy", "postgres", _PASSWORD, processes)
+        target = Cluster("faults-target", place / "target", supabase.SUPERUSER, _PASSWORD, processes)
+        try:
+            _start(legacy, {**_SETTINGS, "max_prepared_transactions": "16"})
+            _start(target, _SETTINGS)
+            yield _prepare(legacy, target)
+        finally:
+            legacy.destroy()
+            target.destroy()
+
+
+@contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """In memory where there is room: temporary tables come and go by the thousand, each of them several files."""
+    if not _MEMORY.is_dir() or psutil.virtual_memory().available < 2 * _ROOM or disk_usage(_MEMORY).free < _ROOM:
+        yield home.reachable(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="hybrid-sync-faults-", dir=_MEMORY) as name:
+        Path(name).chmod(0o711)  # root's servers run as another user
+        yield Path(name)
 
 
 def _start(cluster: Cluster, settings: dict[str, str]) -> None:

@@ -35,6 +35,11 @@ class Cell:
     anchor: str = ""
 
 
+def cell(text: str) -> Cell:
+    """One line of text."""
+    return Cell((text,))
+
+
 @dataclass(frozen=True)
 class Column:
     head: str

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from psycopg import sql
 
 from hybrid_sync.contracts import Key, RunFailure, RunRequest
 from hybrid_sync.errors import EntityIncomplete, RunNotFound
@@ -43,17 +45,20 @@ def create_run(
     ).fetchone()  # fmt: skip
     if created is None:
         return False
-    for number, wave in enumerate(waves):
-        for entity in wave:
-            keys = requested.get(entity)
-            connection.execute(
-                "insert into hybrid_sync.run_entity (run_id, entity, wave, requested) values (%s, %s, %s, %s)",
-                (request.run_id, entity, number, json.dumps(keys) if keys is not None else None),
-            )
-            connection.execute(
-                "insert into hybrid_sync.entity_state (entity) values (%s) on conflict do nothing", (entity,)
-            )
-            connection.execute("insert into hybrid_sync.fence (entity) values (%s) on conflict do nothing", (entity,))
+    entities = [entity for wave in waves for entity in wave]
+    asked = [json.dumps(requested[entity]) if entity in requested else None for entity in entities]
+    connection.execute(
+        "insert into hybrid_sync.run_entity (run_id, entity, wave, requested)"
+        " select %s, * from unnest(%s::text[], %s::int[], %s::jsonb[])",
+        (request.run_id, entities, [n for n, wave in enumerate(waves) for _ in wave], asked),
+    )
+    for known in ("entity_state", "fence"):
+        connection.execute(
+            sql.SQL("insert into {} (entity) select unnest(%s::text[]) on conflict do nothing").format(
+                sql.Identifier("hybrid_sync", known)
+            ),
+            (entities,),
+        )
     connection.execute("select hybrid_sync.ensure_journal_partition(now())")
     connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
     return True
@@ -62,19 +67,13 @@ def create_run(
 def read_run(connection: Connection, run_id: str) -> RunRecord:
     """The run as planned; RunNotFound when there is none."""
     row = connection.execute(
-        "select request, status, fence from hybrid_sync.run where run_id = %s", (run_id,)
+        "select request, status, fence, array(select json_agg(entity order by entity) from hybrid_sync.run_entity e"
+        "  where e.run_id = r.run_id group by wave order by wave) from hybrid_sync.run r where run_id = %s",
+        (run_id,),
     ).fetchone()
     if row is None:
         raise RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
-    entities = connection.execute(
-        "select wave, entity from hybrid_sync.run_entity where run_id = %s order by wave, entity", (run_id,)
-    ).fetchall()
-    waves: dict[int, list[str]] = {}
-    for wave, entity in entities:
-        waves.setdefault(wave, []).append(entity)
-    return RunRecord(
-        run_id, RunRequest.model_validate(row[0]), row[1], Fence.model_validate(row[2]), list(waves.values())
-    )
+    return RunRecord(run_id, RunRequest.model_validate(row[0]), row[1], Fence.model_validate(row[2]), row[3])
 
 
 @dataclass(frozen=True)
@@ -95,18 +94,33 @@ class EntityRecord:
 
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
     """The entity's part of the run; RunNotFound when the run has no such part."""
-    row = connection.execute(
-        "select status, detection, detection_reason, fence_at_start,"
+    found = read_entities(connection, run_id, [entity])
+    if not found:
+        raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
+    return found[entity]
+
+
+def read_entities(connection: Connection, run_id: str, entities: Sequence[str]) -> dict[str, EntityRecord]:
+    """Their parts of the run, in the order given; without those that the run does not have."""
+    rows = connection.execute(
+        "select entity, status, detection, detection_reason, fence_at_start,"
         " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile,"
         " deletes"
-        " from hybrid_sync.run_entity where run_id = %s and entity = %s",
-        (run_id, entity),
-    ).fetchone()
-    if row is None:
-        raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
-    detection = _detection(*row[1:4]) if row[1] is not None else None
-    requested = {s: [tuple(k) for k in keys] for s, keys in row[5].items()} if row[5] is not None else None
-    return EntityRecord(row[0], detection, row[4], requested, row[6], row[7], row[8])
+        " from hybrid_sync.run_entity where run_id = %s and entity = any(%s)",
+        (run_id, list(entities)),
+    ).fetchall()
+    found = {row[0]: _entity(*row[1:]) for row in rows}
+    return {entity: found[entity] for entity in entities if entity in found}
+
+
+def _entity(
+    status: str, mode: Mode | None, reason: str | None, at_start: dict[str, Any] | None, planned: int | None,
+    requested: dict[str, list[list[int]]] | None, version: int | None, reconcile: dict[str, Any] | None,
+    deletes: dict[str, Any] | None,
+) -> EntityRecord:  # fmt: skip
+    detection = _detection(mode, reason, at_start) if mode is not None else None
+    keys = {s: [tuple(k) for k in keys] for s, keys in requested.items()} if requested is not None else None
+    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes)
 
 
 def _detection(mode: Mode, reason: str | None, at_start: dict[str, Any] | None) -> Detection:

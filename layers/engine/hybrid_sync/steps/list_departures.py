@@ -36,9 +36,11 @@ def list_departures(
         require_running(target, run.run_id)
         if not store.begin_deletes(target, *place):
             return
-        present = deletes.listed(target, *place) + sum(len(part.keys) - part.absent for part in found.values())
-        told: dict[str, Any] = {"candidates": present, "guarded": _guarded(run, entity, present, target)}
-        if told["guarded"]:
+        listed = deletes.listed(target, *place)
+        present = listed + sum(len(part.keys) - part.absent for part in found.values())
+        guarded = _guarded(run, entity, present, target)
+        told: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
+        if guarded:
             # Their number says it all; an emptied legacy would make the list as long as the table.
             store.record_guard(target, *place, _sentence(name, present))
             found = {}
@@ -46,7 +48,10 @@ def list_departures(
             deletes.keep_in_mind(target, *place, source, part.keys)
         if entity.on_delete.policy == "ignore":
             deletes.leave_alone(target, *place)
-        store.record_deletes(target, *place, {**told, "done": bool(told["guarded"])})
+        if not guarded and not listed and not any(part.keys for part in found.values()):
+            # Nothing will be paged through, so the end is told at once.
+            told |= {**deletes.counts(target, *place), "done": True}
+        store.record_deletes(target, *place, told)
     failpoint("delete.listed", target, legacy)
 
 

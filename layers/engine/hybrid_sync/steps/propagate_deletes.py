@@ -14,7 +14,7 @@ from hybrid_sync.contracts import DeleteResult, DeleteTask, Profile, RunFailure
 from hybrid_sync.errors import RunNotRunning, SyncError
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs import store
-from hybrid_sync.runs.store import RunRecord
+from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.steps.delete_rows import EntityDeletes
 from hybrid_sync.steps.list_departures import list_departures
 from hybrid_sync.world import World
@@ -36,30 +36,32 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
             run = store.read_run(target, task.run_id)
         if run.request.profile is Profile.verify and not run.request.repair:
             return DeleteResult(run_id=task.run_id, more=False)
-        entities = [name for wave in reversed(run.waves) for name in wave]
-        for name in entities:
+        for name, record in _workable(run, target).items():
             with _contained(run, name, target):
-                if (record := _workable(run, name, target)) is not None and record.deletes is None:
+                if record.deletes is None:
                     list_departures(world, run, record, name, legacy, target)
         for untie in (True, False):
-            for name in entities:
+            for name, record in _workable(run, target).items():
+                if record.deletes is None or record.deletes["done"]:
+                    continue
                 with _contained(run, name, target):
-                    if (record := _workable(run, name, target)) is None or (record.deletes or {"done": True})["done"]:
-                        continue
-                    deletes = EntityDeletes(world, run, name, record.deletes or {}, legacy, target)
+                    deletes = EntityDeletes(world, run, name, record.deletes, legacy, target)
                     pages = deletes.untie(pages) if untie else deletes.remove(pages)
                 if pages <= 0:
                     return DeleteResult(run_id=task.run_id, more=True)
     return DeleteResult(run_id=task.run_id, more=False)
 
 
-def _workable(run: RunRecord, name: str, target: Connection) -> store.EntityRecord | None:
-    """The entity's part of the run; None when nothing can be said of its deletes."""
+def _workable(run: RunRecord, target: Connection) -> dict[str, EntityRecord]:
+    """Children before their parents; without the entities of whose deletes nothing can be said."""
+    entities = [name for wave in reversed(run.waves) for name in wave]
     with transaction(target, "target"):
-        record = store.read_entity(target, run.run_id, name)
-    if record.status == "failed" or record.detection is None or record.detection.mode in _UNBOUNDED:
-        return None
-    return record
+        records = store.read_entities(target, run.run_id, entities)
+    return {
+        name: record
+        for name, record in records.items()
+        if record.status != "failed" and record.detection is not None and record.detection.mode not in _UNBOUNDED
+    }
 
 
 @contextmanager

@@ -158,11 +158,14 @@ def resolve_failed(
     connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key], *, but: str = ""
 ) -> int:
     """Close the failed records of keys that have arrived, been excluded, or gone; not those of reason `but`."""
+    wanted = list(keys)
+    if not wanted:
+        return 0
     return connection.execute(
         sql.SQL(
             "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = {}"
             " where entity = {} and source = {} and status <> 'resolved' and reason <> {} and {}"
-        ).format(*map(sql.Literal, (run_id, entity, source, but)), among(sql.SQL("key"), keys))
+        ).format(*map(sql.Literal, (run_id, entity, source, but)), among(sql.SQL("key"), wanted))
     ).rowcount
 
 

@@ -177,7 +177,7 @@ class RowLoop:
             _ROWS, sql.SQL(", ").join(map(sql.Identifier, names))
         )
         refused = [_refusal(row, error) for row, error in copy_isolated(self.connection, into, rows)]
-        self.connection.execute(sql.SQL("analyze {}").format(_ROWS))
+        self.connection.execute(sql.SQL("analyze {} (id, hybrid_sync_n)").format(_ROWS))
         return refused
 
     def keep(self, ids: Iterable[uuid.UUID]) -> None:

@@ -75,12 +75,9 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
         )
     columns = {row[0]: _column(*row) for row in rows}
     regclass = table(entity.target).as_string(connection)
-    _require_rights(connection, entity, regclass)
-    security = connection.execute("select row_security_active(%s::regclass)", (regclass,)).fetchone()
+    security = _require_rights(connection, entity, regclass)
     unique = connection.execute(_UNIQUE, (regclass,)).fetchall()
-    found = TargetTable(
-        schema, name, columns, bool(security and security[0]), frozenset(frozenset(u[0]) for u in unique)
-    )
+    found = TargetTable(schema, name, columns, security, frozenset(frozenset(u[0]) for u in unique))
     _require(entity, found)
     if entity.adopt is not None:
         _require_adoptable(connection, entity, found)
@@ -104,17 +101,20 @@ def base_types(connection: Connection, found: TargetTable, columns: Iterable[str
     return dict(zip(names, row[0], strict=True))
 
 
-def _require_rights(connection: Connection, entity: Entity, regclass: str) -> None:
+def _require_rights(connection: Connection, entity: Entity, regclass: str) -> bool:
+    """MissingPrivilege unless the role may write the table; whether row security applies to it."""
     row = connection.execute(
         "select current_user, array_to_string(array(select r from unnest(array['select', 'insert', 'update']) r"
-        " where not has_table_privilege(%s::regclass, r)), ', ')",
-        (regclass,),
+        " where not has_table_privilege(%s::regclass, r)), ', '), row_security_active(%s::regclass)",
+        (regclass, regclass),
     ).fetchone()
-    if row and row[1]:
+    assert row is not None, "a select without a table is one row"
+    if row[1]:
         raise MissingPrivilege(
             f"The target role {row[0]} may not {row[1]} on {entity.target}, which entity {entity.entity} writes.",
             "Run `hybrid-sync install`, which grants what the catalog needs.",
         )
+    return bool(row[2])
 
 
 def _column(

@@ -68,7 +68,7 @@ class Writer:
         self.table = table
         self.batch = Batch(run_id, batch, plan.entity, plan.source)
         self.statements = Statements(table, plan, _STAGE, _IMAGES)
-        self._prepared = False
+        self._prepared = self._staged = False
 
     @property
     def stages_everything(self) -> bool:
@@ -94,7 +94,6 @@ class Writer:
         if not self.statements.changing:
             return Written(unchanged=len(rows))
         self._stage(rows)
-        self.connection.execute(sql.SQL("truncate {}").format(_IMAGES))
         changed = self.connection.execute(self.statements.take_images()).rowcount
         done = Written(unchanged=len(rows) - changed)
         if not changed:
@@ -171,10 +170,14 @@ class Writer:
         self._prepared = True
 
     def _stage(self, rows: Sequence[Spliced]) -> None:
-        self.connection.execute(sql.SQL("truncate {}").format(_STAGE))
+        """Only these rows are staged, and no image is taken yet."""
+        if self._staged:  # in a savepoint a truncate makes new files, which a batch that stages once need not pay
+            self.connection.execute(sql.SQL("truncate {}, {}").format(_STAGE, _IMAGES))
+        self._staged = True
         copy_rows(self.connection, sql.SQL("copy {} from stdin (format binary)").format(_STAGE), rows)
-        # Without statistics the planner takes a fresh temporary table for large and hashes the whole target.
-        self.connection.execute(sql.SQL("analyze {}").format(_STAGE))
+        # Without statistics the planner takes a fresh temporary table for large and hashes the whole target; those of
+        # the column that joins are enough, and those of every document would cost more than the update.
+        self.connection.execute(sql.SQL("analyze {} (id)").format(_STAGE))
         failpoint("batch.staged", self.connection)
 
 

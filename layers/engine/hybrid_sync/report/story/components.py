@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hybrid_sync.report.document import Cell, Column, Fold, Section, Table, Text, Tone
+from hybrid_sync.report.document import Cell, Column, Fold, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import Conservation, EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.words import NOTHING, capital, count, percent
@@ -43,11 +43,11 @@ def components(summary: RunSummary) -> Section | None:
         Column("Money in target", numeric=True),
     )
     total = (
-        _cell("All components"),
+        cell("All components"),
         Cell(),
-        _cell(f"{count(summary.migrated_rows)} / {count(summary.due_rows)}"),
-        _cell(percent(summary.success_rate)),
-        _cell(count(summary.missed_records)),
+        cell(f"{count(summary.migrated_rows)} / {count(summary.due_rows)}"),
+        cell(percent(summary.success_rate)),
+        cell(count(summary.missed_records)),
         Cell(),
         Cell(),
     )
@@ -78,11 +78,11 @@ def standing(entity: EntitySummary, missed: int) -> Cell:
 
 def _row(e: EntitySummary, missed: int) -> tuple[Cell, ...]:
     return (
-        _cell(capital(e.title)),
+        cell(capital(e.title)),
         standing(e, missed),
-        _cell(migrated_of_total(e)),
-        _cell(percent(e.success_rate)),
-        _cell(count(missed)),
+        cell(migrated_of_total(e)),
+        cell(percent(e.success_rate)),
+        cell(count(missed)),
         Cell(tuple(in_words(line.legacy, line.currency) for line in e.financial_impact)),
         Cell(tuple(in_words(line.target, line.currency) for line in e.financial_impact)),
     )
@@ -91,8 +91,8 @@ def _row(e: EntitySummary, missed: int) -> tuple[Cell, ...]:
 def _where_rows_are(entities: list[EntitySummary]) -> Fold:
     """Legacy = migrated + missed + excluded + on the way (+ unexplained, which fails the component)."""
     found = [(e.title, e.conservation) for e in entities if e.conservation]
-    rows = tuple((_cell(capital(title)), *(_cell(count(place(c))) for _, place in _PLACES)) for title, c in found)
-    total = tuple(_cell(count(sum(place(c) for _, c in found))) for _, place in _PLACES)
+    rows = tuple((cell(capital(title)), *(cell(count(place(c))) for _, place in _PLACES)) for title, c in found)
+    total = tuple(cell(count(sum(place(c) for _, c in found))) for _, place in _PLACES)
     return Fold(
         "Where every row of legacy is",
         (
@@ -105,11 +105,7 @@ def _where_rows_are(entities: list[EntitySummary]) -> Fold:
                 "Rows of legacy and where they are",
                 (Column("Component"), *(Column(head, numeric=True) for head, _ in _PLACES)),
                 rows,
-                (_cell("All components"), *total),
+                (cell("All components"), *total),
             ),
         ),
     )
-
-
-def _cell(text: str) -> Cell:
-    return Cell((text,))

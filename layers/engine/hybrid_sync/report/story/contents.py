@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hybrid_sync.report.checks import Deletes, Reconcile, ShownDifference
-from hybrid_sync.report.document import Block, Cell, Column, Ref, Section, Table, Text, Tone
+from hybrid_sync.report.document import Block, Cell, Column, Ref, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.words import capital, count, n_of, reason_title
 
@@ -57,7 +57,7 @@ def contents(summary: RunSummary) -> Section | None:
     telling = [(e, r) for e, r in found if r.differing or r.wrong_ids or not r.done]
     if telling:
         columns = (Column("Component"), *(Column(head, numeric=True) for head, _ in _FOUND))
-        rows = tuple((_cell(capital(e.title)), *(_cell(count(value(r))) for _, value in _FOUND)) for e, r in telling)
+        rows = tuple((cell(capital(e.title)), *(cell(count(value(r))) for _, value in _FOUND)) for e, r in telling)
         blocks.append(Table("Components whose contents differed", columns, rows))
     if shown := [(e, d) for e, r in found for d in r.shown]:
         blocks.append(_differences(shown))
@@ -75,10 +75,10 @@ def deletes(summary: RunSummary) -> Section | None:
     )
     columns = (Column("Component"), *(Column(head, numeric=True) for head, _ in _BECAME), Column("Why kept"))
     rows = tuple(
-        (_cell(capital(e.title)), *(_cell(count(value(d))) for _, value in _BECAME), _why_kept(d)) for e, d in found
+        (cell(capital(e.title)), *(cell(count(value(d))) for _, value in _BECAME), _why_kept(d)) for e, d in found
     )
-    sums = (_cell(count(sum(value(d) for _, d in found))) for _, value in _BECAME)
-    total = (_cell("All components"), *sums, Cell())
+    sums = (cell(count(sum(value(d) for _, d in found))) for _, value in _BECAME)
+    total = (cell("All components"), *sums, Cell())
     table = Table("What became of rows that have gone from legacy", columns, rows, total)
     return Section("deletes", "Deleted in legacy", (Text(lead), table))
 
@@ -122,15 +122,11 @@ def _differences(shown: list[tuple[EntitySummary, ShownDifference]]) -> Table:
     rows = tuple(
         (
             Cell(refs=(Ref(f"{e.entity}/{d.source}:{','.join(map(str, d.key))}"),)),
-            _cell(_KINDS.get(d.kind, d.kind)),
-            _cell(", ".join(d.columns)),
-            _cell(_ORIGINS.get(d.origin or "", "")),
-            _STATES.get(d.state, _cell(d.state)),
+            cell(_KINDS.get(d.kind, d.kind)),
+            cell(", ".join(d.columns)),
+            cell(_ORIGINS.get(d.origin or "", "")),
+            _STATES.get(d.state, cell(d.state)),
         )
         for e, d in shown
     )
     return Table("The first rows that differed, by legacy key", columns, rows)
-
-
-def _cell(text: str) -> Cell:
-    return Cell((text,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from hybrid_sync.report.document import Cell, Chart, Charts, Column, Point, Section, Table, Text, Tone
+from hybrid_sync.report.document import Cell, Chart, Charts, Column, Point, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import NOTHING, compact, count, duration, moment, n_of, percent
 
@@ -84,14 +84,14 @@ def _table(runs: list[_Run]) -> Table:
     )
     rows = tuple(
         (
-            Cell((f"{run.run_id} (this run)" if run is runs[-1] else run.run_id,)),
-            Cell((moment(run.started_at),)),
-            Cell((run.status,)),
-            Cell((percent(run.success_rate),)),
-            Cell((count(run.missed),)),
-            Cell((count(run.read),)),
-            Cell((count(run.written),)),
-            Cell((duration(run.seconds),)),
+            cell(f"{run.run_id} (this run)" if run is runs[-1] else run.run_id),
+            cell(moment(run.started_at)),
+            cell(run.status),
+            cell(percent(run.success_rate)),
+            cell(count(run.missed)),
+            cell(count(run.read)),
+            cell(count(run.written)),
+            cell(duration(run.seconds)),
             _adds_up(run.conserved),
         )
         for run in reversed(runs)

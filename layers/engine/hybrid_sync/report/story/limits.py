@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybrid_sync.report.document import Bullets, Cell, Column, Definitions, Fold, Section, Table, Text
+from hybrid_sync.report.document import Bullets, Cell, Column, Definitions, Fold, Section, Table, Text, cell
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import capital, count
 
@@ -59,10 +59,10 @@ def workers(summary: RunSummary) -> Section | None:
     )
     rows = tuple(
         (
-            Cell((w.function,)),
-            Cell((count(w.workers),)),
+            cell(w.function),
+            cell(count(w.workers)),
             Cell((f"{w.peak_rss_mib:,.1f}",), share=w.peak_rss_mib / w.memory_mib if w.memory_mib else None),
-            Cell((count(w.memory_mib),)),
+            cell(count(w.memory_mib)),
         )
         for w in summary.workers
     )

@@ -19,6 +19,7 @@ from hybrid_sync.report.document import (
     Section,
     Table,
     Text,
+    cell,
 )
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import capital, count, moment, n_of, percent, reason_title
@@ -95,13 +96,13 @@ def _where(cause: Cause, lines: list[MissedCause], anchors: set[str]) -> Table:
     )
     rows = tuple(
         (
-            Cell((capital(line.title),)),
-            Cell((count(line.records),)),
-            Cell((count(line.new),)),
+            cell(capital(line.title)),
+            cell(count(line.records)),
+            cell(count(line.new)),
             Cell(tuple(_details(line.details))),
             Cell(refs=tuple(_ref(line.entity, key, anchors) for key in line.keys)),
-            Cell((percent(line.share),)),
-            Cell((count(line.records - line.absent),)),
+            cell(percent(line.share)),
+            cell(count(line.records - line.absent)),
         )
         for line in lines
     )
@@ -146,12 +147,12 @@ def _records(records: tuple[MissedRecord, ...]) -> Table:
     rows = tuple(
         (
             Cell(refs=(Ref(r.ref),), anchor=anchor(r.ref)),
-            Cell((reason_title(r.reason),)),
-            Cell((r.column or "",)),
-            Cell((moment(r.first_seen),)),
-            Cell((_STATES.get(r.status, r.status),)),
-            Cell((count(r.attempts),)),
-            Cell(("older version" if r.present else "no",)),
+            cell(reason_title(r.reason)),
+            cell(r.column or ""),
+            cell(moment(r.first_seen)),
+            cell(_STATES.get(r.status, r.status)),
+            cell(count(r.attempts)),
+            cell("older version" if r.present else "no"),
             Cell(refs=(Ref(r.waits_for),)) if r.waits_for else Cell(),
         )
         for r in records

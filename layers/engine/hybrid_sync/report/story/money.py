@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybrid_sync.report.document import Block, Cell, Column, Fold, Section, Table, Text, Tone
+from hybrid_sync.report.document import Block, Cell, Column, Fold, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.money_lines import MoneyLine, over_statuses
@@ -40,12 +40,12 @@ def _table(caption: str, lines: list[tuple[str, MoneyLine]], *, by_status: bool)
     ]
     rows = [
         (
-            Cell((capital(title),)),
-            Cell((line.column,)),
-            Cell((line.status or NOTHING,)),
-            Cell((in_words(line.legacy, line.currency),)),
-            Cell((in_words(line.target, line.currency),)),
-            Cell((count(line.rows),)),
+            cell(capital(title)),
+            cell(line.column),
+            cell(line.status or NOTHING),
+            cell(in_words(line.legacy, line.currency)),
+            cell(in_words(line.target, line.currency)),
+            cell(count(line.rows)),
             Cell(("yes",), Tone.good) if line.equal else Cell(("NO",), Tone.bad),
         )
         for title, line in lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hybrid_sync.report.checks import ReferenceLine
-from hybrid_sync.report.document import Block, Cell, Column, Ref, Section, Table, Text, Tone
+from hybrid_sync.report.document import Block, Cell, Column, Ref, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.words import capital, count, n_of
 
@@ -58,8 +58,8 @@ def _sentences(lines: list[ReferenceLine]) -> Iterator[str]:
 def _row(e: EntitySummary, line: ReferenceLine, titles: dict[str, str]) -> tuple[Cell, ...]:
     numbers = ((head, value(line)) for head, value in _COUNTED)
     return (
-        _cell(capital(e.title)),
-        _cell(line.column),
+        cell(capital(e.title)),
+        cell(line.column),
         Cell(tuple(titles.get(parent, parent.replace("_", " ")) for parent in line.parents)),
         *(Cell((count(n),), Tone.bad if n and head in _FAILS else None) for head, n in numbers),
         Cell(("yes",), Tone.good) if line.ok else Cell(("NO",), Tone.bad),
@@ -74,8 +74,4 @@ def _wrong(lines: list[tuple[EntitySummary, ReferenceLine]]) -> Iterator[tuple[C
         ):
             if number:
                 refs = tuple(Ref(f"{e.entity}/{key}") for key in keys)
-                yield _cell(capital(e.title)), _cell(line.column), _cell(f"{count(number)}: {word}"), Cell(refs=refs)
-
-
-def _cell(text: str) -> Cell:
-    return Cell((text,))
+                yield cell(capital(e.title)), cell(line.column), cell(f"{count(number)}: {word}"), Cell(refs=refs)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hybrid_sync.report.document import Bullets, Cell, Column, Document, Fact, Facts, Ref, Section, Table, Text, Tone
+from hybrid_sync.report.document import (
+    Bullets,
+    Cell,
+    Column,
+    Document,
+    Fact,
+    Facts,
+    Ref,
+    Section,
+    Table,
+    Text,
+    Tone,
+    cell,
+)
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.rollback import Rollback, UndoneEntity
 from hybrid_sync.report.story.limits import failures
@@ -95,10 +108,10 @@ def _undone(rollback: Rollback) -> Section:
         )
     columns = (Column("Component"), *(Column(head, numeric=True) for head, _ in _DONE))
     rows = tuple(
-        (_cell(capital(e.title)), *(_cell(count(value(e))) for _, value in _DONE))
+        (cell(capital(e.title)), *(cell(count(value(e))) for _, value in _DONE))
         for e in sorted(rollback.entities, key=lambda e: e.title.lower())
     )
-    total = (_cell("All components"), *(_cell(count(_sum(rollback, value))) for _, value in _DONE))
+    total = (cell("All components"), *(cell(count(_sum(rollback, value))) for _, value in _DONE))
     return Section("undone", "What was undone", (Table("Rows undone per component", columns, rows, total),))
 
 
@@ -119,10 +132,10 @@ def _left_alone(rollback: Rollback) -> Section | None:
     )
     rows = tuple(
         (
-            _cell(capital(titles.get(c.entity, c.entity))),
-            _cell(REASONS.get(c.reason, c.reason)),
-            _cell(c.by_run or NOTHING),
-            _cell(count(c.records)),
+            cell(capital(titles.get(c.entity, c.entity))),
+            cell(REASONS.get(c.reason, c.reason)),
+            cell(c.by_run or NOTHING),
+            cell(count(c.records)),
             Cell(refs=tuple(Ref(f"{c.entity}/{key}") for key in c.keys)),
         )
         for c in rollback.conflicts
@@ -140,7 +153,3 @@ def _next(summary: RunSummary, rollback: Rollback) -> Section | None:
         f"To get the changes back as they were: `hybrid-sync rollback {summary.run_id}`.",
     )
     return Section("next", "What to do next", (Bullets(items),))
-
-
-def _cell(text: str) -> Cell:
-    return Cell((text,))

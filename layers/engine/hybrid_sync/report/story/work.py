@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybrid_sync.report.document import Block, Cell, Column, Fold, Section, Table, Text, Tone
+from hybrid_sync.report.document import Block, Cell, Column, Fold, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.words import NOTHING, age, capital, count, duration, moment
 
@@ -32,12 +32,12 @@ def throughput(summary: RunSummary) -> Section | None:
     c = summary.counts
     speed = f"{c.read / summary.seconds:,.0f}" if summary.seconds and c.read else NOTHING
     total = (
-        Cell(("All components",)),
+        cell("All components"),
         Cell(),
-        *(Cell((count(n),)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
-        Cell((count(sum(e.batches_done for e in summary.entities)),)),
-        Cell((duration(summary.seconds),)),
-        Cell((speed,)),
+        *(cell(count(n)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
+        cell(count(sum(e.batches_done for e in summary.entities))),
+        cell(duration(summary.seconds)),
+        cell(speed),
     )
     lead = "Duration runs from a component's plan to its last batch; components of one wave work at the same time."
     blocks: tuple[Block, ...] = (Text(lead), Table("Work of this run", columns, rows, total))
@@ -47,9 +47,7 @@ def throughput(summary: RunSummary) -> Section | None:
 
 def _links(entities: list[EntitySummary]) -> Fold:
     columns = (Column("Component"), Column("Linked", numeric=True), Column("Still open", numeric=True))
-    rows = tuple(
-        (Cell((capital(e.title),)), Cell((count(e.links_made),)), Cell((count(e.links_pending),))) for e in entities
-    )
+    rows = tuple((cell(capital(e.title)), cell(count(e.links_made)), cell(count(e.links_pending))) for e in entities)
     lead = "A reference to a row that comes later is linked when both are there; one still open finds no row yet."
     return Fold("References linked later", (Text(lead), Table("References linked later", columns, rows)))
 
@@ -67,9 +65,9 @@ def freshness(summary: RunSummary) -> Section | None:
     )
     rows = tuple(
         (
-            Cell((capital(e.title),)),
-            Cell((moment(e.complete_until),)),
-            Cell((NOTHING if e.complete_until is None else age(summary.as_of - e.complete_until),)),
+            cell(capital(e.title)),
+            cell(moment(e.complete_until)),
+            cell(NOTHING if e.complete_until is None else age(summary.as_of - e.complete_until)),
             Cell(("yes",), Tone.good) if e.fence_advanced else Cell(("no",), Tone.quiet),
         )
         for e in ordered
@@ -85,11 +83,11 @@ def _work(e: EntitySummary, fastest: float) -> tuple[Cell, ...]:
     planned = NOTHING if e.batches_planned is None else count(e.batches_planned)
     c = e.counts
     return (
-        Cell((capital(e.title),)),
-        Cell((_READ_BY.get(e.detection or "", NOTHING),)),
-        *(Cell((count(n),)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
-        Cell((f"{count(e.batches_done)} / {planned}",)),
-        Cell((duration(e.seconds),)),
+        cell(capital(e.title)),
+        cell(_READ_BY.get(e.detection or "", NOTHING)),
+        *(cell(count(n)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
+        cell(f"{count(e.batches_done)} / {planned}"),
+        cell(duration(e.seconds)),
         Cell(
             (NOTHING if e.rows_per_second is None else f"{e.rows_per_second:,.0f}",),
             share=e.rows_per_second / fastest if e.rows_per_second and fastest else None,
