@@ -79,6 +79,26 @@ def test_an_edit_that_no_transaction_id_shows_is_found_and_healed_in_the_same_ru
     assert done.outcome.status == "succeeded"
 
 
+def test_a_failed_record_whose_row_came_right_where_no_fence_looks_is_resolved_by_the_weekly_run(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("update person set settings = 'not json' where id = 4")
+    run(world, "first")
+    legacy("update person set settings = '{}' where id = 4")
+    # As if the good version were an old one again, as after a snapshot of the disk was brought back.
+    run(world, "clinics", profile="daily", entities=("clinics",))
+    target(
+        "update hybrid_sync.fence f set fence = c.fence from hybrid_sync.fence c"
+        " where f.entity = 'people' and c.entity = 'clinics'"
+    )
+    status = "select status from hybrid_sync.failed_record where entity = 'people' and reason = 'bad_json'"
+    run(world, "daily", profile="daily")
+    assert target(status) == [("open",)]
+    run(world, "weekly")
+    assert target(status) == [("resolved",)]
+    assert target("select settings from people where legacy_id = 4") == [({},)]
+
+
 def test_what_the_fence_should_have_found_is_a_number_of_its_own(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:

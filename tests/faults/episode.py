@@ -242,7 +242,8 @@ class Episode:
             # What the triggers saw is told once, and no later run makes it good.
             reversed_ += [d for d in defects if d.kind in ("reversed", "touched", "wrong_ids")]
             if driver.status != "succeeded":
-                defects.append(Defect("stuck", f"the clean run {driver.status}"))
+                why = self._oracle.failures(request.run_id)
+                defects.append(Defect("stuck", f"the clean run {driver.status} ({why})"))
             if not defects:
                 self.score.clean_runs[n] += 1
                 break

@@ -295,6 +295,16 @@ class Oracle:
         ).fetchall()
         return {(entity, source, tuple(key)) for entity, source, key in rows}
 
+    def failures(self, run_id: str) -> str:
+        """What failed in the run: states, entities and codes."""
+        rows = self._target.execute(
+            "select state, coalesce(entity, 'the run'), error from hybrid_sync.run_failure where run_id = %s"
+            " union select 'guard', entity, failure->>'code' from hybrid_sync.run_entity"
+            " where run_id = %s and failure is not null order by 1, 2, 3",
+            (run_id, run_id),
+        ).fetchall()
+        return ", ".join(f"{state} of {of}: {error}" for state, of, error in rows) or "no failure is recorded"
+
     def told_as_drift(self, run_id: str) -> set[tuple[str, str, Key]]:
         """Rows of which the run says that somebody has changed them in the target, so that it leaves them alone."""
         rows = self._target.execute(

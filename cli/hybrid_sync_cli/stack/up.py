@@ -40,7 +40,7 @@ class Builder:
         self.wishes.check_ports()
         try:
             return self._built()
-        except BaseException:
+        except BaseException:  # an interrupt too: what was started has nobody else to end it
             tear_down(self.processes, self.keep)
             raise
 

@@ -93,7 +93,7 @@ def transaction(connection: Connection, side: Side, *, read_only: bool = False) 
         try:
             connection.execute(_READ_ONLY if read_only else _READ_WRITE)
             yield connection
-        except BaseException:
+        except BaseException:  # an interrupt too: nothing half-done may reach the next use of the connection
             if not connection.closed:
                 connection.execute("rollback")
             raise

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from hybrid_sync.catalog.models import Cast, Column, Constant, Entity, EnumMap, Json, JsonObject, Lower, Sql
+from hybrid_sync.catalog.forms import Cast, Column, Constant, EnumMap, Json, JsonObject, Lower, Sql
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import LegacyColumn, TargetColumn
 from hybrid_sync.errors import StructureMismatch
 

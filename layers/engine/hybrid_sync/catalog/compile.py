@@ -13,7 +13,8 @@ from typing import Literal
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import Expr, expression, fit, literal, raw
-from hybrid_sync.catalog.models import Entity, Json, Parent, Source
+from hybrid_sync.catalog.forms import Json
+from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.shape import LegacyColumn, TargetTable
 
 INT2, INT4, INT8 = 21, 23, 20

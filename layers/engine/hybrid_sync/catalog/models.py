@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-NAME = r"^[a-z_][a-z0-9_]*$"
-RELATION = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$"
-_FROM = re.compile(r"^(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)$", re.IGNORECASE)
-_JOIN = re.compile(
-    r"^(?P<kind>left\s+join|join)\s+(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)\s+on\s+(?P<on>.+)$",
-    re.IGNORECASE | re.DOTALL,
-)
-_WATCH = re.compile(
-    r"^(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)\s+on\s+(?P<on>.+)$", re.IGNORECASE | re.DOTALL
-)
-
-Name = Annotated[str, Field(pattern=NAME)]
-Relation = Annotated[str, Field(pattern=RELATION)]
-Expression = Annotated[str, Field(min_length=1)]
-
-
-class Strict(BaseModel):
-    """Frozen, and unknown keys are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+from hybrid_sync.catalog.forms import Cast, Column, EnumMap, Lower, Sql
+from hybrid_sync.catalog.grammar import Expression, FromText, JoinText, Name, Relation, Strict, WatchText
 
 
 class Priority(StrEnum):
@@ -36,138 +17,6 @@ class Priority(StrEnum):
     high = "high"
     normal = "normal"
     low = "low"
-
-
-# --- where rows come from ------------------------------------------------------------------------------------
-
-
-class From(Strict):
-    """The base table of a source: `dispatch_payment p`."""
-
-    table: Relation
-    alias: Name
-
-
-class Join(Strict):
-    """A table joined to the base: `left join dispatch_office o on o.id = p.office_id`."""
-
-    kind: Literal["left join", "join"]
-    table: Relation
-    alias: Name
-    on: Expression
-
-
-class Watch(Strict):
-    """Rows of another (or the same) table whose change also changes ours: `auth_user_groups g on g.user_id = u.id`.
-
-    Needed where a column is computed over rows that are not joined one to one: an aggregate, a neighbour.
-    """
-
-    table: Relation
-    alias: Name
-    on: Expression
-
-
-def _parsed(pattern: re.Pattern[str], example: str) -> BeforeValidator:
-    def parse(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        match = pattern.match(value.strip())
-        if match is None:
-            raise ValueError(f"write it as: {example}")
-        found = match.groupdict()
-        if "kind" in found:
-            found["kind"] = " ".join(found["kind"].lower().split())
-        return found
-
-    return BeforeValidator(parse)
-
-
-FromText = Annotated[From, _parsed(_FROM, "dispatch_payment p")]
-JoinText = Annotated[Join, _parsed(_JOIN, "left join dispatch_office o on o.id = p.office_id")]
-WatchText = Annotated[Watch, _parsed(_WATCH, "auth_user_groups g on g.user_id = u.id")]
-
-
-# --- columns -------------------------------------------------------------------------------------------------
-
-
-class Sql(Strict):
-    """Any SQL expression over the source's tables; its type must fit the target column exactly."""
-
-    sql: Expression
-
-
-class Cast(Strict):
-    """An expression cast to the target column's type; only casts that cannot fail on a row belong here."""
-
-    cast: Expression
-
-
-class Constant(Strict):
-    """The same value in every row."""
-
-    constant: str | int | bool | None
-
-
-class EnumMap(Strict):
-    """A legacy code mapped to a word; a code that is not listed makes the row a failed record."""
-
-    enum: Expression
-    values: Annotated[dict[int | str, str], Field(min_length=1)]
-
-
-class Json(Strict):
-    """Legacy text that must be strict JSON; anything else makes the row a failed record."""
-
-    json_text: Annotated[Expression, Field(alias="json")]
-
-
-class Lower(Strict):
-    """Text in lower case."""
-
-    lower: Expression
-
-
-class JsonObject(Strict):
-    """A jsonb object built from named expressions, for `metadata`."""
-
-    object: Annotated[dict[str, Expression], Field(min_length=1)]
-
-
-_KINDS: dict[str, type[Strict]] = {
-    "sql": Sql,
-    "cast": Cast,
-    "constant": Constant,
-    "enum": EnumMap,
-    "json": Json,
-    "lower": Lower,
-    "object": JsonObject,
-}
-
-
-def _kind_of(value: object) -> str | None:
-    if isinstance(value, str):
-        return "sql"
-    if isinstance(value, dict):
-        for kind in _KINDS:
-            if kind in value:
-                return kind
-    for kind, model in _KINDS.items():
-        if type(value) is model:
-            return kind
-    return None  # the loader tells which forms there are
-
-
-Column = Annotated[
-    Annotated[Sql, BeforeValidator(lambda v: {"sql": v} if isinstance(v, str) else v), Tag("sql")]
-    | Annotated[Cast, Tag("cast")]
-    | Annotated[Constant, Tag("constant")]
-    | Annotated[EnumMap, Tag("enum")]
-    | Annotated[Json, Tag("json")]
-    | Annotated[Lower, Tag("lower")]
-    | Annotated[JsonObject, Tag("object")],
-    Discriminator(_kind_of),
-]
 
 
 # --- references and rules ------------------------------------------------------------------------------------

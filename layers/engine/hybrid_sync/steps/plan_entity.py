@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, RunRequest
+from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunRequest
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
@@ -34,8 +34,9 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         with transaction(target, "target"):
             detection, version = _detection(run, record, entity, plan.definition_hash, target)
+            every = run.request.profile is Profile.weekly
             retries = {
-                source: keys_to_retry(target, task.entity, source) if record.requested is None else []
+                source: keys_to_retry(target, task.entity, source, every=every) if record.requested is None else []
                 for source in entity.sources
             }
         size = _batch_size(world, run, entity)

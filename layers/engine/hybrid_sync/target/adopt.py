@@ -11,7 +11,8 @@ from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
-from hybrid_sync.catalog.models import Entity, Lower
+from hybrid_sync.catalog.forms import Lower
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.scan import Row
