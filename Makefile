@@ -22,7 +22,7 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test faults rollbacks check bench drill mutants deploy down lock environments browser
+.PHONY: help demo test cases faults rollbacks check bench drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,6 +43,9 @@ check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state 
 	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml layers cli functions
 	@.venv/bin/python requirements/lock.py --check
 	@.venv/bin/python -m pytest tests/checks $(ARGS)
+
+cases: $(DEV)  ## small worlds on which nothing may pass in silence (ARGS="--only values"; HYBRID_SYNC_PG_BIN=… for another server)
+	@.venv/bin/python -m tests.cases $(ARGS)
 
 faults: $(DEV)  ## N randomised schedules of writers, races and crashes (SEED=… replays), judged by an oracle
 	@.venv/bin/python -m tests.faults --n $(or $(N),200) $(if $(SEED),--seed $(SEED))

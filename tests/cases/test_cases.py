@@ -1,0 +1,37 @@
+"""A part of the cases in every test run: of each kind every fifth; `make cases` plays them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cases.case import names, read
+from tests.cases.ground import Servers, servers
+from tests.cases.play import play
+
+_EVERY = 5
+
+
+@pytest.fixture(scope="session")
+def ground(session_home: Path) -> Iterator[Servers]:
+    with servers(session_home / "cases") as both:
+        yield both
+
+
+def _part() -> list[str]:
+    kinds: dict[str, list[str]] = {}
+    for name in names():
+        kinds.setdefault(name.partition("/")[0], []).append(name)
+    return [name for cases in kinds.values() for name in cases[::_EVERY]]
+
+
+@pytest.mark.parametrize("name", _part())
+def test_a_case_holds(name: str, ground: Servers) -> None:
+    assert play(read(name), ground) == []
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_case_can_be_read(name: str) -> None:
+    assert read(name).why
