@@ -75,6 +75,12 @@ class MissingPrivilege(SyncError):
     code = "missing_privilege"
 
 
+class ParentFailed(SyncError):
+    """An entity that this one's rows refer to cannot be carried in this run."""
+
+    code = "parent_failed"
+
+
 class LegacyReplaced(SyncError):
     """Legacy is not the server that the run planned against (failover or restore in mid-run)."""
 

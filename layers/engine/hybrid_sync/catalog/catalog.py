@@ -14,8 +14,13 @@ from hybrid_sync.errors import RequestRejected
 class Catalog:
     """Checked entities by name."""
 
-    def __init__(self, entities: Mapping[str, Entity]) -> None:
+    def __init__(self, entities: Mapping[str, Entity], files: Mapping[str, str] | None = None) -> None:
         self.entities = dict(sorted(entities.items()))
+        self._files = dict(files or {})
+
+    def file_of(self, name: str) -> str:
+        """The name of the file that defines the entity."""
+        return self._files.get(name, f"{name}.yaml")
 
     def __getitem__(self, name: str) -> Entity:
         try:

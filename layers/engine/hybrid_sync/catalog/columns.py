@@ -22,6 +22,7 @@ _TEXTS = {25, 1043, 1042, 19, 705}
 _TEXT_TARGETS = {25, 1043}
 _NUMERIC, _JSONB, _JSON, _UNKNOWN, _BPCHAR = 1700, 3802, 114, 705, 1042
 _LAST_BUILTIN_OID = 16_383
+_PAIRS = 50
 _SAME = {
     16: "boolean", 17: "bytea", 700: "real", 701: "double precision", 1082: "date", 1083: "time", 1114: "timestamp",
     1184: "timestamptz", 1186: "interval", 1266: "timetz", 2950: "uuid", 869: "inet", 650: "cidr", 829: "macaddr",
@@ -59,8 +60,17 @@ def expression(column: Column) -> Expr:
         case EnumMap():
             return _enum(column)
         case JsonObject():
-            pairs = [sql.SQL("{}::text, {}").format(sql.Literal(k), raw(v)) for k, v in column.object.items()]
-            return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
+            return _object(column)
+
+
+def _object(column: JsonObject) -> Expr:
+    """One object, built in parts: a function takes a hundred arguments at most."""
+    pairs = [sql.SQL("{}::text, {}").format(sql.Literal(k), raw(v)) for k, v in column.object.items()]
+    parts = [
+        sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs[at : at + _PAIRS]))
+        for at in range(0, max(len(pairs), 1), _PAIRS)
+    ]
+    return sql.SQL("({})").format(sql.SQL(" || ").join(parts))
 
 
 def _enum(column: EnumMap) -> Expr:

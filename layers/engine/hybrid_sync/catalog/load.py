@@ -52,7 +52,7 @@ def load(folder: Path | None = None) -> Catalog:
         found = [places[m.entity].sentence(m) for m in mistakes(entities)]
     if found:
         raise CatalogError("\n".join(found))
-    return Catalog(entities)
+    return Catalog(entities, {name: where.file for name, where in places.items()})
 
 
 def _files(folder: Path | None) -> list[Traversable]:

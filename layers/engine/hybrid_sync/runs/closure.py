@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
@@ -41,16 +43,23 @@ def requested(catalog: Catalog, refs: tuple[Ref, ...]) -> Requested:
     return found
 
 
-def close(catalog: Catalog, wanted: Requested, legacy: Connection, target: Connection) -> Requested:
+def close(
+    catalog: Catalog, wanted: Requested, legacy: Connection, target: Connection, *, without: Collection[str] = ()
+) -> Requested:
     """Add the parents that are missing in the target, and their parents; read without locks.
 
-    The batches lock and read again, so a parent that arrives in between is merely read once more.
+    The batches lock and read again, so a parent that arrives in between is merely read once more.  Entities among
+    `without` cannot be carried: neither they nor their parents are looked at.
     """
     closed: Requested = {e: {s: list(keys) for s, keys in sources.items()} for e, sources in wanted.items()}
     waiting = [(e, s, keys) for e, sources in wanted.items() for s, keys in sources.items()]
     while waiting:
         entity, source, keys = waiting.pop()
+        if entity in without:
+            continue
         for parent_entity, parent_source, parent_keys in _parents(catalog, entity, source, keys, legacy):
+            if parent_entity in without:
+                continue
             known = closed.get(parent_entity, {}).get(parent_source, [])
             unknown = [key for key in parent_keys if key not in set(known)]
             there = ids_in_target(target, catalog, parent_entity, parent_source, unknown) if unknown else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -111,6 +111,16 @@ def read_entities(connection: Connection, run_id: str, entities: Sequence[str]) 
     ).fetchall()
     found = {row[0]: _entity(*row[1:]) for row in rows}
     return {entity: found[entity] for entity in entities if entity in found}
+
+
+def failed_with(connection: Connection, run_id: str, codes: Collection[str]) -> dict[str, str]:
+    """The run's entities that have failed with one of these codes, and with which."""
+    rows = connection.execute(
+        "select entity, failure->>'code' from hybrid_sync.run_entity"
+        " where run_id = %s and status = 'failed' and failure->>'code' = any(%s)",
+        (run_id, list(codes)),
+    ).fetchall()
+    return dict(rows)
 
 
 def _entity(

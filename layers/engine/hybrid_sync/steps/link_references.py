@@ -7,7 +7,9 @@ from hybrid_sync.errors import EntityHeld
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import BUCKET
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.runs.store import read_run, record_links
+from hybrid_sync.runs.store import failed_with, read_run, record_links
+from hybrid_sync.steps.contain import contained
+from hybrid_sync.steps.fit_entities import LASTING
 from hybrid_sync.target.batches import lock_buckets, require_free, require_running
 from hybrid_sync.target.links import Group, groups, link, linkable, quarantine_unlinked
 from hybrid_sync.world import World
@@ -19,36 +21,54 @@ _CHUNKS_PER_CALL = 40
 def link_references(world: World, task: LinkTask) -> LinkResult:
     """Link up to 200,000 references per call; safe to repeat, each chunk is a journalled transaction of its own.
 
-    The links of a held entity wait for its release.
+    The links of a held entity wait for its release; those from or to an entity that does not fit, for the run that
+    carries both.
     """
-    linked = chunks = 0
+    left = _CHUNKS_PER_CALL
+    linked = pending = 0
     with world.connect_target() as target:
-        with transaction(target, "target"):
-            run = read_run(target, task.run_id)
-            waiting = groups(target, world.catalog, {entity for wave in run.waves for entity in wave})
-        for group in tuple(waiting):
-            while chunks < _CHUNKS_PER_CALL:
+        for group in _waiting(world, task.run_id, target):
+            with contained(world, task.run_id, group.entity, "LinkReferences", target):
                 try:
-                    with transaction(target, "target"):
-                        done = _chunk(world, task.run_id, group, target)
-                        record_links(target, task.run_id, group.entity, linked=done, pending=0)
+                    chunks, done = _link_group(world, task.run_id, group, target, left)
+                    left -= chunks
+                    linked += done
+                    if left <= 0:
+                        return LinkResult(run_id=task.run_id, linked=linked, pending=0, more=True)
+                    pending += _quarantine(world, task.run_id, group, target)
                 except EntityHeld:
-                    waiting.remove(group)
-                    break
-                failpoint("link.committed", target)
-                linked += done
-                chunks += 1
-                if done < _CHUNK:
-                    break
-        if chunks >= _CHUNKS_PER_CALL:
-            return LinkResult(run_id=task.run_id, linked=linked, pending=0, more=True)
-        pending = 0
-        for group in waiting:
-            with transaction(target, "target"):
-                left = quarantine_unlinked(target, world.catalog, task.run_id, group)
-                record_links(target, task.run_id, group.entity, linked=0, pending=left)
-            pending += left
+                    continue
     return LinkResult(run_id=task.run_id, linked=linked, pending=pending, more=False)
+
+
+def _waiting(world: World, run_id: str, target: Connection) -> list[Group]:
+    with transaction(target, "target"):
+        run = read_run(target, run_id)
+        failed = failed_with(target, run_id, LASTING)
+        found = groups(target, world.catalog, {entity for wave in run.waves for entity in wave})
+    return [group for group in found if group.entity not in failed and group.parent_entity not in failed]
+
+
+def _link_group(world: World, run_id: str, group: Group, target: Connection, most: int) -> tuple[int, int]:
+    """Link chunk after chunk, `most` at most; how many chunks, and how many references."""
+    linked = chunks = 0
+    while chunks < most:
+        with transaction(target, "target"):
+            done = _chunk(world, run_id, group, target)
+            record_links(target, run_id, group.entity, linked=done, pending=0)
+        failpoint("link.committed", target)
+        linked += done
+        chunks += 1
+        if done < _CHUNK:
+            break
+    return chunks, linked
+
+
+def _quarantine(world: World, run_id: str, group: Group, target: Connection) -> int:
+    with transaction(target, "target"):
+        left = quarantine_unlinked(target, world.catalog, run_id, group)
+        record_links(target, run_id, group.entity, linked=0, pending=left)
+    return left
 
 
 def _chunk(world: World, run_id: str, group: Group, target: Connection) -> int:

@@ -15,14 +15,26 @@ from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.legacy.changes import BUCKET, Detection, changed, count_by_bucket, require_bound, since
 from hybrid_sync.legacy.fence import distrust
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.runs.store import EntityRecord, RunRecord, read_entity, read_run, record_plan, stored_fence
+from hybrid_sync.runs.store import (
+    EntityRecord,
+    RunRecord,
+    failed_with,
+    read_entity,
+    read_run,
+    record_plan,
+    stored_fence,
+)
+from hybrid_sync.steps.fit_entities import LASTING, require_parents
 from hybrid_sync.target.batches import require_free, require_running
 from hybrid_sync.target.plans import plan_for
 from hybrid_sync.world import World
 
 
 def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
-    """Write the entity's manifest of batches, once; a repeated delivery returns the first."""
+    """Write the entity's manifest of batches, once; a repeated delivery returns the first.
+
+    Raises ParentFailed when an entity that its rows refer to turned out not to fit meanwhile.
+    """
     entity = world.catalog[task.entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with transaction(target, "target"):
@@ -30,6 +42,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
             require_free(target, task.entity)
             run = read_run(target, task.run_id)
             record = read_entity(target, task.run_id, task.entity)
+            require_parents(world.catalog, task.entity, failed_with(target, task.run_id, LASTING))
         failpoint("plan.checked", target, legacy)
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         with transaction(target, "target"):

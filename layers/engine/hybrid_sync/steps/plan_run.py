@@ -1,15 +1,20 @@
-"""Plan run: check what is asked, save the fence before anything is read, order the entities into waves."""
+"""Plan run: check what is asked, save the fence before anything is read, order the entities into waves.
+
+An entity that does not fit its databases is recorded as failed, with those that refer to it; the others are carried.
+"""
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunRequest
-from hybrid_sync.errors import RequestRejected
+from collections.abc import Mapping
+
+from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, RunRequest
+from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.closure import close, requested
-from hybrid_sync.runs.store import Requested, create_run, read_run
-from hybrid_sync.target.plans import plan_for
+from hybrid_sync.runs.store import Requested, create_run, read_entities, read_run, record_failure
+from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.target.ready import require_installed
 from hybrid_sync.world import World
 
@@ -17,7 +22,7 @@ from hybrid_sync.world import World
 def plan_run(world: World, request: RunRequest) -> PlannedRun:
     """Record the run and its waves; a repeated delivery returns the plan of the first.
 
-    Raises StructureMismatch, MissingPrivilege or RequestRejected before anything is recorded.
+    Raises RequestRejected, or what is about a database as a whole, before anything is recorded.
     """
     _check(request)
     for entity in request.allow_deletes:
@@ -26,19 +31,19 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         require_installed(target)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
-        wanted = _wanted(world, request, legacy, target)
+        wanted, failed = _wanted(world, request, legacy, target)
         waves = world.catalog.waves(_entities(request, wanted))
         fence.refuse_replica(saved, (world.catalog[entity] for wave in waves for entity in wave))
-        for wave in waves:
-            for entity in wave:
-                plan_for(request.run_id, entity, world.catalog, legacy, target)
+        entities = [entity for wave in waves for entity in wave]
+        failed = {**unfit(world, request.run_id, entities, legacy, target), **failed}
         deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
         with transaction(target, "target"):
-            create_run(target, request, saved, world.catalog.hash, deadline, waves, wanted or {})
+            if create_run(target, request, saved, world.catalog.hash, deadline, waves, wanted or {}):
+                _record(request, entities, failed, target)
             failpoint("run.creating", target, legacy)
         failpoint("run.recorded", target, legacy)
         with transaction(target, "target"):
-            return _planned(request, read_run(target, request.run_id).waves)
+            return _planned(request, target)
 
 
 def _check(request: RunRequest) -> None:
@@ -52,12 +57,26 @@ def _check(request: RunRequest) -> None:
         raise RequestRejected("Single rows belong to an on-demand run.", "Set profile to on_demand.")
 
 
-def _wanted(world: World, request: RunRequest, legacy: Connection, target: Connection) -> Requested | None:
+def _wanted(
+    world: World, request: RunRequest, legacy: Connection, target: Connection
+) -> tuple[Requested | None, dict[str, SyncError]]:
+    """The rows to carry, and the entities that were found not to fit while looking for them."""
     if not request.refs:
-        return None
+        return None, {}
     named = requested(world.catalog, request.refs)
+    try:
+        return _closed(world, named, {}, legacy, target), {}
+    except OF_THE_ENTITY:
+        # Somewhere among the parents; which of them is asked only now, since a few rows should arrive at once.
+        failed = unfit(world, request.run_id, with_ancestors(world.catalog, named), legacy, target)
+        return _closed(world, named, failed, legacy, target), failed
+
+
+def _closed(
+    world: World, named: Requested, failed: Mapping[str, SyncError], legacy: Connection, target: Connection
+) -> Requested:
     with transaction(legacy, "legacy", read_only=True), transaction(target, "target"):
-        return close(world.catalog, named, legacy, target)
+        return close(world.catalog, named, legacy, target, without=failed)
 
 
 def _entities(request: RunRequest, wanted: Requested | None) -> list[str] | None:
@@ -67,8 +86,23 @@ def _entities(request: RunRequest, wanted: Requested | None) -> list[str] | None
     return list(request.entities) or None
 
 
-def _planned(request: RunRequest, waves: list[list[str]]) -> PlannedRun:
-    tasks = tuple(tuple(EntityTask(run_id=request.run_id, entity=e) for e in wave) for wave in waves)
+def _record(request: RunRequest, entities: list[str], failed: Mapping[str, SyncError], target: Connection) -> None:
+    for name in entities:
+        if (error := failed.get(name)) is not None:
+            record_failure(
+                target,
+                RunFailure(
+                    run_id=request.run_id, entity=name, state="PlanRun", error=error.code, cause=str(error)
+                ),
+            )  # fmt: skip
+
+
+def _planned(request: RunRequest, target: Connection) -> PlannedRun:
+    """What the run carries: its waves without the entities that have failed."""
+    waves = read_run(target, request.run_id).waves
+    records = read_entities(target, request.run_id, [entity for wave in waves for entity in wave])
+    carried = [[e for e in wave if records[e].status != "failed"] for wave in waves]
+    tasks = tuple(tuple(EntityTask(run_id=request.run_id, entity=e) for e in wave) for wave in carried if wave)
     return PlannedRun(
         run_id=request.run_id,
         profile=request.profile,

@@ -7,14 +7,11 @@ transaction of its own, in which every candidate is looked at again in legacy un
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from hybrid_sync.contracts import DeleteResult, DeleteTask, Profile, RunFailure
-from hybrid_sync.errors import RunNotRunning, SyncError
+from hybrid_sync.contracts import DeleteResult, DeleteTask, Profile
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
+from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.delete_rows import EntityDeletes
 from hybrid_sync.steps.list_departures import list_departures
 from hybrid_sync.world import World
@@ -37,14 +34,14 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
         if run.request.profile is Profile.verify and not run.request.repair:
             return DeleteResult(run_id=task.run_id, more=False)
         for name, record in _workable(run, target).items():
-            with _contained(run, name, target):
+            with contained(world, run.run_id, name, "PropagateDeletes", target):
                 if record.deletes is None:
                     list_departures(world, run, record, name, legacy, target)
         for untie in (True, False):
             for name, record in _workable(run, target).items():
                 if record.deletes is None or record.deletes["done"]:
                     continue
-                with _contained(run, name, target):
+                with contained(world, run.run_id, name, "PropagateDeletes", target):
                     deletes = EntityDeletes(world, run, name, record.deletes, legacy, target)
                     pages = deletes.untie(pages) if untie else deletes.remove(pages)
                 if pages <= 0:
@@ -62,20 +59,3 @@ def _workable(run: RunRecord, target: Connection) -> dict[str, EntityRecord]:
         for name, record in records.items()
         if record.status != "failed" and record.detection is not None and record.detection.mode not in _UNBOUNDED
     }
-
-
-@contextmanager
-def _contained(run: RunRecord, name: str, target: Connection) -> Iterator[None]:
-    """A failure that a person must heal costs the entity alone."""
-    try:
-        yield
-    except RunNotRunning:
-        raise
-    except SyncError as error:
-        if error.transient:
-            raise
-        failure = RunFailure(
-            run_id=run.run_id, entity=name, state="PropagateDeletes", error=error.code, cause=str(error)
-        )
-        with transaction(target, "target"):
-            store.record_failure(target, failure)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import psycopg
+
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.legacy.structure import natural_types, structure_hash
 from hybrid_sync.postgres import Connection, translated
 from hybrid_sync.target.structure import read_table
@@ -44,7 +47,19 @@ def _address(connection: Connection) -> tuple[bytes, ...]:
 
 
 def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
-    """Compile without remembering."""
+    """Compile without remembering; what does not fit is named by entity and catalog file."""
+    try:
+        return _compiled(entity, catalog, legacy, target)
+    except (StructureMismatch, MissingPrivilege) as error:
+        raise type(error)(f"Entity {entity} ({catalog.file_of(entity)}): {error.message}", error.remedy) from None
+    except psycopg.Error as error:
+        raise StructureMismatch(
+            f"Entity {entity} ({catalog.file_of(entity)}): a server does not take its statement ({error.sqlstate}).",
+            "Look up the code; the entity may have too many columns, or an expression that is too deep.",
+        ) from None
+
+
+def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     definition = catalog[entity]
     with translated("legacy"):
         relations = structure_hash(legacy, definition)

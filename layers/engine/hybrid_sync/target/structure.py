@@ -50,6 +50,12 @@ where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
   and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 """
 
+# What a rule does instead of a write, or beside it, no count of rows would tell.
+_RULES = """
+select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
+where ev_class = %s::regclass and ev_enabled <> 'D' and ev_type <> '1'
+"""
+
 _NUMERIC, _BPCHAR, _VARCHAR = 1700, 1042, 1043
 
 
@@ -76,6 +82,7 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
     columns = {row[0]: _column(*row) for row in rows}
     regclass = table(entity.target).as_string(connection)
     security = _require_rights(connection, entity, regclass)
+    _refuse_rules(connection, entity, regclass)
     unique = connection.execute(_UNIQUE, (regclass,)).fetchall()
     found = TargetTable(schema, name, columns, security, frozenset(frozenset(u[0]) for u in unique))
     _require(entity, found)
@@ -115,6 +122,15 @@ def _require_rights(connection: Connection, entity: Entity, regclass: str) -> bo
             "Run `hybrid-sync install`, which grants what the catalog needs.",
         )
     return bool(row[2])
+
+
+def _refuse_rules(connection: Connection, entity: Entity, regclass: str) -> None:
+    row = connection.execute(_RULES, (regclass,)).fetchone()
+    if row is not None and row[0]:
+        raise StructureMismatch(
+            f"The target table {entity.target} has the rule {row[0]}, which would change what is written.",
+            "Drop or disable the rule; a trigger can do the same row by row.",
+        )
 
 
 def _column(
