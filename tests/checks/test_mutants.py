@@ -17,10 +17,9 @@ Killed-by: tests/unit/test_money.py::test_a_cent_makes_a_difference
 
 --- a/layers/engine/hybrid_sync/verify/money.py
 +++ b/layers/engine/hybrid_sync/verify/money.py
-@@ -60,2 +60,3 @@
-     found: list[MoneyLine] = []
-+    groups = no_such_name
-     groups = {g for side in (ours, theirs) for way in (side.by_server, side.by_stream) for g in way}
+@@ -91,1 +91,2 @@
++    no_such_name()
+     groups: set[Group] = {g for side in (ours, theirs) for way in (side.by_server, side.by_stream) for g in way}
 """
 
 

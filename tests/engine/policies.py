@@ -42,7 +42,7 @@ def conserved(target: Query, run_id: str, entity: str) -> dict[str, int]:
     found = target("select conservation from hybrid_sync.run_entity where run_id = %s and entity = %s", run_id, entity)[
         0
     ][0]
-    return {name: found[name] for name in ("migrated", "target", "pending_deletes", "tombstones", "missing")}
+    return {name: found[name] for name in ("current", "target", "pending_deletes", "tombstones", "missing")}
 
 
 def kept(target: Query, run_id: str) -> list[tuple[Any, ...]]:

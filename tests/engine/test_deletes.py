@@ -24,7 +24,7 @@ def test_a_hard_delete_follows_and_its_key_comes_back_with_its_id(
         "candidates": 1, "deleted": 1, "soft": 0, "back": 0, "refused": {}, "undeleted": 0, "guarded": 0, "done": True,
     }  # fmt: skip
     assert conserved(target, "second", "grants") == {
-        "migrated": 11, "target": 11, "pending_deletes": 0, "tombstones": 0, "missing": 0,
+        "current": 11, "target": 11, "pending_deletes": 0, "tombstones": 0, "missing": 0,
     }  # fmt: skip
     legacy("insert into letter (id, person_id, body) values (2, 2, 'again')")
     assert run(world, "third").outcome.status == "succeeded"
@@ -47,7 +47,7 @@ def test_a_soft_delete_sets_its_columns_and_the_return_of_the_key_puts_them_back
     )
     assert run(world, "second", profile=profile).outcome.status == "succeeded"
     assert target(state) == [(True, True, "removed", "native")]
-    expected = {"migrated": 9, "target": 9, "pending_deletes": 0, "tombstones": 1, "missing": 0}
+    expected = {"current": 9, "target": 9, "pending_deletes": 0, "tombstones": 1, "missing": 0}
     assert conserved(target, "second", "messages") == expected
     assert run(world, "quiet", profile=profile).outcome.status == "succeeded"
     assert (conserved(target, "quiet", "messages"), told(target, "quiet", "messages")["candidates"]) == (expected, 0)

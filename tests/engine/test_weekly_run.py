@@ -13,7 +13,7 @@ def test_a_first_run_brings_every_row_and_the_rows_add_up(world: EngineWorld, ta
     assert done.outcome.status == "succeeded"
     counts = {name: done.total(name)["read"] for name in done.batches}
     assert counts == {"clinics": 2, "people": 12, "visits": 12, "invoices": 12, "messages": 10, "grants": 12}
-    conservation = dict(target("select entity, conservation->>'migrated' from hybrid_sync.run_entity"))
+    conservation = dict(target("select entity, conservation->>'current' from hybrid_sync.run_entity"))
     assert conservation["invoices"] == "9"
     assert target("select count(*) from people where legacy_id is not null") == [(12,)]
 
@@ -118,9 +118,12 @@ def test_a_hard_delete_is_counted_apart_and_the_rows_still_add_up(
 def test_money_is_summed_per_currency_and_equal_on_both_sides(world: EngineWorld, target: Query) -> None:
     run(world, "first")
     lines = target("select money from hybrid_sync.run_entity where entity = 'invoices'")[0][0]
-    found = {line["currency"]: (Decimal(line["legacy"]), Decimal(line["target"]), line["equal"]) for line in lines}
+    found = {line["currency"]: (Decimal(line["current"]), Decimal(line["target"]), line["agrees"]) for line in lines}
     totals = {"USD": Decimal("180.90"), "JPY": Decimal("361.80")}
     assert found == {currency: (total, total, True) for currency, total in totals.items()}
+    # What a rule excludes is legacy's money, too, and missed by nobody.
+    assert all(Decimal(line["legacy"]) == Decimal(line["current"]) + Decimal(line["excluded"]) for line in lines)
+    assert {Decimal(line["missing"]) for line in lines} == {Decimal(0)}
 
 
 def test_money_that_differs_by_a_cent_fails_the_entity_and_keeps_its_fence(world: EngineWorld, target: Query) -> None:

@@ -44,7 +44,7 @@ CATALOG = Catalog(
 )
 
 EQUATION = {
-    "legacy": 100, "excluded": 10, "failed_absent": 2, "failed_present": 1, "in_flight": 0, "migrated": 88,
+    "legacy": 100, "excluded": 10, "absent": 2, "stale": 0, "in_flight": 0, "current": 88,
     "target": 95, "pending_deletes": 3, "missing": 0, "native": 4, "ok": True,
 }  # fmt: skip
 

@@ -16,8 +16,8 @@ BEGAN = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 
 def conservation(**changed: Any) -> Conservation:
     equation: dict[str, Any] = {
-        "legacy": 17_229, "excluded": 0, "failed_absent": 2, "failed_present": 1, "in_flight": 0,
-        "migrated": 17_227, "target": 17_240, "pending_deletes": 3, "missing": 0, "native": 10, "ok": True,
+        "legacy": 17_229, "excluded": 0, "absent": 2, "stale": 0, "in_flight": 0,
+        "current": 17_227, "target": 17_240, "pending_deletes": 3, "missing": 0, "native": 10, "ok": True,
     }  # fmt: skip
     return Conservation(**{**equation, **changed})
 

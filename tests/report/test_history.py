@@ -35,7 +35,7 @@ def two_weeks(store: Store) -> None:
     keep_report(store, "r1")
     add_run(store, "r2")
     move_run(store, "r2", 7)
-    add_entity(store, "r2", "payments", conservation={**EQUATION, "migrated": 89})
+    add_entity(store, "r2", "payments", conservation={**EQUATION, "current": 89})
     store.execute("update hybrid_sync.failed_record set status = 'resolved' where key = '{8}'")
     add_failed(store, 10, "unknown_enum", first_run="r2", seen="2026-01-11 01:00Z")
 

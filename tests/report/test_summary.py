@@ -29,7 +29,7 @@ def weekly(store: Store) -> RunSummary:
         money_line("fee", "USD", "9.99"),
     ]
     add_entity(store, "r1", "payments", wave=1, planned=2, conservation=EQUATION, money=money)
-    add_entity(store, "r1", "offices", conservation={**EQUATION, "legacy": 10, "migrated": 0, "pending_deletes": 0})
+    add_entity(store, "r1", "offices", conservation={**EQUATION, "legacy": 10, "current": 0, "pending_deletes": 0})
     add_batch(store, "r1", "payments", 0, BatchResult(read=60, inserted=50, failed=2), "2026-01-04 01:00:03Z")
     add_batch(store, "r1", "payments", 500, BatchResult(read=40, updated=5, unchanged=30), "2026-01-04 01:00:06Z")
     add_failed(store, 7, "missing_parent")

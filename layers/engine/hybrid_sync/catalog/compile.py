@@ -7,6 +7,7 @@ same SELECT as one small integer per row, the verdict.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,10 +72,15 @@ class ReadPlan:
         """The columns that a sync may change: all but the identity."""
         return (*(r.column for r in self.references), *self.checked, *self.plain)
 
+    @property
+    def keyed(self) -> sql.Composed:
+        """The condition that a row of legacy has a complete key; without one it cannot be told apart, so it stays."""
+        return keyed(self.key_exprs)
+
     def select(self, where: sql.Composable) -> sql.Composed:
-        """Rows in key order."""
-        return sql.SQL("select {} from {} where {} order by {}").format(
-            self.columns, self.relations, where, sql.SQL(", ").join(self.key_exprs)
+        """Rows with a complete key, in key order."""
+        return sql.SQL("select {} from {} where {} and {} order by {}").format(
+            self.columns, self.relations, self.keyed, where, sql.SQL(", ").join(self.key_exprs)
         )
 
 
@@ -127,6 +133,11 @@ def compile_source(
         tuple(_WIDTH[c.base_oid] for c in key_types), tuple(v for _, v in verdicts), verdict, _any(excluded),
         tuple(slots), checked, tuple(plain), tuple(selected),
     )  # fmt: skip
+
+
+def keyed(key_exprs: Sequence[sql.Composable]) -> sql.Composed:
+    """The condition that no part of the key is NULL."""
+    return sql.SQL(" and ").join(sql.SQL("({}) is not null").format(expr) for expr in key_exprs)
 
 
 def table_of(source: Source) -> sql.Composed:

@@ -21,7 +21,7 @@ def keys_to_retry(connection: Connection, entity: str, source: str, *, every: bo
     """
     rows = connection.execute(
         "select key from hybrid_sync.failed_record where entity = %s and source = %s"
-        " and status in ('open', 'escalated') and (%s or reason = any(%s)) order by key",
+        " and status in ('open', 'escalated') and key <> '{}' and (%s or reason = any(%s)) order by key",
         (entity, source, every, _RETRYABLE),
     ).fetchall()
     return [tuple(row[0]) for row in rows]
@@ -36,7 +36,7 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
     rows = connection.execute(
         "update hybrid_sync.failed_record set queued_at = clock_timestamp() where (entity, source, key) in"
         " (select entity, source, key from hybrid_sync.failed_record where entity = %s and source = %s"
-        "  and status = 'open' and queued_at is null order by key for update skip locked)"
+        "  and status = 'open' and queued_at is null and key <> '{}' order by key for update skip locked)"
         " returning reason, key",
         (entity, source),
     ).fetchall()

@@ -134,8 +134,15 @@ REASONS: dict[str, Reason] = {
     ),
     "duplicate_key": Reason(
         Kind.legacy_data,
-        "The catalog's SELECT yields this legacy key more than once.",
-        "Make the join in the catalog file match at most one row, or remove the duplicate in legacy.",
+        "Several rows of legacy share this legacy key, so none of them is written.",
+        "Remove the duplicate in legacy, or make the join in the catalog file match at most one row.",
+        # A row that goes leaves no trace in the one that stays.
+        retryable=True,
+    ),
+    "null_key": Reason(
+        Kind.legacy_data,
+        "Rows of legacy have no value in a column of their key, so nothing tells them apart; one record counts them.",
+        "Fill the key column in legacy, or exclude such rows by a rule in the entity's catalog file.",
         retryable=False,
     ),
     "ambiguous_reference": Reason(

@@ -10,15 +10,13 @@ from typing import Literal
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
-from hybrid_sync.catalog.compile import ReadPlan, relations
+from hybrid_sync.catalog.compile import ReadPlan, keyed, relations
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege
+from hybrid_sync.legacy.buckets import BUCKET, between, bucket_of
 from hybrid_sync.legacy.fence import Doubt, Fence
 from hybrid_sync.postgres import Connection
-
-BUCKET = 500
-"""Consecutive legacy integers in one lock bucket and one id-map page; 1,000 and 5,000 are whole numbers of it."""
 
 Mode = Literal["fence", "full", "timestamp", "range", "keys", "none"]
 
@@ -123,23 +121,14 @@ def _young(alias: str, fence: Fence) -> sql.Composed:
     return sql.SQL("age({}.xmin) between 0 and age({}::xid)").format(sql.Identifier(alias), sql.Literal(fence.xid))
 
 
-def bucket_of(key: sql.Composable) -> sql.Composed:
-    """The bucket number of the first key column: floor division, for negative integers too."""
-    return sql.SQL("(case when {k} >= 0 then {k}::int8 / {b} else ({k}::int8 - {b} + 1) / {b} end)").format(
-        k=key, b=sql.Literal(BUCKET)
-    )
-
-
 def first_key(source: Source) -> sql.SQL:
     """The expression that orders a source's batches."""
     return raw(next(iter(source.key.values())))
 
 
-def in_range(source: Source, lo: int, hi: int) -> sql.Composed:
+def in_range(source: Source, lo: int, hi: int) -> sql.Composable:
     """Bucket numbers lo (included) to hi (excluded), as a condition that a key index serves."""
-    return sql.SQL("{key} >= {lo} and {key} < {hi}").format(
-        key=first_key(source), lo=sql.Literal(lo * BUCKET), hi=sql.Literal(hi * BUCKET)
-    )
+    return between(first_key(source), lo * BUCKET, hi * BUCKET)
 
 
 def in_buckets(source: Source, runs: Sequence[tuple[int, int]]) -> sql.Composed:
@@ -164,8 +153,11 @@ def keys_under(plan: ReadPlan, condition: sql.Composable) -> sql.Composed:
 
 
 def count_by_bucket(connection: Connection, source: Source, condition: sql.Composable) -> list[tuple[int, int]]:
-    """(bucket, changed rows), in bucket order; one statement, because `age()` fixes its “now” per transaction."""
-    query = sql.SQL("select {} as n, count(*) from {} where {} group by 1 order by 1").format(
-        bucket_of(first_key(source)), relations(source), condition
+    """(bucket, changed rows with a complete key), in bucket order.
+
+    One statement, because `age()` fixes its “now” per transaction.
+    """
+    query = sql.SQL("select {} as n, count(*) from {} where {} and {} group by 1 order by 1").format(
+        bucket_of(first_key(source)), relations(source), keyed([raw(e) for e in source.key.values()]), condition
     )
     return [(int(n), int(rows)) for n, rows in connection.execute(query).fetchall()]

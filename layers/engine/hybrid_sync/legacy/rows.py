@@ -33,8 +33,8 @@ def read(connection: Connection, plan: ReadPlan, where: sql.Composable) -> Gener
 
 def keys(connection: Connection, plan: ReadPlan, where: sql.Composable) -> list[Key]:
     """Just the keys under `where`, each once and in order: what isolates a read that fails on some row."""
-    query = sql.SQL("select distinct {} from {} where {} order by {}").format(
-        sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in plan.key_exprs), plan.relations, where,
+    query = sql.SQL("select distinct {} from {} where {} and {} order by {}").format(
+        sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in plan.key_exprs), plan.relations, plan.keyed, where,
         sql.SQL(", ").join(sql.Literal(i + 1) for i in range(len(plan.key_exprs))),
     )  # fmt: skip
     with transaction(connection, "legacy", read_only=True):

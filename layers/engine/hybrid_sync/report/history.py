@@ -68,7 +68,9 @@ left join lateral (
 ) b on true
 left join lateral (
   select sum((d.conservation->>'legacy')::bigint - (d.conservation->>'excluded')::bigint)::bigint as due,
-         sum((d.conservation->>'migrated')::bigint)::bigint as migrated,
+         sum(coalesce((d.conservation->>'current')::bigint,
+                      (d.conservation->>'migrated')::bigint - (d.conservation->>'failed_present')::bigint)
+         )::bigint as migrated,
          bool_and(coalesce((d.conservation->>'ok')::bool and not exists (
            select from jsonb_array_elements(coalesce(d.money, '[]')) line where not (line->>'equal')::bool
          ) and not exists (

@@ -4,35 +4,69 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from pydantic import computed_field
+from pydantic import computed_field, model_validator
 
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
-from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
+from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine, Told
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.money_lines import MoneyLine, over_statuses
 from hybrid_sync.report.part import Part
 from hybrid_sync.report.rollback import Rollback
 
 
-class Conservation(Part):
-    """Where every legacy row of an entity is; the fields of the verify step's equation."""
+class Conservation(Told):
+    """Where every legacy row of an entity is, in rows of legacy; the terms of the verify step's equation.
+
+    legacy = current + stale + absent + excluded + in_flight + missing.
+    """
 
     legacy: int
+    current: int
+    stale: int
+    """Failed, and an older version is in the target."""
+    absent: int
+    """Failed, and not in the target."""
     excluded: int
-    failed_absent: int
-    failed_present: int
     in_flight: int
-    migrated: int
+    missing: int
     target: int
     pending_deletes: int
-    missing: int
     native: int
     tombstones: int = 0
     """Rows that are marked as deleted in the target."""
+    null_keys: int = 0
+    """Of the absent, rows without a complete legacy key."""
+    doubled: int = 0
+    """Of the stale and absent, rows that share their key with another row."""
     missing_keys: tuple[tuple[int, ...], ...] = ()
-    """The first of the missing, by legacy key."""
+    """The first of the missing, by legacy key; the same below."""
+    failed_keys: tuple[tuple[int, ...], ...] = ()
     ok: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_release(cls, value: Any) -> Any:
+        """Releases before counted the stale among `migrated`, and called the terms otherwise."""
+        if not isinstance(value, dict) or "current" in value or "migrated" not in value:
+            return value
+        stale = value["failed_present"]
+        return {**value, "current": value["migrated"] - stale, "stale": stale, "absent": value["failed_absent"]}
+
+    @computed_field
+    @property
+    def migrated(self) -> int:
+        """Rows that are in the target as legacy has them."""
+        return self.current
+
+    @property
+    def failed_absent(self) -> int:
+        return self.absent
+
+    @property
+    def failed_present(self) -> int:
+        return self.stale
 
     @property
     def due(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -34,6 +35,8 @@ class Rejected(NamedTuple):
     reason: str
     column: str | None = None
     sqlstate: str | None = None
+    rows: int = 1
+    """How many rows of legacy have the key."""
 
 
 @dataclass
@@ -56,18 +59,19 @@ def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
     seen: set[bytes] = set()
     for row in rows:
         key = row[2:key_end]
+        at = key_end + 4
+        verdict = None if row[key_end:at] == _NULL else plan.verdicts[_INT2.unpack_from(row, at)[0]]
+        if verdict is not None and verdict.outcome == "exclude":
+            # Left out by a rule before it can be anybody's twin.
+            found.excluded.append(key)
+            continue
         if key in seen:
-            # Two versions of one key in one read: a join that multiplies rows. Neither may win by chance.
+            # Two rows of one key in one read: twins in the table, or a join that multiplies. Neither may win by chance.
             found.rejected.append(Rejected(key, "duplicate_key"))
             continue
         seen.add(key)
-        at = key_end + 4
-        if row[key_end:at] != _NULL:
-            verdict = plan.verdicts[_INT2.unpack_from(row, at)[0]]
-            if verdict.outcome == "exclude":
-                found.excluded.append(key)
-            else:
-                found.rejected.append(Rejected(key, verdict.reason, verdict.column))
+        if verdict is not None:
+            found.rejected.append(Rejected(key, verdict.reason, verdict.column))
             continue
         references: list[bytes | None] = []
         for _ in range(alternatives):
@@ -84,7 +88,7 @@ def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
                 found.rejected.append(Rejected(key, *problem))
                 continue
         accept(Row(key, tuple(references), fields, row[at:]))
-    found.read = len(seen)
+    found.read = len(seen.union(found.excluded))
     if any(r.reason == "duplicate_key" for r in found.rejected):
         _drop_duplicates(found)
     return found
@@ -108,12 +112,11 @@ def _check(row: bytes, at: int, columns: tuple[str, ...]) -> tuple[bytes, int, t
 
 
 def _drop_duplicates(found: Scanned) -> None:
-    """Every version of a doubled key goes, and the key is reported once."""
-    doubled = {r.key for r in found.rejected if r.reason == "duplicate_key"}
+    """Every row of a doubled key goes, and the key is reported once, with the number of its rows."""
+    doubled = Counter(r.key for r in found.rejected if r.reason == "duplicate_key")
     found.rows = [row for row in found.rows if row.key not in doubled]
-    found.excluded = [key for key in found.excluded if key not in doubled]
     found.rejected = [r for r in found.rejected if r.key not in doubled]
-    found.rejected += [Rejected(key, "duplicate_key") for key in sorted(doubled)]
+    found.rejected += [Rejected(key, "duplicate_key", rows=again + 1) for key, again in sorted(doubled.items())]
 
 
 def decode_key(key: bytes) -> Key:

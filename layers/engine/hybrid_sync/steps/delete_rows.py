@@ -7,7 +7,7 @@ from typing import Any
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
-from hybrid_sync.legacy.changes import BUCKET
+from hybrid_sync.legacy.buckets import BUCKET
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import RunRecord

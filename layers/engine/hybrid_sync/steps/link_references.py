@@ -5,7 +5,7 @@ from __future__ import annotations
 from hybrid_sync.contracts import LinkResult, LinkTask
 from hybrid_sync.errors import EntityHeld
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.legacy.changes import BUCKET
+from hybrid_sync.legacy.buckets import BUCKET
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.store import failed_with, read_run, record_links
 from hybrid_sync.steps.contain import contained

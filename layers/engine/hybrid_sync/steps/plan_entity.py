@@ -12,7 +12,8 @@ from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Pro
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
-from hybrid_sync.legacy.changes import BUCKET, Detection, changed, count_by_bucket, require_bound, since
+from hybrid_sync.legacy.buckets import BUCKET
+from hybrid_sync.legacy.changes import Detection, changed, count_by_bucket, require_bound, since
 from hybrid_sync.legacy.fence import distrust
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.store import (

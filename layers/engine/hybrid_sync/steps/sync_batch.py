@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import sql
@@ -19,6 +19,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import take_unqueued
 from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.legacy import changes, fence, rows
+from hybrid_sync.legacy.buckets import span
 from hybrid_sync.legacy.unreadable import read_isolated
 from hybrid_sync.postgres import Connection, is_row_state, transaction
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key, scan
@@ -115,9 +116,7 @@ class _Batch:
             return done
         failpoint("batch.claimed", target, self._legacy)
         self._run = read_run(target, task.run_id)
-        self._waiting = open_failures(
-            target, task.entity, task.source, task.lo * changes.BUCKET, task.hi * changes.BUCKET
-        )
+        self._waiting = open_failures(target, task.entity, task.source, *span(task.lo, task.hi))
         scanned, unreadable = self._read()
         failpoint("batch.read", target, self._legacy)
         writer = Writer(target, self._entity.table, self._plan, task.run_id, identity)
@@ -204,7 +203,7 @@ class _Batch:
         """Rows that had been marked as deleted are live again once legacy's row has arrived."""
         task = self._task
         arrived = {decode_key(row.key) for row in scanned.rows} - bad
-        keys = (task.lo * changes.BUCKET, task.hi * changes.BUCKET)
+        keys = span(task.lo, task.hi)
         source = self._world.catalog[task.entity].sources[task.source]
         return revive(self._target, self._entity.table, source, self._plan, writer.batch, keys, arrived)
 
@@ -239,9 +238,7 @@ class _Batch:
             return failed
         task = self._task
         there = ids_in_target(self._target, self._world.catalog, task.entity, task.source, [row.key for row in failed])
-        return [
-            FailedRow(f.key, f.reason, f.column, f.sqlstate, f.constraint, f.waits_for, f.key in there) for f in failed
-        ]
+        return [replace(f, present=f.key in there) for f in failed]
 
     def _healed(self, scanned: Scanned, bad: set[Key]) -> list[Key]:
         """Keys with an open failed record that arrived or were excluded now, or that are gone from legacy."""
@@ -264,5 +261,10 @@ class _Batch:
 
 def _failed(rejected: Rejected, known: set[bytes]) -> FailedRow:
     return FailedRow(
-        decode_key(rejected.key), rejected.reason, rejected.column, rejected.sqlstate, present=rejected.key in known
+        decode_key(rejected.key),
+        rejected.reason,
+        rejected.column,
+        rejected.sqlstate,
+        present=rejected.key in known,
+        rows=rejected.rows,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
@@ -24,7 +26,7 @@ from hybrid_sync.runs.store import (
 )  # fmt: skip
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.structure import table
-from hybrid_sync.verify import ledger, money, references
+from hybrid_sync.verify import identity, money, references
 from hybrid_sync.verify.conservation import Conservation, count
 from hybrid_sync.verify.scope import Scope, changed_after
 from hybrid_sync.world import World
@@ -50,23 +52,38 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         with snapshot(target, "target"), snapshot(legacy, "legacy"):
             target.execute("select 1")
             failpoint("verify.snapshots", target, legacy)
-            total, sums, refs = _compare(world.catalog, entity, plan, run, record, legacy, target)
+            found = _compare(world.catalog, entity, plan, run, record, legacy, target)
         failpoint("verify.compared", target, legacy)
-        verified = total.ok and all(line.equal for line in sums) and _reconciled(record) and not _guarded(record)
-        verified = verified and all(reference.ok for reference in refs)
+        # Money that failed records explain is told and not held against the entity: `equal` is of the current rows.
+        verified = found.total.ok and all(line.equal for line in found.money)
+        verified = verified and _reconciled(record) and not _guarded(record)
+        verified = verified and all(reference.ok for reference in found.references)
         with transaction(target, "target"):
+            for source, keys in found.keys.items():
+                identity.record(target, task.run_id, task.entity, source, keys)
             advanced = verified and _advance(run, task, record, plan, target)
             failpoint("verify.advanced", target, legacy)
             record_verdict(
                 target, task.run_id, task.entity, verified=verified, advanced=advanced,
-                conservation=total.as_json(), money=[line.as_json() for line in sums],
-                references=[reference.as_json() for reference in refs],
+                conservation=found.total.as_json(), money=[line.as_json() for line in found.money],
+                references=[reference.as_json() for reference in found.references],
             )  # fmt: skip
             failpoint("verify.recorded", target, legacy)
         failpoint("verify.committed", target, legacy)
     return EntityVerdict(
         run_id=task.run_id, entity=task.entity, complete=True, conserved=verified, fence_advanced=advanced
     )
+
+
+@dataclass
+class _Found:
+    """What both databases were found to hold of an entity."""
+
+    total: Conservation
+    money: list[money.MoneyLine]
+    references: list[references.ReferenceCount]
+    keys: dict[str, identity.Found]
+    """By source: what its keys are not."""
 
 
 def _require_steps(task: EntityTask, record: EntityRecord) -> None:
@@ -96,11 +113,12 @@ def _compare(
     record: EntityRecord,
     legacy: Connection,
     target: Connection,
-) -> tuple[Conservation, list[money.MoneyLine], list[references.ReferenceCount]]:
+) -> _Found:
     total = Conservation()
     refs = references.references_of(entity)
     ours = {m.column: money.TwoWays() for m in entity.money}
     theirs = {m.column: money.TwoWays() for m in entity.money}
+    found: dict[str, identity.Found] = {}
     carried = _carried(run, record)
     for name, source in entity.sources.items():
         keys = _scope_keys(plan, record, name, source_changed=_changed(entity, name, record), legacy=legacy)
@@ -110,15 +128,15 @@ def _compare(
         scope = Scope(plan.sources[name], source, table(entity.target), young, keys)
         scope.find_failed(target)
         scope.find_in_flight(legacy)
-        difference = count(total, scope, legacy, target)
-        apart = [*difference.missing, *difference.gone]
-        references.count(refs, catalog, scope, apart, legacy, target)
+        counted = count(total, scope, legacy, target)
+        references.count(refs, catalog, scope, [*scope.missing, *counted.gone], legacy, target)
         for m in entity.money:
-            _sum(ours[m.column], legacy, money.in_legacy(m, scope, apart))
-            _sum(theirs[m.column], target, money.in_target(m, scope, apart))
+            money.add_up(m, scope, counted.gone, (ours[m.column], legacy), (theirs[m.column], target))
+        present = set(scope.failed_present).intersection(counted.doubled)
+        found[name] = identity.Found(counted.doubled, present, counted.null_keys if keys is None else None)
     total.native = _native(entity, target)
     sums = [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
-    return total, sums, list(refs.values())
+    return _Found(total, sums, list(refs.values()), found)
 
 
 def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:
@@ -149,17 +167,6 @@ def _carried(run: RunRecord, record: EntityRecord) -> Fence:
     if record.detection is not None and record.detection.mode == "none" and record.detection.fence is not None:
         return record.detection.fence
     return run.fence
-
-
-def _sum(total: money.TwoWays, connection: Connection, rows: money.Amounts) -> None:
-    _add(total.by_server, money.sums(connection, rows))
-    _add(total.by_stream, ledger.stream(connection, rows))
-
-
-def _add(total: money.Sums, part: money.Sums) -> None:
-    for group, (amount, count_) in part.items():
-        before, rows_before = total.get(group, (type(amount)(0), 0))
-        total[group] = (before + amount, rows_before + count_)
 
 
 def _native(entity: Entity, target: Connection) -> int:

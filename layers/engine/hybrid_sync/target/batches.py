@@ -99,7 +99,7 @@ def finish_batch(
 
 @dataclass(frozen=True)
 class FailedRow:
-    """One legacy row that could not be written, and why; never a value of it."""
+    """What could not be written, and why; never a value of it."""
 
     key: Key
     reason: str
@@ -108,25 +108,28 @@ class FailedRow:
     constraint: str | None = None
     waits_for: dict[str, Any] | None = None
     present: bool = False
+    rows: int = 1
+    """How many rows of legacy it stands for: those that share the key; all without a key under the empty key."""
 
 
 _RECORD = """
 insert into hybrid_sync.failed_record as f
-  (entity, source, key, reason, column_name, sqlstate, constraint_name, waits_for, present, first_run, last_run)
+  (entity, source, key, reason, column_name, sqlstate, constraint_name, waits_for, present, rows, first_run, last_run)
 select %(entity)s, %(source)s, array(select jsonb_array_elements_text(r->'key')::int8), r->>'reason', r->>'column',
-       r->>'sqlstate', r->>'constraint', nullif(r->'waits_for', 'null'), (r->>'present')::bool, %(run)s, %(run)s
+       r->>'sqlstate', r->>'constraint', nullif(r->'waits_for', 'null'), (r->>'present')::bool, (r->>'rows')::int,
+       %(run)s, %(run)s
 from jsonb_array_elements(%(rows)s::jsonb) as r
 order by r->'key'
 on conflict (entity, source, key) do update set
   reason = excluded.reason, column_name = excluded.column_name, sqlstate = excluded.sqlstate,
   constraint_name = excluded.constraint_name, waits_for = excluded.waits_for, present = excluded.present,
-  last_run = excluded.last_run, last_seen = clock_timestamp(),
-  -- The same failure again keeps a person's or the queue's decision; another one opens it anew.
-  status = case when f.status = 'resolved' or f.reason <> excluded.reason then 'open' else f.status end,
-  attempts = case when f.status = 'resolved' or f.reason <> excluded.reason then 0 else f.attempts end,
-  queued_at = case when f.status = 'resolved' or f.reason <> excluded.reason then null else f.queued_at end,
-  ended_at = case when f.status = 'resolved' or f.reason <> excluded.reason then null else f.ended_at end,
-  ended_by = case when f.status = 'resolved' or f.reason <> excluded.reason then null else f.ended_by end
+  rows = excluded.rows, last_run = excluded.last_run, last_seen = clock_timestamp(),
+  -- The same failure again keeps a person's or the queue's decision; another one, or of more rows, opens it anew.
+  (status, attempts, queued_at, ended_at, ended_by) = (
+    select case when anew then 'open' else f.status end, case when anew then 0 else f.attempts end,
+           case when anew then null else f.queued_at end, case when anew then null else f.ended_at end,
+           case when anew then null else f.ended_by end
+    from (select f.status = 'resolved' or f.reason <> excluded.reason or f.rows < excluded.rows as anew) a)
 """
 
 
@@ -137,19 +140,19 @@ def record_failed(connection: Connection, run_id: str, entity: str, source: str,
     payload = [
         {
             "key": list(row.key), "reason": row.reason, "column": row.column, "sqlstate": row.sqlstate,
-            "constraint": row.constraint, "waits_for": row.waits_for, "present": row.present,
+            "constraint": row.constraint, "waits_for": row.waits_for, "present": row.present, "rows": row.rows,
         }
         for row in rows
     ]  # fmt: skip
     connection.execute(_RECORD, {"entity": entity, "source": source, "run": run_id, "rows": json.dumps(payload)})
 
 
-def open_failures(connection: Connection, entity: str, source: str, lo_key: int, hi_key: int) -> set[Key]:
-    """Keys in `[lo_key, hi_key)` whose failed record is not resolved."""
+def open_failures(connection: Connection, entity: str, source: str, first: int, last: int) -> set[Key]:
+    """Keys from `first` to `last` whose failed record is not resolved."""
     rows = connection.execute(
         "select key from hybrid_sync.failed_record"
-        " where entity = %s and source = %s and status <> 'resolved' and key[1] >= %s and key[1] < %s",
-        (entity, source, lo_key, hi_key),
+        " where entity = %s and source = %s and status <> 'resolved' and key[1] between %s and %s",
+        (entity, source, first, last),
     ).fetchall()
     return {tuple(row[0]) for row in rows}
 

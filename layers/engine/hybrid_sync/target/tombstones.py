@@ -49,14 +49,14 @@ def revive(
     connection: Connection, table: TargetTable, source: Source, plan: ReadPlan, batch: Batch,
     keys: tuple[int, int], arrived: Collection[Key],
 ) -> list[FailedRow]:  # fmt: skip
-    """Bring back rows that have just been written from legacy again; `keys` are the first and the end of the batch's.
+    """Bring back rows that have just been written from legacy again; `keys` are the first and the last of the batch's.
 
     Puts back exactly the columns that the deletion set, except where a person has changed them since or legacy fills
     them anyway; journalled.  Rows that the target refuses stay marked and come back as failed.
     """
     rows = connection.execute(
         "select key, array(select jsonb_object_keys(before)) from hybrid_sync.tombstone"
-        " where entity = %s and source = %s and ended_run is null and key[1] >= %s and key[1] < %s",
+        " where entity = %s and source = %s and ended_run is null and key[1] between %s and %s",
         (batch.entity, batch.source, *keys),
     ).fetchall()
     found = {tuple(key): set(columns) for key, columns in rows if tuple(key) in arrived}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import UndoneBatch
-from hybrid_sync.legacy.changes import BUCKET
+from hybrid_sync.legacy.buckets import BUCKET
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.batches import lock_buckets, require_running
 from hybrid_sync.target.structure import read_table

@@ -16,10 +16,11 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
-from hybrid_sync.legacy.changes import BUCKET, bucket_of
+from hybrid_sync.legacy.buckets import BUCKET, between, bucket_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.tombstones import is_marked
 from hybrid_sync.verify.canonical import Canonical
+from hybrid_sync.verify.keysets import but
 from hybrid_sync.verify.streams import apart, lines
 from hybrid_sync.verify.unreadable import unreadable_keys
 
@@ -39,12 +40,7 @@ class Range:
 
     def of(self, key: sql.Composable) -> sql.Composable:
         """The condition that a key lies in the range; a key index serves it."""
-        parts: list[sql.Composable] = []
-        if self.lo is not None:
-            parts.append(sql.SQL("{} >= {}").format(key, sql.Literal(self.lo)))
-        if self.hi is not None:
-            parts.append(sql.SQL("{} < {}").format(key, sql.Literal(self.hi)))
-        return sql.SQL(" and ").join(parts) if parts else sql.SQL("true")
+        return between(key, self.lo, self.hi)
 
 
 @dataclass
@@ -74,7 +70,7 @@ class Sides:
             self.target,
             sql.SQL(
                 "select key from hybrid_sync.failed_record where entity = {} and source = {} and status <> 'resolved'"
-                " and {}"
+                " and key <> '{{}}' and {}"
             ).format(sql.Literal(self.plan.entity), sql.Literal(self.plan.source), self.range.of(first)),
         )
         self.in_flight = _keys(
@@ -85,7 +81,8 @@ class Sides:
         )
 
     def _in_range(self) -> sql.Composable:
-        return self.range.of(self.plan.key_exprs[0])
+        """Rows without a complete key are told as such, so nothing compares them."""
+        return sql.SQL("{} and {}").format(self.range.of(self.plan.key_exprs[0]), self.plan.keyed)
 
     def _settled(self) -> sql.Composed:
         return sql.SQL("{} and {} and not {} and {}").format(
@@ -190,16 +187,6 @@ class Sides:
 def differing(ours: Checksums, theirs: Checksums) -> list[int]:
     """Buckets whose checksums differ, in order."""
     return sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-
-
-def but(columns: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
-    """Not one of these keys: a subquery, because PostgreSQL before 15 walks a list for every row but hashes this."""
-    if not keys:
-        return sql.SQL("true")
-    arrays = sql.SQL(", ").join(
-        sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in keys])) for i in range(len(columns))
-    )
-    return sql.SQL("({}) not in (select * from unnest({}))").format(sql.SQL(", ").join(columns), arrays)
 
 
 def within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:

@@ -1,167 +1,264 @@
-"""Conservation: legacy rows = target rows + failed records + excluded rows, by key and not just by number.
+"""Conservation: legacy = current + stale + absent + excluded + in flight + missing, by key and not just by number.
 
 Each key bucket is compared as the exact set of its keys, a bitmap of 500 bits, so that two counts which agree by
-chance prove nothing; only buckets that differ are listed key by key.
+chance prove nothing; only buckets that differ are listed key by key.  The same pass tells where rows share a key:
+there are then more rows than bits.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.contracts import Key
-from hybrid_sync.legacy.changes import BUCKET, bucket_of, with_keys
+from hybrid_sync.legacy.buckets import BUCKET, bucket_of, place_of
+from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.postgres import Connection
+from hybrid_sync.verify.checksums import within
+from hybrid_sync.verify.keysets import make_room
+from hybrid_sync.verify.places import Place
 from hybrid_sync.verify.scope import Scope
-from hybrid_sync.verify.streams import apart, lines
+from hybrid_sync.verify.streams import Line, apart, lines
 
 
 @dataclass
 class Conservation:
-    """Where the rows of one entity are; `legacy` = migrated + failed_absent + excluded + in_flight + missing."""
+    """Where the rows of one entity are, in rows of legacy: those of a doubled or an incomplete key count each.
+
+    legacy = current + stale + absent + excluded + in_flight + missing.
+    """
 
     legacy: int = 0
+    current: int = 0
+    """In the target as legacy has them: equal keys, and no open failed record."""
+    stale: int = 0
+    """Failed, and an older version is in the target."""
+    absent: int = 0
+    """Failed, and not in the target."""
     excluded: int = 0
-    failed_absent: int = 0
-    failed_present: int = 0
     in_flight: int = 0
-    migrated: int = 0
-    target: int = 0
-    pending_deletes: int = 0
     missing: int = 0
+    target: int = 0
+    """Live rows of the target that are ours."""
     native: int = 0
     tombstones: int = 0
     """Rows that are marked as deleted, not among `target`."""
+    pending_deletes: int = 0
+    null_keys: int = 0
+    """Of the absent, rows without a complete legacy key."""
+    doubled: int = 0
+    """Of the stale and absent, rows that share their key with another row."""
     missing_keys: list[Key] = field(default_factory=list)
-    """The first of them, for the report."""
+    """The first of them, for the report; the same below."""
+    failed_keys: list[Key] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Every legacy row is in the target, in quarantine, excluded by a rule, or on its way."""
-        parts = self.migrated + self.failed_absent + self.excluded + self.in_flight + self.missing
+        parts = self.current + self.stale + self.absent + self.excluded + self.in_flight + self.missing
         return self.missing == 0 and self.legacy == parts
 
     def as_json(self) -> dict[str, object]:
-        shown = {name: value for name, value in vars(self).items() if name != "missing_keys"}
-        return {**shown, "missing_keys": [list(key) for key in self.missing_keys], "ok": self.ok}
+        listed = {"missing_keys", "failed_keys"}
+        shown = {name: value for name, value in vars(self).items() if name not in listed}
+        return {**shown, **{name: [list(key) for key in getattr(self, name)] for name in sorted(listed)}, "ok": self.ok}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Keys of one source that stand on one side only."""
+    """Keys of one source that stand on one side only, and those that several rows of legacy share."""
 
     missing: list[Key]
     gone: list[Key]
+    doubled: dict[Key, int]
+    """key -> rows."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What verification found in one source that must be, or stay, a failed record; and what the target alone has."""
+
+    gone: list[Key]
+    doubled: dict[Key, int]
+    null_keys: int
 
 
 _SHOWN = 20
+_BUCKETS_AT_ONCE = 40
 
 
-def count(total: Conservation, scope: Scope, legacy: Connection, target: Connection) -> Difference:
+def count(total: Conservation, scope: Scope, legacy: Connection, target: Connection) -> Counted:
     """Add one source to `total`; both connections hold the snapshots of this verification."""
-    query = sql.SQL(
-        "select count(*), count(*) filter (where {excluded}),"
-        " count(*) filter (where {young} and not {excluded}) from {relations} where {scope}"
-    ).format(
-        excluded=scope.plan.excluded_sql,
-        young=scope.young,
-        relations=scope.plan.relations,
-        scope=scope.in_legacy(),
-    )
-    row = legacy.execute(query).fetchone()
-    assert row is not None
-    selected, excluded, in_flight = (int(n) for n in row)
-    # Counted on the base table alone: a row that an inner join loses is missing, unless a rule excludes it.
-    base = legacy.execute(
-        sql.SQL("select count(*) from {} where {}").format(table_of(scope.source), scope.in_legacy())
-    ).fetchone()
-    assert base is not None
-    rows = max(int(base[0]), selected)
-    there = target.execute(
-        sql.SQL("select count(*) from {} where {}").format(scope.relation, scope.in_target())
-    ).fetchone()
-    assert there is not None
-    apart = difference(scope, legacy, target)
+    found = difference(scope, legacy, target)
+    # Rows that share a key: neither may stand for it, whatever the target holds under it.
+    scope.fail(found.doubled, target)
+    scope.missing = [key for key in found.missing if key not in found.doubled]
+    make_room(legacy, len(scope.in_flight) + len(scope.failed_absent) + len(scope.failed_present) + len(scope.missing))
+    places, null_keys = _places(scope, legacy)
+    lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=bool(found.doubled))
+    live, marked = _stored(scope, target)
     moving = set(scope.in_flight)
-    absent = set(scope.failed_absent) - moving
-    gone_failed = absent & set(apart.gone)
-    total.legacy += rows
-    total.excluded += excluded
-    total.in_flight += in_flight
-    total.failed_absent += len(absent - gone_failed)
-    total.failed_present += len(set(scope.failed_present) - moving)
-    total.target += int(there[0])
-    total.tombstones += _tombstones(scope, target)
-    total.pending_deletes += len(apart.gone) - len(gone_failed)
-    total.missing += len(apart.missing) + rows - selected
-    total.missing_keys = (total.missing_keys + apart.missing)[:_SHOWN]
-    settled = selected - excluded - in_flight
-    total.migrated += settled - len(absent - gone_failed) - len(apart.missing)
-    return apart
+    absent = set(scope.failed_absent)
+    total.legacy += sum(places.values()) + lost
+    total.current += places[Place.current]
+    total.stale += places[Place.stale]
+    total.absent += places[Place.absent]
+    total.excluded += places[Place.excluded]
+    total.in_flight += places[Place.in_flight]
+    total.missing += places[Place.missing] + lost
+    total.target += live
+    total.tombstones += marked
+    total.pending_deletes += sum(1 for key in found.gone if key not in absent)
+    total.null_keys += null_keys
+    total.doubled += sum(found.doubled.values())
+    total.missing_keys = (total.missing_keys + scope.missing)[:_SHOWN]
+    failed = sorted({*scope.failed_absent, *scope.failed_present} - moving - set(found.gone))
+    total.failed_keys = (total.failed_keys + failed)[:_SHOWN]
+    return Counted(found.gone, found.doubled, null_keys)
 
 
-def _tombstones(scope: Scope, target: Connection) -> int:
-    if not scope.has_marked:
+def _places(scope: Scope, legacy: Connection) -> tuple[Counter[str], int]:
+    """Rows of legacy by place; and, of the absent ones, how many have no complete key."""
+    rows = legacy.execute(
+        sql.SQL(
+            "select p, count(*), count(*) filter (where not keyed) from"
+            " (select {} as p, {} as keyed from {} where {} offset 0) r group by p"
+        ).format(scope.place_in_legacy(), scope.plan.keyed, scope.plan.relations, scope.in_legacy())
+    ).fetchall()
+    without = sum(int(n) for place, _, n in rows if place == Place.absent)
+    return Counter({str(place): int(n) for place, n, _ in rows}), without
+
+
+def _lost_in_joins(scope: Scope, legacy: Connection, selected: int, *, doubled: bool) -> int:
+    """Base rows that an inner join loses: missing, unless a rule excludes them, which nobody can ask them."""
+    if all(join.kind == "left join" for join in scope.source.joins):
         return 0
-    row = target.execute(
-        sql.SQL("select count(*) from {} where {}").format(scope.relation, scope.marked_in_target())
+    base = table_of(scope.source)
+    rows = legacy.execute(sql.SQL("select count(*) from {} where {}").format(base, scope.in_legacy())).fetchone()
+    assert rows is not None, "an aggregate is one row"
+    if int(rows[0]) == selected and not doubled:
+        return 0
+    names = [sql.Identifier(f"k{i}") for i in range(len(scope.key_columns))]
+    listed = sql.SQL(", ").join(scope.legacy_keys)
+    lost = legacy.execute(
+        sql.SQL(
+            "select count(*) from (select {listed} from {base} where {scope} and {keyed}) b({names}) where not exists"
+            " (select from (select {listed} from {relations} where {scope}) s({names}) where {same})"
+        ).format(
+            listed=listed,
+            base=base,
+            scope=scope.in_legacy(),
+            keyed=scope.plan.keyed,
+            relations=scope.plan.relations,
+            names=sql.SQL(", ").join(names),
+            same=sql.SQL(" and ").join(sql.SQL("s.{n} = b.{n}").format(n=name) for name in names),
+        )
     ).fetchone()
-    return int(row[0]) if row else 0
+    assert lost is not None, "an aggregate is one row"
+    return int(lost[0])
+
+
+def _stored(scope: Scope, target: Connection) -> tuple[int, int]:
+    """Live rows of the target, and those that are marked as deleted."""
+    marked = scope.is_marked() if scope.has_marked else sql.SQL("false")
+    row = target.execute(
+        sql.SQL("select count(*) filter (where not {m}), count(*) filter (where {m}) from {t} where {w}").format(
+            m=marked, t=scope.relation, w=scope.rows_in_target()
+        )
+    ).fetchone()
+    assert row is not None, "an aggregate is one row"
+    return int(row[0]), int(row[1])
 
 
 def difference(scope: Scope, legacy: Connection, target: Connection) -> Difference:
-    """Keys that only legacy has (missing), and keys that only the target or the quarantine has (gone)."""
+    """Keys that only legacy has (missing), those that only the target or the quarantine has (gone), and shared ones."""
     if len(scope.plan.key_exprs) > 1 or scope.keys is not None:
         return _compared(scope, legacy, target, None)
-    ours: dict[int, str] = dict(legacy.execute(_legacy_bitmaps(scope)).fetchall())
+    ours = _legacy_bitmaps(scope, legacy)
     theirs: dict[int, str] = dict(target.execute(_target_bitmaps(scope)).fetchall())
-    differing = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-    missing: list[Key] = []
-    gone: list[Key] = []
+    differing = sorted(n for n in ours.keys() | theirs.keys() if n not in ours or ours[n].digest != theirs.get(n))
+    crowded = sorted(n for n, bucket in ours.items() if bucket.rows != bucket.keys)
+    found = Difference([], [], _doubled(scope, legacy, crowded))
     for n in differing:
         part = _compared(scope, legacy, target, n)
-        missing += part.missing
-        gone += part.gone
-    return Difference(missing, gone)
+        found.missing.extend(part.missing)
+        found.gone.extend(part.gone)
+    return found
+
+
+def _doubled(scope: Scope, legacy: Connection, buckets: list[int]) -> dict[Key, int]:
+    """The keys of these buckets that several settled rows of legacy share."""
+    found: dict[Key, int] = {}
+    keys = sql.SQL(", ").join(scope.legacy_keys)
+    for start in range(0, len(buckets), _BUCKETS_AT_ONCE):
+        some = within(scope.plan.key_exprs[0], buckets[start : start + _BUCKETS_AT_ONCE])
+        query = sql.SQL("select array[{}], count(*) from {} where {} and {} group by 1 having count(*) > 1").format(
+            keys, scope.plan.relations, scope.settled(), some
+        )
+        found.update({tuple(key): int(rows) for key, rows in legacy.execute(query).fetchall()})
+    return found
 
 
 def _compared(scope: Scope, legacy: Connection, target: Connection, bucket: int | None) -> Difference:
     parts = len(scope.key_columns)
+    found = Difference([], [], {})
     with (
         lines(legacy, _legacy_keys(scope, bucket), parts) as ours,
         lines(target, _target_keys(scope, bucket), parts) as theirs,
     ):
-        found = Difference([], [])
-        for key, where in apart(ours, theirs):
+        for key, where in apart(_once(ours, found.doubled), theirs):
             (found.missing if where == "ours" else found.gone).append(key)
-        return found
+    return found
 
 
-def _bitmap(key: sql.Composable, bucket: sql.Composable) -> sql.Composed:
-    return sql.SQL(
-        "md5(bit_or(set_bit(repeat('0', {size})::bit({size}), ({key} - {bucket} * {size})::int, 1))::text)"
-    ).format(size=sql.Literal(BUCKET), key=key, bucket=bucket)
+def _once(keys: Iterator[Line], doubled: dict[Key, int]) -> Iterator[Line]:
+    """Each key once; how many rows have it, where it is more than one."""
+    last: Key | None = None
+    for line in keys:
+        if line[0] == last:
+            doubled[last] = doubled.get(last, 1) + 1
+        else:
+            yield line
+        last = line[0]
 
 
-def _settled(scope: Scope) -> sql.Composed:
-    return sql.SQL("{} and not {} and not {}").format(scope.in_legacy(), scope.plan.excluded_sql, scope.young)
+@dataclass(frozen=True)
+class _Bucket:
+    """The settled rows of one bucket: how many, how many keys, and a digest of their bitmap."""
+
+    rows: int
+    keys: int
+    digest: str
 
 
-def _legacy_bitmaps(scope: Scope) -> sql.Composed:
-    key = sql.SQL("{}::int8").format(scope.plan.key_exprs[0])
-    return sql.SQL("select n, {} from (select {} as k, {} as n from {} where {}) s group by n").format(
-        _bitmap(sql.SQL("k"), sql.SQL("n")), key, bucket_of(key), scope.plan.relations, _settled(scope)
+def _bitmap(key: sql.Composable) -> sql.Composed:
+    """The keys of a bucket as 500 bits, in text."""
+    return sql.SQL("bit_or(set_bit(repeat('0', {size})::bit({size}), {place}, 1))::text").format(
+        size=sql.Literal(BUCKET), place=place_of(key)
     )
+
+
+def _legacy_bitmaps(scope: Scope, legacy: Connection) -> dict[int, _Bucket]:
+    # The text's ones are counted: legacy may be older than PostgreSQL 14, which brought bit_count.
+    query = sql.SQL(
+        "select n, r, length(replace(b, '0', '')), md5(b) from (select n, count(*) as r, {} as b from"
+        " (select k, {} as n from (select {} as k from {} where {} offset 0) s offset 0) t group by n) u"
+    ).format(
+        _bitmap(sql.SQL("k")), bucket_of(sql.SQL("k")), scope.legacy_keys[0], scope.plan.relations, scope.settled()
+    )
+    return {int(n): _Bucket(int(rows), int(keys), digest) for n, rows, keys, digest in legacy.execute(query)}
 
 
 def _target_side(scope: Scope) -> sql.Composed:
     """Keys that are in the target or in quarantine without a target row, but not in flight."""
-    columns = sql.SQL(", ").join(sql.SQL("{}::int8").format(c) for c in scope.key_columns)
-    failed = [key for key in scope.failed_absent if key not in set(scope.in_flight)]
+    moving = set(scope.in_flight)
+    failed = [key for key in scope.failed_absent if key not in moving]
     rows = sql.SQL("select {} from {} where {} and {}").format(
-        columns, scope.relation, scope.in_target(), scope.without(scope.in_flight)
+        sql.SQL(", ").join(scope.stored_keys), scope.relation, scope.in_target(), scope.without(scope.in_flight)
     )
     arrays = sql.SQL(", ").join(
         sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in failed])) for i in range(len(scope.key_columns))
@@ -170,27 +267,23 @@ def _target_side(scope: Scope) -> sql.Composed:
 
 
 def _target_bitmaps(scope: Scope) -> sql.Composed:
-    return sql.SQL("select n, {} from (select k, {} as n from ({}) as u(k)) s group by n").format(
-        _bitmap(sql.SQL("k"), sql.SQL("n")), bucket_of(sql.SQL("k")), _target_side(scope)
+    return sql.SQL("select n, md5({}) from (select k, {} as n from ({}) as u(k)) s group by n").format(
+        _bitmap(sql.SQL("k")), bucket_of(sql.SQL("k")), _target_side(scope)
     )
 
 
 def _legacy_keys(scope: Scope, bucket: int | None) -> sql.Composed:
-    columns = sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in scope.plan.key_exprs)
-    where = _settled(scope)
+    where = scope.settled()
     if bucket is not None:
-        first = scope.plan.key_exprs[0]
-        where = sql.SQL("{} and {} >= {} and {} < {}").format(
-            where, first, sql.Literal(bucket * BUCKET), first, sql.Literal((bucket + 1) * BUCKET)
-        )
-    return sql.SQL("select distinct {} from {} where {}").format(columns, scope.plan.relations, where)
+        where = sql.SQL("{} and {}").format(where, within(scope.plan.key_exprs[0], [bucket]))
+    return sql.SQL("select {} from {} where {}").format(
+        sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, where
+    )
 
 
 def _target_keys(scope: Scope, bucket: int | None) -> sql.Composed:
     names = [sql.Identifier(f"k{i}") for i in range(len(scope.key_columns))]
-    where: sql.Composable = sql.SQL("true")
-    if bucket is not None:
-        where = sql.SQL("k0 >= {} and k0 < {}").format(sql.Literal(bucket * BUCKET), sql.Literal((bucket + 1) * BUCKET))
+    where = sql.SQL("true") if bucket is None else within(names[0], [bucket])
     return sql.SQL("select * from ({}) as u({}) where {}").format(_target_side(scope), sql.SQL(", ").join(names), where)
 
 
@@ -198,8 +291,7 @@ def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Ke
     """Which of the keys legacy still has, whatever its rules say; the others are gone."""
     if not keys:
         return set()
-    columns = sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in scope.plan.key_exprs)
     query = sql.SQL("select {} from {} where {}").format(
-        columns, scope.plan.relations, with_keys(scope.plan.key_exprs, keys)
+        sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, with_keys(scope.plan.key_exprs, keys)
     )
     return {tuple(row) for row in legacy.execute(query).fetchall()}

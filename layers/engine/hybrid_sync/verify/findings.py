@@ -11,7 +11,7 @@ from psycopg import sql
 
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.guard import epoch_of
-from hybrid_sync.legacy.changes import BUCKET
+from hybrid_sync.legacy.buckets import BUCKET, span
 from hybrid_sync.postgres import Connection, among
 from hybrid_sync.verify.look import Departure, Difference
 from hybrid_sync.verify.origin import Origin
@@ -199,8 +199,8 @@ def keys_to_heal(connection: Connection, task: BatchTask) -> list[Key]:
     """The keys of a heal batch; they wait here and not in the batch's message, however many there are."""
     rows = connection.execute(
         "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s and heal"
-        " and state = 'confirmed' and key >= array[%s]::int8[] and key < array[%s]::int8[] order by key",
-        (task.run_id, task.entity, task.source, task.lo * BUCKET, task.hi * BUCKET),
+        " and state = 'confirmed' and key >= array[%s::int8] and key[1] <= %s::int8 order by key",
+        (task.run_id, task.entity, task.source, *span(task.lo, task.hi)),
     ).fetchall()
     return [tuple(row[0]) for row in rows]
 

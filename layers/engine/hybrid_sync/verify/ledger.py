@@ -5,32 +5,43 @@ It shares nothing with the servers' sums but the rows: no aggregate of PostgreSQ
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 
 from psycopg import sql
 
 from hybrid_sync.postgres import Connection
-from hybrid_sync.verify.money import Amounts, Sums
+from hybrid_sync.verify.amounts import EXACT, Amounts, Group, Sums, Tally
 
-# Far more digits than numeric columns of money have; a sum that would need rounding is an error, not a sum.
-_EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation])
+
+class _Account:
+    """The running sum of one group."""
+
+    def __init__(self) -> None:
+        self.amount = Decimal(0)
+        self.rows = self.empty = self.odd = 0
+
+    def enter(self, text: str | None) -> None:
+        self.rows += 1
+        if text is None:
+            self.empty += 1
+            return
+        amount = Decimal(text)
+        if amount.is_finite():
+            self.amount = EXACT.add(self.amount, amount)
+        else:
+            self.odd += 1
 
 
 def stream(connection: Connection, rows: Amounts) -> Sums:
-    """Sums per currency and status, row by row and in bounded memory; NaN and infinity stay what they are."""
-    query = sql.SQL("copy (select {}, ({})::text, ({})::text from {} where {}) to stdout").format(
-        rows.currency_text, rows.status, rows.amount, rows.relations, rows.where
+    """Sums per currency, status and place, row by row and in bounded memory."""
+    query = sql.SQL("copy (select {}, ({})::text, {}, ({})::text from {} where {}) to stdout").format(
+        rows.currency_text, rows.status, rows.place, rows.amount, rows.relations, rows.where
     )
-    sums: Sums = {}
+    accounts: dict[Group, _Account] = {}
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        for currency, status, amount in copy.rows():
-            total, count = sums.get((currency, status), (Decimal(0), 0))
-            sums[currency, status] = (total, count) if amount is None else (_add(total, Decimal(amount)), count + 1)
-    return sums
-
-
-def _add(total: Decimal, amount: Decimal) -> Decimal:
-    """Once a sum is no number it stays so, infinity minus infinity included."""
-    if total.is_finite() and amount.is_finite():
-        return _EXACT.add(total, amount)
-    return Decimal("NaN")
+        for currency, status, place, amount in copy.rows():
+            account = accounts.get((currency, status, place))
+            if account is None:
+                account = accounts[currency, status, place] = _Account()
+            account.enter(amount)
+    return {group: Tally(a.amount, a.rows, a.empty, a.odd) for group, a in accounts.items()}

@@ -145,9 +145,12 @@ def _computed(sides: Sides, keys: list[Key], recent: sql.Composable, digests: sq
     found: dict[Key, _Legacy] = {}
     for key, young, seen, verdict, computed in sides.legacy.execute(query).fetchall():
         outcome = None if verdict is None else sides.plan.verdicts[verdict].outcome
-        # Two rows of one key: a join multiplies it, and neither may stand for it.
-        doubled = tuple(key) in found
-        found[tuple(key)] = _Legacy(young, seen, outcome, None if doubled else computed)
+        before = found.get(tuple(key))
+        if before is None or before.outcome == "exclude":
+            found[tuple(key)] = _Legacy(young, seen, outcome, computed)
+        elif outcome != "exclude":
+            # Two rows of one key that no rule leaves out: neither may stand for it.
+            found[tuple(key)] = _Legacy(young or before.young, seen or before.recent, outcome, None)
     return found
 
 

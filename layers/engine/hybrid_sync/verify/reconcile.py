@@ -80,8 +80,8 @@ class Reconcile:
     def _borders(self, name: str, source: Source, size: int) -> list[int]:
         key = self.plan.sources[name].key_exprs[0]
         query = sql.SQL(
-            "select distinct k from (select {key}::int8 as k, row_number() over (order by {key}) as n from {table}) s"
-            " where n % {size} = 0 order by k"
+            "select distinct k from (select {key}::int8 as k, row_number() over (order by {key}) as n from {table}"
+            " where {key} is not null) s where n % {size} = 0 order by k"
         ).format(key=key, table=table_of(source), size=sql.Literal(size))
         with transaction(self.legacy, "legacy", read_only=True):
             return [int(row[0]) for row in self.legacy.execute(query).fetchall()]

@@ -16,10 +16,11 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReferenceSlot
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Key
-from hybrid_sync.legacy.changes import BUCKET, bucket_of
+from hybrid_sync.legacy.buckets import BUCKET, bucket_of, place_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.structure import guarded, split, table
-from hybrid_sync.verify.checksums import but, within
+from hybrid_sync.verify.checksums import within
+from hybrid_sync.verify.keysets import but
 from hybrid_sync.verify.scope import Scope
 
 _SHOWN = 20
@@ -164,10 +165,8 @@ class _Source:
 
     def _in_legacy(self, some: sql.Composable) -> sql.Composed:
         plan = self.scope.plan
-        keys = [sql.SQL("{}::int8").format(key) for key in plan.key_exprs]
-        where = sql.SQL("{} and not {} and not {} and {} and {}").format(
-            self.scope.in_legacy(), plan.excluded_sql, self.scope.young, but(keys, self.left_out), some
-        )
+        keys = self.scope.legacy_keys
+        where = sql.SQL("{} and {} and {}").format(self.scope.settled(), but(keys, self.left_out), some)
         return _rows(keys, list(self._given()), sql.SQL("true"), plan.relations, where)
 
     def _given(self) -> Iterator[sql.Composable]:
@@ -242,8 +241,8 @@ def _rows(
     """
     bucket = bucket_of(keys[0])
     if len(keys) == 1:
-        share = sql.SQL("set_bit(repeat('0', {size})::bit({size}), ({key} - {bucket} * {size})::int, 1)").format(
-            size=sql.Literal(BUCKET), key=keys[0], bucket=bucket
+        share = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
+            size=sql.Literal(BUCKET), place=place_of(keys[0])
         )
     else:
         digest = sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(keys))

@@ -25,7 +25,7 @@ def unreadable_keys(legacy: Connection, plan: ReadPlan, computed: sql.Composable
     good: list[Key] = []
     for key, readable in _json_checked(legacy, plan, where):
         (good if readable else found).append(key)
-    found += _halved(legacy, plan, computed, good)
+    found += uncomputable_keys(legacy, plan, computed, good)
     return found
 
 
@@ -43,7 +43,10 @@ def _json_checked(legacy: Connection, plan: ReadPlan, where: sql.Composable) -> 
             yield key, all(text is None or jsonb_problem(str(text).encode()) is None for text in row[parts:])
 
 
-def _halved(legacy: Connection, plan: ReadPlan, computed: sql.Composable, keys: Sequence[Key]) -> Iterator[Key]:
+def uncomputable_keys(
+    legacy: Connection, plan: ReadPlan, computed: sql.Composable, keys: Sequence[Key]
+) -> Iterator[Key]:  # fmt: skip
+    """Those of `keys` for whose rows `computed` cannot be computed, found by halving."""
     if not keys:
         return
     query = sql.SQL("select count({}) from {} where {}").format(
@@ -57,5 +60,5 @@ def _halved(legacy: Connection, plan: ReadPlan, computed: sql.Composable, keys: 
             yield keys[0]
             return
         middle = len(keys) // 2
-        yield from _halved(legacy, plan, computed, keys[:middle])
-        yield from _halved(legacy, plan, computed, keys[middle:])
+        yield from uncomputable_keys(legacy, plan, computed, keys[:middle])
+        yield from uncomputable_keys(legacy, plan, computed, keys[middle:])
