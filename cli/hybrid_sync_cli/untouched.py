@@ -10,7 +10,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.target.structure import table
+from hybrid_sync.catalog.place import table
 
 Key = tuple[object, ...]
 

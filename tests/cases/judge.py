@@ -15,7 +15,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import relations, table_of
 from hybrid_sync.catalog.models import Entity, Source
-from hybrid_sync.target.structure import table
+from hybrid_sync.catalog.place import table
 
 Key = tuple[str, ...]
 

@@ -12,10 +12,10 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.columns import raw
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.plans import EntityPlan
-from hybrid_sync.target.structure import table
 
 Row = tuple[str, str, Key]
 """Entity, source, legacy key."""

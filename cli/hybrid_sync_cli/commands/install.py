@@ -28,7 +28,10 @@ from hybrid_sync_cli.stack import Stack, home
     help="Your legacy database, as a role that may only read: goes into the secret; also HYBRID_SYNC_LEGACY_DSN.",
 )
 @click.option("--secret", metavar="ARN", help="The deployment's ConnectionSecret on AWS, to put both DSNs into.")
-def install(target_dsn: str | None, legacy_dsn: str | None, secret: str | None) -> None:
+@click.option(
+    "--new-password", is_flag=True, help="Replace the worker's password; whoever uses the old one is locked out."
+)
+def install(target_dsn: str | None, legacy_dsn: str | None, secret: str | None, new_password: bool) -> None:
     """Bring a target up to date: migrations, the worker role, its grants on the mapped tables. Safe to repeat.
 
     With --secret the functions' DSNs are stored in the deployment's secret, and nothing secret is printed.
@@ -38,13 +41,13 @@ def install(target_dsn: str | None, legacy_dsn: str | None, secret: str | None) 
             raise CliError("Say which target to prepare: give --target-dsn, or set HYBRID_SYNC_TARGET_DSN.")
         _install_stack()
     elif secret is None:
-        worker = install_target(target_dsn, secrets.token_urlsafe(32), catalog_of_project())
+        worker = install_target(target_dsn, secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password)
         click.echo(worker)
         click.echo(
             "The target is ready; this DSN is the functions' own: put it into the secret as target_dsn.", err=True
         )
     else:
-        _install_deployment(target_dsn, legacy_dsn, secret)
+        _install_deployment(target_dsn, legacy_dsn, secret, new_password=new_password)
         click.echo("The target is ready, and the deployment's secret holds the functions' DSNs.")
 
 
@@ -57,11 +60,13 @@ def _install_stack() -> None:
     click.echo("The stack's target is up to date.")
 
 
-def _install_deployment(target_dsn: str, legacy_dsn: str | None, secret: str) -> None:
+def _install_deployment(target_dsn: str, legacy_dsn: str | None, secret: str, *, new_password: bool) -> None:
     """Prepare the target, then store the DSNs; whatever else the secret holds stays."""
     client, held = _open_secret(secret)
-    password = _password_in(held.get("target_dsn")) or secrets.token_urlsafe(32)
-    held["target_dsn"] = install_target(target_dsn, password, catalog_of_project())
+    present = None if new_password else _password_in(held.get("target_dsn"))
+    held["target_dsn"] = install_target(
+        target_dsn, present or secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password
+    )
     if legacy_dsn is not None:
         held["legacy_dsn"] = legacy_dsn
     client.put_secret_value(SecretId=secret, SecretString=json.dumps(held))

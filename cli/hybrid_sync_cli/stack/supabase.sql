@@ -37,6 +37,7 @@ create schema if not exists extensions;
 create schema if not exists auth;
 create schema if not exists storage;
 alter schema public owner to postgres;
+alter schema extensions owner to postgres;
 grant usage on schema public, extensions to anon, authenticated, service_role;
 grant all on schema public, extensions to postgres;
 grant usage on schema auth to anon, authenticated, service_role, postgres;

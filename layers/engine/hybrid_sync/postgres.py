@@ -33,6 +33,11 @@ NOT_ABOUT_ROWS = (
     "34", "3B", "3D", "3F", "40", "42", "53", "55", "57", "58", "72", "F0", "HV", "XX",
 )  # fmt: skip
 
+OUR_PATH: LiteralString = "pg_catalog, pg_temp"
+"""What every name of ours is looked up in: nothing that others can fill (pg_temp last, so that it shadows nothing)."""
+NATIVE_PATH: LiteralString = "hybrid_sync.path"
+"""The setting that remembers, for one transaction, the path that the target gives: its triggers are written for it."""
+
 # Both sides speak the same canonical text and never wait for ever. Set per transaction: poolers keep no session.
 TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "TimeZone": "UTC",
@@ -42,8 +47,14 @@ TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "statement_timeout": "120s",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
-    "search_path": "public",
 }
+_LEGACY_PATH = "set local search_path = public"
+# A constraint trigger that waits for COMMIT would run under our path, and its error would cost the whole transaction.
+_TARGET_PATH = (
+    "set local search_path to default;"
+    f" select pg_catalog.set_config('{NATIVE_PATH}', pg_catalog.current_setting('search_path'), true);"
+    f" set local search_path = {OUR_PATH}; set constraints all immediate"
+)
 
 
 def connect(dsn: str, side: Side) -> Connection:
@@ -91,7 +102,7 @@ def transaction(connection: Connection, side: Side, *, read_only: bool = False) 
     """READ COMMITTED, stated explicitly, with both sides' settings; errors leave under our names."""
     with translated(side):
         try:
-            connection.execute(_READ_ONLY if read_only else _READ_WRITE)
+            connection.execute(_OPENINGS[side, "read committed", read_only])
             yield connection
         except BaseException:  # an interrupt too: nothing half-done may reach the next use of the connection
             if not connection.closed:
@@ -105,25 +116,44 @@ def snapshot(connection: Connection, side: Side) -> Iterator[Connection]:
     """REPEATABLE READ and read only: every statement sees the state at the first one."""
     with translated(side):
         try:
-            connection.execute(_SNAPSHOT)
+            connection.execute(_OPENINGS[side, "repeatable read", True])
             yield connection
         finally:
             if not connection.closed:
                 connection.execute("rollback")
 
 
-def _opening(mode: LiteralString) -> bytes:
-    """BEGIN and the settings: one message to the server, rendered once."""
+@contextmanager
+def inside(connection: Connection, side: Side) -> Iterator[Connection]:
+    """The transaction that is open, or else one to read in."""
+    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        yield connection
+        return
+    with transaction(connection, side, read_only=True):
+        yield connection
+
+
+def _opening(side: Side, isolation: LiteralString, *, read_only: bool) -> bytes:
+    """BEGIN and the settings: one message to the server, rendered once.
+
+    It does not say READ WRITE: where the target's default is read-only (Supabase sets that when the disk is full), the
+    transaction has to be refused.
+    """
+    begin = sql.SQL("begin isolation level {}{}").format(sql.SQL(isolation), sql.SQL(" read only" if read_only else ""))
     settings = [
         sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(value))
         for name, value in TRANSACTION_SETTINGS.items()
     ]
-    return sql.SQL("; ").join([sql.SQL("begin isolation level {}").format(sql.SQL(mode)), *settings]).as_bytes(None)
+    path = sql.SQL(_TARGET_PATH if side == "target" else _LEGACY_PATH)
+    return sql.SQL("; ").join([begin, *settings, path]).as_bytes(None)
 
 
-_READ_WRITE = _opening("read committed read write")
-_READ_ONLY = _opening("read committed read only")
-_SNAPSHOT = _opening("repeatable read read only")
+_OPENINGS: dict[tuple[Side, LiteralString, bool], bytes] = {
+    (side, isolation, read_only): _opening(side, isolation, read_only=read_only)
+    for side in _UNAVAILABLE
+    for isolation in ("read committed", "repeatable read")
+    for read_only in (False, True)
+}
 
 
 @contextmanager
@@ -148,6 +178,11 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
         return None
     if state in _CONTENTION:
         return Contention(f"{side} answered {state} (busy or cancelled).", "The same step is tried again.")
+    if state == "25006":
+        return _UNAVAILABLE[side](
+            f"{side} takes no writes at present (25006, read-only).",
+            "It is tried again; on Supabase a full disk does this: enlarge it, or free space.",
+        )
     if state[:2] in ("08", "57", "53", "58"):
         return _UNAVAILABLE[side](f"{side} answered {state} (not available).", "It is tried again.")
     if state == "42501":

@@ -250,9 +250,10 @@ class App:
         """Record a worker's peak memory when it has grown: a connection for each one would be dear."""
         if peak_rss_kib <= self._recorded_peaks.get(run_id, 0):
             return
+        from hybrid_sync.postgres import transaction
         from hybrid_sync.runs.store import record_worker
 
-        with self.world.connect_target() as target:
+        with self.world.connect_target() as target, transaction(target, "target"):
             record_worker(target, run_id, function, worker, peak_rss_kib, memory_mib)
         self._recorded_peaks = {run_id: peak_rss_kib}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import IdCache, rows_of
 from hybrid_sync.postgres import Connection
@@ -60,7 +61,7 @@ def _in_target(
         parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
     ordered = sql.SQL(", ").join(sql.SQL("{}::int8").format(key) for key in keys)
     query = sql.SQL("copy (select id, {} from {} where {} order by {}) to stdout (format binary)").format(
-        ordered, sql.Identifier(*definition.target.split(".")), sql.SQL(" and ").join(parts), ordered
+        ordered, table(definition.target), sql.SQL(" and ").join(parts), ordered
     )
     ids: dict[Key, bytes] = {}
     with connection.cursor() as cursor, cursor.copy(query) as copy:

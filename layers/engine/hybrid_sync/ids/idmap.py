@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.abc import Buffer
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection
 
@@ -75,7 +76,7 @@ def ids_in_target(
         where.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
     query = sql.SQL("copy (select id, {} from {} where {}) to stdout (format binary)").format(
         sql.SQL(", ").join(sql.SQL("{}::int8").format(c) for c in columns),
-        sql.Identifier(*definition.target.split(".")),
+        table(definition.target),
         sql.SQL(" and ").join(where),
     )
     with connection.cursor() as cursor, cursor.copy(query) as copy:

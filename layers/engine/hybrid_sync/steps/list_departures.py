@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import table
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
@@ -14,7 +15,6 @@ from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.target.batches import require_running
 from hybrid_sync.target.plans import plan_for
-from hybrid_sync.target.structure import table
 from hybrid_sync.verify import deletes
 from hybrid_sync.verify.scope import Scope, changed_after
 from hybrid_sync.world import World

@@ -5,6 +5,7 @@ A row's own UUID comes from the target, from an adopted native row, from before 
 
 from __future__ import annotations
 
+from hybrid_sync.catalog.place import split
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.idmap import IdMap, ids_in_target
 from hybrid_sync.ids.mint import minter
@@ -15,7 +16,6 @@ from hybrid_sync.steps.adopt_rows import adopt_rows
 from hybrid_sync.target.batches import cache_epochs
 from hybrid_sync.target.plans import EntityPlan
 from hybrid_sync.target.retired import retired_ids
-from hybrid_sync.target.structure import split
 from hybrid_sync.target.write import Writer
 from hybrid_sync.world import World
 

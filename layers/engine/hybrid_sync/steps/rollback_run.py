@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import rollback as store
@@ -44,7 +44,9 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
 def _undo_some(world: World, under_way: store.Rollback, target: Connection) -> bool:
     """Whether everything is undone now."""
     until = time.monotonic() + _SECONDS_PER_CALL
-    for step in steps(target, under_way.rollback_id, under_way.run_id):
+    with transaction(target, "target", read_only=True):
+        waiting = steps(target, under_way.rollback_id, under_way.run_id)
+    for step in waiting:
         if time.monotonic() > until:
             return False
         with transaction(target, "target"):
@@ -53,10 +55,11 @@ def _undo_some(world: World, under_way: store.Rollback, target: Connection) -> b
 
 
 def _outcome(under_way: store.Rollback, target: Connection, *, more: bool) -> RollbackOutcome:
+    with inside(target, "target"):
+        done = undone(target, under_way.rollback_id)
     return RollbackOutcome(
-        run_id=under_way.run_id, rollback_id=under_way.rollback_id, more=more, held=under_way.entities,
-        undone=undone(target, under_way.rollback_id),
-    )  # fmt: skip
+        run_id=under_way.run_id, rollback_id=under_way.rollback_id, more=more, held=under_way.entities, undone=done
+    )
 
 
 def _report(world: World, under_way: store.Rollback, target: Connection) -> RollbackOutcome:

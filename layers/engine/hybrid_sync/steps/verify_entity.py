@@ -8,6 +8,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
@@ -25,7 +26,6 @@ from hybrid_sync.runs.store import (
     require_complete,
 )  # fmt: skip
 from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.target.structure import table
 from hybrid_sync.verify import identity, money, references
 from hybrid_sync.verify.conservation import Conservation, count
 from hybrid_sync.verify.scope import Scope, changed_after

@@ -8,8 +8,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.postgres import Connection, connect, translated
-from hybrid_sync.target.structure import split, table
+from hybrid_sync.catalog.place import split, table
+from hybrid_sync.errors import RequestRejected, SyncError
+from hybrid_sync.postgres import OUR_PATH, Connection, connect, transaction
 
 WORKER = "hybrid_sync_worker"
 
@@ -22,32 +23,62 @@ _RLS = """
 select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = 'hybrid_sync' and c.relkind in ('r', 'p') and not c.relrowsecurity
 """
+_GRANTABLE = """
+select s::text from pg_catalog.unnest(pg_catalog.current_schemas(false)) s
+where pg_catalog.has_schema_privilege(s::pg_catalog.text, 'usage with grant option')
+  and s operator(pg_catalog.<>) 'pg_catalog'
+"""
 _POLICIES = "select 1 from pg_policies where schemaname = %s and tablename = %s and policyname = %s"
 
 
-def install(admin_dsn: str, worker_password: str, catalog: Catalog | None = None) -> str:
+def install(admin_dsn: str, worker_password: str, catalog: Catalog | None = None, *, new_password: bool = False) -> str:
     """Bring the target up to date; safe to repeat.
 
-    Applies the migrations that are missing, creates or updates the worker role, and grants it the mapped tables of
-    `catalog` that exist.  Returns the worker's DSN.  All in one transaction: a failure leaves nothing half-done.
+    Applies the migrations that are missing, creates the worker role, and grants it the mapped tables of `catalog` that
+    exist.  Returns the worker's DSN.  All in one transaction: a failure leaves nothing half-done.  A worker role that
+    is there and has another password may be somebody else's: RequestRejected, unless `new_password` says to replace it.
     """
-    with connect(admin_dsn, "target") as connection, translated("target"), connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(hashtext('hybrid_sync.install'))")
-        _migrate(connection)
-        bypasses = _role(connection, worker_password)
-        _grant_own(connection, bypasses=bypasses)
-        if catalog is not None:
-            _grant_mapped(connection, catalog, bypasses=bypasses)
+    worker_dsn = _worker_dsn(admin_dsn, worker_password)
+    with connect(admin_dsn, "target") as connection:
+        with transaction(connection, "target"):
+            known = connection.execute("select 1 from pg_roles where rolname = %s", (WORKER,)).fetchone() is not None
+        keeps = known and _lets_in(worker_dsn)
+        if known and not keeps and not new_password:
+            raise RequestRejected(
+                f"The target has a role {WORKER} already, and its password is not ours: another deployment may use it.",
+                "Install with the secret that holds its DSN; or replace its password with --new-password, which locks"
+                " out whoever uses the old one.",
+            )
+        with transaction(connection, "target"):
+            connection.execute("select pg_advisory_xact_lock(hashtext('hybrid_sync.install'))")
+            _migrate(connection)
+            bypasses = _role(connection, None if keeps else worker_password)
+            _grant_own(connection, bypasses=bypasses)
+            if catalog is not None:
+                _grant_mapped(connection, catalog, bypasses=bypasses)
+    return worker_dsn
+
+
+def _worker_dsn(admin_dsn: str, password: str) -> str:
     parts = conninfo_to_dict(admin_dsn)
     user = str(parts.get("user") or "")
     # Supabase's shared pooler finds the project by a suffix of the user's name.
     suffix = user[user.index(".") :] if "." in user and "pooler" in str(parts.get("host")) else ""
-    return make_conninfo(admin_dsn, user=WORKER + suffix, password=worker_password)
+    return make_conninfo(admin_dsn, user=WORKER + suffix, password=password)
+
+
+def _lets_in(dsn: str) -> bool:
+    """Whether the worker's password is the one in `dsn`."""
+    try:
+        connect(dsn, "target").close()
+    except SyncError:
+        return False
+    return True
 
 
 def grant(admin_dsn: str, catalog: Catalog) -> None:
     """Give the worker role its rights on the mapped tables that exist by now; safe to repeat."""
-    with connect(admin_dsn, "target") as connection, translated("target"), connection.transaction():
+    with connect(admin_dsn, "target") as connection, transaction(connection, "target"):
         row = connection.execute("select rolbypassrls from pg_roles where rolname = %s", (WORKER,)).fetchone()
         _grant_mapped(connection, catalog, bypasses=bool(row and row[0]))
 
@@ -62,12 +93,20 @@ def _migrate(connection: Connection) -> None:
             connection.execute("insert into hybrid_sync.migration (name) values (%s)", (file.name,))
 
 
-def _role(connection: Connection, password: str) -> bool:
-    """Create or update the worker; True when it can be excused from row security (PostgreSQL 16 on, or superuser)."""
+def _role(connection: Connection, password: str | None) -> bool:
+    """Create the worker, or give it this password; True when it can be excused from row security.
+
+    PostgreSQL lets a superuser excuse it, and from 16 on a role that is excused itself.
+    """
     role = sql.Identifier(WORKER)
     exists = connection.execute("select 1 from pg_roles where rolname = %s", (WORKER,)).fetchone()
-    verb = sql.SQL("alter") if exists else sql.SQL("create")
-    connection.execute(sql.SQL("{} role {} login noinherit password {}").format(verb, role, sql.Literal(password)))
+    if not exists:
+        connection.execute(sql.SQL("create role {} login noinherit").format(role))
+    if password is not None:
+        # As the verifier that the server would make of it: statements of roles stand in logs, and a password must not.
+        verifier = connection.pgconn.encrypt_password(password.encode(), WORKER.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("alter role {} password {}").format(role, sql.Literal(verifier)))
+    _give_path(connection)
     may = connection.execute(
         "select rolsuper or (rolbypassrls and current_setting('server_version_num')::int >= 160000)"
         " from pg_roles where rolname = current_user"
@@ -76,6 +115,21 @@ def _role(connection: Connection, password: str) -> bool:
         connection.execute(sql.SQL("alter role {} bypassrls").format(role))
     row = connection.execute("select rolbypassrls from pg_roles where rolname = %s", (WORKER,)).fetchone()
     return bool(row and row[0])
+
+
+def _give_path(connection: Connection) -> None:
+    """Triggers that the worker fires find what they find for the owner: on Supabase the schema `extensions`."""
+    worker = sql.Identifier(WORKER)
+    row = connection.execute("select current_database()").fetchone()
+    assert row is not None, "a select without a table is one row"
+    connection.execute("set local search_path to default")
+    connection.execute(
+        sql.SQL("alter role {} in database {} set search_path from current").format(worker, sql.Identifier(row[0]))
+    )
+    schemas = connection.execute(_GRANTABLE).fetchall()
+    connection.execute(sql.SQL("set local search_path = {}").format(sql.SQL(OUR_PATH)))
+    for (schema,) in schemas:
+        connection.execute(sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(schema), worker))
 
 
 def _grant_own(connection: Connection, *, bypasses: bool) -> None:

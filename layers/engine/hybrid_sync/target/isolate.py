@@ -73,8 +73,6 @@ def write_isolated(
         return Written(), []
     if (new and writer.stages_everything) or known:
         writer.prepare()
-    # A constraint that waits for the commit would take the whole batch with it.
-    connection.execute("set constraints all immediate")
     try:
         with connection.transaction():  # a savepoint: the caller's transaction is open
             return writer.write(new, known), []

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, among
-from hybrid_sync.target.structure import table
+from hybrid_sync.target.native import AS_NATIVES, write
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,12 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
         )
     )  # fmt: skip
     failpoint("link.journalled", connection)
-    connection.execute(
+    write(
+        connection,
         sql.SQL(
-            "update {table} c set {column} = x.parent from (select t.id, p.id as parent from {rows}) x"
+            "update {table} c set {column} = x.parent from (select t.id, p.id as parent from {rows}) x, {natives}"
             " where c.id = x.id and c.{column} is distinct from x.parent"
-        ).format(table=table(catalog[group.entity].target), column=column, rows=rows)
+        ).format(table=table(catalog[group.entity].target), column=column, rows=rows, natives=AS_NATIVES),
     )
     # Only what is linked now: a row that was read anew before its bucket was locked may wait for another parent.
     settled = connection.execute(

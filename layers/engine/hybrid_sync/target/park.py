@@ -18,6 +18,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.shape import TargetColumn
 from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.target.native import AS_NATIVES, write
 from hybrid_sync.target.row_loop import Refusal, RowLoop
 
 _UNIQUE, _EXCLUSION = "23505", "23P01"
@@ -199,12 +200,13 @@ def _park(loop: RowLoop, index: UniqueIndex, holders: Iterable[uuid.UUID]) -> No
     for column, value in spaces(index, [loop.statements.table.columns[c] for c in index.columns if c in changing]):
         try:
             with loop.connection.transaction():
-                loop.connection.execute(
-                    sql.SQL("update {} t set {} = {} from {} s where s.id = t.id and t.id = any(%s)").format(
-                        loop.statements.relation, sql.Identifier(column), value, loop.statements.stage
+                write(
+                    loop.connection,
+                    sql.SQL("update {} t set {} = {} from {} s, {} where s.id = t.id and t.id = any({})").format(
+                        loop.statements.relation, sql.Identifier(column), value, loop.statements.stage, AS_NATIVES,
+                        sql.Literal(ids),
                     ),
-                    (ids,),
-                )
+                )  # fmt: skip
             return
         except psycopg.Error as error:
             if not is_row_state(error.sqlstate):

@@ -12,7 +12,7 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.legacy.structure import natural_types, structure_hash
-from hybrid_sync.postgres import Connection, translated
+from hybrid_sync.postgres import Connection, inside, translated
 from hybrid_sync.target.structure import read_table
 
 
@@ -63,7 +63,7 @@ def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connect
     definition = catalog[entity]
     with translated("legacy"):
         relations = structure_hash(legacy, definition)
-    with translated("target"):
+    with inside(target, "target"):
         table = read_table(target, definition)
     plans: dict[str, ReadPlan] = {}
     for name, source in definition.sources.items():

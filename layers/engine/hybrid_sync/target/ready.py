@@ -5,14 +5,14 @@ from __future__ import annotations
 from importlib import resources
 
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.postgres import Connection, translated
+from hybrid_sync.postgres import Connection, inside
 
 _REMEDY = "Run `hybrid-sync install` against the target once, with an owner's DSN."
 
 
 def require_installed(connection: Connection) -> None:
     """ConfigurationMissing unless every migration of this version is applied."""
-    with translated("target"):
+    with inside(connection, "target"):
         row = connection.execute(
             "select to_regclass('hybrid_sync.migration'),"
             " case when to_regclass('hybrid_sync.migration') is not null"

@@ -14,8 +14,8 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import table
 from hybrid_sync.postgres import Connection
-from hybrid_sync.target.structure import table
 
 NATIVE, MANAGED = "native_children", "still_referred"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -23,6 +23,7 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.target.halve import halve
 from hybrid_sync.target.images import image_of, restorable
 from hybrid_sync.target.isolate import reason_of
+from hybrid_sync.target.native import AS_NATIVES, write
 from hybrid_sync.target.referring import MANAGED, keep_referred
 from hybrid_sync.target.tombstones import is_marked, is_row_of
 
@@ -71,15 +72,13 @@ class Removal:
 
     def remove(self, keys: Sequence[Key]) -> list[Outcome]:
         """Every key with its outcome; safe to repeat.  Nothing is changed under the policy `ignore`."""
-        # A deferrable constraint must speak while the row that it refuses can still be told apart.
-        self._connection.execute("set constraints all immediate")
         policy = self._entity.on_delete.policy
         self._stage(keys, exclusive=policy == "hard")
         if policy == "hard":
             keep_referred(self._connection, self._catalog, self._entity, _REMOVAL)
-            self._attempt(self._delete())
+            self._attempt(self._delete)
         elif policy == "soft":
-            self._attempt(self._mark())
+            self._attempt(self._mark)
         # What nobody refused and still was not done, a trigger of the target left out without an error.
         self._keep_the_rest(IGNORED if policy == "ignore" else "trigger_suppressed")
         failpoint("delete.written", self._connection)
@@ -102,13 +101,13 @@ class Removal:
             )
         )  # fmt: skip
 
-    def _attempt(self, statement: sql.Composed) -> None:
+    def _attempt(self, statement: Callable[[Sequence[int]], sql.Composed]) -> None:
         rows = self._connection.execute(
             sql.SQL("select n from {} where outcome is null order by n").format(_REMOVAL)
         ).fetchall()
 
         def attempt(lines: Sequence[int]) -> None:
-            self._connection.execute(statement, {"lines": list(lines)})
+            write(self._connection, statement(lines))
 
         for line, error in halve(self._connection, [int(row[0]) for row in rows], attempt):
             reason = MANAGED if error.sqlstate in _STILL_REFERRED else reason_of(error.sqlstate)
@@ -120,19 +119,19 @@ class Removal:
                 )
             )  # fmt: skip
 
-    def _old(self, columns: Sequence[str]) -> sql.Composed:
+    def _old(self, columns: Sequence[str], lines: Sequence[int]) -> sql.Composed:
         """The rows of the lines as they are before; prefixed, so that no name meets one in a catalog's expression."""
         return sql.SQL(
             "select t.id as hybrid_sync_id, u.key as hybrid_sync_key, t.xmin as hybrid_sync_prior,"
             " {image} as hybrid_sync_before from {table} t join {removal} u on u.id = t.id"
-            " where u.outcome is null and u.n = any(%(lines)s)"
-        ).format(image=image_of("t", columns), table=self._relation, removal=_REMOVAL)
+            " where u.outcome is null and u.n = any({lines})"
+        ).format(image=image_of("t", columns), table=self._relation, removal=_REMOVAL, lines=sql.Literal(list(lines)))
 
-    def _delete(self) -> sql.Composed:
+    def _delete(self, lines: Sequence[int]) -> sql.Composed:
         columns = [column.name for column in restorable(self._shape.columns, self._shape.columns)]
         return sql.SQL(
             "with old as ({old}),"
-            " gone as (delete from {table} t using old where t.id = old.hybrid_sync_id returning t.id),"
+            " gone as (delete from {table} t using old, {natives} where t.id = old.hybrid_sync_id returning t.id),"
             " retired as (insert into hybrid_sync.retired_id (entity, source, key, id, run_id)"
             "  select {place}, hybrid_sync_key, hybrid_sync_id, {run} from old join gone on gone.id = hybrid_sync_id"
             "  on conflict (entity, source, key) do update set id = excluded.id, run_id = excluded.run_id,"
@@ -143,19 +142,19 @@ class Removal:
             "  hybrid_sync_prior, hybrid_sync_before from old join gone on gone.id = hybrid_sync_id)"
             " update {removal} u set outcome = 'deleted' from gone where gone.id = u.id"
         ).format(
-            old=self._old(columns), table=self._relation, place=self._place, run=self._run, journal=self._journal,
-            removal=_REMOVAL,
+            old=self._old(columns, lines), table=self._relation, place=self._place, run=self._run,
+            journal=self._journal, removal=_REMOVAL, natives=AS_NATIVES,
         )  # fmt: skip
 
-    def _mark(self) -> sql.Composed:
+    def _mark(self, lines: Sequence[int]) -> sql.Composed:
         settings = self._entity.on_delete.set
         assignments = sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(column), raw(expression.replace("%", "%%")))
+            sql.SQL("{} = {}").format(sql.Identifier(column), raw(expression))
             for column, expression in settings.items()
         )
         return sql.SQL(
             "with old as ({old}),"
-            " marked as (update {table} t set {assignments} from old where t.id = old.hybrid_sync_id"
+            " marked as (update {table} t set {assignments} from old, {natives} where t.id = old.hybrid_sync_id"
             "  returning t.id, t.xmin as written_by, {written} as written),"
             " told as (insert into hybrid_sync.journal"
             "  (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
@@ -168,8 +167,9 @@ class Removal:
             "  before = excluded.before, written = excluded.written, ended_run = null, ended_at = null)"
             " update {removal} u set outcome = 'marked' from marked where marked.id = u.id"
         ).format(
-            old=self._old(list(settings)), table=self._relation, assignments=assignments,
+            old=self._old(list(settings), lines), table=self._relation, assignments=assignments,
             written=image_of("t", settings), journal=self._journal, place=self._place, run=self._run, removal=_REMOVAL,
+            natives=AS_NATIVES,
         )  # fmt: skip
 
     def _keep_the_rest(self, reason: str) -> None:

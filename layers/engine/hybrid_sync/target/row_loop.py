@@ -17,6 +17,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection
 from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.target.native import BACK_IN_A_BLOCK
 from hybrid_sync.target.statements import Statements, flag
 from hybrid_sync.target.structure import base_types
 from hybrid_sync.target.write import Writer, Written, copy_isolated
@@ -41,6 +42,7 @@ begin
     begin
       {attempt}
       get diagnostics done = row_count;
+      {back};
       if done < expected then
         raise exception using errcode = {suppressed};
       end if;
@@ -197,7 +199,7 @@ class RowLoop:
             return []
         body = sql.SQL(_LOOP).format(
             first=sql.Literal(found[0]), last=sql.Literal(found[1]), attempt=attempt, rows=_ROWS, refused=_REFUSED,
-            suppressed=sql.Literal(SUPPRESSED), elsewhere=sql.Literal(list(NOT_ABOUT_ROWS)),
+            suppressed=sql.Literal(SUPPRESSED), elsewhere=sql.Literal(list(NOT_ABOUT_ROWS)), back=BACK_IN_A_BLOCK,
         )  # fmt: skip
         self.connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(self.connection))))
         rows = self.connection.execute(sql.SQL("select id, state, violated, named from {}").format(_REFUSED)).fetchall()

@@ -13,6 +13,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.target.images import image_of
+from hybrid_sync.target.native import AS_NATIVES
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,12 @@ class Statements:
 
     def insert(self) -> sql.Composed:
         columns = [sql.Identifier(c) for c in self.plan.target_columns]
-        return sql.SQL("insert into {} ({}) select {} from {} s where {}").format(
+        return sql.SQL("insert into {} ({}) select {} from {} s, {} where {}").format(
             self.relation,
             sql.SQL(", ").join(columns),
             sql.SQL(", ").join(sql.SQL("s.{}").format(c) for c in columns),
             self.stage,
+            AS_NATIVES,
             self.segment,
         )
 
@@ -98,16 +100,17 @@ class Statements:
         )  # fmt: skip
 
     def update(self) -> sql.Composed:
-        """Set every row whose before-image was taken."""
+        """Set every row whose before-image was taken; to be run by `native.write`, like `insert`."""
         assignments = sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(c), self.staged(c)) for c in self.changing
         )
         return sql.SQL(
-            "update {table} t set {assignments} from {stage} s join {images} i on i.id = s.id"
+            "update {table} t set {assignments} from {stage} s join {images} i on i.id = s.id, {natives}"
             " where t.id = s.id and ({segment})"
         ).format(
-            table=self.relation, assignments=assignments, stage=self.stage, images=self.images, segment=self.segment
-        )
+            table=self.relation, assignments=assignments, stage=self.stage, images=self.images, natives=AS_NATIVES,
+            segment=self.segment,
+        )  # fmt: skip
 
 
 def flag(column: str) -> str:

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection
@@ -57,17 +58,6 @@ where ev_class = %s::regclass and ev_enabled <> 'D' and ev_type <> '1'
 """
 
 _NUMERIC, _BPCHAR, _VARCHAR = 1700, 1042, 1043
-
-
-def split(relation: str) -> tuple[str, str]:
-    """`public.orders` or `orders` as (schema, table)."""
-    schema, _, name = relation.rpartition(".")
-    return schema or "public", name
-
-
-def table(relation: str) -> sql.Identifier:
-    """The relation as a composable identifier."""
-    return sql.Identifier(*split(relation))
 
 
 def read_table(connection: Connection, entity: Entity) -> TargetTable:

@@ -15,6 +15,7 @@ from hybrid_sync.target.batches import FailedRow
 from hybrid_sync.target.halve import halve
 from hybrid_sync.target.images import image_of, restorable, restored
 from hybrid_sync.target.isolate import reason_of
+from hybrid_sync.target.native import AS_NATIVES, write
 from hybrid_sync.target.write import Batch
 
 
@@ -67,7 +68,7 @@ def revive(
 
     def attempt(some: Sequence[Key]) -> None:
         if columns:
-            connection.execute(_put_back(table, source, batch, columns), {"keys": _texts(some)})
+            write(connection, _put_back(table, source, batch, columns, some))
         connection.execute(
             sql.SQL(
                 "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
@@ -90,7 +91,9 @@ def _texts(keys: Sequence[Key]) -> list[str]:
     return ["{" + ",".join(map(str, key)) + "}" for key in keys]
 
 
-def _put_back(table: TargetTable, source: Source, batch: Batch, columns: Sequence[TargetColumn]) -> sql.Composed:
+def _put_back(
+    table: TargetTable, source: Source, batch: Batch, columns: Sequence[TargetColumn], keys: Sequence[Key]
+) -> sql.Composed:
     """Set the columns and journal what they were, in one statement."""
     names = [column.name for column in columns]
     untouched = [
@@ -116,9 +119,9 @@ def _put_back(table: TargetTable, source: Source, batch: Batch, columns: Sequenc
         "with old as (select t.id as hybrid_sync_id, d.key as hybrid_sync_key, t.xmin as hybrid_sync_prior,"
         " {image} as hybrid_sync_before, d.before as hybrid_sync_mark, {ours} as hybrid_sync_ours"
         " from hybrid_sync.tombstone d join {table} t on {own}"
-        " where d.entity = {entity} and d.source = {source} and d.ended_run is null and d.key::text = any(%(keys)s)"
+        " where d.entity = {entity} and d.source = {source} and d.ended_run is null and d.key::text = any({keys})"
         " and ({touched}) order by t.id for no key update of t),"
-        " back as (update {table} t set {assignments} from old where t.id = old.hybrid_sync_id"
+        " back as (update {table} t set {assignments} from old, {natives} where t.id = old.hybrid_sync_id"
         "  returning t.id, t.xmin as written_by)"
         " insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
         " select {run}, {batch}, {entity}, {source}, 'update', hybrid_sync_key, hybrid_sync_id, written_by,"
@@ -127,7 +130,8 @@ def _put_back(table: TargetTable, source: Source, batch: Batch, columns: Sequenc
         image=image_of("t", names), ours=ours, table=sql.Identifier(table.schema, table.name),
         own=is_row_of(source, sql.SQL("d.key")), entity=sql.Literal(batch.entity), source=sql.Literal(batch.source),
         touched=sql.SQL(" or ").join(untouched), assignments=sql.SQL(", ").join(assignments),
-        run=sql.Literal(batch.run_id), batch=sql.Literal(batch.batch_id),
+        run=sql.Literal(batch.run_id), batch=sql.Literal(batch.batch_id), keys=sql.Literal(_texts(keys)),
+        natives=AS_NATIVES,
     )  # fmt: skip
 
 

@@ -115,8 +115,6 @@ order by turn, max(seq) desc
 def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
     definition = catalog[task.entity]
     stage = Stage(connection, read_table(connection, definition), definition, task.source, task.run_id)
-    # A deferrable constraint must speak while the row that it refuses can still be told apart.
-    connection.execute("set constraints all immediate")
     done = UndoneBatch()
     found = connection.execute(_SEGMENTS, (task.batch_id, task.entity, task.source)).fetchall()
     for operation, columns, seqs in found:

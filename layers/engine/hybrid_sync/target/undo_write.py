@@ -12,10 +12,11 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
 from hybrid_sync.postgres import is_row_state
 from hybrid_sync.target.images import restored
+from hybrid_sync.target.native import AS_NATIVES, write
 from hybrid_sync.target.park import spaces, unique_indexes
-from hybrid_sync.target.structure import table
 from hybrid_sync.target.undo_stage import UNDO, Stage
 
 Attempt = Callable[[int, int], sql.Composed]
@@ -32,12 +33,13 @@ def restore(stage: Stage) -> None:
 
     def attempt(first: int, last: int) -> sql.Composed:
         return sql.SQL(
-            "with w as (update {table} t set {assignments} from {undo} u"
+            "with w as (update {table} t set {assignments} from {undo} u, {natives}"
             " where t.id = u.id and u.row_xid is not null and {lines} returning t.id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
         ).format(
-            table=stage.relation, assignments=sql.SQL(", ").join(assignments), undo=UNDO, lines=_lines(first, last)
-        )
+            table=stage.relation, assignments=sql.SQL(", ").join(assignments), undo=UNDO, natives=AS_NATIVES,
+            lines=_lines(first, last),
+        )  # fmt: skip
 
     if not assignments:  # the columns have been dropped since: nothing is left to put back
         stage.connection.execute(sql.SQL("update {} set verdict = 'already' where verdict = 'ours'").format(UNDO))
@@ -53,9 +55,9 @@ def delete(stage: Stage, catalog: Catalog) -> None:
 
     def attempt(first: int, last: int) -> sql.Composed:
         return sql.SQL(
-            "with w as (delete from {table} t using {undo} u where t.id = u.id and {lines} returning t.id)"
+            "with w as (delete from {table} t using {undo} u, {natives} where t.id = u.id and {lines} returning t.id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
-        ).format(table=stage.relation, undo=UNDO, lines=_lines(first, last))
+        ).format(table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=_lines(first, last))
 
     _refuse(stage, _halve(stage, attempt))
     _finish(stage, sql.SQL("true"))
@@ -67,11 +69,11 @@ def insert(stage: Stage) -> None:
 
     def attempt(first: int, last: int) -> sql.Composed:
         return sql.SQL(
-            "with w as (insert into {table} ({names}) select {values} from {undo} u"
+            "with w as (insert into {table} ({names}) select {values} from {undo} u, {natives}"
             " where u.row_xid is null and {lines} returning id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
         ).format(
-            table=stage.relation, undo=UNDO, lines=_lines(first, last),
+            table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=_lines(first, last),
             names=sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
             values=sql.SQL(", ").join(restored(sql.SQL("u.before"), c) for c in columns),
         )  # fmt: skip
@@ -114,7 +116,7 @@ def _halve(stage: Stage, attempt: Attempt) -> list[Refusal]:
         first, last = waiting.pop()
         try:
             with connection.transaction():  # a savepoint, whose own transaction id marks these rows
-                connection.execute(attempt(first, last))
+                write(connection, attempt(first, last))
         except psycopg.Error as error:
             if not is_row_state(error.sqlstate):
                 raise
@@ -165,11 +167,12 @@ def _park(stage: Stage) -> None:
         for column, value in spaces(index, [restoring[c] for c in index.columns if c in restoring]):
             try:
                 with stage.connection.transaction():
-                    stage.connection.execute(
+                    write(
+                        stage.connection,
                         sql.SQL(
                             "update {} t set {} = {} from (select id, n as hybrid_sync_n from {}"
-                            " where verdict = 'ours') s where s.id = t.id"
-                        ).format(stage.relation, sql.Identifier(column), value, UNDO)
+                            " where verdict = 'ours') s, {} where s.id = t.id"
+                        ).format(stage.relation, sql.Identifier(column), value, UNDO, AS_NATIVES),
                     )
                 break
             except psycopg.Error as error:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection, among
-from hybrid_sync.target.structure import table
+from hybrid_sync.target.native import AS_NATIVES, write
 from hybrid_sync.target.tombstones import is_row_of
 
 
@@ -54,11 +55,12 @@ def untie(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys:
     """Set the references of these keys to NULL, journalled; the caller holds their buckets and asked legacy again."""
     column = sql.Identifier(tie.column)
     chosen = among(sql.SQL("c.key"), keys)
-    return connection.execute(
+    return write(
+        connection,
         sql.SQL(
             "with old as (select t.id as old_id, c.key, t.xmin as prior, t.{column} as parent from {rows} and {chosen}"
             " order by t.id for no key update of t),"
-            " done as (update {table} t set {column} = null from old where t.id = old_id"
+            " done as (update {table} t set {column} = null from old, {natives} where t.id = old_id"
             "  returning t.id, t.xmin as written_by)"
             " insert into hybrid_sync.journal"
             " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
@@ -67,8 +69,8 @@ def untie(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys:
         ).format(
             column=column, rows=_joined(catalog, run_id, tie), chosen=chosen, table=table(catalog[tie.entity].target),
             name=sql.Literal(tie.column), run=sql.Literal(run_id), batch=sql.Literal(uuid.uuid4()),
-            entity=sql.Literal(tie.entity), source=sql.Literal(tie.source),
-        )
+            entity=sql.Literal(tie.entity), source=sql.Literal(tie.source), natives=AS_NATIVES,
+        ),
     ).rowcount  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
+from hybrid_sync.target.native import back, copying, write
 from hybrid_sync.target.statements import Statements, flag
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
@@ -98,10 +99,11 @@ class Writer:
         done = Written(unchanged=len(rows) - changed)
         if not changed:
             return done
-        row = self.connection.execute(
+        row = write(
+            self.connection,
             sql.SQL(
                 "with u as ({} returning t.xmin::text::int8 as x) select count(*), array_agg(distinct x) from u"
-            ).format(self.statements.update())
+            ).format(self.statements.update()),
         ).fetchone()
         failpoint("batch.changed", self.connection)
         assert row is not None, "an aggregate without grouping has one row"
@@ -124,11 +126,13 @@ class Writer:
     def _insert(self, rows: Sequence[Spliced]) -> Written:
         if self.stages_everything:
             self._stage(rows)
-            count = self.connection.execute(self.statements.insert()).rowcount
+            count = write(self.connection, self.statements.insert()).rowcount
         else:
             columns = sql.SQL(", ").join(sql.Identifier(c) for c in self.plan.target_columns)
             into = sql.SQL("copy {} ({}) from stdin (format binary)").format(self.statements.relation, columns)
+            copying(self.connection)
             count = copy_rows(self.connection, into, rows)
+            back(self.connection)
         failpoint("batch.changed", self.connection)
         if count < len(rows):
             raise RowsSuppressed

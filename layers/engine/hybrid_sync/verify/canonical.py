@@ -17,8 +17,8 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.columns import raw, stored_type
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
+from hybrid_sync.catalog.place import table as relation
 from hybrid_sync.catalog.shape import TargetTable
-from hybrid_sync.target.structure import table as relation
 
 _UNTRANSLATED = sql.Literal(-1)
 """A reference to a row that no legacy row stands behind; no alternative has this number."""

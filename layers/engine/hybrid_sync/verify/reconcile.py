@@ -16,6 +16,7 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
@@ -24,7 +25,6 @@ from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.target.plans import EntityPlan
-from hybrid_sync.target.structure import table
 from hybrid_sync.verify import findings
 from hybrid_sync.verify.canonical import canonical
 from hybrid_sync.verify.checksums import Range, Sides, differing

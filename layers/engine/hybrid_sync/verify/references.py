@@ -15,10 +15,11 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReferenceSlot
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import split, table
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.buckets import BUCKET, bucket_of, place_of
 from hybrid_sync.postgres import Connection
-from hybrid_sync.target.structure import guarded, split, table
+from hybrid_sync.target.structure import guarded
 from hybrid_sync.verify.checksums import within
 from hybrid_sync.verify.keysets import but
 from hybrid_sync.verify.scope import Scope

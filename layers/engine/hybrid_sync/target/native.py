@@ -1,0 +1,44 @@
+"""Statements that write mapped tables: parsed under our search_path, while the target's triggers run under its own.
+
+PostgreSQL looks operators up by search_path too, also in IN, `= any`, CASE and USING, so only a path without foreign
+schemas keeps the meaning of our statements (https://www.postgresql.org/docs/current/ddl-schemas.html).  Triggers were
+written for the path that the database gives, on Supabase one with `extensions`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection
+
+AS_NATIVES = sql.SQL(
+    "(select pg_catalog.set_config('search_path', pg_catalog.current_setting({}), true) offset 0) hybrid_sync_path"
+).format(sql.Literal(NATIVE_PATH))
+"""An item of a FROM clause, of one row: once it is read, what the statement fires runs under the database's path.
+
+It changes no other part of its statement, which has been parsed by then; OFFSET keeps it from being folded away.
+"""
+BACK = sql.SQL("set local search_path = {}").format(sql.SQL(OUR_PATH))
+BACK_IN_A_BLOCK = sql.SQL("perform pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(OUR_PATH))
+"""The same within PL/pgSQL."""
+
+
+def write(connection: Connection, statement: sql.Composed) -> psycopg.Cursor[Any]:
+    """Run a statement that reads AS_NATIVES, and go back to our path; the cursor is the statement's.
+
+    Where it fails, the savepoint or the transaction that has to be given up takes the path back as well.
+    """
+    return connection.execute(sql.SQL("{}; {}").format(statement, BACK))
+
+
+def copying(connection: Connection) -> None:
+    """From here to `back` triggers run under the database's path: for a COPY, which has no expression to resolve."""
+    connection.execute("set local search_path to default")
+
+
+def back(connection: Connection) -> None:
+    """Our path again."""
+    connection.execute(BACK)
