@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid_sync.contracts import EntityTask
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.legacy.fence import MAX_AGE, Fence, distrust
-from hybrid_sync.steps.plan_entity import cut, runs_of
+from hybrid_sync.runs.store import EntityRecord
+from hybrid_sync.steps.plan_entity import _batches, cut, runs_of
 
 buckets = st.dictionaries(st.integers(-1000, 5000), st.integers(1, 500), max_size=60).map(lambda d: sorted(d.items()))
 
@@ -63,3 +68,22 @@ def test_a_fence_is_trusted_only_on_its_own_server_and_within_its_age() -> None:
 
 def test_an_xid_wraps_at_32_bits() -> None:
     assert fence(xmin=2**32 + 5).xid == "5"
+
+
+# --- messages ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_no_message_grows_with_the_keys(width: int) -> None:
+    """The worst there is: every key far from the next one, every number as long as it can be."""
+    keys = [(-(2**63) + n * 10**12, *(-(2**63),) * (width - 1)) for n in range(12_000)]
+    counts = {"s": [(key[0] // 500, 1) for key in keys]}
+    record = EntityRecord("waiting", None, None, {"s": keys}, None)
+    entity = SimpleNamespace(sources={"s": None})
+    task = EntityTask(run_id="r" * 80, entity="e" * 63)
+    batches = list(_batches(task, entity, counts, record, {"s": keys}, 50_000))  # type: ignore[arg-type]
+    assert max(len(json.dumps(batch.model_dump(mode="json"))) for batch in batches) < 200_000
+    for purpose in ("requested", "retry"):
+        assert [key for batch in batches if batch.purpose == purpose for key in batch.keys or ()] == keys
+    changed = [run for batch in batches if batch.purpose == "changed" for run in batch.buckets]
+    assert changed == [(n, n) for n, _ in counts["s"]]

@@ -132,7 +132,8 @@ class BatchTask(Message):
 
     `lo` and `hi` are bucket numbers.  `buckets` lists the buckets that held changed keys at planning, as runs
     `[first, last]`; `keys` restricts the batch to keys that a request (`requested`) or the quarantine (`retry`) names.
-    `heal` reads the keys that the reconcile found to differ in these buckets.
+    `heal` reads the keys that the reconcile found to differ in these buckets.  The batch is carried over in pages of
+    at most `page_rows` rows, each a transaction.
     """
 
     run_id: str
@@ -143,10 +144,11 @@ class BatchTask(Message):
     buckets: tuple[tuple[int, int], ...]
     purpose: Literal["changed", "requested", "retry", "heal"] = "changed"
     keys: tuple[Key, ...] | None = None
+    page_rows: Annotated[int, Field(ge=1)] = 5_000
 
 
 class BatchResult(Message):
-    """What one batch did; recorded in the batch's own transaction.
+    """What one batch did, or one page of it; recorded in the page's own transaction.
 
     `read` counts rows that changed or were asked for, `retried` those that were read because they failed before.
     """
@@ -161,6 +163,10 @@ class BatchResult(Message):
     resolved: int = 0
     healed: int = 0
     """Rows that a heal batch wrote; they are among `inserted` and `updated`, too."""
+
+    def plus(self, other: BatchResult) -> BatchResult:
+        """The sum of both."""
+        return BatchResult(**{name: getattr(self, name) + getattr(other, name) for name in BatchResult.model_fields})
 
 
 class SegmentTask(Message):

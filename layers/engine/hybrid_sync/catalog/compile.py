@@ -77,10 +77,11 @@ class ReadPlan:
         """The condition that a row of legacy has a complete key; without one it cannot be told apart, so it stays."""
         return keyed(self.key_exprs)
 
-    def select(self, where: sql.Composable) -> sql.Composed:
-        """Rows with a complete key, in key order."""
-        return sql.SQL("select {} from {} where {} and {} order by {}").format(
-            self.columns, self.relations, self.keyed, where, sql.SQL(", ").join(self.key_exprs)
+    def select(self, where: sql.Composable, at_most: int | None = None) -> sql.Composed:
+        """Rows with a complete key, in key order; with `at_most` the first so many, and all others of the last key."""
+        bound = sql.SQL("") if at_most is None else sql.SQL(" fetch first {} rows with ties").format(at_most)
+        return sql.SQL("select {} from {} where {} and {} order by {}{}").format(
+            self.columns, self.relations, self.keyed, where, sql.SQL(", ").join(self.key_exprs), bound
         )
 
 

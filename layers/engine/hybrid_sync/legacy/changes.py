@@ -131,6 +131,15 @@ def in_range(source: Source, lo: int, hi: int) -> sql.Composable:
     return between(first_key(source), lo * BUCKET, hi * BUCKET)
 
 
+def behind(plan: ReadPlan, key: Key | None) -> sql.Composed:
+    """Keys after this one in the order of the SELECT; every key when there is none."""
+    if key is None:
+        return sql.SQL("true").format()
+    # As texts: the smallest bigint written as a number is a numeric, for which no index serves.
+    parts = [sql.SQL("{}::int8").format(sql.Literal(str(part))) for part in key]
+    return sql.SQL("({}) > ({})").format(sql.SQL(", ").join(plan.key_exprs), sql.SQL(", ").join(parts))
+
+
 def in_buckets(source: Source, runs: Sequence[tuple[int, int]]) -> sql.Composed:
     """Keys in the listed buckets only."""
     numbers = [n for first, last in runs for n in range(first, last + 1)]

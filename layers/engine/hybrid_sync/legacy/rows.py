@@ -14,12 +14,15 @@ _HEADER_BYTES = 19
 _TRAILER = b"\xff\xff"
 
 
-def read(connection: Connection, plan: ReadPlan, where: sql.Composable) -> Generator[bytes, None, None]:
+def read(
+    connection: Connection, plan: ReadPlan, where: sql.Composable, at_most: int | None = None
+) -> Generator[bytes, None, None]:
     """The rows under `where`, in key order; each begins with its 16-bit field count.
 
-    Raises the server's error when an expression of the catalog fails on some row of the range.
+    With `at_most` the first so many, and all versions of the last one's key.  Closing it early cancels the read, and
+    with it the transaction.  Raises the server's error when an expression of the catalog fails on some row.
     """
-    query = sql.SQL("copy ({}) to stdout (format binary)").format(plan.select(where))
+    query = sql.SQL("copy ({}) to stdout (format binary)").format(plan.select(where, at_most))
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         chunks = iter(copy)
         first = bytes(next(chunks))[_HEADER_BYTES:]
@@ -31,11 +34,13 @@ def read(connection: Connection, plan: ReadPlan, where: sql.Composable) -> Gener
                 yield row
 
 
-def keys(connection: Connection, plan: ReadPlan, where: sql.Composable) -> list[Key]:
+def keys(
+    connection: Connection, plan: ReadPlan, where: sql.Composable, at_most: int | None = None
+) -> list[Key]:  # fmt: skip
     """Just the keys under `where`, each once and in order: what isolates a read that fails on some row."""
-    query = sql.SQL("select distinct {} from {} where {} and {} order by {}").format(
+    query = sql.SQL("select distinct {} from {} where {} and {} order by {} limit {}").format(
         sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in plan.key_exprs), plan.relations, plan.keyed, where,
-        sql.SQL(", ").join(sql.Literal(i + 1) for i in range(len(plan.key_exprs))),
+        sql.SQL(", ").join(sql.Literal(i + 1) for i in range(len(plan.key_exprs))), sql.Literal(at_most),
     )  # fmt: skip
     with transaction(connection, "legacy", read_only=True):
         return [tuple(row) for row in connection.execute(query).fetchall()]

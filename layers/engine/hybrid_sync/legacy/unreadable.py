@@ -6,7 +6,8 @@ A cast that fails, a division by zero, a text that is not valid in its encoding:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from psycopg import sql
@@ -16,6 +17,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.legacy.cut import Cut
 from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection, is_row_state, transaction
 
 # Segments of the keys are computed and thrown away; one that fails is cut into eight until single keys stand alone.
@@ -54,30 +56,49 @@ end
 
 @dataclass
 class Isolated:
-    """The rows that legacy can compute, and the SQLSTATE of each that it cannot."""
+    """A page of rows that legacy can compute, and the SQLSTATE of each among them that it cannot."""
 
+    cut: Cut
     rows: list[bytes] = field(default_factory=list)
     unreadable: dict[Key, str] = field(default_factory=dict)
 
 
-def read_isolated(connection: Connection, plan: ReadPlan, where: sql.Composable) -> Isolated:
-    """The rows under `where` one transaction after another, in key order; never fails because of a row."""
-    keys = rows.keys(connection, plan, where)
-    found = Isolated()
+def read_isolated(connection: Connection, plan: ReadPlan, where: sql.Composable, cut: Cut) -> Isolated:
+    """A page of the rows under `where`, in key order; never fails because of a row.
+
+    `cut` is how large a page may be; the answer's says where this one ends.
+    """
+    keys = rows.keys(connection, plan, where, cut.at_most)
+    more, keys = len(keys) > cut.most_rows, keys[: cut.most_rows]
+    found = _readable(connection, plan, keys, cut)
+    if found.cut.more:  # full of bytes before these keys were through: the next page looks at the others
+        found.unreadable = {key: state for key, state in found.unreadable.items() if key <= (found.cut.last or key)}
+    elif keys:
+        found.cut.last, found.cut.more = keys[-1], more
+    return found
+
+
+def _readable(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> Isolated:
     if not keys:
-        return found
+        return Isolated(cut)
+    found = Isolated(replace(cut))
     try:
         with transaction(connection, "legacy", read_only=True):
             found.unreadable = _search(connection, plan, keys)
             readable = [key for key in keys if key not in found.unreadable]
-            found.rows = list(rows.read(connection, plan, with_keys(plan.key_exprs, readable)))
+            found.rows = _rows(connection, plan, readable, found.cut)
     except MissingPrivilege:
-        return _halved(connection, plan, keys)  # the role may not use PL/pgSQL
+        return _halved(connection, plan, keys, cut)  # the role may not use PL/pgSQL
     except psycopg.Error as error:
         if not is_row_state(error.sqlstate):
             raise
-        return _halved(connection, plan, keys)  # legacy lives: a row went bad between the search and the read
+        return _halved(connection, plan, keys, cut)  # legacy lives: a row went bad between the search and the read
     return found
+
+
+def _rows(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> list[bytes]:
+    with closing(rows.read(connection, plan, with_keys(plan.key_exprs, keys))) as found:
+        return list(cut.take(found))
 
 
 def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict[Key, str]:
@@ -103,18 +124,22 @@ def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict
     return {keys[int(place) - 1]: state for place, state in pairs}
 
 
-def _halved(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> Isolated:
-    found = Isolated()
+def _halved(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> Isolated:
+    found = Isolated(replace(cut))
     _halve(connection, plan, keys, found)
     return found
 
 
 def _halve(connection: Connection, plan: ReadPlan, keys: Sequence[Key], found: Isolated) -> None:
     """Read the keys in ever smaller parts, a transaction each; slower, and right whatever happens meanwhile."""
+    if found.cut.more:
+        return
+    cut = replace(found.cut)
     try:
         with transaction(connection, "legacy", read_only=True):
-            good = list(rows.read(connection, plan, with_keys(plan.key_exprs, keys)))
+            good = _rows(connection, plan, keys, cut)
         found.rows += good
+        found.cut = cut
     except psycopg.Error as error:
         if not is_row_state(error.sqlstate):
             raise

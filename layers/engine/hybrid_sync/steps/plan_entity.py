@@ -30,6 +30,13 @@ from hybrid_sync.target.batches import require_free, require_running
 from hybrid_sync.target.plans import plan_for
 from hybrid_sync.world import World
 
+_BUCKET_BYTES = 40
+"""What a run of buckets takes in a message, at most: two numbers of 18 characters."""
+MOST_RUNS = 3_000
+"""Runs of buckets in one message, which AWS limits to 256 KiB."""
+_KEY_BYTES = 150_000
+"""What keys and their buckets take in one message, at most."""
+
 
 def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
     """Write the entity's manifest of batches, once; a repeated delivery returns the first.
@@ -139,27 +146,46 @@ def _batches(
 ) -> Iterator[BatchTask]:  # fmt: skip
     for source in entity.sources:
         for buckets in cut(counts.get(source, []), size):
-            yield _batch(task, source, buckets)
+            yield _batch(task, source, buckets, size)
         named = sorted((record.requested or {}).get(source, []))
-        for start in range(0, len(named), size):
-            yield _batch_of_keys(task, source, named[start : start + size], retry=False)
-        waiting = retries[source]
-        for start in range(0, len(waiting), size):
-            yield _batch_of_keys(task, source, waiting[start : start + size], retry=True)
+        for keys in _shares(named, size):
+            yield _batch_of_keys(task, source, keys, size, retry=False)
+        for keys in _shares(retries[source], size):
+            yield _batch_of_keys(task, source, keys, size, retry=True)
 
 
 def cut(counts: Sequence[tuple[int, int]], size: int) -> Iterator[list[int]]:
-    """Buckets in order, as many together as hold at most `size` changed rows; a fuller bucket stands alone."""
+    """Buckets in order, as many together as hold at most `size` changed rows; a fuller bucket stands alone.
+
+    Where keys lie far apart each bucket is a run of its own in the message, so that their number is bounded, too.
+    """
     buckets: list[int] = []
-    rows = 0
+    rows = runs = 0
     for bucket, count in counts:
-        if buckets and rows + count > size:
+        begins = not buckets or bucket != buckets[-1] + 1
+        if buckets and (rows + count > size or runs + begins > MOST_RUNS):
             yield buckets
-            buckets, rows = [], 0
+            buckets, rows, runs, begins = [], 0, 0, True
         buckets.append(bucket)
         rows += count
+        runs += begins
     if buckets:
         yield buckets
+
+
+def _shares(keys: Sequence[Key], size: int) -> Iterator[list[Key]]:
+    """Keys in order, at most `size` together, and few enough that their message stays small."""
+    share: list[Key] = []
+    written = 0
+    for key in keys:
+        length = _BUCKET_BYTES + sum(len(str(part)) + 1 for part in key) + 2
+        if share and (len(share) == size or written + length > _KEY_BYTES):
+            yield share
+            share, written = [], 0
+        share.append(key)
+        written += length
+    if share:
+        yield share
 
 
 def runs_of(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -173,16 +199,16 @@ def runs_of(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
     return tuple(runs)
 
 
-def _batch(task: EntityTask, source: str, buckets: Sequence[int]) -> BatchTask:
+def _batch(task: EntityTask, source: str, buckets: Sequence[int], size: int) -> BatchTask:
     return BatchTask(
         run_id=task.run_id, entity=task.entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
-        buckets=runs_of(buckets),
+        buckets=runs_of(buckets), page_rows=size,
     )  # fmt: skip
 
 
-def _batch_of_keys(task: EntityTask, source: str, keys: Sequence[Key], *, retry: bool) -> BatchTask:
+def _batch_of_keys(task: EntityTask, source: str, keys: Sequence[Key], size: int, *, retry: bool) -> BatchTask:
     buckets = sorted({key[0] // BUCKET for key in keys})
     return BatchTask(
         run_id=task.run_id, entity=task.entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
-        buckets=runs_of(buckets), keys=tuple(keys), purpose="retry" if retry else "requested",
+        buckets=runs_of(buckets), keys=tuple(keys), purpose="retry" if retry else "requested", page_rows=size,
     )  # fmt: skip

@@ -82,7 +82,7 @@ def confirmed(world: World, reconcile: Reconcile) -> ReconciledEntity:
             tasks.append(
                 BatchTask(
                     run_id=run_id, entity=entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
-                    buckets=runs_of(buckets), purpose="heal",
+                    buckets=runs_of(buckets), purpose="heal", page_rows=_HEALED_AT_ONCE,
                 )
             )  # fmt: skip
     manifest = world.manifests.write_once(run_id, f"{entity}.heal", tasks)

@@ -1,16 +1,13 @@
 """Sync batch: lock, read, map ids, check, stage, journal and write, commit; then cache ids and queue failures.
 
-One batch is one target transaction, so it can be delivered twice, late, or again after a crash.
+A batch is a sequence of pages, bounded in rows and in bytes.  A page is one target transaction, and the next begins
+behind its last key, so a batch can be delivered twice, late, or again after a crash.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from dataclasses import dataclass, replace
-
-import psycopg
-from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
@@ -18,20 +15,15 @@ from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import take_unqueued
 from hybrid_sync.ids.idmap import ids_in_target
-from hybrid_sync.legacy import changes, fence, rows
-from hybrid_sync.legacy.buckets import span
-from hybrid_sync.legacy.unreadable import read_isolated
-from hybrid_sync.postgres import Connection, is_row_state, transaction
-from hybrid_sync.rows.scan import Rejected, Scanned, decode_key, scan
+from hybrid_sync.legacy.buckets import BUCKET, span
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
 from hybrid_sync.rows.splice import SplicedBatch
-from hybrid_sync.runs.store import read_entity, read_run
 from hybrid_sync.steps.map_ids import BatchIds
+from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.target.batches import (
     FailedRow,
-    batch_id,
-    begin_batch,
     drop_settled_links,
-    finish_batch,
     lock_buckets,
     open_failures,
     record_failed,
@@ -40,39 +32,46 @@ from hybrid_sync.target.batches import (
     require_running,
     resolve_failed,
 )  # fmt: skip
-from hybrid_sync.target.isolate import unreadable_reason, write_isolated
+from hybrid_sync.target.isolate import write_isolated
+from hybrid_sync.target.pages import PageDone, Place, begin_page, finish_page, page_id
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.tombstones import revive
 from hybrid_sync.target.write import Writer, Written
-from hybrid_sync.verify.findings import keys_to_heal
 from hybrid_sync.world import World
 
 
 def sync_batch(world: World, task: BatchTask) -> BatchResult:
-    """Carry one key range over; safe to repeat, and safe beside any other batch or run.
+    """Carry one key range over, page by page; safe to repeat, and safe beside any other batch or run.
 
     Raises a transient SyncError when a database is away or busy, a permanent one when the run has ended, the entity
     is held or the structure does not fit.  Bad rows are not errors: they become failed records.
     """
     try:
-        return _once(world, task)
+        return _pages(world, task)
     except TargetUnavailable:
         # The commit may have arrived before the connection broke: asking again finds batch_done, or does the work.
-        return _once(world, task)
+        return _pages(world, task)
 
 
-def _once(world: World, task: BatchTask) -> BatchResult:
+def _pages(world: World, task: BatchTask) -> BatchResult:
+    """All pages; those that an earlier delivery has done give their recorded results."""
+    total, row_bytes = BatchResult(), 0
     with world.connect_legacy() as legacy, world.connect_target() as target:
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
-        with transaction(target, "target"):
-            batch = _Batch(world, task, plan, legacy, target)
-            result = batch.run()
-            failpoint("batch.before_commit", target, legacy)
-        failpoint("batch.committed", target, legacy)
-        batch.ids.remember()
-        failpoint("batch.cached", target, legacy)
-        _queue_failures(world, task, target)
-        return result
+        place: Place | None = Place()
+        while place is not None:
+            with transaction(target, "target"):
+                page = _Page(world, task, place, plan, legacy, target)
+                done = page.run(row_bytes)
+                failpoint("batch.before_commit", target, legacy)
+            failpoint("batch.committed", target, legacy)
+            page.ids.remember()
+            failpoint("batch.cached", target, legacy)
+            _queue_failures(world, task, target)
+            for one in done:
+                total = total.plus(one.result)
+            place, row_bytes = done[-1].next(), page.row_bytes
+    return total
 
 
 def _queue_failures(world: World, task: BatchTask, target: Connection) -> None:
@@ -90,84 +89,60 @@ class _Outcome:
     failed: list[FailedRow]
 
 
-class _Batch:
-    """The state of one batch transaction, from the locks to the record of what it did."""
+class _Page:
+    """The state of one page's transaction, from the locks to the record of what it did."""
 
-    def __init__(self, world: World, task: BatchTask, plan: EntityPlan, legacy: Connection, target: Connection) -> None:
+    def __init__(
+        self, world: World, task: BatchTask, place: Place, plan: EntityPlan, legacy: Connection, target: Connection
+    ) -> None:
         self._world = world
         self._task = task
+        self._place = place
         self._entity = plan
         self._plan: ReadPlan = plan.sources[task.source]
         self._legacy = legacy
         self._target = target
         self.ids = BatchIds(world, task, plan, legacy, target)
+        self.row_bytes = 0
+        """What a row of it took, on average."""
 
-    def run(self) -> BatchResult:
-        task, target = self._task, self._target
+    def run(self, row_bytes: int) -> list[PageDone]:
+        """Do the page, or tell what an earlier delivery has done of the batch from here on."""
+        task, target, place = self._task, self._target, self._place
         began = time.monotonic()
         require_running(target, task.run_id)
         require_free(target, task.entity)
         failpoint("batch.run_checked", target, self._legacy)
-        numbers = [n for first, last in task.buckets for n in range(first, last + 1)]
-        lock_buckets(target, task.entity, task.source, numbers)
+        lock_buckets(target, task.entity, task.source, self._buckets())
         failpoint("batch.locked", target, self._legacy)
-        identity = batch_id(task)
-        if (done := begin_batch(target, task, identity)) is not None:
+        if done := begin_page(target, task, place):
             return done
         failpoint("batch.claimed", target, self._legacy)
-        self._run = read_run(target, task.run_id)
-        self._waiting = open_failures(target, task.entity, task.source, *span(task.lo, task.hi))
-        scanned, unreadable = self._read()
+        read = read_page(self._world, task, place, self._plan, row_bytes, self._legacy, target)
         failpoint("batch.read", target, self._legacy)
+        self.row_bytes = read.row_bytes
+        identity = page_id(task, place)
         writer = Writer(target, self._entity.table, self._plan, task.run_id, identity)
-        outcome, spliced = self._write(writer, scanned)
+        outcome, spliced = self._write(writer, read.scanned)
         failpoint("batch.written", target, self._legacy)
-        failed = [*unreadable, *outcome.failed]
-        failed += self._revive(writer, scanned, {row.key for row in failed})
-        resolved = self._record(scanned, spliced, failed)
+        failed = [*read.unreadable, *outcome.failed]
+        failed += self._revive(writer, read, {row.key for row in failed})
+        resolved = self._record(read, spliced, failed)
         failpoint("batch.recorded", target, self._legacy)
-        result = self._result(scanned, outcome.written, failed, resolved)
-        finish_batch(target, identity, result, time.monotonic() - began, outcome.written.xids)
-        return result
+        page = PageDone(place.number, self._result(read.scanned, outcome.written, failed, resolved), read.until)
+        finish_page(target, identity, page, time.monotonic() - began, outcome.written.xids)
+        return [page]
 
-    # --- read ------------------------------------------------------------------------------------------------
+    def _buckets(self) -> list[int]:
+        """Those that the page may read from: everything of the batch that is left."""
+        first = self._task.lo if self._place.after is None else self._place.after[0] // BUCKET
+        return [n for lo, hi in self._task.buckets for n in range(max(lo, first), hi + 1)]
 
-    def _read(self) -> tuple[Scanned, list[FailedRow]]:
-        """The rows as they are now, after the locks were taken; rows that legacy cannot compute apart."""
-        where = self._where()
-        try:
-            with transaction(self._legacy, "legacy", read_only=True):
-                fence.require_same(self._run.fence, fence.identity(self._legacy))
-                # Closed at once when the scan fails: an open COPY would keep the connection from ending.
-                with closing(rows.read(self._legacy, self._plan, where)) as found:
-                    return scan(self._plan, found), []
-        except psycopg.Error as error:
-            if not is_row_state(error.sqlstate):
-                raise
-        isolated = read_isolated(self._legacy, self._plan, where)
-        scanned = scan(self._plan, isolated.rows)
-        scanned.read += len(isolated.unreadable)
-        return scanned, [
-            FailedRow(key, unreadable_reason(state), sqlstate=state) for key, state in isolated.unreadable.items()
-        ]
-
-    def _where(self) -> sql.Composable:
-        task = self._task
-        source = self._world.catalog[task.entity].sources[task.source]
-        if task.keys is not None:
-            return changes.with_keys(self._plan.key_exprs, task.keys)
-        if task.purpose == "heal":
-            return changes.with_keys(self._plan.key_exprs, keys_to_heal(self._target, task))
-        record = read_entity(self._target, task.run_id, task.entity)
-        assert record.detection is not None, "an entity is planned before its batches run"
-        parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi)]
-        if task.buckets != ((task.lo, task.hi - 1),):
-            parts.append(changes.in_buckets(source, task.buckets))
-        changed = changes.changed(source, record.detection)
-        if source.joins and record.detection.mode != "full":
-            # All versions of a changed key: where a join doubles it, the young one must not win by being read alone.
-            changed = changes.keys_under(self._plan, sql.SQL(" and ").join([*parts, changed]))
-        return sql.SQL(" and ").join([*parts, changed])
+    def _keys(self, until: Key | None) -> tuple[int, int]:
+        """The first and the last integer that a key of the page can begin with."""
+        first, last = span(self._task.lo, self._task.hi)
+        after = self._place.after
+        return first if after is None else after[0], last if until is None else until[0]
 
     # --- map ids and write -------------------------------------------------------------------------------------
 
@@ -199,19 +174,19 @@ class _Batch:
             failed.append(FailedRow(decode_key(waiting.key), "missing_parent", waiting.column, waits_for=parent))
         return _Outcome(written, failed)
 
-    def _revive(self, writer: Writer, scanned: Scanned, bad: set[Key]) -> list[FailedRow]:
+    def _revive(self, writer: Writer, read: PageRead, bad: set[Key]) -> list[FailedRow]:
         """Rows that had been marked as deleted are live again once legacy's row has arrived."""
         task = self._task
-        arrived = {decode_key(row.key) for row in scanned.rows} - bad
-        keys = span(task.lo, task.hi)
+        arrived = {decode_key(row.key) for row in read.scanned.rows} - bad
+        keys = self._keys(read.until)
         source = self._world.catalog[task.entity].sources[task.source]
         return revive(self._target, self._entity.table, source, self._plan, writer.batch, keys, arrived)
 
     # --- record --------------------------------------------------------------------------------------------------
 
-    def _record(self, scanned: Scanned, spliced: SplicedBatch, failed: list[FailedRow]) -> int:
+    def _record(self, read: PageRead, spliced: SplicedBatch, failed: list[FailedRow]) -> int:
         """Quarantine, pending links and what has healed; in the same transaction as the rows."""
-        task, target = self._task, self._target
+        task, target, scanned = self._task, self._target, read.scanned
         failed += [_failed(rejected, set()) for rejected in scanned.rejected]
         failed = self._with_presence(failed)
         record_failed(target, task.run_id, task.entity, task.source, failed)
@@ -219,14 +194,13 @@ class _Batch:
         for key in bad:
             self.ids.found.pop(key, None)
         if any(slot.deferred for slot in self._plan.references):
-            read = [decode_key(row.key) for row in scanned.rows]
-            drop_settled_links(target, task.entity, task.source, read)
+            drop_settled_links(target, task.entity, task.source, [decode_key(row.key) for row in scanned.rows])
             links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in spliced.pending]
             record_pending_links(
                 target, task.run_id, task.entity, task.source, [link for link in links if link[0] not in bad]
             )
         unlinked = {decode_key(p.key) for p in spliced.pending}
-        healed = self._healed(scanned, bad)
+        healed = self._healed(read, bad)
         named = (target, task.run_id, task.entity, task.source)
         # A row that arrived and still waits for a deferred parent has healed of everything but that.
         waiting = resolve_failed(*named, [key for key in healed if key in unlinked], but="missing_parent")
@@ -240,14 +214,15 @@ class _Batch:
         there = ids_in_target(self._target, self._world.catalog, task.entity, task.source, [row.key for row in failed])
         return [replace(f, present=f.key in there) for f in failed]
 
-    def _healed(self, scanned: Scanned, bad: set[Key]) -> list[Key]:
+    def _healed(self, page: PageRead, bad: set[Key]) -> list[Key]:
         """Keys with an open failed record that arrived or were excluded now, or that are gone from legacy."""
-        if not self._waiting:
-            return []
-        read = {decode_key(row.key) for row in scanned.rows}
-        read |= {decode_key(key) for key in scanned.excluded}
-        asked = set(self._task.keys or ())
-        return [key for key in self._waiting if key not in bad and (key in read or key in asked)]
+        task = self._task
+        waiting = open_failures(
+            self._target, task.entity, task.source, self._keys(page.until), self._place.after, page.until
+        )
+        read = {decode_key(row.key) for row in page.scanned.rows}
+        read |= {decode_key(key) for key in page.scanned.excluded}
+        return [key for key in waiting if key not in bad and (key in read or key in page.asked)]
 
     def _result(self, scanned: Scanned, written: Written, failed: list[FailedRow], resolved: int) -> BatchResult:
         retry, heal = self._task.purpose == "retry", self._task.purpose == "heal"

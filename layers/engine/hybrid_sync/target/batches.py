@@ -1,29 +1,20 @@
-"""The records around a batch: run and hold, bucket locks, batch_done, failed records, pending links.
+"""The records around a page of a batch: run and hold, bucket locks, failed records, pending links.
 
-All in the batch's own transaction, so that a crash leaves either everything or nothing of it.
+All in the page's own transaction, so that a crash leaves either everything or nothing of it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.contracts import Key
 from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotFound, RunNotRunning
 from hybrid_sync.postgres import Connection, among
-
-
-def batch_id(task: BatchTask) -> uuid.UUID:
-    """The batch's name by what it covers, so that a repeated delivery finds the first one's result."""
-    # The key list is part of the name: a requested batch and a retry batch may share a range.
-    named = json.dumps([task.run_id, task.entity, task.source, task.lo, task.hi, task.purpose, task.keys])
-    return uuid.UUID(bytes=hashlib.sha256(named.encode()).digest()[:16])
 
 
 def require_running(connection: Connection, run_id: str) -> None:
@@ -70,30 +61,6 @@ def lock_buckets(connection: Connection, entity: str, source: str, numbers: Sequ
         " select %s, %s, n, 1 from unnest(%s::int8[]) as n order by n"
         " on conflict (entity, source, n) do update set gen = bucket.gen + 1",
         (entity, source, sorted(numbers)),
-    )
-
-
-def begin_batch(connection: Connection, task: BatchTask, identity: uuid.UUID) -> BatchResult | None:
-    """Claim the batch; the recorded result when an earlier delivery has already done it."""
-    claimed = connection.execute(
-        "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi)"
-        " values (%s, %s, %s, %s, %s, %s) on conflict (batch_id) do nothing returning 1",
-        (identity, task.run_id, task.entity, task.source, task.lo, task.hi),
-    ).fetchone()
-    if claimed is not None:
-        return None
-    row = connection.execute("select result from hybrid_sync.batch_done where batch_id = %s", (identity,)).fetchone()
-    return BatchResult.model_validate(row[0]) if row is not None else None
-
-
-def finish_batch(
-    connection: Connection, identity: uuid.UUID, result: BatchResult, seconds: float, xids: Iterable[int]
-) -> None:
-    """Record what the batch did."""
-    connection.execute(
-        "update hybrid_sync.batch_done set result = %s, seconds = %s, xids = %s::text[]::xid[],"
-        " done_at = clock_timestamp() where batch_id = %s",
-        (result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))], identity),
     )
 
 
@@ -147,12 +114,15 @@ def record_failed(connection: Connection, run_id: str, entity: str, source: str,
     connection.execute(_RECORD, {"entity": entity, "source": source, "run": run_id, "rows": json.dumps(payload)})
 
 
-def open_failures(connection: Connection, entity: str, source: str, first: int, last: int) -> set[Key]:
-    """Keys from `first` to `last` whose failed record is not resolved."""
+def open_failures(
+    connection: Connection, entity: str, source: str, keys: tuple[int, int], after: Key | None, until: Key | None
+) -> set[Key]:
+    """Keys whose failed record is not resolved, from the first of `keys` to the second; of these the ones behind
+    `after` and up to `until`."""
     rows = connection.execute(
-        "select key from hybrid_sync.failed_record"
-        " where entity = %s and source = %s and status <> 'resolved' and key[1] between %s and %s",
-        (entity, source, first, last),
+        "select key from hybrid_sync.failed_record where entity = %s and source = %s and status <> 'resolved'"
+        " and key[1] between %s and %s and key > %s::int8[] and key <= coalesce(%s::int8[], key)",
+        (entity, source, *keys, list(after or ()), None if until is None else list(until)),
     ).fetchall()
     return {tuple(row[0]) for row in rows}
 

@@ -8,7 +8,7 @@ straight into the table, after the updates: a unique value that a known row give
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -26,6 +26,7 @@ from hybrid_sync.target.statements import Statements, flag
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
+_CHUNK_BYTES = 128 * 1024
 
 
 class RowsSuppressed(Exception):
@@ -189,8 +190,24 @@ def copy_rows(connection: Connection, statement: sql.Composed, rows: Sequence[Sp
     """One binary COPY of spliced rows; how many the server took."""
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
-            copy.write(HEADER + b"".join(row.data for row in rows) + TRAILER)
+            for chunk in _chunks(rows):
+                copy.write(chunk)
         return cursor.rowcount
+
+
+def _chunks(rows: Sequence[Spliced]) -> Iterator[bytes]:
+    """The rows as a binary COPY, small ones joined: neither a copy of them all in one, nor a call for each."""
+    waiting, size = [HEADER], 0
+    for row in rows:
+        if size + len(row.data) > _CHUNK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+        if len(row.data) > _CHUNK_BYTES:
+            yield row.data
+            continue
+        waiting.append(row.data)
+        size += len(row.data)
+    yield b"".join([*waiting, TRAILER])
 
 
 def copy_isolated(

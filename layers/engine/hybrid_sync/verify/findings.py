@@ -206,12 +206,13 @@ def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -
     return [(int(n), int(keys)) for n, keys in rows]
 
 
-def keys_to_heal(connection: Connection, task: BatchTask) -> list[Key]:
-    """The keys of a heal batch; they wait here and not in the batch's message, however many there are."""
+def keys_to_heal(connection: Connection, task: BatchTask, after: Key | None, at_most: int) -> list[Key]:
+    """The next keys of a heal batch; they wait here and not in the batch's message, however many there are."""
     rows = connection.execute(
         "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s and heal"
-        " and state = 'confirmed' and key >= array[%s::int8] and key[1] <= %s::int8 order by key",
-        (task.run_id, task.entity, task.source, *span(task.lo, task.hi)),
+        " and state = 'confirmed' and key >= array[%s::int8] and key[1] <= %s::int8 and key > %s::int8[]"
+        " order by key limit %s",
+        (task.run_id, task.entity, task.source, *span(task.lo, task.hi), list(after or ()), at_most),
     ).fetchall()
     return [tuple(row[0]) for row in rows]
 

@@ -1,0 +1,112 @@
+"""Read page: the next rows of a batch as they are now; what legacy cannot compute is set apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.contracts import BatchTask, Key
+from hybrid_sync.legacy import changes, fence, rows
+from hybrid_sync.legacy.cut import PAGE_BYTES, Cut
+from hybrid_sync.legacy.unreadable import read_isolated
+from hybrid_sync.postgres import Connection, is_row_state, transaction
+from hybrid_sync.rows.scan import Scanned, scan
+from hybrid_sync.runs.store import read_entity, read_run
+from hybrid_sync.target.batches import FailedRow
+from hybrid_sync.target.isolate import unreadable_reason
+from hybrid_sync.target.pages import Place
+from hybrid_sync.verify.findings import keys_to_heal
+from hybrid_sync.world import World
+
+
+@dataclass(frozen=True)
+class PageRead:
+    """A page after the first look at its rows."""
+
+    scanned: Scanned
+    unreadable: list[FailedRow]
+    until: Key | None
+    """The page's last key; None when nothing of the batch is left."""
+    asked: frozenset[Key]
+    """Keys that were named, and looked for up to `until`."""
+    row_bytes: int
+    """What a row of it takes on average."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The condition, and where keys are named: these, and whether more of them follow."""
+
+    where: sql.Composable
+    keys: Sequence[Key] | None = None
+    more: bool = False
+
+
+def read_page(
+    world: World, task: BatchTask, place: Place, plan: ReadPlan, row_bytes: int, legacy: Connection, target: Connection
+) -> PageRead:
+    """The page at `place`; the caller holds the locks of every key that it may read.
+
+    `row_bytes` is what rows of this batch took so far, so that no more is asked for than a page takes; 0: not known.
+    """
+    most = task.page_rows if not row_bytes else max(1, min(task.page_rows, PAGE_BYTES // row_bytes))
+    wanted = _wanted(world, task, place, plan, most, target)
+    cut, scanned, unreadable = _rows(task, plan, wanted, Cut(plan, most), legacy, target)
+    until = cut.last if cut.more else None
+    if until is None and wanted.more and wanted.keys:
+        until = wanted.keys[-1]
+    asked = frozenset(key for key in wanted.keys or () if until is None or key <= until)
+    return PageRead(scanned, unreadable, until, asked, cut.size // max(1, cut.rows))
+
+
+def _rows(
+    task: BatchTask, plan: ReadPlan, wanted: _Wanted, cut: Cut, legacy: Connection, target: Connection
+) -> tuple[Cut, Scanned, list[FailedRow]]:
+    planned = read_run(target, task.run_id).fence
+    # Named keys are few already, and a bound would let the planner walk the whole table in key order to find them.
+    at_most = cut.at_most if wanted.keys is None else None
+    trial = replace(cut)
+    try:
+        with transaction(legacy, "legacy", read_only=True):
+            fence.require_same(planned, fence.identity(legacy))
+            # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
+            with closing(rows.read(legacy, plan, wanted.where, at_most)) as found:
+                return trial, scan(plan, trial.take(found)), []
+    except psycopg.Error as error:
+        if not is_row_state(error.sqlstate):
+            raise
+    isolated = read_isolated(legacy, plan, wanted.where, cut)
+    scanned = scan(plan, isolated.rows)
+    scanned.read += len(isolated.unreadable)
+    unreadable = [
+        FailedRow(key, unreadable_reason(state), sqlstate=state) for key, state in isolated.unreadable.items()
+    ]
+    return isolated.cut, scanned, unreadable
+
+
+def _wanted(world: World, task: BatchTask, place: Place, plan: ReadPlan, most: int, target: Connection) -> _Wanted:
+    if task.keys is not None:
+        left = [key for key in sorted(task.keys) if place.after is None or key > place.after]
+        return _named(plan, left, most)
+    if task.purpose == "heal":
+        return _named(plan, keys_to_heal(target, task, place.after, most + 1), most)
+    source = world.catalog[task.entity].sources[task.source]
+    record = read_entity(target, task.run_id, task.entity)
+    assert record.detection is not None, "an entity is planned before its batches run"
+    parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi), changes.behind(plan, place.after)]
+    if task.buckets != ((task.lo, task.hi - 1),):
+        parts.append(changes.in_buckets(source, task.buckets))
+    changed = changes.changed(source, record.detection)
+    if source.joins and record.detection.mode != "full":
+        # All versions of a changed key: where a join doubles it, the young one must not win by being read alone.
+        changed = changes.keys_under(plan, sql.SQL(" and ").join([*parts, changed]))
+    return _Wanted(sql.SQL(" and ").join([*parts, changed]))
+
+
+def _named(plan: ReadPlan, keys: Sequence[Key], most: int) -> _Wanted:
+    return _Wanted(changes.with_keys(plan.key_exprs, keys[:most]), keys[:most], len(keys) > most)
