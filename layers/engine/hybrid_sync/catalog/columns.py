@@ -1,42 +1,20 @@
-"""A catalog column as SQL, and the pairs of types whose binary form means the same on both sides.
-
-The allow-list is by type OID because PostgreSQL checks only the length of a binary value: bigint into timestamptz,
-or date into int, would arrive as silent garbage.
-"""
+"""A catalog column as SQL: each form's expression, and what is asked of a row so that its value arrives exactly."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from psycopg import sql
 
+from hybrid_sync import pgtypes as pg
+from hybrid_sync.catalog.advice import refusal
+from hybrid_sync.catalog.casts import cast
+from hybrid_sync.catalog.exact import TEXT, Expr, Fitted, as_type, fits, not_finite, to, with_checks
 from hybrid_sync.catalog.forms import Cast, Column, Constant, EnumMap, Json, JsonObject, Lower, Sql
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.catalog.shape import LegacyColumn, TargetColumn
+from hybrid_sync.catalog.shape import TargetColumn
 from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.pgtypes import PgType
 
-Expr = sql.Composable
-
-_INTEGERS = {21: 2, 23: 4, 20: 8}
-_TEXTS = {25, 1043, 1042, 19, 705}
-_TEXT_TARGETS = {25, 1043}
-_NUMERIC, _JSONB, _JSON, _UNKNOWN, _BPCHAR = 1700, 3802, 114, 705, 1042
-_LAST_BUILTIN_OID = 16_383
 _PAIRS = 50
-_SAME = {
-    16: "boolean", 17: "bytea", 700: "real", 701: "double precision", 1082: "date", 1083: "time", 1114: "timestamp",
-    1184: "timestamptz", 1186: "interval", 1266: "timetz", 2950: "uuid", 869: "inet", 650: "cidr", 829: "macaddr",
-    3802: "jsonb", 1009: "text[]", 1007: "integer[]", 1016: "bigint[]", 1005: "smallint[]", 1231: "numeric[]",
-    1015: "varchar[]", 2951: "uuid[]", 1000: "boolean[]",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """An expression whose bytes the target column takes, and the conditions under which a row must not be sent."""
-
-    expr: Expr
-    checks: list[tuple[Expr, str]] = field(default_factory=list)
 
 
 def raw(text: str) -> sql.SQL:
@@ -44,17 +22,22 @@ def raw(text: str) -> sql.SQL:
     return sql.SQL(text)
 
 
+def spliced(text: str) -> sql.Composed:
+    """The author's expression in parentheses, so that what stands beside it in our SQL cannot tear it apart."""
+    return sql.SQL("({})").format(raw(text))
+
+
 def expression(column: Column) -> Expr:
     """The column's value before any cast to the target's type."""
     match column:
         case Sql():
-            return sql.SQL("({})").format(raw(column.sql))
+            return spliced(column.sql)
         case Cast():
-            return sql.SQL("({})").format(raw(column.cast))
+            return spliced(column.cast)
         case Lower():
-            return sql.SQL("lower({})").format(raw(column.lower))
+            return sql.SQL("lower({})").format(spliced(column.lower))
         case Json():
-            return sql.SQL("({})").format(raw(column.json_text))
+            return spliced(column.json_text)
         case Constant():
             return sql.Literal(column.constant)
         case EnumMap():
@@ -65,7 +48,7 @@ def expression(column: Column) -> Expr:
 
 def _object(column: JsonObject) -> Expr:
     """One object, built in parts: a function takes a hundred arguments at most."""
-    pairs = [sql.SQL("{}::text, {}").format(sql.Literal(k), raw(v)) for k, v in column.object.items()]
+    pairs = [sql.SQL("{}::text, {}").format(sql.Literal(k), spliced(v)) for k, v in column.object.items()]
     parts = [
         sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs[at : at + _PAIRS]))
         for at in range(0, max(len(pairs), 1), _PAIRS)
@@ -81,118 +64,111 @@ def _enum(column: EnumMap) -> Expr:
     return sql.SQL("case ({})::text {} end").format(raw(column.enum), sql.SQL(" ").join(arms))
 
 
-def literal(value: str, column: TargetColumn) -> Expr:
-    """A constant in the form the target column takes."""
-    return sql.SQL("{}::{}").format(sql.Literal(value), raw("text" if column.labels else column.type_sql))
-
-
-def fit(
-    entity: Entity, name: str, spec: Column, natural: LegacyColumn, target: TargetColumn, *, is_money: bool
-) -> Fitted:
+def fit(entity: Entity, name: str, spec: Column, natural: PgType, target: TargetColumn, *, is_money: bool) -> Fitted:
     """The column as the target takes it; StructureMismatch where no exact form exists."""
-    expr = expression(spec)
-    checks: list[tuple[Expr, str]] = []
-    if isinstance(spec, EnumMap):
-        codes = sql.SQL(", ").join(sql.Literal(str(code)) for code in spec.values)
-        code = raw(spec.enum)
-        checks.append((sql.SQL("({})::text not in ({})").format(code, codes), "unknown_enum"))
-        _labels_exist(entity, name, spec, target)
-    if isinstance(spec, Cast):
-        return Fitted(sql.SQL("{}::{}").format(expr, raw(target.type_sql)), _cast_checks(expr, target))
-    if isinstance(spec, Constant):
-        return Fitted(sql.SQL("{}::{}").format(expr, raw("text" if target.labels else target.type_sql)), checks)
-    if natural.type_oid == _UNKNOWN:
-        return Fitted(sql.SQL("{}::{}").format(expr, raw("text" if target.labels else target.type_sql)), checks)
-    base, oid = target.base_oid, natural.type_oid
-    if target.labels and oid in _TEXTS:
-        if not isinstance(spec, EnumMap):
-            labels = sql.SQL(", ").join(sql.Literal(label) for label in target.labels)
-            checks.append((sql.SQL("{}::text not in ({})").format(expr, labels), "unknown_enum"))
-        return Fitted(sql.SQL("{}::text").format(expr), checks)
-    if base in _TEXT_TARGETS and oid in _TEXTS:
-        if target.max_length is not None and (natural.max_length is None or natural.max_length > target.max_length):
-            too_long = sql.SQL("char_length({}::text) > {}").format(expr, sql.Literal(target.max_length))
-            checks.append((too_long, "value_too_long"))
-        return Fitted(sql.SQL("{}::text").format(expr), checks)
-    if base in _INTEGERS and oid in _INTEGERS and _INTEGERS[oid] <= _INTEGERS[base]:
-        return Fitted(sql.SQL("{}::{}").format(expr, raw(_type_name(base))), checks)
-    if base == _NUMERIC and (oid == _NUMERIC or oid in _INTEGERS):
-        return Fitted(sql.SQL("{}::numeric").format(expr), checks + _numeric_checks(expr, natural, target, is_money))
-    if base == oid and base in _SAME:
-        return Fitted(expr, checks)
-    raise StructureMismatch(
-        f"{entity.entity}.{name}: legacy gives {natural.type_name}, which does not fit {target.type_sql} exactly.",
-        _advice(base, oid, target),
-    )
+    if is_money:
+        _require_money(entity, name, spec, natural, target)
+    value = expression(spec)
+    match spec:
+        case Constant():
+            return fit_constant(entity, name, spec.constant, target)
+        case Json():
+            return _fit_json(entity, name, value, target)
+        case EnumMap():
+            _labels_exist(entity, name, spec.values.values(), target)
+            found = fits(value, _word_of(spec), target.type)
+            if found is not None:
+                found = with_checks(found, [_unknown_code(spec)])
+        case Cast():
+            found = cast(value, natural, target.type)
+        case _:
+            found = fits(value, natural, target.type)
+    if found is None:
+        raise refusal(entity.entity, name, spec, natural, target.type, target.type_sql)
+    if is_money and natural.oid == pg.NUMERIC:
+        found = with_checks(found, [(not_finite(value), "numeric_out_of_range")])
+    return found
 
 
-def _type_name(oid: int) -> str:
-    return {21: "int2", 23: "int4", 20: "int8"}[oid]
+def fit_constant(entity: Entity, name: str, constant: object, target: TargetColumn) -> Fitted:
+    """The same value in every row, in the form the target column takes."""
+    kind = target.type
+    if constant is not None:
+        _labels_exist(entity, name, [str(constant)], target)
+    text = bool(kind.labels) or kind.is_citext
+    value = to(sql.Literal(constant), TEXT if text else kind)
+    natural = _TEXT if text else kind.bare
+    found = fits(value, natural, kind) if text or kind.builtin else None
+    if found is None:
+        raise refusal(entity.entity, name, Constant(constant=None), natural, kind, target.type_sql)
+    return found
 
 
-def stored_type(target: TargetColumn) -> str:
-    """The type whose binary form is a value's canonical one, with the modifiers that the target stores it under.
-
-    Built in on every server, so that both sides can cast to it: texts, enums and types of extensions travel as text.
-    """
-    if target.labels or target.base_oid in _TEXT_TARGETS or target.base_oid > _LAST_BUILTIN_OID:
-        return "text"
-    if target.type_oid == target.base_oid:
-        return target.type_sql
-    if target.base_oid == _NUMERIC and target.precision is not None:
-        return f"numeric({target.precision},{target.scale})"
-    return {**_SAME, _NUMERIC: "numeric", _BPCHAR: "text", 21: "int2", 23: "int4", 20: "int8"}.get(
-        target.base_oid, "text"
-    )
+_TEXT = PgType(pg.TEXT, "text", "text")
 
 
-def _cast_checks(expr: Expr, target: TargetColumn) -> list[tuple[Expr, str]]:
-    """Rows that an explicit cast would cut or round without a word."""
-    if target.base_oid in _TEXT_TARGETS and target.max_length is not None:
-        return [(sql.SQL("char_length({}::text) > {}").format(expr, sql.Literal(target.max_length)), "value_too_long")]
-    if target.base_oid == _NUMERIC and target.scale is not None:
-        number = sql.SQL("{}::numeric").format(expr)
-        return [(sql.SQL("{} <> round({}, {})").format(number, number, sql.Literal(target.scale)), "numeric_scale")]
-    return []
+def _word_of(spec: EnumMap) -> PgType:
+    """The words of a map are known, so a column that holds the longest of them asks nothing."""
+    return PgType(pg.TEXT, "text", "text", labels=tuple(dict.fromkeys(spec.values.values())))
 
 
-def _labels_exist(entity: Entity, name: str, spec: EnumMap, target: TargetColumn) -> None:
-    unknown = [word for word in spec.values.values() if target.labels and word not in target.labels]
+def _unknown_code(spec: EnumMap) -> tuple[Expr, str]:
+    codes = sql.SQL(", ").join(sql.Literal(str(code)) for code in spec.values)
+    return sql.SQL("({})::text not in ({})").format(raw(spec.enum), codes), "unknown_enum"
+
+
+def _fit_json(entity: Entity, name: str, value: Expr, target: TargetColumn) -> Fitted:
+    """Text that is looked at row by row, and becomes jsonb without another look by legacy."""
+    if target.type.oid != pg.JSONB:
+        raise StructureMismatch(
+            f"{entity.entity}.{name}: `json:` makes jsonb, and the target column is {target.type_sql}.",
+            "Make the target column jsonb, or write the expression without `json:`.",
+        )
+    text = to(value, TEXT)
+    return Fitted(text, to(text, target.type), as_type(target.type.sql))
+
+
+def _labels_exist(entity: Entity, name: str, words: object, target: TargetColumn) -> None:
+    labels = target.type.labels
+    unknown = [word for word in words if labels and word not in labels]  # type: ignore[attr-defined]
     if unknown:
         raise StructureMismatch(
             f"{entity.entity}.{name}: the target's type {target.type_sql} has no label {', '.join(unknown)}.",
-            f"Map to one of {', '.join(target.labels)}.",
+            f"Map to one of {', '.join(labels)}.",
         )
 
 
-def _numeric_checks(expr: Expr, natural: LegacyColumn, target: TargetColumn, is_money: bool) -> list[tuple[Expr, str]]:
-    """Rows whose number the target would round, refuse, or take as NaN; nothing where the types exclude it."""
-    checks: list[tuple[Expr, str]] = []
-    if natural.type_oid in _INTEGERS:
-        digits, scale = {21: 5, 23: 10, 20: 19}[natural.type_oid], 0
-    else:
-        scale = natural.scale if natural.precision else None  # type: ignore[assignment]
-        digits = (natural.precision - natural.scale) if natural.precision else None  # type: ignore[operator,assignment]
-        if is_money:
-            checks.append((sql.SQL("{} = 'NaN'::numeric").format(expr), "numeric_out_of_range"))
-    if target.scale is None or target.precision is None:
-        return checks
-    if scale is None or scale > target.scale:
-        rounded = sql.SQL("{} <> round({}, {})").format(expr, expr, sql.Literal(target.scale))
-        checks.append((rounded, "numeric_scale"))
-    if digits is None or digits > target.precision - target.scale:
-        limit = sql.Literal("1" + "0" * (target.precision - target.scale))
-        checks.append((sql.SQL("abs({}) >= {}::numeric").format(expr, limit), "numeric_out_of_range"))
-    return checks
+# --- money -----------------------------------------------------------------------------------------------------------
 
 
-def _advice(base: int, oid: int, target: TargetColumn) -> str:
-    if base == _JSONB and (oid in _TEXTS or oid == _JSON):
-        return "Write `json: expression`, which checks each row."
-    if base in _TEXT_TARGETS:
-        return "Write `cast: expression` if its text form is meant."
-    if oid == 1114 and base == 1184:
-        return "Say the zone: `expression at time zone 'UTC'`."
-    if target.labels:
-        return "Write `enum:` with `values:`."
-    return "Write an SQL expression of the target's type, or `cast:` where the cast cannot fail."
+def _require_money(entity: Entity, name: str, spec: Column, natural: PgType, target: TargetColumn) -> None:
+    """Decimal on both sides: a sum of doubles is right only by chance."""
+    place = f"{entity.entity}.{name}: money"
+    if target.type.oid != pg.NUMERIC and target.type.oid not in pg.INTEGERS:
+        raise StructureMismatch(
+            f"{place} needs a decimal number, and the target column is {target.type_sql}.",
+            "Make it numeric with a scale, such as numeric(12,2).",
+        )
+    if isinstance(spec, Constant) or natural.oid == pg.NUMERIC or natural.oid in pg.INTEGERS:
+        return
+    if natural.oid in (pg.FLOAT4, pg.FLOAT8) and isinstance(spec, Cast):
+        return
+    written = spec.sql if isinstance(spec, Sql) else "expression"
+    if natural.oid in (pg.FLOAT4, pg.FLOAT8):
+        raise StructureMismatch(
+            f"{place} needs a decimal number, and legacy gives {natural.shown}.",
+            f"Write `cast: {written}`, which fails each row that is not exact in {target.type_sql}, or round in SQL:"
+            f" `round(({written})::numeric, 2)`.",
+        )
+    raise StructureMismatch(
+        f"{place} needs a decimal number, and legacy gives {natural.name}.",
+        f"Write an expression of type numeric, such as `({written})::numeric`.",
+    )
+
+
+def amount(spec: Column, natural: PgType) -> Expr:
+    """What legacy has of a money column, as a numeric: of a double the digits that it shows, no more and no less."""
+    value = expression(spec)
+    if natural.oid in (pg.FLOAT4, pg.FLOAT8):
+        value = to(value, TEXT)
+    return sql.SQL("({})::numeric").format(value)

@@ -7,19 +7,18 @@ same SELECT as one small integer per row, the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import Expr, expression, fit, literal, raw
+from hybrid_sync.catalog.columns import amount, fit, fit_constant, raw, spliced
+from hybrid_sync.catalog.exact import Expr, Fitted
 from hybrid_sync.catalog.forms import Json
+from hybrid_sync.catalog.keys import key_of, require_integer
 from hybrid_sync.catalog.models import Entity, Parent, Source
-from hybrid_sync.catalog.shape import LegacyColumn, TargetTable
-
-INT2, INT4, INT8 = 21, 23, 20
-_WIDTH = {INT2: 2, INT4: 4, INT8: 8}
+from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class ReadPlan:
     key_columns: tuple[str, ...]
     key_exprs: tuple[Expr, ...]
     key_widths: tuple[int, ...]
+    """Bytes of each key column as legacy sends it."""
     verdicts: tuple[Verdict, ...]
     verdict_sql: sql.Composable
     excluded_sql: sql.Composable
@@ -60,7 +60,13 @@ class ReadPlan:
     checked: tuple[str, ...]
     plain: tuple[str, ...]
     fields: tuple[sql.Composable, ...] = ()
-    """The SELECT's expressions one by one, for a comparison of the stored rows with what legacy says now."""
+    """The SELECT's expressions one by one."""
+    fitted: Mapping[str, Fitted] = field(default_factory=dict)
+    """How each checked and plain column is compared: what legacy has with what the target stores."""
+    amounts: Mapping[str, sql.Composable] = field(default_factory=dict)
+    """Each money column as legacy has it, a numeric."""
+    stored_widths: tuple[int, ...] | None = None
+    """Bytes of each key column as the target takes it, where legacy may have keys that are too large for it."""
 
     @property
     def target_columns(self) -> tuple[str, ...]:
@@ -86,12 +92,12 @@ class ReadPlan:
 
 
 def compile_source(
-    entity: Entity, source_name: str, target: TargetTable, natural: dict[str, LegacyColumn],
+    entity: Entity, source_name: str, target: TargetTable, natural: NaturalTypes,
     sources_of: dict[Parent, str],
 ) -> ReadPlan:  # fmt: skip
     """The read plan of one source.
 
-    `natural` gives each column's type in legacy, `sources_of` the source that each parent is read from.  Raises
+    `natural` gives each expression's type in legacy, `sources_of` the source that each parent is read from.  Raises
     StructureMismatch for a pair of types whose bytes would not mean the same on both sides.
     """
     source = entity.sources[source_name]
@@ -103,36 +109,38 @@ def compile_source(
         for rule in source.rules
     ]
     selected: list[sql.Composable] = []
-    key_exprs = tuple(raw(e) for e in source.key.values())
-    key_types = [target.columns[c] for c in source.key]
-    for expr, column in zip(key_exprs, key_types, strict=True):
-        selected.append(sql.SQL("{}::{}").format(expr, raw(column.type_sql)))
+    key_exprs = tuple(spliced(e) for e in source.key.values())
+    keys = [key_of(entity, source_name, column, e, natural, target) for column, e in source.key.items()]
+    selected += [sql.SQL("{}::{}").format(expr, key.sent) for expr, key in zip(key_exprs, keys, strict=True)]
+    for expr, key, column in zip(key_exprs, keys, source.key, strict=True):
+        verdicts += [(too_large, Verdict("fail", "numeric_out_of_range", column)) for too_large in key.too_large(expr)]
     slots: list[ReferenceSlot] = []
     for name, reference in source.references.items():
         parents = tuple((p.to, sources_of[p]) for p in reference.parents)
         slots.append(ReferenceSlot(name, parents, reference.required, reference.deferred))
-        selected += [sql.SQL("{}::int8").format(raw(p.key)) for p in reference.parents]
+        for parent in reference.parents:
+            require_integer(entity, source_name, f"the reference {name}", parent.key, natural)
+            selected.append(sql.SQL("{}::int8").format(spliced(parent.key)))
     checked = tuple(c for c, column in source.columns.items() if isinstance(column, Json))
-    selected += [sql.SQL("{}::text").format(expression(source.columns[c])) for c in checked]
-    plain: list[str] = []
     money = {m.column for m in entity.money}
-    for name, column_spec in source.columns.items():
-        if name in checked:
-            continue
-        fitted = fit(entity, name, column_spec, natural[name], target.columns[name], is_money=name in money)
-        selected.append(fitted.expr)
-        verdicts += [(condition, Verdict("fail", reason, name)) for condition, reason in fitted.checks]
-        plain.append(name)
-    for name, value in source.discriminator.items():
-        selected.append(literal(value, target.columns[name]))
-        plain.append(name)
+    fitted = {
+        name: fit(entity, name, spec, natural.columns[name], target.columns[name], is_money=name in money)
+        for name, spec in source.columns.items()
+    }
+    fitted |= {name: fit_constant(entity, name, v, target.columns[name]) for name, v in source.discriminator.items()}
+    plain = tuple(name for name in fitted if name not in checked)
+    for name in (*checked, *plain):
+        selected.append(fitted[name].expr)
+        verdicts += [(condition, Verdict("fail", reason, name)) for condition, reason in fitted[name].checks]
     verdict = _verdict(verdicts)
     selected.insert(len(key_exprs), verdict)
     excluded = [condition for condition, v in verdicts if v.outcome == "exclude"]
     return ReadPlan(
         entity.entity, source_name, sql.SQL(", ").join(selected), relations(source), tuple(source.key), key_exprs,
-        tuple(_WIDTH[c.base_oid] for c in key_types), tuple(v for _, v in verdicts), verdict, _any(excluded),
-        tuple(slots), checked, tuple(plain), tuple(selected),
+        tuple(key.width for key in keys), tuple(v for _, v in verdicts), verdict, _any(excluded), tuple(slots), checked,
+        plain, tuple(selected), fitted,
+        {name: amount(source.columns[name], natural.columns[name]) for name in sorted(money)},
+        tuple(key.stored_width for key in keys) if any(key.narrower for key in keys) else None,
     )  # fmt: skip
 
 

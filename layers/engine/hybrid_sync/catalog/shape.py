@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hybrid_sync.pgtypes import BPCHAR, VARCHAR, PgType
+
 
 @dataclass(frozen=True)
 class TargetColumn:
@@ -11,20 +13,38 @@ class TargetColumn:
 
     name: str
     type_oid: int
-    base_oid: int
-    """The type under a domain; the same as `type_oid` otherwise."""
     type_sql: str
-    """`format_type` with modifiers, e.g. `numeric(12,2)`."""
-    precision: int | None
-    scale: int | None
-    max_length: int | None
+    """`format_type` with modifiers, e.g. `numeric(12,2)`; a domain's own name."""
+    type: PgType
+    """What it is under its domains."""
     not_null: bool
     writable: bool
     """False for generated columns and `generated always as identity`."""
-    labels: tuple[str, ...] = ()
-    """The labels of an enum type."""
     references: str | None = None
     """`schema.table` that a declared foreign key of just this column points to."""
+
+    @property
+    def base_oid(self) -> int:
+        """The type under all domains; the same as `type_oid` where there is none."""
+        return self.type.oid
+
+    @property
+    def precision(self) -> int | None:
+        return self.type.precision_and_scale[0] if self.type.precision_and_scale else None
+
+    @property
+    def scale(self) -> int | None:
+        return self.type.precision_and_scale[1] if self.type.precision_and_scale else None
+
+    @property
+    def max_length(self) -> int | None:
+        """Characters of char(n) and varchar(n)."""
+        return self.type.length if self.type.oid in (BPCHAR, VARCHAR) else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of an enum type."""
+        return self.type.labels
 
 
 @dataclass(frozen=True)
@@ -39,11 +59,10 @@ class TargetTable:
 
 
 @dataclass(frozen=True)
-class LegacyColumn:
-    """The natural type of one SELECT expression in legacy."""
+class NaturalTypes:
+    """What the expressions of one source are in legacy."""
 
-    type_oid: int
-    type_name: str
-    precision: int | None
-    scale: int | None
-    max_length: int | None
+    columns: dict[str, PgType]
+    """By target column."""
+    integers: dict[str, PgType]
+    """What must be integers, keys and references, by the expression as the catalog writes it."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import raw
+from hybrid_sync.catalog.columns import raw, spliced
 from hybrid_sync.catalog.compile import ReadPlan, keyed, relations
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.contracts import Key
@@ -121,9 +121,9 @@ def _young(alias: str, fence: Fence) -> sql.Composed:
     return sql.SQL("age({}.xmin) between 0 and age({}::xid)").format(sql.Identifier(alias), sql.Literal(fence.xid))
 
 
-def first_key(source: Source) -> sql.SQL:
+def first_key(source: Source) -> sql.Composed:
     """The expression that orders a source's batches."""
-    return raw(next(iter(source.key.values())))
+    return spliced(next(iter(source.key.values())))
 
 
 def in_range(source: Source, lo: int, hi: int) -> sql.Composable:

@@ -8,11 +8,12 @@ import json
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import expression
+from hybrid_sync.catalog.columns import expression, spliced
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Entity, Source
-from hybrid_sync.catalog.shape import LegacyColumn
+from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection, primary
 
 _RELATION = """
@@ -24,14 +25,12 @@ where c.oid = to_regclass(%s) group by c.relkind, c.oid
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
 
-def natural_types(connection: Connection, entity: Entity, source_name: str) -> dict[str, LegacyColumn]:
-    """Each column's type as legacy computes it; StructureMismatch names what legacy does not have."""
+def natural_types(connection: Connection, entity: Entity, source_name: str) -> NaturalTypes:
+    """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
     source = entity.sources[source_name]
-    columns = list(source.columns)
-    probes: list[sql.Composable] = [expression(source.columns[c]) for c in columns]
-    probes += [sql.SQL("({})").format(sql.SQL(e)) for e in source.key.values()]
-    probes += [sql.SQL("({})").format(sql.SQL(p.key)) for r in source.references.values() for p in r.parents]
-    probes += [sql.SQL("({})").format(sql.SQL(rule.when)) for rule in source.rules]
+    integers = [*source.key.values(), *(p.key for r in source.references.values() for p in r.parents)]
+    probes: list[sql.Composable] = [expression(column) for column in source.columns.values()]
+    probes += [spliced(e) for e in (*integers, *(rule.when for rule in source.rules))]
     query = sql.SQL("select {} from {} limit 0").format(sql.SQL(", ").join(probes), relations(source))
     try:
         cursor = connection.execute(query)
@@ -42,16 +41,14 @@ def natural_types(connection: Connection, entity: Entity, source_name: str) -> d
             f"Entity {entity.entity}, source {source_name}: legacy answers “{primary(error)}”.",
             "Correct the catalog, or the legacy table.",
         ) from None
-    description = cursor.description or []
-    types = connection.adapters.types
-    found: dict[str, LegacyColumn] = {}
-    for name, column in zip(columns, description, strict=False):
-        known = types.get(column.type_code)
-        found[name] = LegacyColumn(
-            column.type_code, known.name if known else f"type {column.type_code}", column.precision, column.scale,
-            column.display_size,
-        )  # fmt: skip
-    return found
+    result = cursor.pgresult
+    assert result is not None, "a SELECT has a result"
+    wanted = len(source.columns) + len(integers)
+    found = describe(connection, [(result.ftype(i), result.fmod(i)) for i in range(wanted)])
+    return NaturalTypes(
+        dict(zip(source.columns, found, strict=False)),
+        dict(zip(integers, found[len(source.columns) :], strict=True)),
+    )
 
 
 def structure_hash(connection: Connection, entity: Entity) -> str:

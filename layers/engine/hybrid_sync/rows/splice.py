@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
-from hybrid_sync.rows.scan import Rejected, Row, Scanned
+from hybrid_sync.rows.scan import Rejected, Row, Scanned, decode_key, encode_key
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
@@ -73,6 +73,7 @@ def splice(
     flagged_count = struct.pack(">h", len(plan.target_columns) + deferred) + _LENGTH_16
     resolvers = _resolvers(plan, parents)
     minted = batch.minted
+    stored_key = _stored_key(plan)
     for row in scanned.rows:
         resolved = _references(resolvers, row, batch)
         if resolved is None:
@@ -84,8 +85,15 @@ def splice(
             head, end, rows = (flagged_count, flags, batch.new) if flag_new else (plain_count, b"", batch.new)
         else:
             head, end, rows = flagged_count, flags, batch.known
-        rows.append(Spliced(row.key, b"".join((head, uuid, row.key, references, row.checked, row.tail, end))))
+        fields = (head, uuid, stored_key(row.key), references, row.checked, row.tail, end)
+        rows.append(Spliced(row.key, b"".join(fields)))
     return batch
+
+
+def _stored_key(plan: ReadPlan) -> Callable[[bytes], bytes]:
+    """The key as the target's columns take it; a key that is too large for them has a verdict and is not here."""
+    widths = plan.stored_widths
+    return (lambda key: key) if widths is None else (lambda key: encode_key(decode_key(key), widths))
 
 
 _Resolver = tuple[ReferenceSlot, int, int, tuple[Parents, ...]]

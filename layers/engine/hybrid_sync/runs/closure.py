@@ -7,7 +7,7 @@ from collections.abc import Collection
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.columns import raw
+from hybrid_sync.catalog.columns import spliced
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.contracts import MAX_REFS, Key, Ref
 from hybrid_sync.errors import RequestRejected
@@ -83,8 +83,8 @@ def _parents(
     parents = [p for reference in source.references.values() for p in reference.parents]
     if not parents:
         return []
-    selected = sql.SQL(", ").join(sql.SQL("({})::int8").format(raw(p.key)) for p in parents)
-    where = with_keys([raw(e) for e in source.key.values()], keys)
+    selected = sql.SQL(", ").join(sql.SQL("{}::int8").format(spliced(p.key)) for p in parents)
+    where = with_keys([spliced(e) for e in source.key.values()], keys)
     rows = legacy.execute(sql.SQL("select {} from {} where {}").format(selected, relations(source), where)).fetchall()
     found: list[tuple[str, str, list[Key]]] = []
     for i, parent in enumerate(parents):

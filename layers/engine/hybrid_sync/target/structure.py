@@ -11,14 +11,12 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
+from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection
 
 _COLUMNS = """
-select a.attname, a.atttypid::int8, coalesce(nullif(t.typbasetype, 0), t.oid)::int8,
-       format_type(a.atttypid, a.atttypmod), a.atttypmod, t.typtypmod, a.attnotnull,
+select a.attname, a.atttypid::int8, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        a.attgenerated = '' and a.attidentity <> 'a',
-       coalesce((select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid),
-                '{}'),
        (select n2.nspname || '.' || c2.relname
         from pg_constraint k join pg_class c2 on c2.oid = k.confrelid join pg_namespace n2 on n2.oid = c2.relnamespace
         where k.conrelid = c.oid and k.contype = 'f' and k.conkey = array[a.attnum]
@@ -27,7 +25,6 @@ select a.attname, a.atttypid::int8, coalesce(nullif(t.typbasetype, 0), t.oid)::i
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-join pg_type t on t.oid = a.atttypid
 where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p')
 order by a.attnum
 """
@@ -57,8 +54,6 @@ select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
 where ev_class = %s::regclass and ev_enabled <> 'D' and ev_type <> '1'
 """
 
-_NUMERIC, _BPCHAR, _VARCHAR = 1700, 1042, 1043
-
 
 def read_table(connection: Connection, entity: Entity) -> TargetTable:
     """The structure of the entity's target table; StructureMismatch names what is missing."""
@@ -69,7 +64,11 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
             f"The target has no table {schema}.{name}, which entity {entity.entity} names.",
             "Create it, or correct `target` in the catalog.",
         )
-    columns = {row[0]: _column(*row) for row in rows}
+    types = describe(connection, [(oid, modifier) for _, oid, modifier, *_ in rows])
+    columns = {
+        name: TargetColumn(name, oid, type_sql, kind, *rest)
+        for (name, oid, _, type_sql, *rest), kind in zip(rows, types, strict=True)
+    }
     regclass = table(entity.target).as_string(connection)
     security = _require_rights(connection, entity, regclass)
     _refuse_rules(connection, entity, regclass)
@@ -121,22 +120,6 @@ def _refuse_rules(connection: Connection, entity: Entity, regclass: str) -> None
             f"The target table {entity.target} has the rule {row[0]}, which would change what is written.",
             "Drop or disable the rule; a trigger can do the same row by row.",
         )
-
-
-def _column(
-    name: str, oid: int, base: int, type_sql: str, typmod: int, domain_typmod: int, not_null: bool, writable: bool,
-    labels: list[str], references: str | None,
-) -> TargetColumn:  # fmt: skip
-    modifier = typmod if typmod >= 0 else domain_typmod
-    precision = scale = length = None
-    if modifier >= 4 and base == _NUMERIC:
-        precision, scale = (modifier - 4) >> 16 & 0xFFFF, (modifier - 4) & 0x7FF
-        scale = scale - 2048 if scale >= 1024 else scale
-    elif modifier >= 4 and base in (_BPCHAR, _VARCHAR):
-        length = modifier - 4
-    return TargetColumn(
-        name, oid, base, type_sql, precision, scale, length, not_null, writable, tuple(labels), references
-    )
 
 
 def _require(entity: Entity, found: TargetTable) -> None:

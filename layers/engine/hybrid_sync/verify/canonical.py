@@ -4,7 +4,8 @@ Both servers compute it with the same function, `record_send`, over the same bui
 type: numerics carry their scale, floats every bit, jsonb its normalised text, timestamps their microseconds, texts
 travel in the client's encoding, NULL has a length of its own and no two rows can run into each other.  These are the
 values that a binary COPY would store, and two of them are equal exactly where `*<>`, by which the write drops
-unchanged rows, finds the stored bytes equal.
+unchanged rows, finds the stored bytes equal.  Legacy's side is the value that legacy has, and never what the write's
+own conversion made of it: where a conversion is allowed, the stored value is taken back to what it came from.
 """
 
 from __future__ import annotations
@@ -15,10 +16,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.columns import raw, stored_type
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.place import table as relation
-from hybrid_sync.catalog.shape import TargetTable
 
 _UNTRANSLATED = sql.Literal(-1)
 """A reference to a row that no legacy row stands behind; no alternative has this number."""
@@ -63,7 +62,7 @@ class Canonical:
         return _digests([column.target for column in self.columns])
 
 
-def canonical(catalog: Catalog, plan: ReadPlan, table: TargetTable) -> Canonical:
+def canonical(catalog: Catalog, plan: ReadPlan) -> Canonical:
     """The canonical form of one source's rows."""
     at = len(plan.key_columns) + 1
     joins: list[sql.Composable] = []
@@ -72,10 +71,10 @@ def canonical(catalog: Catalog, plan: ReadPlan, table: TargetTable) -> Canonical
         alternatives = plan.fields[at : at + len(slot.parents)]
         at += len(slot.parents)
         columns.append(_reference(catalog, slot, alternatives, joins))
-    for name, value in zip((*plan.checked, *plan.plain), plan.fields[at:], strict=True):
-        kind = raw(stored_type(table.columns[name]))
-        stored = sql.SQL("t.{}::{}").format(sql.Identifier(name), kind)
-        columns.append(CanonicalColumn(name, (sql.SQL("({})::{}").format(value, kind),), (stored,)))
+    for name in (*plan.checked, *plan.plain):
+        fitted = plan.fitted[name]
+        stored = sql.SQL("t.{}").format(sql.Identifier(name))
+        columns.append(CanonicalColumn(name, (fitted.ours,), (fitted.theirs(stored),)))
     return Canonical(
         tuple(columns),
         tuple(sql.SQL("{}::int8").format(key) for key in plan.key_exprs),

@@ -159,7 +159,7 @@ def _computable(rows: Amounts, scope: Scope, legacy: Connection) -> Amounts:
 def in_legacy(money: Money, scope: Scope) -> Amounts:
     """Every row that legacy has, whatever became of it."""
     columns = scope.source.columns
-    amount = sql.SQL("({})::numeric").format(expression(columns[money.column]))
+    amount = scope.plan.amounts[money.column]
     currency = sql.Literal(money.constant_currency) if money.currency is None else expression(columns[money.currency])
     status = sql.SQL("null") if money.status is None else expression(columns[money.status])
     return Amounts(amount, currency, status, scope.place_in_legacy(), scope.plan.relations, scope.in_legacy())

@@ -127,7 +127,7 @@ class Reconcile:
         """Fresh snapshots of both servers, the target's first: what legacy commits in between is in flight."""
         plan, source = self.plan.sources[name], self.entity.sources[name]
         sides = Sides(
-            plan, source, table(self.entity.target), canonical(self.catalog, plan, self.plan.table),
+            plan, source, table(self.entity.target), canonical(self.catalog, plan),
             self._since(source, self.carried), keys, self.legacy, self.target,
         )  # fmt: skip
         with snapshot(self.target, "target"):
