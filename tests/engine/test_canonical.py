@@ -6,9 +6,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import stored_type
-from hybrid_sync.catalog.shape import TargetColumn
-
 VALUES: dict[str, list[str | None]] = {
     "boolean": ["true", "false", None],
     "integer": ["0", "-1", "2147483647", None],
@@ -60,25 +57,3 @@ def test_no_two_rows_run_into_each_other(target_db: str) -> None:
             " (null, 'abc'), ('abc', null), ('abc', ''), (null, null), ('', '')) as v(a, b)"
         ).fetchone()
     assert row == (8,)
-
-
-def column(type_sql: str, oid: int, base: int, **more: object) -> TargetColumn:
-    described = {"precision": None, "scale": None, "max_length": None, "not_null": False, "writable": True} | more
-    return TargetColumn("c", oid, base, type_sql, **described)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("described", "expected"),
-    [
-        (column("numeric(12,2)", 1700, 1700, precision=12, scale=2), "numeric(12,2)"),
-        (column("timestamp(0) with time zone", 1184, 1184), "timestamp(0) with time zone"),
-        (column("character varying(20)", 1043, 1043, max_length=20), "text"),
-        (column("person_kind", 99_001, 99_001, labels=("doctor",)), "text"),
-        (column("citext", 99_002, 99_002), "text"),
-        (column("money_amount", 99_003, 1700, precision=12, scale=2), "numeric(12,2)"),
-        (column("positive", 99_004, 23), "int4"),
-        (column("settings", 99_005, 3802), "jsonb"),
-    ],
-)
-def test_both_sides_cast_to_a_type_that_every_server_has(described: TargetColumn, expected: str) -> None:
-    assert stored_type(described) == expected

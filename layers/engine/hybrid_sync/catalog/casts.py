@@ -14,9 +14,11 @@ from psycopg import sql
 
 from hybrid_sync import pgtypes as pg
 from hybrid_sync.catalog.exact import (
+    ELEMENT,
     TEXT,
     Expr,
     Fitted,
+    any_element,
     as_type,
     fits,
     guarded,
@@ -74,6 +76,8 @@ def _differ(one: Expr, other: Expr) -> Expr:
 
 def _to_text(value: Expr, source: PgType, target: PgType) -> Fitted | None:
     """A text form is always to be had; what a char, a name or a length would cut of it is asked."""
+    if source.element is not None and target.element is not None:
+        return _to_texts(value, source.element, target)
     text = to(value, TEXT)
     plain = Fitted(text, text, as_type(TEXT))
     if target.oid in (pg.TEXT, pg.VARCHAR) or target.is_citext:
@@ -86,6 +90,16 @@ def _to_text(value: Expr, source: PgType, target: PgType) -> Fitted | None:
         kind = target.sql
     checks = [(sql.SQL("{} <> {}").format(to(to(text, kind), TEXT), text), "cast_loses")]
     return with_checks(replace(plain, expr=to(text, kind)), checks)
+
+
+def _to_texts(value: Expr, source: PgType, target: PgType) -> Fitted | None:
+    """An array of anything as an array of texts."""
+    element = target.element
+    if element is None or element.oid not in (pg.TEXT, pg.VARCHAR) or element.domain:
+        return None
+    texts = to(value, target)
+    checks = length_checks(to(ELEMENT, TEXT), source if source.is_text else _ANY, element)
+    return Fitted(texts, texts, as_type(target.sql), any_element(value, checks))
 
 
 _ANY = PgType(pg.TEXT, "text", "text")
@@ -129,7 +143,10 @@ def _between_numbers(source: PgType, target: PgType) -> _Cast:
         return _from_float(source, target)
     if target.oid in _FLOATS:
         safe = None if source.oid in pg.INTEGERS else lambda v: _in_float(v, target)
-        return _Cast(as_type(target.sql), _digits, _digits_of_float, safe)
+        return _Cast(
+            as_type(target.sql), _digits, _digits_of_float, safe,
+            lambda v: _reads_otherwise(_digits(v), _digits_of_float(to(v, target)), to(v, target)),
+        )  # fmt: skip
     # A numeric into an integer; the digits say what was cut.
     return _Cast(as_type(target.sql), _digits, _digits, lambda v: within_integer(v, target))
 
@@ -139,11 +156,16 @@ def _from_float(source: PgType, target: PgType) -> _Cast:
     if target.oid == pg.FLOAT8:
         return _Cast(double, double, double, exact=True)
     if target.oid == pg.FLOAT4:
-        return _Cast(as_type(target.sql), double, double, lambda v: _in_float(double(v), target, or_not_finite=True))
+        return _Cast(
+            as_type(target.sql), double, double, lambda v: _in_float(double(v), target, or_not_finite=True),
+            lambda v: sql.SQL("{} or ({v})::text <> ({s})::text").format(
+                _differ(double(v), double(to(v, target))), v=v, s=to(v, target)
+            ),
+        )  # fmt: skip
     if target.oid == pg.NUMERIC:
         # Through text: directly it keeps 15 digits of a double and 6 of a real. A numeric has no negative zero.
         return _Cast(
-            _decimal, lambda v: _digits(_decimal(v)), _digits, lambda v: negated(not_finite(double(v))),
+            _decimal, _digits_or_sign, _digits, lambda v: negated(not_finite(double(v))),
             lambda v: sql.SQL("{} = '-0'").format(to(v, TEXT)),
         )  # fmt: skip
     half = sql.Literal(2.0 ** (pg.INTEGERS[target.oid] - 1))
@@ -151,11 +173,26 @@ def _from_float(source: PgType, target: PgType) -> _Cast:
     return _Cast(
         as_type(target.sql), double, _whole_as_double,
         lambda v: sql.SQL("(({v}) >= -({half}) and ({v}) < {half})").format(v=double(v), half=inside),
+        lambda v: sql.SQL("{} <> {}").format(_digits_or_sign(v), _digits(to(v, target))),
     )  # fmt: skip
 
 
 def _decimal(value: Expr) -> Expr:
     return to(to(value, TEXT), _NUMERIC)
+
+
+def _digits_or_sign(value: Expr) -> Expr:
+    """The digits that a float shows; of a negative zero its sign."""
+    return sql.SQL("case when {text} = '-0' then '-0' else {digits} end").format(
+        text=to(value, TEXT), digits=_digits(_decimal(value))
+    )
+
+
+def _reads_otherwise(digits: Expr, exact: Expr, stored: Expr) -> Expr:
+    """The float is another number, or shows other digits: a real of 2147483648 reads 2.1474836e+09."""
+    return sql.SQL("{digits} <> {exact} or {digits} <> {shown}").format(
+        digits=digits, exact=exact, shown=_digits(_decimal(stored))
+    )
 
 
 def _whole_as_double(value: Expr) -> Expr:

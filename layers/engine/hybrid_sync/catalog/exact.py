@@ -89,12 +89,20 @@ def _text(value: Expr, source: PgType, target: PgType) -> Fitted | None:
     if target.labels:
         return Fitted(text, text, as_type(TEXT), _label_checks(text, source, target))
     if target.oid in (pg.TEXT, pg.VARCHAR) or target.is_citext:
-        return Fitted(text, text, as_type(TEXT), _blank_checks(value, source) + length_checks(text, source, target))
+        checks = _blank_checks(value, source) + length_checks(text, source, target)
+        return Fitted(text, _as_written(value, source), as_type(TEXT), checks)
     if target.oid == pg.BPCHAR and source.oid == pg.BPCHAR:
         if target.length is None:
             return Fitted(value, to(value, _BPCHAR), as_type(_BPCHAR))
-        return Fitted(value, text, as_type(TEXT), _blank_checks(value, source) + length_checks(text, source, target))
+        return Fitted(value, text, as_type(TEXT), length_checks(text, source, target))
     return None
+
+
+def _as_written(value: Expr, source: PgType) -> Expr:
+    """The text that legacy has, with the blanks at its end that a cast to text would drop."""
+    if source.oid != pg.BPCHAR or source.length is not None:
+        return to(value, TEXT)
+    return sql.SQL("case when ({v}) is not null then format('%s', {v}) end").format(v=value)
 
 
 def _label_checks(text: Expr, source: PgType, target: PgType) -> list[Check]:
@@ -221,18 +229,11 @@ def _array(value: Expr, source: PgType, target: PgType) -> Fitted | None:
     ours, theirs = source.element, target.element
     if ours is None or theirs is None or not theirs.builtin or theirs.domain:
         return None
-    element = sql.Identifier("hybrid_sync_element", "v")
-    one = fits(element, ours, theirs)
+    one = fits(ELEMENT, ours, theirs)
     if one is None or not target.builtin or (_raises(ours, theirs) and ours.oid != theirs.oid):
         return None
     array = to(value, target)
-    checks: list[Check] = [
-        (
-            sql.SQL("exists (select from unnest({}) as hybrid_sync_element(v) where {})").format(value, condition),
-            reason,
-        )
-        for condition, reason in one.checks
-    ]
+    checks = any_element(value, one.checks)
     compared, kind = array, target.sql
     if theirs.oid == pg.BPCHAR and theirs.length is not None:  # its padding is no part of the value
         kind = sql.Identifier("pg_catalog", "_text")
@@ -243,6 +244,15 @@ def _array(value: Expr, source: PgType, target: PgType) -> Fitted | None:
             scaled=scaled, array=array
         )
     return Fitted(array, compared, as_type(kind), checks)
+
+
+ELEMENT = sql.Identifier("hybrid_sync_element", "v")
+
+
+def any_element(array: Expr, checks: Sequence[Check]) -> list[Check]:
+    """The checks of `ELEMENT`, asked of each element of an array."""
+    some = sql.SQL("exists (select from unnest({}) as hybrid_sync_element(v) where {})")
+    return [(some.format(array, condition), reason) for condition, reason in checks]
 
 
 def _raises(ours: PgType, theirs: PgType) -> bool:

@@ -114,6 +114,12 @@ REASONS: dict[str, Reason] = {
         "Give the target column the decimals of legacy, or correct the number in legacy.",
         retryable=False,
     ),
+    "cast_loses": Reason(
+        Kind.target,
+        "The target column's type cannot hold the value exactly: it would be rounded, cut or padded.",
+        "Give the target column a type that holds what legacy has, or correct the value in legacy.",
+        retryable=False,
+    ),
     "trigger_exception": Reason(
         Kind.target,
         "A trigger of the target refuses the row.",
