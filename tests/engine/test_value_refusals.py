@@ -127,7 +127,7 @@ def test_json_goes_into_jsonb_only(legacy_db: str, target_db: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "values"),
     [("tsvector", ["'a:1B b:2'", "''"]), ("tsquery", ["'a & !b'"]), ("int4range", ["'[1,5)'", "'empty'", "'(,)'"]),
-     ("tstzrange", ["'[2024-01-01,infinity)'"]), ("int4multirange", ["'{[1,2),[5,7)}'"]), 
+     ("tstzrange", ["'[2024-01-01,infinity)'"]), ("int4multirange", ["'{[1,2),[5,7)}'"]),
      ("daterange[]", ["'{\"[2024-01-01,)\"}'"]),
      ("macaddr8", ["'08:00:2b:01:02:03:04:05'"]), ("pg_lsn", ["'16/B374D848'"]), ("point", ["'(1,2.5)'"]),
      ("polygon", ["'((0,0),(1,1),(1,0))'"]), ("jsonpath", ["'$.a'"]), ("oid", ["4294967295"]), ("mood", ["'ok'"]),

@@ -1,0 +1,79 @@
+"""Money is decimal on both sides, finite, and summed as what legacy has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.errors import StructureMismatch
+from tests.engine.small import compiled, entity, small_world
+from tests.engine.worlds import EngineWorld, run
+
+MONEY = [{"column": "amt", "currency": "cur", "headline": True}]
+
+
+def world_of(legacy_db: str, target_db: str, legacy: str, target: str, values: str, column: object) -> EngineWorld:
+    return small_world(
+        legacy_db, target_db,
+        f"create table a (id int primary key, amt {legacy}, cur text); insert into a values {values}",
+        f"create table a (id uuid primary key, legacy_id bigint unique, amt {target}, cur text)",
+        _entity(column),
+    )  # fmt: skip
+
+
+def _entity(column: object) -> dict[str, Any]:
+    return entity(columns={"amt": column, "cur": "a.cur"}, money=MONEY)
+
+
+def failed(target_db: str) -> list[tuple[int, str]]:
+    with psycopg.connect(target_db) as target:
+        return target.execute("select key[1], reason from hybrid_sync.failed_record order by 1").fetchall()
+
+
+@pytest.mark.parametrize("kind", ["numeric", "numeric(12,2)"])
+def test_infinity_is_a_failed_record_and_not_an_amount(legacy_db: str, target_db: str, kind: str) -> None:
+    values = "(1, 10.10, 'USD'), (2, 'Infinity', 'USD'), (3, '-Infinity', 'USD'), (4, 'NaN', 'USD')"
+    world = world_of(legacy_db, target_db, "numeric", kind, values, "a.amt")
+    assert run(world, "r", profile="weekly").verdicts["a"]
+    assert failed(target_db) == [(n, "numeric_out_of_range") for n in (2, 3, 4)]
+    with psycopg.connect(target_db) as target:
+        assert target.execute("select legacy_id, amt::text from a").fetchall() == [(1, "10.10")]
+
+
+@pytest.mark.parametrize(
+    ("legacy", "target"),
+    [("int", "int"), ("bigint", "numeric(12,0)"), ("numeric", "numeric"), ("numeric(8,2)", "numeric")],
+)  # fmt: skip
+def test_decimal_columns_of_any_kind_are_money(legacy_db: str, target_db: str, legacy: str, target: str) -> None:
+    world = world_of(legacy_db, target_db, legacy, target, "(1, 10, 'USD'), (2, 5, 'USD')", "a.amt")
+    assert run(world, "r", profile="weekly").outcome.status == "succeeded"
+
+
+def test_a_double_is_no_money_unless_it_is_cast_row_by_row(legacy_db: str, target_db: str) -> None:
+    values = "(1, 0.1, 'USD'), (2, 0.2, 'USD'), (3, 0.1::float8 + 0.2::float8, 'USD'), (4, 'NaN', 'USD')"
+    world = world_of(legacy_db, target_db, "double precision", "numeric(12,2)", values, "a.amt")
+    with pytest.raises(StructureMismatch, match=r"`cast: a\.amt`"):
+        compiled(world)
+    world.catalog = Catalog({"a": Entity.model_validate(_entity({"cast": "a.amt"}))})
+    run(world, "r", profile="weekly")
+    assert failed(target_db) == [(3, "numeric_scale"), (4, "numeric_out_of_range")]
+    with psycopg.connect(target_db) as target:
+        assert target.execute("select legacy_id, amt::text from a order by 1").fetchall() == [(1, "0.10"), (2, "0.20")]
+
+
+@pytest.mark.parametrize("kind", ["double precision", "real", "text", "money"])
+def test_a_column_of_the_target_that_is_not_decimal_holds_no_money(legacy_db: str, target_db: str, kind: str) -> None:
+    world = world_of(legacy_db, target_db, "numeric(12,2)", kind, "(1, 1, 'USD')", {"cast": "a.amt"})
+    with pytest.raises(StructureMismatch, match="numeric with a scale"):
+        compiled(world)
+
+
+@pytest.mark.parametrize("kind", ["money", "text"])
+def test_a_column_of_legacy_that_is_not_decimal_holds_no_money(legacy_db: str, target_db: str, kind: str) -> None:
+    world = world_of(legacy_db, target_db, kind, "numeric(12,2)", "(1, '1', 'USD')", "a.amt")
+    with pytest.raises(StructureMismatch, match="::numeric"):
+        compiled(world)
