@@ -50,7 +50,8 @@ def headline(summary: RunSummary) -> str:
     return (
         f"Run {summary.run_id}: {summary.status} in {summary.seconds:,.1f} s; "
         f"read {c.read:,}, inserted {c.inserted:,}, updated {c.updated:,}, unchanged {c.unchanged:,}, "
-        f"failed {c.failed:,}; {percent(summary.success_rate)} of {summary.legacy_rows:,} legacy rows are in "
+        f"failed {c.failed:,}, deleted {summary.deleted_rows:,}; "
+        f"{percent(summary.success_rate)} of {summary.legacy_rows:,} legacy rows are in "
         f"the target; rows, references and money add up: {yes_no(summary.conserved)}"
     )
 
@@ -108,7 +109,8 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
 
 def _components(entities: Iterable[EntitySummary]) -> Table:
     numbers = (
-        "migrated / total", "success", "read", "new", "changed", "same", "failed", "gone", "links", "s",
+        "migrated / total", "success", "read", "new", "changed", "same", "failed", "deleted", "gone", "links",
+        "s",
         "rows/s",
     )  # fmt: skip
     return plain(
@@ -123,6 +125,7 @@ def _components(entities: Iterable[EntitySummary]) -> Table:
                 f"{e.counts.updated:,}",
                 f"{e.counts.unchanged:,}",
                 f"{e.counts.failed:,}",
+                f"{e.deleted_rows:,}",
                 f"{e.conservation.pending_deletes:,}" if e.conservation else "–",
                 f"{e.links_pending:,}",
                 "–" if e.seconds is None else f"{e.seconds:,.1f}",

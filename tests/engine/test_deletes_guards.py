@@ -69,7 +69,7 @@ def test_a_row_that_a_trigger_keeps_costs_only_itself(world: EngineWorld, legacy
         " return old; end $$; create trigger refuse before delete on messages for each row execute function refuse()"
     )
     legacy("delete from letter")
-    run(world, "second")
+    run(world, "second", allow_deletes=("messages",))
     assert kept(target, "second") == [("messages", [1], "trigger_exception"), ("messages", [2], "trigger_suppressed")]
     assert told(target, "second", "messages")["deleted"] == 2
 
@@ -77,7 +77,7 @@ def test_a_row_that_a_trigger_keeps_costs_only_itself(world: EngineWorld, legacy
 def test_an_empty_legacy_does_not_wipe_the_target_until_a_person_says_so(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
-    with_policies(world, messages=OnDelete(policy="hard", max_rows=3, max_share=0.2), grants=HARD)
+    with_policies(world, messages=OnDelete(policy="hard", floor=3, share=0.2), grants=HARD)
     run(world, "first")
     legacy("delete from remark; delete from letter; delete from grant_of where person_id = 1")
     done = run(world, "second")
@@ -96,11 +96,11 @@ def test_an_empty_legacy_does_not_wipe_the_target_until_a_person_says_so(
 def test_a_small_share_passes_the_guard_however_many_rows_it_is(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
-    with_policies(world, messages=OnDelete(policy="hard", max_rows=0, max_share=0.4))
+    with_policies(world, messages=OnDelete(policy="hard", floor=0, share=0.5))
     run(world, "first")
-    legacy("delete from letter")
+    legacy("delete from letter where id > 2")
     assert run(world, "second").outcome.status == "succeeded"
-    assert target("select count(*) from messages") == [(6,)]
+    assert target("select count(*) from messages") == [(8,)]
 
 
 def test_a_row_that_is_back_when_its_bucket_is_locked_stays(world: EngineWorld, legacy: Query, target: Query) -> None:
@@ -160,7 +160,7 @@ def test_two_deliveries_at_once_delete_a_row_once(world: EngineWorld, legacy: Qu
     run(world, "first")
     legacy("delete from letter")
     with armed({"delete.listed": Raise()}), pytest.raises(FailpointRaised):
-        run(world, "second", entities=("messages",))
+        run(world, "second", entities=("messages",), allow_deletes=("messages",))
     target("update hybrid_sync.run_entity set deletes = null where run_id = 'second'")
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(propagate_deletes, world, DeleteTask(run_id="second")) for _ in range(4)]

@@ -54,7 +54,7 @@ def test_a_key_that_comes_back_while_another_writer_holds_its_bucket_is_not_dele
 
 
 def test_an_emptied_legacy_table_does_not_empty_the_target(world: EngineWorld, legacy: Query, target: Query) -> None:
-    with_policies(world, messages=OnDelete(policy="hard", max_rows=3, max_share=0.02))
+    with_policies(world, messages=OnDelete(policy="hard", floor=3))
     run(world, "first", profile="daily")
     legacy("delete from letter")
     done = run(world, "second", profile="daily", entities=("messages",))

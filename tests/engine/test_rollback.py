@@ -427,7 +427,7 @@ def test_a_row_that_a_run_deleted_is_back_under_its_id_with_its_native_columns(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
     clinics = world.catalog["clinics"]
-    world.catalog.entities["clinics"] = clinics.model_copy(update={"on_delete": OnDelete(policy="hard", max_rows=9)})
+    world.catalog.entities["clinics"] = clinics.model_copy(update={"on_delete": OnDelete(policy="hard", floor=9)})
     legacy("insert into clinic (id, name, country) values (50, 'Gone', 'US')")
     run(world, "first", profile="weekly")
     target("update clinics set internal_note = 'native' where legacy_id = 50")

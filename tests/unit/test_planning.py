@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_sync.contracts import EntityTask
+from hybrid_sync.errors import LegacyReplaced
 from hybrid_sync.ids.mint import minter
-from hybrid_sync.legacy.fence import MAX_AGE, Fence, distrust
+from hybrid_sync.legacy.fence import MAX_AGE, Fence, distrust, older, require_same
 from hybrid_sync.runs.store import EntityRecord
 from hybrid_sync.steps.plan_entity import _batches, cut, runs_of
 
@@ -51,8 +52,8 @@ def test_an_id_is_a_uuid_of_version_8(key: tuple[int, ...]) -> None:
 
 
 def fence(**changed: object) -> Fence:
-    usual = {"snapshot": "10:10:", "xmin": 1000, "xmax": 1000, "system_identifier": "1", "timeline": 1, "lsn": "0/1",
-             "taken_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+    usual = {"snapshot": "10:10:", "xmin": 1000, "xmax": 1000, "system_identifier": "1", "timeline": 1, "database": 5,
+             "lsn": "0/1", "taken_at": "2026-01-01T00:00:00Z"}  # fmt: skip
     return Fence.model_validate(usual | changed)
 
 
@@ -64,6 +65,16 @@ def test_a_fence_is_trusted_only_on_its_own_server_and_within_its_age() -> None:
     assert distrust(fence(timeline=2), now) == "other_timeline"
     assert distrust(fence(xmin=6000), now) == "future"
     assert distrust(fence(), fence(xmin=1001 + MAX_AGE, xmax=1001 + MAX_AGE)) == "too_old"
+
+
+def test_a_fence_is_trusted_only_in_its_own_database() -> None:
+    now = fence(xmin=5000, xmax=5000)
+    assert distrust(fence(database=6), now) == "other_database"
+    assert distrust(fence(database=None), now) == "other_database"
+    assert older(fence(), fence(database=6)) is None
+    assert older(fence(database=None), fence(database=None)) is None
+    with pytest.raises(LegacyReplaced):
+        require_same(fence(database=None), now.identity)
 
 
 def test_an_xid_wraps_at_32_bits() -> None:

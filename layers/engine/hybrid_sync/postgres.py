@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Literal, LiteralString
 
 import psycopg
@@ -22,6 +23,8 @@ from hybrid_sync.errors import (
 
 Side = Literal["legacy", "target"]
 Connection = psycopg.Connection[tuple[Any, ...]]
+SearchPath = tuple[str, ...] | None
+"""Schemas in which names are looked up; None is PostgreSQL's own and nobody else's."""
 
 _UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
 _CONTENTION = {"40001", "40P01", "55P03", "57014", "53200", "53300"}
@@ -48,7 +51,9 @@ TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
 }
-_LEGACY_PATH = "set local search_path = public"
+# Legacy must refuse where its row security would hide rows from us: a row that is not shown looks deleted.
+_LEGACY_LAST: LiteralString = "set local row_security = off; set local search_path = {}"
+_TRUSTED_PATH = tuple(OUR_PATH.split(", "))
 # A constraint trigger that waits for COMMIT would run under our path, and its error would cost the whole transaction.
 _TARGET_PATH = (
     "set local search_path to default;"
@@ -98,11 +103,17 @@ def _refused(side: Side, parts: dict[str, Any], error: psycopg.OperationalError)
 
 
 @contextmanager
-def transaction(connection: Connection, side: Side, *, read_only: bool = False) -> Iterator[Connection]:
-    """READ COMMITTED, stated explicitly, with both sides' settings; errors leave under our names."""
+def transaction(
+    connection: Connection, side: Side, *, read_only: bool = False, path: SearchPath = None
+) -> Iterator[Connection]:
+    """READ COMMITTED, stated explicitly, with the side's settings; errors leave under our names.
+
+    `path` is where legacy looks up what an expression of the catalog names: in no schema where others may create
+    something, unless the catalog says so.
+    """
     with translated(side):
         try:
-            connection.execute(_OPENINGS[side, "read committed", read_only])
+            connection.execute(_opening(side, "read committed", path, read_only=read_only))
             yield connection
         except BaseException:  # an interrupt too: nothing half-done may reach the next use of the connection
             if not connection.closed:
@@ -112,11 +123,11 @@ def transaction(connection: Connection, side: Side, *, read_only: bool = False) 
 
 
 @contextmanager
-def snapshot(connection: Connection, side: Side) -> Iterator[Connection]:
+def snapshot(connection: Connection, side: Side, *, path: SearchPath = None) -> Iterator[Connection]:
     """REPEATABLE READ and read only: every statement sees the state at the first one."""
     with translated(side):
         try:
-            connection.execute(_OPENINGS[side, "repeatable read", True])
+            connection.execute(_opening(side, "repeatable read", path, read_only=True))
             yield connection
         finally:
             if not connection.closed:
@@ -133,7 +144,8 @@ def inside(connection: Connection, side: Side) -> Iterator[Connection]:
         yield connection
 
 
-def _opening(side: Side, isolation: LiteralString, *, read_only: bool) -> bytes:
+@lru_cache(maxsize=64)
+def _opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only: bool) -> bytes:
     """BEGIN and the settings: one message to the server, rendered once.
 
     It does not say READ WRITE: where the target's default is read-only (Supabase sets that when the disk is full), the
@@ -144,16 +156,17 @@ def _opening(side: Side, isolation: LiteralString, *, read_only: bool) -> bytes:
         sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(value))
         for name, value in TRANSACTION_SETTINGS.items()
     ]
-    path = sql.SQL(_TARGET_PATH if side == "target" else _LEGACY_PATH)
-    return sql.SQL("; ").join([begin, *settings, path]).as_bytes(None)
+    last = sql.SQL(_TARGET_PATH) if side == "target" else sql.SQL(_LEGACY_LAST).format(_schemas(path))
+    return sql.SQL("; ").join([begin, *settings, last]).as_bytes(None)
 
 
-_OPENINGS: dict[tuple[Side, LiteralString, bool], bytes] = {
-    (side, isolation, read_only): _opening(side, isolation, read_only=read_only)
-    for side in _UNAVAILABLE
-    for isolation in ("read committed", "repeatable read")
-    for read_only in (False, True)
-}
+def path_setting(path: SearchPath) -> sql.Composed:
+    """The statement that makes a transaction look names up in these schemas."""
+    return sql.SQL("set local search_path = {}").format(_schemas(path))
+
+
+def _schemas(path: SearchPath) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, path or _TRUSTED_PATH))
 
 
 @contextmanager
@@ -166,6 +179,12 @@ def translated(side: Side) -> Iterator[None]:
         if named is None:
             raise
         raise named from None
+
+
+_GRANTS: dict[Side, str] = {
+    "target": "Run `hybrid-sync install`, which grants what the catalog needs.",
+    "legacy": "Grant SELECT to the role; where row security hides rows from it, use a role with BYPASSRLS.",
+}
 
 
 def _named(side: Side, error: psycopg.Error) -> SyncError | None:
@@ -188,7 +207,7 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
     if state == "42501":
         return MissingPrivilege(
             f"The {side} role lacks a privilege ({primary(error)}).",
-            "Run `hybrid-sync install` for the target, or grant SELECT in legacy.",
+            _GRANTS[side],
         )
     if state in _STRUCTURE:
         return StructureMismatch(

@@ -18,6 +18,7 @@ from hybrid_sync.catalog.exact import Expr, Fitted
 from hybrid_sync.catalog.forms import Json
 from hybrid_sync.catalog.keys import key_of, require_integer
 from hybrid_sync.catalog.models import Entity, Parent, Source
+from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
 
 
@@ -67,6 +68,8 @@ class ReadPlan:
     """Each money column as legacy has it, a numeric."""
     stored_widths: tuple[int, ...] | None = None
     """Bytes of each key column as the target takes it, where legacy may have keys that are too large for it."""
+    path: tuple[str, ...] | None = None
+    """Where legacy looks up what the expressions name; None is nowhere but in PostgreSQL's own schema."""
 
     @property
     def target_columns(self) -> tuple[str, ...]:
@@ -141,6 +144,7 @@ def compile_source(
         plain, tuple(selected), fitted,
         {name: amount(source.columns[name], natural.columns[name]) for name in sorted(money)},
         tuple(key.stored_width for key in keys) if any(key.narrower for key in keys) else None,
+        entity.legacy_search_path,
     )  # fmt: skip
 
 
@@ -163,7 +167,7 @@ def relations(source: Source) -> sql.Composed:
 
 
 def _table(name: str, alias: str) -> sql.Composed:
-    return sql.SQL("{} as {}").format(sql.Identifier(*name.split(".")), sql.Identifier(alias))
+    return sql.SQL("{} as {}").format(table(name), sql.Identifier(alias))
 
 
 def _verdict(verdicts: list[tuple[Expr, Verdict]]) -> sql.Composable:

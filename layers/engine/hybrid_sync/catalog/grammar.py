@@ -24,6 +24,21 @@ Relation = Annotated[str, Field(pattern=RELATION)]
 Expression = Annotated[str, Field(min_length=1)]
 
 
+def _schemas(value: object) -> object:
+    """`public, extensions` as well as a list; pg_temp comes last, so that no temporary object stands before others."""
+    names = [part.strip().strip('"') for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        return value
+    if "$user" in names:
+        raise ValueError("name the schemas: $user is another one for each role")
+    return (*(name for name in names if name != "pg_temp"), "pg_temp")
+
+
+SearchPath = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], BeforeValidator(_schemas), Field(min_length=2)
+]
+
+
 class Strict(BaseModel):
     """Frozen, and unknown keys are mistakes."""
 

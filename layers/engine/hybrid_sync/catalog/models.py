@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hybrid_sync.catalog.forms import Cast, Column, EnumMap, Lower, Sql
-from hybrid_sync.catalog.grammar import Expression, FromText, JoinText, Name, Relation, Strict, WatchText
+from hybrid_sync.catalog.grammar import Expression, FromText, JoinText, Name, Relation, SearchPath, Strict, WatchText
 
 
 class Priority(StrEnum):
@@ -131,8 +131,20 @@ class OnDelete(Strict):
     policy: Literal["ignore", "soft", "hard"] = "ignore"
     set: dict[Name, Expression] = Field(default_factory=dict)
     """For `soft`: target column -> SQL expression, e.g. `deleted_at: now()`."""
-    max_rows: Annotated[int, Field(ge=0)] = 100
-    max_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    floor: Annotated[int, Field(ge=0)] = 10
+    """So many rows of a source may go within a week whatever their share; never all of them, nor more than half."""
+    share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """So large a part of a source's rows may go within a week."""
+    cap: Annotated[int, Field(ge=0)] = 10_000
+    """More than so many never go within a week without a person's word, however small their part is."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_names(cls, value: object) -> object:
+        """What `floor` and `share` were called before there was a cap."""
+        if not isinstance(value, dict):
+            return value
+        return {{"max_rows": "floor", "max_share": "share"}.get(key, key): given for key, given in value.items()}
 
     @model_validator(mode="after")
     def _soft_sets(self) -> OnDelete:
@@ -190,6 +202,11 @@ class Entity(Strict):
     batch_size: Annotated[int, Field(ge=1, le=50_000)] | None = None
     detect: Literal["commit_fence", "timestamp"] = "commit_fence"
     lag_seconds: Annotated[int, Field(ge=0)] | None = None
+    view_is_whole: Annotated[str, Field(min_length=1)] | None = None
+    """Why a view, or a foreign table, shows every row that there is: what it leaves out looks deleted."""
+    legacy_search_path: SearchPath | None = None
+    """Schemas in which legacy looks up the functions, operators and types that the expressions name, and the tables of
+    their subqueries; by default just `pg_catalog`, where nobody can put another meaning under a name."""
     money: tuple[Money, ...] = ()
     on_delete: OnDelete = OnDelete()
     adopt: AdoptList | None = None
@@ -214,6 +231,8 @@ class Entity(Strict):
                 raise ValueError("two sources have the same discriminator: give each its own value")
         if self.detect == "timestamp" and any(s.changed_at is None for s in self.sources.values()):
             raise ValueError("`detect: timestamp` needs `changed_at` in every source")
+        if self.view_is_whole is not None and self.detect != "timestamp":
+            raise ValueError("`view_is_whole` needs `detect: timestamp`: the rows of a view carry no transaction id")
         for column in self.adopt.by if self.adopt else ():
             if not isinstance(next(iter(self.sources.values())).columns.get(column), Sql | Cast | Lower | EnumMap):
                 raise ValueError(f"adopt.by: {column} is not a column with a value per row: name one of `columns`")

@@ -12,6 +12,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw, spliced
 from hybrid_sync.catalog.compile import ReadPlan, keyed, relations
 from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege
 from hybrid_sync.legacy.buckets import BUCKET, between, bucket_of
@@ -109,9 +110,9 @@ def _touched(source: Source, fence: Fence) -> sql.Composable:
     """
     young = [_young(alias, fence) for alias in source.aliases]
     for watch in source.watch:
-        table, alias = sql.Identifier(*watch.table.split(".")), sql.Identifier(watch.alias)
+        place, alias = table(watch.table), sql.Identifier(watch.alias)
         neighbour = sql.SQL("exists (select from {} as {} where ({}) and {})")
-        young.append(neighbour.format(table, alias, raw(watch.on), _young(watch.alias, fence)))
+        young.append(neighbour.format(place, alias, raw(watch.on), _young(watch.alias, fence)))
     # A left join without a partner has no xmin: that is "not young", and must not make the whole unknown.
     return sql.SQL("coalesce({}, false)").format(sql.SQL(" or ").join(young))
 

@@ -26,6 +26,8 @@ _TIMELINE = sql.SQL("""
 case when pg_is_in_recovery() then (pg_control_checkpoint()).timeline_id
      else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end
 """)
+# A name says nothing: the databases of a server can be renamed.
+_DATABASE = sql.SQL("(select oid from pg_database where datname = current_database())")
 _TAKE = sql.SQL("""
 select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::text,
        (pg_control_system()).system_identifier::text, {},
@@ -33,10 +35,10 @@ select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::t
        to_char(case when pg_is_in_recovery()
                then least(now(), coalesce(pg_last_xact_replay_timestamp(), (pg_control_checkpoint()).checkpoint_time))
                else now() end at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       pg_is_in_recovery()
+       pg_is_in_recovery(), {}::bigint
 from (select pg_current_snapshot() as snap) s
-""").format(_TIMELINE)
-_IDENTITY = sql.SQL("select (pg_control_system()).system_identifier::text, {}").format(_TIMELINE)
+""").format(_TIMELINE, _DATABASE)
+_IDENTITY = sql.SQL("select (pg_control_system()).system_identifier::text, {}, {}::bigint").format(_TIMELINE, _DATABASE)
 
 # Writers that have begun may still commit rows stamped with their start. Other sessions' starts are told to
 # pg_read_all_stats alone, and not at all where track_activities is off. A session tells its start a moment after it,
@@ -50,6 +52,9 @@ from pg_stat_activity
 """
 # A prepared transaction has left its session, and nobody tells when it began.
 _PREPARED = "select exists (select from pg_prepared_xacts)"
+
+Identity = tuple[str, int, int | None]
+"""Which database of which server, on which line of its history: system identifier, timeline, the database's OID."""
 
 Doubt = Literal["grant", "untold", "prepared", "replica"]
 """Why it cannot be proved which moment is settled."""
@@ -65,12 +70,19 @@ class Fence(BaseModel):
     xmax: int
     system_identifier: str
     timeline: int
+    database: int | None = None
+    """The database's OID; None in a fence of a release that did not ask for it, which is trusted no more."""
     lsn: str
     taken_at: str
     settled_until: str | None = None
     """No transaction that began earlier is still running; None where that cannot be proved."""
     doubt: Doubt | None = None
     """Why not."""
+
+    @property
+    def identity(self) -> Identity:
+        """Where the transaction ids of this snapshot mean something."""
+        return self.system_identifier, self.timeline, self.database
 
     @property
     def xid(self) -> str:
@@ -88,7 +100,7 @@ def take(connection: Connection) -> Fence:
         settled, doubt = None, "replica"
     return Fence(
         snapshot=row[0], xmin=int(row[1]), xmax=int(row[2]), system_identifier=row[3], timeline=row[4], lsn=row[5],
-        taken_at=row[6], settled_until=settled, doubt=doubt,
+        database=row[8], taken_at=row[6], settled_until=settled, doubt=doubt,
     )  # fmt: skip
 
 
@@ -124,6 +136,8 @@ def distrust(stored: Fence | None, now: Fence) -> str | None:
         return "other_system"
     if stored.timeline != now.timeline:
         return "other_timeline"
+    if stored.database != now.database or now.database is None:
+        return "other_database"
     if stored.xmin > now.xmax:
         return "future"
     if now.xmax - stored.xmin > MAX_AGE:
@@ -135,22 +149,22 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
     """The fence behind which less is settled; None, which reads everything, when the two cannot be compared."""
     if one is None or other is None:
         return None
-    if (one.system_identifier, one.timeline) != (other.system_identifier, other.timeline):
+    if one.identity != other.identity or one.database is None:
         return None
     return min(one, other, key=lambda fence: (fence.xmin, fence.taken_at))
 
 
-def identity(connection: Connection) -> tuple[str, int]:
-    """Which server, and which line of its history, this is: system identifier and timeline."""
+def identity(connection: Connection) -> Identity:
+    """Which database this is, whatever it is called."""
     row = connection.execute(_IDENTITY).fetchone()
     assert row is not None
-    return row[0], row[1]
+    return row[0], row[1], row[2]
 
 
-def require_same(planned: Fence, now: tuple[str, int]) -> None:
-    """Refuse to read on from another server than the one that was planned against."""
-    if (planned.system_identifier, planned.timeline) != now:
+def require_same(planned: Fence, now: Identity) -> None:
+    """Refuse to read on from another database than the one that was planned against."""
+    if planned.identity != now:
         raise LegacyReplaced(
-            "Legacy was replaced during the run (another system identifier or timeline).",
+            "Legacy was replaced during the run (another system identifier, timeline or database).",
             "Start the run again: it will read everything once.",
         )

@@ -1,9 +1,12 @@
-"""What the catalog's expressions really are in legacy: their natural types, asked without reading a row."""
+"""What the catalog's relations and expressions really are in legacy, asked without reading a row."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -11,37 +14,75 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import expression, spliced
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes
-from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection, primary
 
-_RELATION = """
-select c.relkind, coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum)
-                                    order by a.attnum), '[]')
-from pg_class c left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-where c.oid = to_regclass(%s) group by c.relkind, c.oid
+# Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
+# of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the
+# expression of a generated column, say what is read where no row carries a transaction id that would tell.
+_RELATIONS = """
+with recursive named (relation, at, oid) as (
+  select n.relation, n.at, to_regclass(n.relation)::oid from unnest(%s::text[]) with ordinality as n(relation, at)
+),
+tree (relation, at, oid, below) as (
+  select relation, at, oid, false from named where oid is not null
+  union
+  select t.relation, t.at, i.inhrelid, true from tree t join pg_inherits i on i.inhparent = t.oid
+)
+select t.relation, t.below, c.oid::bigint, n.nspname || '.' || c.relname, c.relkind::text,
+       not t.below and row_security_active(c.oid),
+       case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
+       pg_get_expr(c.relpartbound, c.oid),
+       (select coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum,
+                 case when a.attgenerated <> '' then pg_get_expr(d.adbin, d.adrelid) end) order by a.attnum), '[]')
+        from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
+from tree t join pg_class c on c.oid = t.oid join pg_namespace n on n.oid = c.relnamespace
+order by t.at, t.below, c.oid
+"""
+# An enum's value is stored as a number: renaming a label changes what every row says, and touches none of them.
+_LABELS = """
+with recursive types (oid) as (
+  select a.atttypid from pg_attribute a where a.attrelid = any(%s::oid[]) and a.attnum > 0 and not a.attisdropped
+  union
+  select u.oid from types t join pg_type y on y.oid = t.oid
+  cross join lateral (
+    select y.typelem union select y.typbasetype
+    union select r.rngsubtype from pg_range r where r.rngtypid = y.oid
+    union select a.atttypid from pg_attribute a where a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
+  ) as u(oid)
+  where u.oid <> 0
+)
+select t.oid::bigint, array_agg(e.enumlabel::text order by e.enumsortorder)
+from types t join pg_enum e on e.enumtypid = t.oid group by t.oid order by t.oid
 """
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """One relation as legacy knows it; `below` where it is a partition or an heir of the one that is named."""
+
+    named: str
+    below: bool
+    oid: int
+    place: str
+    kind: str
+    filtered: bool
+    """Row security applies to us."""
+    view: str | None
+    bound: str | None
+    columns: Any
 
 
 def natural_types(connection: Connection, entity: Entity, source_name: str) -> NaturalTypes:
     """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
     source = entity.sources[source_name]
-    integers = [*source.key.values(), *(p.key for r in source.references.values() for p in r.parents)]
-    probes: list[sql.Composable] = [expression(column) for column in source.columns.values()]
-    probes += [spliced(e) for e in (*integers, *(rule.when for rule in source.rules))]
-    query = sql.SQL("select {} from {} limit 0").format(sql.SQL(", ").join(probes), relations(source))
-    try:
-        cursor = connection.execute(query)
-    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.DataError) as error:
-        if error.sqlstate == "42501":
-            raise
-        raise StructureMismatch(
-            f"Entity {entity.entity}, source {source_name}: legacy answers “{primary(error)}”.",
-            "Correct the catalog, or the legacy table.",
-        ) from None
-    result = cursor.pgresult
+    integers = _integers(source)
+    result = _asked(connection, entity, source_name, sql.SQL("{} limit 0")).pgresult
     assert result is not None, "a SELECT has a result"
     wanted = len(source.columns) + len(integers)
     found = describe(connection, [(result.ftype(i), result.fmod(i)) for i in range(wanted)])
@@ -51,31 +92,111 @@ def natural_types(connection: Connection, entity: Entity, source_name: str) -> N
     )
 
 
+def _integers(source: Source) -> list[str]:
+    """The expressions that must be integers: keys, and the keys of parents."""
+    return [*source.key.values(), *(p.key for r in source.references.values() for p in r.parents)]
+
+
+def _asked(
+    connection: Connection, entity: Entity, source_name: str, question: sql.SQL
+) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Ask about the SELECT of everything that the catalog writes about the source, its columns first."""
+    source = entity.sources[source_name]
+    probes: list[sql.Composable] = [expression(column) for column in source.columns.values()]
+    probes += [spliced(e) for e in (*_integers(source), *(rule.when for rule in source.rules))]
+    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(probes), relations(source))
+    try:
+        return connection.execute(question.format(query))
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        raise _refusal(entity, source_name, error) from None
+
+
+def _refusal(entity: Entity, source_name: str, error: psycopg.Error) -> MissingPrivilege | StructureMismatch:
+    said = f"Entity {entity.entity}, source {source_name}: legacy answers “{primary(error)}”."
+    if error.sqlstate == "42501":
+        return MissingPrivilege(
+            said, "Grant SELECT to the legacy role; where row security hides rows from it, use a role with BYPASSRLS."
+        )
+    if error.sqlstate in ("42P01", "42883", "42704") and entity.legacy_search_path is None:
+        return StructureMismatch(
+            said, "Write schema and name, as in public.orders, or list the schemas in `legacy_search_path`."
+        )
+    return StructureMismatch(said, "Correct the catalog, or the legacy table.")
+
+
 def structure_hash(connection: Connection, entity: Entity) -> str:
-    """Changes when a relation that the entity reads changes its columns; refuses what has no usable xmin."""
-    seen: dict[str, object] = {}
-    for source in entity.sources.values():
-        for relation in _relations(source):
-            row = connection.execute(_RELATION, (relation,)).fetchone()
-            if row is None:
-                raise StructureMismatch(
-                    f"Legacy has no table {relation}, which entity {entity.entity} reads.",
-                    "Correct the catalog, or grant the role USAGE on its schema.",
-                )
-            if row[0] in _KINDS and entity.detect == "commit_fence":
-                raise StructureMismatch(
-                    f"{relation} is {_KINDS[row[0]]}, so its rows carry no transaction id for entity {entity.entity}.",
-                    "Name the tables behind it, or write `detect: timestamp`.",
-                )
-            seen[relation] = row[1]
-    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+    """Changes when what the entity reads is another relation, has another partition, column, label or definition.
+
+    StructureMismatch for a relation whose rows carry no usable transaction id, MissingPrivilege for one whose row
+    security would hide rows: hidden rows look deleted.
+    """
+    named = {quoted: name for source in entity.sources.values() for quoted, name in _named(source).items()}
+    found = _relations(connection, named)
+    there = {relation.named for relation in found}
+    for quoted, name in named.items():
+        if quoted not in there:
+            raise StructureMismatch(
+                f"Legacy has no table {name}, which entity {entity.entity} reads.",
+                "Correct the catalog, or grant the role USAGE on its schema.",
+            )
+    for relation in found:
+        _require_whole(entity, relation, named[relation.named])
+    beside = {name for source in entity.sources for name in _planned(connection, entity, source)}
+    found += _relations(connection, sorted(beside - named.keys()))
+    labels = connection.execute(_LABELS, (sorted({relation.oid for relation in found}),)).fetchall()
+    seen = [
+        [r.named, r.oid, r.kind, r.bound, hashlib.sha256((r.view or "").encode()).hexdigest(), r.columns]
+        for r in found
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps([seen, labels], sort_keys=True).encode()).hexdigest()
+
+
+def _relations(connection: Connection, quoted: Iterable[str]) -> list[_Relation]:
+    return [_Relation(*row) for row in connection.execute(_RELATIONS, (list(quoted),)).fetchall()]
+
+
+def _planned(connection: Connection, entity: Entity, source_name: str) -> Iterator[str]:
+    """The relations that PostgreSQL itself would read for the source, those of subqueries and views included."""
+    row = _asked(connection, entity, source_name, sql.SQL("explain (verbose, costs off, format json) {}")).fetchone()
+    assert row is not None, "a plan in JSON is one row"
+    nodes = [row[0][0]["Plan"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if "Relation Name" in node:
+            yield sql.Identifier(node["Schema"], node["Relation Name"]).as_string(None)
+
+
+def _require_whole(entity: Entity, relation: _Relation, name: str) -> None:
+    """Refuse what may show less than it has."""
+    shown = relation.place if relation.below else name
+    if relation.filtered:
+        raise MissingPrivilege(
+            f"Row security hides rows of {shown} from the legacy role, so entity {entity.entity} cannot be read whole.",
+            "Give the role BYPASSRLS, or read with another role.",
+        )
+    if relation.kind not in _KINDS:
+        return
+    what = f"{_KINDS[relation.kind]}{f' below {name}' if relation.below else ''}"
+    if entity.detect == "commit_fence":
+        raise StructureMismatch(
+            f"{shown} is {what}, so its rows carry no transaction id for entity {entity.entity}.",
+            "Name the tables behind it, or write `detect: timestamp`, and `view_is_whole` with the reason why it shows"
+            " every row.",
+        )
+    if entity.view_is_whole is None:
+        raise StructureMismatch(
+            f"{shown} is {what}, and nobody can tell which rows it hides from entity {entity.entity}.",
+            "Name the tables behind it, or write `view_is_whole` with the reason why it shows every row.",
+        )
 
 
 def has_transaction_ids(connection: Connection, source: Source) -> bool:
     """Whether every relation that the source reads tells by xmin when a row was written."""
-    kinds = [connection.execute(_RELATION, (relation,)).fetchone() for relation in _relations(source)]
-    return all(row is not None and row[0] not in _KINDS for row in kinds)
+    return all(relation.kind not in _KINDS for relation in _relations(connection, _named(source)))
 
 
-def _relations(source: Source) -> list[str]:
-    return sorted({source.table.table, *(j.table for j in source.joins), *(w.table for w in source.watch)})
+def _named(source: Source) -> dict[str, str]:
+    """The relations that the source names: with their schemas, as PostgreSQL writes them, and as the catalog does."""
+    named = {source.table.table, *(j.table for j in source.joins), *(w.table for w in source.watch)}
+    return {table(name).as_string(None): name for name in sorted(named)}

@@ -68,7 +68,8 @@ def read_isolated(connection: Connection, plan: ReadPlan, where: sql.Composable,
 
     `cut` is how large a page may be; the answer's says where this one ends.
     """
-    keys = rows.keys(connection, plan, where, cut.at_most)
+    with transaction(connection, "legacy", read_only=True, path=plan.path):
+        keys = rows.keys(connection, plan, where, cut.at_most)
     more, keys = len(keys) > cut.most_rows, keys[: cut.most_rows]
     found = _readable(connection, plan, keys, cut)
     if found.cut.more:  # full of bytes before these keys were through: the next page looks at the others
@@ -83,7 +84,7 @@ def _readable(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: 
         return Isolated(cut)
     found = Isolated(replace(cut))
     try:
-        with transaction(connection, "legacy", read_only=True):
+        with transaction(connection, "legacy", read_only=True, path=plan.path):
             found.unreadable = _search(connection, plan, keys)
             readable = [key for key in keys if key not in found.unreadable]
             found.rows = _rows(connection, plan, readable, found.cut)
@@ -136,7 +137,7 @@ def _halve(connection: Connection, plan: ReadPlan, keys: Sequence[Key], found: I
         return
     cut = replace(found.cut)
     try:
-        with transaction(connection, "legacy", read_only=True):
+        with transaction(connection, "legacy", read_only=True, path=plan.path):
             good = _rows(connection, plan, keys, cut)
         found.rows += good
         found.cut = cut

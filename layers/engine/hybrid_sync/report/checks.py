@@ -86,5 +86,10 @@ class Deletes(Told):
     """Left as they are because they are too many to go without a person's word."""
 
     @property
+    def gone(self) -> int:
+        """Rows that this run has taken out of use, deleted or marked."""
+        return self.deleted + self.soft
+
+    @property
     def kept(self) -> int:
         return sum(self.refused.values())

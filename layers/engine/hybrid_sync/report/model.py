@@ -153,6 +153,11 @@ class EntitySummary(Part):
         return self.conservation.ok and referring and not persisted and all(line.equal for line in self.money)
 
     @property
+    def deleted_rows(self) -> int:
+        """Rows that this run has deleted in the target, or marked as deleted."""
+        return self.deletes.gone if self.deletes else 0
+
+    @property
     def impact(self) -> dict[str, Decimal]:
         """The target's total of the headline column, per currency."""
         return {line.currency: line.target for line in self.financial_impact}
@@ -242,6 +247,12 @@ class RunSummary(Part):
     @property
     def migrated_rows(self) -> int:
         return sum(c.migrated for c in self.verified)
+
+    @computed_field
+    @property
+    def deleted_rows(self) -> int:
+        """Over all entities, deleted or marked as deleted."""
+        return sum(entity.deleted_rows for entity in self.entities)
 
     @computed_field
     @property

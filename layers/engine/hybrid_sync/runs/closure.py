@@ -13,7 +13,7 @@ from hybrid_sync.contracts import MAX_REFS, Key, Ref
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.legacy.changes import with_keys
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, path_setting
 from hybrid_sync.runs.store import Requested
 
 _MOST = 20 * MAX_REFS
@@ -85,6 +85,7 @@ def _parents(
         return []
     selected = sql.SQL(", ").join(sql.SQL("{}::int8").format(spliced(p.key)) for p in parents)
     where = with_keys([spliced(e) for e in source.key.values()], keys)
+    legacy.execute(path_setting(catalog[entity].legacy_search_path))
     rows = legacy.execute(sql.SQL("select {} from {} where {}").format(selected, relations(source), where)).fetchall()
     found: list[tuple[str, str, list[Key]]] = []
     for i, parent in enumerate(parents):

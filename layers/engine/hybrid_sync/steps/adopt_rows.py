@@ -31,7 +31,7 @@ def adopt_rows(
     for key in [key for key, row in keys.items() if retired.get(key, found.ids[row]) != found.ids[row]]:
         del found.ids[keys.pop(key)]
     if keys:
-        with transaction(legacy, "legacy", read_only=True):
+        with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
             doubled = with_twins(legacy, entity, plan.sources, source, keys)
         for key in doubled:
             found.ambiguous.add(keys[key])

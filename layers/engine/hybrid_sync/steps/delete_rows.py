@@ -98,7 +98,7 @@ class EntityDeletes:
         lock_buckets(target, entity.entity, source, sorted({key[0] // BUCKET for key in keys}))
         failpoint("delete.locked", target, self._legacy)
         keys[:] = deletes.still_open(target, *self._place, source, keys)
-        with transaction(self._legacy, "legacy", read_only=True):
+        with transaction(self._legacy, "legacy", read_only=True, path=entity.legacy_search_path):
             fence.require_same(self._run.fence, fence.identity(self._legacy))
             found = deletes.departed(self._legacy, self._plan.sources[source], entity.sources[source], keys)
         failpoint("delete.checked", target, self._legacy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from psycopg import sql
@@ -14,8 +15,9 @@ from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.target.batches import require_running
-from hybrid_sync.target.plans import plan_for
-from hybrid_sync.verify import deletes
+from hybrid_sync.target.plans import EntityPlan, plan_for
+from hybrid_sync.target.tombstones import any_marked
+from hybrid_sync.verify import delete_guard, deletes
 from hybrid_sync.verify.scope import Scope, changed_after
 from hybrid_sync.world import World
 
@@ -30,15 +32,17 @@ def list_departures(
     entity = world.catalog[name]
     reconciled = record.reconcile is not None and bool(record.reconcile.get("done"))
     compare = entity.on_delete.policy != "ignore" and not reconciled
-    found = _found(world, run, record, entity, legacy, target, compare=compare)
+    plan = plan_for(run.run_id, name, world.catalog, legacy, target)
+    found = _found(run, record, entity, plan, legacy, target, compare=compare)
     place = (run.run_id, name)
     with transaction(target, "target"):
         require_running(target, run.run_id)
         if not store.begin_deletes(target, *place):
             return
         listed = deletes.listed(target, *place)
-        present = listed + sum(len(part.keys) - part.absent for part in found.values())
-        guarded = _guarded(run, entity, present, target)
+        present = listed + sum(len(part.present) for part in found.values())
+        # One source that looks wrong keeps the rows of all: they come from the same legacy.
+        guarded = present if present and _guarded(run, entity, plan, found, target) else 0
         told: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
         if guarded:
             # Their number says it all; an emptied legacy would make the list as long as the table.
@@ -56,13 +60,12 @@ def list_departures(
 
 
 def _found(
-    world: World, run: RunRecord, record: EntityRecord, entity: Entity, legacy: Connection, target: Connection,
+    run: RunRecord, record: EntityRecord, entity: Entity, plan: EntityPlan, legacy: Connection, target: Connection,
     *, compare: bool,
 ) -> dict[str, deletes.Candidates]:  # fmt: skip
-    plan = plan_for(run.run_id, entity.entity, world.catalog, legacy, target)
     found: dict[str, deletes.Candidates] = {}
     # The target's snapshot first: what legacy commits in between counts as in flight, never as gone.
-    with snapshot(target, "target"), snapshot(legacy, "legacy"):
+    with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
         target.execute("select 1")
         for source, definition in entity.sources.items():
             keys = None if record.requested is None else record.requested.get(source, [])
@@ -82,20 +85,25 @@ def _carried(run: RunRecord, record: EntityRecord) -> Fence:
     return run.fence
 
 
-def _guarded(run: RunRecord, entity: Entity, candidates: int, target: Connection) -> int:
-    """How many rows the guard keeps: all of them, or none."""
+def _guarded(
+    run: RunRecord, entity: Entity, plan: EntityPlan, found: Mapping[str, deletes.Candidates], target: Connection
+) -> bool:
+    """Whether the rows that would go are too many for any source of the entity."""
     policy = entity.on_delete
-    if policy.policy == "ignore" or entity.entity in run.request.allow_deletes or candidates <= policy.max_rows:
-        return 0
-    key = next(iter(next(iter(entity.sources.values())).key))
-    row = target.execute(
-        sql.SQL("select count(*) from {} where {} is not null").format(table(entity.target), sql.Identifier(key))
-    ).fetchone()
-    return candidates if deletes.guarded(policy, candidates, int(row[0]) if row else 0) else 0
+    if policy.policy == "ignore" or entity.entity in run.request.allow_deletes:
+        return False
+    delete_guard.one_at_a_time(target, entity.entity)
+    for name, source in entity.sources.items():
+        keys = found[name].present if name in found else []
+        scope = Scope(plan.sources[name], source, table(entity.target), sql.SQL("false"), None)
+        scope.has_marked = any_marked(target, entity.entity, name)
+        if delete_guard.guards(target, policy, scope, run.run_id, keys):
+            return True
+    return False
 
 
 def _sentence(name: str, candidates: int) -> str:
     return (
-        f"{candidates} rows of {name} have gone from legacy or left their rule, more than its guard lets go at once,"
+        f"{candidates} rows of {name} have gone from legacy or left their rule, more than its guard lets go in a week,"
         f" so all are kept. If that is right, allow it: hybrid-sync sync --profile weekly --allow-deletes {name}"
     )

@@ -135,7 +135,7 @@ def _batch_size(world: World, run: RunRecord, entity: Entity) -> int:
 
 def _counts(legacy: Connection, entity: Entity, source: str, detection: Detection) -> list[tuple[int, int]]:
     definition = entity.sources[source]
-    with transaction(legacy, "legacy", read_only=True):
+    with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
         condition: sql.Composable = changed(definition, detection)
         return count_by_bucket(legacy, definition, condition)
 

@@ -72,7 +72,7 @@ def _rows(
     at_most = cut.at_most if wanted.keys is None else None
     trial = replace(cut)
     try:
-        with transaction(legacy, "legacy", read_only=True):
+        with transaction(legacy, "legacy", read_only=True, path=plan.path):
             fence.require_same(planned, fence.identity(legacy))
             # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
             with closing(rows.read(legacy, plan, wanted.where, at_most)) as found:

@@ -85,6 +85,7 @@ def _brief(document: dict[str, object]) -> dict[str, int]:
     for entity in entities:
         for name, value in entity["counts"].items():
             totals[name] = totals.get(name, 0) + int(value)
+    totals["deleted"] = int(str(document["deleted_rows"]))
     return totals
 
 

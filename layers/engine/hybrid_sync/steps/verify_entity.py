@@ -49,7 +49,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             _require_steps(task, record)
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
-        with snapshot(target, "target"), snapshot(legacy, "legacy"):
+        with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
             target.execute("select 1")
             failpoint("verify.snapshots", target, legacy)
             found = _compare(world.catalog, entity, plan, run, record, legacy, target)

@@ -12,7 +12,7 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.legacy.structure import natural_types, structure_hash
-from hybrid_sync.postgres import Connection, inside, translated
+from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.target.structure import read_table
 
 
@@ -61,14 +61,14 @@ def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Co
 
 def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     definition = catalog[entity]
-    with translated("legacy"):
+    # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
+    with transaction(legacy, "legacy", read_only=True, path=definition.legacy_search_path):
         relations = structure_hash(legacy, definition)
+        natural = {name: natural_types(legacy, definition, name) for name in definition.sources}
     with inside(target, "target"):
         table = read_table(target, definition)
     plans: dict[str, ReadPlan] = {}
     for name, source in definition.sources.items():
-        with translated("legacy"):
-            natural = natural_types(legacy, definition, name)
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
-        plans[name] = compile_source(definition, name, table, natural, parents)
+        plans[name] = compile_source(definition, name, table, natural[name], parents)
     return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{relations}")

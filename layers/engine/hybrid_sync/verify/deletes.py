@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, table_of
-from hybrid_sync.catalog.models import OnDelete, Source
+from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.postgres import Connection
@@ -30,8 +30,12 @@ class Candidates:
     """Keys of one source that seem to have departed."""
 
     keys: list[Key]
-    absent: int
-    """How many of them have no row in the target: only their failed records remain."""
+    absent: frozenset[Key]
+    """Those of them without a row in the target: only their failed records remain."""
+
+    @property
+    def present(self) -> list[Key]:
+        return [key for key in self.keys if key not in self.absent]
 
 
 def candidates(scope: Scope, legacy: Connection, target: Connection, *, compare: bool) -> Candidates:
@@ -46,7 +50,7 @@ def candidates(scope: Scope, legacy: Connection, target: Connection, *, compare:
         gone = difference(scope, legacy, target).gone
     else:
         gone = sorted(set(failed) - still_in_legacy(scope, legacy, failed))
-    return Candidates(gone, len(set(scope.failed_absent).intersection(gone)))
+    return Candidates(gone, frozenset(scope.failed_absent).intersection(gone))
 
 
 def departed(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, Why]:
@@ -81,11 +85,6 @@ def _looked(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[K
     found: dict[Key, Why] = {key: "gone" for key in keys if key not in there}
     found.update({key: "excluded" for key, excluded in outcomes.items() if excluded})
     return found
-
-
-def guarded(policy: OnDelete, candidates: int, rows: int) -> bool:
-    """Whether so many deletes need a person's word: an empty or restored legacy must not wipe the target."""
-    return candidates > max(policy.max_rows, policy.max_share * rows)
 
 
 # --- the records ---------------------------------------------------------------------------------------------------

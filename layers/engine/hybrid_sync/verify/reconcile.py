@@ -83,7 +83,7 @@ class Reconcile:
             "select distinct k from (select {key}::int8 as k, row_number() over (order by {key}) as n from {table}"
             " where {key} is not null) s where n % {size} = 0 order by k"
         ).format(key=key, table=table_of(source), size=sql.Literal(size))
-        with transaction(self.legacy, "legacy", read_only=True):
+        with transaction(self.legacy, "legacy", read_only=True, path=self.entity.legacy_search_path):
             return [int(row[0]) for row in self.legacy.execute(query).fetchall()]
 
     def compare(self, segment: Segment) -> int:
@@ -132,7 +132,7 @@ class Reconcile:
         )  # fmt: skip
         with snapshot(self.target, "target"):
             self.target.execute("select 1")
-            with snapshot(self.legacy, "legacy"):
+            with snapshot(self.legacy, "legacy", path=self.entity.legacy_search_path):
                 if settled:
                     sides.settle()
                 yield sides

@@ -24,7 +24,10 @@ def throughput(summary: RunSummary) -> Section | None:
     columns = (
         Column("Component"),
         Column("Read"),
-        *(Column(head, numeric=True) for head in ("Rows", "New", "Changed", "Unchanged", "Failed", "Batches")),
+        *(
+            Column(head, numeric=True)
+            for head in ("Rows", "New", "Changed", "Unchanged", "Failed", "Deleted", "Batches")
+        ),
         Column("Duration", numeric=True),
         Column("Rows/s", numeric=True),
     )
@@ -34,7 +37,7 @@ def throughput(summary: RunSummary) -> Section | None:
     total = (
         cell("All components"),
         Cell(),
-        *(cell(count(n)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
+        *(cell(count(n)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed, summary.deleted_rows)),
         cell(count(sum(e.batches_done for e in summary.entities))),
         cell(duration(summary.seconds)),
         cell(speed),
@@ -85,7 +88,7 @@ def _work(e: EntitySummary, fastest: float) -> tuple[Cell, ...]:
     return (
         cell(capital(e.title)),
         cell(_READ_BY.get(e.detection or "", NOTHING)),
-        *(cell(count(n)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed)),
+        *(cell(count(n)) for n in (c.read, c.inserted, c.updated, c.unchanged, c.failed, e.deleted_rows)),
         cell(f"{count(e.batches_done)} / {planned}"),
         cell(duration(e.seconds)),
         Cell(
