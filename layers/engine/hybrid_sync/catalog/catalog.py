@@ -42,8 +42,11 @@ class Catalog:
         return name, entity.sources[name]
 
     def hash_of(self, name: str) -> str:
-        """Changes whenever the entity's definition changes in any way."""
-        return _hash(self[name].model_dump(mode="json", by_alias=True))
+        """Changes whenever what the entity reads or writes changes: then it is read in full once.
+
+        What is tolerated judges a run and moves no row.
+        """
+        return _hash(self[name].model_dump(mode="json", by_alias=True, exclude={"tolerate"}))
 
     @property
     def hash(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -155,6 +156,31 @@ class OnDelete(Strict):
         return self
 
 
+class Tolerance(Strict):
+    """Known defects of one reason that a run may leave behind and still succeed; whatever is not written is none.
+
+    Up to `share` of the entity's legacy rows, or up to `rows` of them, whichever is more.
+    """
+
+    reason: Name
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    rows: Annotated[int, Field(ge=1)] | None = None
+    why: Annotated[str, Field(pattern=r"\S")]
+    """Who reads the report next year wants to know."""
+
+    @model_validator(mode="after")
+    def _some_measure(self) -> Tolerance:
+        if self.share is None and self.rows is None:
+            raise ValueError("say how much is tolerated: `share: 0.02` of the entity's legacy rows, or `rows: 3`")
+        return self
+
+    def allows(self, rows: int, of: int) -> bool:
+        """Whether so many open records are within it; `of` are the entity's legacy rows."""
+        # As a fraction: 0.1 as a float is not a tenth, and a border is a border.
+        within = self.share is not None and rows <= Fraction(str(self.share)) * of
+        return within or (self.rows is not None and rows <= self.rows)
+
+
 class Source(Strict):
     """One legacy SELECT that feeds an entity."""
 
@@ -210,6 +236,8 @@ class Entity(Strict):
     money: tuple[Money, ...] = ()
     on_delete: OnDelete = OnDelete()
     adopt: AdoptList | None = None
+    tolerate: tuple[Tolerance, ...] = ()
+    """Which failures, and how many, a run may leave behind and still succeed."""
 
     @property
     def title(self) -> str:
@@ -236,6 +264,8 @@ class Entity(Strict):
         for column in self.adopt.by if self.adopt else ():
             if not isinstance(next(iter(self.sources.values())).columns.get(column), Sql | Cast | Lower | EnumMap):
                 raise ValueError(f"adopt.by: {column} is not a column with a value per row: name one of `columns`")
+        if len({t.reason for t in self.tolerate}) != len(self.tolerate):
+            raise ValueError("`tolerate` names a reason twice: write each once")
         if sum(m.headline for m in self.money) > 1:
             raise ValueError("only one money column can be the `headline`")
         return self
