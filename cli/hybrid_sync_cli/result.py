@@ -17,6 +17,7 @@ def run_result(summary: RunSummary) -> dict[str, Any]:
         "seconds": round(summary.seconds, 2),
         **counts.model_dump(),
         "conservation": summary.conserved,
+        "adds_up": summary.adds_up,
         "pending_deletes": summary.pending_deletes,
         "entities": {
             e.entity: {

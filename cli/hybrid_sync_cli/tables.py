@@ -10,10 +10,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rate, rows
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
-from hybrid_sync.report.render import impact, migrated_of_total, percent, yes_no
+from hybrid_sync.report.render import current_of_due, impact, percent
 from hybrid_sync.report.rollback import Rollback
+from hybrid_sync.report.standing import Sum
+from hybrid_sync.report.words import NOTHING, status_word
 
 SHOWN_FAILURES = 10
 WIDTH_OF_A_FILE = 180
@@ -45,14 +48,15 @@ def plain(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[st
 
 
 def headline(summary: RunSummary) -> str:
-    """One line: what happened, how much of it, and whether it adds up."""
+    """One line: what happened, how much of it is right, and whether it adds up."""
     c = summary.counts
+    part = f" (in part: {summary.scope})" if summary.scope else ""
+    undone = f" (by {summary.undone_by})" if summary.undone_by else ""
     return (
-        f"Run {summary.run_id}: {summary.status} in {summary.seconds:,.1f} s; "
+        f"Run {summary.run_id}{part}: {status_word(summary.status)}{undone} in {summary.seconds:,.1f} s; "
         f"read {c.read:,}, inserted {c.inserted:,}, updated {c.updated:,}, unchanged {c.unchanged:,}, "
-        f"failed {c.failed:,}, deleted {summary.deleted_rows:,}; "
-        f"{percent(summary.success_rate)} of {summary.legacy_rows:,} legacy rows are in "
-        f"the target; rows, references and money add up: {yes_no(summary.conserved)}"
+        f"deleted {summary.deleted_rows:,}; "
+        f"current: {rate(summary)}; rows, references and money add up: {summary.adds_up}"
     )
 
 
@@ -61,26 +65,16 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
         yield from _rollback(summary, summary.rollback)
         return
     yield Text(headline(summary))
+    for line in (*beyond(summary), *asked(summary)):
+        yield Text(line)
     yield _components(summary.entities)
+    yield _where_rows_are(summary)
+    yield Text(rows(summary))
+    for line in (*money(summary), failed_in_words(summary), *new_failures(summary), *deletes(summary)):
+        yield Text(line)
     if summary.missed:
         yield _missed(summary)
-    unequal = [(e, line) for e in summary.entities for line in e.money if not line.equal]
-    if unequal:
-        yield plain(
-            ("component", "column", "status", "legacy", "target"),
-            (
-                (
-                    e.title,
-                    line.column,
-                    line.status or "–",
-                    in_words(line.legacy, line.currency),
-                    in_words(line.target, line.currency),
-                )
-                for e, line in unequal
-            ),
-            right=("legacy", "target"),
-            title="Money that differs",
-        )
+    yield from _money(summary)
     referring = [(e, line) for e in summary.entities for line in e.references if not line.ok]
     if referring:
         yield plain(
@@ -107,18 +101,38 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
         yield Text(f"… and {more} more: hybrid-sync report {summary.run_id} --format md")
 
 
+def _money(summary: RunSummary) -> Iterable[RenderableType]:
+    """Every sum of which the target does not hold what legacy has."""
+    apart = [(e, line) for e in summary.entities for line in e.money if not line.agrees]
+    amounts = ("legacy", "current", "stale", "absent", "excluded", "target", "missing")
+    if apart:
+        yield plain(
+            ("component", "column", "status", *amounts, "agrees"),
+            (
+                (
+                    e.title,
+                    line.column,
+                    line.status or NOTHING,
+                    *(in_words(getattr(line, name), line.currency) for name in amounts),
+                    Sum.explained if line.equal else Sum.no,
+                )
+                for e, line in apart
+            ),
+            right=amounts,
+            title="Money that does not agree",
+        )
+
+
 def _components(entities: Iterable[EntitySummary]) -> Table:
     numbers = (
-        "migrated / total", "success", "read", "new", "changed", "same", "failed", "deleted", "gone", "links",
-        "s",
-        "rows/s",
+        "current / due", "success", "read", "new", "changed", "same", "failed tries", "deleted", "links", "s", "rows/s",
     )  # fmt: skip
     return plain(
         ("component", *numbers, "impact", "status"),
         (
             (
                 e.title,
-                migrated_of_total(e),
+                current_of_due(e),
                 percent(e.success_rate),
                 f"{e.counts.read:,}",
                 f"{e.counts.inserted:,}",
@@ -126,16 +140,36 @@ def _components(entities: Iterable[EntitySummary]) -> Table:
                 f"{e.counts.unchanged:,}",
                 f"{e.counts.failed:,}",
                 f"{e.deleted_rows:,}",
-                f"{e.conservation.pending_deletes:,}" if e.conservation else "–",
                 f"{e.links_pending:,}",
-                "–" if e.seconds is None else f"{e.seconds:,.1f}",
-                "–" if e.rows_per_second is None else f"{e.rows_per_second:,.0f}",
+                NOTHING if e.seconds is None else f"{e.seconds:,.1f}",
+                NOTHING if e.rows_per_second is None else f"{e.rows_per_second:,.0f}",
                 impact(e),
                 _state(e),
             )
             for e in entities
         ),
         right=numbers,
+    )
+
+
+def _where_rows_are(summary: RunSummary) -> Table:
+    """Legacy = current + stale + absent + excluded + in flight, and what became of rows that have gone from it."""
+    places = ("legacy", "current", "stale", "absent", "excluded", "in_flight", "missing")
+    numbers = (*(place.replace("_", " ") for place in places), "gone", "deleted")
+    return plain(
+        ("component", *numbers, "agrees"),
+        (
+            (
+                e.title,
+                *(f"{getattr(e.conservation, place):,}" if e.conservation else NOTHING for place in places),
+                f"{e.conservation.pending_deletes:,}" if e.conservation else NOTHING,
+                f"{e.deletes.deleted + e.deletes.soft:,}" if e.deletes else NOTHING,
+                e.adds_up,
+            )
+            for e in summary.entities
+        ),
+        right=numbers,
+        title="Where the rows of legacy are",
     )
 
 
@@ -168,9 +202,23 @@ def _state(entity: EntitySummary) -> str:
 
 
 def _missed(summary: RunSummary) -> Table:
+    numbers = ("records", "new", "accepted", "share")
     return plain(
-        ("component", "reason", "records", "share", "first keys", "what to do"),
-        ((c.title, c.reason, f"{c.records:,}", percent(c.share), ", ".join(c.keys), c.remedy) for c in summary.missed),
-        right=("records", "share"),
+        ("component", "reason", *numbers, "tolerated", "first keys", "what to do"),
+        (
+            (
+                c.title,
+                c.reason,
+                f"{c.records:,}",
+                f"{c.new:,}",
+                f"{c.accepted:,}",
+                percent(c.share),
+                f"{c.tolerated or 'none'}{': EXCEEDED' if c.beyond else ''}",
+                ", ".join(c.keys),
+                c.remedy,
+            )
+            for c in summary.missed
+        ),
+        right=numbers,
         title=f"Missed records: {summary.missed_records:,}",
     )

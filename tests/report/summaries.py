@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from hybrid_sync.report.analysis import CauseDetail, MissedCause, MissedRecord, causes
+from hybrid_sync.report.conservation import Conservation
 from hybrid_sync.report.history import PastRun
-from hybrid_sync.report.model import Conservation, Counts, EntitySummary, Failure, RunSummary, WorkerPeak
+from hybrid_sync.report.model import Counts, EntitySummary, Failure, RunSummary, WorkerPeak
 from hybrid_sync.report.money_lines import MoneyLine
 
 BEGAN = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
@@ -16,8 +17,8 @@ BEGAN = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 
 def conservation(**changed: Any) -> Conservation:
     equation: dict[str, Any] = {
-        "legacy": 17_229, "excluded": 0, "absent": 2, "stale": 0, "in_flight": 0,
-        "current": 17_227, "target": 17_240, "pending_deletes": 3, "missing": 0, "native": 10, "ok": True,
+        "legacy": 17_229, "current": 17_226, "stale": 1, "absent": 2, "excluded": 0, "in_flight": 0,
+        "target": 17_240, "pending_deletes": 3, "missing": 0, "native": 10, "ok": True,
     }  # fmt: skip
     return Conservation(**{**equation, **changed})
 
@@ -25,8 +26,9 @@ def conservation(**changed: Any) -> Conservation:
 def line(column: str, currency: str, legacy: str, *, target: str | None = None, status: str | None = None) -> MoneyLine:
     other = legacy if target is None else target
     return MoneyLine(
-        column=column, currency=currency, status=status, legacy=Decimal(legacy), target=Decimal(other),
-        equal=legacy == other, rows=12,
+        column=column, currency=currency, status=status, legacy=Decimal(legacy), current=Decimal(legacy),
+        stale=Decimal(0), absent=Decimal(0), excluded=Decimal(0), target=Decimal(other),
+        missing=Decimal(legacy) - Decimal(other), equal=legacy == other, agrees=legacy == other, rows=12,
     )  # fmt: skip
 
 
@@ -45,8 +47,9 @@ def entity(name: str = "payments", **changed: Any) -> EntitySummary:
 
 def missed_cause(**changed: Any) -> MissedCause:
     facts: dict[str, Any] = {
-        "entity": "payments", "title": "payments", "reason": "missing_parent", "records": 3, "absent": 2, "new": 1,
-        "escalated": 1, "ignored": 0, "retries": 4, "share": 3 / 17_229, "meaning": "Its parent is not there.",
+        "entity": "payments", "title": "payments", "reason": "missing_parent", "records": 3, "absent": 2, "rows": 3,
+        "open_rows": 3, "new": 1, "escalated": 1, "accepted": 0,
+        "retries": 4, "share": 3 / 17_229, "meaning": "Its parent is not there.",
         "remedy": "Add the code to `values`, or repair the row.", "retryable": True, "keys": ("payment:7", "payment:8"),
         "oldest": BEGAN - timedelta(days=7),
         "details": (CauseDetail(source="payment", column="office_id", parent="offices", records=3),),
@@ -67,7 +70,7 @@ def past(place: int, **changed: Any) -> PastRun:
     facts: dict[str, Any] = {
         "run_id": f"weekly-{place}", "status": "succeeded", "started_at": BEGAN - timedelta(days=7 * (3 - place)),
         "seconds": 5.0 + place, "read": 1_000 * place, "written": 900 * place, "failed": 3, "due": 17_000,
-        "migrated": 16_990, "conserved": True, "missed": {"missing_parent": place + 1},
+        "current": 16_990, "adds_up": "explained", "missed": {"missing_parent": place + 1},
     }  # fmt: skip
     return PastRun(**{**facts, **changed})
 

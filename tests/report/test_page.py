@@ -130,15 +130,15 @@ def test_no_text_becomes_markup_in_markdown_either() -> None:
     assert re.findall(r"(?<!\\)<(?!br>|[ 0])[a-z/]", re.sub(r"`[^`]*`", "", text)) == []
     rows = [row for row in text.splitlines() if row.startswith("|")]
     widths = [len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) for row in rows]
-    assert set(widths) <= {4, 5, 6, 7, 8, 9, 10, 11}
+    assert set(widths) <= {4, 5, 6, 7, 8, 9, 10, 11, 12, 13}
 
 
 @pytest.mark.parametrize(
     "number",
     [
-        "34,454 / 34,458",
+        "34,452 / 34,458",
         "99.94 %",
-        "99.99 %",
+        "99.98 %",
         "USD 8,560,000.00",
         "JPY 1,200",
         "2026-11-22 00:59 UTC",
@@ -153,7 +153,7 @@ def test_page_and_markdown_say_the_same_numbers(number: str) -> None:
 
 def test_the_json_holds_the_numbers_that_the_page_shows() -> None:
     text = to_json(run())
-    for fact in ('"success_rate": 0.9998', '"migrated_rows": 34454', '"missed_records": 3', '"financial_impact"'):
+    for fact in ('"success_rate": 0.9998', '"current_rows": 34452', '"missed_records": 3', '"financial_impact"'):
         assert fact in text
 
 

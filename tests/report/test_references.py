@@ -57,7 +57,7 @@ def test_references_that_are_all_there_add_up(store: psycopg.Connection[Any]) ->
     move_run(store, "r3", 14)
     summary = summarise(store, "r3", CATALOG)
     assert summary.conserved is True
-    assert [(past.run_id, past.conserved) for past in summary.past] == [("r1", True), ("r2", False)]
+    assert [(past.run_id, past.adds_up) for past in summary.past] == [("r1", "explained"), ("r2", "NO")]
 
 
 def test_every_column_is_a_line_of_the_page_and_of_the_markdown() -> None:

@@ -29,7 +29,12 @@ def weekly(store: Store) -> RunSummary:
         money_line("fee", "USD", "9.99"),
     ]
     add_entity(store, "r1", "payments", wave=1, planned=2, conservation=EQUATION, money=money)
-    add_entity(store, "r1", "offices", conservation={**EQUATION, "legacy": 10, "current": 0, "pending_deletes": 0})
+    add_entity(
+        store,
+        "r1",
+        "offices",
+        conservation={**EQUATION, "legacy": 10, "current": 0, "stale": 0, "absent": 0, "pending_deletes": 0},
+    )
     add_batch(store, "r1", "payments", 0, BatchResult(read=60, inserted=50, failed=2), "2026-01-04 01:00:03Z")
     add_batch(store, "r1", "payments", 500, BatchResult(read=40, updated=5, unchanged=30), "2026-01-04 01:00:06Z")
     add_failed(store, 7, "missing_parent")
@@ -65,11 +70,11 @@ def test_entities_stand_in_write_order(store: Store) -> None:
     assert [e.entity for e in weekly(store).entities] == ["offices", "payments"]
 
 
-def test_excluded_rows_do_not_count_against_success(store: Store) -> None:
+def test_excluded_rows_do_not_count_against_success_and_all_of_nothing_is_none(store: Store) -> None:
     offices, payments = weekly(store).entities
 
-    assert payments.success_rate == 88 / 90
-    assert offices.success_rate == 1.0
+    assert payments.success_rate == 87 / 90
+    assert offices.success_rate is None
 
 
 def test_money_is_added_exactly_and_per_currency(store: Store) -> None:

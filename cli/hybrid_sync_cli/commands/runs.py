@@ -6,15 +6,15 @@ import json
 from typing import Any
 
 import click
-import psycopg
-from psycopg.rows import dict_row
 from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
 from hybrid_sync.http.requests import SyncRequest
-from hybrid_sync.report.render import to_json, yes_no
+from hybrid_sync.report.recent import recent_runs
+from hybrid_sync.report.render import percent, to_json
 from hybrid_sync.report.summary import summarise
+from hybrid_sync.report.words import NOTHING, status_word
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import (
@@ -26,6 +26,7 @@ from hybrid_sync_cli.execution import (
     start,
     target,
 )
+from hybrid_sync_cli.exits import exit_of
 from hybrid_sync_cli.progress import follow
 from hybrid_sync_cli.stack import Stack
 
@@ -73,7 +74,7 @@ def sync(
     following: bool,
     as_json: bool,
 ) -> int:
-    """Start a run on the stack's state machine; exit status 0 only if it succeeded."""
+    """Start a run on the stack's state machine; exit status 0 if it succeeded, 3 if it is degraded, else 1."""
     stack = Stack.load()
     catalog = catalog_of_project()
     chosen = profile_for(profile, bool(entities or refs))
@@ -129,7 +130,7 @@ def _watch(stack: Stack, execution: Execution, catalog: Catalog, as_json: bool) 
         click.echo(to_json(summary), nl=False)
     else:
         tables.report(summary, tables.console())
-    return 0 if ended.succeeded and summary.status == "succeeded" else 1
+    return exit_of(summary.status, ended)
 
 
 @click.command()
@@ -148,7 +149,7 @@ def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None
             else:
                 tables.report(summary, tables.console())
             return
-        recent = _recent(connection, limit, retries)
+        recent = recent_runs(connection, limit, retries=retries)
     if as_json:
         click.echo(json.dumps(recent, default=str, sort_keys=True))
     elif not recent:
@@ -157,24 +158,21 @@ def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None
         _show_recent(recent)
 
 
-def _recent(connection: psycopg.Connection[Any], limit: int, retries: bool) -> list[dict[str, Any]]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_RECENT, {"limit": limit, "retries": retries}).fetchall()
-
-
 def _show_recent(recent: list[dict[str, Any]]) -> None:
-    numbers = ("seconds", "read", "inserted", "updated", "failed")
+    numbers = ("seconds", "read", "inserted", "updated", "failed tries", "current / due", "success")
     tables.console().print(
         tables.plain(
             ("run", "status", "started", *numbers, "adds up"),
             (
                 (
                     r["run_id"],
-                    r["status"],
+                    status_word(r["status"]),
                     f"{r['started_at']:%Y-%m-%d %H:%M:%S}",
                     f"{r['seconds']:,.1f}",
-                    *(f"{r[name]:,}" for name in numbers[1:]),
-                    yes_no(r["conserved"]),
+                    *(f"{r[name]:,}" for name in ("read", "inserted", "updated", "failed")),
+                    NOTHING if r["due"] is None else f"{r['current']:,} / {r['due']:,}",
+                    percent(r["current"] / r["due"] if r["due"] else None),
+                    r["adds_up"],
                 )
                 for r in recent
             ),
@@ -182,27 +180,5 @@ def _show_recent(recent: list[dict[str, Any]]) -> None:
         )
     )
 
-
-_RECENT = """
-select r.run_id, r.profile, r.trigger, r.status, r.started_at, r.finished_at,
-       extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 as seconds,
-       coalesce(b.read, 0) as read, coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
-       coalesce(b.failed, 0) as failed, e.conserved
-from hybrid_sync.run r
-left join lateral (
-  select sum((result->>'read')::bigint)::bigint as read,
-         sum((result->>'inserted')::bigint)::bigint as inserted,
-         sum((result->>'updated')::bigint)::bigint as updated,
-         sum((result->>'failed')::bigint)::bigint as failed
-  from hybrid_sync.batch_done d where d.run_id = r.run_id
-) b on true
-left join lateral (
-  select bool_and((conservation->>'ok')::bool) as conserved
-  from hybrid_sync.run_entity d where d.run_id = r.run_id
-) e on true
-where %(retries)s or r.trigger <> 'retry'
-order by r.started_at desc
-limit %(limit)s
-"""
 
 commands: list[click.Command] = [sync, status]

@@ -30,13 +30,24 @@ class MissedCause(Part):
     records: int
     absent: int
     """Of these, not in the target at all; the others are there in an older version."""
+    rows: int
+    """Legacy rows that the records stand for: rows that share a key, or have none, are one record."""
     new: int
-    """Of these, first seen in this run."""
+    """Of the records, first seen in this run."""
     escalated: int
-    ignored: int
+    accepted: int
+    """Of the records, accepted by a person: they do not count against the tolerance."""
+    open_rows: int
+    """Rows of the records that nobody has accepted."""
     retries: int
     share: float | None
-    """Of the entity's legacy rows, 0 to 1."""
+    """Open rows of the entity's legacy rows, 0 to 1; None where these are not known."""
+    tolerated: str = ""
+    """What the catalog tolerates, such as `2.5 % of its rows`; empty where it tolerates nothing."""
+    why: str = ""
+    """Why the catalog tolerates it."""
+    beyond: bool = False
+    """More than the catalog tolerates."""
     meaning: str
     remedy: str
     retryable: bool
@@ -80,7 +91,7 @@ class Cause(Part):
     absent: int
     new: int
     escalated: int
-    ignored: int
+    accepted: int
     oldest: datetime | None
     meaning: str
     remedy: str
@@ -115,7 +126,7 @@ def _cause(reason: str, lines: list[MissedCause], every: int, before: Iterable[d
         absent=sum(line.absent for line in lines),
         new=sum(line.new for line in lines),
         escalated=sum(line.escalated for line in lines),
-        ignored=sum(line.ignored for line in lines),
+        accepted=sum(line.accepted for line in lines),
         oldest=min((line.oldest for line in lines if line.oldest), default=None),
         meaning=first.meaning,
         remedy=first.remedy,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from hybrid_sync.report.part import Part
-
-
-class Told(Part):
-    """Fields that this release does not know are left out: the steps may tell more than a report shows."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+from hybrid_sync.report.part import Recorded
 
 
-class ReferenceLine(Told):
+class ReferenceLine(Recorded):
     """One reference column of an entity, in rows."""
 
     column: str
@@ -35,7 +29,7 @@ class ReferenceLine(Told):
     ok: bool
 
 
-class ShownDifference(Told):
+class ShownDifference(Recorded):
     """One row that differed: its key, what differed, who changed it, and what became of it."""
 
     source: str
@@ -46,7 +40,7 @@ class ShownDifference(Told):
     state: str
 
 
-class Reconcile(Told):
+class Reconcile(Recorded):
     """What a comparison of all mapped contents found, in rows; unfinished unless `done`."""
 
     done: bool = False
@@ -68,7 +62,7 @@ class Reconcile(Told):
     shown: tuple[ShownDifference, ...] = ()
 
 
-class Deletes(Told):
+class Deletes(Recorded):
     """What became of rows that legacy no longer has, or excludes by now."""
 
     done: bool = False

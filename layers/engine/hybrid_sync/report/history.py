@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-import psycopg
+from psycopg import sql
 from pydantic import computed_field
 
 from hybrid_sync.report.part import Part
+from hybrid_sync.report.standing import Sum
+from hybrid_sync.report.totals import STATUS, Cursor, Totals, totals
 
 COMPARED = 8
 """Earlier runs in a report: two months of weekly ones."""
@@ -26,8 +27,8 @@ class PastRun(Part):
     failed: int
     due: int | None
     """Legacy rows that no rule excludes; None when nothing was verified."""
-    migrated: int | None
-    conserved: bool | None
+    current: int | None
+    adds_up: Sum
     missed: dict[str, int] | None
     """Missed records per reason; None where the run kept no report."""
 
@@ -39,22 +40,25 @@ class PastRun(Part):
     @computed_field
     @property
     def success_rate(self) -> float | None:
-        if self.due is None or self.migrated is None:
-            return None
-        return self.migrated / self.due if self.due else 1.0
+        return self.current / self.due if self.due and self.current is not None else None
 
 
-def past_runs(cursor: psycopg.Cursor[dict[str, Any]], run_id: str) -> tuple[PastRun, ...]:
+def past_runs(cursor: Cursor, run_id: str) -> tuple[PastRun, ...]:
     """The last runs before this one that have ended, oldest first."""
     found = cursor.execute(_PAST, {"run": run_id, "limit": COMPARED}).fetchall()
-    return tuple(PastRun(**row) for row in reversed(found))
+    came_to = totals(cursor, [(row["run_id"], row["status"]) for row in found])
+    return tuple(PastRun(**row, **_rows(came_to[row["run_id"]])) for row in reversed(found))
 
 
-_PAST = """
-select r.run_id, r.status, r.started_at,
+def _rows(told: Totals) -> dict[str, object]:
+    rows = told.rows
+    return {"adds_up": told.adds_up, "due": rows.due if rows else None, "current": rows.current if rows else None}
+
+
+_PAST = sql.SQL("""
+select r.run_id, {} as status, r.started_at,
        round(extract(epoch from coalesce(r.finished_at, r.started_at) - r.started_at), 3)::float8 as seconds,
-       coalesce(b.read, 0) as read, coalesce(b.written, 0) as written, coalesce(b.failed, 0) as failed,
-       e.due, e.migrated, e.conserved, m.missed
+       coalesce(b.read, 0) as read, coalesce(b.written, 0) as written, coalesce(b.failed, 0) as failed, m.missed
 from hybrid_sync.run this
 join hybrid_sync.run r on r.profile = this.profile and r.started_at < this.started_at and r.status <> 'running'
   and (r.trigger = 'retry') = (this.trigger = 'retry')
@@ -67,22 +71,7 @@ left join lateral (
   from hybrid_sync.batch_done d where d.run_id = r.run_id
 ) b on true
 left join lateral (
-  select sum((d.conservation->>'legacy')::bigint - (d.conservation->>'excluded')::bigint)::bigint as due,
-         sum(coalesce((d.conservation->>'current')::bigint,
-                      (d.conservation->>'migrated')::bigint - (d.conservation->>'failed_present')::bigint)
-         )::bigint as migrated,
-         bool_and(coalesce((d.conservation->>'ok')::bool and not exists (
-           select from jsonb_array_elements(coalesce(d.money, '[]')) line where not (line->>'equal')::bool
-         ) and not exists (
-           select from jsonb_array_elements(
-             case when jsonb_typeof(to_jsonb(d)->'reference_counts') = 'array' then to_jsonb(d)->'reference_counts'
-                  else '[]' end
-           ) line where not (line->>'ok')::bool
-         ), false)) as conserved
-  from hybrid_sync.run_entity d where d.run_id = r.run_id
-) e on true
-left join lateral (
-  select coalesce(jsonb_object_agg(reason, records), '{}') as missed
+  select coalesce(jsonb_object_agg(reason, records), '{{}}') as missed
   from (select line->>'reason' as reason, sum((line->>'records')::bigint) as records
         from jsonb_array_elements(
           case when jsonb_typeof(r.report->'missed') = 'array' then r.report->'missed' else '[]' end
@@ -91,4 +80,4 @@ left join lateral (
 where this.run_id = %(run)s
 order by r.started_at desc
 limit %(limit)s
-"""
+""").format(STATUS)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.failures.reasons import reason_of
 from hybrid_sync.report.analysis import CauseDetail, MissedCause, MissedRecord
+from hybrid_sync.report.conservation import Conservation
+from hybrid_sync.report.tolerance import in_words, is_beyond, tolerance_of
 
 Cursor = psycopg.Cursor[dict[str, Any]]
 
@@ -21,13 +24,18 @@ LISTED = 300
 """Failed records listed by key; all of them are found with `hybrid-sync failures`."""
 
 
-def missed_causes(cursor: Cursor, run_id: str, catalog: Catalog, rows_of: Mapping[str, int]) -> tuple[MissedCause, ...]:
-    """One line per entity and reason, most records first; `rows_of` are the legacy rows of each entity."""
+def missed_causes(
+    cursor: Cursor, run_id: str, catalog: Catalog, conserved: Mapping[str, Conservation]
+) -> tuple[MissedCause, ...]:
+    """One line per entity and reason, most records first; `conserved` is where the rows of each entity are.
+
+    Where a run names single rows, theirs only.
+    """
     found = cursor.execute(_CAUSES, {"run": run_id, "shown": SHOWN_KEYS}).fetchall()
     details: dict[tuple[str, str], list[CauseDetail]] = {}
     for row in cursor.execute(_DETAILS, {"run": run_id}):
         details.setdefault((row.pop("entity"), row.pop("reason")), []).append(CauseDetail(**row))
-    return tuple(_cause(row, catalog, rows_of, details.get((row["entity"], row["reason"]), [])) for row in found)
+    return tuple(_cause(row, catalog, conserved, details.get((row["entity"], row["reason"]), [])) for row in found)
 
 
 def missed_records(cursor: Cursor, run_id: str) -> tuple[MissedRecord, ...]:
@@ -37,15 +45,19 @@ def missed_records(cursor: Cursor, run_id: str) -> tuple[MissedRecord, ...]:
 
 
 def _cause(
-    row: dict[str, Any], catalog: Catalog, rows_of: Mapping[str, int], details: list[CauseDetail]
+    row: dict[str, Any], catalog: Catalog, conserved: Mapping[str, Conservation], details: list[CauseDetail]
 ) -> MissedCause:
     entity = catalog.entities.get(row["entity"])
     reason = reason_of(row["reason"])
-    total = rows_of.get(row["entity"])
+    where = conserved.get(row["entity"])
+    tolerance = tolerance_of(entity, row["reason"])
     return MissedCause(
         **{**row, "keys": tuple(row["keys"])},
         title=entity.title if entity else row["entity"],
-        share=row["records"] / total if total else None,
+        share=row["open_rows"] / where.legacy if where and where.legacy else None,
+        tolerated=in_words(tolerance),
+        why=tolerance.why if tolerance else "",
+        beyond=is_beyond(tolerance, row["open_rows"], where),
         meaning=reason.meaning,
         remedy=reason.remedy,
         retryable=reason.retryable,
@@ -53,35 +65,44 @@ def _cause(
     )
 
 
-_CAUSES = """
+# Of a run that names single rows, the failed records of these rows only.
+_ASKED = sql.SQL("""
+  and (e.requested is null or exists (
+    select from jsonb_array_elements(e.requested->f.source) asked where asked = to_jsonb(f.key)))
+""")
+
+_CAUSES = sql.SQL("""
 select f.entity, f.reason, count(*) as records,
        count(*) filter (where not f.present) as absent,
        count(*) filter (where f.first_run = %(run)s) as new,
        count(*) filter (where f.status = 'escalated') as escalated,
-       count(*) filter (where f.status = 'ignored') as ignored,
+       count(*) filter (where f.status = 'accepted') as accepted,
+       sum(coalesce((to_jsonb(f)->>'rows')::bigint, 1))::bigint as rows,
+       coalesce(sum(coalesce((to_jsonb(f)->>'rows')::bigint, 1)) filter (where f.status <> 'accepted'), 0)::bigint
+         as open_rows,
        sum(f.attempts)::bigint as retries,
        min(f.first_seen) as oldest,
        (array_agg(f.source || ':' || array_to_string(f.key, ',') order by f.source, f.key))[:%(shown)s]
          as keys
 from hybrid_sync.failed_record f
 join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
-where f.status <> 'resolved'
+where f.status <> 'resolved' {asked}
 group by f.entity, f.reason
 order by records desc, f.entity, f.reason
-"""
+""").format(asked=_ASKED)
 
-_DETAILS = """
+_DETAILS = sql.SQL("""
 select f.entity, f.reason, f.source, f.column_name as "column", f.constraint_name as "constraint", f.sqlstate,
        f.waits_for->>'entity' as parent, count(*) as records
 from hybrid_sync.failed_record f
 join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
-where f.status <> 'resolved'
+where f.status <> 'resolved' {asked}
 group by f.entity, f.reason, f.source, f.column_name, f.constraint_name, f.sqlstate, f.waits_for->>'entity'
 order by records desc, f.source, f.column_name, f.constraint_name, f.sqlstate, parent
-"""
+""").format(asked=_ASKED)
 
 # A key is one integer or, in waits_for, possibly an array of them.
-_RECORDS = """
+_RECORDS = sql.SQL("""
 select entity, source, array_to_string(key, ',') as key, reason, column_name as "column", status, present, attempts,
        first_run, first_seen,
        (waits_for->>'entity') || coalesce('/' || (waits_for->>'source'), '') || ':'
@@ -90,9 +111,9 @@ from (
   select f.*, row_number() over (partition by f.entity, f.reason order by f.first_seen, f.source, f.key) as place
   from hybrid_sync.failed_record f
   join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
-  where f.status <> 'resolved'
+  where f.status <> 'resolved' {asked}
 ) oldest
 where place <= %(of_a_cause)s
 order by first_seen, entity, source, key
 limit %(limit)s
-"""
+""").format(asked=_ASKED)

@@ -4,74 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from pydantic import computed_field, model_validator
+from pydantic import computed_field
 
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
-from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine, Told
+from hybrid_sync.report.asked import AskedRow
+from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
+from hybrid_sync.report.conservation import Conservation, over_all
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.money_lines import MoneyLine, over_statuses
 from hybrid_sync.report.part import Part
 from hybrid_sync.report.rollback import Rollback
-
-
-class Conservation(Told):
-    """Where every legacy row of an entity is, in rows of legacy; the terms of the verify step's equation.
-
-    legacy = current + stale + absent + excluded + in_flight + missing.
-    """
-
-    legacy: int
-    current: int
-    stale: int
-    """Failed, and an older version is in the target."""
-    absent: int
-    """Failed, and not in the target."""
-    excluded: int
-    in_flight: int
-    missing: int
-    target: int
-    pending_deletes: int
-    native: int
-    tombstones: int = 0
-    """Rows that are marked as deleted in the target."""
-    null_keys: int = 0
-    """Of the absent, rows without a complete legacy key."""
-    doubled: int = 0
-    """Of the stale and absent, rows that share their key with another row."""
-    missing_keys: tuple[tuple[int, ...], ...] = ()
-    """The first of the missing, by legacy key; the same below."""
-    failed_keys: tuple[tuple[int, ...], ...] = ()
-    ok: bool
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_an_older_release(cls, value: Any) -> Any:
-        """Releases before counted the stale among `migrated`, and called the terms otherwise."""
-        if not isinstance(value, dict) or "current" in value or "migrated" not in value:
-            return value
-        stale = value["failed_present"]
-        return {**value, "current": value["migrated"] - stale, "stale": stale, "absent": value["failed_absent"]}
-
-    @computed_field
-    @property
-    def migrated(self) -> int:
-        """Rows that are in the target as legacy has them."""
-        return self.current
-
-    @property
-    def failed_absent(self) -> int:
-        return self.absent
-
-    @property
-    def failed_present(self) -> int:
-        return self.stale
-
-    @property
-    def due(self) -> int:
-        """Rows that ought to be in the target: all but those that a rule excludes."""
-        return self.legacy - self.excluded
+from hybrid_sync.report.standing import Sum, entity_sum, run_sum
 
 
 class Counts(Part):
@@ -135,22 +79,20 @@ class EntitySummary(Part):
     @computed_field
     @property
     def success_rate(self) -> float | None:
-        """Migrated rows over the rows that ought to be migrated, 0 to 1; 1 where there are none."""
-        if self.conservation is None:
-            return None
-        due = self.conservation.due
-        return self.conservation.migrated / due if due > 0 else 1.0
+        """Current rows over the rows that ought to be in the target, 0 to 1; None where that is unknown or nothing."""
+        return self.conservation.success_rate if self.conservation else None
+
+    @computed_field
+    @property
+    def adds_up(self) -> Sum:
+        """Whether rows, references and money of both sides come to the same."""
+        return entity_sum(self.conservation, self.money, self.references, self.reconcile)
 
     @computed_field
     @property
     def conserved(self) -> bool | None:
-        """Whether rows, references and money add up, and no difference from legacy is left; None when that was not
-        verified."""
-        if self.conservation is None:
-            return None
-        persisted = self.reconcile.persisted if self.reconcile else 0
-        referring = all(line.ok for line in self.references)
-        return self.conservation.ok and referring and not persisted and all(line.equal for line in self.money)
+        """Whether nothing differs unexplained; None when that was not verified."""
+        return None if self.adds_up is Sum.unknown else self.adds_up is not Sum.no
 
     @property
     def deleted_rows(self) -> int:
@@ -211,6 +153,12 @@ class RunSummary(Part):
     failures: tuple[StateFailure, ...]
     rollback: Rollback | None = None
     """What was undone, where the run is a rollback."""
+    undone_by: str | None = None
+    """The rollback that undid this run, or is at it."""
+    scope: str = ""
+    """Of a run of a part, which part; empty for a run of everything."""
+    asked: tuple[AskedRow, ...] = ()
+    """What became of each row that the request names."""
 
     @property
     def as_of(self) -> datetime:
@@ -225,28 +173,33 @@ class RunSummary(Part):
 
     @computed_field
     @property
-    def conserved(self) -> bool:
-        """There are entities, and of each the rows, the references and the money have been verified and add up."""
-        return bool(self.entities) and all(entity.conserved for entity in self.entities)
-
-    @property
-    def verified(self) -> tuple[Conservation, ...]:
-        return tuple(e.conservation for e in self.entities if e.conservation)
+    def adds_up(self) -> str:
+        """`yes`, `explained` or `NO`, as of its worst entity; `–` before any is verified, and of an undone run."""
+        if self.undone_by is not None:
+            return Sum.unknown
+        return run_sum((e.adds_up for e in self.entities), ended=self.status != "running")
 
     @computed_field
     @property
-    def legacy_rows(self) -> int:
-        return sum(c.legacy for c in self.verified)
+    def conserved(self) -> bool:
+        """There are entities, all have been verified, nothing differs unexplained, and the run was not undone."""
+        verified = bool(self.entities) and all(e.conserved for e in self.entities)
+        return verified and self.undone_by is None
+
+    @property
+    def rows(self) -> Conservation | None:
+        """Where all rows of the verified entities are."""
+        return over_all(tuple(e.conservation for e in self.entities if e.conservation))
 
     @computed_field
     @property
     def due_rows(self) -> int:
-        return sum(c.due for c in self.verified)
+        return self.rows.due if self.rows else 0
 
     @computed_field
     @property
-    def migrated_rows(self) -> int:
-        return sum(c.migrated for c in self.verified)
+    def current_rows(self) -> int:
+        return self.rows.current if self.rows else 0
 
     @computed_field
     @property
@@ -257,15 +210,23 @@ class RunSummary(Part):
     @computed_field
     @property
     def pending_deletes(self) -> int:
-        return sum(c.pending_deletes for c in self.verified)
+        return self.rows.pending_deletes if self.rows else 0
 
     @computed_field
     @property
     def success_rate(self) -> float | None:
-        """Over all verified entities, 0 to 1; None when none has been verified."""
-        if not self.verified:
-            return None
-        return self.migrated_rows / self.due_rows if self.due_rows > 0 else 1.0
+        """Current rows over due rows of all verified entities, 0 to 1; None where that is unknown or nothing is due."""
+        return self.rows.success_rate if self.rows else None
+
+    @property
+    def new_failures(self) -> int:
+        """Failed records that this run saw first."""
+        return sum(cause.new for cause in self.missed)
+
+    @property
+    def accepted(self) -> int:
+        """Failed records that a person has accepted."""
+        return sum(cause.accepted for cause in self.missed)
 
     @computed_field
     @property

@@ -1,45 +1,58 @@
-"""Money in a report: sums per column, currency and status, as both servers made them."""
+"""Money in a report: legacy = current + stale + absent + excluded (+ in flight), per column, currency and status."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
-from hybrid_sync.report.checks import Told
+from pydantic import model_validator
+
 from hybrid_sync.report.money import total
-from hybrid_sync.report.part import Amount
+from hybrid_sync.report.part import Amount, Recorded
+
+_AMOUNTS = ("legacy", "current", "stale", "absent", "excluded", "in_flight", "target", "missing")
+_ROWS = ("rows", "stale_rows", "absent_rows", "excluded_rows")
 
 
-class MoneyLine(Told):
-    """The sum of one money column in one currency (and status): what legacy has, by where its rows are, and the target.
-
-    Releases before knew only `legacy`, `target`, `rows` and `equal`, of the rows that both had.
-    """
+class MoneyLine(Recorded):
+    """One money column in one currency (and status): what legacy has, where it is, and what the target holds."""
 
     column: str
     currency: str
     status: str | None = None
     legacy: Amount
-    current: Amount = Decimal(0)
-    stale: Amount = Decimal(0)
-    absent: Amount = Decimal(0)
-    excluded: Amount = Decimal(0)
+    current: Amount
+    """Of rows that both sides have in the same version; the same again for the others."""
+    stale: Amount
+    absent: Amount
+    excluded: Amount
+    in_flight: Amount = Decimal(0)
+    """Of rows that changed in legacy while the run was at work."""
     target: Amount
-    missing: Amount = Decimal(0)
-    """Legacy without what is excluded, less what the target holds."""
+    """Of all rows that the target holds for legacy, older versions included."""
+    missing: Amount
+    """What legacy has, but for excluded rows, and the target does not."""
     rows: int
+    """All that legacy has."""
     stale_rows: int = 0
     absent_rows: int = 0
     excluded_rows: int = 0
     equal: bool
-    """The current rows add up to the same on both servers, both ways."""
-    agrees: bool = True
-    """Equal, and nothing is stale or absent."""
+    """Over the current rows both servers say the same, each by two computations."""
+    agrees: bool
+    """Equal, and no row is stale or absent."""
 
-
-_AMOUNTS = ("legacy", "current", "stale", "absent", "excluded", "target", "missing")
-_ROWS = ("rows", "stale_rows", "absent_rows", "excluded_rows")
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_release(cls, value: Any) -> Any:
+        """Lines of before summed the rows that both sides have, and nothing else."""
+        if not isinstance(value, dict) or "current" in value or "legacy" not in value:
+            return value
+        rest = dict.fromkeys(("stale", "absent", "excluded"), "0")
+        missing = total((Decimal(value["legacy"]), Decimal(value["target"]).copy_negate()))
+        return {**value, **rest, "current": value["legacy"], "missing": missing, "agrees": value["equal"]}
 
 
 def over_statuses(lines: Iterable[MoneyLine]) -> tuple[MoneyLine, ...]:
@@ -53,10 +66,10 @@ def over_statuses(lines: Iterable[MoneyLine]) -> tuple[MoneyLine, ...]:
         MoneyLine(
             column=column,
             currency=currency,
-            equal=all(line.equal for line in group),
-            agrees=all(line.agrees for line in group),
             **{name: total(getattr(line, name) for line in group) for name in _AMOUNTS},
             **{name: sum(getattr(line, name) for line in group) for name in _ROWS},
+            equal=all(line.equal for line in group),
+            agrees=all(line.agrees for line in group),
         )
         for (column, currency), group in sorted(grouped.items(), key=lambda item: (places[item[0][0]], item[0][1]))
     )

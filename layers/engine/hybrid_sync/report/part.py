@@ -22,3 +22,9 @@ class Part(BaseModel):
         if not isinstance(value, dict):
             return value
         return {name: held for name, held in value.items() if name not in cls.model_computed_fields}
+
+
+class Recorded(Part):
+    """A part that a step of the run recorded; fields that this release does not know are left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")

@@ -9,10 +9,10 @@ from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.page import page
 from hybrid_sync.report.story import tell
-from hybrid_sync.report.story.components import migrated_of_total
-from hybrid_sync.report.words import percent, yes_no
+from hybrid_sync.report.story.components import current_of_due
+from hybrid_sync.report.words import percent
 
-__all__ = ["impact", "migrated_of_total", "percent", "to_html", "to_json", "to_markdown", "yes_no"]
+__all__ = ["current_of_due", "impact", "percent", "to_html", "to_json", "to_markdown"]
 
 
 def to_json(summary: RunSummary) -> str:

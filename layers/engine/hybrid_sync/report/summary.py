@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.report.analysis import causes
+from hybrid_sync.report.asked import asked_rows
 from hybrid_sync.report.blind_spots import not_looked_at
 from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
+from hybrid_sync.report.conservation import Conservation
 from hybrid_sync.report.history import past_runs
 from hybrid_sync.report.missed import missed_causes, missed_records
 from hybrid_sync.report.model import (
-    Conservation,
     Counts,
     EntitySummary,
     Failure,
@@ -26,6 +28,8 @@ from hybrid_sync.report.model import (
 )
 from hybrid_sync.report.money_lines import MoneyLine
 from hybrid_sync.report.rollback import rollback_of
+from hybrid_sync.report.scope import scope_of
+from hybrid_sync.report.totals import STATUS, UNDONE_BY
 
 
 def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
@@ -39,14 +43,18 @@ def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) ->
         if run is None:
             raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
         entities = tuple(_entity(row, catalog) for row in cursor.execute(_ENTITIES, {"run": run_id}))
-        rows_of = {e.entity: e.conservation.legacy for e in entities if e.conservation}
-        missed = missed_causes(cursor, run_id, catalog, rows_of)
+        conserved = {e.entity: e.conservation for e in entities if e.conservation}
+        missed = missed_causes(cursor, run_id, catalog, conserved)
         records = missed_records(cursor, run_id)
         past = past_runs(cursor, run_id)
         workers = cursor.execute(_WORKERS, {"run": run_id}).fetchall()
         failures = cursor.execute(_FAILURES, {"run": run_id}).fetchall()
+        asked = asked_rows(cursor, run_id)
+    request = run.pop("request")
     return RunSummary(
         **run,
+        scope=scope_of(request, entities, catalog),
+        asked=asked,
         rollback=rollback_of(target, run_id, catalog),
         entities=entities,
         missed=missed,
@@ -65,12 +73,10 @@ def recall(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> Ru
     Failed records move on after a run (they are retried, resolved, ignored); the stored report keeps what was
     true at its end.  Raises RunNotFound.
     """
-    row = target.execute(
-        "select report, status from hybrid_sync.run where run_id = %(run)s", {"run": run_id}
-    ).fetchone()
+    row = target.execute(_RECALLED, {"run": run_id}).fetchone()
     if row is not None and row[0] is not None:
         try:
-            return RunSummary.model_validate(row[0]).model_copy(update={"status": row[1]})
+            return RunSummary.model_validate(row[0]).model_copy(update={"status": row[1], "undone_by": row[2]})
         except ValidationError:
             pass  # an older release wrote it in another shape; the records it was made of are still there
     return summarise(target, run_id, catalog)
@@ -92,9 +98,9 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
         batches_planned=row["batches_planned"],
         batches_done=row["batches_done"],
         keys_planned=row["keys_planned"],
-        conservation=Conservation(**row["conservation"]) if row["conservation"] else None,
+        conservation=Conservation.model_validate(row["conservation"]) if row["conservation"] else None,
         # The sum over a row or two that a request names is as good as their cells: it stays in the target.
-        money=() if row["detection"] == "keys" else tuple(MoneyLine(**line) for line in row["money"] or ()),
+        money=() if row["detection"] == "keys" else tuple(map(MoneyLine.model_validate, row["money"] or ())),
         headline=next((m.column for m in entity.money if m.headline), None) if entity else None,
         references=tuple(ReferenceLine.model_validate(line) for line in row["reference_counts"] or ()),
         reconcile=Reconcile.model_validate(row["reconcile"]) if row["reconcile"] else None,
@@ -109,11 +115,13 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
     )
 
 
-_RUN = """
-select run_id, profile, trigger, priority, status, started_at, finished_at,
-       round(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at), 3)::float8 as seconds
-from hybrid_sync.run where run_id = %(run)s
-"""
+_RUN = sql.SQL("""
+select r.run_id, r.profile, r.trigger, r.priority, r.request, {status} as status, {undone_by} as undone_by,
+       r.started_at, r.finished_at,
+       round(extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at), 3)::float8 as seconds
+from hybrid_sync.run r where r.run_id = %(run)s
+""").format(status=STATUS, undone_by=UNDONE_BY)
+_RECALLED = sql.SQL("select r.report, {}, {} from hybrid_sync.run r where r.run_id = %(run)s").format(STATUS, UNDONE_BY)
 
 # What is complete until when: the fence that the run moved to, else the one that it began with, else the entity's own
 # if that is not younger than the run.  Columns that came

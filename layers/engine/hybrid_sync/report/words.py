@@ -21,6 +21,7 @@ _REASONS = {
     "duplicate_key": "Same key twice",
     "other": "Refused for another reason",
 }
+_STATUSES = {"rolled_back": "rolled back", "not_found": "not found"}
 _PROFILES = {"weekly": "Weekly sync", "daily": "Daily sync", "on_demand": "On-demand sync", "verify": "Verification"}
 
 
@@ -34,10 +35,6 @@ def percent(share: float | None) -> str:
     if shown == "0.00" and share > 0:
         return "< 0.01 %"
     return f"{shown} %"
-
-
-def yes_no(answer: bool | None) -> str:
-    return NOTHING if answer is None else "yes" if answer else "NO"
 
 
 def count(number: int | None) -> str:
@@ -76,6 +73,11 @@ def capital(text: str) -> str:
 def reason_title(code: str) -> str:
     """`Missing parent`, `Bad JSON`; a rule of the catalog goes by its own name."""
     return _REASONS.get(code) or capital(code.replace("_", " "))
+
+
+def status_word(status: str) -> str:
+    """The status of a run for people."""
+    return _STATUSES.get(status, status)
 
 
 def run_title(profile: str) -> str:

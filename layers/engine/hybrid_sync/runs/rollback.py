@@ -32,13 +32,13 @@ class Rollback:
 
 
 def policy_of(connection: Connection, run_id: str) -> OnFailure:
-    """What the run's request asks for when it fails."""
+    """What the run's request asks for when it fails; a run that is degraded, or that a person stopped, has not."""
     row = connection.execute(
-        "select request->>'on_failure' from hybrid_sync.run where run_id = %s", (run_id,)
+        "select request->>'on_failure', status from hybrid_sync.run where run_id = %s", (run_id,)
     ).fetchone()
     if row is None:
         raise _unknown(run_id)
-    return OnFailure(row[0] or OnFailure.keep)
+    return OnFailure(row[0] or OnFailure.keep) if row[1] == "failed" else OnFailure.keep
 
 
 def hold_unverified(connection: Connection, run_id: str) -> tuple[str, ...]:

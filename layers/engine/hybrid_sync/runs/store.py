@@ -231,6 +231,14 @@ def record_verdict(
     )  # fmt: skip
 
 
+def record_asked(connection: Connection, run_id: str, entity: str, asked: Iterable[Mapping[str, Any]]) -> None:
+    """What became of each row that the request names; the report tells it by key."""
+    connection.execute(
+        "update hybrid_sync.run_entity set asked = %s where run_id = %s and entity = %s",
+        (json.dumps(list(asked)), run_id, entity),
+    )
+
+
 def record_failure(connection: Connection, failure: RunFailure) -> None:
     """Turn a failure into data: one line of the report, and the entity's status where one is named."""
     connection.execute(
@@ -282,7 +290,7 @@ def record_guard(connection: Connection, run_id: str, entity: str, sentence: str
 
 
 def finish_run(connection: Connection, run_id: str, status: str) -> None:
-    """End the run: nothing is written for it afterwards."""
+    """End the run: nothing is written for it afterwards; one that has ended stays as it is."""
     connection.execute(
         "update hybrid_sync.run set status = %s, finished_at = clock_timestamp()"
         " where run_id = %s and status = 'running'",

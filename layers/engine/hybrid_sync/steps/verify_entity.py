@@ -22,11 +22,13 @@ from hybrid_sync.runs.store import (
     advance_fence,
     read_entity,
     read_run,
+    record_asked,
     record_verdict,
     require_complete,
 )  # fmt: skip
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.verify import identity, money, references
+from hybrid_sync.verify.asked import Asked, look_up, named_keys
 from hybrid_sync.verify.conservation import Conservation, count
 from hybrid_sync.verify.scope import Scope, changed_after
 from hybrid_sync.world import World
@@ -68,6 +70,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
                 conservation=found.total.as_json(), money=[line.as_json() for line in found.money],
                 references=[reference.as_json() for reference in found.references],
             )  # fmt: skip
+            record_asked(target, task.run_id, task.entity, [row.as_json() for row in found.asked])
             failpoint("verify.recorded", target, legacy)
         failpoint("verify.committed", target, legacy)
     return EntityVerdict(
@@ -84,6 +87,8 @@ class _Found:
     references: list[references.ReferenceCount]
     keys: dict[str, identity.Found]
     """By source: what its keys are not."""
+    asked: list[Asked]
+    """The rows that the request names."""
 
 
 def _require_steps(task: EntityTask, record: EntityRecord) -> None:
@@ -115,6 +120,7 @@ def _compare(
     target: Connection,
 ) -> _Found:
     total = Conservation()
+    named: list[Asked] = []
     refs = references.references_of(entity)
     ours = {m.column: money.TwoWays() for m in entity.money}
     theirs = {m.column: money.TwoWays() for m in entity.money}
@@ -130,13 +136,14 @@ def _compare(
         scope.find_in_flight(legacy)
         counted = count(total, scope, legacy, target)
         references.count(refs, catalog, scope, [*scope.missing, *counted.gone], legacy, target)
+        named += look_up(entity, scope, named_keys(run.request.refs, entity, name), legacy, target)
         for m in entity.money:
             money.add_up(m, scope, counted.gone, (ours[m.column], legacy), (theirs[m.column], target))
         present = set(scope.failed_present).intersection(counted.doubled)
         found[name] = identity.Found(counted.doubled, present, counted.null_keys if keys is None else None)
     total.native = _native(entity, target)
     sums = [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
-    return _Found(total, sums, list(refs.values()), found)
+    return _Found(total, sums, list(refs.values()), found, named)
 
 
 def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:

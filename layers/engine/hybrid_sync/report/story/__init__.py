@@ -17,6 +17,12 @@ from hybrid_sync.report.story.work import freshness, throughput
 from hybrid_sync.report.words import day, moment, run_title
 
 
+def title(summary: RunSummary) -> str:
+    """`Weekly sync of 22 November 2026`; a part is called one."""
+    part = f", in part: {summary.scope}" if summary.scope else ""
+    return f"{run_title(summary.profile)} of {day(summary.started_at)}{part}"
+
+
 def tell(summary: RunSummary) -> Document:
     """The whole story; sections that have nothing to say are left out."""
     if summary.rollback is not None:
@@ -37,7 +43,7 @@ def tell(summary: RunSummary) -> Document:
         workers(summary),
     )
     return Document(
-        title=f"{run_title(summary.profile)} of {day(summary.started_at)}",
+        title=title(summary),
         run_id=summary.run_id,
         subtitle=f"Run {summary.run_id}, started {moment(summary.started_at)} by {summary.trigger}",
         verdict=word,

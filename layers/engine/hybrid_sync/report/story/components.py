@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
-from hybrid_sync.report.document import Cell, Column, Fold, Section, Table, Text, Tone, cell
-from hybrid_sync.report.model import Conservation, EntitySummary, RunSummary
+from hybrid_sync.report.conservation import Conservation, over_all
+from hybrid_sync.report.document import Cell, Column, Section, Table, Text, Tone, cell
+from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
+from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.words import NOTHING, capital, count, percent
 
 _PLACES: tuple[tuple[str, Callable[[Conservation], int]], ...] = (
     ("Legacy", lambda c: c.legacy),
-    ("Migrated", lambda c: c.migrated),
-    ("Missed", lambda c: c.failed_absent),
+    ("Current", lambda c: c.current),
+    ("Stale", lambda c: c.stale),
+    ("Absent", lambda c: c.absent),
     ("Excluded", lambda c: c.excluded),
-    ("On the way", lambda c: c.in_flight),
+    ("In flight", lambda c: c.in_flight),
     ("Unexplained", lambda c: c.missing),
-    ("Stale in target", lambda c: c.failed_present),
+)
+_APART: tuple[tuple[str, Callable[[Conservation], int]], ...] = (
     ("Gone from legacy", lambda c: c.pending_deletes),
     ("Native in target", lambda c: c.native),
 )
@@ -29,14 +33,14 @@ def components(summary: RunSummary) -> Section | None:
     entities = sorted(summary.entities, key=lambda e: e.title.lower())
     missed = {e.entity: sum(m.records for m in summary.missed if m.entity == e.entity) for e in entities}
     lead = (
-        "Total is what belongs in the target: the rows of legacy without those that a rule of the catalog excludes. "
-        "Missed records are not in the target, or only in an older version. Money is the sum of the column that "
-        "stands for the component, over all statuses."
+        "Current rows are in the target as legacy has them; due are the rows of legacy without those that a rule of "
+        "the catalog excludes. Missed records are not in the target, or only in an older version. Money is the sum of "
+        "the column that stands for the component, over all statuses."
     )
     columns = (
         Column("Component"),
         Column("Status"),
-        Column("Migrated / total", numeric=True),
+        Column("Current / due", numeric=True),
         Column("Success", numeric=True),
         Column("Missed", numeric=True),
         Column("Money in legacy", numeric=True),
@@ -45,7 +49,7 @@ def components(summary: RunSummary) -> Section | None:
     total = (
         cell("All components"),
         Cell(),
-        cell(f"{count(summary.migrated_rows)} / {count(summary.due_rows)}"),
+        cell(f"{count(summary.current_rows)} / {count(summary.due_rows)}"),
         cell(percent(summary.success_rate)),
         cell(count(summary.missed_records)),
         Cell(),
@@ -56,11 +60,11 @@ def components(summary: RunSummary) -> Section | None:
     return Section("components", "Components", (Text(lead), table, _where_rows_are(entities)))
 
 
-def migrated_of_total(entity: EntitySummary) -> str:
-    """`16,102 / 16,165`: rows in the target over rows in legacy that no rule excludes."""
+def current_of_due(entity: EntitySummary) -> str:
+    """`16,102 / 16,165`: rows that are in the target as legacy has them, over those that no rule excludes."""
     if entity.conservation is None:
         return NOTHING
-    return f"{count(entity.conservation.migrated)} / {count(entity.conservation.due)}"
+    return f"{count(entity.conservation.current)} / {count(entity.conservation.due)}"
 
 
 def standing(entity: EntitySummary, missed: int) -> Cell:
@@ -72,7 +76,7 @@ def standing(entity: EntitySummary, missed: int) -> Cell:
     if entity.conserved is None:
         return Cell(("Not verified",), Tone.quiet)
     if missed:
-        return Cell((f"Adds up, {count(missed)} missed",), Tone.warning)
+        return Cell((f"Explained, {count(missed)} missed",), Tone.warning)
     return Cell(("Complete",), Tone.good)
 
 
@@ -80,7 +84,7 @@ def _row(e: EntitySummary, missed: int) -> tuple[Cell, ...]:
     return (
         cell(capital(e.title)),
         standing(e, missed),
-        cell(migrated_of_total(e)),
+        cell(current_of_due(e)),
         cell(percent(e.success_rate)),
         cell(count(missed)),
         Cell(tuple(in_words(line.legacy, line.currency) for line in e.financial_impact)),
@@ -88,24 +92,33 @@ def _row(e: EntitySummary, missed: int) -> tuple[Cell, ...]:
     )
 
 
-def _where_rows_are(entities: list[EntitySummary]) -> Fold:
-    """Legacy = migrated + missed + excluded + on the way (+ unexplained, which fails the component)."""
-    found = [(e.title, e.conservation) for e in entities if e.conservation]
-    rows = tuple((cell(capital(title)), *(cell(count(place(c))) for _, place in _PLACES)) for title, c in found)
-    total = tuple(cell(count(sum(place(c) for _, c in found))) for _, place in _PLACES)
-    return Fold(
-        "Where every row of legacy is",
-        (
-            Text(
-                "Legacy is migrated, missed, excluded, or on the way because it changed while the run was at work; "
-                "one row that is unexplained fails its component. The last three columns stand apart: they are "
-                "rows that the target has in an older version, still has, or has had of its own."
-            ),
-            Table(
-                "Rows of legacy and where they are",
-                (Column("Component"), *(Column(head, numeric=True) for head, _ in _PLACES)),
-                rows,
-                (cell("All components"), *total),
-            ),
-        ),
+def _where_rows_are(entities: list[EntitySummary]) -> Table | Text:
+    """Legacy = current + stale + absent + excluded + in flight (+ unexplained, which fails the component)."""
+    found = [(e, e.conservation) for e in entities if e.conservation]
+    if not found:
+        return Text("No component was verified, so nobody knows where its rows are.")
+    columns = (
+        Column("Component"),
+        *(Column(head, numeric=True) for head, _ in _PLACES),
+        Column("Agrees"),
+        *(Column(head, numeric=True) for head, _ in _APART),
     )
+    rows = tuple(
+        (cell(capital(e.title)), *_numbers(c, _PLACES), agrees(e.adds_up), *_numbers(c, _APART)) for e, c in found
+    )
+    whole = over_all(tuple(c for _, c in found))
+    assert whole is not None
+    total = (cell("All components"), *_numbers(whole, _PLACES), Cell(), *_numbers(whole, _APART))
+    return Table(
+        "Where every row of legacy is: legacy = current + stale + absent + excluded + in flight", columns, rows, total
+    )
+
+
+def agrees(said: Sum | str) -> Cell:
+    """`yes` is said only where nothing is stale or absent."""
+    tones = {Sum.yes: Tone.good, Sum.explained: Tone.warning, Sum.no: Tone.bad}
+    return Cell((str(said),), tones.get(Sum(said), Tone.quiet))
+
+
+def _numbers(c: Conservation, places: Sequence[tuple[str, Callable[[Conservation], int]]]) -> Iterator[Cell]:
+    return (cell(count(place(c))) for _, place in places)

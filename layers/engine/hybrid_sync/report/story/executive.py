@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hybrid_sync.report.document import Block, Fact, Facts, Text, Tone
+from hybrid_sync.report.lines import asked, money, rows
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import NO_CURRENCY
+from hybrid_sync.report.outcome import reasons
 from hybrid_sync.report.words import NOTHING, age, capital, count, duration, listed, moment, n_of, percent
 
 
 def verdict(summary: RunSummary) -> tuple[str, Tone]:
     """One or two words, and how they are meant."""
+    if summary.undone_by is not None:
+        return "Rolled back", Tone.bad
     if summary.status == "running":
         return "Still at work", Tone.quiet
+    if summary.status == "degraded":
+        return "Degraded", Tone.warning
     if summary.status != "succeeded":
         return capital(summary.status), Tone.bad
     if not summary.conserved:
@@ -29,40 +35,42 @@ def opening(summary: RunSummary) -> tuple[Block, ...]:
 
 
 def _sentences(summary: RunSummary) -> Iterator[str]:
-    if summary.status == "running":
+    if summary.undone_by is not None:
+        yield f"The run was rolled back by {summary.undone_by}: what follows is what it had done, not what is there."
+    elif summary.status == "running":
         yield "The run is still at work; these are the numbers so far."
+    elif summary.status == "degraded":
+        yield "Everything was verified, but more is missing or stale than the catalog tolerates."
+        yield from reasons(summary)
     elif summary.status != "succeeded":
         broken = [e.title for e in summary.entities if e.status != "verified"]
-        yield f"The run {summary.status}." + (f" Not complete: {listed(broken)}." if broken else "")
-        yield "What was written before stays, and the next run begins where the incomplete components stopped."
-    if summary.success_rate is not None:
-        yield (
-            f"Of {n_of(summary.due_rows, 'row')} that belong in the target, {count(summary.migrated_rows)} are there: "
-            f"{percent(summary.success_rate)}."
+        yield f"The run {_ENDED.get(summary.status, summary.status)}." + (
+            f" Not complete: {listed(broken)}." if broken else ""
         )
+        yield "What was written before stays, and the next run begins where the incomplete components stopped."
+    if summary.scope:
+        yield f"It was a run of a part: {summary.scope}."
+    yield from asked(summary)
+    yield rows(summary)
     yield _missed(summary)
-    if any(e.money for e in summary.entities):
-        yield _money(summary)
+    yield from money(summary)
     if broken := [e.title for e in summary.entities if any(not line.ok for line in e.references)]:
         yield f"References lead nowhere, or were lost, in: {listed(broken)}."
+
+
+_ENDED = {"failed": "failed", "cancelled": "was cancelled", "lost": "was lost: its execution ended without a word"}
 
 
 def _missed(summary: RunSummary) -> str:
     if not summary.missed_records:
         return "No record is missed."
-    new = sum(cause.new for cause in summary.missed)
+    new = summary.new_failures
+    accepted = f"; a person has accepted {count(summary.accepted)}" if summary.accepted else ""
     return (
         f"{capital(n_of(summary.missed_records, 'record'))} {'is' if summary.missed_records == 1 else 'are'} missed, "
         f"for {n_of(len(summary.causes), 'cause')}; {count(new) if new else 'none'} of them "
-        f"{'are' if new > 1 else 'is'} new in this run."
+        f"{'are' if new > 1 else 'is'} new in this run{accepted}."
     )
-
-
-def _money(summary: RunSummary) -> str:
-    wrong = [e.title for e in summary.entities if any(not line.equal for line in e.money)]
-    if wrong:
-        return f"Money differs between legacy and target in: {listed(wrong)}."
-    return f"Money agrees to the last digit on both servers, in {listed(_currencies(summary))}."
 
 
 def _currencies(summary: RunSummary) -> list[str]:
@@ -70,19 +78,19 @@ def _currencies(summary: RunSummary) -> list[str]:
 
 
 def _facts(summary: RunSummary) -> Iterator[Fact]:
-    rate = summary.success_rate
-    full = Tone.good if rate == 1.0 else Tone.warning
+    share = summary.success_rate
+    full = Tone.good if share == 1.0 else Tone.warning
     yield Fact(
         "Success rate",
-        percent(rate),
-        f"{count(summary.migrated_rows)} of {count(summary.due_rows)} rows" if rate is not None else "not verified",
-        full if rate is not None else Tone.quiet,
+        percent(share),
+        f"{count(summary.current_rows)} of {count(summary.due_rows)} rows" if summary.rows else "not verified",
+        full if share is not None else Tone.quiet,
     )
     causes = n_of(len(summary.causes), "cause")
     yield Fact(
         "Missed records",
         count(summary.missed_records),
-        f"for {causes}" if summary.causes else "nothing in quarantine",
+        f"{count(summary.new_failures)} new, for {causes}" if summary.causes else "nothing in quarantine",
         Tone.warning if summary.missed_records else Tone.good,
     )
     yield _money_fact(summary)
@@ -103,6 +111,9 @@ def _money_fact(summary: RunSummary) -> Fact:
         return Fact("Money", NOTHING, "no amounts were summed", Tone.quiet)
     if wrong := sum(not line.equal for line in lines):
         return Fact("Money", "Differs", f"{wrong} of {n_of(len(lines), 'sum')}", Tone.bad)
+    if apart := sum(not line.agrees for line in lines):
+        note = f"{apart} of {n_of(len(lines), 'sum')} without what failed"
+        return Fact("Money", "Not all there", note, Tone.warning)
     currencies = listed(_currencies(summary))
     return Fact("Money", "Agrees", f"{n_of(len(lines), 'sum')} in {currencies}", Tone.good)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from hybrid_sync.report.document import Cell, Chart, Charts, Column, Point, Section, Table, Text, Tone, cell
+from hybrid_sync.report.document import Chart, Charts, Column, Point, Section, Table, Text, cell
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.words import NOTHING, compact, count, duration, moment, n_of, percent
+from hybrid_sync.report.story.components import agrees
+from hybrid_sync.report.words import NOTHING, compact, count, duration, moment, n_of, percent, status_word
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class _Run:
     written: int
     success_rate: float | None
     missed: int | None
-    conserved: bool | None
+    adds_up: str
 
 
 def history(summary: RunSummary) -> Section:
@@ -31,12 +32,12 @@ def history(summary: RunSummary) -> Section:
     counts = summary.counts
     this = _Run(
         summary.run_id, summary.started_at, summary.status, summary.seconds, counts.read,
-        counts.inserted + counts.updated, summary.success_rate, summary.missed_records, summary.conserved,
+        counts.inserted + counts.updated, summary.success_rate, summary.missed_records, summary.adds_up,
     )  # fmt: skip
     runs = [
         *(
             _Run(p.run_id, p.started_at, p.status, p.seconds, p.read, p.written, p.success_rate, p.missed_records,
-                 p.conserved)
+                 p.adds_up)
             for p in summary.past
         ),
         this,
@@ -86,20 +87,14 @@ def _table(runs: list[_Run]) -> Table:
         (
             cell(f"{run.run_id} (this run)" if run is runs[-1] else run.run_id),
             cell(moment(run.started_at)),
-            cell(run.status),
+            cell(status_word(run.status)),
             cell(percent(run.success_rate)),
             cell(count(run.missed)),
             cell(count(run.read)),
             cell(count(run.written)),
             cell(duration(run.seconds)),
-            _adds_up(run.conserved),
+            agrees(run.adds_up),
         )
         for run in reversed(runs)
     )
     return Table("This run and those before it, newest first", columns, rows)
-
-
-def _adds_up(conserved: bool | None) -> Cell:
-    if conserved is None:
-        return Cell(("not verified",), Tone.quiet)
-    return Cell(("yes",), Tone.good) if conserved else Cell(("NO",), Tone.bad)

@@ -10,14 +10,21 @@ _WORDS = (
     ("Legacy", "The old system, which is still in use; it is only read."),
     ("Target", "The new database, which is filled from legacy."),
     ("Component", "One table of the target, under the name that the business uses."),
+    ("Current", "A row that the target has as legacy has it."),
+    ("Stale", "A row that failed, and of which the target has an older version."),
+    ("Absent", "A row that failed, and that the target does not have."),
+    ("In flight", "A row that legacy changed while the run was at work; the next run reads it."),
     ("Missed record", "A row of legacy that could not be written; it waits in quarantine with its cause."),
+    ("Accepted", "A missed record that a person has decided to live with; it counts no more until its row changes."),
+    ("Tolerated", "How many missed records of a cause the catalog allows, and why; with more, the run is degraded."),
     ("Excluded", "Left out on purpose, by a rule of the catalog."),
     ("Gone from legacy", "Still in the target, while legacy has deleted it: a pending delete."),
     ("Reference", "The column of a row that says which other row it belongs to, such as a payment's order."),
     (
         "Adds up",
-        "Each row of legacy is in the target, missed or excluded, every reference leads to a row and none was lost, "
-        "and the money of both sides is equal.",
+        "Yes: each row of legacy is in the target or excluded, every reference leads to a row and none was lost, and "
+        "the money of both sides is equal. Explained: the same, but for rows that failed and are told. NO: something "
+        "differs that nothing explains, or that nobody could look at.",
     ),
 )
 

@@ -19,13 +19,15 @@ from hybrid_sync.report.document import (
     Section,
     Table,
     Text,
+    Tone,
     cell,
 )
+from hybrid_sync.report.lines import failed_in_words
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import capital, count, moment, n_of, percent, reason_title
 
 _OUTSIDE = re.compile(r"[^A-Za-z0-9_-]")
-_STATES = {"open": "open", "escalated": "escalated", "ignored": "ignored by a person"}
+_STATES = {"open": "open", "escalated": "escalated", "accepted": "accepted by a person"}
 
 
 def missed(summary: RunSummary) -> Section:
@@ -47,7 +49,7 @@ def _lead(summary: RunSummary) -> str:
         "A missed record is a row of legacy that could not be written. It waits in quarantine under its key, with a "
         f"cause, until it arrives or a person decides. Of {n_of(summary.missed_records, 'record')}, "
         f"{count(summary.missed_records - stale)} are not in the target and {count(stale)} are there in an "
-        "older version. Causes stand in the order in which they first appeared."
+        f"older version. {failed_in_words(summary)} Causes stand in the order in which they first appeared."
     )
 
 
@@ -76,8 +78,8 @@ def _trend(cause: Cause, summary: RunSummary) -> str:
     now = f"{count(cause.records)} now, {count(cause.new)} new in this run"
     if cause.escalated:
         now += f", {count(cause.escalated)} escalated"
-    if cause.ignored:
-        now += f", {count(cause.ignored)} ignored by a person"
+    if cause.accepted:
+        now += f", {count(cause.accepted)} accepted by a person"
     if not known:
         return f"{now}; no comparable run before this one."
     runs = "run" if len(known) == 1 else f"{len(known)} runs"
@@ -92,6 +94,7 @@ def _where(cause: Cause, lines: list[MissedCause], anchors: set[str]) -> Table:
         Column("Where"),
         Column("First keys"),
         Column("Share of its rows", numeric=True),
+        Column("Tolerated"),
         Column("Stale in target", numeric=True),
     )
     rows = tuple(
@@ -102,11 +105,20 @@ def _where(cause: Cause, lines: list[MissedCause], anchors: set[str]) -> Table:
             Cell(tuple(_details(line.details))),
             Cell(refs=tuple(_ref(line.entity, key, anchors) for key in line.keys)),
             cell(percent(line.share)),
+            _tolerated(line),
             cell(count(line.records - line.absent)),
         )
         for line in lines
     )
     return Table(f"{reason_title(cause.reason)}, by component", columns, rows)
+
+
+def _tolerated(line: MissedCause) -> Cell:
+    """What the catalog allows, and why; loud where there is more."""
+    said = line.tolerated or "none"
+    if line.beyond:
+        return Cell((f"{said}: exceeded",), Tone.warning)
+    return Cell((said, line.why) if line.why else (said,))
 
 
 def _details(details: tuple[CauseDetail, ...]) -> Iterator[str]:

@@ -1,29 +1,46 @@
-"""Money: every amount summed on both servers, per currency and status, and whether the two agree."""
+"""Money: where every amount of legacy is, per currency and status, and whether the two sides agree."""
 
 from __future__ import annotations
 
-from hybrid_sync.report.document import Block, Cell, Column, Fold, Section, Table, Text, Tone, cell
+from collections.abc import Callable
+from decimal import Decimal
+
+from hybrid_sync.report.document import Block, Column, Fold, Section, Table, Text, cell
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.money_lines import MoneyLine, over_statuses
+from hybrid_sync.report.standing import Sum
+from hybrid_sync.report.story.components import agrees
 from hybrid_sync.report.words import NOTHING, capital, count
+
+_AMOUNTS: tuple[tuple[str, Callable[[MoneyLine], Decimal]], ...] = (
+    ("Legacy", lambda line: line.legacy),
+    ("Current", lambda line: line.current),
+    ("Stale", lambda line: line.stale),
+    ("Absent", lambda line: line.absent),
+    ("Excluded", lambda line: line.excluded),
+    ("Target", lambda line: line.target),
+    ("Missing", lambda line: line.missing),
+)
 
 
 def money(summary: RunSummary) -> Section | None:
-    """Totals per column and currency; the sums by status are folded away, unless one of them differs."""
+    """Totals per column and currency; the sums by status are folded away, unless one of them does not agree."""
     with_money = [e for e in summary.entities if e.money]
     if not with_money:
         return None
     totals = [(e.title, line) for e in with_money for line in over_statuses(e.money)]
     single = [(e.title, line) for e in with_money for line in e.money]
     lead = (
-        "Legacy and target each add up the rows that both have; a sum agrees only if it is the same to the last digit "
-        "and made of as many rows. Currencies are never added to each other."
+        "Legacy is everything that legacy has: the amounts of its current, stale, absent and excluded rows. Target is "
+        "what the target holds, older versions included, and missing what legacy has beyond that, excluded rows apart. "
+        "A sum agrees only if nothing is stale or absent and both servers say the same, to the last digit and of as "
+        "many rows. Currencies are never added to each other."
     )
     blocks: list[Block] = [Text(lead), _table("Money per column and currency", totals, by_status=False)]
     if any(line.status is not None for _, line in single):
         detail = _table("Money per status", single, by_status=True)
-        wrong = any(not line.equal for _, line in single)
+        wrong = any(not line.agrees for _, line in single)
         blocks.append(detail if wrong else Fold("Every sum by status", (detail,)))
     return Section("money", "Money", tuple(blocks))
 
@@ -33,8 +50,7 @@ def _table(caption: str, lines: list[tuple[str, MoneyLine]], *, by_status: bool)
         Column("Component"),
         Column("Column"),
         Column("Status"),
-        Column("Legacy", numeric=True),
-        Column("Target", numeric=True),
+        *(Column(head, numeric=True) for head, _ in _AMOUNTS),
         Column("Rows", numeric=True),
         Column("Agrees"),
     ]
@@ -43,10 +59,9 @@ def _table(caption: str, lines: list[tuple[str, MoneyLine]], *, by_status: bool)
             cell(capital(title)),
             cell(line.column),
             cell(line.status or NOTHING),
-            cell(in_words(line.legacy, line.currency)),
-            cell(in_words(line.target, line.currency)),
+            *(cell(in_words(amount(line), line.currency)) for _, amount in _AMOUNTS),
             cell(count(line.rows)),
-            Cell(("yes",), Tone.good) if line.equal else Cell(("NO",), Tone.bad),
+            agrees(Sum.yes if line.agrees else Sum.explained if line.equal else Sum.no),
         )
         for title, line in lines
     ]

@@ -1,0 +1,84 @@
+"""Where every row of an entity is, as its verification recorded it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import model_validator
+
+from hybrid_sync.report.part import Recorded
+
+
+class Conservation(Recorded):
+    """In rows of legacy: legacy = current + stale + absent + excluded + in_flight + missing.
+
+    Rows that share a key, or have none, count each.
+    """
+
+    legacy: int
+    current: int
+    """In the target as legacy has them."""
+    stale: int
+    """In the target in an older version, with a failed record."""
+    absent: int
+    """Not in the target, with a failed record."""
+    excluded: int
+    """Left out by a rule of the catalog."""
+    in_flight: int
+    """Changed in legacy while the run was at work; the next run reads them."""
+    missing: int
+    """Nobody knows why; one of them fails the entity."""
+    target: int
+    native: int
+    tombstones: int = 0
+    """Rows that are marked as deleted in the target."""
+    pending_deletes: int
+    null_keys: int = 0
+    """Of the absent, rows without a complete legacy key."""
+    doubled: int = 0
+    """Of the stale and absent, rows that share their key with another row."""
+    missing_keys: tuple[tuple[int, ...], ...] = ()
+    """The first of the missing, by legacy key; the same below."""
+    failed_keys: tuple[tuple[int, ...], ...] = ()
+    ok: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_release(cls, value: Any) -> Any:
+        """Records of before said `migrated`, stale rows among them."""
+        if not isinstance(value, dict) or "current" in value or "migrated" not in value:
+            return value
+        stale = int(value["failed_present"])
+        return {**value, "current": int(value["migrated"]) - stale, "stale": stale, "absent": value["failed_absent"]}
+
+    @property
+    def due(self) -> int:
+        """Rows that ought to be in the target: all but those that a rule excludes."""
+        return self.legacy - self.excluded
+
+    @property
+    def not_current(self) -> int:
+        """Rows that are told, and are not in the target as legacy has them."""
+        return self.stale + self.absent
+
+    @property
+    def agrees(self) -> bool:
+        """Every row is accounted for, and nothing is stale or absent."""
+        return self.ok and not self.not_current
+
+    @property
+    def success_rate(self) -> float | None:
+        """Current over due, 0 to 1; None where nothing is due, for all of nothing is no success."""
+        return self.current / self.due if self.due > 0 else None
+
+
+def over_all(parts: tuple[Conservation, ...]) -> Conservation | None:
+    """The sum over entities; None of none."""
+    if not parts:
+        return None
+    names = (
+        "legacy", "current", "stale", "absent", "excluded", "in_flight", "missing", "target", "native", "tombstones",
+        "pending_deletes", "null_keys", "doubled",
+    )  # fmt: skip
+    sums = {name: sum(int(getattr(part, name)) for part in parts) for name in names}
+    return Conservation(**sums, ok=all(part.ok for part in parts))

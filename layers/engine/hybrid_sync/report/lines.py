@@ -1,0 +1,103 @@
+"""What matters most about a run, a sentence each: the terminal, the page and the mail say the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.money import in_words
+from hybrid_sync.report.money_lines import over_statuses
+from hybrid_sync.report.outcome import reasons
+from hybrid_sync.report.words import count, listed, n_of, percent
+
+
+def rate(summary: RunSummary) -> str:
+    """The one success rate: `99.98 % (17,226 of 17,229 rows)`."""
+    if summary.rows is None:
+        return "not verified"
+    numbers = f"{count(summary.current_rows)} of {count(summary.due_rows)} rows"
+    return numbers if summary.success_rate is None else f"{percent(summary.success_rate)} ({numbers})"
+
+
+def rows(summary: RunSummary) -> str:
+    """Where every row of legacy is."""
+    c = summary.rows
+    if c is None:
+        return "Nothing was verified, so nobody knows where the rows of legacy are."
+    unexplained = f" + {count(c.missing)} UNEXPLAINED" if c.missing else ""
+    flying = f" + {count(c.in_flight)} in flight" if c.in_flight else ""
+    return (
+        f"Rows: {count(c.legacy)} in legacy = {count(c.current)} current + {count(c.stale)} stale + {count(c.absent)} "
+        f"absent + {count(c.excluded)} excluded{flying}{unexplained}; current of those that are due: {rate(summary)}."
+    )
+
+
+def money(summary: RunSummary) -> Iterator[str]:
+    """Every total of which the target does not hold what legacy has; one sentence where all agree."""
+    if wrong := [e.title for e in summary.entities if any(not line.equal for line in e.money)]:
+        yield f"Money differs between legacy and target in: {listed(wrong)}."
+    apart = False
+    for e in summary.entities:
+        for line in over_statuses(e.money):
+            if line.agrees:
+                continue
+            apart = True
+            name = f"{e.title}, {line.column}"
+            held = [
+                (word, amount, number)
+                for word, amount, number in (
+                    ("stale", line.stale, line.stale_rows),
+                    ("absent", line.absent, line.absent_rows),
+                )
+                if number
+            ]
+            parts = ", ".join(f"{in_words(a, line.currency)} {word} in {n_of(n, 'row')}" for word, a, n in held)
+            why = "the records that failed explain it" if line.equal else "NOT EXPLAINED"
+            yield (
+                f"Money of {name}: {in_words(line.legacy, line.currency)} in legacy, "
+                f"{in_words(line.excluded, line.currency)} of it excluded, {in_words(line.target, line.currency)} in "
+                f"the target, {in_words(line.missing, line.currency)} missing; {why}{f' ({parts})' if parts else ''}."
+            )
+    if not apart and any(e.money for e in summary.entities):
+        yield "Money agrees to the last digit."
+
+
+def failed_in_words(summary: RunSummary) -> str:
+    """What three numbers that look alike mean: tries of this run, second tries among them, and what is left."""
+    counts = summary.counts
+    again = f", {count(counts.retried)} of the rows read because they had failed before" if counts.retried else ""
+    left = n_of(summary.missed_records, "failed record")
+    accepted = f", {count(summary.accepted)} of them accepted by a person" if summary.accepted else ""
+    return (
+        f"Failures: {n_of(counts.failed, 'try', 'tries')} to write a row failed in this run{again}; {left} "
+        f"{'is' if summary.missed_records == 1 else 'are'} left at its end, {count(summary.new_failures)} of them new"
+        f"{accepted}."
+    )
+
+
+def new_failures(summary: RunSummary) -> Iterator[str]:
+    """The failures that this run saw first, apart from those that were known."""
+    for line in summary.missed:
+        if line.new:
+            yield f"New: {n_of(line.new, 'record')} of {line.title} failed with {line.reason} ({', '.join(line.keys)})."
+
+
+def beyond(summary: RunSummary) -> Iterator[str]:
+    """Why the run is degraded."""
+    for reason in reasons(summary):
+        yield f"Degraded: {reason}"
+
+
+def asked(summary: RunSummary) -> Iterator[str]:
+    """What became of each row that was asked for."""
+    for row in summary.asked:
+        yield f"Asked for: {row.ref}: {row.in_words}."
+
+
+def deletes(summary: RunSummary) -> Iterator[str]:
+    """How many rows the run deleted, and where."""
+    found = [(e.title, e.deletes.deleted, e.deletes.soft) for e in summary.entities if e.deletes]
+    if gone := [(title, deleted, soft) for title, deleted, soft in found if deleted or soft]:
+        sums = sum(deleted for _, deleted, _ in gone), sum(soft for _, _, soft in gone)
+        where = listed([f"{title} {count(deleted + soft)}" for title, deleted, soft in gone])
+        yield f"Deleted in the target: {n_of(sums[0], 'row')}, and {count(sums[1])} marked as deleted: {where}."

@@ -1,0 +1,40 @@
+"""How a run ended: the one place that decides between succeeded, degraded and failed."""
+
+from __future__ import annotations
+
+from hybrid_sync.report.model import RunSummary
+
+NAMED_ROWS = ("keys", "range")
+"""Ways of reading that carry just what a request names: there nothing is tolerated."""
+
+
+def outcome(summary: RunSummary) -> str:
+    """Of a run whose last entity has been verified, or cannot be.
+
+    Failed: something was not verified.  Degraded: verified, and more rows are missing or stale than the catalog
+    tolerates, or a row that the request names is not current.  Else succeeded.
+    """
+    stopped = any(failure.entity is None for failure in summary.failures)
+    if stopped or not summary.entities or any(entity.status != "verified" for entity in summary.entities):
+        return "failed"
+    return "degraded" if reasons(summary) else "succeeded"
+
+
+def reasons(summary: RunSummary) -> tuple[str, ...]:
+    """Why the run is not simply succeeded, one sentence each: counts, names and keys."""
+    told: list[str] = []
+    in_part = {e.entity for e in summary.entities if e.detection in NAMED_ROWS}
+    for line in summary.missed:
+        if line.beyond and line.entity not in in_part:
+            limit = f"the catalog tolerates {line.tolerated}" if line.tolerated else "the catalog tolerates none"
+            told.append(f"{line.title}: {line.open_rows:,} {_rows(line.open_rows)} failed with {line.reason}; {limit}.")
+    for e in summary.entities:
+        if e.entity in in_part and e.conservation is not None and e.conservation.not_current:
+            c = e.conservation
+            told.append(f"{e.title}: of the rows asked for, {c.stale:,} are stale and {c.absent:,} absent.")
+    told += [f"{row.ref}: {row.in_words}." for row in summary.asked if not row.ok]
+    return tuple(told)
+
+
+def _rows(count: int) -> str:
+    return "row" if count == 1 else "rows"
