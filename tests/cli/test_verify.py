@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.cli.conftest import Command
-from tests.report.records import add_run
+from tests.report.records import add_failed, add_run
 
 Store = psycopg.Connection[Any]
 FOUND = {"rows_checked": 100, "in_flight": 2, "differing": 3, "healed": 1, "persisted": 0, "drift": 2, "silent": 1,
@@ -44,6 +44,24 @@ def test_nothing_left_is_success(checked: Store, hybrid_sync: Command) -> None:
     checked.execute("update hybrid_sync.difference set state = 'healed'")
     said = hybrid_sync("verify", "--of", "weekly-1")
     assert (said.status, said.out.rstrip().splitlines()[-1]) == (0, "Nothing differs.")
+
+
+def test_failed_rows_are_listed_and_not_passed_over(checked: Store, hybrid_sync: Command) -> None:
+    checked.execute("update hybrid_sync.difference set state = 'healed'")
+    checked.execute("update hybrid_sync.run set status = 'degraded'")
+    for key in (17, 18):
+        add_failed(checked, key, "check_violation", present=key == 17)
+    said = hybrid_sync("verify", "--of", "weekly-1")
+    assert said.status == 3
+    assert "payments payment:17  check_violation  stale in the target" in said.out
+    assert "payments payment:18  check_violation  absent from the target" in said.out
+    assert said.out.rstrip().splitlines()[-1] == "Nothing else differs."
+    told = json.loads(hybrid_sync("verify", "--of", "weekly-1", "--json").out)
+    assert ([f["key"] for f in told["failed"]], told["status"]) == ([[17], [18]], "degraded")
+
+
+def test_a_check_of_a_part_says_so(checked: Store, hybrid_sync: Command) -> None:
+    assert "in part: 1 of 23 components" in hybrid_sync("verify", "--of", "weekly-1").out
 
 
 def test_the_same_as_json(checked: Store, hybrid_sync: Command) -> None:

@@ -151,6 +151,16 @@ def test_a_run_that_succeeded_is_not_settled(stage: Stage) -> None:
     assert stage.play(Scenario("kept", [["orders"]])).asked("rollback_run") == []
 
 
+def test_a_degraded_run_ends_well_and_is_not_settled(stage: Stage) -> None:
+    ended = stage.play(Scenario("degraded", [["orders"]], status="degraded"))
+    assert (ended.status, ended.asked("rollback_run")) == ("SUCCEEDED", [])
+
+
+def test_what_a_request_wants_after_a_failure_does_not_apply_to_a_cancelled_run(stage: Stage) -> None:
+    ended = stage.play(Scenario("cancelled", [["orders"]], status="cancelled"))
+    assert (ended.status, ended.asked("rollback_run")) == ("FAILED", [])
+
+
 def test_what_stands_in_the_way_of_settling_is_the_cause(stage: Stage) -> None:
     scenario = Scenario("unsettled", [["orders"]], status="failed")
     scenario.fail("rollback_run", "permanent", "request_rejected: Entity orders is being rolled back.")

@@ -16,6 +16,12 @@ def test_every_planted_defect_stands_under_its_cause(sampled: Sampled) -> None:
     assert found == sampled.made["planted"]
 
 
+def test_the_known_defects_are_tolerated_with_a_why(sampled: Sampled) -> None:
+    for run_id in ("first", "second"):
+        assert sampled.summary(run_id).status == "succeeded"
+    assert all(cause.tolerated and cause.why for cause in sampled.summary("first").missed)
+
+
 def test_every_component_has_its_row_with_rate_money_and_status(sampled: Sampled) -> None:
     summary = sampled.summary("first")
     page = sampled.reports.pages["first", "html"]

@@ -224,6 +224,24 @@ def test_an_ended_run_tells_its_report(desk: Desk) -> None:
     assert desk.ask("GET", "/v1/syncs/weekly-1")[1]["report"] == {"status": "succeeded"}
 
 
+@pytest.mark.parametrize(
+    ("execution", "report", "status"),
+    [
+        ("succeeded", "degraded", "degraded"),
+        ("succeeded", "rolled_back", "rolled_back"),
+        ("failed", "rolled_back", "rolled_back"),
+        ("failed", "succeeded", "failed"),
+        ("lost", "running", "lost"),
+    ],
+)
+def test_an_ended_run_has_the_status_of_its_report_unless_its_execution_broke(
+    desk: Desk, execution: str, report: str, status: str
+) -> None:
+    desk.starter.states["weekly-1"] = RunState("weekly-1", execution, STARTED, STARTED)
+    desk.reports.write("weekly-1", {"status": report})
+    assert desk.ask("GET", "/v1/syncs/weekly-1")[1]["status"] == status
+
+
 def test_a_run_that_ended_without_a_report_is_told_all_the_same(desk: Desk) -> None:
     desk.starter.states["weekly-1"] = RunState("weekly-1", "failed", STARTED, STARTED)
     status, told = desk.ask("GET", "/v1/syncs/weekly-1")

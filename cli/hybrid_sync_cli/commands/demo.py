@@ -19,6 +19,7 @@ from hybrid_sync.target.install import grant
 from hybrid_sync_cli import payment, queue_counts, tables
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import Execution, catalog_of_project, outcome, start, target
+from hybrid_sync_cli.exits import FAILED, exit_of
 from hybrid_sync_cli.progress import follow
 from hybrid_sync_cli.result import kept_its_promises, read_as_changed, run_result
 from hybrid_sync_cli.sample import generate, marker, mutate
@@ -41,7 +42,7 @@ def demo(scale: float) -> int:
     """Start the stack, fill it, sync it, live a week, sync again, and carry one payment over the HTTP trigger.
 
     Leaves the stack up.  Exit status 0 only if every run succeeded, rows and money add up, and the second run read
-    exactly what the week had changed.
+    exactly what the week had changed; 3 if that holds but for a run that is degraded.
     """
     return Demo(scale).run()
 
@@ -68,7 +69,7 @@ class Demo:
         finally:
             told = {"ok": good, "runs": self._runs, **self._found, "steps": self._steps}
             click.echo(f"RESULT {json.dumps(told, sort_keys=True)}")
-        return 0 if good else 1
+        return max((exit_of(run["status"]) for run in self._runs), default=FAILED) if good else FAILED
 
     def _play(self) -> bool:
         stack = self._step("up", _up)
@@ -118,7 +119,7 @@ class Demo:
         follow(stack, execution, self._catalog)
         summary = outcome(stack, execution, self._catalog)
         self._add(stack, summary)
-        if summary.status != "succeeded":
+        if exit_of(summary.status) == FAILED:
             tables.report(summary, self._out)
             raise CliError(f"Run {summary.run_id} failed: correct what its report names, then repeat the demo.")
         click.echo(tables.headline(summary))

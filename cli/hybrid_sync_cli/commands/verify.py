@@ -10,10 +10,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.errors import RunNotFound
+from hybrid_sync.report.summary import recall
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import catalog_of_project, outcome, start, target
+from hybrid_sync_cli.execution import Standing, catalog_of_project, outcome, start, target
+from hybrid_sync_cli.exits import FAILED, exit_of
 from hybrid_sync_cli.progress import follow
 from hybrid_sync_cli.stack import Stack
 
@@ -28,29 +29,32 @@ _SHOWN = 40
 @click.option("--of", "run_id", metavar="RUN", help="Start nothing; show what this run has found.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 def verify(entities: tuple[str, ...], repair: bool, run_id: str | None, as_json: bool) -> int:
-    """Compare every row of both sides; exit status 0 only if nothing differs any more.
+    """Compare every row of both sides; exit status 0 only if nothing differs any more, 3 if rows failed.
 
     What legacy changed unseen is healed at once.  What was changed natively is named by key and column.
     """
     if run_id is not None and (entities or repair):
         raise CliError("--of shows what a run has found: leave out the entities and --repair.")
     stack = Stack.load()
-    succeeded = True
+    ended = None
     if run_id is None:
-        run_id, succeeded = _run(stack, entities, repair, as_json)
+        run_id, ended = _run(stack, entities, repair, as_json)
     with target(stack) as connection:
-        checked, left = _rows(connection, _CHECKED, run_id), _rows(connection, _LEFT, run_id)
-    if not checked:
-        raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
+        summary = recall(connection, run_id, catalog_of_project())
+        checked, left, failed = (_rows(connection, query, run_id) for query in (_CHECKED, _LEFT, _FAILED))
     if as_json:
-        click.echo(json.dumps({"run_id": run_id, "entities": checked, "differences": left}, sort_keys=True))
+        told = {"run_id": run_id, "status": summary.status, "in_part": summary.scope, "entities": checked}
+        click.echo(json.dumps({**told, "differences": left, "failed": failed}, default=str, sort_keys=True))
     else:
-        _show(checked, left)
-    return 0 if succeeded and not left else 1
+        click.echo(tables.headline(summary))
+        _show(checked)
+        _show_failed(failed)
+        _show_left(left, failed)
+    return FAILED if left else exit_of(summary.status, ended)
 
 
-def _run(stack: Stack, entities: tuple[str, ...], repair: bool, quiet: bool) -> tuple[str, bool]:
-    """Check now; the run's id, and whether it kept its promises."""
+def _run(stack: Stack, entities: tuple[str, ...], repair: bool, quiet: bool) -> tuple[str, Standing]:
+    """Check now; the run's id, and how its execution ended."""
     catalog = catalog_of_project()
     for name in entities:
         catalog[name]
@@ -58,8 +62,8 @@ def _run(stack: Stack, entities: tuple[str, ...], repair: bool, quiet: bool) -> 
     if not quiet:
         click.echo(f"run {execution.run_id}")
     ended = follow(stack, execution, catalog, quiet=quiet)
-    summary = outcome(stack, execution, catalog)
-    return execution.run_id, ended.succeeded and summary.status == "succeeded"
+    outcome(stack, execution, catalog)
+    return execution.run_id, ended
 
 
 def _rows(connection: psycopg.Connection[Any], query: LiteralString, run_id: str) -> list[dict[str, Any]]:
@@ -67,7 +71,7 @@ def _rows(connection: psycopg.Connection[Any], query: LiteralString, run_id: str
         return cursor.execute(query, {"run": run_id}).fetchall()
 
 
-def _show(checked: list[dict[str, Any]], left: list[dict[str, Any]]) -> None:
+def _show(checked: list[dict[str, Any]]) -> None:
     numbers = ("rows", "in flight", "differing", "healed", "persist", "native", "silent", "fence missed", "gone")
     tables.console().print(
         tables.plain(
@@ -76,16 +80,33 @@ def _show(checked: list[dict[str, Any]], left: list[dict[str, Any]]) -> None:
             right=numbers,
         )
     )
-    if not left:
-        click.echo("Nothing differs.")
+
+
+def _show_failed(failed: list[dict[str, Any]]) -> None:
+    """Rows that were not compared, because they are known to differ: an older version is in the target, or none."""
+    if not failed:
         return
-    click.echo(f"{len(left):,} differ still:")
+    click.echo(f"{len(failed):,} failed {'row is' if len(failed) == 1 else 'rows are'} not as legacy has them:")
+    for row in failed[:_SHOWN]:
+        key = ",".join(map(str, row["key"]))
+        place = "stale in the target" if row["present"] else "absent from the target"
+        accepted = ", accepted" if row["status"] == "accepted" else ""
+        click.echo(f"  {row['entity']} {row['source']}:{key}  {row['reason']}  {place}{accepted}")
+    if len(failed) > _SHOWN:
+        click.echo(f"  … {_SHOWN} of {len(failed):,}: all of them with --json.")
+
+
+def _show_left(left: list[dict[str, Any]], failed: list[dict[str, Any]]) -> None:
+    if not left:
+        click.echo("Nothing else differs." if failed else "Nothing differs.")
+        return
+    click.echo(f"{len(left):,} {'differs' if len(left) == 1 else 'differ'} still:")
     for row in left[:_SHOWN]:
         columns = ", ".join(row["columns"]) or row["kind"]
         key = ",".join(map(str, row["key"]))
         click.echo(f"  {row['entity']} {row['source']}:{key}  {columns}  changed by {row['origin']}")
     if len(left) > _SHOWN:
-        click.echo(f"  … and {len(left) - _SHOWN:,} more: all of them with --json.")
+        click.echo(f"  … {_SHOWN} of {len(left):,}: all of them with --json.")
     if any(row["state"] == "confirmed" for row in left):
         click.echo("What was changed natively is undone by: hybrid-sync verify --repair")
 
@@ -101,6 +122,11 @@ from hybrid_sync.run_entity where run_id = %(run)s order by wave, entity
 _LEFT: LiteralString = """
 select entity, source, key, kind, columns, origin, state from hybrid_sync.difference
 where run_id = %(run)s and state in ('confirmed', 'persists') order by entity, source, key
+"""
+_FAILED: LiteralString = """
+select f.entity, f.source, f.key, f.reason, f.column_name, f.constraint_name, f.present, f.status
+from hybrid_sync.failed_record f join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
+where f.status <> 'resolved' order by f.entity, f.source, f.key
 """
 
 commands: list[click.Command] = [verify]

@@ -68,7 +68,7 @@ def _cause(
 # Of a run that names single rows, the failed records of these rows only.
 _ASKED = sql.SQL("""
   and (e.requested is null or exists (
-    select from jsonb_array_elements(e.requested->f.source) asked where asked = to_jsonb(f.key)))
+    select from jsonb_array_elements(e.requested->f.source) k where k.value = to_jsonb(f.key)))
 """)
 
 _CAUSES = sql.SQL("""

@@ -18,14 +18,14 @@ _WORDS = {
     "PENDING_REDRIVE": "running",
     "SUCCEEDED": "succeeded",
     "FAILED": "failed",
-    "TIMED_OUT": "failed",
+    "TIMED_OUT": "lost",
     "ABORTED": "cancelled",
 }
 
 
 @dataclass(frozen=True)
 class RunState:
-    """How far an execution is: running, succeeded, failed or cancelled."""
+    """How far an execution is: running, succeeded, failed, cancelled by a person, or lost with its time limit."""
 
     run_id: str
     status: str

@@ -7,7 +7,7 @@ import time
 from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
-from hybrid_sync.report.summary import summarise
+from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.runs import rollback as store
 from hybrid_sync.runs.store import keep_report
 from hybrid_sync.runs.undone import finish, undone
@@ -73,8 +73,17 @@ def _report(world: World, under_way: store.Rollback, target: Connection) -> Roll
     world.reports.write_page(rollback_id, "html", to_html(summary))
     world.reports.write_page(rollback_id, "md", to_markdown(summary))
     location = world.reports.write(rollback_id, document)
+    _retell(world, under_way.run_id, target)
     world.alerts.publish(f"hybrid-sync: run {under_way.run_id} rolled back", _text(outcome, location))
     return outcome.model_copy(update={"report": location})
+
+
+def _retell(world: World, run_id: str, target: Connection) -> None:
+    """The report of the run that was undone must not go on saying that it succeeded."""
+    undone_run = recall(target, run_id, world.catalog)
+    world.reports.write_page(run_id, "html", to_html(undone_run))
+    world.reports.write_page(run_id, "md", to_markdown(undone_run))
+    world.reports.write(run_id, undone_run.model_dump(mode="json"))
 
 
 def _text(outcome: RollbackOutcome, location: str) -> str:
