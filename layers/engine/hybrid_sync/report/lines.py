@@ -95,9 +95,8 @@ def asked(summary: RunSummary) -> Iterator[str]:
 
 
 def deletes(summary: RunSummary) -> Iterator[str]:
-    """How many rows the run deleted, and where."""
-    found = [(e.title, e.deletes.deleted, e.deletes.soft) for e in summary.entities if e.deletes]
-    if gone := [(title, deleted, soft) for title, deleted, soft in found if deleted or soft]:
-        sums = sum(deleted for _, deleted, _ in gone), sum(soft for _, _, soft in gone)
-        where = listed([f"{title} {count(deleted + soft)}" for title, deleted, soft in gone])
-        yield f"Deleted in the target: {n_of(sums[0], 'row')}, and {count(sums[1])} marked as deleted: {where}."
+    """How many rows the run deleted or marked as deleted, and where."""
+    where = [f"{e.title} {count(e.deleted_rows)}" for e in summary.entities if e.deleted_rows]
+    marked = sum(e.deletes.soft for e in summary.entities if e.deletes)
+    soft = f", {count(marked)} of them marked" if marked else ""
+    yield f"Deleted {count(summary.deleted_rows)} in the target{soft}{': ' + listed(where) if where else ''}."
