@@ -1,0 +1,181 @@
+"""`python -m tests.drill.statistics --scale 0.1`: a week under statistics of a moment when our tables held one row.
+
+Two targets are synced from the same legacy.  In one our tables keep the statistics of one row, as they do while a run
+fills them faster than autovacuum looks; in the other they are analysed before every step.  What each step touches, in
+shared buffers, may differ by a factor of three at most: no statement may have a plan that only good statistics save.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.load import load
+from hybrid_sync.target.install import install
+from hybrid_sync_cli.sample import generate, mutate
+from hybrid_sync_cli.stack import home, supabase
+from hybrid_sync_cli.stack.postgres import Cluster
+from tests.drill.__main__ import servers
+from tests.engine import worlds
+
+MOST = 3.0
+_FLOOR = 5_000
+"""Buffers (40 MB) below which a step's plan does not matter."""
+_STEPS = (
+    "plan_run", "plan_entity", "sync_batch", "link_references", "reconcile_entity", "compare_segment",
+    "confirm_differences", "recheck_entity", "propagate_deletes", "verify_entity", "report_run",
+)  # fmt: skip
+_TABLES = """
+select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'hybrid_sync' and c.relkind = 'r' and c.relname <> 'migration'
+"""
+Touched = Counter[tuple[str, str]]
+"""(step, entity) -> shared buffers."""
+
+
+class Meter:
+    """What is touched in one database, read from the server's own counts."""
+
+    def __init__(self, dsn: str, *, fresh: bool) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True)
+        self._fresh = fresh
+        self.touched: Touched = Counter()
+
+    def wrap(self, name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        """The step, weighed."""
+
+        def weighed(world: worlds.EngineWorld, task: Any, *more: Any) -> Any:
+            if self._fresh:
+                self._connection.execute("analyze")
+            before = self._read()
+            try:
+                return step(world, task, *more)
+            finally:
+                self.touched[name, str(getattr(task, "entity", ""))] += self._read() - before
+
+        return weighed
+
+    def _read(self) -> int:
+        # A backend hands its counts over when it ends, which every step's do.
+        self._connection.execute("select pg_stat_clear_snapshot()")
+        row = self._connection.execute(
+            "select sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0)"
+            " + coalesce(toast_blks_hit + toast_blks_read, 0))::int8 from pg_statio_user_tables"
+        ).fetchone()
+        assert row is not None, "an aggregate is one row"
+        return int(row[0] or 0)
+
+
+@contextmanager
+def weighed(meter: Meter) -> Iterator[None]:
+    """Every step of `worlds.run` is weighed within."""
+    plain = {name: getattr(worlds, name) for name in _STEPS}
+    for name, step in plain.items():
+        setattr(worlds, name, meter.wrap(name, step))
+    try:
+        yield
+    finally:
+        for name, step in plain.items():
+            setattr(worlds, name, step)
+
+
+def freeze(dsn: str) -> None:
+    """Our tables get the statistics of one row, and keep them."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for (table,) in connection.execute(_TABLES).fetchall():
+            relation = sql.SQL(table)
+            connection.execute(sql.SQL("alter table {} set (autovacuum_enabled = false)").format(relation))
+            with connection.transaction():
+                connection.execute("set local session_replication_role = replica")
+                _put_one_row(connection, table)
+            connection.execute(sql.SQL("analyze {}").format(relation))
+            connection.execute(sql.SQL("delete from {}").format(relation))
+
+
+def _put_one_row(connection: psycopg.Connection[Any], table: str) -> None:
+    columns = connection.execute(
+        "select attname, format_type(atttypid, atttypmod), pg_get_constraintdef(k.oid) from pg_attribute a"
+        " left join pg_constraint k on k.conrelid = a.attrelid and k.contype = 'c' and k.conkey = array[a.attnum]"
+        " where attrelid = %s::regclass and attnum > 0 and not attisdropped and attidentity = ''",
+        (table,),
+    ).fetchall()
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
+    values = sql.SQL(", ").join(
+        sql.SQL("{}::{}").format(sql.Literal(_value(kind, check)), sql.SQL(kind)) for _, kind, check in columns
+    )
+    connection.execute(sql.SQL("insert into {} ({}) values ({})").format(sql.SQL(table), names, values))
+
+
+def _value(kind: str, check: str | None) -> str:
+    """Any value that the column takes: of a list of words the first."""
+    if check is not None and "'" in check:
+        return check.split("'")[1]
+    if kind.endswith("[]"):
+        return "{}"
+    by_kind = {
+        "boolean": "false", "jsonb": "{}", "uuid": "00000000-0000-0000-0000-000000000000", "xid": "3",
+        "timestamp with time zone": "now", "text": "x",
+    }  # fmt: skip
+    return by_kind.get(kind, "1")
+
+
+def compare(legacy: Cluster, target: Cluster, password: str, scale: float, seed: int) -> dict[bool, Touched]:
+    """A week in two targets; what each of its steps touched, by whether the statistics were fresh."""
+    catalog = load(home.project_root() / "layers" / "catalog")
+    generate(legacy.dsn(), target.dsn(user=supabase.ADMIN, password=password), scale, seed)
+    touched: dict[bool, Touched] = {}
+    made: dict[bool, tuple[worlds.EngineWorld, str]] = {}
+    for fresh, name in ((True, "fresh"), (False, "stale")):
+        with psycopg.connect(target.dsn("template1"), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {} template postgres").format(sql.Identifier(name)))
+        supabase.bootstrap(target.dsn(name), admin_password=password, authenticator_password=password)
+        world = worlds.EngineWorld(
+            catalog, legacy.dsn(), install(target.dsn(name, supabase.ADMIN, password), password, catalog)
+        )
+        if not fresh:
+            freeze(target.dsn(name))
+        worlds.run(world, "first")
+        made[fresh] = world, target.dsn(name)
+    mutate(legacy.dsn(), seed, 0.01)
+    for fresh, (world, dsn) in made.items():
+        meter = Meter(dsn, fresh=fresh)
+        with weighed(meter):
+            worlds.run(world, "second")
+            worlds.run(world, "third", profile="daily")
+        touched[fresh] = meter.touched
+    return touched
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.drill.statistics", description=__doc__)
+    parser.add_argument("--scale", type=float, default=0.1, help="of the sample world (default: 0.1)")
+    parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="drill-", dir=home.directory()) as folder,
+        servers(Path(folder)) as (legacy, target, password),
+    ):
+        touched = compare(legacy, target, password, options.scale, options.seed)
+    ratios = {
+        step: buffers / max(touched[True][step], 1)
+        for step, buffers in touched[False].items()
+        if max(buffers, touched[True][step]) > _FLOOR
+    }
+    for step, ratio in sorted(ratios.items(), key=lambda item: -item[1])[:12]:
+        print(f"{step[0]} {step[1]}: {touched[False][step]} against {touched[True][step]} buffers, {ratio:.2f} x")
+    worst = max(ratios.values(), default=1.0)
+    print(f"STATISTICS steps={len(touched[False])} weighed={len(ratios)} worst={worst:.2f}")
+    return 0 if worst <= MOST else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
