@@ -27,6 +27,18 @@ def is_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
     ).format(sql.Literal(entity), sql.Literal(source), key)
 
 
+def is_any_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
+    """The same where many rows are asked.
+
+    A subquery that is hashed whatever the planner believes: a join with the tombstones would be planned by the
+    statistics of a moment at which this run had not written them.
+    """
+    return sql.SQL(
+        "(({} in (select d.key from hybrid_sync.tombstone d where d.entity = {} and d.source = {}"
+        " and d.ended_run is null)) is true)"
+    ).format(key, sql.Literal(entity), sql.Literal(source))
+
+
 def is_row_of(source: Source, key: sql.Composable) -> sql.Composed:
     """The condition that the target's row `t` belongs to the source and has the key in the array expression `key`."""
     parts: list[sql.Composable] = [

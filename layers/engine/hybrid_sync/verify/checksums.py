@@ -18,7 +18,7 @@ from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.buckets import BUCKET, between, bucket_of
 from hybrid_sync.postgres import Connection
-from hybrid_sync.target.tombstones import is_marked
+from hybrid_sync.target.tombstones import is_any_marked
 from hybrid_sync.verify.canonical import Canonical
 from hybrid_sync.verify.keysets import but
 from hybrid_sync.verify.streams import apart, lines
@@ -112,7 +112,7 @@ class Sides:
             parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
         # A row that is marked as deleted is not there: should its key return, it is missing and comes back to life.
         stored = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, key) for key in keys)
-        marked = is_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(stored))
+        marked = is_any_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(stored))
         parts.append(sql.SQL("not {}").format(marked))
         return sql.SQL("(select *, xmin as hybrid_sync_xmin from {} where {} and {}) t {}").format(
             self.relation, sql.SQL(" and ").join(parts), where, self.form.joins

@@ -19,7 +19,7 @@ from hybrid_sync.legacy.changes import later, with_keys
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.legacy.structure import has_transaction_ids
 from hybrid_sync.postgres import Connection
-from hybrid_sync.target.tombstones import any_marked
+from hybrid_sync.target.tombstones import any_marked, is_any_marked
 from hybrid_sync.verify.keysets import among, but
 from hybrid_sync.verify.places import Place
 
@@ -114,17 +114,10 @@ class Scope:
         return sql.SQL("{} and not {}").format(rows, self.is_marked()) if self.has_marked else rows
 
     def is_marked(self) -> sql.Composable:
-        """Whether a target row is marked as deleted.
-
-        A subquery that is hashed whatever the planner believes: a join with the tombstones would be planned by the
-        statistics of a moment at which this run had not written them.
-        """
+        """Whether a target row is marked as deleted."""
         # Named in full: within the subquery a bare name could be a column of the tombstones.
         key = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, column) for column in self.key_columns)
-        return sql.SQL(
-            "((array[{}] in (select d.key from hybrid_sync.tombstone d where d.entity = {} and d.source = {}"
-            " and d.ended_run is null)) is true)"
-        ).format(key, sql.Literal(self.plan.entity), sql.Literal(self.plan.source))
+        return is_any_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(key))
 
     def place_in_target(self, gone: Sequence[Key]) -> sql.Composed:
         """Where a live row of the target is, as an expression."""
