@@ -1,5 +1,5 @@
 """The hot path against raw COPY | COPY of the same rows, a load with bad rows against one without, and workers' memory
-with so many rows and with ten times as many.
+with so many rows and with ten times as many, and with rows of every size.
 
 All are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike; medians are compared.
 """
@@ -41,7 +41,7 @@ def main() -> int:
         if options.which in ("all", "poison"):
             poison.contest(new_database, options.rows or 100_000, options.rounds)
         if options.which in ("all", "memory"):
-            return memory.contest(new_database, options.rows or 30_000)
+            return max(memory.sizes(new_database), memory.contest(new_database, options.rows or 30_000))
     return 0
 
 

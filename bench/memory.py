@@ -19,6 +19,7 @@ from typing import Any
 
 import boto3
 
+from bench.memory_shapes import ITEM_BYTES, SHAPES, carry
 from bench.memory_worker import BUCKET, TABLE, Done, Order
 from bench.memory_world import CATALOG, GROWING, LEAVE, LOSE, create, execute
 from hybrid_sync.contracts import PlannedRun, Profile, RunRequest
@@ -47,6 +48,24 @@ def contest(new_database: NewDatabase, rows: int) -> int:
     worst = max(ratios, key=lambda step: ratios[step])
     print(f"MEMORY rows={rows}→{rows * TIMES} worst_ratio={ratios[worst]:.3f} step={worst.replace(' ', '/')}")
     return int(ratios[worst] >= LIMIT)
+
+
+def sizes(new_database: NewDatabase) -> int:
+    """Print each shape's peak and a `SIZES …` line; 1 when one takes more than is promised."""
+    print(f"{'':32}{'peak MiB':>10}{'promised':>10}{'rows/page':>11}{'item bytes':>12}")
+    worst = 0.0
+    held = True
+    with _aws() as environment:
+        client = _client("dynamodb", environment)
+        _id_table(client)
+        for n, shape in enumerate(SHAPES):
+            legacy, target = (new_database(f"shape{n}_{side}", "UTF8") for side in ("legacy", "target"))
+            done = carry(shape, legacy, target, environment)
+            print(f"{shape.name:32}{done.peak:10.0f}{shape.limit:10}{done.page:11,}{done.item:12,}")
+            worst = max(worst, done.peak / shape.limit)
+            held = held and done.peak <= shape.limit and done.item < ITEM_BYTES and done.page <= 2 * done.batch_size
+    print(f"SIZES shapes={len(SHAPES)} worst_share={worst:.2f} held={str(held).lower()}")
+    return int(not held)
 
 
 def _measured(new_database: NewDatabase, rows: int) -> dict[str, Done]:
@@ -86,13 +105,9 @@ class Week:
     done: dict[str, Done] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._s3 = self._client("s3")
+        self._s3 = _client("s3", self.environment)
         self._s3.create_bucket(Bucket=BUCKET)
-        self._client("dynamodb").create_table(
-            TableName=TABLE, BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        )  # fmt: skip
+        _id_table(_client("dynamodb", self.environment))
 
     def run(self, run_id: str, profile: Profile, *entities: str) -> None:
         """The steps in the order of the state machine; CliError unless every entity adds up."""
@@ -156,8 +171,17 @@ class Week:
         tasks: list[dict[str, Any]] = json.loads(body)
         return tasks
 
-    def _client(self, service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=self.environment["AWS_ENDPOINT_URL"], region_name=REGION,
-            aws_access_key_id=ACCESS["AWS_ACCESS_KEY_ID"], aws_secret_access_key=ACCESS["AWS_SECRET_ACCESS_KEY"],
-        )  # fmt: skip
+
+def _id_table(client: Any) -> None:
+    client.create_table(
+        TableName=TABLE, BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )  # fmt: skip
+
+
+def _client(service: str, environment: dict[str, str]) -> Any:
+    return boto3.client(
+        service, endpoint_url=environment["AWS_ENDPOINT_URL"], region_name=REGION,
+        aws_access_key_id=ACCESS["AWS_ACCESS_KEY_ID"], aws_secret_access_key=ACCESS["AWS_SECRET_ACCESS_KEY"],
+    )  # fmt: skip

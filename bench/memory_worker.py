@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.memory_world import CATALOG
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import BatchTask, DeleteTask, EntityTask, Message, SegmentTask
 from hybrid_sync.entrypoint import peak_rss_kib
@@ -36,6 +35,8 @@ class Order(BaseModel):
     step: str
     tasks: tuple[dict[str, Any], ...]
     segment_rows: int | None = None
+    catalog: str = "bench.memory_world"
+    """The module whose CATALOG is meant."""
 
 
 class Done(BaseModel):
@@ -53,11 +54,12 @@ class WorkerWorld(DeployedWorld):
 
     def __init__(self, order: Order) -> None:
         super().__init__(Settings(ID_MAP_TABLE=TABLE, DATA_BUCKET=BUCKET, FAILED_QUEUE_URL="none"))
+        self._catalog: Catalog = importlib.import_module(order.catalog).CATALOG
         self._told = Connections.model_validate({**order.model_dump(), "id_secret": "only for benchmarks"})
 
     @cached_property
     def catalog(self) -> Catalog:
-        return CATALOG
+        return self._catalog
 
     def _connections(self) -> Connections:
         return self._told

@@ -192,6 +192,18 @@ def test_rows_that_the_reconcile_heals_are_bounded_too(paged: EngineWorld, targe
     assert ask(target_db, "select count(*) from members") == [(2500,)]
 
 
+def test_a_row_whose_before_image_the_journal_cannot_hold_is_named(paged: EngineWorld, target_db: str) -> None:
+    ask(paged.legacy_dsn, "insert into doc select i, 'old' from generate_series(1, 3) i")
+    run(paged, "first", profile="daily", entities=("docs",))
+    ask(target_db, "update docs set body = repeat('x', 270000000) where legacy_id = 2")
+    ask(paged.legacy_dsn, "update doc set body = 'new'")
+    run(paged, "second", profile="daily", entities=("docs",))
+    assert ask(target_db, "select key, reason, present from hybrid_sync.failed_record") == [
+        ([2], "row_too_large", True)
+    ]
+    assert ask(target_db, "select legacy_id, length(body) from docs order by 1") == [(1, 3), (2, 270_000_000), (3, 3)]
+
+
 # --- deliveries ------------------------------------------------------------------------------------------------------
 
 _ONCE = (

@@ -108,6 +108,12 @@ REASONS: dict[str, Reason] = {
         "Widen the column in the target, or correct the number in legacy.",
         retryable=False,
     ),
+    "row_too_large": Reason(
+        Kind.target,
+        "A value is larger than the target can hold, index, or keep in the journal as it was before the change.",
+        "Shorten the value on the side where it is that large, or take the column out of the catalog or the index.",
+        retryable=False,
+    ),
     "numeric_scale": Reason(
         Kind.target,
         "A number has more decimals than the target column keeps, and money is never rounded.",

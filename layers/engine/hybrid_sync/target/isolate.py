@@ -29,6 +29,7 @@ _REASONS = {
     "22007": "bad_value",
     "22008": "bad_value",
     "P0001": "trigger_exception",
+    "54000": "row_too_large",
     SUPPRESSED: "trigger_suppressed",
 }
 _UNREADABLE = {"22021": "invalid_encoding", "22003": "numeric_out_of_range"}
