@@ -16,6 +16,7 @@ _REASONS = {
     "foreign_key_violation": "Parent gone from the target",
     "value_too_long": "Text too long",
     "numeric_out_of_range": "Number too large",
+    "row_too_large": "Row too large",
     "numeric_scale": "Too many decimals",
     "trigger_exception": "Refused by a trigger",
     "duplicate_key": "Same key twice",
