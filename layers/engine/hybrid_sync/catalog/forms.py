@@ -16,7 +16,7 @@ class Sql(Strict):
 
 
 class Cast(Strict):
-    """An expression cast to the target column's type; only casts that cannot fail on a row belong here."""
+    """an expression cast to the target column's type; only casts that cannot fail on a row belong here."""
 
     cast: Expression
 

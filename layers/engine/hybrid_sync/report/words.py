@@ -18,6 +18,7 @@ _REASONS = {
     "numeric_out_of_range": "Number too large",
     "row_too_large": "Row too large",
     "numeric_scale": "Too many decimals",
+    "cast_loses": "Value would be changed",
     "trigger_exception": "Refused by a trigger",
     "duplicate_key": "Same key twice",
     "other": "Refused for another reason",

@@ -7,6 +7,7 @@ import math
 from typing import NoReturn
 
 JSONB_VERSION = b"\x01"
+_DECIMALS = 16_383
 
 
 def _refuse(_: str) -> NoReturn:
@@ -15,8 +16,11 @@ def _refuse(_: str) -> NoReturn:
 
 def _number(text: str) -> float:
     value = float(text)
-    # jsonb keeps numbers as numeric, whose range is far wider than a double's, yet not endless.
-    if math.isinf(value) and int(text.lower().partition("e")[2] or 0) > 100_000:
+    # jsonb keeps numbers as numeric: far wider than a double, yet beyond 16,383 decimals it rounds without a word.
+    digits, _, power = text.lower().partition("e")
+    if math.isinf(value) and int(power or 0) > 100_000:
+        raise ValueError
+    if len(digits.partition(".")[2]) - int(power or 0) > _DECIMALS:
         raise ValueError
     return value
 
