@@ -16,7 +16,7 @@ class Sql(Strict):
 
 
 class Cast(Strict):
-    """an expression cast to the target column's type; only casts that cannot fail on a row belong here."""
+    """An expression cast to the target column's type; a row whose value does not come back as it was is failed."""
 
     cast: Expression
 
