@@ -168,7 +168,7 @@ def test_domains_are_judged_by_what_lies_under_all_of_them(legacy_db: str, targe
         failed = target.execute(
             "select key[1], reason, column_name from hybrid_sync.failed_record order by 1"
         ).fetchall()
-        assert failed.fetchall() == [(2, "numeric_scale", "c"), (3, "value_too_long", "d")]
+        assert failed == [(2, "numeric_scale", "c"), (3, "value_too_long", "d")]
 
 
 # --- constants ---------------------------------------------------------------------------------------------------

@@ -135,6 +135,8 @@ def test_json_that_jsonb_cannot_hold() -> None:
         b"",
         b"\xff",
         b"[" * 100_000,
+        b"1e-20000",
+        b'{"a": 0.' + b"0" * 16_383 + b"1}",
     ]
     assert [jsonb_problem(text) for text in good] == [None] * len(good)
     assert [jsonb_problem(text) for text in bad] == ["bad_json"] * len(bad)
