@@ -155,7 +155,7 @@ def _nothing(_: str) -> None:
 
 _STEPS = """
 select e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'heal_batches')::int, 0) as planned,
-       count(b.result) filter (where b.until is null)::int as done,
+       count(b.result) filter (where b.until is null and b.step = 'batch')::int as done,
        coalesce(sum((b.result->>'read')::bigint), 0)::bigint as rows,
        coalesce(sum((b.result->>'failed')::bigint), 0)::bigint as failed,
        e.detection is distinct from 'none' as reads,

@@ -10,7 +10,11 @@ import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.contracts import EntityTask, Profile, RunRequest
+from hybrid_sync.steps.plan_entity import plan_entity
+from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
+from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.target.install import install
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
@@ -185,7 +189,11 @@ def test_a_swap_across_batches_arrives_with_the_retry_of_either(
     )
     run(world, "second")
     legacy("update seat s set email = (select email from seat o where o.id = 5001 - s.id) where id in (1, 5000)")
-    run(world, "third", batch_size=1)
+    request = RunRequest(run_id="third", profile=Profile.daily, batch_size=1)
+    plan_run(world, request)
+    plan_entity(world, EntityTask(run_id="third", entity="seats"))
+    for batch in world.manifests.read("third", "seats") or []:
+        sync_batch(world, batch)
     assert [(key, reason) for key, reason, _ in failed(target)] == [(1, "unique_violation"), (5000, "unique_violation")]
     retry_failure(world, world.failure_queue.messages[-1])
     assert (failed(target), same(legacy, target)) == ([], True)

@@ -27,6 +27,7 @@ from hybrid_sync.contracts import (
     RunOutcome,
     RunRequest,
     SegmentTask,
+    SettleTask,
 )
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection, connect
@@ -40,6 +41,7 @@ from hybrid_sync.steps.recheck_entity import recheck_entity
 from hybrid_sync.steps.reconcile_entity import reconcile_entity
 from hybrid_sync.steps.record_failure import record_failure
 from hybrid_sync.steps.report_run import report_run
+from hybrid_sync.steps.settle_uniques import settle_uniques
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.verify.reconcile import SEGMENT_ROWS
@@ -156,8 +158,11 @@ def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
             batches[task.entity] = []
             try:
                 plan_entity(world, task)
-                for batch in world.manifests.read(run_id, task.entity) or []:
+                planned = world.manifests.read(run_id, task.entity) or []
+                for batch in planned:
                     batches[task.entity].append(sync_batch(world, batch))
+                if planned:
+                    settle_uniques(world, SettleTask(run_id=run_id, entity=task.entity))
             except SyncError as error:
                 record_failure(world, _failure(run_id, task.entity, "SyncBatch", error))
     while link_references(world, LinkTask(run_id=run_id)).more:
@@ -170,6 +175,7 @@ def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
                 record_failure(world, _failure(run_id, task.entity, "ReconcileEntity", error))
     while propagate_deletes(world, DeleteTask(run_id=run_id)).more:
         pass
+    settle_uniques(world, SettleTask(run_id=run_id))
     verdicts: dict[str, EntityVerdict] = {}
     for task in plan.entities:
         try:
@@ -190,6 +196,7 @@ def reconcile(world: EngineWorld, task: EntityTask) -> list[BatchResult]:
     if not todo.batches:
         return []
     healed = [sync_batch(world, batch) for batch in world.manifests.read(task.run_id, f"{task.entity}.heal") or []]
+    settle_uniques(world, SettleTask(run_id=task.run_id, entity=task.entity))
     recheck_entity(world, task)
     return healed
 

@@ -17,6 +17,7 @@ from hybrid_sync.contracts import (
     ReportRequest,
     RunFailure,
     RunRequest,
+    SettleTask,
 )
 from hybrid_sync.failpoints import Action
 from tests.faults.cloud import StoredManifests
@@ -108,6 +109,10 @@ class Driver:
             if deletes.error:
                 failure = self._failure(request.run_id, None, "PropagateDeletes", deletes)
         if failure is None:
+            freed = self._step("settle_uniques", SettleTask(run_id=request.run_id))
+            if freed.error:
+                failure = self._failure(request.run_id, None, "SettleFreed", freed)
+        if failure is None:
             for task in self._luck.sample(planned.entities, len(planned.entities)):
                 self._tell(task, "VerifyEntity", self._step("verify_entity", task))
         if self._chance(0.02):
@@ -130,6 +135,8 @@ class Driver:
         self._deliveries.remember(batches)
         self._raise_the_dead()
         self._tell(task, "SyncBatch", self._batches(batches))
+        if batches:
+            self._tell(task, "SettleUniques", self._settle(task))
 
     def _batches(self, batches: list[BatchTask]) -> Reply:
         """All of them, in any order and side by side; the first failure for good, or the last one."""
@@ -160,7 +167,15 @@ class Driver:
         if reply.result is None or not reply.result.batches:
             return reply
         healed = self._batches(self._manifests.read(task.run_id, f"{task.entity}.heal") or [])
+        healed = healed if healed.error else self._settle(task)
         return healed if healed.error else self._step("recheck_entity", task)
+
+    def _settle(self, task: EntityTask) -> Reply:
+        """What unique values kept out; now and then twice."""
+        reply = self._step("settle_uniques", SettleTask(run_id=task.run_id, entity=task.entity))
+        if reply.error or not self._chance(0.1):
+            return reply
+        return self._step("settle_uniques", SettleTask(run_id=task.run_id, entity=task.entity))
 
     def _double(self, batch: BatchTask) -> None:
         """The queue delivers twice, or a delivery is given up on while it still works: a second one beside it."""

@@ -14,6 +14,7 @@ _SHARES = {
     "plan_entity": 0.12,
     "sync_batch": 0.15,
     "verify_entity": 0.12,
+    "settle_uniques": 0.2,
     "link_references": 0.9,
     "propagate_deletes": 0.8,
 }
@@ -22,6 +23,7 @@ _AREAS = {
     "plan_run": ("fence.", "run."),
     "plan_entity": ("plan.",),
     "sync_batch": ("batch.",),
+    "settle_uniques": ("settle.",),
     "link_references": ("link.",),
     "reconcile_entity": ("reconcile.begun", "reconcile.compared", "reconcile.confirmed", "reconcile.planned"),
     "compare_segment": ("reconcile.compared",),

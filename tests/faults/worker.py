@@ -30,6 +30,7 @@ from hybrid_sync.contracts import (
     RunFailure,
     RunRequest,
     SegmentTask,
+    SettleTask,
 )
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
@@ -46,6 +47,7 @@ from hybrid_sync.steps.reconcile_entity import reconcile_entity
 from hybrid_sync.steps.record_failure import record_failure
 from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.retry_failure import retry_failure
+from hybrid_sync.steps.settle_uniques import settle_uniques
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.world import ProfileLimits
@@ -135,6 +137,7 @@ _STEPS: dict[str, tuple[type[BaseModel], Callable[..., Any]]] = {
     "plan_run": (RunRequest, plan_run),
     "plan_entity": (EntityTask, plan_entity),
     "sync_batch": (BatchTask, sync_batch),
+    "settle_uniques": (SettleTask, settle_uniques),
     "link_references": (LinkTask, link_references),
     "reconcile_entity": (EntityTask, partial(reconcile_entity, segment_rows=_SEGMENT_ROWS)),
     "compare_segment": (SegmentTask, compare_segment),

@@ -46,6 +46,7 @@ FUNCTIONS = {
     "PlanRunFunction": "plan_run",
     "PlanEntityFunction": "plan_entity",
     "SyncBatchFunction": "sync_batch",
+    "SettleUniquesFunction": "settle_uniques",
     "LinkReferencesFunction": "link_references",
     "PropagateDeletesFunction": "propagate_deletes",
     "ReconcileEntityFunction": "reconcile_entity",
@@ -103,6 +104,7 @@ class Scenario:
             "plan_entity": {"by_entity": planned},
             # Larger than a state could carry 2,100 times.
             "sync_batch": {"answers": [{"read": 5_000, "padding": "x" * 500}]},
+            "settle_uniques": {"answers": [{"settled": 2, "padding": "x" * 500}]},
             "link_references": {"answers": [{"linked": 500, "more": n > 1} for n in range(self.link_calls, 0, -1)]},
             "reconcile_entity": {"by_entity": {t["entity"]: self._reconciled(t, of="segments") for t in flat}},
             "compare_segment": {"answers": [{"suspected": 1}]},

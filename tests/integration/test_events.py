@@ -20,6 +20,7 @@ HANDLED_BY = {
     "plan_run": "PlanRun",
     "plan_entity": "PlanEntity",
     "sync_batch": "SyncBatch",
+    "settle_uniques": "SettleUniques",
     "link_references": "LinkReferences",
     "reconcile_entity": "ReconcileEntity",
     "compare_segment": "CompareSegment",

@@ -63,12 +63,14 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
             assert len(batches) == planned["batches"]
             for batch in batches:
                 deployment.invoke("SyncBatch", batch)
+            deployment.invoke("SettleUniques", task)
     while deployment.invoke("LinkReferences", {"run_id": RUN})["more"]:
         pass
     for task in plan["entities"]:
         _reconcile(deployment, task)
     while deployment.invoke("PropagateDeletes", {"run_id": RUN})["more"]:
         pass
+    deployment.invoke("SettleUniques", {"run_id": RUN})
     for task in plan["entities"]:
         deployment.invoke("VerifyEntity", task)
     deployment.invoke("RecordFailure", sample("record_failure"))

@@ -208,6 +208,20 @@ class RecheckedEntity(Message):
     persisted: int
 
 
+class SettleTask(Message):
+    """Write what unique values kept out of the batches of one entity; or (None) of all, once the run has deleted."""
+
+    run_id: str
+    entity: str | None = None
+
+
+class SettleResult(Message):
+    """How many rows were written that a unique value had kept out."""
+
+    run_id: str
+    settled: int
+
+
 class LinkTask(Message):
     run_id: str
 

@@ -115,6 +115,12 @@ class MappingCorrupt(SyncError):
     code = "mapping_corrupt"
 
 
+class TooManyMovedValues(SyncError):
+    """More rows exchange unique values than one transaction may move."""
+
+    code = "too_many_moved_values"
+
+
 class RecordsStillFail(SyncError):
     """A retry wrote what it could, and some of its records failed again: the queue delivers them later."""
 

@@ -37,6 +37,8 @@ from hybrid_sync.contracts import (
     RunFailure,
     RunOutcome,
     SegmentTask,
+    SettleResult,
+    SettleTask,
     StartedRun,
 )
 from hybrid_sync.errors import ConfigurationMissing, RecordsStillFail
@@ -176,6 +178,11 @@ class App:
         from hybrid_sync.steps.sync_batch import sync_batch
 
         return sync_batch(self.world, task)
+
+    def settle_uniques(self, task: SettleTask) -> SettleResult:
+        from hybrid_sync.steps.settle_uniques import settle_uniques
+
+        return settle_uniques(self.world, task)
 
     def link_references(self, task: LinkTask) -> LinkResult:
         from hybrid_sync.steps.link_references import link_references

@@ -69,13 +69,16 @@ REASONS: dict[str, Reason] = {
     "unique_violation": Reason(
         Kind.target,
         "Another row of the target already has this unique value.",
-        "Find the other row by the named constraint; merge the two, or correct the value in legacy.",
+        "Find the other row by the named constraint: merge the two, or correct the value in legacy. Where the other row"
+        " is marked as deleted, a partial unique index in the target (… where deleted_at is null) sets the value free;"
+        " where rows exchange values and have nowhere to put them meanwhile, a DEFERRABLE constraint does.",
         retryable=True,
     ),
     "exclusion_violation": Reason(
         Kind.target,
         "The row overlaps another one, which an exclusion constraint of the target forbids.",
-        "Find the other row by the named constraint, and correct one of the two in legacy.",
+        "Find the other row by the named constraint, and correct one of the two in legacy. Where rows change places"
+        " and have nowhere to wait meanwhile, make the constraint DEFERRABLE.",
         retryable=True,
     ),
     "check_violation": Reason(

@@ -144,7 +144,9 @@ from hybrid_sync.run_entity e
 join hybrid_sync.run r on r.run_id = e.run_id
 left join hybrid_sync.fence f on f.entity = e.entity
 left join lateral (
-  select count(*) filter (where result is not null and to_jsonb(d)->>'until' is null) as done,
+  select count(*) filter (
+           where result is not null and to_jsonb(d)->>'until' is null and to_jsonb(d)->>'step' is distinct from 'settle'
+         ) as done,
          max(done_at) as last_done,
          sum((result->>'read')::bigint)::bigint as read,
          sum((result->>'retried')::bigint)::bigint as retried,

@@ -198,7 +198,7 @@ def batches_done(connection: Connection, run_id: str, entity: str) -> int:
     """How many of the entity's batches are recorded as done: their last page is."""
     row = connection.execute(
         "select count(*) from hybrid_sync.batch_done"
-        " where run_id = %s and entity = %s and result is not null and until is null",
+        " where run_id = %s and entity = %s and result is not null and until is null and step = 'batch'",
         (run_id, entity),
     ).fetchone()
     return int(row[0]) if row else 0

@@ -10,7 +10,7 @@ import psycopg
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.rows.splice import Spliced
-from hybrid_sync.target.park import write_contested
+from hybrid_sync.target.park import TWINS, move_all, write_contested
 from hybrid_sync.target.row_loop import SUPPRESSED, Refusal, RowLoop
 from hybrid_sync.target.write import RowsSuppressed, Writer, Written
 
@@ -70,6 +70,7 @@ def write_isolated(
     The usual case is one attempt and no bad row.  When it is refused, the rows are staged once and the server itself
     splits them under savepoints: few statements from here whether one row is bad or every tenth.
     """
+    contested = False
     if not new and not known:
         return Written(), []
     if (new and writer.stages_everything) or known:
@@ -82,12 +83,13 @@ def write_isolated(
     except psycopg.Error as error:
         if not is_row_state(error.sqlstate):
             raise
+        contested = error.sqlstate in TWINS
     failpoint("batch.isolating", connection)
     loop = RowLoop(writer)
     done, refusals = Written(), list[Refusal]()
     if known:
-        refused = loop.update(known)
-        refused = write_contested(loop, known, refused)
+        # Thousands of rows that wait for a value of another batch are told by one query, not tried one by one.
+        refused = move_all(loop, known) if contested else write_contested(loop, known, loop.update(known))
         refusals += refused
         done.add(loop.journal_updates(len(known) - len(refused)))
     if new:

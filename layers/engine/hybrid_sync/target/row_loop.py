@@ -15,11 +15,13 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
+from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.target.native import BACK_IN_A_BLOCK
 from hybrid_sync.target.statements import Statements, flag
 from hybrid_sync.target.structure import base_types
+from hybrid_sync.target.wants import Moving, as_columns
 from hybrid_sync.target.write import Writer, Written, copy_isolated
 
 _ROWS = sql.Identifier("pg_temp", "hybrid_sync_row")
@@ -122,6 +124,35 @@ class RowLoop:
             sql.SQL("{} {} order by s.hybrid_sync_n;").format(counted, self.statements.insert())
         )
 
+    def insert_new(self) -> list[Refusal]:
+        """Insert those of the staged rows that were added as new."""
+        some = replace(self.statements, segment=sql.SQL("s.hybrid_sync_new and {}").format(self.statements.segment))
+        counted = sql.SQL("select count(*) into split.expected from {} s where {};").format(_ROWS, some.segment)
+        return self.split(sql.SQL("{} {} order by s.hybrid_sync_n;").format(counted, some.insert()))
+
+    def compute(self, query: sql.Composable) -> list[Refusal]:
+        """The staged rows for which the query over a segment of them fails."""
+        return self.split(sql.SQL("expected := 0; perform q.* from {} q;").format(query))
+
+    def moving(self, segment: sql.Composable | None = None) -> Moving:
+        """The staged rows that differ, as they shall be; all, or those of a segment."""
+        some, columns = self.statements, self.statements.table.columns
+        unset = {c: sql.SQL("null::{}").format(raw(column.type_sql)) for c, column in columns.items()}
+        kept = {c: sql.SQL("t.{}").format(sql.Identifier(c)) for c in columns}
+        changed = kept | {c: some.cast(c) for c in some.changing}
+        new = unset | {c: some.cast_new(c) for c in some.plan.target_columns}
+        then = sql.SQL(
+            "select {changed} from {rows} s join {images} i on i.id = s.id join {table} t on t.id = s.id"
+            " where {segment}"
+            " union all select {new} from {rows} s where s.hybrid_sync_new and {segment}"
+        ).format(
+            changed=as_columns(changed), new=as_columns(new), rows=_ROWS, images=_IMAGES, table=some.relation,
+            segment=segment or self.everything.segment,
+        )  # fmt: skip
+        lines = sql.SQL("select s.id, s.hybrid_sync_n as n from {} s").format(_ROWS)
+        movers = sql.SQL("{} join {} i on i.id = s.id").format(lines, _IMAGES)
+        return Moving(some.relation, some.plan.target_columns, then, tuple(columns), lines, movers)
+
     def _image_and_update(self) -> sql.Composed:
         return sql.SQL("{}; get diagnostics expected = row_count; {};").format(
             self.statements.take_images(), self.statements.update()
@@ -164,6 +195,38 @@ class RowLoop:
         width = len(self._writer.plan.key_columns)
         return Written(inserted=int(found[0]) // width, xids=[int(x) for x in found[1]])
 
+    def journal_moved(self, rows: int) -> Written:
+        """One entry for each row that was updated, and one for each source's inserts; `rows` were not refused."""
+        run_id, batch_id, entity, _ = self._named()
+        names = {"run": run_id, "batch": batch_id, "entity": entity}
+        updated = self.connection.execute(
+            sql.SQL(
+                "with j as (insert into hybrid_sync.journal"
+                " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+                " select %(run)s, %(batch)s, %(entity)s, s.hybrid_sync_source, 'update', i.key, i.id, t.xmin, i.prior,"
+                " i.before from {images} i join {rows} s on s.id = i.id join {table} t on t.id = i.id"
+                " order by s.hybrid_sync_n returning xid::text::int8 as x)"
+                " select count(*), coalesce(array_agg(distinct x), '{{}}') from j"
+            ).format(images=_IMAGES, rows=_ROWS, table=self.statements.relation),
+            names,
+        ).fetchone()
+        inserted = self.connection.execute(
+            sql.SQL(
+                "with j as (insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid)"
+                " select %(run)s, %(batch)s, %(entity)s, s.hybrid_sync_source, 'insert',"
+                " array_agg(p.part order by s.hybrid_sync_n, p.place), t.xmin::text::xid"
+                " from {rows} s join {table} t on t.id = s.id"
+                " cross join lateral unnest({key}) with ordinality as p(part, place)"
+                " where s.hybrid_sync_new group by s.hybrid_sync_source, t.xmin::text"
+                " returning keys, xid::text::int8 as x)"
+                " select coalesce(sum(cardinality(keys)), 0), coalesce(array_agg(x), '{{}}') from j"
+            ).format(rows=_ROWS, table=self.statements.relation, key=self.statements.key("s")),
+            names,
+        ).fetchone()
+        assert updated is not None and inserted is not None, "an aggregate without grouping has one row"
+        changed, new = int(updated[0]), int(inserted[0]) // len(self._writer.plan.key_columns)
+        return Written(new, changed, rows - changed - new, [int(x) for x in (*updated[1], *inserted[1])])
+
     def _named(self) -> tuple[str, uuid.UUID, str, str]:
         batch = self._writer.batch
         return batch.run_id, batch.batch_id, batch.entity, batch.source
@@ -179,12 +242,57 @@ class RowLoop:
             _ROWS, sql.SQL(", ").join(map(sql.Identifier, names))
         )
         refused = [_refusal(row, error) for row, error in copy_isolated(self.connection, into, rows)]
-        self.connection.execute(sql.SQL("analyze {} (id, hybrid_sync_n)").format(_ROWS))
+        self.gather_statistics()
         return refused
 
-    def keep(self, ids: Iterable[uuid.UUID]) -> None:
-        """Take all other rows off the stage."""
-        self.connection.execute(sql.SQL("delete from {} where id <> all(%s)").format(_ROWS), (list(ids),))
+    def add(self, plan: ReadPlan, rows: Sequence[Spliced], *, new: bool) -> list[Refusal]:
+        """Stage these rows of one source besides the others; all carry the pending flags of their plan."""
+        if not rows:
+            return []
+        names = [*plan.target_columns, *(flag(slot.column) for slot in plan.references if slot.deferred)]
+        into = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+            _ROWS, sql.SQL(", ").join(map(sql.Identifier, names))
+        )
+        refused = [_refusal(row, error) for row, error in copy_isolated(self.connection, into, rows)]
+        self.connection.execute(
+            sql.SQL(
+                "update {} set hybrid_sync_source = {}, hybrid_sync_new = {} where hybrid_sync_source is null"
+            ).format(_ROWS, sql.Literal(plan.source), sql.Literal(new))
+        )
+        return refused
+
+    def ready(self, *, adopting: bool) -> None:
+        """Everything is staged; `adopting` when native rows are among the known ones."""
+        self.statements = replace(self.statements, adopting=adopting)
+        self.everything = replace(self.everything, adopting=adopting)
+        self.gather_statistics()
+
+    def gather_statistics(self) -> None:
+        """Without them the planner takes a fresh temporary table for large, or for empty once it is filled."""
+        self.connection.execute(sql.SQL("analyze {} (id, hybrid_sync_n)").format(_ROWS))
+
+    def count(self) -> int:
+        """How many rows are staged."""
+        row = self.connection.execute(sql.SQL("select count(*) from {}").format(_ROWS)).fetchone()
+        return int(row[0]) if row else 0
+
+    def drop(self, ids: Iterable[uuid.UUID]) -> None:
+        """Take these rows off the stage."""
+        self.connection.execute(sql.SQL("delete from {} where id = any(%s)").format(_ROWS), (list(ids),))
+
+    def lines(self, ids: Iterable[uuid.UUID]) -> set[int]:
+        """The numbers under which these rows are staged."""
+        rows = self.connection.execute(
+            sql.SQL("select hybrid_sync_n from {} where id = any(%s)").format(_ROWS), (list(ids),)
+        ).fetchall()
+        return {int(row[0]) for row in rows}
+
+    def ids(self, lines: Iterable[int]) -> dict[int, uuid.UUID]:
+        """The ids of staged rows by their numbers."""
+        rows = self.connection.execute(
+            sql.SQL("select hybrid_sync_n, id from {} where hybrid_sync_n = any(%s)").format(_ROWS), (list(lines),)
+        ).fetchall()
+        return dict(rows)
 
     def clear_images(self) -> None:
         self.connection.execute(sql.SQL("truncate {}").format(_IMAGES))
@@ -217,7 +325,8 @@ class RowLoop:
         self.connection.execute(
             sql.SQL(
                 "create temp table hybrid_sync_row"
-                " ({}, hybrid_sync_n int generated always as identity primary key) on commit drop"
+                " ({}, hybrid_sync_n int generated always as identity primary key, hybrid_sync_source text,"
+                " hybrid_sync_new boolean not null default false) on commit drop"
             ).format(sql.SQL(", ").join(listed))
         )
         self.connection.execute(

@@ -56,7 +56,13 @@ class Statements:
 
     def cast(self, column: str) -> sql.Composed:
         """The value as the target's own type, which comparing records needs."""
-        value = self.staged(column)
+        return self._typed(column, self.staged(column))
+
+    def cast_new(self, column: str) -> sql.Composed:
+        """The same of a row that has no older version."""
+        return self._typed(column, sql.SQL("s.{}").format(sql.Identifier(column)))
+
+    def _typed(self, column: str, value: sql.Composed) -> sql.Composed:
         if column not in self.loose:
             return value
         return sql.SQL("{}::{}").format(value, raw(self.table.columns[column].type_sql))

@@ -5,22 +5,15 @@ A row that the target refuses, or that something refers to, stays as it is and g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
-
-import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
-from hybrid_sync.postgres import is_row_state
 from hybrid_sync.target.images import restored
-from hybrid_sync.target.native import AS_NATIVES, write
-from hybrid_sync.target.park import spaces, unique_indexes
+from hybrid_sync.target.native import AS_NATIVES
+from hybrid_sync.target.undo_attempt import halve, lines, refuse
+from hybrid_sync.target.undo_move import put_back
 from hybrid_sync.target.undo_stage import UNDO, Stage
-
-Attempt = Callable[[int, int], sql.Composed]
-"""The statement that undoes the staged lines first..last and gives them the verdict `done`."""
 
 
 def restore(stage: Stage) -> None:
@@ -37,15 +30,17 @@ def restore(stage: Stage) -> None:
             " where t.id = u.id and u.row_xid is not null and {lines} returning t.id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
         ).format(
-            table=stage.relation, assignments=sql.SQL(", ").join(assignments), undo=UNDO, natives=AS_NATIVES,
-            lines=_lines(first, last),
-        )  # fmt: skip
+            table=stage.relation,
+            assignments=sql.SQL(", ").join(assignments),
+            undo=UNDO,
+            natives=AS_NATIVES,
+            lines=lines(first, last),
+        )
 
     if not assignments:  # the columns have been dropped since: nothing is left to put back
         stage.connection.execute(sql.SQL("update {} set verdict = 'already' where verdict = 'ours'").format(UNDO))
         return
-    _refuse(stage, _halve(stage, attempt))
-    _swap(stage, attempt)
+    put_back(stage, attempt)
     _finish(stage, sql.SQL("row_xid is not null"))
 
 
@@ -57,9 +52,9 @@ def delete(stage: Stage, catalog: Catalog) -> None:
         return sql.SQL(
             "with w as (delete from {table} t using {undo} u, {natives} where t.id = u.id and {lines} returning t.id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
-        ).format(table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=_lines(first, last))
+        ).format(table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(first, last))
 
-    _refuse(stage, _halve(stage, attempt))
+    refuse(stage, halve(stage, attempt))
     _finish(stage, sql.SQL("true"))
 
 
@@ -73,31 +68,13 @@ def insert(stage: Stage) -> None:
             " where u.row_xid is null and {lines} returning id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
         ).format(
-            table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=_lines(first, last),
+            table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(first, last),
             names=sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
             values=sql.SQL(", ").join(restored(sql.SQL("u.before"), c) for c in columns),
         )  # fmt: skip
 
-    _refuse(stage, _halve(stage, attempt))
+    refuse(stage, halve(stage, attempt))
     _finish(stage, sql.SQL("row_xid is null"))
-
-
-def _lines(first: int, last: int) -> sql.Composed:
-    return sql.SQL("u.verdict = 'ours' and u.n between {} and {}").format(sql.Literal(first), sql.Literal(last))
-
-
-# --- one refused row costs that row ------------------------------------------------------------------------------
-
-_TWINS = ("23505", "23P01")
-"""Unique and exclusion violations: the value may be one that another line of the stage is about to give up."""
-
-
-class Refusal(NamedTuple):
-    """What the target said of one line."""
-
-    line: int
-    sqlstate: str | None
-    constraint: str | None
 
 
 def _finish(stage: Stage, part: sql.SQL) -> None:
@@ -105,79 +82,6 @@ def _finish(stage: Stage, part: sql.SQL) -> None:
     stage.connection.execute(
         sql.SQL("update {} set verdict = 'refused' where verdict = 'ours' and {}").format(UNDO, part)
     )
-
-
-def _halve(stage: Stage, attempt: Attempt) -> list[Refusal]:
-    connection = stage.connection
-    row = connection.execute(sql.SQL("select coalesce(max(n), 0) from {}").format(UNDO)).fetchone()
-    waiting = [(1, int(row[0]))] if row and row[0] else []
-    refused: list[Refusal] = []
-    while waiting:
-        first, last = waiting.pop()
-        try:
-            with connection.transaction():  # a savepoint, whose own transaction id marks these rows
-                write(connection, attempt(first, last))
-        except psycopg.Error as error:
-            if not is_row_state(error.sqlstate):
-                raise
-            if first == last:
-                refused.append(Refusal(first, error.sqlstate, error.diag.constraint_name))
-            else:
-                middle = (first + last) // 2
-                waiting += [(middle + 1, last), (first, middle)]
-    return refused
-
-
-def _refuse(stage: Stage, refused: Iterable[Refusal]) -> None:
-    for line, sqlstate, constraint in refused:
-        stage.connection.execute(
-            sql.SQL("update {} set verdict = 'refused', sqlstate = {}, constraint_name = {} where n = {}").format(
-                UNDO, sql.Literal(sqlstate), sql.Literal(constraint), sql.Literal(line)
-            )
-        )
-
-
-class _Undone(Exception):
-    """Lines were refused while others stood parked: everything since the savepoint is undone."""
-
-
-def _swap(stage: Stage, attempt: Attempt) -> None:
-    """Lines that want each other's unique values: all moved aside, then all set; without those refused even so."""
-    again = sql.SQL("update {} set verdict = 'ours' where verdict = 'refused' and sqlstate = any({})").format(
-        UNDO, sql.Literal(list(_TWINS))
-    )
-    contested = stage.connection.execute(again).rowcount
-    while contested:
-        refused: list[Refusal] = []
-        try:
-            with stage.connection.transaction():
-                _park(stage)
-                refused = _halve(stage, attempt)
-                if refused:
-                    raise _Undone
-            return
-        except _Undone:
-            _refuse(stage, refused)
-            contested -= len(refused)
-
-
-def _park(stage: Stage) -> None:
-    restoring = {column.name: column for column in stage.columns}
-    for index in unique_indexes(stage.connection, stage.relation):
-        for column, value in spaces(index, [restoring[c] for c in index.columns if c in restoring]):
-            try:
-                with stage.connection.transaction():
-                    write(
-                        stage.connection,
-                        sql.SQL(
-                            "update {} t set {} = {} from (select id, n as hybrid_sync_n from {}"
-                            " where verdict = 'ours') s, {} where s.id = t.id"
-                        ).format(stage.relation, sql.Identifier(column), value, UNDO, AS_NATIVES),
-                    )
-                break
-            except psycopg.Error as error:
-                if not is_row_state(error.sqlstate):
-                    raise
 
 
 # --- what refers to a row ------------------------------------------------------------------------------------------

@@ -63,19 +63,21 @@ class Writer:
     """Writes rows of one entity within the caller's transaction; the caller holds their buckets."""
 
     def __init__(
-        self, connection: Connection, table: TargetTable, plan: ReadPlan, run_id: str, batch: uuid.UUID
-    ) -> None:
+        self, connection: Connection, table: TargetTable, plan: ReadPlan, run_id: str, batch: uuid.UUID,
+        *, staging: bool = False,
+    ) -> None:  # fmt: skip
         self.connection = connection
         self.plan = plan
         self.table = table
         self.batch = Batch(run_id, batch, plan.entity, plan.source)
         self.statements = Statements(table, plan, _STAGE, _IMAGES)
+        self._staging = staging
         self._prepared = self._staged = False
 
     @property
     def stages_everything(self) -> bool:
         """Whether new rows too must be staged: COPY is refused where row security applies to our role."""
-        return self.table.row_security
+        return self._staging or self.table.row_security
 
     def adopt(self) -> None:
         """From here on native rows are among the known ones: they get their key, and the journal keeps its absence."""

@@ -1,0 +1,102 @@
+"""Settle uniques: values that moved between rows of different batches arrive together, in one transaction per entity.
+
+A batch cannot set a value that a row of another batch still has, so it leaves the row to this step.  Here all of an
+entity's such rows, and the rows that have what they want, are locked, read again and written as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hybrid_sync.contracts import Key, RunFailure, SettleResult, SettleTask
+from hybrid_sync.errors import RunNotRunning, SyncError, TooManyMovedValues
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.runs import store
+from hybrid_sync.runs.store import EntityRecord, RunRecord
+from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
+from hybrid_sync.target.kept_out import kept_out, waiting_for
+from hybrid_sync.world import World
+
+MOST_ROWS = 200_000
+"""Rows in one transaction: 12,000 take about 1.6 s, and the journal keeps an image of each."""
+_MOST_ROUNDS = 10
+"""How often the set may grow by rows that have what is wanted; a longer chain is for a run that reads all of it."""
+
+
+def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> SettleResult:
+    """Write what a unique value kept out of the run's batches; safe to repeat: what is settled is not found again.
+
+    A true duplicate stays a failed record.  Raises TooManyMovedValues above `most` rows; after the deletes, an entity
+    that cannot be worked on is recorded as failed and costs no other one.
+    """
+    settled = 0
+    arrived: set[tuple[str, str, Key]] = set()
+    with world.connect_legacy() as legacy, world.connect_target() as target:
+        with transaction(target, "target"):
+            run = store.read_run(target, task.run_id)
+            names = [task.entity] if task.entity else [name for wave in run.waves for name in wave]
+            records = store.read_entities(target, task.run_id, names)
+        for name, record in records.items():
+            if task.entity is None and (record.status == "failed" or not (_freed(record) or arrived)):
+                continue
+            with _contained(run, name, target, alone=task.entity is not None):
+                wanted = _wanted(run, name, record, arrived, target)
+                done = _settle(world, run, name, wanted, most, legacy, target) if wanted else SettledEntity()
+                settled += done.rows
+                arrived |= {(name, source, key) for source, key in done.inserted}
+    return SettleResult(run_id=task.run_id, settled=settled)
+
+
+def _freed(record: EntityRecord) -> bool:
+    """Whether the run deleted or marked rows of the entity, whose values are free by now."""
+    told = record.deletes or {}
+    return bool(told.get("deleted") or told.get("soft"))
+
+
+def _wanted(
+    run: RunRecord, name: str, record: EntityRecord, arrived: set[tuple[str, str, Key]], target: Connection
+) -> dict[str, set[Key]]:
+    with transaction(target, "target"):
+        wanted = kept_out(target, run.run_id, name)
+        for source, keys in waiting_for(target, run.run_id, name, arrived).items():
+            wanted.setdefault(source, set()).update(keys)
+    return wanted
+
+
+def _settle(
+    world: World, run: RunRecord, name: str, wanted: dict[str, set[Key]], most: int, legacy: Connection,
+    target: Connection,
+) -> SettledEntity:  # fmt: skip
+    """Settle these rows with those that hold their values: locked in order, read again; anew where more show up."""
+    failpoint("settle.chosen", target, legacy)
+    asked = {source: frozenset(keys) for source, keys in wanted.items()}
+    rounds = 0
+    while True:
+        rounds += 1
+        if (rows := sum(map(len, wanted.values()))) > most:
+            raise TooManyMovedValues(
+                f"{rows} rows of {name} want unique values that other rows have, and at most {most} move at once.",
+                "Drop the unique constraint in the target, start the run again, and create the constraint anew.",
+            )
+        try:
+            return settle_entity(world, run, name, asked, wanted, legacy, target, last=rounds == _MOST_ROUNDS)
+        except Grown as grown:
+            for source, key in grown.places:
+                wanted.setdefault(source, set()).add(key)
+
+
+@contextmanager
+def _contained(run: RunRecord, name: str, target: Connection, *, alone: bool) -> Iterator[None]:
+    """A failure that a person must heal costs the entity alone, also where one call serves all of them."""
+    try:
+        yield
+    except RunNotRunning:
+        raise
+    except SyncError as error:
+        if error.transient or alone:
+            raise
+        failure = RunFailure(run_id=run.run_id, entity=name, state="SettleUniques", error=error.code, cause=str(error))
+        with transaction(target, "target"):
+            store.record_failure(target, failure)
