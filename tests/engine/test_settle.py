@@ -284,6 +284,39 @@ def test_a_crash_leaves_all_or_nothing_and_a_repeat_ends_it(
     assert target("select count(*) from hybrid_sync.journal where run_id = 'second'") == [(ROWS,)]
 
 
+class Once:
+    """Does something at a failpoint."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def fire(self, name: str, connections: object) -> None:
+        self._act()
+
+
+def test_rows_are_locked_before_they_are_read_again(make: World, legacy: Query, target: Query) -> None:
+    world = slots(make)
+    rotate(legacy, "slot")
+    free: list[Any] = []
+    look = Once(lambda: free.extend(target("select n from hybrid_sync.bucket for update skip locked")))
+    with armed({"settle.locked": look}) as points:
+        run(world, "second", batch_size=1)
+    assert points.fired == {"settle.locked": 1}
+    assert free == []
+
+
+def test_all_rows_are_read_from_one_moment_of_legacy(
+    make: World, legacy: Query, target: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = slots(make)
+    rotate(legacy, "slot")
+    monkeypatch.setattr("hybrid_sync.steps.settle_entity._PAGE", 1)
+    with armed({"settle.page": Once(lambda: rotate(legacy, "slot"))}):
+        run(world, "second", profile="daily", batch_size=1)
+    assert failed(target) == []
+    assert target("select count(*) from slots where slot = legacy_id / 500 % 12 + 1") == [(ROWS,)]
+
+
 def test_what_a_trigger_would_keep_parked_is_not_written(make: World, legacy: Query, target: Query) -> None:
     world = make("slot int, name text", "i, 'n' || i", "alter table slots add unique (slot)")
     target(

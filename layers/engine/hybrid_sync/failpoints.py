@@ -45,6 +45,7 @@ POINTS: dict[str, str] = {
     "batch.queue_sent": "Messages about failed records are sent; their marks are not committed.",
     "settle.chosen": "The rows that a unique value kept out are known; nothing is locked.",
     "settle.locked": "The buckets of these rows, and of those that have their values, are locked.",
+    "settle.page": "One page of these rows is read and staged; others may follow.",
     "settle.staged": "All of them are read from legacy again and staged; nothing is written.",
     "settle.written": "Every row that can have its value has it, journalled; the failed records still stand.",
     "settle.before_commit": "The failed records are resolved; the commit is next.",

@@ -148,6 +148,7 @@ class _Settling:
                 for page in (keys[at : at + _PAGE] for at in range(0, len(keys), _PAGE)):
                     for scanned in _scanned(reader, self._plan.sources[source], page, read.unreadable):
                         self._stage(settlement, source, ids, scanned, read)
+                        failpoint("settle.page", self._target, self._legacy)
         return found
 
     def _stage(self, settlement: Settlement, source: str, ids: BatchIds, scanned: Scanned, read: _Read) -> None:
