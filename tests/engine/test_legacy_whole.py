@@ -304,3 +304,38 @@ def test_what_the_catalog_names_beyond_pg_catalog_needs_a_schema_or_the_path(
     world.catalog = catalog("shout(n.body)", legacy_search_path="public")
     assert run(world, "second").outcome.status == "succeeded"
     assert target("select body from notes where legacy_id = 7") == [("NOTE 7!",)]
+
+
+def test_an_operator_of_an_extensions_type_is_written_out_or_refused(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("create extension citext; alter table note add mail citext default 'a@X'")
+    compared = "case when n.mail {} then 'same' else 'other' end"
+    world.catalog = catalog(compared.format("= 'A@x'"))
+    refused(world, target, StructureMismatch, "a type of public", "operator(public.=)", "legacy_search_path")
+    for number, body in enumerate(
+        [
+            compared.format("operator(public.=) 'A@x'"),
+            compared.format("::text = 'a@X'"),
+            "upper(n.mail)",
+            "n.mail::text",
+        ]
+    ):
+        world.catalog = catalog(body)
+        assert run(world, f"run-{number}", profile="daily").outcome.status == "succeeded"
+        shown = "same" if "case" in body else "A@X" if "upper" in body else "a@X"
+        assert target("select distinct body from notes") == [(shown,)]
+
+
+def test_a_path_in_which_others_may_create_something_is_told_in_the_report(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("revoke create on schema public from public; create schema open; grant create on schema open to public")
+    world.catalog = catalog(legacy_search_path="public")
+    run(world, "first", profile="daily")
+    assert "may create functions" not in world.reports.pages["first", "md"]
+    world.catalog = catalog(legacy_search_path=["public", "open"])
+    run(world, "second", profile="daily")
+    assert "schema open others than its owner may create functions" in world.reports.pages["second", "md"]
+    world.catalog = catalog(legacy_search_path="absent")
+    refused(world, target, StructureMismatch, "no schema absent")

@@ -82,7 +82,7 @@ def natural_types(connection: Connection, entity: Entity, source_name: str) -> N
     """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
     source = entity.sources[source_name]
     integers = _integers(source)
-    result = _asked(connection, entity, source_name, sql.SQL("{} limit 0")).pgresult
+    result = asked(connection, entity, source_name, sql.SQL("{} limit 0")).pgresult
     assert result is not None, "a SELECT has a result"
     wanted = len(source.columns) + len(integers)
     found = describe(connection, [(result.ftype(i), result.fmod(i)) for i in range(wanted)])
@@ -97,7 +97,7 @@ def _integers(source: Source) -> list[str]:
     return [*source.key.values(), *(p.key for r in source.references.values() for p in r.parents)]
 
 
-def _asked(
+def asked(
     connection: Connection, entity: Entity, source_name: str, question: sql.SQL
 ) -> psycopg.Cursor[tuple[Any, ...]]:
     """Ask about the SELECT of everything that the catalog writes about the source, its columns first."""
@@ -130,7 +130,7 @@ def structure_hash(connection: Connection, entity: Entity) -> str:
     StructureMismatch for a relation whose rows carry no usable transaction id, MissingPrivilege for one whose row
     security would hide rows: hidden rows look deleted.
     """
-    named = {quoted: name for source in entity.sources.values() for quoted, name in _named(source).items()}
+    named = {quoted: name for source in entity.sources.values() for quoted, name in named_by(source).items()}
     found = _relations(connection, named)
     there = {relation.named for relation in found}
     for quoted, name in named.items():
@@ -157,7 +157,7 @@ def _relations(connection: Connection, quoted: Iterable[str]) -> list[_Relation]
 
 def _planned(connection: Connection, entity: Entity, source_name: str) -> Iterator[str]:
     """The relations that PostgreSQL itself would read for the source, those of subqueries and views included."""
-    row = _asked(connection, entity, source_name, sql.SQL("explain (verbose, costs off, format json) {}")).fetchone()
+    row = asked(connection, entity, source_name, sql.SQL("explain (verbose, costs off, format json) {}")).fetchone()
     assert row is not None, "a plan in JSON is one row"
     nodes = [row[0][0]["Plan"]]
     while nodes:
@@ -193,10 +193,10 @@ def _require_whole(entity: Entity, relation: _Relation, name: str) -> None:
 
 def has_transaction_ids(connection: Connection, source: Source) -> bool:
     """Whether every relation that the source reads tells by xmin when a row was written."""
-    return all(relation.kind not in _KINDS for relation in _relations(connection, _named(source)))
+    return all(relation.kind not in _KINDS for relation in _relations(connection, named_by(source)))
 
 
-def _named(source: Source) -> dict[str, str]:
+def named_by(source: Source) -> dict[str, str]:
     """The relations that the source names: with their schemas, as PostgreSQL writes them, and as the catalog does."""
     named = {source.table.table, *(j.table for j in source.joins), *(w.table for w in source.watch)}
     return {table(name).as_string(None): name for name in sorted(named)}

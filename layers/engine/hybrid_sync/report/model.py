@@ -64,6 +64,8 @@ class EntitySummary(Part):
     """One for each reference column; empty until the entity has been verified."""
     reconcile: Reconcile | None = None
     """None where none ran."""
+    warnings: tuple[str, ...] = ()
+    """What people should know of how the entity is read, in sentences."""
     deletes: Deletes | None = None
     """None where the run did not look for rows that have gone from legacy."""
     links_made: int

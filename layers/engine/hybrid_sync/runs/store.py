@@ -165,6 +165,15 @@ def record_plan(
     )  # fmt: skip
 
 
+def record_warnings(connection: Connection, run_id: str, entity: str, warnings: Sequence[str]) -> None:
+    """What people should know of how the entity is read."""
+    if warnings:
+        connection.execute(
+            "update hybrid_sync.run_entity set warnings = %s where run_id = %s and entity = %s",
+            (json.dumps(list(warnings)), run_id, entity),
+        )
+
+
 def stored_fence(connection: Connection, entity: str) -> tuple[Fence | None, str | None, int]:
     """The entity's fence, the definition it was taken under, and its version."""
     row = connection.execute(

@@ -23,6 +23,7 @@ from hybrid_sync.runs.store import (
     read_entity,
     read_run,
     record_plan,
+    record_warnings,
     stored_fence,
 )
 from hybrid_sync.steps.fit_entities import LASTING, require_parents
@@ -78,6 +79,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
                 manifest.batches,
                 changed_keys + named_keys,
             )
+            record_warnings(target, task.run_id, task.entity, plan.warnings)
             failpoint("plan.recording", target, legacy)
         failpoint("plan.recorded", target, legacy)
     return PlannedEntity(

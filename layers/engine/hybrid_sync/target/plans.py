@@ -11,6 +11,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
+from hybrid_sync.legacy.names import warnings
 from hybrid_sync.legacy.structure import natural_types, structure_hash
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.target.structure import read_table
@@ -24,6 +25,8 @@ class EntityPlan:
     sources: dict[str, ReadPlan]
     definition_hash: str
     """Of the catalog definition and the relations it reads; stored with the fence."""
+    warnings: tuple[str, ...] = ()
+    """What people should know of how it is read, in sentences."""
 
 
 _REMEMBERED = 64
@@ -65,10 +68,11 @@ def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connect
     with transaction(legacy, "legacy", read_only=True, path=definition.legacy_search_path):
         relations = structure_hash(legacy, definition)
         natural = {name: natural_types(legacy, definition, name) for name in definition.sources}
+        warned = warnings(legacy, definition)
     with inside(target, "target"):
         table = read_table(target, definition)
     plans: dict[str, ReadPlan] = {}
     for name, source in definition.sources.items():
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
         plans[name] = compile_source(definition, name, table, natural[name], parents)
-    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{relations}")
+    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{relations}", warned)
