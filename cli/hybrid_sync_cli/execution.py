@@ -63,14 +63,15 @@ def reference(text: str) -> Ref:
     name, colon, key = text.partition(":")
     entity, _, source = name.partition("/")
     try:
-        parts = [int(part) for part in key.split(",")]
+        parts = key.split(",")
         if not colon:
             raise ValueError(text)
-        return Ref(entity=entity, legacy_id=parts[0] if len(parts) == 1 else tuple(parts), source=source or None)
+        row = {"entity": entity, "legacy_id": parts[0] if len(parts) == 1 else parts, "source": source or None}
+        return Ref.model_validate(row)
     except ValueError:
         raise CliError(
             f"{text} names no legacy row: write entity:key as in payments:17229, role_permissions:3,41 for a "
-            "composite key, or case_messages/comment:12 where an entity has several sources."
+            "composite key, or case_messages/comment:12 where an entity has several sources; a key is a bigint."
         ) from None
 
 

@@ -54,7 +54,7 @@ def _source(
             found.append(f"{entity.entity}: {rows} row(s) of key {','.join(key)} are silently missing")
         if rows > 1 and key not in failed and key not in excluded:
             found.append(f"{entity.entity}: {rows} rows share the key {','.join(key)}, and nothing tells it")
-    without = sum(rows for key, rows in there.items() if "" in key and key not in excluded)
+    without = sum(rows - excluded[key] for key, rows in there.items() if "" in key)
     told = failed.get(("",), 0)
     if without != told:
         found.append(f"{entity.entity}: {without} row(s) have no complete key, and {told} are told")
@@ -74,13 +74,13 @@ def _in_legacy(source: Source, legacy: psycopg.Connection[Any]) -> Counter[Key]:
     return Counter({tuple(key): int(rows) for key, rows in legacy.execute(query).fetchall()})
 
 
-def _excluded(source: Source, legacy: psycopg.Connection[Any]) -> set[Key]:
+def _excluded(source: Source, legacy: psycopg.Connection[Any]) -> Counter[Key]:
     rules = [raw(rule.when) for rule in source.rules if rule.exclude]
     if not rules:
-        return set()
+        return Counter()
     where = sql.SQL(" or ").join(sql.SQL("coalesce(({}), false)").format(rule) for rule in rules)
-    query = sql.SQL("select distinct {} from {} where {}").format(_key(source), relations(source), where)
-    return {tuple(row[0]) for row in legacy.execute(query).fetchall()}
+    query = sql.SQL("select {}, count(*) from {} where {} group by 1").format(_key(source), relations(source), where)
+    return Counter({tuple(key): int(rows) for key, rows in legacy.execute(query).fetchall()})
 
 
 def _in_target(entity: Entity, source: Source, target: psycopg.Connection[Any]) -> Counter[Key]:

@@ -6,14 +6,28 @@ HTTP body.  All are frozen, reject unknown fields, and stay far below the 256 Ki
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Key = tuple[int, ...]
+KeyPart = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
+"""A bigint, which no other number passes for."""
+Key = tuple[KeyPart, ...]
 """A legacy key: one integer, or the parts of a composite key in catalog order."""
+
+
+def _digits(value: object) -> object:
+    """An integer as a caller writes it: digits in a text are welcome, a fraction, an exponent or `true` is none."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        return int(value)
+    return value
+
+
+GivenPart = Annotated[KeyPart, BeforeValidator(_digits)]
+"""A key's part from outside."""
 
 MAX_REFS = 500
 """Legacy keys in one request; more is a full run of the entity."""
@@ -52,7 +66,7 @@ class Ref(Message):
     """One legacy row that a request names: identifiers only, the row itself is read from legacy."""
 
     entity: Annotated[str, Field(pattern="^[a-z_][a-z0-9_]*$")]
-    legacy_id: int | tuple[int, ...] | list[int]
+    legacy_id: GivenPart | tuple[GivenPart, ...]
     source: str | None = None
 
     @property
@@ -263,7 +277,7 @@ class FailureMessage(Message):
     entity: str
     source: str
     reason: str
-    keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=500)]
+    keys: Annotated[tuple[Annotated[Key, Field(min_length=1)], ...], Field(min_length=1, max_length=500)]
 
 
 class RunFailure(Message):

@@ -70,6 +70,8 @@ class ReadPlan:
     """Bytes of each key column as the target takes it, where legacy may have keys that are too large for it."""
     path: tuple[str, ...] | None = None
     """Where legacy looks up what the expressions name; None is nowhere but in PostgreSQL's own schema."""
+    unique: bool = False
+    """Legacy proves that no two rows share a key."""
 
     @property
     def target_columns(self) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     The default context would round to 28 digits, which sums of numeric can exceed; here an inexact sum raises
     `decimal.Inexact`.
     """
-    with localcontext(Context(prec=200, traps=[Inexact])):
+    with localcontext(Context(prec=200_000, traps=[Inexact])):
         return sum(amounts, Decimal(0))
 
 

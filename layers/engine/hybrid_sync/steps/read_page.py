@@ -102,8 +102,8 @@ def _wanted(world: World, task: BatchTask, place: Place, plan: ReadPlan, most: i
     if task.buckets != ((task.lo, task.hi - 1),):
         parts.append(changes.in_buckets(source, task.buckets))
     changed = changes.changed(source, record.detection)
-    if source.joins and record.detection.mode != "full":
-        # All versions of a changed key: where a join doubles it, the young one must not win by being read alone.
+    if not plan.unique and record.detection.mode != "full":
+        # All rows of a changed key: where it has a twin, the young one must not win by being read alone.
         changed = changes.keys_under(plan, sql.SQL(" and ").join([*parts, changed]))
     return _Wanted(sql.SQL(" and ").join([*parts, changed]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -13,6 +13,7 @@ from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.legacy.names import warnings
 from hybrid_sync.legacy.structure import natural_types, structure_hash
+from hybrid_sync.legacy.unique import proves_key
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.target.structure import read_table
 
@@ -69,10 +70,12 @@ def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connect
         relations = structure_hash(legacy, definition)
         natural = {name: natural_types(legacy, definition, name) for name in definition.sources}
         warned = warnings(legacy, definition)
+        proven = {name for name, source in definition.sources.items() if proves_key(legacy, source)}
     with inside(target, "target"):
         table = read_table(target, definition)
     plans: dict[str, ReadPlan] = {}
     for name, source in definition.sources.items():
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
-        plans[name] = compile_source(definition, name, table, natural[name], parents)
+        compiled = compile_source(definition, name, table, natural[name], parents)
+        plans[name] = replace(compiled, unique=name in proven)
     return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{relations}", warned)

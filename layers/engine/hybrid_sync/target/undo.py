@@ -11,9 +11,11 @@ import time
 import uuid
 from dataclasses import dataclass
 
+from psycopg import sql
+
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import UndoneBatch
-from hybrid_sync.legacy.buckets import BUCKET
+from hybrid_sync.legacy.buckets import bucket_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.batches import lock_buckets, require_running
 from hybrid_sync.target.structure import read_table
@@ -85,10 +87,10 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
 def _buckets(connection: Connection, task: UndoTask, width: int) -> list[int]:
     """The key buckets that the batch had locked for these rows."""
     rows = connection.execute(
-        "select distinct floor(k::numeric / %s)::int8 from hybrid_sync.journal j,"
-        " unnest(j.keys) with ordinality as u (k, place)"
-        " where batch_id = %s and entity = %s and source = %s and (place - 1) %% %s = 0 order by 1",
-        (BUCKET, task.batch_id, task.entity, task.source, width),
+        sql.SQL(
+            "select distinct {} from hybrid_sync.journal j, unnest(j.keys) with ordinality as u (k, place)"
+            " where batch_id = {} and entity = {} and source = {} and (place - 1) % {} = 0 order by 1"
+        ).format(bucket_of(sql.SQL("k")), *map(sql.Literal, (task.batch_id, task.entity, task.source, width)))
     ).fetchall()
     return [int(row[0]) for row in rows]
 
