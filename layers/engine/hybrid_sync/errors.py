@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SyncError(Exception):
     """A failure that a person can act on.
@@ -69,6 +71,14 @@ class StructureMismatch(SyncError):
     """A table, column or type that the catalog names is not there, or does not fit."""
 
     code = "structure_mismatch"
+
+
+def together(problems: Sequence[StructureMismatch]) -> StructureMismatch:
+    """All of them as one failure: whoever corrects the first should know of the others."""
+    first, *others = problems
+    if not others:
+        return first
+    return StructureMismatch(first.message, " ".join([first.remedy, *map(str, others)]).strip())
 
 
 class MissingPrivilege(SyncError):

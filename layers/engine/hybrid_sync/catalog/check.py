@@ -77,15 +77,36 @@ def _deletes(entities: Mapping[str, Entity], name: str, entity: Entity) -> Itera
             yield Mistake(name, ("on_delete", "set", column), text)
     if entity.on_delete.policy != "hard":
         return
-    for child_name, child in sorted(entities.items()):
-        for column in _referring(child, name):
-            if child_name != name and child.on_delete.policy != "hard":
-                # A child that stays keeps its parent, for ever.
-                text = (
-                    f"policy hard is harder than {child.on_delete.policy}, the policy of {child_name}, whose {column}"
-                    f" refers to it: write `soft` here, or `hard` in {child_name}."
-                )
-                yield Mistake(name, ("on_delete", "policy"), text)
+    softer = _softer(entities, name)
+    for child_name in [child for child, parent in softer.items() if parent == name]:
+        # A child that stays keeps its parent, for ever; and to go, it needs its own children to go as well.
+        behind = [child for child in softer if _leads_to(softer, child, child_name)]
+        column = _referring(entities[child_name], name)[0]
+        text = (
+            f"policy hard is harder than {entities[child_name].on_delete.policy}, the policy of {child_name}, whose"
+            f" {column} refers to it: write `soft` here, or `hard` in {', '.join(behind)}."
+        )
+        yield Mistake(name, ("on_delete", "policy"), text)
+
+
+def _softer(entities: Mapping[str, Entity], name: str) -> dict[str, str]:
+    """Everything that refers to the entity, directly or not, and is not `hard`; with the parent that leads there."""
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        parent = waiting.pop(0)
+        for child_name, child in sorted(entities.items()):
+            new = child_name != name and child_name not in found and child.on_delete.policy != "hard"
+            if new and _referring(child, parent):
+                found[child_name] = parent
+                waiting.append(child_name)
+    return found
+
+
+def _leads_to(parents: Mapping[str, str], child: str, ancestor: str) -> bool:
+    while child != ancestor and child in parents:
+        child = parents[child]
+    return child == ancestor
 
 
 def _referring(child: Entity, parent: str) -> list[str]:

@@ -58,10 +58,11 @@ def _object(column: JsonObject) -> Expr:
 
 def _enum(column: EnumMap) -> Expr:
     arms = [
-        sql.SQL("when {} then {}::text").format(sql.Literal(str(code)), sql.Literal(word))
+        sql.SQL("when {} then {}::text").format(sql.Literal(code), sql.Literal(word))
         for code, word in column.values.items()
     ]
-    return sql.SQL("case ({})::text {} end").format(raw(column.enum), sql.SQL(" ").join(arms))
+    # The codes are literals without a type, so they take that of the expression: 010 is 10 to an integer.
+    return sql.SQL("case ({}) {} end").format(raw(column.enum), sql.SQL(" ").join(arms))
 
 
 def fit(entity: Entity, name: str, spec: Column, natural: PgType, target: TargetColumn, *, is_money: bool) -> Fitted:
@@ -113,8 +114,8 @@ def _word_of(spec: EnumMap) -> PgType:
 
 
 def _unknown_code(spec: EnumMap) -> tuple[Expr, str]:
-    codes = sql.SQL(", ").join(sql.Literal(str(code)) for code in spec.values)
-    return sql.SQL("({})::text not in ({})").format(raw(spec.enum), codes), "unknown_enum"
+    codes = sql.SQL(", ").join(sql.Literal(code) for code in spec.values)
+    return sql.SQL("({}) not in ({})").format(raw(spec.enum), codes), "unknown_enum"
 
 
 def _fit_json(entity: Entity, name: str, value: Expr, target: TargetColumn) -> Fitted:

@@ -20,6 +20,7 @@ from hybrid_sync.catalog.keys import key_of, require_integer
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
+from hybrid_sync.errors import StructureMismatch, together
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,15 @@ def compile_source(
             selected.append(sql.SQL("{}::int8").format(spliced(parent.key)))
     checked = tuple(c for c, column in source.columns.items() if isinstance(column, Json))
     money = {m.column for m in entity.money}
-    fitted = {
-        name: fit(entity, name, spec, natural.columns[name], target.columns[name], is_money=name in money)
-        for name, spec in source.columns.items()
-    }
+    fitted: dict[str, Fitted] = {}
+    misfits: list[StructureMismatch] = []
+    for name, spec in source.columns.items():
+        try:
+            fitted[name] = fit(entity, name, spec, natural.columns[name], target.columns[name], is_money=name in money)
+        except StructureMismatch as misfit:
+            misfits.append(misfit)
+    if misfits:
+        raise together(misfits)
     fitted |= {name: fit_constant(entity, name, v, target.columns[name]) for name, v in source.discriminator.items()}
     plain = tuple(name for name in fitted if name not in checked)
     for name in (*checked, *plain):

@@ -6,50 +6,54 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from hybrid_sync.catalog.grammar import Expression, Strict
+from hybrid_sync.catalog.grammar import RowExpression, Strict, Word
 
 
 class Sql(Strict):
     """Any SQL expression over the source's tables; its type must fit the target column exactly."""
 
-    sql: Expression
+    sql: RowExpression
 
 
 class Cast(Strict):
     """An expression cast to the target column's type; a row whose value does not come back as it was is failed."""
 
-    cast: Expression
+    cast: RowExpression
 
 
 class Constant(Strict):
-    """The same value in every row."""
+    """The same value in every row: the text as it is spelled, read by the target column's type; null is NULL."""
 
-    constant: str | int | bool | None
+    constant: Word | None
 
 
 class EnumMap(Strict):
-    """A legacy code mapped to a word; a code that is not listed makes the row a failed record."""
+    """A legacy code mapped to a word; a code that is not listed makes the row a failed record.
 
-    enum: Expression
-    values: Annotated[dict[int | str, str], Field(min_length=1)]
+    A code is spelled as it stands in the file and compared in the type of the legacy value: `010` is 10 for an
+    integer, and a text of three characters for a text.
+    """
+
+    enum: RowExpression
+    values: Annotated[dict[Word, Word], Field(min_length=1)]
 
 
 class Json(Strict):
     """Legacy text that must be strict JSON; anything else makes the row a failed record."""
 
-    json_text: Annotated[Expression, Field(alias="json")]
+    json_text: Annotated[RowExpression, Field(alias="json")]
 
 
 class Lower(Strict):
     """Text in lower case."""
 
-    lower: Expression
+    lower: RowExpression
 
 
 class JsonObject(Strict):
     """A jsonb object built from named expressions, for `metadata`."""
 
-    object: Annotated[dict[str, Expression], Field(min_length=1)]
+    object: Annotated[dict[Word, RowExpression], Field(min_length=1)]
 
 
 _KINDS: dict[str, type[Strict]] = {

@@ -6,22 +6,96 @@ import re
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from hybrid_sync.catalog import names
+from hybrid_sync.catalog.document import Text
+from hybrid_sync.catalog.expressions import check_one_per_row, check_single, check_steady
 
 NAME = r"^[a-z_][a-z0-9_]*$"
-RELATION = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$"
-_FROM = re.compile(r"^(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)$", re.IGNORECASE)
+_TABLE = rf"(?P<table>{names.RELATION})\s+(?:(?i:as)\s+)?(?P<alias>{names.IDENTIFIER})"
+_FROM = re.compile(_TABLE)
 _JOIN = re.compile(
-    r"^(?P<kind>left\s+join|join)\s+(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)\s+on\s+(?P<on>.+)$",
-    re.IGNORECASE | re.DOTALL,
+    rf"(?P<kind>(?i:left\s+(?:outer\s+)?join|(?:inner\s+)?join))\s+{_TABLE}"
+    r"\s+(?i:on)\b\s*(?P<on>.+)",
+    re.DOTALL,
 )
-_WATCH = re.compile(
-    r"^(?P<table>[a-z_][\w.]*)\s+(?:as\s+)?(?P<alias>[a-z_]\w*)\s+on\s+(?P<on>.+)$", re.IGNORECASE | re.DOTALL
-)
+_WATCH = re.compile(rf"{_TABLE}\s+(?i:on)\b\s*(?P<on>.+)", re.DOTALL)
 
+
+def _plain(value: object) -> object:
+    """A text without what the file's reader knew of it; Python's own values as the text that a file would hold."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else value
+
+
+def _identifier(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    # YAML took the double quotes off a name that was written as SQL writes it.
+    if isinstance(value, Text) and value.quotes == '"' and '"' not in value and re.fullmatch(NAME, value) is None:
+        return names.identifier(f'"{value}"')
+    return names.identifier(value)
+
+
+def _relation(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if isinstance(value, Text) and value.quotes == '"' and '"' not in value and "." not in value:
+        value = f'"{value}"'
+    return names.relation_text(value)
+
+
+def _single(text: str) -> str:
+    check_single(text)
+    return text.strip()
+
+
+def _steady(text: str) -> str:
+    check_one_per_row(text)
+    check_steady(text)
+    return text
+
+
+def _condition(text: str) -> str:
+    check_one_per_row(text)
+    check_steady(text, moments=True)
+    return text
+
+
+Word = Annotated[str, BeforeValidator(_plain)]
+"""A text as it is spelled."""
 Name = Annotated[str, Field(pattern=NAME)]
-Relation = Annotated[str, Field(pattern=RELATION)]
-Expression = Annotated[str, Field(min_length=1)]
+"""What we call a thing ourselves: an entity, a source, a reason."""
+Identifier = Annotated[str, BeforeValidator(_identifier)]
+"""A column or an alias, as its bare name."""
+Relation = Annotated[str, BeforeValidator(_relation)]
+"""A table as SQL text, which `names.relation_parts` takes apart."""
+Expression = Annotated[str, BeforeValidator(_plain), Field(min_length=1), AfterValidator(_single)]
+RowExpression = Annotated[Expression, AfterValidator(_steady)]
+"""The row's own value: one, and the same as long as the row does not change."""
+Condition = Annotated[Expression, AfterValidator(_condition)]
+"""Of one row; it may ask what time it is."""
+
+
+def _truth(value: object) -> object:
+    if isinstance(value, str):
+        if (isinstance(value, Text) and value.quotes) or value.lower() not in ("true", "false"):
+            raise ValueError("write true or false")
+        return value.lower() == "true"
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"\d{1,15}(\.\d{1,15})?", value) is None:
+        raise ValueError("write a number in decimal digits, such as 5000")
+    return value
+
+
+Truth = Annotated[bool, BeforeValidator(_truth)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
 
 
 def _schemas(value: object) -> object:
@@ -49,7 +123,7 @@ class From(Strict):
     """The base table of a source: `dispatch_payment p`."""
 
     table: Relation
-    alias: Name
+    alias: Identifier
 
 
 class Join(Strict):
@@ -57,8 +131,8 @@ class Join(Strict):
 
     kind: Literal["left join", "join"]
     table: Relation
-    alias: Name
-    on: Expression
+    alias: Identifier
+    on: Condition
 
 
 class Watch(Strict):
@@ -68,23 +142,36 @@ class Watch(Strict):
     """
 
     table: Relation
-    alias: Name
-    on: Expression
+    alias: Identifier
+    on: Condition
 
 
 def _parsed(pattern: re.Pattern[str], example: str) -> BeforeValidator:
     def parse(value: object) -> object:
         if not isinstance(value, str):
             return value
-        match = pattern.match(value.strip())
+        match = pattern.fullmatch(value.strip())
         if match is None:
-            raise ValueError(f"write it as: {example}")
+            raise ValueError(_phrase_advice(value, example))
         found = match.groupdict()
         if "kind" in found:
-            found["kind"] = " ".join(found["kind"].lower().split())
+            found["kind"] = "left join" if found["kind"].lower().startswith("left") else "join"
         return found
 
     return BeforeValidator(parse)
+
+
+def _phrase_advice(text: str, example: str) -> str:
+    words = " ".join(text.lower().split())
+    if example.startswith("left") and re.match(r"(right|full|cross|natural)\b", words):
+        return f"only `left join` and `join` keep one row per legacy row: write it as: {example}"
+    if example.startswith("left") and " using " in words.replace("(", " "):
+        return f"write the condition with `on`, as in: {example}"
+    if not example.startswith("left") and re.search(r"\b(left|inner|right|full|cross)?\s*join\b", words):
+        return f"write each join in a line of its own under `joins:`, and here: {example}"
+    if re.search("[A-Z]", text):
+        return f'write it as: {example}; a name with capitals stands in double quotes, as in SQL: "Order Items" oi'
+    return f"write it as: {example}"
 
 
 FromText = Annotated[From, _parsed(_FROM, "dispatch_payment p")]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.check import Mistake, mistakes
+from hybrid_sync.catalog.document import MAX_BYTES, Node, decode, parse
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import CatalogError
 
@@ -22,10 +21,25 @@ _HINTS = {
     "literal_error": "write {expected}",
     "enum": "write {expected}",
     "string_pattern_mismatch": "write lower-case letters, digits and underscores, as in `{pattern}`",
+    "greater_than_equal": "write a larger number",
+    "less_than_equal": "write a smaller number",
+    "too_short": "write at least one",
+    "string_too_short": "write an SQL expression",
+    "model_type": "write `name: value` lines below it",
     "string_type": "write text",
     "int_type": "write a whole number",
     "dict_type": "write `name: value` lines below it",
     "tuple_type": "write a list, each item on a line of its own that begins with `- `",
+}
+# What other tools call it, and how it is said here.
+_OTHER_WORDS = {
+    "where": "write it as a rule: `rules: [{exclude: not_wanted, when: not (your condition)}]`",
+    "filter": "write it as a rule: `rules: [{exclude: not_wanted, when: not (your condition)}]`",
+    "join": "write `joins:`",
+    "table": "write `from: table alias`",
+    "source": "write `sources:` with a name for each",
+    "depends_on": "references order the entities by themselves: remove it",
+    "delete": "write `on_delete:`",
 }
 
 
@@ -58,30 +72,45 @@ def load(folder: Path | None = None) -> Catalog:
 def _files(folder: Path | None) -> list[Traversable]:
     try:
         root: Traversable = folder if folder is not None else resources.files("hybrid_sync_catalog")
-        files = sorted((f for f in root.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+        found = sorted(root.iterdir(), key=lambda f: f.name)
     except (ModuleNotFoundError, FileNotFoundError, NotADirectoryError):
         raise CatalogError(
             f"There is no catalog at {folder or 'the catalog layer'}.",
             "Name a folder that holds entity YAML files.",
         ) from None
+    except PermissionError:
+        raise CatalogError(f"The catalog at {folder or 'the catalog layer'} may not be read.") from None
+    # A file that looks like an entity's and is not read would be an entity that is silently not synced.
+    odd = [
+        f"{f.name}:1: entity files end in .yaml: rename it to {f.name[: f.name.rindex('.')]}.yaml."
+        for f in found
+        if f.name.lower().endswith((".yml", ".yaml")) and not f.name.endswith(".yaml")
+    ]
+    if odd:
+        raise CatalogError("\n".join(odd))
+    files = [f for f in found if f.name.endswith(".yaml")]
     if not files:
         raise CatalogError(f"The catalog {folder or 'layer'} holds no *.yaml file.", "Write at least one entity.")
     return files
 
 
-def _read(file: Traversable) -> tuple[Entity, _Places]:
-    text = file.read_text(encoding="utf-8")
+def _content(file: Traversable) -> bytes:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError(f"{file.name}:{line}: this is not YAML ({error.problem}): correct the line.") from None
-    where = _Places(file.name, node)
-    if not isinstance(data, dict):
+        with file.open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise CatalogError(f"{file.name}:1: this is a folder: an entity is one file, so rename or move it.") from None
+    except OSError:
+        raise CatalogError(f"{file.name}:1: the file cannot be read: correct its permissions or the link.") from None
+
+
+def _read(file: Traversable) -> tuple[Entity, _Places]:
+    root = parse(file.name, decode(file.name, _content(file)))
+    where = _Places(file.name, root)
+    if root.entries is None:
         raise CatalogError(f"{file.name}:1: an entity file begins with `entity: name`: write that first.")
     try:
-        return Entity.model_validate(data), where
+        return Entity.model_validate(root.data()), where
     except ValidationError as error:
         sentences = dict.fromkeys(where.problem(dict(problem)) for problem in error.errors())
         raise CatalogError("\n".join(sentences)) from None
@@ -90,38 +119,31 @@ def _read(file: Traversable) -> tuple[Entity, _Places]:
 class _Places:
     """Where in the file a path such as ("sources", "payment", "columns", "total") stands."""
 
-    def __init__(self, file: str, node: yaml.Node | None) -> None:
+    def __init__(self, file: str, root: Node) -> None:
         self.file = file
-        self._node = node
-
-    def line(self, path: Sequence[object]) -> int:
-        """The line of the deepest part of `path` that exists; lines count from 1."""
-        node, line = self._node, 1
-        for part in path:
-            if isinstance(node, yaml.MappingNode):
-                for key, value in node.value:
-                    if str(getattr(key, "value", "")) == str(part):
-                        node, line = value, key.start_mark.line + 1
-                        break
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                node = node.value[part]
-                line = node.start_mark.line + 1
-        return line
+        self._root = root
 
     def problem(self, problem: dict[str, Any]) -> str:
-        path: tuple[object, ...] = problem["loc"]
+        path = tuple(part for part in problem["loc"] if part != "[key]")
         context: dict[str, Any] = problem.get("ctx") or {}
-        shown = ".".join(str(p) for p in path)
+        shown = ".".join(_short(str(p)) for p in path)
+        place = f"{self.file}:{self._root.line_of(path)}"
         if problem["type"] == "value_error":
-            return f"{self.file}:{self.line(path)}: {shown or 'the entity'}: {context['error']}."
+            return f"{place}: {shown or 'the entity'}: {context['error']}."
         if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
             said = "write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object"
-            return f"{self.file}:{self.line(path)}: {shown}: {said}."
+            return f"{place}: {shown}: {said}."
         hint = _HINTS.get(problem["type"], "correct it").format(
             expected=context.get("expected", ""), pattern=context.get("pattern", "")
         )
+        if problem["type"] == "extra_forbidden":
+            hint = _OTHER_WORDS.get(str(path[-1]), hint)
         said = str(problem["msg"]).rstrip(".")
-        return f"{self.file}:{self.line(path)}: {shown}: {said[0].lower()}{said[1:]}: {hint}."
+        return f"{place}: {shown}: {said[0].lower()}{said[1:]}: {hint}."
 
     def sentence(self, mistake: Mistake) -> str:
-        return f"{self.file}:{self.line(mistake.path)}: {mistake.text}"
+        return f"{self.file}:{self._root.line_of(mistake.path)}: {mistake.text}"
+
+
+def _short(part: str) -> str:
+    return part if len(part) <= 60 else f"{part[:60]}…"

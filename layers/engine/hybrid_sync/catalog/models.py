@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
@@ -10,7 +11,28 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hybrid_sync.catalog.forms import Cast, Column, EnumMap, Lower, Sql
-from hybrid_sync.catalog.grammar import Expression, FromText, JoinText, Name, Relation, SearchPath, Strict, WatchText
+from hybrid_sync.catalog.grammar import (
+    Condition,
+    Expression,
+    FromText,
+    Identifier,
+    JoinText,
+    Name,
+    Relation,
+    RowExpression,
+    SearchPath,
+    Share,
+    Strict,
+    Truth,
+    WatchText,
+    Whole,
+    Word,
+)
+
+
+def _listed(value: object) -> object:
+    """One item may stand without its dash."""
+    return [value] if isinstance(value, str | dict) else value
 
 
 class Priority(StrEnum):
@@ -27,7 +49,7 @@ class Parent(Strict):
     """One entity that a reference may point to, and the legacy integer that says which row."""
 
     to: Name
-    key: Expression
+    key: RowExpression
     source: Name | None = None
     """The parent's source, where the parent entity has more than one."""
 
@@ -42,11 +64,11 @@ class Reference(Strict):
     """
 
     to: Name | None = None
-    key: Expression | None = None
+    key: RowExpression | None = None
     source: Name | None = None
     any: tuple[Parent, ...] = ()
-    required: bool = False
-    deferred: bool = False
+    required: Truth = False
+    deferred: Truth = False
 
     @model_validator(mode="after")
     def _one_form(self) -> Reference:
@@ -71,7 +93,7 @@ class Rule(Strict):
 
     exclude: Name | None = None
     fail: Name | None = None
-    when: Expression
+    when: Condition
 
     @model_validator(mode="after")
     def _one_outcome(self) -> Rule:
@@ -86,13 +108,23 @@ class Rule(Strict):
 class Money(Strict):
     """A money column of the target: summed per currency (and status) on both sides, to the cent."""
 
-    column: Name
-    currency: Name | None = None
+    column: Identifier
+    currency: Identifier | None = None
     """The target column that holds the currency code."""
     constant_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
-    status: Name | None = None
-    headline: bool = False
+    status: Identifier | None = None
+    headline: Truth = False
     """The column that stands for the entity's financial impact in the report; at most one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _code_for_column(cls, value: object) -> object:
+        """`currency: EUR` can only mean the constant: a column with capitals is written in SQL's quotes."""
+        if isinstance(value, dict) and re.fullmatch("[A-Z]{3}", str(value.get("currency"))):
+            moved = {key: v for key, v in value.items() if key != "currency"}
+            if "constant_currency" not in moved:
+                return {**moved, "constant_currency": value["currency"]}
+        return value
 
     @model_validator(mode="after")
     def _one_currency(self) -> Money:
@@ -109,7 +141,7 @@ class Adopt(Strict):
     a condition that proves it was verified.
     """
 
-    by: Annotated[tuple[Name, ...], Field(min_length=1)]
+    by: Annotated[tuple[Identifier, ...], Field(min_length=1)]
     when: Expression | None = None
 
     @model_validator(mode="after")
@@ -130,13 +162,13 @@ class OnDelete(Strict):
     """What happens in the target when the legacy row is gone: nothing, `soft` (set columns), or `hard` (delete)."""
 
     policy: Literal["ignore", "soft", "hard"] = "ignore"
-    set: dict[Name, Expression] = Field(default_factory=dict)
+    set: dict[Identifier, Expression] = Field(default_factory=dict)
     """For `soft`: target column -> SQL expression, e.g. `deleted_at: now()`."""
-    floor: Annotated[int, Field(ge=0)] = 10
+    floor: Annotated[Whole, Field(ge=0)] = 10
     """So many rows of a source may go within a week whatever their share; never all of them, nor more than half."""
-    share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    share: Share = 0.02
     """So large a part of a source's rows may go within a week."""
-    cap: Annotated[int, Field(ge=0)] = 10_000
+    cap: Annotated[Whole, Field(ge=0)] = 10_000
     """More than so many never go within a week without a person's word, however small their part is."""
 
     @model_validator(mode="before")
@@ -151,7 +183,8 @@ class OnDelete(Strict):
     def _soft_sets(self) -> OnDelete:
         if (self.policy == "soft") != bool(self.set):
             raise ValueError(
-                "`policy: soft` needs `set` with the columns to change, the other policies must not have it"
+                "`policy: soft` needs `set` with the columns to change, such as `set: {deleted_at: now()}`; the other"
+                " policies must not have it"
             )
         return self
 
@@ -185,17 +218,17 @@ class Source(Strict):
     """One legacy SELECT that feeds an entity."""
 
     table: Annotated[FromText, Field(alias="from")]
-    joins: tuple[JoinText, ...] = ()
-    watch: tuple[WatchText, ...] = ()
-    key: Annotated[dict[Name, Expression], Field(min_length=1)]
+    joins: Annotated[tuple[JoinText, ...], BeforeValidator(_listed)] = ()
+    watch: Annotated[tuple[WatchText, ...], BeforeValidator(_listed)] = ()
+    key: Annotated[dict[Identifier, RowExpression], Field(min_length=1)]
     """Target column -> expression over the base table's key columns; integers.  The first one orders the batches."""
-    discriminator: dict[Name, str] = Field(default_factory=dict)
+    discriminator: dict[Identifier, Word] = Field(default_factory=dict)
     """Target column -> constant that completes the key where an entity has several sources."""
-    changed_at: Expression | None = None
+    changed_at: RowExpression | None = None
     """A timestamp expression: for `detect: timestamp` and for date ranges in a request."""
-    columns: dict[Name, Column] = Field(default_factory=dict)
-    references: dict[Name, Reference] = Field(default_factory=dict)
-    rules: tuple[Rule, ...] = ()
+    columns: dict[Identifier, Column] = Field(default_factory=dict)
+    references: dict[Identifier, Reference] = Field(default_factory=dict)
+    rules: Annotated[tuple[Rule, ...], BeforeValidator(_listed)] = ()
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -225,16 +258,16 @@ class Entity(Strict):
     component: str = ""
     """The name that the business uses in reports; the entity's own name when empty."""
     priority: Priority = Priority.normal
-    batch_size: Annotated[int, Field(ge=1, le=50_000)] | None = None
+    batch_size: Annotated[Whole, Field(ge=1, le=50_000)] | None = None
     detect: Literal["commit_fence", "timestamp"] = "commit_fence"
-    lag_seconds: Annotated[int, Field(ge=0)] | None = None
-    view_is_whole: Annotated[str, Field(min_length=1)] | None = None
+    lag_seconds: Annotated[Whole, Field(ge=0)] | None = None
+    view_is_whole: Annotated[Word, Field(min_length=1)] | None = None
     """Why a view, or a foreign table, shows every row that there is: what it leaves out looks deleted."""
     legacy_search_path: SearchPath | None = None
     """Schemas in which legacy looks up the functions, operators and types that the expressions name, and the tables of
     their subqueries; by default just `pg_catalog`, where nobody can put another meaning under a name."""
-    money: tuple[Money, ...] = ()
-    on_delete: OnDelete = OnDelete()
+    money: Annotated[tuple[Money, ...], BeforeValidator(_listed)] = ()
+    on_delete: Annotated[OnDelete, BeforeValidator(lambda v: {"policy": v} if isinstance(v, str) else v)] = OnDelete()
     adopt: AdoptList | None = None
     tolerate: tuple[Tolerance, ...] = ()
     """Which failures, and how many, a run may leave behind and still succeed."""
@@ -261,6 +294,8 @@ class Entity(Strict):
             raise ValueError("`detect: timestamp` needs `changed_at` in every source")
         if self.view_is_whole is not None and self.detect != "timestamp":
             raise ValueError("`view_is_whole` needs `detect: timestamp`: the rows of a view carry no transaction id")
+        if self.detect != "timestamp" and self.lag_seconds is not None:
+            raise ValueError("`lag_seconds` is about timestamps: write `detect: timestamp` as well, or take it out")
         for column in self.adopt.by if self.adopt else ():
             if not isinstance(next(iter(self.sources.values())).columns.get(column), Sql | Cast | Lower | EnumMap):
                 raise ValueError(f"adopt.by: {column} is not a column with a value per row: name one of `columns`")

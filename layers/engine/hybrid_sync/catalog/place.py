@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from hybrid_sync.catalog.names import relation_parts
+
 
 def split(relation: str) -> tuple[str, str]:
-    """`public.orders` or `orders` as (schema, table)."""
-    schema, _, name = relation.rpartition(".")
-    return schema or "public", name
+    """`public.orders`, `orders` or `"Order Items"` as (schema, table)."""
+    parts = relation_parts(relation)
+    return (parts[0], parts[1]) if len(parts) == 2 else ("public", parts[0])
 
 
 def table(relation: str) -> sql.Identifier:

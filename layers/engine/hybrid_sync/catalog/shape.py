@@ -20,8 +20,9 @@ class TargetColumn:
     not_null: bool
     writable: bool
     """False for generated columns and `generated always as identity`."""
-    references: str | None = None
-    """`schema.table` that a declared foreign key of just this column points to."""
+    has_default: bool = False
+    references: tuple[str, str] | None = None
+    """Schema and table that a declared foreign key of just this column points to."""
 
     @property
     def base_oid(self) -> int:
@@ -56,6 +57,8 @@ class TargetTable:
     columns: dict[str, TargetColumn]
     row_security: bool
     unique_keys: frozenset[frozenset[str]]
+    filled_by_triggers: bool = False
+    """Whether a trigger runs before each insert, which may fill columns that the catalog does not."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class BatchIds:
             for parent in slot.parents:
                 column = {row.references[at] for row in scanned.rows}
                 wanted.setdefault(parent, set()).update(key for key in column if key is not None)
-                if declared != ".".join(split(self._catalog[parent[0]].target)):
+                if declared != split(self._catalog[parent[0]].target):
                     unguarded.add(parent)
                 at += 1
         return {

@@ -11,10 +11,12 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
+from hybrid_sync.legacy.codes import require_codes
 from hybrid_sync.legacy.names import warnings
 from hybrid_sync.legacy.structure import natural_types, structure_hash
 from hybrid_sync.legacy.unique import proves_key
 from hybrid_sync.postgres import Connection, inside, transaction
+from hybrid_sync.target.fitness import require_fit
 from hybrid_sync.target.structure import read_table
 
 
@@ -67,12 +69,15 @@ def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connect
     definition = catalog[entity]
     # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
     with transaction(legacy, "legacy", read_only=True, path=definition.legacy_search_path):
+        for name in definition.sources:
+            require_codes(legacy, definition, name)
         relations = structure_hash(legacy, definition)
         natural = {name: natural_types(legacy, definition, name) for name in definition.sources}
         warned = warnings(legacy, definition)
         proven = {name for name, source in definition.sources.items() if proves_key(legacy, source)}
     with inside(target, "target"):
         table = read_table(target, definition)
+        require_fit(target, definition, table)
     plans: dict[str, ReadPlan] = {}
     for name, source in definition.sources.items():
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
