@@ -63,6 +63,7 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
             assert len(batches) == planned["batches"]
             for batch in batches:
                 deployment.invoke("SyncBatch", batch)
+            _keep_out(deployment, task["entity"])
             deployment.invoke("SettleUniques", task)
     while deployment.invoke("LinkReferences", {"run_id": RUN})["more"]:
         pass
@@ -88,6 +89,18 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     while deployment.invoke("RollbackRun", undo)["more"]:
         pass
     yield deployment
+
+
+def _keep_out(deployment: Deployment, entity: str) -> None:
+    """A row of the offices is told as if another one had its unique value."""
+    with psycopg.connect(deployment.target_dsn) as target:
+        target.execute(
+            "insert into hybrid_sync.failed_record (entity, source, key, reason, present, first_run, last_run)"
+            " select entity, source, array[legacy_id], 'unique_violation', true, run_id, run_id"
+            " from hybrid_sync.batch_done, (select min(legacy_id) as legacy_id from offices) o"
+            " where entity = 'offices' and entity = %s and run_id = %s limit 1",
+            (entity, RUN),
+        )
 
 
 def _heal_one_and_lose_one(deployment: Deployment, failed: dict[str, Any]) -> str:

@@ -14,6 +14,9 @@ from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.target.uniqueness import Uniqueness, generated_columns, uniqueness_of
 
 _THEN = sql.Identifier("pg_temp", "hybrid_sync_then")
+_MOST_WANTS = 1_000_000
+_FEW_TWINS = 100
+"""Rows that want the same value as another: with so few it is worth to look who shall have it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Want:
     holder: int | None
 
 
+class TooManyWants(Exception):
+    """Everybody wants what everybody has, as where many periods overlap: the server alone tells who is in the way."""
+
+
 class Wants:
     """The wants of all that move, as the table is now."""
 
@@ -48,7 +55,7 @@ class Wants:
         self._connection = connection
         self._moving = moving
         self._generated = generated_columns(connection, moving.relation)
-        self._twins: dict[int, Uniqueness] = {}
+        self._twins: list[tuple[Uniqueness, set[int], list[tuple[int, int]]]] = []
         self.strangers: set[uuid.UUID] = set()
         """Rows that do not move and have what some line is to get."""
         self.by: dict[Uniqueness, list[Want]] = {}
@@ -58,8 +65,8 @@ class Wants:
             try:
                 with connection.transaction():
                     self.by[index] = self._find(index)
-            except psycopg.ProgrammingError:
-                # An operator or a function that our role may not use: the server alone can tell who is in the way.
+            except (psycopg.ProgrammingError, TooManyWants):
+                # Or an operator, or a function, that our role may not use.
                 continue
             except psycopg.Error as error:
                 if not is_row_state(error.sqlstate):
@@ -71,11 +78,22 @@ class Wants:
     def blocked(self) -> dict[int, Uniqueness]:
         """Takers of what a row keeps that does not move, and all that wait for what these have.
 
-        Only where there is none: of two rows that want the same value, the second.
+        Only where there is none: of rows that want the same value, all but one.
         """
         first = {w.taker: index for index, wants in self.by.items() for w in wants if w.holder is None}
-        found = first or dict(self._twins)
+        found = first or {line: index for index, some, pairs in self._twins for line in self._losers(some, pairs)}
         return found | self.waiting_for(found)
+
+    def _losers(self, second: set[int], pairs: list[tuple[int, int]]) -> set[int]:
+        """Of each group the one gets the value for whom most others wait: so the fewest stay with those that do not."""
+        if not pairs:
+            return second
+        groups: dict[int, set[int]] = {}
+        for one, other in pairs:
+            group = groups.get(one, {one}) | groups.get(other, {other})
+            groups.update(dict.fromkeys(group, group))
+        kept = {max(sorted(group), key=lambda line: len(self.waiting_for([line]))) for group in groups.values()}
+        return groups.keys() - kept
 
     def waiting_for(self, staying: Iterable[int]) -> dict[int, Uniqueness]:
         """Lines that want a value whose holder keeps it, and in turn those that want theirs."""
@@ -120,20 +138,35 @@ class Wants:
         for condition in index.conflict("a", "b"):
             pairs = sql.SQL(
                 "select a.n, m.n, b.id from {then} a join {now} b on {condition} and b.id <> a.id"
-                " left join ({movers}) m on m.id = b.id"
-            ).format(then=_THEN, now=now, condition=condition, movers=moving.movers)
-            for taker, holder, row in self._connection.execute(pairs).fetchall():
+                " left join ({movers}) m on m.id = b.id limit {most}"
+            ).format(then=_THEN, now=now, condition=condition, movers=moving.movers, most=sql.Literal(_MOST_WANTS))
+            rows = self._connection.execute(pairs).fetchall()
+            if len(rows) == _MOST_WANTS:
+                raise TooManyWants
+            for taker, holder, row in rows:
                 found.append(Want(taker, holder))
                 if holder is None:
                     self.strangers.add(row)
             if index.exclusion:
                 continue  # every pair of ranges would have to be looked at; the server tells which exclude each other
-            twins = sql.SQL("select b.n from {then} a join {then} b on {condition} and a.n < b.n").format(
-                then=_THEN, condition=condition
-            )
-            self._twins |= {int(line): index for (line,) in self._connection.execute(twins).fetchall()}
+            self._find_twins(index, condition)
         self._connection.execute(sql.SQL("drop table {}").format(_THEN))
         return found
+
+    def _find_twins(self, index: Uniqueness, condition: sql.Composable) -> None:
+        """Lines that are to get the same value as an earlier one: by `exists`, because thousands may want one value."""
+        second = sql.SQL(
+            "select b.n from {then} b where exists (select from {then} a where {condition} and a.n < b.n)"
+        ).format(then=_THEN, condition=condition)
+        found = {int(row[0]) for row in self._connection.execute(second).fetchall()}
+        pairs: list[tuple[int, int]] = []
+        if 0 < len(found) <= _FEW_TWINS:
+            both = sql.SQL("select a.n, b.n from {then} a join {then} b on {condition} and a.n < b.n").format(
+                then=_THEN, condition=condition
+            )
+            pairs = [(int(a), int(b)) for a, b in self._connection.execute(both).fetchall()]
+        if found:
+            self._twins.append((index, found, pairs))
 
 
 def as_columns(values: Mapping[str, sql.Composable]) -> sql.Composed:
