@@ -67,6 +67,19 @@ class Contention(SyncError):
     transient = True
 
 
+class StatementTimeout(SyncError):
+    """A statement ran for as long as one may: the same again would end the same way."""
+
+    code = "statement_timeout"
+
+
+class SessionTimedOut(SyncError):
+    """A server ended our session by one of its time limits for idle sessions and transactions."""
+
+    code = "session_timed_out"
+    transient = True
+
+
 class StructureMismatch(SyncError):
     """A table, column or type that the catalog names is not there, or does not fit."""
 

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Literal, LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from hybrid_sync.blame import (
+    CANCELLED,
+    CONTENTION,
+    LegacyCursor,
+    TargetCursor,
+    quotable,
+    raised,
+    seconds_of,
+    side_of,
+)
+from hybrid_sync.blame import Side as Side
+from hybrid_sync.blame import is_row_state as is_row_state
 from hybrid_sync.errors import (
     ConfigurationMissing,
     Contention,
     LegacyUnavailable,
     MissingPrivilege,
+    SessionTimedOut,
+    StatementTimeout,
     StructureMismatch,
     SyncError,
     TargetUnavailable,
 )
 
-Side = Literal["legacy", "target"]
 Connection = psycopg.Connection[tuple[Any, ...]]
+Parameters = Mapping[str, Any] | Sequence[Any] | None
 SearchPath = tuple[str, ...] | None
 """Schemas in which names are looked up; None is PostgreSQL's own and nobody else's."""
 
 _UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
-_CONTENTION = {"40001", "40P01", "55P03", "57014", "53200", "53300"}
+_CONTENTION = {*CONTENTION, "53200", "53300"}
+_TIMED_OUT = {
+    "25P03": "was left waiting in a transaction",
+    "25P04": "kept a transaction open",
+    "57P05": "was left idle",
+}
 _STRUCTURE = {"42P01", "42703", "3F000", "42883", "42804", "42704", "42601", "42P10"}
-
-# Classes about the server, the session, the transaction or the statement; every other is about the data of a row.
-NOT_ABOUT_ROWS = (
-    "00", "01", "02", "03", "08", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "24", "25", "26", "28", "2B", "2D", "2F",
-    "34", "3B", "3D", "3F", "40", "42", "53", "55", "57", "58", "72", "F0", "HV", "XX",
-)  # fmt: skip
 
 OUR_PATH: LiteralString = "pg_catalog, pg_temp"
 """What every name of ours is looked up in: nothing that others can fill (pg_temp last, so that it shadows nothing)."""
@@ -84,6 +97,7 @@ def connect(dsn: str, side: Side) -> Connection:
             # Rows pass through as bytes, so both servers must mean the same ones; legacy checks and converts its own.
             client_encoding="UTF8",
             application_name="hybrid-sync",
+            cursor_factory=LegacyCursor if side == "legacy" else TargetCursor,
         )
     except psycopg.OperationalError as error:
         raise _refused(side, parts, error) from None
@@ -116,8 +130,7 @@ def transaction(
             connection.execute(_opening(side, "read committed", path, read_only=read_only))
             yield connection
         except BaseException:  # an interrupt too: nothing half-done may reach the next use of the connection
-            if not connection.closed:
-                connection.execute("rollback")
+            _give_up(connection)
             raise
         connection.execute("commit")
 
@@ -129,9 +142,20 @@ def snapshot(connection: Connection, side: Side, *, path: SearchPath = None) -> 
         try:
             connection.execute(_opening(side, "repeatable read", path, read_only=True))
             yield connection
-        finally:
-            if not connection.closed:
-                connection.execute("rollback")
+        except BaseException:
+            _give_up(connection)
+            raise
+        if not connection.closed:
+            connection.execute("rollback")
+
+
+def _give_up(connection: Connection) -> None:
+    """Roll back without a word: what went wrong first is what is told, whatever a connection says that idled since."""
+    if not connection.closed:
+        try:
+            connection.execute("rollback")
+        except psycopg.Error:
+            connection.close()
 
 
 @contextmanager
@@ -158,6 +182,14 @@ def _opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_onl
     ]
     last = sql.SQL(_TARGET_PATH) if side == "target" else sql.SQL(_LEGACY_LAST).format(_schemas(path))
     return sql.SQL("; ").join([begin, *settings, last]).as_bytes(None)
+
+
+def usual_limits() -> sql.Composed:
+    """Statements that bring a transaction's time limits back after a part with tighter ones."""
+    names: tuple[LiteralString, ...] = ("statement_timeout", "lock_timeout")
+    return sql.SQL("; ").join(
+        sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(TRANSACTION_SETTINGS[name])) for name in names
+    )
 
 
 def path_setting(path: SearchPath) -> sql.Composed:
@@ -189,21 +221,33 @@ _GRANTS: dict[Side, str] = {
 
 def _named(side: Side, error: psycopg.Error) -> SyncError | None:
     state = error.sqlstate
+    side = side_of(error, side)
     if state is None:
         if isinstance(error, psycopg.OperationalError):
             return _UNAVAILABLE[side](
                 f"The connection to {side} was lost.", "It is tried again; check the server if it persists."
             )
         return None
+    if raised(error):  # its author chose the code, so it says nothing about the server
+        return None
+    if state == CANCELLED:
+        return _cancelled(side, error)
     if state in _CONTENTION:
-        return Contention(f"{side} answered {state} (busy or cancelled).", "The same step is tried again.")
+        return Contention(f"{side} answered {state} (busy).", "The same step is tried again.")
     if state == "25006":
         return _UNAVAILABLE[side](
             f"{side} takes no writes at present (25006, read-only).",
             "It is tried again; on Supabase a full disk does this: enlarge it, or free space.",
         )
+    if state in _TIMED_OUT:
+        return SessionTimedOut(
+            f"{side} ended our session, which {_TIMED_OUT[state]} for longer than it allows ({state}).",
+            f"It is tried again; where it persists, raise that timeout of our role in {side}.",
+        )
     if state[:2] in ("08", "57", "53", "58"):
         return _UNAVAILABLE[side](f"{side} answered {state} (not available).", "It is tried again.")
+    if error.diag.context is not None:  # met with inside a function, perhaps for one row: whoever knows rows asks
+        return None
     if state == "42501":
         return MissingPrivilege(
             f"The {side} role lacks a privilege ({primary(error)}).",
@@ -215,6 +259,52 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
             "Correct the catalog, or the table.",
         )
     return None
+
+
+def _cancelled(side: Side, error: psycopg.Error) -> SyncError:
+    """A time limit is reached again by the same statement; a person who cancels does so once."""
+    limit = int(TRANSACTION_SETTINGS["statement_timeout"].removesuffix("s"))
+    if seconds_of(error) < 0.9 * limit:
+        return Contention(f"A statement was cancelled on {side} ({CANCELLED}).", "The same step is tried again.")
+    return StatementTimeout(
+        f"A statement on {side} ran for {seconds_of(error):.0f} s, which is as long as one may ({CANCELLED}).",
+        f"Look for what slows {side} down (locks, missing indexes, other load), then start the run again.",
+    )
+
+
+def require_row(
+    connection: Connection,
+    error: psycopg.Error,
+    statements: Iterable[tuple[sql.Composed, Parameters]],
+    *,
+    last: bool = False,
+) -> None:
+    """Return when a row, or a trigger over it, is to blame for an error of these statements; raise when none is.
+
+    Asked and not guessed, since a trigger chooses any code it likes: `explain` checks the names and the rights of a
+    statement and fires no trigger, so a statement that passes it was refused for a row.  Contention is passed on to
+    be repeated, unless this attempt is the `last`.  The connection is live, its savepoint rolled back.
+    """
+    if raised(error):
+        return
+    state = error.sqlstate
+    if state is None or connection.closed or (state in CONTENTION and not last):
+        raise error
+    if state not in (*CONTENTION, CANCELLED) and not is_row_state(state):
+        raise error
+    for statement, parameters in statements:
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("explain {}").format(statement), parameters)
+        except psycopg.Error as refused:
+            raise _unplanned(refused) from None
+
+
+def _unplanned(error: psycopg.Error) -> SyncError:
+    side = side_of(error, "target")
+    return _named(side, error) or StructureMismatch(
+        f"{side} does not take what the catalog asks for ({primary(error)}).", "Correct the catalog, or the table."
+    )
 
 
 def among(column: sql.Composable, keys: Iterable[Sequence[int]]) -> sql.Composed:
@@ -232,14 +322,8 @@ def among(column: sql.Composable, keys: Iterable[Sequence[int]]) -> sql.Composed
     )
 
 
-def is_row_state(sqlstate: str | None) -> bool:
-    """Whether an error is about the data of some row, what a trigger raises included."""
-    return sqlstate is not None and sqlstate[:2] not in NOT_ABOUT_ROWS
-
-
 def primary(error: psycopg.Error) -> str:
-    """The server's message without DETAIL, where cell values stand; class 22 and 23 messages are withheld."""
+    """The server's own message without DETAIL, where cell values stand; the code alone where a function may have
+    written it, or where the message itself quotes values."""
     state = error.sqlstate or ""
-    if state[:2] in ("22", "23", "P0"):
-        return state
-    return error.diag.message_primary or state
+    return (error.diag.message_primary or state) if quotable(error) else state

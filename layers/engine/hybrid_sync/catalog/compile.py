@@ -73,6 +73,8 @@ class ReadPlan:
     """Where legacy looks up what the expressions name; None is nowhere but in PostgreSQL's own schema."""
     unique: bool = False
     """Legacy proves that no two rows share a key."""
+    discriminator: tuple[str, ...] = ()
+    """The target columns that say which source a row is of."""
 
     @property
     def target_columns(self) -> tuple[str, ...]:
@@ -153,6 +155,7 @@ def compile_source(
         {name: amount(source.columns[name], natural.columns[name]) for name in sorted(money)},
         tuple(key.stored_width for key in keys) if any(key.narrower for key in keys) else None,
         entity.legacy_search_path,
+        discriminator=tuple(source.discriminator),
     )  # fmt: skip
 
 

@@ -59,6 +59,8 @@ class TargetTable:
     unique_keys: frozenset[frozenset[str]]
     filled_by_triggers: bool = False
     """Whether a trigger runs before each insert, which may fill columns that the catalog does not."""
+    fires: frozenset[str] = frozenset()
+    """Of `insert` and `update`, those that fire a trigger, which may change what is written."""
 
 
 @dataclass(frozen=True)

@@ -168,9 +168,39 @@ REASONS: dict[str, Reason] = {
     ),
     "trigger_suppressed": Reason(
         Kind.target,
-        "A trigger of the target dropped the row without an error.",
-        "Read the trigger's rule in the target; correct the row in legacy, or the trigger.",
+        "A trigger or a row security policy of the target left the row out without an error.",
+        "Read the trigger's rule and the table's policies in the target; correct the row in legacy, or the rule.",
         retryable=True,
+    ),
+    "trigger_changed_identity": Reason(
+        Kind.target,
+        "A trigger of the target gave the row another id or legacy key, or deleted it, so it was not written.",
+        "Make the trigger leave `id` and the legacy key as they are; both are what makes the row findable.",
+        retryable=True,
+    ),
+    "trigger_changed_value": Reason(
+        Kind.target,
+        "A trigger of the target changed a mapped column after it was written, so the row is there with other values.",
+        "Take the column out of the catalog, or make the trigger leave it as it is.",
+        retryable=False,
+    ),
+    "policy_violation": Reason(
+        Kind.target,
+        "A row security policy of the target refuses the row.",
+        "Widen the policy for the worker's role, or give that role BYPASSRLS (`hybrid-sync install`).",
+        retryable=True,
+    ),
+    "contended": Reason(
+        Kind.target,
+        "The row was locked, or ended in a deadlock, at every attempt.",
+        "Look for the session in the target that holds it; the row is tried again.",
+        retryable=True,
+    ),
+    "too_slow": Reason(
+        Kind.target,
+        "Writing this row alone takes longer than a statement may.",
+        "Look at what its triggers and foreign keys do; a missing index is the usual cause.",
+        retryable=False,
     ),
     "rolled_back": Reason(
         Kind.target,

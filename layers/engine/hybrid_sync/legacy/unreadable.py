@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 import psycopg
 from psycopg import sql
 
+from hybrid_sync.blame import ELSEWHERE
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
-from hybrid_sync.errors import MissingPrivilege
+from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.cut import Cut
-from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection, is_row_state, transaction
+from hybrid_sync.postgres import Connection, require_row, transaction
 
 # Segments of the keys are computed and thrown away; one that fails is cut into eight until single keys stand alone.
 # The answer leaves in a setting of the transaction: a DO block returns nothing, and legacy is read only.
@@ -36,7 +37,7 @@ begin
       perform sum(length(convert_to(r::text, 'UTF8'))) from (select {columns} from {relations} where {where}) r;
     exception when others or assert_failure then
       get stacked diagnostics state = returned_sqlstate;
-      if left(state, 2) = any({elsewhere}) then
+      if state ~ {elsewhere} then
         raise;
       end if;
       if lo = hi then
@@ -88,13 +89,23 @@ def _readable(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: 
             found.unreadable = _search(connection, plan, keys)
             readable = [key for key in keys if key not in found.unreadable]
             found.rows = _rows(connection, plan, readable, found.cut)
-    except MissingPrivilege:
-        return _halved(connection, plan, keys, cut)  # the role may not use PL/pgSQL
+    except (MissingPrivilege, StructureMismatch):
+        return _halved(connection, plan, keys, cut)  # the role may not use PL/pgSQL, or a function in the way says so
     except psycopg.Error as error:
-        if not is_row_state(error.sqlstate):
-            raise
+        require_readable(connection, plan, error)
         return _halved(connection, plan, keys, cut)  # legacy lives: a row went bad between the search and the read
     return found
+
+
+def require_readable(connection: Connection, plan: ReadPlan, error: psycopg.Error) -> None:
+    """Raise unless a row is to blame: legacy still takes the SELECT as such."""
+    with transaction(connection, "legacy", read_only=True, path=plan.path):
+        ask(connection, plan, error)
+
+
+def ask(connection: Connection, plan: ReadPlan, error: psycopg.Error) -> None:
+    """The same within the caller's transaction."""
+    require_row(connection, error, [(plan.select(sql.SQL("true")), None)])
 
 
 def _rows(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> list[bytes]:
@@ -116,7 +127,7 @@ def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict
         )
     body = sql.SQL(_SEARCH).format(
         count=sql.Literal(len(keys)), columns=plan.columns, relations=plan.relations, where=where,
-        elsewhere=sql.Literal(list(NOT_ABOUT_ROWS)),
+        elsewhere=sql.Literal(ELSEWHERE),
     )  # fmt: skip
     connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(connection))))
     row = connection.execute("select current_setting('hybrid_sync.unreadable')").fetchone()
@@ -142,8 +153,7 @@ def _halve(connection: Connection, plan: ReadPlan, keys: Sequence[Key], found: I
         found.rows += good
         found.cut = cut
     except psycopg.Error as error:
-        if not is_row_state(error.sqlstate):
-            raise
+        require_readable(connection, plan, error)
         if len(keys) == 1:
             found.unreadable[keys[0]] = error.sqlstate or ""
             return

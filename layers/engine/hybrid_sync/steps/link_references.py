@@ -54,12 +54,12 @@ def _link_group(world: World, run_id: str, group: Group, target: Connection, mos
     linked = chunks = 0
     while chunks < most:
         with transaction(target, "target"):
-            done = _chunk(world, run_id, group, target)
+            chosen, done = _chunk(world, run_id, group, target)
             record_links(target, run_id, group.entity, linked=done, pending=0)
         failpoint("link.committed", target)
         linked += done
         chunks += 1
-        if done < _CHUNK:
+        if chosen < _CHUNK:
             break
     return chunks, linked
 
@@ -71,13 +71,14 @@ def _quarantine(world: World, run_id: str, group: Group, target: Connection) -> 
     return left
 
 
-def _chunk(world: World, run_id: str, group: Group, target: Connection) -> int:
+def _chunk(world: World, run_id: str, group: Group, target: Connection) -> tuple[int, int]:
+    """How many links were chosen, and how many of them are settled."""
     require_running(target, run_id)
     require_free(target, group.entity)
-    keys = linkable(target, world.catalog, group, _CHUNK)
+    keys = linkable(target, world.catalog, run_id, group, _CHUNK)
     if not keys:
-        return 0
+        return 0, 0
     failpoint("link.chosen", target)
     lock_buckets(target, group.entity, group.source, sorted({key[0] // BUCKET for key in keys}))
     failpoint("link.locked", target)
-    return link(target, world.catalog, run_id, group, keys)
+    return len(keys), link(target, world.catalog, run_id, group, keys)

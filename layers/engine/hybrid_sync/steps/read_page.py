@@ -13,8 +13,8 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.cut import PAGE_BYTES, Cut
-from hybrid_sync.legacy.unreadable import read_isolated
-from hybrid_sync.postgres import Connection, is_row_state, transaction
+from hybrid_sync.legacy.unreadable import read_isolated, require_readable
+from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.runs.store import read_entity, read_run
 from hybrid_sync.target.batches import FailedRow
@@ -78,8 +78,7 @@ def _rows(
             with closing(rows.read(legacy, plan, wanted.where, at_most)) as found:
                 return trial, scan(plan, trial.take(found)), []
     except psycopg.Error as error:
-        if not is_row_state(error.sqlstate):
-            raise
+        require_readable(legacy, plan, error)
     isolated = read_isolated(legacy, plan, wanted.where, cut)
     scanned = scan(plan, isolated.rows)
     scanned.read += len(isolated.unreadable)

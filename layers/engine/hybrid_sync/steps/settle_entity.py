@@ -15,7 +15,8 @@ from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.buckets import BUCKET
-from hybrid_sync.postgres import Connection, is_row_state, snapshot, transaction
+from hybrid_sync.legacy.unreadable import ask
+from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.rows.scan import Scanned, decode_key, scan
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import RunRecord, read_entity
@@ -30,7 +31,7 @@ from hybrid_sync.target.batches import (
     require_running,
     resolve_failed,
 )
-from hybrid_sync.target.isolate import reason_of
+from hybrid_sync.target.isolate import ALTERED, reason_of
 from hybrid_sync.target.kept_out import REASONS, record_settled
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.settlement import Place, Settled, Settlement
@@ -195,8 +196,9 @@ class _Settling:
         found: list[FailedRow] = []
         for (place, key), refusal in settled.refused.items():
             reason = reason_of(refusal.sqlstate)
-            if place == source and key in self._asked.get(source, ()) and reason not in REASONS:
-                present = (source, key) not in self._new
+            told = reason in REASONS or (key not in self._asked.get(source, ()) and reason != ALTERED)
+            if place == source and not told:
+                present = (source, key) not in self._new or reason == ALTERED
                 found.append(
                     FailedRow(key, reason, refusal.column, refusal.sqlstate, refusal.constraint, present=present)
                 )
@@ -248,8 +250,7 @@ def _scanned(legacy: Connection, plan: ReadPlan, keys: Sequence[Key], unreadable
         with legacy.transaction(), closing(rows.read(legacy, plan, changes.with_keys(plan.key_exprs, keys))) as found:
             scanned = scan(plan, found)
     except psycopg.Error as error:
-        if not is_row_state(error.sqlstate):
-            raise
+        ask(legacy, plan, error)
         if len(keys) == 1:
             unreadable.update(keys)
             return

@@ -7,6 +7,7 @@ behind its last key, so a batch can be delivered twice, late, or again after a c
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hybrid_sync.catalog.compile import ReadPlan
@@ -32,7 +33,7 @@ from hybrid_sync.target.batches import (
     require_running,
     resolve_failed,
 )  # fmt: skip
-from hybrid_sync.target.isolate import write_isolated
+from hybrid_sync.target.isolate import ALTERED, write_isolated
 from hybrid_sync.target.pages import PageDone, Place, begin_page, finish_page, page_id
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.tombstones import revive
@@ -126,7 +127,7 @@ class _Page:
         outcome, spliced = self._write(writer, read.scanned)
         failpoint("batch.written", target, self._legacy)
         failed = [*read.unreadable, *outcome.failed]
-        failed += self._revive(writer, read, {row.key for row in failed})
+        failed += self._revive(writer, read, _absent(failed))
         resolved = self._record(read, spliced, failed)
         failpoint("batch.recorded", target, self._legacy)
         page = PageDone(place.number, self._result(read.scanned, outcome.written, failed, resolved), read.until)
@@ -191,13 +192,14 @@ class _Page:
         failed = self._with_presence(failed)
         record_failed(target, task.run_id, task.entity, task.source, failed)
         bad = {row.key for row in failed}
+        not_written = _absent(failed)
         for key in bad:
             self.ids.found.pop(key, None)
         if any(slot.deferred for slot in self._plan.references):
             drop_settled_links(target, task.entity, task.source, [decode_key(row.key) for row in scanned.rows])
             links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in spliced.pending]
             record_pending_links(
-                target, task.run_id, task.entity, task.source, [link for link in links if link[0] not in bad]
+                target, task.run_id, task.entity, task.source, [link for link in links if link[0] not in not_written]
             )
         unlinked = {decode_key(p.key) for p in spliced.pending}
         healed = self._healed(read, bad)
@@ -232,6 +234,11 @@ class _Page:
             excluded=len(scanned.excluded), resolved=resolved,
             healed=written.inserted + written.updated if heal else 0,
         )  # fmt: skip
+
+
+def _absent(failed: Sequence[FailedRow]) -> set[Key]:
+    """Keys of rows that were not written: those that a trigger has altered are there, and differ."""
+    return {row.key for row in failed if row.reason != ALTERED}
 
 
 def _failed(rejected: Rejected, known: set[bytes]) -> FailedRow:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import psycopg
 
+from hybrid_sync.blame import CANCELLED, CONTENTION
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, is_row_state
+from hybrid_sync.postgres import Connection, is_row_state, require_row
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.target.park import TWINS, move_all, write_contested
-from hybrid_sync.target.row_loop import SUPPRESSED, Refusal, RowLoop
+from hybrid_sync.target.row_loop import ALTERED_STATE, MISPLACED, SUPPRESSED, Refusal, RowLoop
 from hybrid_sync.target.write import RowsSuppressed, Writer, Written
 
 _REASONS = {
@@ -31,10 +32,17 @@ _REASONS = {
     "P0001": "trigger_exception",
     "54000": "row_too_large",
     SUPPRESSED: "trigger_suppressed",
+    MISPLACED: "trigger_changed_identity",
+    ALTERED_STATE: "trigger_changed_value",
+    "42501": "trigger_exception",
+    CANCELLED: "too_slow",
+    **dict.fromkeys(CONTENTION, "contended"),
 }
+ALTERED = "trigger_changed_value"
+"""The row is there, with values that a trigger gave it."""
 _UNREADABLE = {"22021": "invalid_encoding", "22003": "numeric_out_of_range"}
-# The SQL standard leaves classes beyond 4 and H to implementations; these are the ones PostgreSQL itself uses.
-_SERVERS_OWN = ("53", "54", "55", "57", "58", "72", "XX")
+# Classes in which PostgreSQL itself refuses a row: a value, a constraint, a limit such as the size of an index entry.
+_SERVERS_OWN = ("22", "23", "54")
 
 
 class Refused(NamedTuple):
@@ -52,9 +60,8 @@ def reason_of(sqlstate: str | None) -> str:
     state = sqlstate or ""
     if (known := _REASONS.get(state)) is not None:
         return known
-    # A code of its own is what a trigger's `raise … using errcode` carries, as PostgREST's PT403 does.
-    raised = state[:2] in ("P0", "45") or (state[:1] in "56789IJKLMNOPQRSTUVWXYZ" and state[:2] not in _SERVERS_OWN)
-    return "trigger_exception" if state and raised else "other"
+    # The statement itself was taken, so any other code is what a trigger chose, or met with.
+    return "other" if not state or state[:2] in _SERVERS_OWN else "trigger_exception"
 
 
 def unreadable_reason(sqlstate: str) -> str:
@@ -63,29 +70,33 @@ def unreadable_reason(sqlstate: str) -> str:
 
 
 def write_isolated(
-    connection: Connection, writer: Writer, new: Sequence[Spliced], known: Sequence[Spliced]
+    connection: Connection, writer: Writer, new: Sequence[Spliced], known: Sequence[Spliced], *, last: bool = False
 ) -> tuple[Written, list[Refused]]:
-    """Write every row that the target takes; the others come back with their reasons.
+    """Write every row that the target takes; the others come back with their reasons, and so do those that a trigger
+    has given other values.
 
     The usual case is one attempt and no bad row.  When it is refused, the rows are staged once and the server itself
-    splits them under savepoints: few statements from here whether one row is bad or every tenth.
+    splits them under savepoints: few statements from here whether one row is bad or every tenth.  Contention is passed
+    on to be repeated, until the `last` attempt isolates it like a bad row.
     """
     contested = False
     if not new and not known:
         return Written(), []
     if (new and writer.stages_everything) or known:
         writer.prepare()
+    by_hand = False
     try:
         with connection.transaction():  # a savepoint: the caller's transaction is open
-            return writer.write(new, known), []
+            done = writer.write(new, known)
+            return done, _altered((*new, *known), done)
     except RowsSuppressed:
         pass
     except psycopg.Error as error:
-        if not is_row_state(error.sqlstate):
-            raise
-        contested = error.sqlstate in TWINS
+        require_row(connection, error, writer.asked(new=bool(new), known=bool(known)), last=last)
+        by_hand = error.sqlstate in (*CONTENTION, CANCELLED) or not is_row_state(error.sqlstate)
+        contested = error.sqlstate in TWINS and not by_hand
     failpoint("batch.isolating", connection)
-    loop = RowLoop(writer)
+    loop = RowLoop(writer, by_hand=by_hand, last=last)
     done, refusals = Written(), list[Refusal]()
     if known:
         # Thousands of rows that wait for a value of another batch are told by one query, not tried one by one.
@@ -96,9 +107,26 @@ def write_isolated(
         refused = loop.insert(new)
         refusals += refused
         done.add(loop.journal_inserts())
-    return done, _named((*new, *known), refusals)
+    done.altered = loop.altered()
+    rows = (*new, *known)
+    return done, _named(writer, rows, refusals) + _altered(rows, done)
 
 
-def _named(rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Refused]:
+def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Refused]:
     keys = {row.data[6:22]: row.key for row in rows}
-    return [Refused(keys[r.id.bytes], reason_of(r.sqlstate), r.sqlstate, r.constraint, r.column) for r in refusals]
+    return [Refused(keys[r.id.bytes], _why(writer, r), r.sqlstate, r.constraint, r.column) for r in refusals]
+
+
+def _why(writer: Writer, refusal: Refusal) -> str:
+    if writer.table.row_security and refusal.sqlstate == "42501":
+        return "policy_violation"
+    if refusal.raised and reason_of(refusal.sqlstate) in ("contended", "too_slow"):
+        return "trigger_exception"
+    return reason_of(refusal.sqlstate)
+
+
+def _altered(rows: Sequence[Spliced], done: Written) -> list[Refused]:
+    if not done.altered:
+        return []
+    keys = {row.data[6:22]: row.key for row in rows}
+    return [Refused(keys[row.bytes], ALTERED, "") for row in sorted(done.altered) if row.bytes in keys]

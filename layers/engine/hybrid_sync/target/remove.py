@@ -20,11 +20,14 @@ from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection
-from hybrid_sync.target.halve import halve
+from hybrid_sync.target.follow import follow_triggers
+from hybrid_sync.target.halve import Refused, Statement, halve
 from hybrid_sync.target.images import image_of, restorable
 from hybrid_sync.target.isolate import reason_of
-from hybrid_sync.target.native import AS_NATIVES, write
+from hybrid_sync.target.names import constraint_of
+from hybrid_sync.target.native import AS_NATIVES
 from hybrid_sync.target.referring import MANAGED, keep_referred
+from hybrid_sync.target.row_loop import MISPLACED, SUPPRESSED
 from hybrid_sync.target.tombstones import is_marked, is_row_of
 
 IGNORED = "ignored"
@@ -63,8 +66,9 @@ class Removal:
         self._source = source
         self._shape = shape
         self._relation = sql.Identifier(shape.schema, shape.name)
+        self._batch = uuid.uuid4()
         self._journal = sql.SQL(", ").join(
-            sql.Literal(part) for part in (run_id, uuid.uuid4(), entity.entity, source)
+            sql.Literal(part) for part in (run_id, self._batch, entity.entity, source)
         )  # fmt: skip
         self._place = sql.SQL("{}, {}").format(sql.Literal(entity.entity), sql.Literal(source))
         self._run = sql.Literal(run_id)
@@ -79,6 +83,7 @@ class Removal:
             self._attempt(self._delete)
         elif policy == "soft":
             self._attempt(self._mark)
+            follow_triggers(self._connection, self._shape, self._batch)
         # What nobody refused and still was not done, a trigger of the target left out without an error.
         self._keep_the_rest(IGNORED if policy == "ignore" else "trigger_suppressed")
         failpoint("delete.written", self._connection)
@@ -86,19 +91,27 @@ class Removal:
 
     def _stage(self, keys: Sequence[Key], *, exclusive: bool) -> None:
         """The live rows of these keys, locked in id order; a row that is to be deleted against new references, too."""
+        lock = sql.SQL("for {} of t").format(sql.SQL("update" if exclusive else "no key update"))
+        self._connection.execute(self._live(keys, lock, sql.SQL("null"), sql.SQL("null")))
+        if self._shape.row_security:
+            # A policy that forbids the write hides a row from the lock, and it would pass for one that is not there.
+            hidden = self._live(keys, sql.SQL(""), sql.SQL("'kept'"), sql.SQL("'policy_violation'"))
+            self._connection.execute(hidden + sql.SQL(" where x.id not in (select id from {})").format(_REMOVAL))
+
+    def _live(
+        self, keys: Sequence[Key], lock: sql.Composable, outcome: sql.Composable, reason: sql.Composable
+    ) -> sql.Composed:
         source = self._entity.sources[self._source]
-        self._connection.execute(
-            sql.SQL(
-                "insert into {removal} (id, key) select x.id, x.key from (select t.id, k.key from"
-                " (select array(select jsonb_array_elements_text(e)::int8) as key"
-                "  from jsonb_array_elements({keys}) e) k join {table} t on {own} where not {marked}"
-                " order by t.id for {lock} of t) x"
-            ).format(
-                removal=_REMOVAL, keys=sql.Literal(json.dumps([list(key) for key in keys])), table=self._relation,
-                own=is_row_of(source, sql.SQL("k.key")),
-                marked=is_marked(self._entity.entity, self._source, sql.SQL("k.key")),
-                lock=sql.SQL("update" if exclusive else "no key update"),
-            )
+        return sql.SQL(
+            "insert into {removal} (id, key, outcome, reason) select x.id, x.key, {outcome}, {reason}"
+            " from (select t.id, k.key from"
+            " (select array(select jsonb_array_elements_text(e)::int8) as key"
+            "  from jsonb_array_elements({keys}) e) k join {table} t on {own} where not {marked}"
+            " order by t.id {lock}) x"
+        ).format(
+            removal=_REMOVAL, keys=sql.Literal(json.dumps([list(key) for key in keys])), table=self._relation,
+            own=is_row_of(source, sql.SQL("k.key")), outcome=outcome, reason=reason, lock=lock,
+            marked=is_marked(self._entity.entity, self._source, sql.SQL("k.key")),
         )  # fmt: skip
 
     def _attempt(self, statement: Callable[[Sequence[int]], sql.Composed]) -> None:
@@ -106,18 +119,32 @@ class Removal:
             sql.SQL("select n from {} where outcome is null order by n").format(_REMOVAL)
         ).fetchall()
 
-        def attempt(lines: Sequence[int]) -> None:
-            write(self._connection, statement(lines))
+        def statements(lines: Sequence[int]) -> list[Statement]:
+            return [(statement(lines), None)]
 
-        for line, error in halve(self._connection, [int(row[0]) for row in rows], attempt):
+        for line, error in halve(self._connection, [int(row[0]) for row in rows], statements, self._check):
             reason = MANAGED if error.sqlstate in _STILL_REFERRED else reason_of(error.sqlstate)
             self._connection.execute(
                 sql.SQL(
                     "update {} set outcome = 'kept', reason = {}, constraint_name = {}, sqlstate = {} where n = {}"
                 ).format(
-                    _REMOVAL, *map(sql.Literal, (reason, error.diag.constraint_name, error.sqlstate, line))
+                    _REMOVAL, *map(sql.Literal, (reason, constraint_of(self._connection, error), error.sqlstate, line))
                 )
             )  # fmt: skip
+
+    def _check(self, lines: Sequence[int]) -> None:
+        """A deleted row is gone and a marked one is there, whatever a trigger does about it."""
+        row = self._connection.execute(
+            sql.SQL(
+                "select coalesce(bool_or(u.outcome = 'deleted' and t.id is not null), false),"
+                " coalesce(bool_or(u.outcome = 'marked' and t.id is null), false)"
+                " from {} u left join {} t on t.id = u.id where u.n = any(%s)"
+            ).format(_REMOVAL, self._relation),
+            (list(lines),),
+        ).fetchone()
+        assert row is not None, "an aggregate without grouping has one row"
+        if any(row):
+            raise Refused(SUPPRESSED if row[0] else MISPLACED)
 
     def _old(self, columns: Sequence[str], lines: Sequence[int]) -> sql.Composed:
         """The rows of the lines as they are before; prefixed, so that no name meets one in a catalog's expression."""

@@ -14,10 +14,12 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from hybrid_sync.blame import ELSEWHERE, raised
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
-from hybrid_sync.postgres import NOT_ABOUT_ROWS, Connection
+from hybrid_sync.postgres import Connection, require_row, usual_limits
 from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.target.names import column_of, known_constraints
 from hybrid_sync.target.native import BACK_IN_A_BLOCK
 from hybrid_sync.target.statements import Statements, flag
 from hybrid_sync.target.structure import base_types
@@ -28,8 +30,29 @@ _ROWS = sql.Identifier("pg_temp", "hybrid_sync_row")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_image")
 _REFUSED = sql.Identifier("pg_temp", "hybrid_sync_refused")
 
+_ALTERED = sql.Identifier("pg_temp", "hybrid_sync_altered")
+
 SUPPRESSED = "ZS001"
-"""Our own SQLSTATE for a row that a trigger left out without an error."""
+"""Our own SQLSTATE for a row that the target left out without an error."""
+MISPLACED = "ZS002"
+"""For a row that is not there under its own id and key after it was written."""
+ALTERED_STATE = "ZS003"
+"""For a row that is there with values that a trigger gave it."""
+
+# Writes one segment and looks at what is there now: whoever changes rows on the way, no count of a statement tells.
+_ATTEMPT = """
+      {attempt}
+      get diagnostics done = row_count;
+      {back};
+      if done < expected then
+        raise exception using errcode = {suppressed};
+      end if;
+      {arrived} into split.done;
+      if done < expected then
+        raise exception using errcode = {misplaced};
+      end if;
+      {altered}
+"""
 
 _LOOP = """
 <<split>>
@@ -43,14 +66,9 @@ begin
     todo := trim_array(todo, 2);
     begin
       {attempt}
-      get diagnostics done = row_count;
-      {back};
-      if done < expected then
-        raise exception using errcode = {suppressed};
-      end if;
     exception when others or assert_failure then
       get stacked diagnostics state = returned_sqlstate, violated = constraint_name, named = column_name;
-      if left(state, 2) = any({elsewhere}) then
+      if state ~ {elsewhere} then
         raise;
       end if;
       if lo = hi then
@@ -67,6 +85,17 @@ begin
 end
 """
 
+_ONE = """
+<<split>>
+declare
+  lo int := {lo}; hi int := {hi}; expected bigint; done bigint;
+begin
+  {attempt}
+end
+"""
+_SHORT = sql.SQL("set local lock_timeout = '2s'; set local statement_timeout = '10s'")
+"""While rows are tried one by one: a slow or locked one is to cost itself, and not the time of the batch."""
+
 
 class Refusal(NamedTuple):
     """What the server said of one staged row."""
@@ -75,13 +104,19 @@ class Refusal(NamedTuple):
     sqlstate: str
     constraint: str | None = None
     column: str | None = None
+    raised: bool = False
+    """A trigger is known to have raised it."""
 
 
 class RowLoop:
     """Isolation of one batch's rows; lives in the batch's transaction."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, *, by_hand: bool = False, last: bool = False) -> None:
+        """`by_hand` splits from here, where every attempt is a statement of its own with its own time limit; also on
+        the `last` attempt, when contention is not repeated any more."""
         self.connection: Connection = writer.connection
+        self._by_hand = by_hand
+        self._last = last
         self._writer = writer
         table = writer.table
         # The target's modifiers and domains must judge each row by itself, not the COPY that stages them all.
@@ -104,7 +139,7 @@ class RowLoop:
         self.clear_images()
         refused = self.stage(rows, flagged=True)
         if self.statements.changing:
-            refused += self.split(self._image_and_update())
+            refused += self.split(self._image_and_update(), imaged=True)
         return refused
 
     def update_imaged(self) -> list[Refusal]:
@@ -112,7 +147,7 @@ class RowLoop:
         counted = sql.SQL(
             "select count(*) into split.expected from {rows} s join {images} i on i.id = s.id where {segment};"
         ).format(rows=_ROWS, images=_IMAGES, segment=self.statements.segment)
-        return self.split(sql.SQL("{} {};").format(counted, self.statements.update()))
+        return self.split(sql.SQL("{} {};").format(counted, self.statements.update()), imaged=True)
 
     def insert(self, rows: Sequence[Spliced]) -> list[Refusal]:
         """Insert each row that the target takes."""
@@ -121,18 +156,20 @@ class RowLoop:
             _ROWS, self.statements.segment
         )
         return refused + self.split(
-            sql.SQL("{} {} order by s.hybrid_sync_n;").format(counted, self.statements.insert())
+            sql.SQL("{} {} order by s.hybrid_sync_n;").format(counted, self.statements.insert()), imaged=False
         )
 
     def insert_new(self) -> list[Refusal]:
         """Insert those of the staged rows that were added as new."""
         some = replace(self.statements, segment=sql.SQL("s.hybrid_sync_new and {}").format(self.statements.segment))
         counted = sql.SQL("select count(*) into split.expected from {} s where {};").format(_ROWS, some.segment)
-        return self.split(sql.SQL("{} {} order by s.hybrid_sync_n;").format(counted, some.insert()))
+        return self.split(
+            sql.SQL("{} {} order by s.hybrid_sync_n;").format(counted, some.insert()), imaged=False, some=some
+        )
 
     def compute(self, query: sql.Composable) -> list[Refusal]:
         """The staged rows for which the query over a segment of them fails."""
-        return self.split(sql.SQL("expected := 0; perform q.* from {} q;").format(query))
+        return self.split(sql.SQL("expected := 0; perform q.* from {} q;").format(query), imaged=None)
 
     def moving(self, segment: sql.Composable | None = None) -> Moving:
         """The staged rows that differ, as they shall be; all, or those of a segment."""
@@ -154,9 +191,11 @@ class RowLoop:
         return Moving(some.relation, some.plan.target_columns, then, tuple(columns), lines, movers)
 
     def _image_and_update(self) -> sql.Composed:
-        return sql.SQL("{}; get diagnostics expected = row_count; {};").format(
-            self.statements.take_images(), self.statements.update()
-        )
+        # A policy that forbids the update hides the row from the lock, so it is counted without one.
+        counted = sql.SQL("get diagnostics expected = row_count;")
+        if self._writer.table.row_security:
+            counted = sql.SQL("{} into split.expected;").format(self.statements.differing("count(*)"))  # type: ignore[assignment]
+        return sql.SQL("{}; {} {};").format(self.statements.take_images(), counted, self.statements.update())
 
     # --- the journal -------------------------------------------------------------------------------------------
 
@@ -297,25 +336,102 @@ class RowLoop:
     def clear_images(self) -> None:
         self.connection.execute(sql.SQL("truncate {}").format(_IMAGES))
 
-    def split(self, attempt: sql.Composed) -> list[Refusal]:
-        """Run `attempt` over the staged rows in ever smaller segments; the rows that are refused alone."""
+    def split(self, attempt: sql.Composed, *, imaged: bool | None, some: Statements | None = None) -> list[Refusal]:
+        """Run `attempt` over the staged rows in ever smaller segments; the rows that are refused alone.
+
+        It writes all rows of `some`, those whose images were taken (`imaged`), or none (None).
+        """
         found = self.connection.execute(
             sql.SQL("select min(hybrid_sync_n), max(hybrid_sync_n) from {}").format(_ROWS)
         ).fetchone()
         self.connection.execute(sql.SQL("truncate {}").format(_REFUSED))
         if found is None or found[0] is None:
             return []
-        body = sql.SQL(_LOOP).format(
-            first=sql.Literal(found[0]), last=sql.Literal(found[1]), attempt=attempt, rows=_ROWS, refused=_REFUSED,
-            suppressed=sql.Literal(SUPPRESSED), elsewhere=sql.Literal(list(NOT_ABOUT_ROWS)), back=BACK_IN_A_BLOCK,
+        checked = self._checked(attempt, some or self.statements, imaged=imaged)
+        if not self._by_hand:
+            try:
+                return self._named_right(self._split_there(checked, *found))
+            except psycopg.Error as error:
+                # What the loop passes on: a cancelled statement, contention, the machine; or a trigger that says so.
+                require_row(self.connection, error, (), last=self._last)
+                self._by_hand = True
+        return self._named_right(self._split_here(checked, *found))
+
+    def _named_right(self, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """With the names that the server's own catalogs know: a trigger can put any text in the place of one."""
+        known = known_constraints(self.connection, (r.constraint for r in refusals))
+        return [
+            r._replace(
+                constraint=r.constraint if r.constraint in known else None,
+                column=column_of(self._writer.table, r.column),
+            )
+            for r in refusals
+        ]
+
+    def _checked(self, attempt: sql.Composed, some: Statements, *, imaged: bool | None) -> sql.Composed:
+        if imaged is None:
+            return attempt
+        altered = sql.SQL("").format()
+        if self._writer.table.fires:
+            altered = sql.SQL("insert into {} {};").format(_ALTERED, some.differing("s.id"))
+        return sql.SQL(_ATTEMPT).format(
+            attempt=attempt, suppressed=sql.Literal(SUPPRESSED), misplaced=sql.Literal(MISPLACED), altered=altered,
+            back=BACK_IN_A_BLOCK, arrived=some.arrived(imaged=imaged),
         )  # fmt: skip
-        self.connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(self.connection))))
+
+    def _split_there(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
+        """On the server, without a round trip for each attempt."""
+        body = sql.SQL(_LOOP).format(
+            first=sql.Literal(first), last=sql.Literal(last), attempt=attempt, rows=_ROWS, refused=_REFUSED,
+            elsewhere=sql.Literal(ELSEWHERE),
+        )  # fmt: skip
+        with self.connection.transaction():
+            self.connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(self.connection))))
         rows = self.connection.execute(sql.SQL("select id, state, violated, named from {}").format(_REFUSED)).fetchall()
         return [Refusal(row_id, state, violated or None, named or None) for row_id, state, violated, named in rows]
 
+    def _split_here(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
+        """Attempt by attempt, each under limits of its own, so that what takes too long is found like any bad row."""
+        self.connection.execute(_SHORT)
+        refused: list[Refusal] = []
+        waiting = [(first, last)]
+        while waiting:
+            lo, hi = waiting.pop()
+            body = sql.SQL(_ONE).format(lo=sql.Literal(lo), hi=sql.Literal(hi), attempt=attempt)
+            try:
+                with self.connection.transaction():
+                    self.connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(self.connection))))
+            except psycopg.Error as error:
+                require_row(self.connection, error, (), last=True)
+                if lo == hi:
+                    refused += self._refused_line(lo, error)
+                else:
+                    width = (hi - lo + 8) // 8
+                    parts = [(start, min(hi, start + width - 1)) for start in range(lo, hi + 1, width)]
+                    waiting += reversed(parts)
+        self.connection.execute(usual_limits())
+        return refused
+
+    def _refused_line(self, line: int, error: psycopg.Error) -> list[Refusal]:
+        """The row of the line; parts of the stage that were taken off have none."""
+        rows = self.connection.execute(
+            sql.SQL("insert into {} (id, state) select id, %s from {} where hybrid_sync_n = %s returning id").format(
+                _REFUSED, _ROWS
+            ),
+            (error.sqlstate, line),
+        ).fetchall()
+        named, by_trigger = error.diag, raised(error) and error.sqlstate not in (SUPPRESSED, MISPLACED)
+        return [
+            Refusal(row[0], error.sqlstate or "", named.constraint_name, named.column_name, by_trigger) for row in rows
+        ]
+
+    def altered(self) -> list[uuid.UUID]:
+        """The rows that were written, and that a trigger then gave other values."""
+        return [row[0] for row in self.connection.execute(sql.SQL("select distinct id from {}").format(_ALTERED))]
+
     def _prepare(self) -> None:
         """The loop's own tables; made anew, because a retry in the same transaction may come here again."""
-        for name in (_ROWS, _IMAGES, _REFUSED):
+        for name in (_ROWS, _IMAGES, _REFUSED, _ALTERED):
             self.connection.execute(sql.SQL("drop table if exists {}").format(name))
         table, columns = self._writer.table, self._writer.plan.target_columns
         loose = self.statements.loose
@@ -336,6 +452,7 @@ class RowLoop:
         self.connection.execute(
             "create temp table hybrid_sync_refused (id uuid, state text, violated text, named text) on commit drop"
         )
+        self.connection.execute("create temp table hybrid_sync_altered (id uuid) on commit drop")
 
 
 def _refusal(row: Spliced, error: psycopg.Error) -> Refusal:

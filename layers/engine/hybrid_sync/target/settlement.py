@@ -16,7 +16,7 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.target.park import move
-from hybrid_sync.target.row_loop import Refusal, RowLoop
+from hybrid_sync.target.row_loop import ALTERED_STATE, Refusal, RowLoop
 from hybrid_sync.target.tombstones import is_row_of
 from hybrid_sync.target.wants import Wants
 from hybrid_sync.target.write import Writer, Written
@@ -79,6 +79,7 @@ class Settlement:
         """Write what can be written, journalled once with what stood there before anything moved."""
         self._loop.ready(adopting=self.writer.statements.adopting)
         self._refused += move(self._loop)
+        self._refused += [Refusal(row, ALTERED_STATE) for row in self._loop.altered()]
         refused = {self._places[r.id]: r for r in self._refused}
         written = self._loop.journal_moved(self._loop.count())
         return Settled(written, set(self._places.values()) - refused.keys(), refused)

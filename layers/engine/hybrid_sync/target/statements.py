@@ -72,6 +72,23 @@ class Statements:
         parts = [sql.SQL("{}.{}::int8").format(sql.Identifier(alias), sql.Identifier(c)) for c in self.plan.key_columns]
         return sql.SQL("array[{}]").format(sql.SQL(", ").join(parts))
 
+    @property
+    def differs(self) -> sql.Composed:
+        """The condition that the row t is not what the staged row s says.
+
+        `*<>` compares the stored bytes: jsonb 1.0 and 1, numeric scales and -0 differ in it exactly where their
+        canonical text differs, which `is distinct from` would overlook.
+        """
+        ours = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in self.changing)
+        theirs = sql.SQL(", ").join(self.cast(c) for c in self.changing)
+        return sql.SQL("row({})::record *<> row({})::record").format(ours, theirs)
+
+    @property
+    def same(self) -> sql.Composed:
+        """The condition that the row t is the one that s was written to: a trigger may have changed id or key."""
+        names = ("id", *self.plan.key_columns, *self.plan.discriminator)
+        return sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in names)
+
     # --- rows ------------------------------------------------------------------------------------------------
 
     def insert(self) -> sql.Composed:
@@ -86,24 +103,31 @@ class Statements:
         )
 
     def take_images(self) -> sql.Composed:
-        """Before-images of the rows that differ, under their locks, in id order.
-
-        `*<>` compares the stored bytes: jsonb 1.0 and 1, numeric scales and -0 differ in it exactly where their
-        canonical text differs, which `is distinct from` would overlook.
-        """
-        ours = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in self.changing)
-        theirs = sql.SQL(", ").join(self.cast(c) for c in self.changing)
+        """Before-images of the rows that differ, under their locks, in id order."""
         # An adopted row has no key of its own yet, so the key is the staged one.
         return sql.SQL(
             "insert into {images} select x.id, x.hybrid_sync_key, x.hybrid_sync_prior, {image}"
             " from (select t.*, {key} as hybrid_sync_key, t.xmin as hybrid_sync_prior"
             " from {table} t join {stage} s on s.id = t.id"
-            " where ({segment}) and row({ours})::record *<> row({theirs})::record"
+            " where ({segment}) and {differs}"
             " order by t.id for no key update of t) x"
         ).format(
             images=self.images, key=self.key("s"), image=image_of("x", self.changing), table=self.relation,
-            stage=self.stage, segment=self.segment, ours=ours, theirs=theirs,
+            stage=self.stage, segment=self.segment, differs=self.differs,
         )  # fmt: skip
+
+    def differing(self, what: str) -> sql.Composed:
+        """`what` of the staged rows that are in the target and not as staged, whoever may lock them."""
+        return sql.SQL("select {} from {} s join {} t on t.id = s.id where ({}) and {}").format(
+            raw(what), self.stage, self.relation, self.segment, self.differs
+        )
+
+    def arrived(self, *, imaged: bool) -> sql.Composed:
+        """How many of the staged rows stand in the target under their own id and key; of the changed ones, `imaged`."""
+        images = sql.SQL("join {} i on i.id = s.id").format(self.images) if imaged else sql.SQL("")
+        return sql.SQL("select count(*) from {} s {} join {} t on {} where {}").format(
+            self.stage, images, self.relation, self.same, self.segment
+        )
 
     def update(self) -> sql.Composed:
         """Set every row whose before-image was taken; to be run by `native.write`, like `insert`."""

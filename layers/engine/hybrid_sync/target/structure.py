@@ -55,6 +55,14 @@ select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
 where ev_class = %s::regclass and ev_enabled <> 'D' and ev_type <> '1'
 """
 
+_FIRES = """
+select array_remove(array[case when bool_or(tgtype & 4 <> 0) then 'insert' end,
+                          case when bool_or(tgtype & 16 <> 0) then 'update' end], null)
+from pg_trigger
+where tgrelid in (select %(table)s::regclass union select relid from pg_partition_tree(%(table)s::regclass))
+  and not tgisinternal and tgenabled in ('O', 'A')
+"""
+
 
 def read_table(connection: Connection, entity: Entity) -> TargetTable:
     """The structure of the entity's target table; StructureMismatch names what is missing."""
@@ -77,8 +85,10 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
     _refuse_rules(connection, entity, regclass)
     unique = connection.execute(_UNIQUE, (regclass,)).fetchall()
     triggers = connection.execute(_FILLING, (regclass,)).fetchone()
-    assert triggers is not None, "exists() is one row"
-    return TargetTable(schema, name, columns, security, frozenset(frozenset(u[0]) for u in unique), bool(triggers[0]))
+    fires = connection.execute(_FIRES, {"table": regclass}).fetchone()
+    assert triggers is not None and fires is not None, "exists() and an aggregate are one row"
+    keys = frozenset(frozenset(u[0]) for u in unique)
+    return TargetTable(schema, name, columns, security, keys, bool(triggers[0]), frozenset(fires[0]))
 
 
 def guarded(connection: Connection, relation: str) -> set[tuple[str, str, str]]:

@@ -12,10 +12,12 @@ from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.batches import FailedRow
-from hybrid_sync.target.halve import halve
+from hybrid_sync.target.follow import follow_triggers
+from hybrid_sync.target.halve import Statement, halve
 from hybrid_sync.target.images import image_of, restorable, restored
 from hybrid_sync.target.isolate import reason_of
-from hybrid_sync.target.native import AS_NATIVES, write
+from hybrid_sync.target.names import constraint_of
+from hybrid_sync.target.native import AS_NATIVES
 from hybrid_sync.target.write import Batch
 
 
@@ -78,23 +80,23 @@ def revive(
     named = set().union(*found.values()) - set(plan.mapped_columns)
     columns = restorable(table.columns, sorted(named))
 
-    def attempt(some: Sequence[Key]) -> None:
-        if columns:
-            write(connection, _put_back(table, source, batch, columns, some))
-        connection.execute(
-            sql.SQL(
-                "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
-                " where entity = {} and source = {} and key::text = any(%(keys)s)"
-            ).format(*map(sql.Literal, (batch.run_id, batch.entity, batch.source))),
-            {"keys": _texts(some)},
-        )
+    def statements(some: Sequence[Key]) -> list[Statement]:
+        keys = {"keys": _texts(some)}
+        ended = sql.SQL(
+            "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
+            " where entity = {} and source = {} and key::text = any(%(keys)s)"
+        ).format(*map(sql.Literal, (batch.run_id, batch.entity, batch.source)))
+        return [*([(_put_back(table, source, batch, columns, some), None)] if columns else []), (ended, keys)]
 
+    refused = halve(connection, sorted(found), statements)
+    if columns:
+        follow_triggers(connection, table, batch.batch_id)
     return [
         FailedRow(
-            key, reason_of(error.sqlstate), error.diag.column_name, error.sqlstate, error.diag.constraint_name,
+            key, reason_of(error.sqlstate), sqlstate=error.sqlstate, constraint=constraint_of(connection, error),
             present=True,
         )
-        for key, error in halve(connection, sorted(found), attempt)
+        for key, error in refused
     ]  # fmt: skip
 
 

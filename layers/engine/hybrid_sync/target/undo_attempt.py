@@ -8,7 +8,8 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.postgres import is_row_state
+from hybrid_sync.postgres import require_row
+from hybrid_sync.target.names import constraint_of
 from hybrid_sync.target.native import write
 from hybrid_sync.target.undo_stage import UNDO, Stage
 
@@ -40,10 +41,9 @@ def halve(stage: Stage, attempt: Attempt) -> list[Refusal]:
             with connection.transaction():  # a savepoint, whose own transaction id marks these rows
                 write(connection, attempt(first, last))
         except psycopg.Error as error:
-            if not is_row_state(error.sqlstate):
-                raise
+            require_row(connection, error, [(attempt(first, last), None)])
             if first == last:
-                refused.append(Refusal(first, error.sqlstate, error.diag.constraint_name))
+                refused.append(Refusal(first, error.sqlstate, constraint_of(connection, error)))
             else:
                 middle = (first + last) // 2
                 waiting += [(middle + 1, last), (first, middle)]

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.shape import TargetColumn
-from hybrid_sync.postgres import is_row_state
+from hybrid_sync.postgres import require_row
 from hybrid_sync.target.images import restored
 from hybrid_sync.target.native import write
 from hybrid_sync.target.park import TWINS
@@ -41,12 +41,12 @@ def put_back(stage: Stage, attempt: Attempt) -> None:
 def _contested(stage: Stage, attempt: Attempt) -> bool:
     """Whether a unique value keeps the lines from going back as they are; thousands need not be halved to know it."""
     row = stage.connection.execute(sql.SQL("select coalesce(max(n), 0) from {}").format(UNDO)).fetchone()
+    everything = attempt(1, int(row[0]) if row else 0)
     try:
         with stage.connection.transaction():
-            write(stage.connection, attempt(1, int(row[0]) if row else 0))
+            write(stage.connection, everything)
     except psycopg.Error as error:
-        if not is_row_state(error.sqlstate):
-            raise
+        require_row(stage.connection, error, [(everything, None)])
         return error.sqlstate in TWINS
     return False
 

@@ -18,7 +18,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, is_row_state
+from hybrid_sync.postgres import Connection, require_row
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
 from hybrid_sync.target.native import back, copying, write
@@ -30,7 +30,8 @@ _CHUNK_BYTES = 128 * 1024
 
 
 class RowsSuppressed(Exception):
-    """A trigger of the target left rows out without an error; which ones, only writing them one by one tells."""
+    """The target left rows out without an error, or has them under another id or key; which ones, only writing them
+    one by one tells."""
 
 
 @dataclass
@@ -41,12 +42,15 @@ class Written:
     updated: int = 0
     unchanged: int = 0
     xids: list[int] = field(default_factory=list)
+    altered: list[uuid.UUID] = field(default_factory=list)
+    """Rows that were written, and that a trigger then gave other values."""
 
     def add(self, other: Written) -> None:
         self.inserted += other.inserted
         self.updated += other.updated
         self.unchanged += other.unchanged
         self.xids += other.xids
+        self.altered += other.altered
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ class Writer:
 
     @property
     def stages_everything(self) -> bool:
-        """Whether new rows too must be staged: COPY is refused where row security applies to our role."""
-        return self._staging or self.table.row_security
+        """Whether new rows too must be staged: COPY is refused where row security applies to our role, and what a
+        trigger makes of a row can only be compared with what was staged."""
+        return self._staging or self.table.row_security or "insert" in self.table.fires
 
     def adopt(self) -> None:
         """From here on native rows are among the known ones: they get their key, and the journal keeps its absence."""
@@ -99,30 +104,46 @@ class Writer:
             return Written(unchanged=len(rows))
         self._stage(rows)
         changed = self.connection.execute(self.statements.take_images()).rowcount
+        self._require_none_hidden(changed)
         done = Written(unchanged=len(rows) - changed)
         if not changed:
             return done
-        row = write(
-            self.connection,
-            sql.SQL(
-                "with u as ({} returning t.xmin::text::int8 as x) select count(*), array_agg(distinct x) from u"
-            ).format(self.statements.update()),
-        ).fetchone()
+        updated = write(self.connection, self.statements.update()).rowcount
         failpoint("batch.changed", self.connection)
-        assert row is not None, "an aggregate without grouping has one row"
-        if int(row[0]) < changed:
+        if updated < changed:
             raise RowsSuppressed
-        done.updated, done.xids = changed, [int(x) for x in row[1]]
-        self.connection.execute(
+        # The version that a row has now: a trigger may have written it again, in a subtransaction of its own.
+        journalled = self.connection.execute(
             sql.SQL(
-                "insert into hybrid_sync.journal"
+                "with j as (insert into hybrid_sync.journal"
                 " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
-                " select %s, %s, %s, %s, 'update', key, id, %s::text::xid, prior, before from {}"
-            ).format(_IMAGES),
-            (*self._named(), str(done.xids[0])),
-        )
+                " select %s, %s, %s, %s, 'update', i.key, i.id, t.xmin, i.prior, i.before"
+                " from {} i join {} s on s.id = i.id join {} t on {} returning xid::text::int8 as x)"
+                " select count(*), coalesce(array_agg(distinct x), '{{}}') from j"
+            ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same),
+            self._named(),
+        ).fetchone()
+        assert journalled is not None, "an aggregate without grouping has one row"
+        if int(journalled[0]) < changed:
+            raise RowsSuppressed
+        done.updated, done.xids = changed, [int(x) for x in journalled[1]]
+        done.altered = self._altered("update")
         failpoint("batch.journalled", self.connection)
         return done
+
+    def _require_none_hidden(self, locked: int) -> None:
+        """A policy that forbids the update hides the row from the lock, and the row would pass for unchanged."""
+        if not self.table.row_security:
+            return
+        row = self.connection.execute(self.statements.differing("count(*)")).fetchone()
+        assert row is not None, "an aggregate without grouping has one row"
+        if int(row[0]) > locked:
+            raise RowsSuppressed
+
+    def _altered(self, event: str) -> list[uuid.UUID]:
+        if event not in self.table.fires:
+            return []
+        return [row[0] for row in self.connection.execute(self.statements.differing("s.id")).fetchall()]
 
     # --- new rows ------------------------------------------------------------------------------------------
 
@@ -139,24 +160,62 @@ class Writer:
         failpoint("batch.changed", self.connection)
         if count < len(rows):
             raise RowsSuppressed
-        xid = self._xid_of(rows[0])
-        keys = [part for row in rows for part in decode_key(row.key)]
-        self.connection.execute(
-            "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid)"
-            " values (%s, %s, %s, %s, 'insert', %s, %s::text::xid)",
-            (*self._named(), keys, str(xid)),
-        )
+        done = self._journal_inserted(rows)
+        if done.inserted < len(rows):
+            raise RowsSuppressed
+        if self.stages_everything:
+            done.altered = self._altered("insert")
         failpoint("batch.journalled", self.connection)
-        return Written(inserted=count, xids=[xid])
+        return done
 
-    def _xid_of(self, row: Spliced) -> int:
-        # Under a savepoint rows carry the subtransaction's id, which only the row itself tells.
+    def _journal_inserted(self, rows: Sequence[Spliced]) -> Written:
+        """One entry for each transaction id that the rows carry: under a savepoint the subtransaction's, which only
+        the rows themselves tell.  Counts those that stand under their own id and key."""
+        names = ("id", *self.plan.key_columns)
+        keys = [decode_key(row.key) for row in rows]
         found = self.connection.execute(
-            sql.SQL("select xmin::text::int8 from {} where id = %s").format(self.statements.relation),
-            (uuid.UUID(bytes=row.data[6:22]),),
-        ).fetchone()
-        assert found is not None, "the server has just counted this row as written"
-        return int(found[0])
+            sql.SQL(
+                "with w as (select {own}, s.place, t.xmin::text as x from unnest({arrays}) with ordinality"
+                "  as s({names}, place) join {table} t on {same}),"
+                " j as (insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid)"
+                "  select %s, %s, %s, %s, 'insert', array_agg(p.part order by w.place, p.part_place), w.x::xid"
+                "  from w cross join lateral unnest(array[{parts}]) with ordinality as p(part, part_place)"
+                "  group by w.x returning cardinality(keys) as parts, xid::text::int8 as x)"
+                " select coalesce(sum(parts), 0), coalesce(array_agg(x), '{{}}') from j"
+            ).format(
+                own=sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(n)) for n in names),
+                arrays=sql.SQL(", ").join(sql.SQL(t) for t in ("%s::uuid[]", *["%s::int8[]"] * (len(names) - 1))),
+                names=sql.SQL(", ").join(map(sql.Identifier, names)), table=self.statements.relation,
+                same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
+                parts=sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(n)) for n in self.plan.key_columns),
+            ),
+            (
+                [uuid.UUID(bytes=row.data[6:22]) for row in rows],
+                *([key[i] for key in keys] for i in range(len(names) - 1)), *self._named(),
+            ),
+        ).fetchone()  # fmt: skip
+        assert found is not None, "an aggregate without grouping has one row"
+        return Written(inserted=int(found[0]) // (len(names) - 1), xids=[int(x) for x in found[1]])
+
+    def asked(self, *, new: bool, known: bool) -> list[tuple[sql.Composed, None]]:
+        """The statements that write such rows, for asking the server about them; what is copied, as an INSERT."""
+        asked: list[tuple[sql.Composed, None]] = []
+        if known and self.statements.changing:
+            asked += [(self.statements.take_images(), None), (self.statements.update(), None)]
+        if new and self.stages_everything:
+            asked.append((self.statements.insert(), None))
+        elif new:
+            names = [sql.Identifier(c) for c in self.plan.target_columns]
+            asked.append(
+                (
+                    sql.SQL("insert into {} ({}) select {} from {} where false").format(
+                        self.statements.relation, sql.SQL(", ").join(names), sql.SQL(", ").join(names),
+                        self.statements.relation,
+                    ),
+                    None,
+                )
+            )  # fmt: skip
+        return asked
 
     def _named(self) -> tuple[str, uuid.UUID, str, str]:
         return self.batch.run_id, self.batch.batch_id, self.batch.entity, self.batch.source
@@ -224,8 +283,7 @@ def copy_isolated(
             with connection.transaction():
                 copy_rows(connection, into, some)
         except psycopg.Error as error:
-            if not is_row_state(error.sqlstate):
-                raise
+            require_row(connection, error, ())
             if len(some) == 1:
                 refused.append((some[0], error))
             else:

@@ -17,6 +17,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.buckets import BUCKET, between, bucket_of
+from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.tombstones import is_any_marked
 from hybrid_sync.verify.canonical import Canonical
@@ -134,8 +135,9 @@ class Sides:
             try:
                 with self.legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
                     ours = self._legacy_checksums()
-            except psycopg.DataError:
+            except psycopg.Error as error:
                 theirs.result()
+                ask(self.legacy, self.plan, error)
                 self.unreadable = self._find_unreadable()
                 theirs = beside.submit(self._target_checksums)
                 ours = self._legacy_checksums()

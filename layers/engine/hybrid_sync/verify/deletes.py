@@ -17,6 +17,7 @@ from hybrid_sync.catalog.compile import ReadPlan, table_of
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
 from hybrid_sync.target.remove import IGNORED, Outcome
 from hybrid_sync.verify.conservation import difference, still_in_legacy
@@ -63,7 +64,8 @@ def departed(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[
     try:
         with legacy.transaction():  # a savepoint: the transaction outlives a row that fails
             return _looked(legacy, plan, source, keys)
-    except psycopg.DataError:
+    except psycopg.Error as error:
+        ask(legacy, plan, error)
         if len(keys) == 1:
             return {}
         middle = len(keys) // 2

@@ -16,6 +16,7 @@ from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import key_condition
 from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.verify.checksums import Sides
 
 Kind = Literal["changed", "missing", "unrecorded", "unjoined"]
@@ -128,7 +129,8 @@ def _in_legacy(sides: Sides, keys: list[Key], recent: sql.Composable) -> dict[Ke
     try:
         with sides.legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
             return _computed(sides, keys, recent, sides.form.legacy_columns())
-    except psycopg.DataError:
+    except psycopg.Error as error:
+        ask(sides.legacy, sides.plan, error)
         if len(keys) == 1:
             return _computed(sides, keys, recent, sql.SQL("null::text[]"))
         middle = len(keys) // 2

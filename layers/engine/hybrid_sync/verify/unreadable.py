@@ -15,6 +15,7 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.checks import jsonb_problem
 
@@ -55,7 +56,8 @@ def uncomputable_keys(
     try:
         with legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
             legacy.execute(query)
-    except psycopg.DataError:
+    except psycopg.Error as error:
+        ask(legacy, plan, error)
         if len(keys) == 1:
             yield keys[0]
             return

@@ -1,0 +1,98 @@
+"""Whom a server's error is about: the side it came from, the machine, the statement, or a row.
+
+Told by the error's code and place and by how long the statement ran, never by its text, which a trigger may have
+written.  Whether a statement or a row is to blame is asked: see `postgres.require_row`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal
+
+import psycopg
+
+Side = Literal["legacy", "target"]
+
+CONTENTION = ("40001", "40P01", "55P03")
+"""Serialisation failure, deadlock, lock timeout: the same work mostly succeeds when it is repeated."""
+CANCELLED = "57014"
+
+ELSEWHERE = "^(08|25006|25P|40|53|55P03|57|58)"
+"""Codes of the connection, the session, the machine or other sessions: no row is to blame, unless a trigger chose one.
+
+A regular expression that Python and PostgreSQL read alike.
+"""
+
+_SIDE, _SECONDS = "hybrid_sync_side", "hybrid_sync_seconds"
+
+
+class _Sided(psycopg.Cursor[tuple[Any, ...]]):
+    """A cursor whose errors say which side they came from, and how long their statement ran."""
+
+    side: ClassVar[Side]
+
+    def execute(self, *arguments: Any, **options: Any) -> Any:
+        with _marked(self.side):
+            return super().execute(*arguments, **options)
+
+    def executemany(self, *arguments: Any, **options: Any) -> None:
+        with _marked(self.side):
+            super().executemany(*arguments, **options)
+
+    @contextmanager
+    def copy(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
+        with _marked(self.side), super().copy(*arguments, **options) as copy:
+            yield copy
+
+
+class LegacyCursor(_Sided):
+    side = "legacy"
+
+
+class TargetCursor(_Sided):
+    side = "target"
+
+
+@contextmanager
+def _marked(side: Side) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    except psycopg.Error as error:
+        if not hasattr(error, _SIDE):
+            setattr(error, _SIDE, side)
+            setattr(error, _SECONDS, time.monotonic() - began)
+        raise
+
+
+def side_of(error: psycopg.Error, otherwise: Side) -> Side:
+    """The side that the error came from; `otherwise` where its cursor was not one of ours."""
+    side: Side = getattr(error, _SIDE, otherwise)
+    return side
+
+
+def seconds_of(error: psycopg.Error) -> float:
+    """How long the statement had run."""
+    return float(getattr(error, _SECONDS, 0.0))
+
+
+def is_row_state(sqlstate: str | None) -> bool:
+    """Whether a row may be to blame for an error of this code: everything but what the machine or others cause."""
+    return sqlstate is not None and re.match(ELSEWHERE, sqlstate) is None
+
+
+def raised(error: psycopg.Error) -> bool:
+    """Whether a PL/pgSQL function raised the error itself, so that its code is the author's choice."""
+    return error.diag.source_function == "exec_stmt_raise"
+
+
+def quotable(error: psycopg.Error) -> bool:
+    """Whether the message is the server's own about our statement: no function was running that could have written it.
+
+    Class 22 and 23 messages quote values even so.
+    """
+    state = error.sqlstate or ""
+    return error.diag.context is None and not raised(error) and state[:2] not in ("22", "23", "P0")
