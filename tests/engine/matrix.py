@@ -73,15 +73,15 @@ class Way:
             scanned = scan(plan, list(rows.read(self.legacy, plan, sql.SQL("true"))))
         spliced = splice(plan, scanned, {}, {}, lambda key: key[-16:].rjust(16, b"\0"))
         names = sql.SQL(", ").join(sql.Identifier(c) for c in plan.target_columns)
-        copy_rows(self.target, sql.SQL("copy x ({}) from stdin (format binary)").format(names), spliced.new)
+        copy_rows(self.target, sql.SQL("copy public.x ({}) from stdin (format binary)").format(names), spliced.new)
         return {decode_key(r.key)[0]: r.reason for r in scanned.rejected}
 
     def texts(self, pair: Pair) -> tuple[dict[int, str | None], dict[int, str | None]]:
         """Every value of both sides as text, by key."""
         with transaction(self.legacy, "legacy"), transaction(self.target, "target"):
-            ours = self.legacy.execute(f"select id, {pair.legacy_text.format(c='x')} from x".encode()).fetchall()
+            ours = self.legacy.execute(f"select id, {pair.legacy_text.format(c='x')} from public.x".encode()).fetchall()
             theirs = self.target.execute(
-                f"select legacy_id, {pair.target_text.format(c='c')} from x".encode()
+                f"select legacy_id, {pair.target_text.format(c='c')} from public.x".encode()
             ).fetchall()
         return dict(ours), dict(theirs)
 
@@ -103,14 +103,16 @@ class Way:
         with transaction(self.legacy, "legacy", read_only=True), transaction(self.target, "target"):
             try:
                 ours = self.legacy.execute(
-                    sql.SQL("select {} from x where id = {}").format(form.legacy_columns(), sql.Literal(key))
+                    sql.SQL("select {} from public.x where id = {}").format(form.legacy_columns(), sql.Literal(key))
                 ).fetchone()
             except psycopg.DataError:
                 self.legacy.execute("rollback")
                 self.legacy.execute("begin")
                 return None
             theirs = self.target.execute(
-                sql.SQL("select {} from x t where legacy_id in (1, {})").format(form.target_columns(), sql.Literal(key))
+                sql.SQL("select {} from public.x t where legacy_id in (1, {})").format(
+                    form.target_columns(), sql.Literal(key)
+                )
             ).fetchone()
         assert ours is not None
         assert theirs is not None
