@@ -152,5 +152,5 @@ def test_the_run_tells_how_many_rows_were_deleted(world: EngineWorld, legacy: Qu
     legacy("delete from note where id <= 3")
     done = run(world, "second", profile="daily")
     assert done.outcome.summary["deleted"] == 3
-    assert "deleted 3" in world.alerts.published[-1][1]
+    assert "Deleted 3 in the target: notes 3." in world.alerts.published[-1][1]
     assert "| Deleted |" in world.reports.pages["second", "md"]
