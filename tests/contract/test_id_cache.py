@@ -15,6 +15,7 @@ from hybrid_sync.world import IdCache
 from tests.contract import accounts
 from tests.engine.worlds import MemoryIdCache
 
+SECRET = b"a secret for tests"
 MakeCache = Callable[[], IdCache]
 
 
@@ -27,7 +28,7 @@ def ids(*keys: int) -> dict[Key, bytes]:
 
 
 def dynamo(client: Any, **options: Any) -> DynamoIdCache:
-    return DynamoIdCache("ids", client, sleep=lambda seconds: None, **options)
+    return DynamoIdCache("ids", client, SECRET, sleep=lambda seconds: None, **options)
 
 
 @pytest.fixture(params=["memory", *accounts.KINDS, "moto by workers without memory"])
@@ -147,7 +148,7 @@ def test_what_dynamodb_leaves_unprocessed_is_asked_again(dynamodb: Any, verb: st
 def test_pauses_between_rounds_grow_with_jitter(dynamodb: Any) -> None:
     pauses: list[float] = []
     client = Halving(dynamodb, "batch_get_item")
-    cache = DynamoIdCache("ids", client, sleep=pauses.append)
+    cache = DynamoIdCache("ids", client, SECRET, sleep=pauses.append)
     cache.get("orders", "main", 0, [(n * PAGE,) for n in range(30)])
     assert pauses[0] == 0.0
     limits = [0.05 * 2**n for n in range(len(pauses) - 1)]
@@ -244,3 +245,48 @@ class Failing:
             raise self._failure
 
         return fail
+
+
+# --- seals -----------------------------------------------------------------------------------------------------------
+
+
+def _item(client: Any, key: str) -> dict[str, Any]:
+    return dict(client.get_item(TableName="ids", Key={"pk": {"S": key}})["Item"])
+
+
+def test_ids_that_were_swapped_in_a_page_are_absent_and_not_kept_by_the_next_writer(dynamodb: Any) -> None:
+    dynamo(dynamodb).put("orders", "main", 0, ids(1, 2, 3))
+    item = _item(dynamodb, "orders/main/0/0")
+    page = bytes(item["ids"]["B"])
+    dynamodb.put_item(
+        TableName="ids", Item={**item, "ids": {"B": page[:16] + page[32:48] + page[16:32] + page[48:]}}
+    )  # fmt: skip
+    worker = dynamo(dynamodb)
+    assert worker.get("orders", "main", 0, [(1,), (2,), (3,)]) == {}
+    assert worker.counts.unsealed > 0
+    dynamo(dynamodb).put("orders", "main", 0, ids(4))
+    assert dynamo(dynamodb).get("orders", "main", 0, [(1,), (2,), (3,), (4,)]) == ids(4)
+
+
+@pytest.mark.parametrize("elsewhere", ["orders/main/0/1", "orders/main/1/0", "orders/other/0/0", "people/main/0/0"])
+def test_a_page_that_was_moved_is_absent(dynamodb: Any, elsewhere: str) -> None:
+    dynamo(dynamodb).put("orders", "main", 0, ids(1))
+    dynamodb.put_item(TableName="ids", Item={**_item(dynamodb, "orders/main/0/0"), "pk": {"S": elsewhere}})
+    entity, source, epoch, page = elsewhere.split("/")
+    assert dynamo(dynamodb).get(entity, source, int(epoch), [(int(page) * PAGE + 1,)]) == {}
+
+
+def test_a_page_of_another_deployment_or_without_a_seal_is_absent(dynamodb: Any) -> None:
+    DynamoIdCache("ids", dynamodb, b"another secret").put("orders", "main", 0, ids(1))
+    assert dynamo(dynamodb).get("orders", "main", 0, [(1,)]) == {}
+    item = _item(dynamodb, "orders/main/0/0")
+    del item["seal"]
+    dynamodb.put_item(TableName="ids", Item=item)
+    assert dynamo(dynamodb).get("orders", "main", 0, [(1,)]) == {}
+
+
+def test_an_entry_of_a_composite_key_is_sealed_too(dynamodb: Any) -> None:
+    dynamo(dynamodb).put("grants", "main", 0, {(1, 2): uuid(1)})
+    item = _item(dynamodb, "grants/main/0:1,2")
+    dynamodb.put_item(TableName="ids", Item={**item, "ids": {"B": uuid(9)}})
+    assert dynamo(dynamodb).get("grants", "main", 0, [(1, 2)]) == {}

@@ -84,6 +84,7 @@ class FaultWorld:
         self.id_cache = DynamoIdCache(
             "ids",
             FaultyDynamo(store, luck, place.unreliable),
+            self.id_secret,
             sleep=lambda seconds: None,
             # An hour passes in two minutes, so that the cache's pause after a failure lasts a second.
             monotonic=lambda: time.monotonic() * 30,

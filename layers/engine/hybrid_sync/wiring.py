@@ -103,7 +103,7 @@ class DeployedWorld:
     def id_cache(self) -> DynamoIdCache:
         from hybrid_sync.ids.cache import DynamoIdCache
 
-        return DynamoIdCache(self._settings.need("id_map_table"), client("dynamodb"))
+        return DynamoIdCache(self._settings.need("id_map_table"), client("dynamodb"), self.id_secret)
 
     @cached_property
     def manifests(self) -> S3Manifests:

@@ -36,6 +36,13 @@ REASONS: dict[str, Reason] = {
         "Sync the parent, or repair the orphan in legacy; the row is retried when its parent arrives.",
         retryable=True,
     ),
+    "wrong_reference": Reason(
+        Kind.reference,
+        "The row was written with a reference to another row than legacy names: the id cache held a wrong id.",
+        "Nothing to do for the row: the cache was forgotten, and the row is read again. Find out who can write to the"
+        " id map's table.",
+        retryable=True,
+    ),
     "bad_json": Reason(
         Kind.legacy_data,
         "A column that must hold JSON holds something else.",

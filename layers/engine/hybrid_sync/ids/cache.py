@@ -17,11 +17,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import AwsUnavailable
+from hybrid_sync.ids.seal import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,8 @@ class CacheCounts:
     misses: int = 0
     unread: int = 0
     unwritten: int = 0
+    unsealed: int = 0
+    """Items that we have not sealed, or not as they are now: somebody else wrote to the cache."""
 
 
 class DynamoIdCache:
@@ -60,6 +63,7 @@ class DynamoIdCache:
         self,
         table: str,
         client: Client,
+        secret: bytes,
         *,
         memory_bytes: int = MEMORY_BYTES,
         sleep: Callable[[float], None] = time.sleep,
@@ -67,6 +71,7 @@ class DynamoIdCache:
     ) -> None:
         self._table = table
         self._client = client
+        self._seal = Seal(secret)
         self._memory = _Memory(memory_bytes)
         self._sleep = sleep
         self._monotonic = monotonic
@@ -136,18 +141,33 @@ class DynamoIdCache:
                     self._sleep(pause)
                     answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted}})
                     for item in answer["Responses"].get(self._table, ()):
-                        pages[item["pk"]["S"]] = item["ids"]["B"]
+                        self._believe(item, pages)
                     wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
             self.counts.unread += len(wanted)
         return pages
+
+    def _believe(self, item: Mapping[str, Mapping[str, Any]], pages: dict[str, bytes]) -> None:
+        """Add the page of an item that we have sealed; any other is absent, for a reader and for a writer alike."""
+        name, page, seal = item["pk"]["S"], item.get("ids", {}).get("B", b""), item.get("seal", {}).get("B", b"")
+        if self._seal.fits(name, bytes(page), bytes(seal)):
+            pages[name] = bytes(page)
+        else:
+            self.counts.unsealed += 1
 
     def _write(self, pages: Mapping[str, bytes]) -> None:
         expires = {"N": str(int(time.time()) + EXPIRES_AFTER_SECONDS)}
         for chunk in _chunks(list(pages), _WRITE_ITEMS):
             wanted = [
-                {"PutRequest": {"Item": {"pk": {"S": item}, "ids": {"B": pages[item]}, "expires_at": expires}}}
+                {
+                    "PutRequest": {
+                        "Item": {
+                            "pk": {"S": item}, "ids": {"B": pages[item]},
+                            "seal": {"B": self._seal.of(item, pages[item])}, "expires_at": expires,
+                        }
+                    }
+                }
                 for item in chunk
-            ]
+            ]  # fmt: skip
             with self._forgiving() as asking:
                 for pause in _pauses():
                     if not (asking and wanted):

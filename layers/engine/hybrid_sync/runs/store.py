@@ -290,11 +290,11 @@ def record_deletes(connection: Connection, run_id: str, entity: str, told: Mappi
     )
 
 
-def record_guard(connection: Connection, run_id: str, entity: str, sentence: str) -> None:
-    """The delete guard keeps the entity's rows until a person has decided."""
+def record_problem(connection: Connection, run_id: str, entity: str, code: str, sentence: str) -> None:
+    """Why the entity is not verified, such as `delete_guard`: what a person has to know or to decide."""
     connection.execute(
         "update hybrid_sync.run_entity set failure = %s where run_id = %s and entity = %s",
-        (json.dumps({"code": "delete_guard", "text": sentence}), run_id, entity),
+        (json.dumps({"code": code, "text": sentence}), run_id, entity),
     )
 
 

@@ -46,7 +46,7 @@ def list_departures(
         told: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
         if guarded:
             # Their number says it all; an emptied legacy would make the list as long as the table.
-            store.record_guard(target, *place, _sentence(name, present))
+            store.record_problem(target, *place, "delete_guard", _sentence(name, present))
             found = {}
         for source, part in found.items():
             deletes.keep_in_mind(target, *place, source, part.keys)

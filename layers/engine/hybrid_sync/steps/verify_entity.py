@@ -27,7 +27,7 @@ from hybrid_sync.runs.store import (
     require_complete,
 )  # fmt: skip
 from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.verify import identity, money, references
+from hybrid_sync.verify import identity, money, proof, references
 from hybrid_sync.verify.asked import Asked, look_up, named_keys
 from hybrid_sync.verify.conservation import Conservation, count
 from hybrid_sync.verify.scope import Scope, changed_after
@@ -59,10 +59,12 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         # Money that failed records explain is told and not held against the entity: `equal` is of the current rows.
         verified = found.total.ok and all(line.equal for line in found.money)
         verified = verified and _reconciled(record) and not _guarded(record)
-        verified = verified and all(reference.ok for reference in found.references)
+        verified = verified and all(reference.ok for reference in found.references) and not found.wrong
         with transaction(target, "target"):
             for source, keys in found.keys.items():
                 identity.record(target, task.run_id, task.entity, source, keys)
+            if found.wrong:
+                proof.refuse(target, task.run_id, world.catalog, task.entity, found.wrong)
             advanced = verified and _advance(run, task, record, plan, target)
             failpoint("verify.advanced", target, legacy)
             record_verdict(
@@ -89,6 +91,8 @@ class _Found:
     """By source: what its keys are not."""
     asked: list[Asked]
     """The rows that the request names."""
+    wrong: list[proof.WrongReference]
+    """What the run wrote with a reference to another row than legacy names."""
 
 
 def _require_steps(task: EntityTask, record: EntityRecord) -> None:
@@ -125,6 +129,7 @@ def _compare(
     ours = {m.column: money.TwoWays() for m in entity.money}
     theirs = {m.column: money.TwoWays() for m in entity.money}
     found: dict[str, identity.Found] = {}
+    wrong: list[proof.WrongReference] = []
     carried = _carried(run, record)
     for name, source in entity.sources.items():
         keys = _scope_keys(plan, record, name, source_changed=_changed(entity, name, record), legacy=legacy)
@@ -136,6 +141,8 @@ def _compare(
         scope.find_in_flight(legacy)
         counted = count(total, scope, legacy, target)
         references.count(refs, catalog, scope, [*scope.missing, *counted.gone], legacy, target)
+        if record.reconcile is None:
+            wrong += proof.wrong_references(run.run_id, catalog, entity, plan, name, young, legacy, target)
         named += look_up(entity, scope, named_keys(run.request.refs, entity, name), legacy, target)
         for m in entity.money:
             money.add_up(m, scope, counted.gone, (ours[m.column], legacy), (theirs[m.column], target))
@@ -143,7 +150,7 @@ def _compare(
         found[name] = identity.Found(counted.doubled, present, counted.null_keys if keys is None else None)
     total.native = _native(entity, target)
     sums = [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
-    return _Found(total, sums, list(refs.values()), found, named)
+    return _Found(total, sums, list(refs.values()), found, named, wrong)
 
 
 def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:
