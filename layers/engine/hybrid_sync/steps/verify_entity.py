@@ -59,7 +59,8 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         # Money that failed records explain is told and not held against the entity: `equal` is of the current rows.
         verified = found.total.ok and all(line.equal for line in found.money)
         verified = verified and _reconciled(record) and not _guarded(record)
-        verified = verified and all(reference.ok for reference in found.references) and not found.wrong
+        verified = verified and all(reference.ok for reference in found.references)
+        verified = verified and not found.wrong
         with transaction(target, "target"):
             for source, keys in found.keys.items():
                 identity.record(target, task.run_id, task.entity, source, keys)
