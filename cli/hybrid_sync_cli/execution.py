@@ -37,6 +37,10 @@ class Execution:
         return cls(run_id, f"{machine}:{run_id}")
 
 
+class TargetAway(CliError):
+    """The target does not answer, or has stopped to."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """What the state machine says: RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED, and why."""
@@ -101,10 +105,16 @@ def target(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
     try:
         connection = psycopg.connect(stack.target_dsn, connect_timeout=5, autocommit=True)
     except psycopg.OperationalError:
-        raise CliError("The target database does not answer: start the stack with hybrid-sync up.") from None
+        raise TargetAway("The target database does not answer: start the stack with hybrid-sync up.") from None
     with connection:
         try:
             yield connection
+        except psycopg.OperationalError:
+            if not connection.broken:
+                raise
+            raise TargetAway(
+                "The target database has broken off, as when it restarts: look again with hybrid-sync status."
+            ) from None
         except (InvalidSchemaName, UndefinedTable):
             raise CliError(
                 "The target has no complete hybrid_sync schema: create it with hybrid-sync install."

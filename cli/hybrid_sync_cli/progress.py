@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync_cli.execution import Execution, Standing, standing, target
+from hybrid_sync_cli.execution import Execution, Standing, TargetAway, standing, target
 from hybrid_sync_cli.stack import Stack
 
 PAUSE = 0.5
@@ -140,7 +140,19 @@ def follow(stack: Stack, execution: Execution, catalog: Catalog, quiet: bool = F
             TimeElapsedColumn(),
         )
         display = Bars(progress, title)
-    with target(stack) as connection, drawing:
+    with drawing:
+        while True:
+            try:
+                return _followed(stack, execution, display)
+            except TargetAway:
+                # The run waits for its target with its own patience; whoever watches it waits with it.
+                if not (now := standing(stack, execution)).running:
+                    return now
+                time.sleep(PAUSE)
+
+
+def _followed(stack: Stack, execution: Execution, display: Display) -> Standing:
+    with target(stack) as connection:
         while True:
             now = standing(stack, execution)
             display.show(steps(connection, execution.run_id))

@@ -107,6 +107,16 @@ class MemoryAlerts:
         self.published.append((subject, body))
 
 
+@dataclass
+class MemoryExecutions:
+    """What Step Functions would say of each run; nothing of those that it does not know."""
+
+    states: dict[str, str] = field(default_factory=dict)
+
+    def status(self, run_id: str) -> str | None:
+        return self.states.get(run_id)
+
+
 class EngineWorld:
     """`hybrid_sync.world.World` for tests."""
 
@@ -120,6 +130,7 @@ class EngineWorld:
         self.reports = MemoryReports()
         self.failure_queue = MemoryQueue()
         self.alerts = MemoryAlerts()
+        self.executions = MemoryExecutions()
         self.segment_rows = SEGMENT_ROWS
 
     def limits(self, profile: Profile) -> ProfileLimits:

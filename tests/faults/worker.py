@@ -72,6 +72,13 @@ class Place:
     unreliable: float
 
 
+class NoExecutions:
+    """There is no Step Functions here: the driver plays it."""
+
+    def status(self, run_id: str) -> str | None:
+        return None
+
+
 class FaultWorld:
     """`hybrid_sync.world.World` of one worker process."""
 
@@ -93,6 +100,7 @@ class FaultWorld:
         self.reports = StoredReports(store)
         self.failure_queue = FaultyQueue(store, luck, place.unreliable)
         self.alerts = SilentAlerts()
+        self.executions = NoExecutions()
 
     def limits(self, profile: Profile) -> ProfileLimits:
         return ProfileLimits(self._place.batch_size, 3_600)

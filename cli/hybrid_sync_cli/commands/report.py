@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from hybrid_sync.errors import RunNotFound
+from hybrid_sync.report.markdown import markdown
 from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.page import page
 from hybrid_sync.report.render import to_html, to_json, to_markdown
 from hybrid_sync.report.summary import recall
 from hybrid_sync_cli import tables
+from hybrid_sync_cli.beyond import Told, find, settle
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import catalog_of_project, target
+from hybrid_sync_cli.execution import TargetAway, catalog_of_project, target
 from hybrid_sync_cli.stack import Stack, home
 
+_UNRECORDED: dict[str, Callable[[Told], str]] = {
+    "html": lambda told: page(told.document),
+    "md": lambda told: markdown(told.document),
+    "json": lambda told: json.dumps(told.report or {"run_id": told.run_id, "status": told.status}, indent=2) + "\n",
+}
 _WRITERS: dict[str, Callable[[RunSummary], str]] = {"html": to_html, "md": to_markdown, "json": to_json}
 
 
@@ -38,19 +48,35 @@ def report(run_id: str, shape: str, output: Path | None, opening: bool) -> None:
         shape = "html"
     if output is not None and shape == "table":
         raise CliError("A table is made for the terminal: choose --format html, md or json for a file.")
-    with target(Stack.load()) as connection:
-        summary = recall(connection, run_id, catalog_of_project())
+    found = _found(Stack.load(), run_id)
     if shape == "table":
-        tables.report(summary, tables.console())
+        if isinstance(found, RunSummary):
+            tables.report(found, tables.console())
+        else:
+            click.echo(f"Run {run_id}: {found.status}; the target has no record of it. {found.why}".rstrip())
         return
+    text = _WRITERS[shape](found) if isinstance(found, RunSummary) else _UNRECORDED[shape](found)
     if output is None and not opening:
-        click.echo(_WRITERS[shape](summary), nl=False)
+        click.echo(text, nl=False)
         return
-    path = output or _kept(summary.run_id)
-    _write(path, _WRITERS[shape](summary))
+    path = output or _kept(run_id)
+    _write(path, text)
     click.echo(str(path))
     if opening and not webbrowser.open(path.resolve().as_uri()):
         raise CliError(f"No browser could be started here: open {path} yourself.")
+
+
+def _found(stack: Stack, run_id: str) -> RunSummary | Told:
+    """What the target tells, else what the report in S3 and the state machine do."""
+    try:
+        with target(stack) as connection:
+            settle(stack, connection)
+            return recall(connection, run_id, catalog_of_project())
+    except (RunNotFound, TargetAway):
+        told = find(stack, run_id)
+        if told is None:
+            raise
+        return told.summary or told
 
 
 def _kept(run_id: str) -> Path:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import click
+import psycopg
 from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
+from hybrid_sync.errors import RunNotFound
 from hybrid_sync.http.requests import SyncRequest
-from hybrid_sync.report.recent import recent_runs
+from hybrid_sync.report.recent import count_runs, recent_runs
 from hybrid_sync.report.render import percent, to_json
+from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.report.words import NOTHING, status_word
 from hybrid_sync_cli import tables
+from hybrid_sync_cli.beyond import Told, find, settle, unrecorded
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import (
     Execution,
+    TargetAway,
     catalog_of_project,
     outcome,
     profile_for,
@@ -141,21 +148,66 @@ def _watch(stack: Stack, execution: Execution, catalog: Catalog, as_json: bool) 
 def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None:
     """Recent runs, or how far one run is."""
     stack = Stack.load()
-    with target(stack) as connection:
-        if run_id is not None:
-            summary = summarise(connection, run_id, catalog_of_project())
-            if as_json:
-                click.echo(to_json(summary), nl=False)
-            else:
-                tables.report(summary, tables.console())
-            return
-        recent = recent_runs(connection, limit, retries=retries)
+    try:
+        with target(stack) as connection:
+            ended = settle(stack, connection)
+            if run_id is not None:
+                _show_one(stack, connection, run_id, as_json)
+                return
+            recent = recent_runs(connection, limit, retries=retries)
+            recent = newest([*recent, *map(row_of, unrecorded(stack, limit, _known(connection)))], limit)
+            every = count_runs(connection, retries=retries)
+    except TargetAway as away:
+        _without_target(stack, run_id, limit, as_json, away)
+        return
+    for lost, word in ended.items():
+        click.echo(f"Run {lost} is {word}: its execution has ended without a report.", err=True)
     if as_json:
         click.echo(json.dumps(recent, default=str, sort_keys=True))
     elif not recent:
         click.echo("No run yet; start one with: hybrid-sync sync --profile weekly")
     else:
         _show_recent(recent)
+        if len(recent) < every:
+            click.echo(f"{len(recent):,} of {every:,} runs are shown: see more with --limit.")
+
+
+def _show_one(stack: Stack, connection: psycopg.Connection[Any], run_id: str, as_json: bool) -> None:
+    try:
+        summary = summarise(connection, run_id, catalog_of_project())
+    except RunNotFound:
+        if (told := find(stack, run_id)) is None:
+            raise
+        _show_told(told, as_json)
+        return
+    if as_json:
+        click.echo(to_json(summary), nl=False)
+    else:
+        tables.report(summary, tables.console())
+
+
+def _show_told(told: Told, as_json: bool) -> None:
+    """A run of which the target knows nothing."""
+    if as_json:
+        click.echo(json.dumps(told.report or row_of(told), default=str, sort_keys=True))
+    elif (summary := told.summary) is not None:
+        tables.report(summary, tables.console())
+    else:
+        click.echo(f"Run {told.run_id}: {told.status}; the target has no record of it. {told.why}".rstrip())
+
+
+def _without_target(stack: Stack, run_id: str | None, limit: int, as_json: bool, away: CliError) -> None:
+    """What can be told while the target is away; CliError where that is nothing."""
+    found = unrecorded(stack, limit, lambda _: set()) if run_id is None else _one(find(stack, run_id))
+    if not found:
+        raise away
+    click.echo(f"{away} What follows is from the state machine and the reports in S3.", err=True)
+    if run_id is not None:
+        _show_told(found[0], as_json)
+    elif as_json:
+        click.echo(json.dumps(newest([row_of(told) for told in found], limit), default=str, sort_keys=True))
+    else:
+        _show_recent(newest([row_of(told) for told in found], limit))
 
 
 def _show_recent(recent: list[dict[str, Any]]) -> None:
@@ -169,7 +221,7 @@ def _show_recent(recent: list[dict[str, Any]]) -> None:
                     status_word(r["status"]),
                     f"{r['started_at']:%Y-%m-%d %H:%M:%S}",
                     f"{r['seconds']:,.1f}",
-                    *(f"{r[name]:,}" for name in ("read", "inserted", "updated", "failed")),
+                    *(_number(r[name]) for name in ("read", "inserted", "updated", "failed")),
                     NOTHING if r["due"] is None else f"{r['current']:,} / {r['due']:,}",
                     percent(r["current"] / r["due"] if r["due"] else None),
                     r["adds_up"],
@@ -179,6 +231,41 @@ def _show_recent(recent: list[dict[str, Any]]) -> None:
             right=numbers,
         )
     )
+    for r in recent:
+        if r.get("why"):
+            click.echo(f"{r['run_id']} never began: {r['why']}")
+
+
+def _known(connection: psycopg.Connection[Any]) -> Callable[[list[str]], set[str]]:
+    """Which of some runs the target has a record of."""
+
+    def known(run_ids: list[str]) -> set[str]:
+        rows = connection.execute("select run_id from hybrid_sync.run where run_id = any(%s)", (run_ids,)).fetchall()
+        return {row[0] for row in rows}
+
+    return known
+
+
+def _one(told: Told | None) -> list[Told]:
+    return [] if told is None else [told]
+
+
+def _number(value: int | None) -> str:
+    return NOTHING if value is None else f"{value:,}"
+
+
+def row_of(told: Told) -> dict[str, Any]:
+    """As a row of the list; what nobody knows is None."""
+    numbers = ("read", "inserted", "updated", "failed", "current", "due", "stale", "absent")
+    seconds = ((told.finished_at or datetime.now(UTC)) - told.started_at).total_seconds()
+    return {
+        "run_id": told.run_id, "status": told.status, "started_at": told.started_at, "finished_at": told.finished_at,
+        "seconds": seconds, "adds_up": Sum.unknown, "why": told.why, **dict.fromkeys(numbers),
+    }  # fmt: skip
+
+
+def newest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: row["started_at"], reverse=True)[:limit]
 
 
 commands: list[click.Command] = [sync, status]

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from hybrid_sync.http.routes import Api
     from hybrid_sync.ids.cache import DynamoIdCache
     from hybrid_sync.postgres import Connection
+    from hybrid_sync.runs.starter import RunStarter
 
 SECRET_SECONDS = 300
 """How long a worker uses what it read from Secrets Manager; a changed password is picked up after that."""
@@ -124,6 +125,12 @@ class DeployedWorld:
     @cached_property
     def alerts(self) -> SnsAlerts:
         return SnsAlerts(self._settings.need("alert_topic"), client("sns"))
+
+    @cached_property
+    def executions(self) -> RunStarter:
+        from hybrid_sync.runs.starter import RunStarter
+
+        return RunStarter(self._settings.need("state_machine"), client("stepfunctions"))
 
     def limits(self, profile: Profile) -> ProfileLimits:
         return self._settings.limits(profile)

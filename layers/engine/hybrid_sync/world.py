@@ -58,6 +58,14 @@ class FailureQueue(Protocol):
     def send(self, messages: Sequence[FailureMessage]) -> None: ...
 
 
+class Executions(Protocol):
+    """Executions of the state machine, by run id."""
+
+    def status(self, run_id: str) -> str | None:
+        """running, succeeded, failed, cancelled or lost; None where it is not known."""
+        ...
+
+
 class Alerts(Protocol):
     """Messages to people: codes and counts, never a cell value."""
 
@@ -87,6 +95,9 @@ class World(Protocol):
 
     @property
     def alerts(self) -> Alerts: ...
+
+    @property
+    def executions(self) -> Executions: ...
 
     def limits(self, profile: Profile) -> ProfileLimits: ...
 

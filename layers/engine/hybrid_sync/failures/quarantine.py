@@ -16,12 +16,14 @@ _RETRYABLE = sorted(code for code, reason in REASONS.items() if reason.retryable
 def keys_to_retry(connection: Connection, entity: str, source: str, *, every: bool) -> list[Key]:
     """Keys whose failure may have healed although their row did not change: their parent came, a twin left.
 
+    Accepted ones too: a person lives with a row that cannot arrive, and does not keep out one that can.
+
     With `every` all that wait: a row can also come right where no fence looks, as when a joined row goes or legacy is
     brought back from a snapshot, and the reconcile leaves failed records out.
     """
     rows = connection.execute(
         "select key from hybrid_sync.failed_record where entity = %s and source = %s"
-        " and status in ('open', 'escalated') and key <> '{}' and (%s or reason = any(%s)) order by key",
+        " and status in ('open', 'escalated', 'accepted') and key <> '{}' and (%s or reason = any(%s)) order by key",
         (entity, source, every, _RETRYABLE),
     ).fetchall()
     return [tuple(row[0]) for row in rows]

@@ -24,6 +24,12 @@ def recent_runs(target: psycopg.Connection[Any], limit: int, *, retries: bool) -
     return found
 
 
+def count_runs(target: psycopg.Connection[Any], *, retries: bool) -> int:
+    """How many there are."""
+    row = target.execute("select count(*) from hybrid_sync.run where %s or trigger <> 'retry'", (retries,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 _RECENT = sql.SQL("""
 select r.run_id, r.profile, r.trigger, {} as status, r.started_at, r.finished_at,
        extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 as seconds,

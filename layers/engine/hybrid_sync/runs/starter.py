@@ -61,6 +61,13 @@ class RunStarter:
         told = self._describe(run_id)
         return RunState(run_id, _WORDS[told["status"]], told["startDate"], told.get("stopDate"))
 
+    def status(self, run_id: str) -> str | None:
+        """The word for how its execution stands; None when Step Functions does not know it."""
+        try:
+            return self.state(run_id).status
+        except RunNotFound:
+            return None
+
     def _start(self, name: str, text: str) -> None:
         try:
             self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)

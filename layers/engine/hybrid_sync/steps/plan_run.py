@@ -6,13 +6,15 @@ An entity that does not fit its databases is recorded as failed, with those that
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, RunRequest
-from hybrid_sync.errors import RequestRejected, SyncError
+from hybrid_sync.errors import AwsUnavailable, Contention, RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.closure import close, requested
+from hybrid_sync.runs.lost import end_lost_runs
 from hybrid_sync.runs.store import Requested, create_run, read_entities, read_run, record_failure
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.target.ready import require_installed
@@ -29,6 +31,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         world.catalog[entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
         require_installed(target)
+        _end_lost_runs(world, request.run_id, target)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         wanted, failed = _wanted(world, request, legacy, target)
@@ -44,6 +47,13 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         failpoint("run.recorded", target, legacy)
         with transaction(target, "target"):
             return _planned(request, target)
+
+
+def _end_lost_runs(world: World, run_id: str, target: Connection) -> None:
+    """Runs that a person stopped, or that broke off, must not stand at work for ever; who cannot ask, leaves them."""
+    with suppress(AwsUnavailable, Contention), transaction(target, "target"):
+        # Named when it is first needed: mostly no other run stands at work, and nobody has to be asked.
+        end_lost_runs(target, lambda other: world.executions.status(other), but=run_id)
 
 
 def _check(request: RunRequest) -> None:

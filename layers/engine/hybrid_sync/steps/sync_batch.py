@@ -17,6 +17,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import take_unqueued
 from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.legacy.buckets import BUCKET, span
+from hybrid_sync.legacy.versions import versions
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
 from hybrid_sync.rows.splice import SplicedBatch
@@ -189,7 +190,7 @@ class _Page:
         """Quarantine, pending links and what has healed; in the same transaction as the rows."""
         task, target, scanned = self._task, self._target, read.scanned
         failed += [_failed(rejected, set()) for rejected in scanned.rejected]
-        failed = self._with_presence(failed)
+        failed = self._with_versions(self._with_presence(failed))
         record_failed(target, task.run_id, task.entity, task.source, failed)
         bad = {row.key for row in failed}
         not_written = _absent(failed)
@@ -215,6 +216,12 @@ class _Page:
         task = self._task
         there = ids_in_target(self._target, self._world.catalog, task.entity, task.source, [row.key for row in failed])
         return [replace(f, present=f.key in there) for f in failed]
+
+    def _with_versions(self, failed: list[FailedRow]) -> list[FailedRow]:
+        """Say of each failed row which version of it this is: what a person accepts is one version of a row."""
+        source = self._world.catalog[self._task.entity].sources[self._task.source]
+        known = versions(self._legacy, self._plan, source, [row.key for row in failed])
+        return [replace(row, version=known.get(row.key)) for row in failed]
 
     def _healed(self, page: PageRead, bad: set[Key]) -> list[Key]:
         """Keys with an open failed record that arrived or were excluded now, or that are gone from legacy."""

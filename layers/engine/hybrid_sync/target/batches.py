@@ -77,26 +77,32 @@ class FailedRow:
     present: bool = False
     rows: int = 1
     """How many rows of legacy it stands for: those that share the key; all without a key under the empty key."""
+    version: str | None = None
+    """Which version of the row it was; None where nobody has looked."""
 
 
 _RECORD = """
 insert into hybrid_sync.failed_record as f
-  (entity, source, key, reason, column_name, sqlstate, constraint_name, waits_for, present, rows, first_run, last_run)
+  (entity, source, key, reason, column_name, sqlstate, constraint_name, waits_for, present, rows, row_version,
+   first_run, last_run)
 select %(entity)s, %(source)s, array(select jsonb_array_elements_text(r->'key')::int8), r->>'reason', r->>'column',
        r->>'sqlstate', r->>'constraint', nullif(r->'waits_for', 'null'), (r->>'present')::bool, (r->>'rows')::int,
-       %(run)s, %(run)s
+       r->>'version', %(run)s, %(run)s
 from jsonb_array_elements(%(rows)s::jsonb) as r
 order by r->'key'
 on conflict (entity, source, key) do update set
   reason = excluded.reason, column_name = excluded.column_name, sqlstate = excluded.sqlstate,
   constraint_name = excluded.constraint_name, waits_for = excluded.waits_for, present = excluded.present,
   rows = excluded.rows, last_run = excluded.last_run, last_seen = clock_timestamp(),
-  -- The same failure again keeps a person's or the queue's decision; another one, or of more rows, opens it anew.
-  (status, attempts, queued_at, ended_at, ended_by) = (
+  -- The same failure again keeps a person's or the queue's decision; another one, or of more rows, opens it anew,
+  -- and so does another version of a row that a person has accepted.
+  (status, attempts, queued_at, ended_at, ended_by, accepted_why) = (
     select case when anew then 'open' else f.status end, case when anew then 0 else f.attempts end,
            case when anew then null else f.queued_at end, case when anew then null else f.ended_at end,
-           case when anew then null else f.ended_by end
-    from (select f.status = 'resolved' or f.reason <> excluded.reason or f.rows < excluded.rows as anew) a)
+           case when anew then null else f.ended_by end, case when anew then null else f.accepted_why end
+    from (select f.status = 'resolved' or f.reason <> excluded.reason or f.rows < excluded.rows
+                 or (f.status = 'accepted' and (f.row_version <> excluded.row_version) is true) as anew) a),
+  row_version = coalesce(excluded.row_version, f.row_version)
 """
 
 
@@ -108,6 +114,7 @@ def record_failed(connection: Connection, run_id: str, entity: str, source: str,
         {
             "key": list(row.key), "reason": row.reason, "column": row.column, "sqlstate": row.sqlstate,
             "constraint": row.constraint, "waits_for": row.waits_for, "present": row.present, "rows": row.rows,
+            "version": row.version,
         }
         for row in rows
     ]  # fmt: skip

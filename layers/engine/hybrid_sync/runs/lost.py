@@ -1,0 +1,37 @@
+"""Runs that stand at work although their execution has ended: it was stopped, timed out, or broke off unreported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hybrid_sync.postgres import Connection
+
+Ask = Callable[[str], str | None]
+"""How the execution of a run stands: running, succeeded, failed, cancelled, lost; None where nobody knows it."""
+
+
+def end_lost_runs(connection: Connection, ask: Ask, *, but: str = "") -> dict[str, str]:
+    """End them as `cancelled` where a person stopped the execution, else as `lost`; what became of which run.
+
+    A run whose execution nobody knows may belong to another deployment: it is lost once its own deadline, after which
+    it writes nothing, has passed.  Rollbacks and retries have no execution of their own.  Call it in a transaction.
+    """
+    ended: dict[str, str] = {}
+    running = connection.execute(
+        "select run_id, clock_timestamp() > deadline_at from hybrid_sync.run"
+        " where status = 'running' and undoes is null and trigger <> 'retry' and run_id <> %s order by run_id",
+        (but,),
+    ).fetchall()
+    for run_id, late in running:
+        state = ask(str(run_id))
+        if state == "running" or (state is None and not late):
+            continue
+        status = "cancelled" if state == "cancelled" else "lost"
+        done = connection.execute(
+            "update hybrid_sync.run set status = %s, finished_at = clock_timestamp()"
+            " where run_id = %s and status = 'running'",
+            (status, run_id),
+        )
+        if done.rowcount:
+            ended[str(run_id)] = status
+    return ended
