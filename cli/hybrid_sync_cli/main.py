@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -39,6 +40,9 @@ MODULE_OF = {
     "rollback": "rollback",
     "release": "holds",
 }
+
+
+_NO_ROOM = frozenset((errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES))
 
 
 class LazyGroup(click.Group):
@@ -93,17 +97,33 @@ def main(argv: list[str] | None = None) -> NoReturn:
         # The reader of our output has gone (`| head`); a second flush at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"hybrid-sync: {_disk(error) or _record(error)}", err=True)
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last border: a person gets a sentence, the file gets the rest
         click.echo(f"hybrid-sync: {_record(error)}", err=True)
         sys.exit(1)
+
+
+def _disk(error: OSError) -> str:
+    """A disk that takes nothing, in one sentence; empty for any other trouble."""
+    if error.errno not in _NO_ROOM:
+        return ""
+    return (
+        f"{error.filename or 'A file'} cannot be written ({error.strerror}): free some space, "
+        "or set HYBRID_SYNC_HOME to a folder that may be written."
+    )
 
 
 def _record(error: Exception) -> str:
     """Write the traceback to a private file and return the sentence that names it."""
     from hybrid_sync_cli.stack import home
 
-    logs = home.directory() / "logs"
-    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        logs = home.directory() / "logs"
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as disk:
+        return f"unexpected {type(error).__name__}; the details could not be written: {_disk(disk) or disk.strerror}"
     path = Path(logs, f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log")
     # PostgreSQL quotes cell values in its DETAIL lines; those stay in the database.
     told = "".join(traceback.format_exception(error)).splitlines(keepends=True)

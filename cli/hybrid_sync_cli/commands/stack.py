@@ -42,6 +42,11 @@ def up(
     from hybrid_sync_cli.stack.up import Builder
     from hybrid_sync_cli.stack.wishes import Wishes
 
+    for option, dsn in (("--legacy-dsn", legacy_dsn), ("--target-dsn", target_dsn)):
+        if dsn is not None and not dsn.strip():
+            raise CliError(
+                f"{option} is empty: give a connection string, or leave it out for a database of the stack's own."
+            )
     ports = {"legacy": legacy_port, "target": target_port, "rest": rest_port, "aws": aws_port}
     with home.only_one():
         stack = Builder(Wishes(legacy_dsn, target_dsn, ports), _say).run()
@@ -60,6 +65,8 @@ def down(everything: bool) -> None:
     with home.only_one():
         processes = Processes(home.directory())
         keep = Keep(processes.home / "keep.json")
+        # Whoever takes the stack down may bring it up on other databases: `up` must not think that it is a slip.
+        keep.put("wishes", None)
         (purge if everything else tear_down)(processes, keep)
     _say("The stack is down" + (" and its data deleted." if everything else "; its data is kept."))
 

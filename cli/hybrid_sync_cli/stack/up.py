@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
+from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import REGION, STATE, Stack, databases, home, rest, supabase
 from hybrid_sync_cli.stack.aws import Aws, ensure_environments
 from hybrid_sync_cli.stack.databases import Databases
@@ -32,6 +33,7 @@ class Builder:
 
     def run(self) -> Stack:
         """A running stack with the present template deployed; when that fails, nothing is left running."""
+        self._same_databases()
         living = self._living()
         if living is not None:
             return self._refreshed(living)
@@ -43,6 +45,16 @@ class Builder:
         except BaseException:  # an interrupt too: what was started has nobody else to end it
             tear_down(self.processes, self.keep)
             raise
+
+    def _same_databases(self) -> None:
+        """CliError when the stack stood on a person's own databases and these were not named again."""
+        before = self.keep.get("wishes") or {}
+        given = self.wishes.databases()
+        if forgotten := [f"--{side}-dsn" for side, dsn in given.items() if before.get(side) and not dsn]:
+            raise CliError(
+                f"The stack was brought up on databases of your own: give {' and '.join(forgotten)} again, "
+                "or run hybrid-sync down first to go over to the stack's own databases."
+            )
 
     def _built(self) -> Stack:
         project = self.deployment.project
