@@ -42,7 +42,7 @@ MODULE_OF = {
 }
 
 
-_NO_ROOM = frozenset((errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES))
+_NO_ROOM = frozenset((errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM))
 
 
 class LazyGroup(click.Group):

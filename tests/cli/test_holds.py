@@ -31,5 +31,12 @@ def test_an_unknown_entity_cannot_be_held(store: Store, hybrid_sync: Command) ->
     assert held(store) == []
 
 
+def test_one_wrong_name_releases_none_and_says_so(store: Store, hybrid_sync: Command) -> None:
+    hybrid_sync("hold", "orders", "--why", "restore")
+    said = hybrid_sync("release", "orders", "payments")
+    assert said.err == "hybrid-sync: payments is not held: nothing was released, orders stays held too.\n"
+    assert "orders" in hybrid_sync("holds").out
+
+
 def test_releasing_what_is_not_held_is_one_sentence(store: Store, hybrid_sync: Command) -> None:
     assert hybrid_sync("release", "payments").err == "hybrid-sync: payments is not held: nothing to release.\n"

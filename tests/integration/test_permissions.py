@@ -51,6 +51,7 @@ def queue_event(deployment: Deployment, queue: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def ran(deployment: Deployment) -> Iterator[Deployment]:
     """Every function has done everything that it does."""
+    _lose_a_run(deployment)
     request = sample("weekly_schedule") | {"entities": ENTITIES}
     plan = deployment.invoke("PlanRun", {"run_id": RUN, "request": request})
     for wave in plan["waves"]:
@@ -113,6 +114,16 @@ def _heal_one_and_lose_one(deployment: Deployment, failed: dict[str, Any]) -> st
     with psycopg.connect(deployment.target_dsn) as target:
         target.execute("update hybrid_sync.failed_record set queued_at = null where entity = 'case_states'")
     return str(order["messageId"])
+
+
+def _lose_a_run(deployment: Deployment) -> None:
+    """An earlier run stands at work, and nobody knows its execution."""
+    with psycopg.connect(deployment.target_dsn) as target:
+        target.execute(
+            "insert into hybrid_sync.run"
+            " (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)"
+            " values ('weekly-lost', 'weekly', 'schedule', 'normal', '{}', '{}', '', now() - interval '1 day')"
+        )
 
 
 def _reconcile(deployment: Deployment, task: dict[str, Any]) -> None:

@@ -103,6 +103,34 @@ def test_a_wrong_dsn_is_one_sentence_and_starts_nothing(place: Path, command: Co
     assert survivors(place) == []
 
 
+@pytest.mark.parametrize("option", ["--legacy-dsn", "--target-dsn"])
+def test_an_empty_dsn_is_refused_and_starts_nothing(place: Path, command: Command, option: str) -> None:
+    status, said = told(command("up", option, ""))
+    assert (status, said.startswith(f"hybrid-sync: {option} is empty: ")) == (1, True)
+    assert survivors(place) == []
+
+
+def test_databases_that_were_named_last_time_are_not_left_for_our_own_in_silence(place: Path, command: Command) -> None:
+    Keep(place / "keep.json").put("wishes", {"legacy": "postgresql://a:secret@127.0.0.1:1/x", "target": None})
+    status, said = told(command("up"))
+    assert status == 1
+    assert "give --legacy-dsn again, or run hybrid-sync down first" in said
+    assert "secret" not in said
+    assert survivors(place) == []
+    assert told(command("down"))[0] == 0
+    assert Keep(place / "keep.json").get("wishes") is None
+
+
+def test_a_home_that_takes_no_file_is_one_sentence(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # /sys refuses new folders to root, too.
+    monkeypatch.setenv("HYBRID_SYNC_HOME", "/sys/hybrid-sync")
+    status, said = told(command("status"))
+    assert (status, said.count("\n")) == (1, 0)
+    assert "set HYBRID_SYNC_HOME to a folder that may be written" in said
+
+
 def test_a_taken_port_is_one_sentence_and_starts_nothing(place: Path, command: Command) -> None:
     import socket
 

@@ -46,8 +46,10 @@ def release(entities: tuple[str, ...]) -> None:
         released = engine.release(connection, entities)
         missing = sorted(set(entities) - set(released))
         if missing:
-            left = f", and {', '.join(released)} stays held" if released else ""
-            raise CliError(f"{', '.join(missing)} is not held, so nothing was released{left}: name only what is held.")
+            kept = (
+                f" nothing was released, {', '.join(released)} stays held too." if released else " nothing to release."
+            )
+            raise CliError(f"{', '.join(missing)} is not held:{kept}")
     named = " ".join(f"--entity {entity}" for entity in released)
     is_or_are = "is" if len(released) == 1 else "are"
     click.echo(
