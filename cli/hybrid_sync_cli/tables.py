@@ -10,7 +10,17 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rate, rows
+from hybrid_sync.report.lines import (
+    asked,
+    beyond,
+    deletes,
+    failed_in_words,
+    money,
+    new_failures,
+    rate,
+    rows,
+    unexplained,
+)
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.render import current_of_due, impact, percent
@@ -65,7 +75,7 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
         yield from _rollback(summary, summary.rollback)
         return
     yield Text(headline(summary))
-    for line in (*beyond(summary), *asked(summary)):
+    for line in (*beyond(summary), *asked(summary), *unexplained(summary)):
         yield Text(line)
     yield _components(summary.entities)
     yield _where_rows_are(summary)

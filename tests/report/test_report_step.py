@@ -35,3 +35,19 @@ def test_a_run_that_was_never_recorded_leaves_a_page_with_its_failure(
     report_run(world, ReportRequest(run_id="r9", failure=failure))
 
     assert "catalog_invalid: There is no table &lt;offices&gt;." in world.reports.pages["r9", "html"]
+
+
+def test_rows_that_nobody_can_explain_are_named_by_key_in_every_format(
+    store: psycopg.Connection[Any], target_db: str
+) -> None:
+    add_run(store, "r1", "running")
+    lost = {**EQUATION, "legacy": 103, "missing": 3, "missing_keys": [[7], [8]], "ok": False}
+    add_entity(store, "r1", "payments", status="incomplete", conservation=lost)
+    world = EngineWorld(CATALOG, "", target_db)
+
+    done = report_run(world, ReportRequest(run_id="r1"))
+
+    sentence = "Unexplained: 3 rows of Payments are neither in the target nor told (2 of 3: 7, 8)."
+    assert done.status == "failed"
+    for text in (world.reports.pages["r1", "html"], world.reports.pages["r1", "md"], world.alerts.published[0][1]):
+        assert sentence in text

@@ -75,6 +75,16 @@ def failed_in_words(summary: RunSummary) -> str:
     )
 
 
+def unexplained(summary: RunSummary) -> Iterator[str]:
+    """Rows of legacy that are nowhere, and nobody knows why; the first of them by key."""
+    for e in summary.entities:
+        if e.conservation and e.conservation.missing:
+            c = e.conservation
+            keys = ", ".join(",".join(map(str, key)) for key in c.missing_keys)
+            shown = f" ({len(c.missing_keys)} of {count(c.missing)}: {keys})" if keys else ""
+            yield f"Unexplained: {n_of(c.missing, 'row')} of {e.title} are neither in the target nor told{shown}."
+
+
 def new_failures(summary: RunSummary) -> Iterator[str]:
     """The failures that this run saw first, apart from those that were known."""
     for line in summary.missed:

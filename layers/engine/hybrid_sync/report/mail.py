@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows
+from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows, unexplained
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import run_title
 
@@ -28,6 +28,7 @@ def _body(summary: RunSummary) -> Iterator[str]:
             yield f"{e.title}: {e.failure.text} ({e.failure.code})"
     yield from beyond(summary)
     yield from asked(summary)
+    yield from unexplained(summary)
     yield rows(summary)
     yield from money(summary)
     yield failed_in_words(summary)

@@ -129,4 +129,5 @@ def _differences(shown: list[tuple[EntitySummary, ShownDifference]]) -> Table:
         )
         for e, d in shown
     )
-    return Table("The first rows that differed, by legacy key", columns, rows)
+    every = sum(e.reconcile.differing for e in {e.entity: e for e, _ in shown}.values() if e.reconcile)
+    return Table(f"Rows that differed, by legacy key: {count(len(shown))} of {count(every)}", columns, rows)

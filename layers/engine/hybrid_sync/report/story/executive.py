@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hybrid_sync.report.document import Block, Fact, Facts, Text, Tone
-from hybrid_sync.report.lines import asked, money, rows
+from hybrid_sync.report.lines import asked, money, rows, unexplained
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import NO_CURRENCY
 from hybrid_sync.report.outcome import reasons
@@ -52,6 +52,7 @@ def _sentences(summary: RunSummary) -> Iterator[str]:
         yield f"It was a run of a part: {summary.scope}."
     yield from asked(summary)
     yield rows(summary)
+    yield from unexplained(summary)
     yield _missed(summary)
     yield from money(summary)
     if broken := [e.title for e in summary.entities if any(not line.ok for line in e.references)]:
