@@ -46,6 +46,40 @@ def test_status_lists_recent_runs_without_the_queues_own(store: Store, hybrid_sy
     assert {run["run_id"] for run in everything} == {"weekly-1", "retry-1"}
 
 
+@pytest.mark.parametrize(
+    ("money", "verified", "said"),
+    [
+        ("4190000.00", True, "explained"),
+        ("4190000.01", True, "NO"),
+        ("4190000.00", False, "NO"),
+    ],
+)
+def test_status_and_the_runs_own_line_agree(
+    store: Store, hybrid_sync: Command, money: str, verified: bool, said: str
+) -> None:
+    add_run(store, "weekly-1")
+    lines = [money_line("total", "USD", "4190000.00", target=money)]
+    add_entity(store, "weekly-1", "payments", conservation=EQUATION, money=lines)
+    add_entity(store, "weekly-1", "offices", conservation=EQUATION if verified else None)
+
+    [listed] = json.loads(hybrid_sync("status", "--json").out)
+    told = json.loads(hybrid_sync("report", "weekly-1", "--format", "json").out)
+
+    assert (listed["adds_up"], told["adds_up"]) == (said, said)
+    assert f"rows, references and money add up: {said}" in hybrid_sync("status", "weekly-1").out
+
+
+def test_a_run_that_was_rolled_back_is_listed_as_that_and_does_not_add_up(store: Store, hybrid_sync: Command) -> None:
+    weekly(store)
+    add_run(store, "rollback-weekly-1-1")
+    store.execute("update hybrid_sync.run set undone_by = 'rollback-weekly-1-1' where run_id = 'weekly-1'")
+
+    listed = {run["run_id"]: run for run in json.loads(hybrid_sync("status", "--json").out)}
+
+    assert (listed["weekly-1"]["status"], listed["weekly-1"]["adds_up"]) == ("rolled_back", "–")
+    assert "Run weekly-1: rolled back (by rollback-weekly-1-1)" in hybrid_sync("report", "weekly-1").out
+
+
 def test_status_without_any_run_says_how_to_start_one(store: Store, hybrid_sync: Command) -> None:
     assert "hybrid-sync sync --profile weekly" in hybrid_sync("status").out
 
