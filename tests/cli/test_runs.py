@@ -77,7 +77,7 @@ def test_a_run_that_was_rolled_back_is_listed_as_that_and_does_not_add_up(store:
     listed = {run["run_id"]: run for run in json.loads(hybrid_sync("status", "--json").out)}
 
     assert (listed["weekly-1"]["status"], listed["weekly-1"]["adds_up"]) == ("rolled_back", "–")
-    assert "Run weekly-1: rolled back (by rollback-weekly-1-1)" in hybrid_sync("report", "weekly-1").out
+    assert "rolled back (by rollback-weekly-1-1)" in hybrid_sync("report", "weekly-1").out
 
 
 def test_status_without_any_run_says_how_to_start_one(store: Store, hybrid_sync: Command) -> None:
