@@ -21,6 +21,7 @@ from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.target.install import install
 from hybrid_sync.target.plans import compile_entity
 from hybrid_sync.target.structure import table
+from hybrid_sync.verify.keysets import among, make_room
 from hybrid_sync.verify.scope import Scope
 from tests.engine.worlds import EngineWorld, run
 
@@ -307,3 +308,12 @@ def test_rows_that_are_marked_as_deleted_are_hashed_and_never_joined_whatever_th
     assert "hashed SubPlan" in shown
     assert "Join" not in shown
     assert "Nested Loop" not in shown
+
+
+def test_a_large_set_of_keys_is_hashed_once_it_has_room(legacy_db: str) -> None:
+    keys = [(number,) for number in range(300_000)]
+    asked = sql.SQL("explain select from pg_class where {}").format(among([sql.SQL("oid::int8")], keys))
+    with psycopg.connect(legacy_db) as connection:
+        make_room(connection, len(keys))
+        shown = "\n".join(str(line) for (line,) in connection.execute(asked).fetchall())
+    assert "hashed SubPlan" in shown

@@ -93,11 +93,14 @@ _BUCKETS_AT_ONCE = 40
 
 def count(total: Conservation, scope: Scope, legacy: Connection, target: Connection) -> Counted:
     """Add one source to `total`; both connections hold the snapshots of this verification."""
+    for connection in (legacy, target):
+        make_room(connection, _largest(scope))
     found = difference(scope, legacy, target)
     # Rows that share a key: neither may stand for it, whatever the target holds under it.
     scope.fail(found.doubled, target)
     scope.missing = [key for key in found.missing if key not in found.doubled]
-    make_room(legacy, len(scope.in_flight) + len(scope.failed_absent) + len(scope.failed_present) + len(scope.missing))
+    make_room(legacy, max(_largest(scope), len(scope.missing)))
+    make_room(target, max(_largest(scope), len(found.gone)))
     places, null_keys = _places(scope, legacy)
     lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=bool(found.doubled))
     live, marked = _stored(scope, target)
@@ -119,6 +122,11 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
     failed = sorted({*scope.failed_absent, *scope.failed_present} - moving - set(found.gone))
     total.failed_keys = (total.failed_keys + failed)[:_SHOWN]
     return Counted(found.gone, found.doubled, null_keys)
+
+
+def _largest(scope: Scope) -> int:
+    """Keys in the largest set that statements of this verification carry."""
+    return max(len(scope.in_flight), len(scope.failed_absent), len(scope.failed_present))
 
 
 def _places(scope: Scope, legacy: Connection) -> tuple[Counter[str], int]:
