@@ -155,6 +155,13 @@ def test_negative_and_extreme_parts_of_a_key_are_in_order(paged: EngineWorld, ta
     assert ask(target_db, "select count(*), count(distinct (legacy_grp, legacy_usr)) from members") == [(10, 10)]
 
 
+def test_large_rows_are_shared_out_over_batches(paged: EngineWorld) -> None:
+    """Told by their length, which needs no reading; so that many workers have some of them and none has gigabytes."""
+    ask(paged.legacy_dsn, "insert into doc select i * 500, repeat('x', 10000000) from generate_series(1, 13) i")
+    batches = planned(paged, "r", "docs")
+    assert [len(range(b.lo, b.hi)) for b in batches] == [6, 6, 1]
+
+
 # --- bad rows ------------------------------------------------------------------------------------------------------
 
 

@@ -13,21 +13,23 @@ from hypothesis import strategies as st
 from hybrid_sync.contracts import EntityTask
 from hybrid_sync.errors import LegacyReplaced
 from hybrid_sync.ids.mint import minter
+from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.legacy.fence import MAX_AGE, Fence, distrust, older, require_same
 from hybrid_sync.runs.store import EntityRecord
-from hybrid_sync.steps.plan_entity import _batches, cut, runs_of
+from hybrid_sync.steps.plan_entity import _BATCH_BYTES, _batches, cut, runs_of
 
-buckets = st.dictionaries(st.integers(-1000, 5000), st.integers(1, 500), max_size=60).map(lambda d: sorted(d.items()))
+buckets = st.dictionaries(
+    st.integers(-1000, 5000), st.tuples(st.integers(1, 500), st.integers(0, 2 * _BATCH_BYTES)), max_size=60
+).map(lambda d: [Bucket(n, *of) for n, of in sorted(d.items())])
 
 
 @given(buckets, st.integers(1, 6000))
-def test_batches_hold_every_bucket_once_and_never_more_rows_than_asked(
-    counts: list[tuple[int, int]], size: int
-) -> None:
-    rows = dict(counts)
+def test_batches_hold_every_bucket_once_and_never_more_rows_than_asked(counts: list[Bucket], size: int) -> None:
+    of = {bucket.n: bucket for bucket in counts}
     batches = list(cut(counts, size))
-    assert [n for batch in batches for n in batch] == [n for n, _ in counts]
-    assert all(sum(rows[n] for n in batch) <= size or len(batch) == 1 for batch in batches)
+    assert [n for batch in batches for n in batch] == [bucket.n for bucket in counts]
+    assert all(sum(of[n].rows for n in batch) <= size or len(batch) == 1 for batch in batches)
+    assert all(sum(of[n].octets for n in batch) <= _BATCH_BYTES or len(batch) == 1 for batch in batches)
 
 
 @given(st.sets(st.integers(-50, 50)).map(sorted))
@@ -88,7 +90,7 @@ def test_an_xid_wraps_at_32_bits() -> None:
 def test_no_message_grows_with_the_keys(width: int) -> None:
     """The worst there is: every key far from the next one, every number as long as it can be."""
     keys = [(-(2**63) + n * 10**12, *(-(2**63),) * (width - 1)) for n in range(12_000)]
-    counts = {"s": [(key[0] // 500, 1) for key in keys]}
+    counts = {"s": [Bucket(key[0] // 500, 1) for key in keys]}
     record = EntityRecord("waiting", None, None, {"s": keys}, None)
     entity = SimpleNamespace(sources={"s": None})
     task = EntityTask(run_id="r" * 80, entity="e" * 63)
@@ -97,4 +99,4 @@ def test_no_message_grows_with_the_keys(width: int) -> None:
     for purpose in ("requested", "retry"):
         assert [key for batch in batches if batch.purpose == purpose for key in batch.keys or ()] == keys
     changed = [run for batch in batches if batch.purpose == "changed" for run in batch.buckets]
-    assert changed == [(n, n) for n, _ in counts["s"]]
+    assert changed == [(bucket.n, bucket.n) for bucket in counts["s"]]

@@ -7,20 +7,24 @@ same SELECT as one small integer per row, the verdict.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import amount, fit, fit_constant, raw, spliced
+from hybrid_sync.catalog.columns import amount, expression, fit, fit_constant, raw, spliced
 from hybrid_sync.catalog.exact import Expr, Fitted
-from hybrid_sync.catalog.forms import Json
+from hybrid_sync.catalog.forms import Json, Sql
 from hybrid_sync.catalog.keys import key_of, require_integer
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
 from hybrid_sync.errors import StructureMismatch, together
+from hybrid_sync.pgtypes import BYTEA, TEXT, VARCHAR
+
+_BARE = re.compile(r"\w+\.\w+")
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class ReadPlan:
     """Each money column as legacy has it, a numeric."""
     stored_widths: tuple[int, ...] | None = None
     """Bytes of each key column as the target takes it, where legacy may have keys that are too large for it."""
+    octets: sql.Composable = field(default_factory=lambda: sql.SQL("0"))
+    """About how many bytes a row's texts take; told without reading them where legacy stores them apart."""
     path: tuple[str, ...] | None = None
     """Where legacy looks up what the expressions name; None is nowhere but in PostgreSQL's own schema."""
     unique: bool = False
@@ -154,7 +160,8 @@ def compile_source(
         plain, tuple(selected), fitted,
         {name: amount(source.columns[name], natural.columns[name]) for name in sorted(money)},
         tuple(key.stored_width for key in keys) if any(key.narrower for key in keys) else None,
-        entity.legacy_search_path,
+        path=entity.legacy_search_path,
+        octets=_octets(source, natural),
         discriminator=tuple(source.discriminator),
     )  # fmt: skip
 
@@ -162,6 +169,21 @@ def compile_source(
 def keyed(key_exprs: Sequence[sql.Composable]) -> sql.Composed:
     """The condition that no part of the key is NULL."""
     return sql.SQL(" and ").join(sql.SQL("({}) is not null").format(expr) for expr in key_exprs)
+
+
+def _octets(source: Source, natural: NaturalTypes) -> sql.Composable:
+    # Of bare columns only: anything else would have to be computed, and could fail. pg_column_size would count
+    # compressed bytes.
+    told = [
+        sql.SQL("coalesce(octet_length({}), 0)").format(expression(spec))
+        for name, spec in source.columns.items()
+        if natural.columns[name].oid in (BYTEA, TEXT, VARCHAR)
+        and (
+            (isinstance(spec, Sql) and _BARE.fullmatch(spec.sql))
+            or (isinstance(spec, Json) and _BARE.fullmatch(spec.json_text))
+        )
+    ]
+    return sql.SQL(" + ").join(told) if told else sql.SQL("0")
 
 
 def table_of(source: Source) -> sql.Composed:

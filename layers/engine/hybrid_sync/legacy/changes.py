@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from psycopg import sql
 
@@ -162,12 +162,23 @@ def keys_under(plan: ReadPlan, condition: sql.Composable) -> sql.Composed:
     return sql.SQL("({}) in (select {} from {} where {})").format(keys, keys, plan.relations, condition)
 
 
-def count_by_bucket(connection: Connection, source: Source, condition: sql.Composable) -> list[tuple[int, int]]:
-    """(bucket, changed rows with a complete key), in bucket order.
+class Bucket(NamedTuple):
+    """What of a bucket has changed."""
+
+    n: int
+    rows: int
+    octets: int = 0
+    """About how many bytes these rows take."""
+
+
+def count_by_bucket(
+    connection: Connection, source: Source, condition: sql.Composable, octets: sql.Composable
+) -> list[Bucket]:
+    """Changed rows with a complete key by bucket, in bucket order; `octets` is a row's size.
 
     One statement, because `age()` fixes its “now” per transaction.
     """
-    query = sql.SQL("select {} as n, count(*) from {} where {} and {} group by 1 order by 1").format(
-        bucket_of(first_key(source)), relations(source), keyed([raw(e) for e in source.key.values()]), condition
+    query = sql.SQL("select {} as n, count(*), sum({})::int8 from {} where {} and {} group by 1 order by 1").format(
+        bucket_of(first_key(source)), octets, relations(source), keyed([raw(e) for e in source.key.values()]), condition
     )
-    return [(int(n), int(rows)) for n, rows in connection.execute(query).fetchall()]
+    return [Bucket(*row) for row in connection.execute(query).fetchall()]

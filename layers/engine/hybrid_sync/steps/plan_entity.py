@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
+from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunRequest
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.legacy.buckets import BUCKET
-from hybrid_sync.legacy.changes import Detection, changed, count_by_bucket, require_bound, since
+from hybrid_sync.legacy.changes import Bucket, Detection, changed, count_by_bucket, require_bound, since
 from hybrid_sync.legacy.fence import distrust
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.store import (
@@ -33,6 +34,8 @@ from hybrid_sync.world import World
 
 _BUCKET_BYTES = 40
 """What a run of buckets takes in a message, at most: two numbers of 18 characters."""
+_BATCH_BYTES = 64 * 1024 * 1024
+"""What the rows of a batch take, unless one bucket takes more: four pages."""
 MOST_RUNS = 3_000
 """Runs of buckets in one message, which AWS limits to 256 KiB."""
 _KEY_BYTES = 150_000
@@ -62,12 +65,15 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
                 for source in entity.sources
             }
         size = _batch_size(world, run, entity)
-        counts = {s: _counts(legacy, entity, s, detection) for s in entity.sources} if record.requested is None else {}
+        counts = (
+            {s: _counts(legacy, entity, s, plan.sources[s], detection) for s in entity.sources}
+            if record.requested is None else {}
+        )  # fmt: skip
         failpoint("plan.scanned", target, legacy)
         batches = list(_batches(task, entity, counts, record, retries, size))
         manifest = world.manifests.write_once(task.run_id, task.entity, batches)
         failpoint("plan.manifest_written", target, legacy)
-        changed_keys = sum(rows for per_source in counts.values() for _, rows in per_source)
+        changed_keys = sum(bucket.rows for per_source in counts.values() for bucket in per_source)
         named_keys = sum(len(keys) for keys in (record.requested or {}).values())
         with transaction(target, "target"):
             record_plan(
@@ -135,15 +141,17 @@ def _batch_size(world: World, run: RunRecord, entity: Entity) -> int:
     return run.request.batch_size or entity.batch_size or world.limits(run.request.profile).batch_size
 
 
-def _counts(legacy: Connection, entity: Entity, source: str, detection: Detection) -> list[tuple[int, int]]:
+def _counts(
+    legacy: Connection, entity: Entity, source: str, plan: ReadPlan, detection: Detection
+) -> list[Bucket]:  # fmt: skip
     definition = entity.sources[source]
     with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
         condition: sql.Composable = changed(definition, detection)
-        return count_by_bucket(legacy, definition, condition)
+        return count_by_bucket(legacy, definition, condition, plan.octets)
 
 
 def _batches(
-    task: EntityTask, entity: Entity, counts: dict[str, list[tuple[int, int]]], record: EntityRecord,
+    task: EntityTask, entity: Entity, counts: dict[str, list[Bucket]], record: EntityRecord,
     retries: dict[str, list[Key]], size: int,
 ) -> Iterator[BatchTask]:  # fmt: skip
     for source in entity.sources:
@@ -156,20 +164,23 @@ def _batches(
             yield _batch_of_keys(task, source, keys, size, retry=True)
 
 
-def cut(counts: Sequence[tuple[int, int]], size: int) -> Iterator[list[int]]:
+def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
     """Buckets in order, as many together as hold at most `size` changed rows; a fuller bucket stands alone.
 
-    Where keys lie far apart each bucket is a run of its own in the message, so that their number is bounded, too.
+    Large rows are shared out over more batches, so that no worker is left with gigabytes.  Where keys lie far apart
+    each bucket is a run of its own in the message, so that their number is bounded, too.
     """
     buckets: list[int] = []
-    rows = runs = 0
-    for bucket, count in counts:
-        begins = not buckets or bucket != buckets[-1] + 1
-        if buckets and (rows + count > size or runs + begins > MOST_RUNS):
+    rows = octets = runs = 0
+    for bucket in counts:
+        begins = not buckets or bucket.n != buckets[-1] + 1
+        fuller = rows + bucket.rows > size or octets + bucket.octets > _BATCH_BYTES
+        if buckets and (fuller or runs + begins > MOST_RUNS):
             yield buckets
-            buckets, rows, runs, begins = [], 0, 0, True
-        buckets.append(bucket)
-        rows += count
+            buckets, rows, octets, runs, begins = [], 0, 0, 0, True
+        buckets.append(bucket.n)
+        rows += bucket.rows
+        octets += bucket.octets
         runs += begins
     if buckets:
         yield buckets

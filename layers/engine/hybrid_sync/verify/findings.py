@@ -12,6 +12,7 @@ from psycopg import sql
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.guard import epoch_of
 from hybrid_sync.legacy.buckets import bucket_of, span
+from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.postgres import Connection, among
 from hybrid_sync.verify.look import Departure, Difference
 from hybrid_sync.verify.origin import Origin
@@ -196,15 +197,15 @@ def healing(connection: Connection, run_id: str, entity: str, source: str, keys:
     return {tuple(row[0]) for row in rows} & set(keys)
 
 
-def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -> list[tuple[int, int]]:
-    """(bucket, keys to heal), in bucket order."""
+def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -> list[Bucket]:
+    """Keys to heal by bucket, in bucket order."""
     rows = connection.execute(
         sql.SQL(
             "select {} as n, count(*) from hybrid_sync.difference"
             " where run_id = {} and entity = {} and source = {} and heal and state = 'confirmed' group by 1 order by 1"
         ).format(bucket_of(sql.SQL("key[1]")), *map(sql.Literal, (run_id, entity, source)))
     ).fetchall()
-    return [(int(n), int(keys)) for n, keys in rows]
+    return [Bucket(int(n), int(keys)) for n, keys in rows]
 
 
 def keys_to_heal(connection: Connection, task: BatchTask, after: Key | None, at_most: int) -> list[Key]:
