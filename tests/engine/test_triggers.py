@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from hybrid_sync import postgres
-from hybrid_sync.contracts import RunRequest
+from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.errors import Contention, MissingPrivilege, SessionTimedOut, StatementTimeout
 from hybrid_sync.postgres import snapshot, transaction
 from hybrid_sync.steps.plan_entity import plan_entity
@@ -94,6 +94,36 @@ def test_a_link_that_a_trigger_refuses_costs_its_row(world: EngineWorld, target:
     assert run(world, "first").verdicts["invoices"].conserved
     assert (3, "trigger_exception", None, "best_invoice_id") in refused(target)
     assert target("select count(*) from visits where best_invoice_id is null and legacy_id in (1, 2, 3)") == [(1,)]
+
+
+def test_a_row_that_stays_locked_costs_itself_at_the_third_attempt(
+    world: EngineWorld, legacy: Query, target: Query, target_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(world, "first")
+    legacy("update visit set note = 'new' where id < 5")
+    planned = plan_run(world, RunRequest(run_id="r", profile=Profile.daily, entities=("visits",)))
+    plan_entity(world, planned.entities[0])
+    monkeypatch.setitem(postgres.TRANSACTION_SETTINGS, "lock_timeout", "100ms")
+    postgres._opening.cache_clear()
+    (batch,) = [task for task in world.manifests.read("r", "visits") or [] if task.purpose == "changed"]
+    with psycopg.connect(target_db) as person:
+        person.execute("select from visits where legacy_id = 3 for update")
+        for _ in range(2):
+            with pytest.raises(Contention):
+                sync_batch(world, batch)
+        sync_batch(world, batch)
+    postgres._opening.cache_clear()
+    assert refused(target) == [(3, "contended", None, None)]
+    assert target("select legacy_id from visits where note = 'new' order by 1") == [(1,), (2,), (4,)]
+
+
+def test_only_what_a_retry_may_heal_is_queued(world: EngineWorld, legacy: Query, target: Query) -> None:
+    legacy("update visit set note = 'forbidden' where id = 3; update visit set person_id = 99 where id = 4")
+    run(world, "first")
+    queued = {(message.reason, key) for message in world.failure_queue.messages for key in message.keys}
+    assert ("missing_parent", (4,)) in queued
+    assert not any(key == (3,) for reason, key in queued if reason == "check_violation")
+    assert (3, "check_violation", "visits_note_check", None) in refused(target)
 
 
 def test_an_error_is_told_of_the_side_that_it_came_from(world: EngineWorld) -> None:

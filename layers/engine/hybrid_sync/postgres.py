@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, LiteralString
@@ -277,7 +277,7 @@ def require_row(
     error: psycopg.Error,
     statements: Iterable[tuple[sql.Composed, Parameters]],
     *,
-    last: bool = False,
+    last: Callable[[], bool] = lambda: False,
 ) -> None:
     """Return when a row, or a trigger over it, is to blame for an error of these statements; raise when none is.
 
@@ -288,7 +288,7 @@ def require_row(
     if raised(error):
         return
     state = error.sqlstate
-    if state is None or connection.closed or (state in CONTENTION and not last):
+    if state is None or connection.closed or (state in CONTENTION and not last()):
         raise error
     if state not in (*CONTENTION, CANCELLED) and not is_row_state(state):
         raise error

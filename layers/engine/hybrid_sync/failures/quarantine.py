@@ -30,7 +30,10 @@ def keys_to_retry(connection: Connection, entity: str, source: str, *, every: bo
 
 
 def take_unqueued(connection: Connection, run_id: str, entity: str, source: str) -> list[FailureMessage]:
-    """Open failed records of this run that no message names yet, marked as queued.
+    """Open failed records of this run that a retry may heal and no message names yet, marked as queued.
+
+    What a row of its own cannot heal (a bad value, a narrow column) is not tried again beside the run: it waits on the
+    operator's list until its row changes.
 
     From the table and not from memory: a crash between commit and queue loses nothing, the next batch or retry of
     the same entity sends them.
@@ -38,9 +41,9 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
     rows = connection.execute(
         "update hybrid_sync.failed_record set queued_at = clock_timestamp() where (entity, source, key) in"
         " (select entity, source, key from hybrid_sync.failed_record where entity = %s and source = %s"
-        "  and status = 'open' and queued_at is null and key <> '{}' order by key for update skip locked)"
-        " returning reason, key",
-        (entity, source),
+        "  and status = 'open' and queued_at is null and key <> '{}' and reason = any(%s)"
+        "  order by key for update skip locked) returning reason, key",
+        (entity, source, _RETRYABLE),
     ).fetchall()
     by_reason: dict[str, list[Key]] = {}
     for reason, key in sorted(rows):

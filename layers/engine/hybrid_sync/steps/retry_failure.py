@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 
-from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, Profile, RunRequest
+from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, Profile, RunFailure, RunRequest
+from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
 from hybrid_sync.legacy import fence
 from hybrid_sync.legacy.buckets import BUCKET
 from hybrid_sync.postgres import transaction
-from hybrid_sync.runs.store import create_run, finish_run
+from hybrid_sync.runs.store import create_run, finish_run, record_failure
+from hybrid_sync.steps.record_failure import placed
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.world import World
 
@@ -41,10 +43,23 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         with transaction(target, "target"):
             create_run(target, request, saved, world.catalog.hash, _DEADLINE_SECONDS, [[message.entity]], {})
         failpoint("retry.recorded", target, legacy)
-    result = sync_batch(world, _batch(run_id, message, together))
+    try:
+        result = sync_batch(world, _batch(run_id, message, together))
+    except SyncError as error:
+        if not error.transient:
+            _fail(world, run_id, message.entity, error)
+        raise
     with world.connect_target() as target, transaction(target, "target"):
         finish_run(target, run_id, "succeeded" if result.failed == 0 else "degraded")
     return result
+
+
+def _fail(world: World, run_id: str, entity: str, error: SyncError) -> None:
+    """A retry that waiting cannot help ends, and says why."""
+    failure = RunFailure(run_id=run_id, entity=entity, state="RetryFailure", error=error.code, cause=str(error))
+    with world.connect_target() as target, transaction(target, "target"):
+        record_failure(target, placed(world, failure))
+        finish_run(target, run_id, "failed")
 
 
 def _run_id(message: FailureMessage, attempt: int) -> str:

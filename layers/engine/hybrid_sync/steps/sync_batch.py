@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
-from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.errors import Contention, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import take_unqueued
 from hybrid_sync.ids.idmap import ids_in_target
@@ -35,7 +35,15 @@ from hybrid_sync.target.batches import (
     resolve_failed,
 )  # fmt: skip
 from hybrid_sync.target.isolate import ALTERED, write_isolated
-from hybrid_sync.target.pages import PageDone, Place, begin_page, finish_page, page_id
+from hybrid_sync.target.pages import (
+    PageDone,
+    Place,
+    begin_page,
+    count_contention,
+    finish_page,
+    is_last_attempt,
+    page_id,
+)
 from hybrid_sync.target.plans import EntityPlan, plan_for
 from hybrid_sync.target.tombstones import revive
 from hybrid_sync.target.write import Writer, Written
@@ -62,10 +70,15 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         place: Place | None = Place()
         while place is not None:
-            with transaction(target, "target"):
-                page = _Page(world, task, place, plan, legacy, target)
-                done = page.run(row_bytes)
-                failpoint("batch.before_commit", target, legacy)
+            try:
+                with transaction(target, "target"):
+                    page = _Page(world, task, place, plan, legacy, target)
+                    done = page.run(row_bytes)
+                    failpoint("batch.before_commit", target, legacy)
+            except Contention:
+                with transaction(target, "target"):
+                    count_contention(target, task, place)
+                raise
             failpoint("batch.committed", target, legacy)
             page.ids.remember()
             failpoint("batch.cached", target, legacy)
@@ -166,7 +179,10 @@ class _Page:
         return outcome, spliced
 
     def _try(self, writer: Writer, spliced: SplicedBatch) -> _Outcome:
-        written, refused = write_isolated(self._target, writer, spliced.new, spliced.known)
+        page = writer.batch.batch_id
+        written, refused = write_isolated(
+            self._target, writer, spliced.new, spliced.known, last=lambda: is_last_attempt(self._target, page)
+        )
         known = {row.key for row in spliced.known}
         failed = [FailedRow(decode_key(r.key), r.reason, r.column, r.sqlstate, r.constraint) for r in refused]
         failed += [_failed(r, known) for r in spliced.rejected]

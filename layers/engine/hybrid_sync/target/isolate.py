@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -70,14 +70,19 @@ def unreadable_reason(sqlstate: str) -> str:
 
 
 def write_isolated(
-    connection: Connection, writer: Writer, new: Sequence[Spliced], known: Sequence[Spliced], *, last: bool = False
+    connection: Connection,
+    writer: Writer,
+    new: Sequence[Spliced],
+    known: Sequence[Spliced],
+    *,
+    last: Callable[[], bool] = lambda: False,
 ) -> tuple[Written, list[Refused]]:
     """Write every row that the target takes; the others come back with their reasons, and so do those that a trigger
     has given other values.
 
     The usual case is one attempt and no bad row.  When it is refused, the rows are staged once and the server itself
     splits them under savepoints: few statements from here whether one row is bad or every tenth.  Contention is passed
-    on to be repeated, until the `last` attempt isolates it like a bad row.
+    on to be repeated, until an attempt that is the `last` isolates it like a bad row.
     """
     contested = False
     if not new and not known:

@@ -75,6 +75,27 @@ def begin_page(connection: Connection, task: BatchTask, place: Place) -> list[Pa
     return [PageDone(n, BatchResult.model_validate(r), tuple(until) if until else None) for n, r, until in rows]
 
 
+PATIENCE = 2
+"""Attempts of a page that contention may end; after them a row that is in the way costs itself."""
+
+
+def count_contention(connection: Connection, task: BatchTask, place: Place) -> None:
+    """One more attempt of the page has ended in contention; in a transaction of its own, the page's is rolled back."""
+    connection.execute(
+        "insert into hybrid_sync.batch_attempt as a (page_id, run_id) values (%s, %s)"
+        " on conflict (page_id) do update set attempts = a.attempts + 1",
+        (page_id(task, place), task.run_id),
+    )
+
+
+def is_last_attempt(connection: Connection, identity: uuid.UUID) -> bool:
+    """Whether contention has ended the page often enough."""
+    row = connection.execute(
+        "select attempts from hybrid_sync.batch_attempt where page_id = %s", (identity,)
+    ).fetchone()
+    return row is not None and int(row[0]) >= PATIENCE
+
+
 def finish_page(
     connection: Connection, identity: uuid.UUID, done: PageDone, seconds: float, xids: Iterable[int]
 ) -> None:

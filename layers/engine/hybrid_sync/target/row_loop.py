@@ -7,7 +7,7 @@ bad row in every ten costs little more than writing row by row; no attempt needs
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -111,7 +111,7 @@ class Refusal(NamedTuple):
 class RowLoop:
     """Isolation of one batch's rows; lives in the batch's transaction."""
 
-    def __init__(self, writer: Writer, *, by_hand: bool = False, last: bool = False) -> None:
+    def __init__(self, writer: Writer, *, by_hand: bool = False, last: Callable[[], bool] = lambda: False) -> None:
         """`by_hand` splits from here, where every attempt is a statement of its own with its own time limit; also on
         the `last` attempt, when contention is not repeated any more."""
         self.connection: Connection = writer.connection
@@ -402,7 +402,7 @@ class RowLoop:
                 with self.connection.transaction():
                     self.connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(self.connection))))
             except psycopg.Error as error:
-                require_row(self.connection, error, (), last=True)
+                require_row(self.connection, error, (), last=lambda: True)
                 if lo == hi:
                     refused += self._refused_line(lo, error)
                 else:
