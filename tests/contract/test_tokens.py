@@ -8,7 +8,7 @@ import pytest
 
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.http.authorizer import Authorizer
-from hybrid_sync.http.tokens import READ, WRITE, Tokens
+from hybrid_sync.http.tokens import ON_FAILURE, READ, WRITE, Tokens
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/live"
 
@@ -95,3 +95,38 @@ def test_no_or_an_unknown_token_is_denied_everything(tokens: Tokens, presented: 
 def test_the_caller_is_named_by_the_tokens_id(tokens: Tokens) -> None:
     token, readable = tokens.create("billing")
     assert answer(tokens, readable)["principalId"] == token.token_id
+
+
+def test_a_token_ends_by_itself(tokens: Tokens, dynamodb: Any) -> None:
+    token, readable = tokens.create("billing", days=1)
+    assert (token.expires_at - token.created_at).days == 1
+    assert tokens.check(readable) == token
+    dynamodb.update_item(
+        TableName="ids", Key={"pk": {"S": f"token/{token.token_id}"}}, UpdateExpression="set expires_at = :then",
+        ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00+00:00"}},
+    )  # fmt: skip
+    assert tokens.check(readable) is None
+    assert allowed(answer(tokens, readable)) == set()
+
+
+def test_a_token_of_an_older_release_ends_a_year_after_it_was_made(tokens: Tokens, dynamodb: Any) -> None:
+    token, readable = tokens.create("billing")
+    dynamodb.update_item(
+        TableName="ids", Key={"pk": {"S": f"token/{token.token_id}"}},
+        UpdateExpression="set created_at = :then remove expires_at",
+        ExpressionAttributeValues={":then": {"S": "2025-01-01T00:00:00+00:00"}},
+    )  # fmt: skip
+    assert tokens.check(readable) is None
+
+
+@pytest.mark.parametrize("days", [0, -1, 731])
+def test_a_token_lives_neither_for_ever_nor_for_nothing(tokens: Tokens, days: int) -> None:
+    with pytest.raises(RequestRejected, match="between 1 and 730 days"):
+        tokens.create("billing", days=days)
+
+
+def test_undoing_what_failed_is_no_usual_scope(tokens: Tokens) -> None:
+    usual, _ = tokens.create("billing")
+    assert ON_FAILURE not in usual.scopes
+    _, readable = tokens.create("operator", (WRITE, ON_FAILURE))
+    assert answer(tokens, readable)["context"] == {"scopes": f"{WRITE} {ON_FAILURE}"}

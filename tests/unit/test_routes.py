@@ -124,7 +124,9 @@ def test_the_input_of_the_state_machine_is_what_plan_run_parses(desk: Desk) -> N
     ("body", "policy"), [({}, OnFailure.keep), *(({"on_failure": policy.value}, policy) for policy in OnFailure)]
 )
 def test_a_caller_says_what_happens_when_the_run_fails(desk: Desk, body: dict[str, str], policy: OnFailure) -> None:
-    assert desk.ask("POST", "/v1/syncs", {"entities": ["orders"], **body})[0] == 202
+    given = event("POST", "/v1/syncs", json.dumps({"entities": ["orders"], **body}), {})
+    given["requestContext"]["authorizer"]["scopes"] = "syncs:write syncs:on_failure"
+    assert desk.send(given)[0] == 202
     assert desk.only_run().on_failure is policy
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -23,19 +24,27 @@ def tokens(context: click.Context, table: str | None) -> None:
 
 @tokens.command()
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, help="syncs:read or syncs:write; both unless given.")
+@click.option(
+    "--scope", "scopes", multiple=True,
+    help="syncs:read, syncs:write or syncs:on_failure (to hold or undo what failed); the first two unless given.",
+)  # fmt: skip
+@click.option("--days", type=int, default=365, show_default=True, help="How long it is valid; 730 at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def create(table: str | None, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+def create(table: str | None, name: str, scopes: tuple[str, ...], days: int, as_json: bool) -> None:
     """Make a token for NAME and print it, this once."""
-    from hybrid_sync.http.tokens import SCOPES
+    from hybrid_sync.http.tokens import USUAL_SCOPES
 
-    token, readable = _tokens(table).create(name, scopes or SCOPES)
+    token, readable = _tokens(table).create(name, scopes or USUAL_SCOPES, days)
     if as_json:
-        click.echo(json.dumps({"id": token.token_id, "token": readable}))
+        click.echo(json.dumps({"id": token.token_id, "token": readable, "expires_at": token.expires_at.isoformat()}))
         return
     click.echo(readable)
-    click.echo(f"Token {token.token_id} for {token.name}: keep it now, it is not stored.", err=True)
+    click.echo(
+        f"Token {token.token_id} for {token.name}, valid until {token.expires_at:%Y-%m-%d}: keep it now, it is not"
+        " stored.",
+        err=True,
+    )
 
 
 @tokens.command("list")
@@ -48,7 +57,7 @@ def list_(table: str | None, as_json: bool) -> None:
         click.echo(json.dumps([_plain(token) for token in found]))
         return
     for token in found:
-        state = f"revoked {token.revoked_at:%Y-%m-%d %H:%M}" if token.revoked_at else "valid"
+        state = _state(token)
         created = f"{token.created_at:%Y-%m-%d %H:%M}"
         click.echo(f"{token.token_id}  {created}  {state:24}  {','.join(token.scopes):24}  {token.name}")
 
@@ -85,12 +94,20 @@ def _tokens(table: str | None) -> Tokens:
     return Tokens(stack.outputs["ControlTable"], stack.client("dynamodb"))
 
 
+def _state(token: Token) -> str:
+    if token.revoked_at is not None:
+        return f"revoked {token.revoked_at:%Y-%m-%d %H:%M}"
+    until = f"{token.expires_at:%Y-%m-%d %H:%M}"
+    return f"valid to {until}" if token.is_open(datetime.now(UTC)) else f"expired {until}"
+
+
 def _plain(token: Token) -> dict[str, object]:
     return {
         "id": token.token_id,
         "name": token.name,
         "scopes": list(token.scopes),
         "created_at": token.created_at.isoformat(),
+        "expires_at": token.expires_at.isoformat(),
         "revoked_at": token.revoked_at.isoformat() if token.revoked_at else None,
     }
 

@@ -157,6 +157,12 @@ class RequestRejected(SyncError):
     code = "request_rejected"
 
 
+class RequestForbidden(SyncError):
+    """The caller is known, and may not ask for this."""
+
+    code = "request_forbidden"
+
+
 class RunNotFound(SyncError):
     code = "run_not_found"
 

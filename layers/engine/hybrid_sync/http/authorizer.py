@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from hybrid_sync.http.tokens import READ, WRITE, Tokens
+from hybrid_sync.http.tokens import ON_FAILURE, READ, WRITE, Tokens
 
-_ROUTES = {READ: ("GET/v1/syncs/*",), WRITE: ("POST/v1/syncs",)}
+_ROUTES: dict[str, tuple[str, ...]] = {READ: ("GET/v1/syncs/*",), WRITE: ("POST/v1/syncs",), ON_FAILURE: ()}
 
 
 class Authorizer:
@@ -21,11 +22,18 @@ class Authorizer:
         presented = str(event.get("authorizationToken", "")).removeprefix("Bearer ").strip()
         token = self._tokens.check(presented)
         if token is None:
-            return _policy("unknown", "Deny", [f"{stage}/*"])
+            return _policy("unknown", "Deny", [f"{stage}/*"], ())
         allowed = [f"{stage}/{route}" for scope in token.scopes for route in _ROUTES[scope]]
-        return _policy(token.token_id, "Allow", allowed)
+        if not allowed:
+            return _policy(token.token_id, "Deny", [f"{stage}/*"], token.scopes)
+        return _policy(token.token_id, "Allow", allowed, token.scopes)
 
 
-def _policy(principal: str, effect: str, resources: list[str]) -> dict[str, Any]:
+def _policy(principal: str, effect: str, resources: list[str], scopes: Sequence[str]) -> dict[str, Any]:
+    """`context` reaches the function behind the route: what a route alone cannot decide, it decides."""
     statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resources}
-    return {"principalId": principal, "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+    return {
+        "principalId": principal,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": {"scopes": " ".join(scopes)},
+    }

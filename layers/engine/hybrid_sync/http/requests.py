@@ -11,6 +11,9 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.errors import RequestRejected
 
+MAX_ENTITIES = 200
+EntityName = Annotated[str, Field(max_length=63, pattern="^[a-z_][a-z0-9_]*$")]
+
 
 class SyncRequest(Message):
     """The body of POST /v1/syncs: entities, single rows, or both.
@@ -20,7 +23,7 @@ class SyncRequest(Message):
     failed run has written.
     """
 
-    entities: tuple[str, ...] = ()
+    entities: Annotated[tuple[EntityName, ...], Field(max_length=MAX_ENTITIES)] = ()
     refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()
     priority: RunPriority = RunPriority.normal
     include: Annotated[str | None, Field(pattern="^dependencies$")] = None

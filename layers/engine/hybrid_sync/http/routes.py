@@ -11,12 +11,14 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import RunRequest
+from hybrid_sync.contracts import OnFailure, RunRequest
 from hybrid_sync.entrypoint import logger, parsed, raised_at, told
-from hybrid_sync.errors import RequestConflicts, RequestRejected, RunNotFound, SyncError
+from hybrid_sync.errors import RequestConflicts, RequestForbidden, RequestRejected, RunNotFound, SyncError
 from hybrid_sync.http.requests import SyncRequest
+from hybrid_sync.http.tokens import ON_FAILURE
 from hybrid_sync.runs.starter import RunState
 from hybrid_sync.world import Reports
 
@@ -27,13 +29,24 @@ class BodyRejected(SyncError):
     code = "body_invalid"
 
 
+class BodyTooLarge(SyncError):
+    """The body is longer than any request that can be served."""
+
+    code = "body_too_large"
+
+
 _RUN_ID = re.compile(r"^[A-Za-z0-9_-]{1,80}$")
 _KEY_LETTERS = 255
+_LONGEST_BODY = 64 * 1024
+_LONGEST_ECHO = 1_000
+_LONGEST_ANSWER = 64_000
 _STATUS: dict[type[SyncError], HTTPStatus] = {
     RequestRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
     BodyRejected: HTTPStatus.BAD_REQUEST,
     RequestConflicts: HTTPStatus.CONFLICT,
     RunNotFound: HTTPStatus.NOT_FOUND,
+    RequestForbidden: HTTPStatus.FORBIDDEN,
+    BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 _INTERNAL = {
     "error": "internal",
@@ -62,6 +75,7 @@ class Api:
         self._app.get("/v1/syncs/<run_id>")(self._show)
         self._app.get("/v1/health")(self._health)
         self._app.exception_handler(Exception)(_refused)
+        self._app.not_found(_unknown)
 
     def resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """One request in, one response out; no exception leaves."""
@@ -69,12 +83,14 @@ class Api:
 
     def _start(self) -> Response[str]:
         event = self._app.current_event
-        try:
-            body = json.loads(event.decoded_body or "")
-        except ValueError:
-            raise BodyRejected("The body is not JSON.", 'Send, for instance, {"entities": ["payments"]}.') from None
+        asked = parsed(SyncRequest, _body(event))
         caller = str(event.request_context.authorizer.principal_id or "unknown")
-        request = parsed(SyncRequest, body).to_run(self._catalog, requested_by=caller)
+        if asked.on_failure is not OnFailure.keep and ON_FAILURE not in _scopes(event):
+            raise RequestForbidden(
+                f"This token may start runs, and not say what becomes of a failed one ({asked.on_failure}).",
+                f"Leave on_failure out, or use a token with the scope {ON_FAILURE}.",
+            )
+        request = asked.to_run(self._catalog, requested_by=caller)
         name = _name(caller, event.headers.get("Idempotency-Key"))
         run_id = self._starter.start(request, name)
         facts = {"run_id": run_id, "priority": request.priority, "refs": len(request.refs)}
@@ -86,16 +102,13 @@ class Api:
             raise RunNotFound("That is no run id.", "Ask for the run_id that POST /v1/syncs returned.")
         state = self._starter.state(run_id)
         report = self._reports.read(run_id) if state.finished_at is not None else None
-        return _answer(
-            HTTPStatus.OK,
-            {
-                "run_id": run_id,
-                "status": _status(state, report),
-                "started_at": state.started_at.isoformat(),
-                "finished_at": state.finished_at.isoformat() if state.finished_at else None,
-                "report": report,
-            },
-        )
+        told = {
+            "run_id": run_id,
+            "status": _status(state, report),
+            "started_at": state.started_at.isoformat(),
+            "finished_at": state.finished_at.isoformat() if state.finished_at else None,
+        }
+        return _answer(HTTPStatus.OK, {**told, **_reported(report)})
 
     def _health(self) -> Response[str]:
         return _answer(HTTPStatus.OK, {"status": "ok", "entities": len(self._catalog.entities)})
@@ -107,10 +120,34 @@ class Api:
         return f"{base}/v1/syncs/{run_id}"
 
 
+def _body(event: APIGatewayProxyEvent) -> Any:
+    """The body as JSON; a text that is too long, too deep or none is refused before anything is made of it."""
+    if len(event.body or "") > _LONGEST_BODY:
+        raise BodyTooLarge(f"The body is longer than {_LONGEST_BODY} bytes.", "Send several requests.")
+    try:
+        return json.loads(event.decoded_body or "")
+    except (ValueError, RecursionError):
+        raise BodyRejected("The body is not JSON.", 'Send, for instance, {"entities": ["payments"]}.') from None
+
+
+def _scopes(event: APIGatewayProxyEvent) -> list[str]:
+    """What the authorizer has found the token to be allowed, beside its routes."""
+    told = event.request_context.authorizer.get("scopes", "")
+    return str(told or "").split()
+
+
 def _status(state: RunState, report: Mapping[str, Any] | None) -> str:
     """As the run's report says, which knows more than its execution: a degraded run's flow has done its work."""
     told = str(report.get("status")) if report else ""
     return told if told == "rolled_back" or (told and state.status == "succeeded") else state.status
+
+
+def _reported(report: dict[str, Any] | None) -> dict[str, Any]:
+    """The report whole, or without its lists where it is longer than an answer may be; `report_cut` names them."""
+    if report is None or len(json.dumps(report)) <= _LONGEST_ANSWER - 1_000:
+        return {"report": report, "report_cut": []}
+    kept = {name: value for name, value in report.items() if not isinstance(value, list | dict)}
+    return {"report": kept, "report_cut": sorted(report.keys() - kept.keys())}
 
 
 def _name(caller: str, idempotency_key: str | None) -> str:
@@ -131,7 +168,19 @@ def _refused(error: Exception) -> Response[str]:
     otherwise = HTTPStatus.SERVICE_UNAVAILABLE if error.transient else HTTPStatus.INTERNAL_SERVER_ERROR
     status = _STATUS.get(type(error), otherwise)
     logger.warning("request refused", extra={"error": error.code, "status": int(status)})
-    return _answer(status, {"error": error.code, "message": error.message, "remedy": error.remedy})
+    return _answer(status, {"error": error.code, "message": _short(error.message), "remedy": _short(error.remedy)})
+
+
+def _unknown(_: Exception) -> Response[str]:
+    return _answer(
+        HTTPStatus.NOT_FOUND,
+        {"error": "not_found", "message": "There is nothing at this address.", "remedy": "See POST /v1/syncs."},
+    )
+
+
+def _short(text: str) -> str:
+    """A sentence may name what the caller has sent: not all of it."""
+    return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"
 
 
 def _answer(status: HTTPStatus, body: dict[str, Any]) -> Response[str]:

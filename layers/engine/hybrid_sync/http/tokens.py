@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hybrid_sync.aws import Client, refusals
@@ -20,7 +20,12 @@ from hybrid_sync.errors import RequestRejected
 
 READ = "syncs:read"
 WRITE = "syncs:write"
-SCOPES = (READ, WRITE)
+ON_FAILURE = "syncs:on_failure"
+"""To say that a failed run is undone, or its entities held: others cannot write these until a person releases them."""
+SCOPES = (READ, WRITE, ON_FAILURE)
+USUAL_SCOPES = (READ, WRITE)
+USUAL_DAYS = 365
+LONGEST_DAYS = 730
 
 _FORM = re.compile(r"^hs_(?P<id>[a-z0-9]{12})_(?P<secret>[A-Za-z0-9_-]{43})$")
 _PREFIX = "token/"
@@ -34,7 +39,12 @@ class Token:
     name: str
     scopes: tuple[str, ...]
     created_at: datetime
+    expires_at: datetime
     revoked_at: datetime | None
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it opens anything at this moment."""
+        return self.revoked_at is None and now < self.expires_at
 
 
 class Tokens:
@@ -44,8 +54,11 @@ class Tokens:
         self._table = table
         self._client = client
 
-    def create(self, name: str, scopes: Sequence[str] = SCOPES) -> tuple[Token, str]:
-        """A new token and its only readable copy; RequestRejected for an unknown scope or an empty name."""
+    def create(self, name: str, scopes: Sequence[str] = USUAL_SCOPES, days: int = USUAL_DAYS) -> tuple[Token, str]:
+        """A new token and its only readable copy; it expires after so many days.
+
+        RequestRejected for an unknown scope, an empty name, or more days than a token may live.
+        """
         if not name.strip():
             raise RequestRejected("A token needs a name.", "Say who will use it.")
         unknown = set(scopes) - set(SCOPES)
@@ -54,7 +67,12 @@ class Tokens:
                 f"Unknown scope {', '.join(sorted(unknown)) or '(none)'}.",
                 f"Choose from {', '.join(SCOPES)}.",
             )
-        token = Token(secrets.token_hex(6), name, tuple(scopes), datetime.now(UTC), None)
+        if not 1 <= days <= LONGEST_DAYS:
+            raise RequestRejected(
+                f"A token lives between 1 and {LONGEST_DAYS} days, not {days}.", "Make a new one when it expires."
+            )
+        now = datetime.now(UTC)
+        token = Token(secrets.token_hex(6), name, tuple(scopes), now, now + timedelta(days=days), None)
         secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
         item = {
             "pk": {"S": _PREFIX + token.token_id},
@@ -62,13 +80,14 @@ class Tokens:
             "scopes": {"L": [{"S": scope} for scope in token.scopes]},
             "secret_sha256": {"B": _hash(secret)},
             "created_at": {"S": token.created_at.isoformat()},
+            "expires_at": {"S": token.expires_at.isoformat()},
         }
         with refusals("the control table"):
             self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
         return token, f"hs_{token.token_id}_{secret}"
 
     def check(self, presented: str) -> Token | None:
-        """The token that `presented` is, or None when it is unknown, wrong or revoked."""
+        """The token that `presented` is, or None when it is unknown, wrong, expired or revoked."""
         form = _FORM.match(presented)
         if form is None:
             return None
@@ -83,7 +102,7 @@ class Tokens:
         if item is None or not same:
             return None
         token = _token(item)
-        return None if token.revoked_at else token
+        return token if token.is_open(datetime.now(UTC)) else None
 
     def list(self) -> list[Token]:
         """Every token, revoked ones included, the oldest first."""
@@ -118,11 +137,14 @@ def _hash(secret: str) -> bytes:
 
 
 def _token(item: dict[str, Any]) -> Token:
-    revoked = item.get("revoked_at")
+    revoked, expires = item.get("revoked_at"), item.get("expires_at")
+    created = datetime.fromisoformat(item["created_at"]["S"])
     return Token(
         item["pk"]["S"].removeprefix(_PREFIX),
         item["name"]["S"],
         tuple(scope["S"] for scope in item["scopes"]["L"]),
-        datetime.fromisoformat(item["created_at"]["S"]),
+        created,
+        # Tokens that an older release made know no end: theirs is that of a usual one.
+        datetime.fromisoformat(expires["S"]) if expires else created + timedelta(days=USUAL_DAYS),
         datetime.fromisoformat(revoked["S"]) if revoked else None,
     )
