@@ -45,6 +45,8 @@ class ReferenceSlot:
     """(entity, source) for each alternative, in SELECT order."""
     required: bool
     deferred: bool
+    left_empty: bool = False
+    """A parent that is missing costs the reference, not the row; a pending link remembers it."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def compile_source(
     slots: list[ReferenceSlot] = []
     for name, reference in source.references.items():
         parents = tuple((p.to, sources_of[p]) for p in reference.parents)
-        slots.append(ReferenceSlot(name, parents, reference.required, reference.deferred))
+        left_empty = reference.on_missing == "null"
+        slots.append(ReferenceSlot(name, parents, reference.required, reference.deferred, left_empty))
         for parent in reference.parents:
             require_integer(entity, source_name, f"the reference {name}", parent.key, natural)
             selected.append(sql.SQL("{}::int8").format(spliced(parent.key)))

@@ -59,7 +59,7 @@ class Reference(Strict):
 
     `to` + `key` for the usual reference; `any` for a generic one, where a type column says which of several
     parents is meant: at most one alternative's key may be non-null in a row.  `required` makes a NULL key a
-    failed record; a key whose parent is missing is a failed record always.  `deferred` is for cycles: the row is
+    failed record; a key whose parent is missing is one unless `on_missing: null` leaves it empty.  `deferred` is for cycles: the row is
     written first and the reference linked when both ends exist, so the target column must be nullable.
     """
 
@@ -69,6 +69,8 @@ class Reference(Strict):
     any: tuple[Parent, ...] = ()
     required: Truth = False
     deferred: Truth = False
+    on_missing: Annotated[Literal["fail", "null"], BeforeValidator(lambda v: "null" if v is None else v)] = "fail"
+    """`null`: a row whose parent is not in the target is written without it, and linked as soon as there is one."""
 
     @model_validator(mode="after")
     def _one_form(self) -> Reference:
@@ -77,6 +79,8 @@ class Reference(Strict):
             raise ValueError("write either `to` and `key`, or `any` with a list of them")
         if self.required and self.deferred:
             raise ValueError("a deferred reference is written later, so it cannot be `required`: drop one of the two")
+        if self.required and self.on_missing == "null":
+            raise ValueError("a reference that may be left empty cannot be `required`: drop one of the two")
         return self
 
     @cached_property

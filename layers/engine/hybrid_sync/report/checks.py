@@ -19,6 +19,8 @@ class ReferenceLine(Recorded):
     """Rows that refer to nothing in legacy."""
     waiting: int = 0
     """Rows whose parent is not there yet; it is linked when it arrives."""
+    left_empty: int = 0
+    """Rows that go without a parent which is not there, as the catalog says; linked when it arrives."""
     dangling: int = 0
     """Rows that have it, and no parent row stands behind it; one of them fails the entity."""
     lost: int = 0

@@ -21,7 +21,7 @@ Parents = Mapping[bytes, bytes]
 
 
 class PendingLink(NamedTuple):
-    """A deferred reference whose parent has no UUID yet."""
+    """A reference, deferred or left empty, whose parent has no UUID yet."""
 
     key: bytes
     column: str
@@ -139,11 +139,13 @@ def _references(resolvers: list[_Resolver], row: Row, batch: SplicedBatch) -> tu
                 flags.append(_FALSE)
             continue
         parent_key = int.from_bytes(legacy, "big", signed=True)
-        if not slot.deferred:
+        if not slot.deferred and not slot.left_empty:
             batch.waiting.append(WaitingFor(row.key, slot.column, slot.parents[alternative], parent_key))
             return None
         parts.append(_NULL)
-        flags.append(_TRUE)
+        if slot.deferred:
+            # Left empty means empty: the reference to a former parent must not stay.
+            flags.append(_FALSE if slot.left_empty else _TRUE)
         pending.append(PendingLink(row.key, slot.column, slot.parents[alternative], parent_key))
     batch.pending += pending
     return b"".join(parts), b"".join(flags)

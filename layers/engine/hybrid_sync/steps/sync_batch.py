@@ -212,13 +212,14 @@ class _Page:
         not_written = _absent(failed)
         for key in bad:
             self.ids.found.pop(key, None)
-        if any(slot.deferred for slot in self._plan.references):
+        if any(slot.deferred or slot.left_empty for slot in self._plan.references):
             drop_settled_links(target, task.entity, task.source, [decode_key(row.key) for row in scanned.rows])
             links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in spliced.pending]
             record_pending_links(
                 target, task.run_id, task.entity, task.source, [link for link in links if link[0] not in not_written]
             )
-        unlinked = {decode_key(p.key) for p in spliced.pending}
+        incomplete = {slot.column for slot in self._plan.references if not slot.left_empty}
+        unlinked = {decode_key(p.key) for p in spliced.pending if p.column in incomplete}
         healed = self._healed(read, bad)
         named = (target, task.run_id, task.entity, task.source)
         # A row that arrived and still waits for a deferred parent has healed of everything but that.

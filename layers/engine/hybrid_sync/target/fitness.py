@@ -62,11 +62,12 @@ def _columns(entity: Entity, found: TargetTable) -> Iterator[StructureMismatch]:
             )
     for name, reference in source.references.items():
         nullable = name not in found.columns or not found.columns[name].not_null
-        if reference.deferred and not nullable:
-            yield StructureMismatch(
-                f"The target column {place}.{name} is deferred in the catalog but not nullable.",
-                "Drop its NOT NULL, or take `deferred` out of the catalog.",
-            )
+        for word, told in ((reference.deferred, "deferred"), (reference.on_missing == "null", "on_missing: null")):
+            if word and not nullable:
+                yield StructureMismatch(
+                    f"The target column {place}.{name} is {told} in the catalog but not nullable.",
+                    f"Drop its NOT NULL, or take `{told}` out of the catalog.",
+                )
 
 
 def _similar(name: str, found: TargetTable) -> str:

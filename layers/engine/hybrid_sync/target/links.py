@@ -1,4 +1,4 @@
-"""Deferred references: written when both ends exist, journalled like any other change."""
+"""Deferred references, and those left empty for want of a parent: written when both ends exist, journalled like any other change."""
 
 from __future__ import annotations
 
@@ -225,7 +225,13 @@ def _settle(connection: Connection, run_id: str, group: Group, joined: _Joined) 
 
 
 def quarantine_unlinked(connection: Connection, catalog: Catalog, run_id: str, group: Group) -> int:
-    """Make what still pends a failed record: the row is there, its reference is not; returns how many."""
+    """Make what still pends a failed record: the row is there, its reference is not; returns how many.
+
+    Where the catalog leaves such a reference empty, the link goes on waiting and is no failure.
+    """
+    reference = catalog[group.entity].sources[group.source].references.get(group.column)
+    if reference is not None and reference.on_missing == "null":
+        return 0
     source = catalog[group.entity].sources[group.source]
     own = [sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)]
     own += _constants("t", source.discriminator)

@@ -70,7 +70,7 @@ def canonical(catalog: Catalog, plan: ReadPlan) -> Canonical:
     for slot in plan.references:
         alternatives = plan.fields[at : at + len(slot.parents)]
         at += len(slot.parents)
-        columns.append(_reference(catalog, slot, alternatives, joins))
+        columns.append(_reference(catalog, plan, slot, alternatives, joins))
     for name in (*plan.checked, *plan.plain):
         fitted = plan.fitted[name]
         stored = sql.SQL("t.{}").format(sql.Identifier(name))
@@ -84,23 +84,51 @@ def canonical(catalog: Catalog, plan: ReadPlan) -> Canonical:
 
 
 def _reference(
-    catalog: Catalog, slot: ReferenceSlot, alternatives: Sequence[sql.Composable], joins: list[sql.Composable]
+    catalog: Catalog,
+    plan: ReadPlan,
+    slot: ReferenceSlot,
+    alternatives: Sequence[sql.Composable],
+    joins: list[sql.Composable],
 ) -> CanonicalColumn:
-    """Which alternative, and which legacy key; on the target side found by joining the parents by id."""
+    """Which alternative, and which legacy key; on the target side found by joining the parents by id.
+
+    A reference that was left empty is what its pending link says: it must be the one that legacy has now.
+    """
     stored = sql.SQL("t.{}").format(sql.Identifier(slot.column))
     keys: list[sql.Composable] = []
     for parent, source in slot.parents:
         alias = sql.Identifier(f"hybrid_sync_parent_{len(joins)}")
         joins.append(_parent(catalog, parent, source, alias, stored))
         keys.append(sql.SQL("{}.k").format(alias))
-    chosen = sql.SQL("case when {stored} is null then null {arms} else {none} end::int2").format(
-        stored=stored, arms=_arms(keys), none=_UNTRANSLATED
+    empty, empty_key = (_pending(plan, slot) if slot.left_empty else (sql.SQL("null"), sql.SQL("null")))
+    chosen = sql.SQL("case when {stored} is null then {empty} {arms} else {none} end::int2").format(
+        stored=stored, empty=empty, arms=_arms(keys), none=_UNTRANSLATED
+    )
+    key = sql.SQL("case when {} is null then {} else coalesce({}) end::int8").format(
+        stored, empty_key, sql.SQL(", ").join(keys)
     )
     given = sql.SQL("case {} end::int2").format(_arms(alternatives))
     return CanonicalColumn(
         slot.column,
         (given, sql.SQL("coalesce({})").format(sql.SQL(", ").join(alternatives))),
-        (chosen, sql.SQL("coalesce({})").format(sql.SQL(", ").join(keys))),
+        (chosen, key),
+    )
+
+
+def _pending(plan: ReadPlan, slot: ReferenceSlot) -> tuple[sql.Composed, sql.Composed]:
+    """Alternative and legacy key of the row's pending link, found by its primary key; asked of empty ones only."""
+    arms = sql.SQL(" ").join(
+        sql.SQL("when l.parent_entity = {} and l.parent_source = {} then {}").format(*map(sql.Literal, (*parent, i)))
+        for i, parent in enumerate(slot.parents)
+    )
+    key = sql.SQL(", ").join(sql.SQL("t.{}::int8").format(sql.Identifier(column)) for column in plan.key_columns)
+    found = sql.SQL(
+        "from hybrid_sync.pending_link l where l.entity = {} and l.source = {} and l.key = array[{}]"
+        " and l.column_name = {}"
+    ).format(sql.Literal(plan.entity), sql.Literal(plan.source), key, sql.Literal(slot.column))
+    return (
+        sql.SQL("(select case {} end {})").format(arms, found),
+        sql.SQL("(select l.parent_key {})").format(found),
     )
 
 

@@ -40,6 +40,8 @@ class ReferenceCount:
     """Settled rows of legacy that refer to nothing."""
     waiting: int = 0
     """Live rows of the target whose parent is not there yet: a pending link."""
+    left_empty: int = 0
+    """The same where the catalog says `on_missing: null`: the row is whole without it."""
     dangling: int = 0
     """Of the carried ones, those that no parent row stands behind."""
     lost: int = 0
@@ -115,8 +117,11 @@ def _count_waiting(total: References, scope: Scope, target: Connection) -> None:
             " and exists (select from {} where {} and {}) group by 1"
         ).format(sql.Literal(scope.plan.entity), sql.Literal(scope.plan.source), scope.relation, own, scope.in_target())
     ).fetchall()
+    empty = {slot.column for slot in scope.plan.references if slot.left_empty}
     for column, waiting in rows:
-        if column in total:
+        if column in empty:
+            total[column].left_empty += waiting
+        elif column in total:
             total[column].waiting += waiting
 
 

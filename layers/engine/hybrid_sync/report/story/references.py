@@ -13,6 +13,7 @@ _COUNTED: tuple[tuple[str, Callable[[ReferenceLine], int]], ...] = (
     ("Rows with it", lambda line: line.carried),
     ("None in legacy", lambda line: line.without),
     ("Waiting", lambda line: line.waiting),
+    ("Left empty", lambda line: line.left_empty),
     ("Dangling", lambda line: line.dangling),
     ("Lost", lambda line: line.lost),
 )
@@ -44,7 +45,8 @@ def _numbers() -> Iterator[Column]:
 
 def _sentences(lines: list[ReferenceLine]) -> Iterator[str]:
     yield (
-        "A row waits where its parent has not arrived; it is linked when it does. A reference dangles if no row stands "
+        "A row waits where its parent has not arrived; it is linked when it does. It is left empty where the catalog says "
+        "that it may be. A reference dangles if no row stands "
         "behind it, and is lost if legacy has it, the target does not, and nothing waits; one such row fails its "
         "component."
     )
