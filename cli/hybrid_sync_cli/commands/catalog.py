@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.load import load
+from hybrid_sync.catalog.load import Loaded, load_with_places
+from hybrid_sync.postgres import connect
 from hybrid_sync_cli import tables
+from hybrid_sync_cli.catalog_check import databases, syntax
+from hybrid_sync_cli.catalog_check.findings import Finding
 from hybrid_sync_cli.stack import home
 
 
@@ -19,18 +24,51 @@ def catalog() -> None:
 
 @catalog.command()
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-def check(path: Path | None) -> None:
-    """Check the entity files in PATH (layers/catalog unless told) and list the entities in write order."""
-    folder = path or home.project_root() / "layers" / "catalog"
-    found = load(folder)
+@click.option("--legacy-dsn", help="Let this legacy database resolve every expression; nothing is run or read.")
+@click.option("--target-dsn", help="Look at this target's tables as well, as a role that may write them.")
+@click.option("--stack", "of_stack", is_flag=True, help="Use the databases of the stack that runs.")
+def check(path: Path | None, legacy_dsn: str | None, target_dsn: str | None, of_stack: bool) -> int:
+    """Check the entity files in PATH (layers/catalog unless told) and list the entities in write order.
+
+    Every mistake is told at once, by file and line. Exit status 0 only if there is none.
+    """
+    if of_stack:
+        from hybrid_sync_cli.stack import Stack
+
+        stack = Stack.load()
+        legacy_dsn, target_dsn = legacy_dsn or stack.worker_legacy_dsn, target_dsn or stack.worker_target_dsn
+    loaded = load_with_places(path or home.project_root() / "layers" / "catalog")
+    found = sorted(set(_findings(loaded, legacy_dsn, target_dsn)))
+    for finding in found:
+        click.echo(str(finding), err=True)
+    mistakes = sum(not finding.doubtful for finding in found)
+    if mistakes:
+        click.echo(f"hybrid-sync: {mistakes} mistake{'s' if mistakes > 1 else ''} in the catalog.", err=True)
+        return 1
     tables.console().print(
         tables.plain(
             ("wave", "entity", "target", "from legacy", "references", "money", "on delete", "priority"),
-            _rows(found),
+            _rows(loaded.catalog),
             right=("wave",),
         )
     )
-    click.echo(f"Entities: {len(found.entities)}, waves: {len(found.waves())}, mistakes: none.")
+    click.echo(f"Entities: {len(loaded.catalog.entities)}, waves: {len(loaded.catalog.waves())}, mistakes: none.")
+    return 0
+
+
+def _findings(loaded: Loaded, legacy_dsn: str | None, target_dsn: str | None) -> Iterator[Finding]:
+    """Where a database can judge, the parser is not asked."""
+    with ExitStack() as opened:
+        legacy = opened.enter_context(connect(legacy_dsn, "legacy")) if legacy_dsn else None
+        target = opened.enter_context(connect(target_dsn, "target")) if target_dsn else None
+        if legacy is None:
+            yield from syntax.findings(loaded)
+        for name in loaded.catalog.entities:
+            found = list(databases.in_legacy(loaded, name, legacy)) if legacy else []
+            found += databases.in_target(loaded, name, target) if target else []
+            yield from found
+            if legacy and target and all(finding.doubtful for finding in found):
+                yield from databases.together(loaded, name, legacy, target)
 
 
 def _rows(found: Catalog) -> list[tuple[str, ...]]:

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
+from hybrid_sync.catalog.names import quoted
 from hybrid_sync.errors import CatalogError
 
 MAX_BYTES = 1_000_000
@@ -63,7 +64,7 @@ class Node:
         for part in path:
             if node.entries is not None:
                 for key, key_line, value in node.entries:
-                    if key == str(part):
+                    if key == str(part) or key == quoted(str(part)):
                         node, line = value, key_line
                         break
             elif node.items is not None and isinstance(part, int) and part < len(node.items):

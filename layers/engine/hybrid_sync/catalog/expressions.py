@@ -145,6 +145,11 @@ def check_steady(text: str, *, moments: bool = False) -> None:
             raise ValueError(f"{name} differs from read to read, so the row would never be equal: take it out")
 
 
+def called(text: str) -> set[str]:
+    """Names of the functions that the expression itself calls, outside of subselects."""
+    return {name for name, inside in _calls(text) if not inside}
+
+
 def _built_in(found: list[Token], i: int) -> bool:
     """Whether the word may name a function of PostgreSQL: it bears no qualifier, or PostgreSQL's own."""
     return i == 0 or found[i - 1].text != "." or (i >= 2 and found[i - 2].text.lower() == "pg_catalog")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -43,11 +45,28 @@ _OTHER_WORDS = {
 }
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A checked catalog that still knows where each part of it is written."""
+
+    catalog: Catalog
+    places: Mapping[str, _Places]
+
+    def place(self, entity: str, path: Sequence[object] = ()) -> str:
+        """`file:line` of a part of an entity."""
+        return self.places[entity].place(path)
+
+
 def load(folder: Path | None = None) -> Catalog:
     """Every `*.yaml` of `folder` (by default the deployed catalog layer) as one checked catalog.
 
     Raises CatalogError that names every mistake found, one sentence each.
     """
+    return load_with_places(folder).catalog
+
+
+def load_with_places(folder: Path | None = None) -> Loaded:
+    """The same, for whoever has more to say about its parts."""
     files = _files(folder)
     entities: dict[str, Entity] = {}
     places: dict[str, _Places] = {}
@@ -66,7 +85,7 @@ def load(folder: Path | None = None) -> Catalog:
         found = [places[m.entity].sentence(m) for m in mistakes(entities)]
     if found:
         raise CatalogError("\n".join(found))
-    return Catalog(entities, {name: where.file for name, where in places.items()})
+    return Loaded(Catalog(entities, {name: where.file for name, where in places.items()}), places)
 
 
 def _files(folder: Path | None) -> list[Traversable]:
@@ -127,7 +146,7 @@ class _Places:
         path = tuple(part for part in problem["loc"] if part != "[key]")
         context: dict[str, Any] = problem.get("ctx") or {}
         shown = ".".join(_short(str(p)) for p in path)
-        place = f"{self.file}:{self._root.line_of(path)}"
+        place = self.place(path)
         if problem["type"] == "value_error":
             return f"{place}: {shown or 'the entity'}: {context['error']}."
         if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -142,7 +161,10 @@ class _Places:
         return f"{place}: {shown}: {said[0].lower()}{said[1:]}: {hint}."
 
     def sentence(self, mistake: Mistake) -> str:
-        return f"{self.file}:{self._root.line_of(mistake.path)}: {mistake.text}"
+        return f"{self.place(mistake.path)}: {mistake.text}"
+
+    def place(self, path: Sequence[object]) -> str:
+        return f"{self.file}:{self._root.line_of(path)}"
 
 
 def _short(part: str) -> str:

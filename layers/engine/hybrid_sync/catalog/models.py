@@ -59,8 +59,9 @@ class Reference(Strict):
 
     `to` + `key` for the usual reference; `any` for a generic one, where a type column says which of several
     parents is meant: at most one alternative's key may be non-null in a row.  `required` makes a NULL key a
-    failed record; a key whose parent is missing is one unless `on_missing: null` leaves it empty.  `deferred` is for cycles: the row is
-    written first and the reference linked when both ends exist, so the target column must be nullable.
+    failed record; a key whose parent is missing is one unless `on_missing: null` leaves it empty.  `deferred` is for
+    cycles: the row is written first and the reference linked when both ends exist, so the target column must be
+    nullable.
     """
 
     to: Name | None = None

@@ -1,4 +1,4 @@
-"""Deferred references, and those left empty for want of a parent: written when both ends exist, journalled like any other change."""
+"""Deferred references, and those left empty: written when both ends exist, journalled like any other change."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _reference(
         alias = sql.Identifier(f"hybrid_sync_parent_{len(joins)}")
         joins.append(_parent(catalog, parent, source, alias, stored))
         keys.append(sql.SQL("{}.k").format(alias))
-    empty, empty_key = (_pending(plan, slot) if slot.left_empty else (sql.SQL("null"), sql.SQL("null")))
+    empty, empty_key = _pending(plan, slot) if slot.left_empty else (sql.SQL("null"), sql.SQL("null"))
     chosen = sql.SQL("case when {stored} is null then {empty} {arms} else {none} end::int2").format(
         stored=stored, empty=empty, arms=_arms(keys), none=_UNTRANSLATED
     )

@@ -45,8 +45,8 @@ def _numbers() -> Iterator[Column]:
 
 def _sentences(lines: list[ReferenceLine]) -> Iterator[str]:
     yield (
-        "A row waits where its parent has not arrived; it is linked when it does. It is left empty where the catalog says "
-        "that it may be. A reference dangles if no row stands "
+        "A row waits where its parent has not arrived; it is linked when it does. Left empty are those that the "
+        "catalog lets be without one. A reference dangles if no row stands "
         "behind it, and is lost if legacy has it, the target does not, and nothing waits; one such row fails its "
         "component."
     )
