@@ -15,7 +15,6 @@ def test_the_secret_holds_what_the_functions_connect_with(deployed: Stack) -> No
     values = json.loads(answer["SecretString"])
     assert values["legacy_dsn"] == deployed.worker_legacy_dsn
     assert values["target_dsn"] == deployed.worker_target_dsn
-    assert values["supabase_url"] == deployed.supabase_url
     assert len(values["id_secret"]) >= 32
 
 

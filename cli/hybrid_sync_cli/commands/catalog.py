@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.load import Loaded, load_with_places
+from hybrid_sync.catalog.load import Loaded, load, load_with_places
 from hybrid_sync.postgres import connect
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.catalog_check import databases, syntax
@@ -54,6 +54,14 @@ def check(path: Path | None, legacy_dsn: str | None, target_dsn: str | None, of_
     )
     click.echo(f"Entities: {len(loaded.catalog.entities)}, waves: {len(loaded.catalog.waves())}, mistakes: none.")
     return 0
+
+
+@catalog.command()
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+def describe(path: Path | None) -> None:
+    """Say in words what each entity is, as its file describes it."""
+    for name, entity in load(path or home.project_root() / "layers" / "catalog").entities.items():
+        click.echo(f"{name}: {' '.join(entity.description.split()) or entity.title}")
 
 
 def _findings(loaded: Loaded, legacy_dsn: str | None, target_dsn: str | None) -> Iterator[Finding]:

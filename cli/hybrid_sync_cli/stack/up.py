@@ -146,8 +146,6 @@ class Builder:
         return {
             "legacy_dsn": stack.worker_legacy_dsn,
             "target_dsn": stack.worker_target_dsn,
-            "supabase_url": stack.supabase_url,
-            "supabase_key": stack.supabase_service_key,
             # Ids are derived from it: the same for as long as the target's data lives.
             "id_secret": self.keep.secret("id_secret", 48),
         }

@@ -68,8 +68,6 @@ class Connections(BaseModel):
 
     legacy_dsn: SecretStr | None = None
     target_dsn: SecretStr | None = None
-    supabase_url: str | None = None
-    supabase_key: SecretStr | None = None
     id_secret: SecretStr | None = None
 
     def need(self, field: str) -> str:

@@ -143,7 +143,7 @@ class _Places:
         self._root = root
 
     def problem(self, problem: dict[str, Any]) -> str:
-        path = tuple(part for part in problem["loc"] if part != "[key]")
+        path = _as_written(problem["loc"])
         context: dict[str, Any] = problem.get("ctx") or {}
         shown = ".".join(_short(str(p)) for p in path)
         place = self.place(path)
@@ -165,6 +165,15 @@ class _Places:
 
     def place(self, path: Sequence[object]) -> str:
         return f"{self.file}:{self._root.line_of(path)}"
+
+
+def _as_written(path: Sequence[object]) -> tuple[object, ...]:
+    """The path without what the model puts in: a form's tag before its keys, and `sql` where a bare text stands."""
+    found: list[object] = []
+    for part in path:
+        if part != "[key]" and (not found or part != found[-1]):
+            found.append(part)
+    return tuple(found[:-1] if found[-1:] == ["sql"] and len(found) < len(path) else found)
 
 
 def _short(part: str) -> str:

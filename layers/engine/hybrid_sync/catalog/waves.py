@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
-from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.models import Entity, Priority
+
+_URGENCY = list(Priority)
 
 
 def needed(entity: Entity) -> set[str]:
@@ -19,7 +21,7 @@ def needed(entity: Entity) -> set[str]:
 
 
 def waves(entities: Mapping[str, Entity], selected: Set[str] | None = None) -> list[list[str]]:
-    """The selected entities (all by default) in waves, each sorted by name.
+    """The selected entities (all by default) in waves, in each the more urgent ones first, then by name.
 
     References outside the selection do not order anything.  The catalog's check has excluded cycles.
     """
@@ -27,7 +29,8 @@ def waves(entities: Mapping[str, Entity], selected: Set[str] | None = None) -> l
     waiting = {name: needed(entities[name]) & chosen for name in chosen}
     ordered: list[list[str]] = []
     while waiting:
-        wave = sorted(name for name, parents in waiting.items() if not parents & waiting.keys())
+        ready = (name for name, parents in waiting.items() if not parents & waiting.keys())
+        wave = sorted(ready, key=lambda name: (_URGENCY.index(entities[name].priority), name))
         if not wave:
             raise ValueError("the catalog has a cycle of references")
         ordered.append(wave)
