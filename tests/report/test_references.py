@@ -15,12 +15,12 @@ from tests.report.records import CATALOG, EQUATION, add_entity, add_run, keep_re
 from tests.report.summaries import entity, run
 
 GOOD: dict[str, Any] = {
-    "column": "office_id", "parents": ["offices"], "carried": 17_000, "without": 220, "waiting": 7, "dangling": 0,
-    "lost": 0, "dangling_keys": [], "lost_keys": [], "ok": True,
+    "column": "office_id", "parents": ["offices"], "carried": 17_000, "without": 220, "waiting": 7, "left_empty": 3,
+    "dangling": 0, "lost": 0, "dangling_keys": [], "lost_keys": [], "ok": True,
 }  # fmt: skip
 BAD: dict[str, Any] = {
-    "column": "owner_id", "parents": ["people", "offices"], "carried": 40, "without": 1, "waiting": 0, "dangling": 2,
-    "lost": 1_300, "dangling_keys": ["payment:7", "payment:8"], "lost_keys": ["payment:9"], "ok": False,
+    "column": "owner_id", "parents": ["people", "offices"], "carried": 40, "without": 1, "waiting": 0, "left_empty": 0,
+    "dangling": 2, "lost": 1_300, "dangling_keys": ["payment:7", "payment:8"], "lost_keys": ["payment:9"], "ok": False,
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_references_that_are_all_there_add_up(store: psycopg.Connection[Any]) ->
 def test_every_column_is_a_line_of_the_page_and_of_the_markdown() -> None:
     told = run(entities=(entity(references=lines(GOOD)), entity("offices")))
     assert cells(to_markdown(told), "office_id") == [
-        "Payments", "office_id", "offices", "17,000", "220", "7", "0", "0", "yes",
+        "Payments", "office_id", "offices", "17,000", "220", "7", "3", "0", "0", "yes",
     ]  # fmt: skip
     assert "None dangles and none was lost." in to_markdown(told)
     assert "References that lead nowhere" not in to_markdown(told)
@@ -78,7 +78,7 @@ def test_what_dangles_or_was_lost_is_named_by_key_and_does_not_add_up() -> None:
     assert "**Does not add up.**" in text
     assert "References lead nowhere, or were lost, in: payments." in text
     assert "2 references dangle, 1,300 lost." in text
-    assert cells(text, "owner_id")[2:] == ["people<br>offices", "40", "1", "0", "2", "1,300", "NO"]
+    assert cells(text, "owner_id")[2:] == ["people<br>offices", "40", "1", "0", "0", "2", "1,300", "NO"]
     for key in ("payments/payment:7", "payments/payment:8", "payments/payment:9"):
         assert key in text
         assert key in to_html(told)

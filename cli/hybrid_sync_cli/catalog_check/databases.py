@@ -5,7 +5,7 @@ Each expression is prepared on its own, so one that does not fit hides none of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
@@ -15,7 +15,6 @@ from hybrid_sync.catalog.compile import relations, table_of
 from hybrid_sync.catalog.expressions import called
 from hybrid_sync.catalog.load import Loaded
 from hybrid_sync.catalog.models import Entity, Source
-from hybrid_sync.catalog.names import relation_identifier
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch, SyncError
@@ -29,6 +28,7 @@ from hybrid_sync_cli.catalog_check.findings import Finding
 def in_legacy(loaded: Loaded, name: str, legacy: Connection) -> Iterator[Finding]:
     """What legacy does not have, or does not understand."""
     entity: Entity = loaded.catalog[name]
+    _look_up_in(legacy, entity.legacy_search_path or ("pg_catalog", "pg_temp"))
     for source_name, source in entity.sources.items():
         missing = list(_missing_tables(source, legacy))
         for path, relation in missing:
@@ -48,6 +48,7 @@ def in_target(loaded: Loaded, name: str, target: Connection) -> Iterator[Finding
     """What the target table lacks, and what it does not take."""
     entity = loaded.catalog[name]
     place = loaded.place(name, ("target",))
+    _look_up_in(target, ("pg_catalog", "pg_temp"))
     try:
         with translated("target"):
             found = read_table(target, entity)
@@ -75,12 +76,18 @@ def together(loaded: Loaded, name: str, legacy: Connection, target: Connection) 
         yield Finding(loaded.place(name), str(error))
 
 
+def _look_up_in(connection: Connection, schemas: Sequence[str]) -> None:
+    """For the session, which is the check's own: names mean here what they mean in a run."""
+    path = sql.SQL(", ").join(map(sql.Identifier, schemas))
+    connection.execute(sql.SQL("set search_path to {}").format(path))
+
+
 def _missing_tables(source: Source, legacy: Connection) -> Iterator[tuple[tuple[object, ...], str]]:
     named: list[tuple[tuple[object, ...], str]] = [(("from",), source.table.table)]
     named += [(("joins", i), join.table) for i, join in enumerate(source.joins)]
     named += [(("watch", i), watch.table) for i, watch in enumerate(source.watch)]
     for path, relation in named:
-        if _prepared(legacy, sql.SQL("select from {}").format(relation_identifier(relation)))[1] in ("42P01", "3F000"):
+        if _prepared(legacy, sql.SQL("select from {}").format(table(relation)))[1] in ("42P01", "3F000"):
             yield path, relation
 
 
@@ -97,7 +104,7 @@ def _resolved(source: Source, one: Written, legacy: Connection) -> Iterator[tupl
             assert isinstance(index, int), "a watched table is one of a list"
             watch = source.watch[index]
             statement = sql.SQL("select from {} where exists (select from {} as {} where {})").format(
-                relations(source), relation_identifier(watch.table), sql.Identifier(watch.alias), value
+                relations(source), table(watch.table), sql.Identifier(watch.alias), value
             )
         case "condition":
             statement = sql.SQL("select from {} where {}").format(relations(source), value)
