@@ -65,7 +65,7 @@ def test_a_reference_without_its_parent_is_left_empty_and_counted_apart(
 
 def test_it_is_linked_when_the_parent_comes(family: tuple[EngineWorld, Query, Query]) -> None:
     world, legacy, target = family
-    run(world, "first")
+    assert run(world, "first").outcome.status == "succeeded"
     legacy("update p set draft = false where id = 2; insert into p values (9, 'nine', false)")
     assert run(world, "second", profile="daily").outcome.status == "succeeded"
     assert target(SEEN) == [(1, 1), (2, 2), (3, 9), (4, None)]
