@@ -201,9 +201,9 @@ class Tolerance(Strict):
     """
 
     reason: Name
-    share: Annotated[float, Field(gt=0, le=1)] | None = None
-    rows: Annotated[int, Field(ge=1)] | None = None
-    why: Annotated[str, Field(pattern=r"\S")]
+    share: Annotated[Share, Field(gt=0)] | None = None
+    rows: Annotated[Whole, Field(ge=1)] | None = None
+    why: Annotated[Word, Field(pattern=r"\S")]
     """Who reads the report next year wants to know."""
 
     @model_validator(mode="after")
