@@ -19,7 +19,7 @@ from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, 
 from hybrid_sync.errors import AwsUnavailable
 
 _TABLES = """
-create table if not exists page (pk text primary key, ids blob, older blob);
+create table if not exists page (pk text primary key, ids blob, seal blob, older blob, older_seal blob);
 create table if not exists manifest (run_id text, entity text, body text, primary key (run_id, entity));
 create table if not exists message (n integer primary key, body text);
 create table if not exists report (run_id text primary key, body text);
@@ -60,11 +60,11 @@ class FaultyDynamo:
         taken, left = self._split(asked["Keys"])
         found = []
         for key in taken:
-            rows = self._store.ask("select ids, older from page where pk = ?", key["pk"]["S"])
+            rows = self._store.ask("select ids, seal, older, older_seal from page where pk = ?", key["pk"]["S"])
             # An eventually consistent read may answer with the page as it was before.
-            page = rows[0][1 if self._luck.random() < self._unreliable else 0] if rows else None
-            if page is not None:
-                found.append({"pk": key["pk"], "ids": {"B": page}})
+            at = 2 if self._luck.random() < self._unreliable else 0
+            if rows and rows[0][at] is not None:
+                found.append({"pk": key["pk"], "ids": {"B": rows[0][at]}, "seal": {"B": rows[0][at + 1]}})
         return {"Responses": {table: found}, "UnprocessedKeys": {table: {"Keys": left}} if left else {}}
 
     def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
@@ -73,9 +73,9 @@ class FaultyDynamo:
         for request in taken:
             item = request["PutRequest"]["Item"]
             self._store.ask(
-                "insert into page values (?, ?, null)"
-                " on conflict (pk) do update set older = page.ids, ids = excluded.ids",
-                item["pk"]["S"], item["ids"]["B"],
+                "insert into page values (?, ?, ?, null, null) on conflict (pk) do update"
+                " set older = page.ids, older_seal = page.seal, ids = excluded.ids, seal = excluded.seal",
+                item["pk"]["S"], item["ids"]["B"], item["seal"]["B"],
             )  # fmt: skip
         return {"UnprocessedItems": {table: left} if left else {}}
 

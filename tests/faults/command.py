@@ -25,7 +25,7 @@ EPISODE = 20
 """Schedules in one episode; a seed replays one episode."""
 LANES = 2
 """Episodes at the same time, each over servers of its own."""
-_ALL_HIT_FROM = 100
+_ALL_HIT_FROM = 500
 """Schedules from which on a failpoint that was never hit is a defect of the harness."""
 
 

@@ -99,13 +99,13 @@ class Driver:
                 if self._chance(0.01):
                     return
                 self._entity(task)
-        link = self._step("link_references", LinkTask(run_id=request.run_id))
+        link = self._until_nothing_is_left("link_references", LinkTask(run_id=request.run_id))
         failure = self._failure(request.run_id, None, "LinkReferences", link) if link.error else None
         if failure is None and planned.profile in (Profile.weekly, Profile.verify):
             for task in self._luck.sample(planned.entities, len(planned.entities)):
                 self._tell(task, "ReconcileEntity", self._reconcile(task))
         if failure is None:
-            deletes = self._step("propagate_deletes", DeleteTask(run_id=request.run_id))
+            deletes = self._until_nothing_is_left("propagate_deletes", DeleteTask(run_id=request.run_id))
             if deletes.error:
                 failure = self._failure(request.run_id, None, "PropagateDeletes", deletes)
         if failure is None:
@@ -205,6 +205,13 @@ class Driver:
         return RunFailure(run_id=run_id, entity=entity, state=state, error=reply.error or "", cause=state)
 
     # --- deliveries ----------------------------------------------------------------------------------------
+
+    def _until_nothing_is_left(self, step: str, message: object) -> Reply:
+        """A step that does a bounded number of rows in one call."""
+        while True:
+            reply = self._step(step, message)
+            if reply.error or not reply.result.more:
+                return reply
 
     def _step(self, step: str, message: object) -> Reply:
         """Deliver until it succeeds or fails for good, as the state machine's Retry does."""

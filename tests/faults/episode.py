@@ -104,6 +104,10 @@ class Episode:
         """What is wrong now, without another run."""
         return self._oracle.judge()
 
+    def flattered(self, run_id: str) -> list[Defect]:
+        """Where a clean run said more than there is, as both sides stand now."""
+        return self._oracle.flattered(run_id)
+
     def _ordinary_day(self) -> list[Defect]:
         self._bad_day()
         # Daily runs: a weekly one's reconcile would make good what the fence has missed.
@@ -129,11 +133,11 @@ class Episode:
 
     def _unjoined(self, plan: Plan) -> list[Defect]:
         """Rows that a join has lost are kept and told; they come back with the row that they are joined to."""
-        told = self._driver(faulty=False)
-        told.run(self._clean(Profile.weekly))
-        defects = [] if self._oracle.unjoined() == 0 or told.status == "failed" else [
-            Defect("missed", f"rows lack what they are joined to, and the clean run {told.status}")
-        ]  # fmt: skip
+        told, request = self._driver(faulty=False), self._clean(Profile.weekly)
+        told.run(request)
+        defects = self._oracle.flattered(request.run_id)
+        if self._oracle.unjoined() and told.status != "failed":
+            defects.append(Defect("missed", f"rows lack what they are joined to, and the clean run {told.status}"))
         self._blind_spots.make_good(plan)
         return defects + self._quiet(Profile.weekly)
 
@@ -229,6 +233,7 @@ class Episode:
         """Clean runs until the judge has nothing to say, or they are used up."""
         defects: list[Defect] = []
         reversed_: list[Defect] = []
+        flattered: list[Defect] = []
         for n in range(1, CLEAN_RUNS + 1):
             driver = self._driver(faulty=False)
             request = self._clean(profile)
@@ -236,19 +241,22 @@ class Episode:
             # A legacy that is its own yesterday, and rows that others were counted over, make versions go back.
             back = "reversed" if profile is Profile.weekly else None
             defects = [defect for defect in self._oracle.judge() if defect.kind != back]
+            flattered += self._oracle.flattered(request.run_id)
             if profile is Profile.weekly and self._told(request.run_id, defects):
                 self._repair()
                 continue
             # What the triggers saw is told once, and no later run makes it good.
             reversed_ += [d for d in defects if d.kind in ("reversed", "touched", "wrong_ids")]
             # Rows that legacy cannot give, or the target will not take, degrade a run in which all went well.
-            if driver.status not in ("succeeded", "degraded"):
+            true = self._oracle.true_outcome(request.run_id)
+            if driver.status != true:
                 why = self._oracle.failures(request.run_id)
-                defects.append(Defect("stuck", f"the clean run {driver.status} ({why})"))
+                defects.append(Defect("stuck", f"the clean run {driver.status}, and was {true} ({why})"))
             if not defects:
                 self.score.clean_runs[n] += 1
                 break
-        defects = list(dict.fromkeys([*reversed_, *defects]))
+        # No later run makes good what an earlier one has told.
+        defects = list(dict.fromkeys([*reversed_, *flattered, *defects]))
         return defects + self._unqueued()
 
     def _told(self, run_id: str, defects: list[Defect]) -> bool:

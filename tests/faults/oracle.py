@@ -5,12 +5,13 @@ the judge finds by itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
 
+from tests.faults.claims import Sides, flattery, true_outcome
 from tests.faults.expected import (
     SOURCES,
     Key,
@@ -23,7 +24,7 @@ from tests.faults.expected import (
     target_rows,
 )  # fmt: skip
 
-Kind = Literal["missed", "doubled", "reversed", "wrong_ids", "touched", "stuck"]
+Kind = Literal["missed", "doubled", "reversed", "wrong_ids", "flattered", "touched", "stuck"]
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,6 @@ class Defect:
 
 
 _VERSIONS = ("rev", "office_rev", "size")
-
-
-@dataclass
-class _Side:
-    """Both databases, read once."""
-
-    legacy: dict[tuple[str, str], dict[Key, LegacyRow]] = field(default_factory=dict)
-    target: dict[tuple[str, str], dict[Key, TargetRow]] = field(default_factory=dict)
-    failed: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
-    native: set[str] = field(default_factory=set)
-    """E-mail addresses of people who were born natively."""
-    unjoined: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
-    """Keys whose own row is in legacy, and lacks the one that it is joined to."""
 
 
 class Oracle:
@@ -111,8 +99,8 @@ class Oracle:
         found += self._violations()
         return found
 
-    def _read(self, found: list[Defect]) -> _Side:
-        side = _Side()
+    def _read(self, found: list[Defect]) -> Sides:
+        side = Sides()
         for source in SOURCES:
             place = (source.entity, source.name)
             side.legacy[place] = legacy_rows(self._legacy, source)
@@ -140,7 +128,7 @@ class Oracle:
 
     # --- ids -------------------------------------------------------------------------------------------------
 
-    def _ids(self, side: _Side) -> list[Defect]:
+    def _ids(self, side: Sides) -> list[Defect]:
         found = []
         for (entity, name), rows in side.target.items():
             for key, row in rows.items():
@@ -151,7 +139,7 @@ class Oracle:
 
     # --- rows ------------------------------------------------------------------------------------------------
 
-    def _blocked(self, side: _Side) -> set[tuple[str, str, Key]]:
+    def _blocked(self, side: Sides) -> set[tuple[str, str, Key]]:
         """Rows that cannot be written: refused, their parent is not there, or somebody has their unique value.
 
         That somebody must be a native row, or a row that is itself blocked and so could not give the value back.
@@ -179,7 +167,7 @@ class Oracle:
                     grown = True
         return blocked
 
-    def _orphan(self, source: Source, row: LegacyRow, side: _Side) -> bool:
+    def _orphan(self, source: Source, row: LegacyRow, side: Sides) -> bool:
         for column, parent in source.parents.items():
             legacy = row.parents[column]
             if legacy is None:
@@ -189,11 +177,11 @@ class Oracle:
                 return True
         return False
 
-    def _parents(self, entity: str, side: _Side) -> dict[Key, TargetRow]:
+    def _parents(self, entity: str, side: Sides) -> dict[Key, TargetRow]:
         [place] = [place for place in side.target if place[0] == entity]
         return side.target[place]
 
-    def _rows(self, source: Source, side: _Side, blocked: set[tuple[str, str, Key]]) -> list[Defect]:
+    def _rows(self, source: Source, side: Sides, blocked: set[tuple[str, str, Key]]) -> list[Defect]:
         place = (source.entity, source.name)
         found: list[Defect] = []
         failed = side.failed.get(place, set())
@@ -228,7 +216,7 @@ class Oracle:
         return found
 
     def _references(
-        self, source: Source, key: Key, row: LegacyRow, there: TargetRow, side: _Side, found: list[Defect]
+        self, source: Source, key: Key, row: LegacyRow, there: TargetRow, side: Sides, found: list[Defect]
     ) -> bool:
         """Compare the references; True when one still waits for its parent."""
         waits = False
@@ -254,7 +242,7 @@ class Oracle:
 
     # --- what the target remembers ---------------------------------------------------------------------------
 
-    def _written_once(self, side: _Side) -> list[Defect]:
+    def _written_once(self, side: Sides) -> list[Defect]:
         """The journal inserted each key once more than it deleted it, and the batches' results agree with it."""
         found = []
         inserted, deleted = self._journalled("insert"), self._journalled("delete")
@@ -287,6 +275,24 @@ class Oracle:
             width = 2 if entity == "memberships" else 1
             counted.update((entity, name, tuple(keys[at : at + width])) for at in range(0, len(keys), width))
         return counted
+
+    def flattered(self, run_id: str) -> list[Defect]:
+        """Where the clean run that has just ended says more than there is; or, all being well, less."""
+        report = self._report(run_id)
+        if report is None:
+            return []  # it never began, and says so
+        side, left_alone = self._read([]), self.told_as_drift(run_id)
+        return [Defect("flattered", text) for text in flattery(report, side, left_alone)]
+
+    def true_outcome(self, run_id: str) -> str:
+        """How the clean run that has just ended ought to have ended."""
+        report = self._report(run_id)
+        return true_outcome(report, self._read([]), self.told_as_drift(run_id)) if report else "failed"
+
+    def _report(self, run_id: str) -> Mapping[str, Any] | None:
+        """What the run has told of itself, and the target keeps."""
+        row = self._target.execute("select report from hybrid_sync.run where run_id = %s", (run_id,)).fetchone()
+        return row[0] if row else None
 
     def marked_as_queued(self) -> set[tuple[str, str, Key]]:
         """Open failed records that a message must have told of."""

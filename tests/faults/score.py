@@ -10,7 +10,7 @@ from hybrid_sync.failpoints import POINTS
 from tests.faults.oracle import Defect
 from tests.faults.pool import Tally
 
-_VERDICT = ("missed", "doubled", "reversed", "wrong_ids")
+_VERDICT = ("missed", "doubled", "reversed", "wrong_ids", "flattered")
 
 
 @dataclass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -84,3 +86,63 @@ def test_the_judge_sees_whatever_is_wrong(both: Servers, tmp_path: Path) -> None
                 seen |= told
     finally:
         episode.close()
+
+
+_CLAIMS: tuple[tuple[str, tuple[str, ...], Any], ...] = (
+    ("says succeeded", ("status",), "succeeded"),
+    ("says that it adds up: yes", ("adds_up",), "yes"),
+    ("invoices: the report says that it adds up: yes", ("entities", "invoices", "adds_up"), "yes"),
+    ("rows current", ("entities", "invoices", "conservation", "current"), 9_999),
+    ("rows absent", ("entities", "invoices", "conservation", "absent"), 0),
+    ("rows target", ("entities", "invoices", "conservation", "target"), 9_999),
+    ("a success rate of 1.0", ("entities", "invoices", "success_rate"), 1.0),
+    ("9999 current", ("entities", "invoices", "money", "USD", "current"), "9999"),
+    ("0 absent", ("entities", "invoices", "money", "USD", "absent"), "0"),
+    ("0 missing", ("entities", "invoices", "money", "USD", "missing"), "0"),
+    ("money agrees", ("entities", "invoices", "money", "USD", "agrees"), True),
+    ("no line of ('USD', 'open')", ("entities", "invoices", "money"), []),
+)
+
+
+def test_the_judge_sees_whatever_a_run_says_too_much(both: Servers, tmp_path: Path) -> None:
+    """A row that the target refuses; then each claim that it is not missing is told as flattery."""
+    episode = Episode(both, tmp_path, seed=15)
+    try:
+        with psycopg.connect(both.legacy, autocommit=True) as legacy:
+            legacy.execute("insert into office (id, currency) values (7, 'USD')")
+            legacy.execute(
+                "insert into payment (id, person_id, office_id, total) select 77777, min(id), 7, 4600 from person"
+            )
+        assert episode.schedule()
+        with psycopg.connect(both.target_owner, autocommit=True) as target:
+            row = target.execute(
+                "select run_id, report from hybrid_sync.run where run_id like 'clean-%'"
+                " order by started_at desc limit 1"
+            ).fetchone()
+            assert row is not None
+            run_id, report = row
+            assert report["status"] == "degraded"
+            assert not episode.flattered(run_id)
+            for told, path, claim in _CLAIMS:
+                claimed = json.loads(json.dumps(report))
+                _reach(claimed, path[:-1])[path[-1]] = claim
+                target.execute(
+                    "update hybrid_sync.run set report = %s where run_id = %s", (json.dumps(claimed), run_id)
+                )
+                assert any(told in defect.text for defect in episode.flattered(run_id)), told
+    finally:
+        episode.close()
+
+
+def _reach(report: Any, path: tuple[str, ...]) -> Any:
+    """The part of a report; of a list, the entity or the open currency of that name."""
+    for name in path:
+        if isinstance(report, list):
+            report = next(
+                part
+                for part in report
+                if part.get("entity") == name or (part.get("currency"), part.get("status")) == (name, "open")
+            )
+        else:
+            report = report[name]
+    return report
