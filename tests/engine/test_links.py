@@ -63,5 +63,5 @@ def test_many_new_rows_that_refer_to_each_other_are_linked_in_one_run(
         "insert into person (id, email, kind, manager_id) select g, 'many' || g || '@example.org', 1, g + 1"
         " from generate_series(100001, 120000) g"
     )
-    assert run(world, "first").outcome.status == "succeeded"
+    assert run(world, "first").outcome.status == "degraded"
     assert target("select count(*) from people where legacy_id > 100000 and manager_id is null") == [(1,)]

@@ -154,7 +154,7 @@ def test_a_change_while_the_run_reads_is_read_by_the_next_one(
     run(world, "first", profile="daily")
     connect, steps = (
         world.connect_legacy,
-        iter(["plan run", "plan entity", "sync batch", "propagate deletes", "verify"]),
+        iter(["plan run", "plan entity", "sync batch", "settle", "propagate deletes", "settle", "verify"]),
     )
     writes = {"plan entity": "after the fence", "propagate deletes": "after the batch"}
 
