@@ -69,6 +69,23 @@ def test_status_and_the_runs_own_line_agree(
     assert f"rows, references and money add up: {said}" in hybrid_sync("status", "weekly-1").out
 
 
+def test_a_run_of_a_part_is_listed_as_one(store: Store, hybrid_sync: Command) -> None:
+    requests = {
+        "all": {},
+        "rows": {"refs": [{}, {}]},
+        "some": {"entities": ["payments"]},
+        "days": {"since": "2026-01-01"},
+    }
+    for run_id, request in requests.items():
+        add_run(store, run_id)
+        store.execute("update hybrid_sync.run set request = %s where run_id = %s", (json.dumps(request), run_id))
+
+    parts = {run["run_id"]: run["part"] for run in json.loads(hybrid_sync("status", "--json").out)}
+
+    assert parts == {"all": "", "rows": "2 rows", "some": "1 component", "days": "a range of time"}
+    assert "everything" in hybrid_sync("status").out
+
+
 def test_a_run_that_was_rolled_back_is_listed_as_that_and_does_not_add_up(store: Store, hybrid_sync: Command) -> None:
     weekly(store)
     add_run(store, "rollback-weekly-1-1")

@@ -214,10 +214,11 @@ def _show_recent(recent: list[dict[str, Any]]) -> None:
     numbers = ("seconds", "read", "inserted", "updated", "failed tries", "current / due", "success")
     tables.console().print(
         tables.plain(
-            ("run", "status", "started", *numbers, "adds up"),
+            ("run", "part", "status", "started", *numbers, "adds up"),
             (
                 (
                     r["run_id"],
+                    r["part"] or "everything",
                     status_word(r["status"]),
                     f"{r['started_at']:%Y-%m-%d %H:%M:%S}",
                     f"{r['seconds']:,.1f}",
@@ -260,7 +261,7 @@ def row_of(told: Told) -> dict[str, Any]:
     seconds = ((told.finished_at or datetime.now(UTC)) - told.started_at).total_seconds()
     return {
         "run_id": told.run_id, "status": told.status, "started_at": told.started_at, "finished_at": told.finished_at,
-        "seconds": seconds, "adds_up": Sum.unknown, "why": told.why, **dict.fromkeys(numbers),
+        "seconds": seconds, "adds_up": Sum.unknown, "why": told.why, "part": NOTHING, **dict.fromkeys(numbers),
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from hybrid_sync.report.scope import named
 from hybrid_sync.report.totals import STATUS, totals
 
 
@@ -19,6 +20,7 @@ def recent_runs(target: psycopg.Connection[Any], limit: int, *, retries: bool) -
     for row in found:
         told = came_to[row["run_id"]]
         row["adds_up"] = str(told.adds_up)
+        row["part"] = named(row.pop("request"))
         for name in ("current", "due", "stale", "absent"):
             row[name] = getattr(told.rows, name) if told.rows else None
     return found
@@ -31,7 +33,7 @@ def count_runs(target: psycopg.Connection[Any], *, retries: bool) -> int:
 
 
 _RECENT = sql.SQL("""
-select r.run_id, r.profile, r.trigger, {} as status, r.started_at, r.finished_at,
+select r.run_id, r.request, r.profile, r.trigger, {} as status, r.started_at, r.finished_at,
        extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 as seconds,
        coalesce(b.read, 0) as read, coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
        coalesce(b.failed, 0) as failed

@@ -10,6 +10,16 @@ from hybrid_sync.report.model import EntitySummary
 from hybrid_sync.report.words import n_of
 
 
+def named(request: dict[str, Any]) -> str:
+    """What a request names itself, in short: `3 rows`, `a range of time`, `2 components`; empty for everything."""
+    if refs := request.get("refs"):
+        return n_of(len(refs), "row")
+    if request.get("since") or request.get("until"):
+        return "a range of time"
+    entities = request.get("entities")
+    return n_of(len(entities), "component") if entities else ""
+
+
 def scope_of(request: dict[str, Any], entities: Sequence[EntitySummary], catalog: Catalog) -> str:
     """`3 rows that were asked for`, `2 of 23 components`; empty for a run of everything."""
     parts: list[str] = []
