@@ -16,7 +16,7 @@ from tests.engine.worlds import EngineWorld, run
 
 def entity(**source: Any) -> Entity:
     """Notes with the number of their tags."""
-    columns = {"body": "n.body", "tags": "(select count(*) from tag t where t.note_id = n.id)"}
+    columns = {"body": "n.body", "tags": "(select count(*) from public.tag t where t.note_id = n.id)"}
     return Entity.model_validate(
         {
             "entity": "notes", "target": "notes",
