@@ -94,7 +94,7 @@ def new_failures(summary: RunSummary) -> Iterator[str]:
 
 def beyond(summary: RunSummary) -> Iterator[str]:
     """Why the run is degraded."""
-    for reason in reasons(summary):
+    for reason in reasons(summary) if summary.status == "degraded" else ():
         yield f"Degraded: {reason}"
 
 

@@ -14,11 +14,13 @@ def tolerance_of(entity: Entity | None, reason: str) -> Tolerance | None:
 
 def is_beyond(tolerance: Tolerance | None, open_rows: int, where: Conservation | None) -> bool:
     """Whether more of the entity's rows fail for this reason than the catalog tolerates; accepted ones are not open."""
-    if not open_rows or (where is not None and not where.not_current and not where.in_flight):
-        return False  # verified, and everything that legacy still has is current: what waits is gone from legacy
+    if not open_rows or where is None:
+        return False  # of an entity that was not verified nobody knows the share, and its run has failed anyway
+    if not where.not_current and not where.in_flight:
+        return False  # everything that legacy still has is current: what waits is gone from legacy
     if tolerance is None:
         return True
-    return not tolerance.allows(open_rows, where.legacy if where else 0)
+    return not tolerance.allows(open_rows, where.legacy)
 
 
 def in_words(tolerance: Tolerance | None) -> str:
