@@ -21,6 +21,9 @@ from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.cut import Cut
 from hybrid_sync.postgres import Connection, require_row, transaction
 
+_REFUSED = "42501"
+"""A right is missing, whichever row shows it: nothing of ours can raise it in legacy, where no trigger fires."""
+
 # Segments of the keys are computed and thrown away; one that fails is cut into eight until single keys stand alone.
 # The answer leaves in a setting of the transaction: a DO block returns nothing, and legacy is read only.
 _SEARCH = """
@@ -105,6 +108,12 @@ def require_readable(connection: Connection, plan: ReadPlan, error: psycopg.Erro
 
 def ask(connection: Connection, plan: ReadPlan, error: psycopg.Error) -> None:
     """The same within the caller's transaction."""
+    if error.sqlstate == _REFUSED:
+        raise MissingPrivilege(
+            f"Legacy refuses its role something that entity {plan.entity} reads ({_REFUSED}): a table, or rows that row"
+            " security would hide from a function.",
+            "Give the role BYPASSRLS, or grant it what the catalog's functions and views read.",
+        )
     require_row(connection, error, [(plan.select(sql.SQL("true")), None)])
 
 
