@@ -6,10 +6,11 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import compile_source
-from hybrid_sync.catalog.load import load
+from hybrid_sync.catalog.load import load, load_with_places
 from hybrid_sync.legacy.structure import natural_types, structure_hash
 from hybrid_sync.postgres import connect
 from hybrid_sync.target.structure import read_table
+from hybrid_sync_cli.catalog_check import databases, syntax
 from hybrid_sync_cli.stack import home
 from tests.sample.conftest import Sampled
 
@@ -54,3 +55,22 @@ def test_parents_come_in_earlier_waves() -> None:
     wave_of = {name: number for number, wave in enumerate(CATALOG.waves()) for name in wave}
     assert wave_of["profiles"] < wave_of["patients"] < wave_of["cases"] < wave_of["orders"] < wave_of["payments"]
     assert wave_of["case_messages"] < wave_of["message_attachments"]
+
+
+def test_both_databases_find_nothing_wrong_with_it(world: Sampled) -> None:
+    loaded = load_with_places(home.project_root() / "layers" / "catalog")
+    with connect(world.legacy, "legacy") as legacy, connect(world.target, "target") as target:
+        found = [
+            str(finding)
+            for name in loaded.catalog.entities
+            for finding in (
+                *databases.in_legacy(loaded, name, legacy),
+                *databases.in_target(loaded, name, target),
+                *databases.together(loaded, name, legacy, target),
+            )
+        ]
+    assert found == []
+
+
+def test_the_parser_finds_nothing_wrong_with_it() -> None:
+    assert list(syntax.findings(load_with_places(home.project_root() / "layers" / "catalog"))) == []
