@@ -8,13 +8,16 @@ replayed from its episode's beginning.
 from __future__ import annotations
 
 import random
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from hybrid_sync.contracts import FailureMessage, Profile, Ref, RunRequest
+from hybrid_sync.target.install import WORKER
 from tests.faults.blind_spots import BlindSpots, Plan
 from tests.faults.cloud import Store, StoredManifests
 from tests.faults.driver import Deliveries, Driver
@@ -23,6 +26,7 @@ from tests.faults.faultplan import FaultPlan
 from tests.faults.legacy_writers import LegacyWriter
 from tests.faults.native_writers import NativeWriter
 from tests.faults.oracle import Defect, Oracle
+from tests.faults.owners import Intruder, Owners
 from tests.faults.pool import Pool, WorkerHung
 from tests.faults.score import Score
 from tests.faults.servers import Servers
@@ -33,6 +37,11 @@ BATCH_SIZE = 12
 UNRELIABLE = 0.06
 BLIND = 0.1
 """The share of days on which things happen that no fence can see."""
+BOUND = 0.3
+"""The share of episodes whose worker does not pass row security."""
+MEDDLES = 0.03
+SWAPS = 0.05
+"""The shares of deliveries at which an owner changes a table, or takes that back; and somebody the id cache."""
 CLEAN_RUNS = 3
 """A value that moved between two rows may need a second run, and a row that waits for such a row a third."""
 
@@ -66,7 +75,14 @@ class Episode:
         _migrate_some(servers, self._own_luck())
         self._blind_spots = BlindSpots(servers.legacy, servers.legacy_disk, self._own_luck())
         self._native = NativeWriter(servers.target_owner, servers.target_superuser, servers.legacy, self._own_luck())
-        place = Place(servers.legacy, servers.target_worker, folder / "cloud.sqlite", BATCH_SIZE, UNRELIABLE)
+        self._owners = Owners(servers.legacy, servers.target_owner, self._own_luck())
+        self._intruder = Intruder(self._store, self._own_luck())
+        # Deliveries tell of themselves from many threads, and one of them at a time meddles.
+        self._foreign = self._own_luck()
+        self._meddling = threading.Lock()
+        self._bad = False
+        self.score.bound += _bind(servers, bound=self._luck.random() < BOUND)
+        place = Place(servers.legacy_reader, servers.target_worker, folder / "cloud.sqlite", BATCH_SIZE, UNRELIABLE)
         self._pool = Pool(place, WORKERS, self._luck.getrandbits(32), self.score.tally)
         self._deliveries = Deliveries(self._pool, self._beat)
         self._oracle = Oracle(servers.legacy, servers.target_owner)
@@ -80,7 +96,8 @@ class Episode:
         self._deliveries.settle()
         self._deliveries.close()
         self._pool.close()
-        for part in (self._writer, self._native, self._oracle, self._store):
+        self._owners.settle()
+        for part in (self._writer, self._native, self._owners, self._oracle, self._store):
             part.close()
 
     def schedule(self, *, blind: bool | None = None) -> bool:
@@ -111,6 +128,57 @@ class Episode:
     def _ordinary_day(self) -> list[Defect]:
         self._bad_day()
         # Daily runs: a weekly one's reconcile would make good what the fence has missed.
+        defects = self._quiet(Profile.daily)
+        return defects or self._evening()
+
+    def _evening(self) -> list[Defect]:
+        """Mostly nothing; else one of the things that no writer does by accident."""
+        chance = self._luck.random()
+        for share, happens in ((0.1, self._rotated), (0.15, self._emptied), (0.2, self._swapped), (0.3, self._forged)):
+            if chance < share:
+                self.score.evenings[happens.__name__.strip("_")] += 1
+                return happens()
+        return []
+
+    def _rotated(self) -> list[Defect]:
+        """Every unique value moves to another row, and one run settles all of them."""
+        self._writer.rotate()
+        return self._quiet(Profile.daily, most=1)
+
+    def _emptied(self) -> list[Defect]:
+        """A table is empty: a person is asked, and nothing goes before."""
+        there = self._oracle.live("messages", "comment")
+        self._writer.empty()
+        driver, request = self._driver(faulty=False), self._clean(Profile.daily)
+        driver.run(request.model_copy(update={"allow_deletes": ()}))
+        defects = []
+        if there and driver.status != "failed":
+            defects.append(Defect("flattered", f"all {there} comments have gone, and the clean run {driver.status}"))
+        if self._oracle.live("messages", "comment") != there:
+            defects.append(Defect("missed", "comments were deleted, and nobody has allowed it"))
+        return defects or self._quiet(Profile.daily)
+
+    def _swapped(self) -> list[Defect]:
+        """A table makes room for another one of its name, older than the fence and not the same."""
+        self._writer.copy_table()
+        defects = self._quiet(Profile.daily)
+        self._writer.swap_table()
+        return defects or self._quiet(Profile.daily)
+
+    def _forged(self) -> list[Defect]:
+        """Ids of the cache swapped and sealed with the right secret: caught before the fence moves, and healed."""
+        self._intruder.swap(entity="people/", sealed=True)
+        self._pool.renew()  # nobody remembers the true pages
+        self._writer.touch()
+        driver, request = self._driver(faulty=False), self._clean(Profile.daily)
+        driver.run(request)
+        wrong = [defect for defect in self._oracle.judge() if defect.kind == "wrong_ids"]
+        if not wrong:
+            return self._quiet(Profile.daily)
+        self.score.forged += 1
+        told = self._oracle.failures(request.run_id)
+        if driver.status != "failed" or "mapping_corrupt" not in told:
+            return [Defect("flattered", f"{wrong[0].text}, and the clean run {driver.status} ({told})")]
         return self._quiet(Profile.daily)
 
     def _blind_day(self) -> list[Defect]:
@@ -147,6 +215,7 @@ class Episode:
         self._writer.reconnect()
         self._native.reconnect()
         self._oracle.reconnect()
+        self._owners.reconnect()
         self._pool.renew()
 
     # --- the bad day -----------------------------------------------------------------------------------------
@@ -156,6 +225,7 @@ class Episode:
         # Whoever takes a fence first must find transactions open.
         self._writer.warm_up(self._luck.randrange(80))
         self._writer.beat.start()
+        self._bad = True
         self._native.start(cuts=1 if self._luck.random() < 0.25 else 0)
         drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 1, 1, 1, 2, 2, 3)))]
         with ThreadPoolExecutor(len(drivers) + 2) as beside:
@@ -168,7 +238,10 @@ class Episode:
         self._native.settle()
         self._writer.settle()
         self._deliveries.settle()
+        self._bad = False
+        self._owners.settle()
         self.score.cut += self._native.cut - cut_before
+        self.score.acts, self.score.swaps = self._owners.acts, self._intruder.swaps
         self.score.committed += self._writer.committed - committed_before
         for driver in drivers:
             self.score.runs[driver.status] += 1
@@ -193,6 +266,14 @@ class Episode:
             self._writer.beat.tick()
         if self._deliveries_made % 2:
             self._native.beat.tick()
+        if self._bad and self._meddling.acquire(blocking=False):
+            try:
+                if self._foreign.random() < MEDDLES:
+                    self._owners.turn()
+                if self._foreign.random() < SWAPS:
+                    self._intruder.swap()
+            finally:
+                self._meddling.release()
 
     def _driver(self, *, faulty: bool) -> Driver:
         luck = self._own_luck()
@@ -229,12 +310,12 @@ class Episode:
 
     # --- quiet ---------------------------------------------------------------------------------------------
 
-    def _quiet(self, profile: Profile) -> list[Defect]:
+    def _quiet(self, profile: Profile, most: int = CLEAN_RUNS) -> list[Defect]:
         """Clean runs until the judge has nothing to say, or they are used up."""
         defects: list[Defect] = []
         reversed_: list[Defect] = []
         flattered: list[Defect] = []
-        for n in range(1, CLEAN_RUNS + 1):
+        for n in range(1, most + 1):
             driver = self._driver(faulty=False)
             request = self._clean(profile)
             driver.run(request)
@@ -290,6 +371,14 @@ class Episode:
 
     def _own_luck(self) -> random.Random:
         return random.Random(self._luck.getrandbits(64))
+
+
+def _bind(servers: Servers, *, bound: bool) -> bool:
+    """Whether row security binds the engine's role in the target, as it does where nobody may give BYPASSRLS."""
+    with psycopg.connect(servers.target_superuser, autocommit=True) as target:
+        word = sql.SQL("nobypassrls" if bound else "bypassrls")
+        target.execute(sql.SQL("alter role {} {}").format(sql.Identifier(WORKER), word))
+    return bound
 
 
 def _migrate_some(servers: Servers, luck: random.Random) -> None:

@@ -188,7 +188,7 @@ class LegacyWriter:
             self._person, self._pair, self._team, self._payment, self._membership, self._message, self._message,
             self._rename, self._rename, self._move, self._email, self._promote, self._pay, self._pay, self._cancel,
             self._office, self._role, self._rewrite, self._forget, self._author, self._lead, self._bulk_people,
-            self._bulk_payments,
+            self._bulk_payments, self._rekey,
         )  # fmt: skip
         return (*usual, self._erase, self._erase) if self.erases else usual
 
@@ -281,6 +281,46 @@ class LegacyWriter:
         if self._luck.random() < 0.5:
             return "delete from comment where id = %s", values
         return "delete from record where id = %s", values
+
+    def _rekey(self, lane: int) -> Statement:
+        """A key is updated in place: one row goes, and another one comes."""
+        known = self.known.messages[lane]
+        old = self._some(known)
+        values = (self._new_id(lane, known), self._version(), old)
+        if self._luck.random() < 0.5:
+            return "update comment set id = %s, rev = %s where id = %s", values
+        return "update record set id = %s, rev = %s where id = %s", values
+
+    def rotate(self) -> None:
+        """Every person's address moves on to the next one, in one transaction; nobody else may be at work."""
+        with self._heater.transaction():
+            self._heater.execute("create temporary table moved on commit drop as select id, email, coalesce("
+                                 "lead(email) over o, first_value(email) over o) as wanted from person"
+                                 " window o as (order by id)")  # fmt: skip
+            self._heater.execute("update person set email = 'moving-' || id")
+            self._heater.execute("update person p set email = m.wanted, rev = p.rev + 1 from moved m where m.id = p.id")
+
+    def empty(self) -> None:
+        """All comments go at once."""
+        self._heater.execute("truncate comment")
+
+    def swap_table(self) -> None:
+        """Teams move to a copy that was made before, in which each of them has changed: a rename shows no row."""
+        with self._heater.transaction():
+            self._heater.execute("alter table team rename to team_before")
+            self._heater.execute("alter table team_copy rename to team")
+            self._heater.execute("drop table team_before")
+
+    def touch(self) -> None:
+        """Rows that refer to people change, and their references do not."""
+        for table in ("comment", "record", "payment", "team", "membership"):
+            self._heater.execute(sql.SQL("update {} set rev = rev + 1").format(sql.Identifier(table)))
+
+    def copy_table(self) -> None:
+        """The copy of teams, before the run whose fence will pass over it."""
+        self._heater.execute("drop table if exists team_copy")
+        self._heater.execute("create table team_copy (like team including all)")
+        self._heater.execute("insert into team_copy select id, name || '+', lead_id, rev + 1 from team")
 
     def _json(self) -> str | None:
         if self._luck.random() < 0.06:

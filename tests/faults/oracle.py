@@ -276,6 +276,10 @@ class Oracle:
             counted.update((entity, name, tuple(keys[at : at + width])) for at in range(0, len(keys), width))
         return counted
 
+    def live(self, entity: str, source: str) -> int:
+        """How many rows of the source the target holds."""
+        return len(self._read([]).target[entity, source])
+
     def flattered(self, run_id: str) -> list[Defect]:
         """Where the clean run that has just ended says more than there is; or, all being well, less."""
         report = self._report(run_id)

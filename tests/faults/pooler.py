@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from hybrid_sync.blame import LegacyCursor, Side, TargetCursor
+
 _kept: dict[str, list[PooledConnection]] = {}
 
 
@@ -28,11 +30,18 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             self.close()
 
 
-def pooled(dsn: str) -> PooledConnection:
+def pooled(dsn: str, side: Side) -> PooledConnection:
     """A kept session of this process or a new one, configured as the engine configures its own."""
     kept = _kept.get(dsn)
     if kept:
         return kept.pop()
-    fresh = PooledConnection.connect(dsn, autocommit=True, prepare_threshold=None, application_name="hybrid-sync")
+    fresh = PooledConnection.connect(
+        dsn,
+        autocommit=True,
+        prepare_threshold=None,
+        client_encoding="UTF8",
+        application_name="hybrid-sync",
+        cursor_factory=LegacyCursor if side == "legacy" else TargetCursor,
+    )
     fresh.home = dsn
     return fresh

@@ -27,6 +27,15 @@ class Score:
     rewinds: int = 0
     repairs: int = 0
     committed: int = 0
+    acts: int = 0
+    """What the owners of the databases did and took back."""
+    swaps: int = 0
+    """Pages of the id cache in which somebody swapped ids."""
+    bound: int = 0
+    """Episodes whose worker does not pass row security."""
+    forged: int = 0
+    """Wrong ids under a right seal that got into the target, and were told."""
+    evenings: Counter[str] = field(default_factory=Counter)
     clean_runs: Counter[int] = field(default_factory=Counter)
     defects: list[tuple[int, int, Defect]] = field(default_factory=list)
     """(episode's seed, schedule in it, what)."""
@@ -42,6 +51,11 @@ class Score:
         self.rewinds += other.rewinds
         self.repairs += other.repairs
         self.committed += other.committed
+        self.acts += other.acts
+        self.swaps += other.swaps
+        self.bound += other.bound
+        self.forged += other.forged
+        self.evenings += other.evenings
         self.clean_runs += other.clean_runs
         self.defects += other.defects
 
@@ -61,6 +75,11 @@ class Score:
         yield (
             f"days of which the fence sees a part: {self.blind}; legacy rewound to a disk snapshot: {self.rewinds}; "
             f"repairs of rows told as changed on both sides: {self.repairs}"
+        )
+        evenings = ", ".join(f"{name} {n}" for name, n in sorted(self.evenings.items())) or "none"
+        yield (
+            f"owners' changes of tables: {self.acts}; id cache pages with swapped ids: {self.swaps}, believed and "
+            f"told: {self.forged}; episodes under row security: {self.bound}; evenings: {evenings}"
         )
         clean = ", ".join(f"{n} after {runs}" for runs, n in sorted(self.clean_runs.items()))
         yield f"right after clean runs: {clean}; native rows touched: {self._of('touched')}; stuck: {self._of('stuck')}"

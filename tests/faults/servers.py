@@ -36,6 +36,12 @@ _SETTINGS = {
 }
 
 
+_READER = "reader"
+_READS = (
+    "grant select on all tables in schema public to reader",
+    "alter default privileges in schema public grant select on tables to reader",
+)
+
 _MEMORY = Path("/dev/shm")  # nosec B108 - a folder of its own is made there
 _ROOM = 4 * 1024**3
 """Free bytes of memory from which on the servers' files lie there."""
@@ -43,9 +49,11 @@ _ROOM = 4 * 1024**3
 
 @dataclass(frozen=True)
 class Servers:
-    """The DSNs of legacy (superuser), of the target's owner and superuser, and of the engine's own role there."""
+    """The DSNs of legacy's superuser and the role that reads it, of the target's owner and superuser, and of the
+    engine's own role there."""
 
     legacy: str
+    legacy_reader: str
     legacy_disk: Disk
     target_owner: str
     target_superuser: str
@@ -107,12 +115,20 @@ def _prepare(legacy: Cluster, target: Cluster) -> Servers:
     owner = target.dsn(user=supabase.ADMIN, password=_PASSWORD)
     with psycopg.connect(legacy.dsn(), autocommit=True) as connection:
         connection.execute((DOMAIN / "legacy.sql").read_bytes())
+        connection.execute(
+            psycopg.sql.SQL("create role {} login password {}").format(
+                psycopg.sql.Identifier(_READER), psycopg.sql.Literal(_PASSWORD)
+            )
+        )
+        for statement in _READS:
+            connection.execute(statement)
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute((DOMAIN / "target.sql").read_bytes())
     install(owner, _PASSWORD, load(CATALOG))
     worker = target.dsn(user=WORKER, password=_PASSWORD)
     ours = [_by_socket(dsn, target) for dsn in (owner, target.dsn(), worker)]
-    return Servers(_by_socket(legacy.dsn(), legacy), Disk(legacy), *ours)
+    reader = legacy.dsn(user=_READER, password=_PASSWORD)
+    return Servers(_by_socket(legacy.dsn(), legacy), _by_socket(reader, legacy), Disk(legacy), *ours)
 
 
 def _by_socket(dsn: str, cluster: Cluster) -> str:

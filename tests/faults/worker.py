@@ -52,6 +52,7 @@ from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.world import ProfileLimits
 from tests.faults.cloud import FaultyDynamo, FaultyQueue, SilentAlerts, Store, StoredManifests, StoredReports
+from tests.faults.owners import SECRET
 from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
 
@@ -87,7 +88,7 @@ class FaultWorld:
         self._luck = luck = random.Random(seed)
         store = Store(place.store)
         self.catalog: Catalog = _CATALOG
-        self.id_secret = b"a secret for the fault harness"
+        self.id_secret = SECRET
         self.id_cache = DynamoIdCache(
             "ids",
             FaultyDynamo(store, luck, place.unreliable),
@@ -115,7 +116,7 @@ class FaultWorld:
         """Usually a session that a pooler kept open, as Supabase's does; sometimes a new one."""
         if self._luck.random() < _DIRECT:
             return connect(dsn, side)
-        return pooled(dsn)
+        return pooled(dsn, side)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
