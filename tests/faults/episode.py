@@ -378,6 +378,9 @@ def _bind(servers: Servers, *, bound: bool) -> bool:
     with psycopg.connect(servers.target_superuser, autocommit=True) as target:
         word = sql.SQL("nobypassrls" if bound else "bypassrls")
         target.execute(sql.SQL("alter role {} {}").format(sql.Identifier(WORKER), word))
+        for name in _ENTITIES:
+            change = sql.SQL("enable" if bound else "disable")
+            target.execute(sql.SQL("alter table {} {} row level security").format(sql.Identifier(name), change))
     return bound
 
 

@@ -124,7 +124,12 @@ def _prepare(legacy: Cluster, target: Cluster) -> Servers:
             connection.execute(statement)
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute((DOMAIN / "target.sql").read_bytes())
-    install(owner, _PASSWORD, load(CATALOG))
+    # By an owner who may not excuse the worker from row security, so that there are policies for it.
+    with psycopg.connect(target.dsn(), autocommit=True) as connection:
+        admin = psycopg.sql.Identifier(supabase.ADMIN)
+        connection.execute(psycopg.sql.SQL("alter role {} nobypassrls").format(admin))
+        install(owner, _PASSWORD, load(CATALOG))
+        connection.execute(psycopg.sql.SQL("alter role {} bypassrls").format(admin))
     worker = target.dsn(user=WORKER, password=_PASSWORD)
     ours = [_by_socket(dsn, target) for dsn in (owner, target.dsn(), worker)]
     reader = legacy.dsn(user=_READER, password=_PASSWORD)
