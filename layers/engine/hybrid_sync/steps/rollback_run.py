@@ -80,7 +80,8 @@ def _report(world: World, under_way: store.Rollback, target: Connection) -> Roll
 
 def _retell(world: World, run_id: str, target: Connection) -> None:
     """The report of the run that was undone must not go on saying that it succeeded."""
-    undone_run = recall(target, run_id, world.catalog)
+    with transaction(target, "target"):
+        undone_run = recall(target, run_id, world.catalog)
     world.reports.write_page(run_id, "html", to_html(undone_run))
     world.reports.write_page(run_id, "md", to_markdown(undone_run))
     world.reports.write(run_id, undone_run.model_dump(mode="json"))
