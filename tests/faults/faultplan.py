@@ -14,7 +14,7 @@ _SHARES = {
     "plan_entity": 0.12,
     "sync_batch": 0.15,
     "verify_entity": 0.12,
-    "settle_uniques": 0.2,
+    "settle_uniques": 0.6,
     "link_references": 0.9,
     "propagate_deletes": 0.8,
 }
