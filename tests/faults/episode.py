@@ -174,6 +174,8 @@ class Episode:
         driver.run(request)
         wrong = [defect for defect in self._oracle.judge() if defect.kind == "wrong_ids"]
         if not wrong:
+            self._intruder.take_back()
+            self._pool.renew()
             return self._quiet(Profile.daily)
         self.score.forged += 1
         told = self._oracle.failures(request.run_id)
