@@ -75,3 +75,23 @@ def test_a_reference_that_a_person_changes_before_the_run_is_verified_is_not_the
     target("update visits set person_id = (select id from people where legacy_id = 6) where legacy_id = 77")
     visits = next(task for task in plan.entities if task.entity == "visits")
     assert verify_entity(world, visits).conserved
+
+
+def test_what_a_lost_run_wrote_with_swapped_ids_is_proved_by_the_run_that_finds_it_unchanged(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    before = fence_version(target)
+    swap(world, 5, 6)
+    legacy("insert into visit (person_id, note) select 5, 'late' || i from generate_series(1, 10) i")
+    plan = plan_run(world, RunRequest(run_id="lost", profile=Profile.daily))
+    for task in plan.entities:
+        plan_entity(world, task)
+        for batch in world.manifests.read("lost", task.entity) or []:
+            sync_batch(world, batch)
+    assert target(_WRONG.format(5)) == [(10,)]
+    third = run(world, "third", profile="daily")
+    assert third.outcome.status == "failed"
+    assert fence_version(target) == before
+    assert run(world, "fourth", profile="daily").outcome.status == "succeeded"
+    assert target(_WRONG.format(5)) == [(0,)]
