@@ -108,12 +108,14 @@ class Carried:
     batch_size: int
 
 
-def carry(shape: Shape, legacy: str, target: str, environment: Mapping[str, str]) -> Carried:
+def carry(
+    shape: Shape, legacy: str, target: str, environment: Mapping[str, str], password: str = "only-for-benchmarks"
+) -> Carried:
     """Two daily runs of the shape in two empty databases; CliError unless each row arrives in both."""
     for dsn, statements in ((legacy, _LEGACY), (target, _TARGET)):
         execute(dsn, statements)
     execute(legacy, shape.fill)
-    world = EngineWorld(CATALOG, legacy, install(target, "only-for-benchmarks", CATALOG))
+    world = EngineWorld(CATALOG, legacy, install(target, password, CATALOG))
     peak, item, size = 0, 0, 1_000
     for run_id, expected in (("first", "inserted"), ("changed", "updated")):
         if expected == "updated":

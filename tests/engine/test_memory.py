@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.memory_shapes import ITEM_BYTES, SHAPES, Shape, carry
+from tests.conftest import PASSWORD
 
 # Nothing listens there: the id cache is a cache, and its absence costs a worker no memory.
 NO_AWS = {
@@ -15,7 +16,7 @@ NO_AWS = {
 
 @pytest.mark.parametrize("shape", [s for s in SHAPES if s.entity == "docs"], ids=lambda shape: shape.name)
 def test_a_worker_takes_no_more_memory_than_promised(shape: Shape, legacy_db: str, target_db: str) -> None:
-    carried = carry(shape, legacy_db, target_db, NO_AWS)
+    carried = carry(shape, legacy_db, target_db, NO_AWS, PASSWORD)
     assert carried.peak <= shape.limit
     assert carried.item < ITEM_BYTES
     assert carried.page <= 2 * carried.batch_size

@@ -124,7 +124,7 @@ def check_one_per_row(text: str) -> None:
         if inside:
             continue
         if name in AGGREGATES:
-            raise ValueError(f"{name}() looks at many rows: write it in a subselect, `(select {name}(…) from … )`")
+            raise ValueError(f"{name}() looks at many rows: write it in a subselect of its own")
         if name in SETS:
             raise ValueError(f"{name}() gives several rows: write it in a subselect that gives one value")
         if name == "over":
