@@ -14,7 +14,7 @@ import psycopg.errors
 import pytest
 
 from hybrid_sync.contracts import BatchResult, EntityTask
-from hybrid_sync.entrypoint import logger, peak_rss_kib, step
+from hybrid_sync.entrypoint import logger, step
 from hybrid_sync.errors import (
     Contention,
     EntityHeld,
