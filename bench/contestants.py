@@ -18,8 +18,8 @@ from hybrid_sync.legacy.rows import read
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import decode_key, scan
 from hybrid_sync.rows.splice import splice
-from hybrid_sync.target.plans import EntityPlan, compile_entity
-from hybrid_sync.target.write import Writer, Written
+from hybrid_sync.schema.plans import EntityPlan, compile_entity
+from hybrid_sync.write.write import Writer, Written
 
 BATCH = 5000
 """Rows in a transaction: the weekly profile's batch."""

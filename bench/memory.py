@@ -22,10 +22,10 @@ import boto3
 from bench.memory_shapes import ITEM_BYTES, SHAPES, carry
 from bench.memory_worker import BUCKET, TABLE, Done, Order
 from bench.memory_world import CATALOG, GROWING, LEAVE, LOSE, create, execute
+from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import PlannedRun, Profile, RunRequest
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_run import plan_run
-from hybrid_sync.target.install import install
-from hybrid_sync.verify.reconcile import SEGMENT_ROWS
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import ACCESS, REGION, home
 from hybrid_sync_cli.stack.aws import Aws, ensure_environments

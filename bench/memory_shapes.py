@@ -18,9 +18,9 @@ from bench.memory_world import execute
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import BatchTask, EntityTask, Profile, RunRequest
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
-from hybrid_sync.target.install import install
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
 from tests.engine.worlds import EngineWorld

@@ -15,11 +15,11 @@ from statistics import median
 from bench.poison_world import CATALOG, KINDS, create
 from hybrid_sync.contracts import LinkTask, RunRequest
 from hybrid_sync.postgres import connect
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.target.install import install
 from hybrid_sync_cli.errors import CliError
 from tests.engine.worlds import EngineWorld
 

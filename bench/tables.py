@@ -90,7 +90,7 @@ def create(
     )
     legacy.execute("vacuum analyze dispatch_instruction")
     target.execute(TARGET.encode())
-    folder = resources.files("hybrid_sync.target") / "migrations"
+    folder = resources.files("hybrid_sync.schema") / "migrations"
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
         if file.name.endswith(".sql"):
             target.execute(file.read_text(encoding="utf-8").encode())

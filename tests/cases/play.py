@@ -13,9 +13,9 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import RollbackTask
 from hybrid_sync.errors import CatalogError, SyncError
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
-from hybrid_sync.target.install import install
 from tests.cases.case import Case, Expect, Rows, Step
 from tests.cases.ground import PASSWORD, Ground, Servers
 from tests.cases.judge import silently_missing

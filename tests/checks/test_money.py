@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ENGINE = Path("layers/engine/hybrid_sync")
-PLACES = [ENGINE / "verify/money.py", ENGINE / "verify/ledger.py", *sorted((ENGINE / "report").glob("money*.py"))]
+PLACES = [ENGINE / "compare/money.py", ENGINE / "compare/ledger.py", *sorted((ENGINE / "report").glob("money*.py"))]
 _NAMES = {"float", "float8", "round", "fsum"}
 _MODULES = {"math", "statistics", "numpy", "random"}
 

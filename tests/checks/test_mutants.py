@@ -15,8 +15,8 @@ BROKEN = """\
 Promise: Nothing; this patch just breaks the code.
 Killed-by: tests/unit/test_money.py::test_a_cent_makes_a_difference
 
---- a/layers/engine/hybrid_sync/verify/money.py
-+++ b/layers/engine/hybrid_sync/verify/money.py
+--- a/layers/engine/hybrid_sync/compare/money.py
++++ b/layers/engine/hybrid_sync/compare/money.py
 @@ -91,1 +91,2 @@
 +    no_such_name()
      groups: set[Group] = {g for side in (ours, theirs) for way in (side.by_server, side.by_stream) for g in way}
@@ -42,7 +42,7 @@ def test_the_tests_that_must_notice_it_are_there(mutant: Mutant) -> None:
 
 def test_a_patch_whose_guard_has_moved_says_so(tmp_path: Path) -> None:
     copy_engine(ROOT, tmp_path)
-    (tmp_path / ENGINE / "hybrid_sync/target/batches.py").write_text("moved = True\n")
+    (tmp_path / ENGINE / "hybrid_sync/write/batches.py").write_text("moved = True\n")
     with pytest.raises(PatchError, match="renew the patch"):
         read(PATCHES / "run_check.patch").apply(tmp_path)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.sample import generate
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster

@@ -15,7 +15,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection
-from hybrid_sync.target.plans import EntityPlan
+from hybrid_sync.schema.plans import EntityPlan
 
 Row = tuple[str, str, Key]
 """Entity, source, legacy key."""

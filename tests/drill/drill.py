@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from hybrid_sync.target.plans import compile_entity
+from hybrid_sync.schema.plans import compile_entity
 from tests.drill.corruptions import Corruption, Injected, Row, Victims
 from tests.engine.worlds import EngineWorld, run
 

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.sample import generate, mutate
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.sample import generate
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.postgres import Cluster

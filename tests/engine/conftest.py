@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes

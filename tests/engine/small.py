@@ -8,8 +8,8 @@ import psycopg
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.target.install import install
-from hybrid_sync.target.plans import EntityPlan, compile_entity
+from hybrid_sync.schema.install import install
+from hybrid_sync.schema.plans import EntityPlan, compile_entity
 from tests.engine.worlds import EngineWorld
 
 

@@ -12,7 +12,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import CatalogError
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

@@ -11,8 +11,8 @@ import pytest
 from hybrid_sync.catalog.load import load
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.postgres import connect
-from hybrid_sync.target.install import install
-from hybrid_sync.target.plans import compile_entity
+from hybrid_sync.schema.install import install
+from hybrid_sync.schema.plans import compile_entity
 
 Told = Callable[..., str]
 LEGACY = "create table a (id int primary key, code int, active boolean, name text)"

@@ -10,8 +10,8 @@ import pytest
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Ref, RollbackTask
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.rollback_run import rollback_run
-from hybrid_sync.target.install import install
 from tests.conftest import PASSWORD
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run

@@ -14,10 +14,10 @@ import pytest
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import EntityTask, RunRequest
 from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.target.install import install
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from hybrid_sync.errors import RequestRejected
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

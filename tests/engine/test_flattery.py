@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hybrid_sync.catalog.load import load
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.exits import exit_of
 from tests.engine.worlds import EngineWorld, run

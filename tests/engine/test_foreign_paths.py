@@ -14,9 +14,9 @@ from psycopg import sql
 from hybrid_sync.contracts import RollbackTask
 from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.postgres import Connection, connect, transaction
+from hybrid_sync.schema.install import WORKER, install
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
-from hybrid_sync.target.install import WORKER, install
 from tests.conftest import PASSWORD
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run

@@ -12,7 +12,7 @@ from hybrid_sync.postgres import transaction
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.target.batches import require_free, require_running
+from hybrid_sync.write.batches import require_free, require_running
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

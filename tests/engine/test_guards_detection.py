@@ -9,7 +9,7 @@ import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

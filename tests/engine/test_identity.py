@@ -11,18 +11,18 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync.catalog.load import load
+from hybrid_sync.compare.keysets import among, make_room
+from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import EntityTask, RunRequest
-from hybrid_sync.legacy.buckets import HIGHEST, LOWEST, between, bucket_of, place_of, span
-from hybrid_sync.legacy.unique import proves_key
+from hybrid_sync.keys import HIGHEST, LOWEST, between, bucket_of, place_of, span
+from hybrid_sync.schema.install import install
+from hybrid_sync.schema.key_proof import proves_key
+from hybrid_sync.schema.plans import compile_entity
+from hybrid_sync.schema.target_structure import table
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
-from hybrid_sync.target.install import install
-from hybrid_sync.target.plans import compile_entity
-from hybrid_sync.target.structure import table
-from hybrid_sync.verify.keysets import among, make_room
-from hybrid_sync.verify.scope import Scope
 from tests.engine.worlds import EngineWorld, run
 
 CATALOG = """

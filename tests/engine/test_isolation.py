@@ -20,9 +20,9 @@ from hybrid_sync.legacy import rows
 from hybrid_sync.postgres import transaction
 from hybrid_sync.rows.scan import decode_key, scan
 from hybrid_sync.rows.splice import splice
-from hybrid_sync.target.isolate import reason_of, unreadable_reason, write_isolated
-from hybrid_sync.target.plans import compile_entity
-from hybrid_sync.target.write import Writer
+from hybrid_sync.schema.plans import compile_entity
+from hybrid_sync.write.isolate import reason_of, unreadable_reason, write_isolated
+from hybrid_sync.write.write import Writer
 from hybrid_sync_cli.stack.postgres import Cluster
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run

@@ -9,9 +9,9 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync.catalog.models import Money
-from hybrid_sync.verify import ledger, money
-from hybrid_sync.verify.amounts import Amounts, Tally
-from hybrid_sync.verify.money import TwoWays
+from hybrid_sync.compare import ledger, money
+from hybrid_sync.compare.amounts import Amounts, Tally
+from hybrid_sync.compare.money import TwoWays
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

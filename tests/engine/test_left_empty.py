@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from tests.engine.conftest import Query, _runner
 from tests.engine.worlds import EngineWorld, run
 

@@ -15,8 +15,8 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch, SyncError
 from hybrid_sync.failpoints import armed
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_run import plan_run
-from hybrid_sync.target.install import install
 from tests.conftest import PASSWORD
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run

@@ -12,10 +12,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import BatchTask, EntityTask, RunRequest
 from hybrid_sync.errors import LegacyUnavailable, SyncError, TargetUnavailable
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.target.install import install
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes

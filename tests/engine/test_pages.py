@@ -15,12 +15,12 @@ from hybrid_sync.contracts import BatchTask, EntityTask, FailureMessage, Rollbac
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import FailpointRaised, Raise, armed
 from hybrid_sync.legacy.cut import PAGE_BYTES
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
-from hybrid_sync.target.install import install
 from tests.engine.worlds import EngineWorld, run
 
 _LEGACY = """

@@ -14,7 +14,6 @@ from hybrid_sync.postgres import transaction
 from hybrid_sync.report.render import to_json, to_markdown
 from hybrid_sync.report.summary import recall
 from hybrid_sync.runs.holds import holds, release
-from hybrid_sync.runs.rollback import begin
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
@@ -22,7 +21,8 @@ from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
-from hybrid_sync.target.undo import steps, undo_batch
+from hybrid_sync.undo.begin import begin
+from hybrid_sync.undo.undo import steps, undo_batch
 from tests.engine.conftest import Query
 from tests.engine.mapped import Mapped, differing, mapped
 from tests.engine.worlds import EngineWorld, run

@@ -14,9 +14,9 @@ from hybrid_sync.contracts import Ref, RollbackTask, SettleTask
 from hybrid_sync.errors import TooManyMovedValues
 from hybrid_sync.failpoints import FailpointRaised, Raise, armed
 from hybrid_sync.runs.store import batches_done
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.settle_uniques import settle_uniques
-from hybrid_sync.target.install import install
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

@@ -11,11 +11,11 @@ import pytest
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import EntityTask, Profile, RunRequest
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.target.install import install
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

@@ -16,7 +16,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import MissingPrivilege
 from hybrid_sync.legacy.fence import take
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import wait_until
 from tests.conftest import PASSWORD

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from hybrid_sync.compare import proof
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
-from hybrid_sync.verify import proof
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 

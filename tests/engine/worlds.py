@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
@@ -44,7 +45,6 @@ from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.settle_uniques import settle_uniques
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
-from hybrid_sync.verify.reconcile import SEGMENT_ROWS
 from hybrid_sync.world import ProfileLimits
 
 

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.contracts import FailureMessage, Profile, Ref, RunRequest
-from hybrid_sync.target.install import WORKER
+from hybrid_sync.schema.install import WORKER
 from tests.faults.blind_spots import BlindSpots, Plan
 from tests.faults.cloud import Store, StoredManifests
 from tests.faults.driver import Deliveries, Driver

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.target.install import WORKER, install
+from hybrid_sync.schema.install import WORKER, install
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes

@@ -12,7 +12,7 @@ from moto import mock_aws
 from psycopg import sql
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.sample import generate
 from hybrid_sync_cli.stack import supabase
 from hybrid_sync_cli.stack.postgres import Cluster

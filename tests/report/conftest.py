@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.sample import World, generate, mutate
 from hybrid_sync_cli.stack import supabase

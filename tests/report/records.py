@@ -52,7 +52,7 @@ EQUATION = {
 
 def create_schema(connection: psycopg.Connection[Any]) -> None:
     """The engine's tables, from the migrations that a deployment applies."""
-    folder = resources.files("hybrid_sync.target") / "migrations"
+    folder = resources.files("hybrid_sync.schema") / "migrations"
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
         if file.name.endswith(".sql"):
             connection.execute(file.read_text(encoding="utf-8").encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybrid_sync.failures.reasons import REASONS, Kind, reason_of
-from hybrid_sync.target import isolate
+from hybrid_sync.write import isolate
 
 SQLSTATES = (
     "23505",

@@ -7,9 +7,9 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import compile_source
 from hybrid_sync.catalog.load import load, load_with_places
-from hybrid_sync.legacy.structure import natural_types, structure_hash
 from hybrid_sync.postgres import connect
-from hybrid_sync.target.structure import read_table
+from hybrid_sync.schema.legacy_structure import natural_types, structure_hash
+from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync_cli.catalog_check import databases, syntax
 from hybrid_sync_cli.stack import home
 from tests.sample.conftest import Sampled

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hybrid_sync.target.install import install
+from hybrid_sync.schema.install import install
 from hybrid_sync_cli.commands.sample import mutate, sample
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack

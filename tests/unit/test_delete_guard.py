@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybrid_sync.catalog.models import OnDelete
-from hybrid_sync.verify.delete_guard import Going, asks
+from hybrid_sync.deletes.guard import Going, asks
 
 USUAL = OnDelete(policy="hard")
 

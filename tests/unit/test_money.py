@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from hybrid_sync.catalog.models import Money
-from hybrid_sync.verify.amounts import Sums, Tally, add
-from hybrid_sync.verify.money import MoneyLine, TwoWays, lines
-from hybrid_sync.verify.places import Place
+from hybrid_sync.compare.amounts import Sums, Tally, add
+from hybrid_sync.compare.money import MoneyLine, TwoWays, lines
+from hybrid_sync.compare.places import Place
 
 TOTAL = Money(column="total", constant_currency="USD")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid_sync.compare.streams import apart
 from hybrid_sync.contracts import Key
-from hybrid_sync.verify.streams import apart
 
 ROWS = st.dictionaries(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), st.sampled_from("ab"))
 NAMES = {(True, False): "ours", (False, True): "theirs", (True, True): "both"}

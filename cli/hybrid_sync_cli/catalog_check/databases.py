@@ -19,9 +19,9 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch, SyncError
 from hybrid_sync.postgres import Connection, translated
-from hybrid_sync.target.fitness import problems
-from hybrid_sync.target.plans import compile_entity
-from hybrid_sync.target.structure import read_table
+from hybrid_sync.schema.fitness import problems
+from hybrid_sync.schema.plans import compile_entity
+from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync_cli.catalog_check.findings import Finding
 
 

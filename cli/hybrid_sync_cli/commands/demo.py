@@ -15,7 +15,7 @@ from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.postgres import connect
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.summary import summarise
-from hybrid_sync.target.install import grant
+from hybrid_sync.schema.install import grant
 from hybrid_sync_cli import payment, queue_counts, tables
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import Execution, catalog_of_project, outcome, start, target

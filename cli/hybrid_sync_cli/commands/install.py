@@ -10,7 +10,7 @@ import click
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from hybrid_sync.target.install import install as install_target
+from hybrid_sync.schema.install import install as install_target
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.stack import Stack, home

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from hybrid_sync.target.install import grant
+from hybrid_sync.schema.install import grant
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project

@@ -63,7 +63,7 @@ def prepare(wishes: Wishes, processes: Processes, keep: Keep, project: Path) -> 
 def install(target_dsn: str, keep: Keep, project: Path) -> str:
     """Bring the engine's own schema and role in the target up to date; the DSN of that role."""
     from hybrid_sync.catalog.load import load
-    from hybrid_sync.target.install import install as install_target
+    from hybrid_sync.schema.install import install as install_target
 
     catalog = load(project / "layers" / "catalog")
     return install_target(target_dsn, worker_password=keep.secret("target_worker"), catalog=catalog)

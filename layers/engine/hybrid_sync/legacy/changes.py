@@ -15,7 +15,7 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege
-from hybrid_sync.legacy.buckets import BUCKET, between, bucket_of
+from hybrid_sync.keys import BUCKET, between, bucket_of
 from hybrid_sync.legacy.fence import Doubt, Fence
 from hybrid_sync.postgres import Connection
 

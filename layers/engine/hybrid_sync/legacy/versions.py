@@ -11,8 +11,8 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.changes import with_keys
-from hybrid_sync.legacy.structure import has_transaction_ids
 from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.schema.legacy_structure import has_transaction_ids
 
 
 def versions(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, str]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.report.part import Part
-from hybrid_sync.runs.undone import undone
+from hybrid_sync.undo.end import undone
 
 SHOWN = 20
 

@@ -12,8 +12,8 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.legacy.twins import with_twins
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import Row, decode_key
-from hybrid_sync.target.adopt import Candidates, candidates
-from hybrid_sync.target.plans import EntityPlan
+from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.write.adopt import Candidates, candidates
 
 
 def adopt_rows(

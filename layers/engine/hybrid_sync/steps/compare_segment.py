@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hybrid_sync.compare.reconcile import Segment
 from hybrid_sync.contracts import ComparedSegment, EntityTask, SegmentTask
 from hybrid_sync.steps.reconcile_entity import opened
-from hybrid_sync.verify.reconcile import Segment
 from hybrid_sync.world import World
 
 

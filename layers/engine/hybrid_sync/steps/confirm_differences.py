@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from hybrid_sync.compare import findings
 from hybrid_sync.contracts import EntityTask, ReconciledEntity
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import read_entity
 from hybrid_sync.steps.reconcile_entity import confirmed, opened
-from hybrid_sync.verify import findings
 from hybrid_sync.world import World
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.contracts import Key
+from hybrid_sync.deletes import candidates as deletes
+from hybrid_sync.deletes import unlink
+from hybrid_sync.deletes.referring import MANAGED
+from hybrid_sync.deletes.remove import Outcome, Removal
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.keys import BUCKET
 from hybrid_sync.legacy import fence
-from hybrid_sync.legacy.buckets import BUCKET
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import RunRecord
-from hybrid_sync.target import unlink
-from hybrid_sync.target.batches import lock_buckets, require_free, require_running, resolve_failed
-from hybrid_sync.target.plans import plan_for
-from hybrid_sync.target.referring import MANAGED
-from hybrid_sync.target.remove import Outcome, Removal
-from hybrid_sync.verify import deletes
+from hybrid_sync.schema.plans import plan_for
 from hybrid_sync.world import World
+from hybrid_sync.write.batches import lock_buckets, require_free, require_running, resolve_failed
 
 _PAGE = 1_000
 

@@ -11,7 +11,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.waves import needed
 from hybrid_sync.errors import MissingPrivilege, ParentFailed, StructureMismatch, SyncError
 from hybrid_sync.postgres import Connection
-from hybrid_sync.target.plans import plan_for
+from hybrid_sync.schema.plans import plan_for
 from hybrid_sync.world import World
 
 OF_THE_ENTITY = (StructureMismatch, MissingPrivilege)

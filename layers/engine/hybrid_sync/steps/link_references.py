@@ -5,14 +5,14 @@ from __future__ import annotations
 from hybrid_sync.contracts import LinkResult, LinkTask
 from hybrid_sync.errors import EntityHeld
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.legacy.buckets import BUCKET
+from hybrid_sync.keys import BUCKET
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.store import failed_with, read_run, record_links
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.fit_entities import LASTING
-from hybrid_sync.target.batches import lock_buckets, require_free, require_running
-from hybrid_sync.target.links import Group, groups, link, linkable, quarantine_unlinked
 from hybrid_sync.world import World
+from hybrid_sync.write.batches import lock_buckets, require_free, require_running
+from hybrid_sync.write.links import Group, groups, link, linkable, quarantine_unlinked
 
 _CHUNK = 5_000
 _CHUNKS_PER_CALL = 40

@@ -9,17 +9,18 @@ from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
+from hybrid_sync.compare.scope import Scope, changed_after
+from hybrid_sync.deletes import candidates as deletes
+from hybrid_sync.deletes import guard as delete_guard
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
-from hybrid_sync.target.batches import require_running
-from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.target.tombstones import any_marked
-from hybrid_sync.verify import delete_guard, deletes
-from hybrid_sync.verify.scope import Scope, changed_after
+from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.world import World
+from hybrid_sync.write.batches import require_running
+from hybrid_sync.write.tombstones import any_marked
 
 
 def list_departures(

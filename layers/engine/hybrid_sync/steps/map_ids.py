@@ -12,12 +12,12 @@ from hybrid_sync.ids.mint import minter
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
+from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.adopt_rows import adopt_rows
-from hybrid_sync.target.batches import cache_epochs
-from hybrid_sync.target.plans import EntityPlan
-from hybrid_sync.target.retired import retired_ids
-from hybrid_sync.target.write import Writer
 from hybrid_sync.world import World
+from hybrid_sync.write.batches import cache_epochs
+from hybrid_sync.write.retired import retired_ids
+from hybrid_sync.write.write import Writer
 
 
 class BatchIds:

@@ -13,7 +13,7 @@ from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Pro
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
-from hybrid_sync.legacy.buckets import BUCKET
+from hybrid_sync.keys import BUCKET
 from hybrid_sync.legacy.changes import Bucket, Detection, changed, count_by_bucket, require_bound, since
 from hybrid_sync.legacy.fence import distrust
 from hybrid_sync.postgres import Connection, transaction
@@ -27,10 +27,10 @@ from hybrid_sync.runs.store import (
     record_warnings,
     stored_fence,
 )
+from hybrid_sync.schema.plans import plan_for
 from hybrid_sync.steps.fit_entities import LASTING, require_parents
-from hybrid_sync.target.batches import require_free, require_running
-from hybrid_sync.target.plans import plan_for
 from hybrid_sync.world import World
+from hybrid_sync.write.batches import require_free, require_running
 
 _BUCKET_BYTES = 40
 """What a run of buckets takes in a message, at most: two numbers of 18 characters."""

@@ -16,8 +16,8 @@ from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.closure import close, requested
 from hybrid_sync.runs.lost import end_lost_runs
 from hybrid_sync.runs.store import Requested, create_run, read_entities, read_run, record_failure
+from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
-from hybrid_sync.target.ready import require_installed
 from hybrid_sync.world import World
 
 

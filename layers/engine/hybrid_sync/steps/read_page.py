@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.compare.findings import keys_to_heal
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.cut import PAGE_BYTES, Cut
@@ -17,11 +18,10 @@ from hybrid_sync.legacy.unreadable import read_isolated, require_readable
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.runs.store import read_entity, read_run
-from hybrid_sync.target.batches import FailedRow
-from hybrid_sync.target.isolate import unreadable_reason
-from hybrid_sync.target.pages import Place
-from hybrid_sync.verify.findings import keys_to_heal
 from hybrid_sync.world import World
+from hybrid_sync.write.batches import FailedRow
+from hybrid_sync.write.isolate import unreadable_reason
+from hybrid_sync.write.pages import Place
 
 
 @dataclass(frozen=True)

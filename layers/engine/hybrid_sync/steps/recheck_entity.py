@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from hybrid_sync.compare import findings
 from hybrid_sync.contracts import EntityTask, LinkTask, RecheckedEntity
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import read_entity, require_complete
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.reconcile_entity import opened
-from hybrid_sync.verify import findings
 from hybrid_sync.world import World
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hybrid_sync.compare import findings
+from hybrid_sync.compare.reconcile import SEGMENT_ROWS, Reconcile, Segment
 from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEntity, SegmentTask
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
@@ -24,12 +26,10 @@ from hybrid_sync.runs.store import (
     record_plan,
     stored_fence,
 )
+from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.plan_entity import cut, runs_of
-from hybrid_sync.target.batches import require_free, require_running
-from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.verify import findings
-from hybrid_sync.verify.reconcile import SEGMENT_ROWS, Reconcile, Segment
 from hybrid_sync.world import World
+from hybrid_sync.write.batches import require_free, require_running
 
 _CARRIED = ("fence", "full", "timestamp")
 """Ways of reading that carried everything up to the run's own fence."""

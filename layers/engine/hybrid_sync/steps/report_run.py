@@ -17,7 +17,7 @@ from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.story import never_began
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
-from hybrid_sync.runs.rollback import JOURNAL_KEPT
+from hybrid_sync.undo.begin import JOURNAL_KEPT
 from hybrid_sync.world import World
 
 

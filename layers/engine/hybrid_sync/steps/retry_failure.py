@@ -8,8 +8,8 @@ from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, P
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
+from hybrid_sync.keys import BUCKET
 from hybrid_sync.legacy import fence
-from hybrid_sync.legacy.buckets import BUCKET
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import create_run, finish_run, record_failure
 from hybrid_sync.steps.record_failure import placed

@@ -8,11 +8,11 @@ from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.summary import recall, summarise
-from hybrid_sync.runs import rollback as store
 from hybrid_sync.runs.store import keep_report
-from hybrid_sync.runs.undone import finish, undone
-from hybrid_sync.target.ready import require_installed
-from hybrid_sync.target.undo import steps, undo_batch
+from hybrid_sync.schema.ready import require_installed
+from hybrid_sync.undo.begin import Rollback, begin, hold_unverified, policy_of
+from hybrid_sync.undo.end import finish, undone
+from hybrid_sync.undo.undo import steps, undo_batch
 from hybrid_sync.world import World
 
 _SECONDS_PER_CALL = 30.0
@@ -27,12 +27,12 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
         require_installed(target)
         if task.by_policy:
             with transaction(target, "target"):
-                policy = store.policy_of(target, task.run_id)
-                held = store.hold_unverified(target, task.run_id) if policy is OnFailure.hold else ()
+                policy = policy_of(target, task.run_id)
+                held = hold_unverified(target, task.run_id) if policy is OnFailure.hold else ()
             if policy is not OnFailure.rollback:
                 return RollbackOutcome(run_id=task.run_id, held=held)
         with transaction(target, "target"):
-            under_way = store.begin(target, world.catalog, task)
+            under_way = begin(target, world.catalog, task)
         if under_way.running:
             if not _undo_some(world, under_way, target):
                 return _outcome(under_way, target, more=True)
@@ -41,7 +41,7 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
         return _report(world, under_way, target)
 
 
-def _undo_some(world: World, under_way: store.Rollback, target: Connection) -> bool:
+def _undo_some(world: World, under_way: Rollback, target: Connection) -> bool:
     """Whether everything is undone now."""
     until = time.monotonic() + _SECONDS_PER_CALL
     with transaction(target, "target", read_only=True):
@@ -54,7 +54,7 @@ def _undo_some(world: World, under_way: store.Rollback, target: Connection) -> b
     return True
 
 
-def _outcome(under_way: store.Rollback, target: Connection, *, more: bool) -> RollbackOutcome:
+def _outcome(under_way: Rollback, target: Connection, *, more: bool) -> RollbackOutcome:
     with inside(target, "target"):
         done = undone(target, under_way.rollback_id)
     return RollbackOutcome(
@@ -62,7 +62,7 @@ def _outcome(under_way: store.Rollback, target: Connection, *, more: bool) -> Ro
     )
 
 
-def _report(world: World, under_way: store.Rollback, target: Connection) -> RollbackOutcome:
+def _report(world: World, under_way: Rollback, target: Connection) -> RollbackOutcome:
     """The rollback's report, like any run's: kept in the target, a page, Markdown and JSON; safe to repeat."""
     outcome = _outcome(under_way, target, more=False)
     rollback_id = under_way.rollback_id

@@ -12,16 +12,19 @@ import psycopg
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.keys import BUCKET
 from hybrid_sync.legacy import changes, fence, rows
-from hybrid_sync.legacy.buckets import BUCKET
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection, snapshot, transaction
 from hybrid_sync.rows.scan import Scanned, decode_key, scan
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import RunRecord, read_entity
+from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.map_ids import BatchIds
-from hybrid_sync.target.batches import (
+from hybrid_sync.world import World
+from hybrid_sync.write.batches import (
     FailedRow,
     drop_settled_links,
     lock_buckets,
@@ -31,14 +34,11 @@ from hybrid_sync.target.batches import (
     require_running,
     resolve_failed,
 )
-from hybrid_sync.target.isolate import ALTERED, reason_of
-from hybrid_sync.target.kept_out import REASONS, record_settled
-from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.target.settlement import Place, Settled, Settlement
-from hybrid_sync.target.tombstones import revive
-from hybrid_sync.target.write import Batch
-from hybrid_sync.verify import deletes
-from hybrid_sync.world import World
+from hybrid_sync.write.isolate import ALTERED, reason_of
+from hybrid_sync.write.kept_out import REASONS, record_settled
+from hybrid_sync.write.settlement import Place, Settled, Settlement
+from hybrid_sync.write.tombstones import revive
+from hybrid_sync.write.write import Batch
 
 _PAGE = 1_000
 """Rows that are in memory at once; all versions of a key are in one page."""

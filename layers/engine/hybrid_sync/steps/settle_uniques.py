@@ -16,8 +16,8 @@ from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
-from hybrid_sync.target.kept_out import kept_out, waiting_for
 from hybrid_sync.world import World
+from hybrid_sync.write.kept_out import kept_out, waiting_for
 
 MOST_ROWS = 200_000
 """Rows in one transaction: 12,000 take about 1.6 s, and the journal keeps an image of each."""

@@ -16,14 +16,16 @@ from hybrid_sync.errors import Contention, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import take_unqueued
 from hybrid_sync.ids.idmap import ids_in_target
-from hybrid_sync.legacy.buckets import BUCKET, span
+from hybrid_sync.keys import BUCKET, span
 from hybrid_sync.legacy.versions import versions
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
 from hybrid_sync.rows.splice import SplicedBatch
+from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.map_ids import BatchIds
 from hybrid_sync.steps.read_page import PageRead, read_page
-from hybrid_sync.target.batches import (
+from hybrid_sync.world import World
+from hybrid_sync.write.batches import (
     FailedRow,
     drop_settled_links,
     lock_buckets,
@@ -34,8 +36,8 @@ from hybrid_sync.target.batches import (
     require_running,
     resolve_failed,
 )  # fmt: skip
-from hybrid_sync.target.isolate import ALTERED, write_isolated
-from hybrid_sync.target.pages import (
+from hybrid_sync.write.isolate import ALTERED, write_isolated
+from hybrid_sync.write.pages import (
     PageDone,
     Place,
     begin_page,
@@ -44,10 +46,8 @@ from hybrid_sync.target.pages import (
     is_last_attempt,
     page_id,
 )
-from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.target.tombstones import revive
-from hybrid_sync.target.write import Writer, Written
-from hybrid_sync.world import World
+from hybrid_sync.write.tombstones import revive
+from hybrid_sync.write.write import Writer, Written
 
 
 def sync_batch(world: World, task: BatchTask) -> BatchResult:

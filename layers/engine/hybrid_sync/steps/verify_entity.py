@@ -9,6 +9,10 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
+from hybrid_sync.compare import identity, money, proof, references
+from hybrid_sync.compare.asked import Asked, look_up, named_keys
+from hybrid_sync.compare.conservation import Conservation, count
+from hybrid_sync.compare.scope import Scope, changed_after
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
@@ -26,11 +30,7 @@ from hybrid_sync.runs.store import (
     record_verdict,
     require_complete,
 )  # fmt: skip
-from hybrid_sync.target.plans import EntityPlan, plan_for
-from hybrid_sync.verify import identity, money, proof, references
-from hybrid_sync.verify.asked import Asked, look_up, named_keys
-from hybrid_sync.verify.conservation import Conservation, count
-from hybrid_sync.verify.scope import Scope, changed_after
+from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.world import World
 
 _WHOLE = ("fence", "full", "timestamp")

@@ -1,0 +1,1 @@
+"""Whether the data is right: both sides compared by keys, references, money and rows."""

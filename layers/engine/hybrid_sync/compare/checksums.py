@@ -1,0 +1,210 @@
+"""Checksums by key bucket, the same over both servers' rows; only what differs is asked again, key by key.
+
+A bucket's checksum is the number of its rows and two sums of 64 bits of their digests: unlike an exclusive or, a sum
+does not cancel equal rows out.  Bytes on the wire: one line per 500 keys, and one per key only where a bucket differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.models import Source
+from hybrid_sync.compare.canonical import Canonical
+from hybrid_sync.compare.keysets import but
+from hybrid_sync.compare.streams import apart, lines
+from hybrid_sync.compare.unreadable import unreadable_keys
+from hybrid_sync.contracts import Key
+from hybrid_sync.keys import BUCKET, between, bucket_of
+from hybrid_sync.legacy.unreadable import ask
+from hybrid_sync.postgres import Connection
+from hybrid_sync.write.tombstones import is_any_marked
+
+_BUCKETS_AT_ONCE = 40
+"""Differing buckets whose keys are listed together, in one statement on each side."""
+
+Checksums = dict[int, tuple[int, str]]
+"""bucket -> (rows, checksum)."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Legacy keys by their first part, from `lo` to before `hi`; None is no end."""
+
+    lo: int | None = None
+    hi: int | None = None
+
+    def of(self, key: sql.Composable) -> sql.Composable:
+        """The condition that a key lies in the range; a key index serves it."""
+        return between(key, self.lo, self.hi)
+
+
+@dataclass
+class Sides:
+    """One source's rows of one key range, as both servers see them in the snapshots that the caller holds."""
+
+    plan: ReadPlan
+    source: Source
+    relation: sql.Identifier
+    form: Canonical
+    young: sql.Composable
+    """Legacy rows that changed after what was carried over: in flight, so left out on both sides."""
+    range: Range
+    legacy: Connection
+    target: Connection
+    failed: list[Key] = field(default_factory=list)
+    in_flight: list[Key] = field(default_factory=list)
+    unreadable: list[Key] = field(default_factory=list)
+
+    # --- what is left out ----------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Find the keys that cannot be compared; the target's snapshot must be the older one."""
+        self.target.execute("select 1")
+        first = sql.SQL("key[1]")
+        self.failed = _keys(
+            self.target,
+            sql.SQL(
+                "select key from hybrid_sync.failed_record where entity = {} and source = {} and status <> 'resolved'"
+                " and key <> '{{}}' and {}"
+            ).format(sql.Literal(self.plan.entity), sql.Literal(self.plan.source), self.range.of(first)),
+        )
+        self.in_flight = _keys(
+            self.legacy,
+            sql.SQL("select distinct array[{}] from {} where {} and {}").format(
+                sql.SQL(", ").join(self.form.legacy_key), self.plan.relations, self._in_range(), self.young
+            ),
+        )
+
+    def _in_range(self) -> sql.Composable:
+        """Rows without a complete key are told as such, so nothing compares them."""
+        return sql.SQL("{} and {}").format(self.range.of(self.plan.key_exprs[0]), self.plan.keyed)
+
+    def _settled(self) -> sql.Composed:
+        return sql.SQL("{} and {} and not {} and {}").format(
+            self._in_range(), self._not_excluded(), self.young,
+            but(self.form.legacy_key, [*self.failed, *self.unreadable]),
+        )  # fmt: skip
+
+    def _not_excluded(self) -> sql.Composable:
+        rules = [i for i, verdict in enumerate(self.plan.verdicts) if verdict.outcome == "exclude"]
+        if not rules:
+            return sql.SQL("true")
+        return sql.SQL("coalesce({}, -1) <> all({}::int2[])").format(self.plan.verdict_sql, sql.Literal(rules))
+
+    def _legacy_row(self) -> sql.Composable:
+        """A row that must not be sent has a digest that no stored row has: without a failed record it differs."""
+        if not self.plan.verdicts:
+            return self.form.legacy_row()
+        return sql.SQL("case when ({}) is null then {} else md5('') end").format(
+            self.plan.verdict_sql, self.form.legacy_row()
+        )
+
+    def target_rows(self, where: sql.Composable) -> sql.Composed:
+        """The FROM clause of the target's rows of this source under `where`, as `t`, with their parents joined."""
+        keys = [sql.Identifier(column) for column in self.plan.key_columns]
+        parts: list[sql.Composable] = [sql.SQL("{} is not null").format(key) for key in keys]
+        for column, value in self.source.discriminator.items():
+            parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+        # A row that is marked as deleted is not there: should its key return, it is missing and comes back to life.
+        stored = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, key) for key in keys)
+        marked = is_any_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(stored))
+        parts.append(sql.SQL("not {}").format(marked))
+        return sql.SQL("(select *, xmin as hybrid_sync_xmin from {} where {} and {}) t {}").format(
+            self.relation, sql.SQL(" and ").join(parts), where, self.form.joins
+        )
+
+    def _stored(self, some: sql.Composable | None = None) -> sql.Composed:
+        keys = [sql.SQL("{}::int8").format(sql.Identifier(column)) for column in self.plan.key_columns]
+        left_out = but(keys, [*self.failed, *self.unreadable, *self.in_flight])
+        first = sql.Identifier(self.plan.key_columns[0])
+        where = sql.SQL("{} and {}").format(self.range.of(first), left_out)
+        return self.target_rows(where if some is None else sql.SQL("{} and {}").format(where, some))
+
+    # --- bucket by bucket ----------------------------------------------------------------------------------
+
+    def compare(self) -> tuple[Checksums, Checksums]:
+        """Both sides' checksums, computed at the same time; rows that legacy cannot compute are put aside."""
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            theirs = beside.submit(self._target_checksums)
+            try:
+                with self.legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
+                    ours = self._legacy_checksums()
+            except psycopg.Error as error:
+                theirs.result()
+                ask(self.legacy, self.plan, error)
+                self.unreadable = self._find_unreadable()
+                theirs = beside.submit(self._target_checksums)
+                ours = self._legacy_checksums()
+            return ours, theirs.result()
+
+    def _find_unreadable(self) -> list[Key]:
+        return unreadable_keys(self.legacy, self.plan, self._legacy_row(), self._settled())
+
+    def _legacy_checksums(self) -> Checksums:
+        key = self.form.legacy_key[0]
+        rows = sql.SQL("select {} as n, {} as h from {} where {} offset 0").format(
+            bucket_of(key), self._legacy_row(), self.plan.relations, self._settled()
+        )
+        return _checksums(self.legacy, rows)
+
+    def _target_checksums(self) -> Checksums:
+        key = self.form.target_key[0]
+        rows = sql.SQL("select {} as n, {} as h from {} offset 0").format(
+            bucket_of(key), self.form.target_row(), self._stored()
+        )
+        return _checksums(self.target, rows)
+
+    # --- key by key ----------------------------------------------------------------------------------------
+
+    def differing_keys(self, buckets: Sequence[int]) -> Iterator[Key]:
+        """The keys of these buckets that stand on one side only or whose rows differ."""
+        parts = len(self.plan.key_columns)
+        for start in range(0, len(buckets), _BUCKETS_AT_ONCE):
+            some = buckets[start : start + _BUCKETS_AT_ONCE]
+            with (
+                lines(self.legacy, self._legacy_digests(some), parts) as ours,
+                lines(self.target, self._target_digests(some), parts) as theirs,
+            ):
+                yield from (key for key, _ in apart(ours, theirs))
+
+    def _legacy_digests(self, buckets: Sequence[int]) -> sql.Composed:
+        return sql.SQL("select {}, {} from {} where {} and {}").format(
+            sql.SQL(", ").join(self.form.legacy_key), self._legacy_row(), self.plan.relations, self._settled(),
+            within(self.plan.key_exprs[0], buckets),
+        )  # fmt: skip
+
+    def _target_digests(self, buckets: Sequence[int]) -> sql.Composed:
+        return sql.SQL("select {}, {} from {}").format(
+            sql.SQL(", ").join(self.form.target_key), self.form.target_row(),
+            self._stored(within(sql.Identifier(self.plan.key_columns[0]), buckets)),
+        )  # fmt: skip
+
+
+def differing(ours: Checksums, theirs: Checksums) -> list[int]:
+    """Buckets whose checksums differ, in order."""
+    return sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+
+
+def within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:
+    """The condition that a key lies in one of these buckets; a key index serves it."""
+    ranges = (Range(n * BUCKET, (n + 1) * BUCKET).of(key) for n in buckets)
+    return sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("({})").format(one) for one in ranges))
+
+
+def _checksums(connection: Connection, rows: sql.Composable) -> Checksums:
+    """`rows` gives n and h; OFFSET 0 in it keeps the digest from being computed twice."""
+    query = sql.SQL(
+        "select n, count(*), sum(('x' || left(h, 16))::bit(64)::int8)::text || ':' ||"
+        " sum(('x' || right(h, 16))::bit(64)::int8)::text from ({}) r group by n"
+    ).format(rows)
+    return {int(n): (int(count), str(checksum)) for n, count, checksum in connection.execute(query).fetchall()}
+
+
+def _keys(connection: Connection, query: sql.Composed) -> list[Key]:
+    return [tuple(row[0]) for row in connection.execute(query).fetchall()]

@@ -1,0 +1,305 @@
+"""Conservation: legacy = current + stale + absent + excluded + in flight + missing, by key and not just by number.
+
+Each key bucket is compared as the exact set of its keys, a bitmap of 500 bits, so that two counts which agree by
+chance prove nothing; only buckets that differ are listed key by key.  The same pass tells where rows share a key:
+there are then more rows than bits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import table_of
+from hybrid_sync.compare.checksums import within
+from hybrid_sync.compare.keysets import make_room
+from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.scope import Scope
+from hybrid_sync.compare.streams import Line, apart, lines
+from hybrid_sync.contracts import Key
+from hybrid_sync.keys import BUCKET, bucket_of, place_of
+from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.postgres import Connection
+
+
+@dataclass
+class Conservation:
+    """Where the rows of one entity are, in rows of legacy: those of a doubled or an incomplete key count each.
+
+    legacy = current + stale + absent + excluded + in_flight + missing.
+    """
+
+    legacy: int = 0
+    current: int = 0
+    """In the target as legacy has them: equal keys, and no open failed record."""
+    stale: int = 0
+    """Failed, and an older version is in the target."""
+    absent: int = 0
+    """Failed, and not in the target."""
+    excluded: int = 0
+    in_flight: int = 0
+    missing: int = 0
+    target: int = 0
+    """Live rows of the target that are ours."""
+    native: int = 0
+    tombstones: int = 0
+    """Rows that are marked as deleted, not among `target`."""
+    pending_deletes: int = 0
+    null_keys: int = 0
+    """Of the absent, rows without a complete legacy key."""
+    doubled: int = 0
+    """Of the stale and absent, rows that share their key with another row."""
+    missing_keys: list[Key] = field(default_factory=list)
+    """The first of them, for the report; the same below."""
+    failed_keys: list[Key] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Every legacy row is in the target, in quarantine, excluded by a rule, or on its way."""
+        parts = self.current + self.stale + self.absent + self.excluded + self.in_flight + self.missing
+        return self.missing == 0 and self.legacy == parts
+
+    def as_json(self) -> dict[str, object]:
+        listed = {"missing_keys", "failed_keys"}
+        shown = {name: value for name, value in vars(self).items() if name not in listed}
+        return {**shown, **{name: [list(key) for key in getattr(self, name)] for name in sorted(listed)}, "ok": self.ok}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Keys of one source that stand on one side only, and those that several rows of legacy share."""
+
+    missing: list[Key]
+    gone: list[Key]
+    doubled: dict[Key, int]
+    """key -> rows."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What verification found in one source that must be, or stay, a failed record; and what the target alone has."""
+
+    gone: list[Key]
+    doubled: dict[Key, int]
+    null_keys: int
+
+
+_SHOWN = 20
+_BUCKETS_AT_ONCE = 40
+
+
+def count(total: Conservation, scope: Scope, legacy: Connection, target: Connection) -> Counted:
+    """Add one source to `total`; both connections hold the snapshots of this verification."""
+    for connection in (legacy, target):
+        make_room(connection, _largest(scope))
+    found = difference(scope, legacy, target)
+    # Rows that share a key: neither may stand for it, whatever the target holds under it.
+    scope.fail(found.doubled, target)
+    scope.missing = [key for key in found.missing if key not in found.doubled]
+    make_room(legacy, max(_largest(scope), len(scope.missing)))
+    make_room(target, max(_largest(scope), len(found.gone)))
+    places, null_keys = _places(scope, legacy)
+    lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=bool(found.doubled))
+    live, marked = _stored(scope, target)
+    moving = set(scope.in_flight)
+    absent = set(scope.failed_absent)
+    total.legacy += sum(places.values()) + lost
+    total.current += places[Place.current]
+    total.stale += places[Place.stale]
+    total.absent += places[Place.absent]
+    total.excluded += places[Place.excluded]
+    total.in_flight += places[Place.in_flight]
+    total.missing += places[Place.missing] + lost
+    total.target += live
+    total.tombstones += marked
+    total.pending_deletes += sum(1 for key in found.gone if key not in absent)
+    total.null_keys += null_keys
+    total.doubled += sum(found.doubled.values())
+    total.missing_keys = (total.missing_keys + scope.missing)[:_SHOWN]
+    failed = sorted({*scope.failed_absent, *scope.failed_present} - moving - set(found.gone))
+    total.failed_keys = (total.failed_keys + failed)[:_SHOWN]
+    return Counted(found.gone, found.doubled, null_keys)
+
+
+def _largest(scope: Scope) -> int:
+    """Keys in the largest set that statements of this verification carry."""
+    return max(len(scope.in_flight), len(scope.failed_absent), len(scope.failed_present))
+
+
+def _places(scope: Scope, legacy: Connection) -> tuple[Counter[str], int]:
+    """Rows of legacy by place; and, of the absent ones, how many have no complete key."""
+    rows = legacy.execute(
+        sql.SQL(
+            "select p, count(*), count(*) filter (where not keyed) from"
+            " (select {} as p, {} as keyed from {} where {} offset 0) r group by p"
+        ).format(scope.place_in_legacy(), scope.plan.keyed, scope.plan.relations, scope.in_legacy())
+    ).fetchall()
+    without = sum(int(n) for place, _, n in rows if place == Place.absent)
+    return Counter({str(place): int(n) for place, n, _ in rows}), without
+
+
+def _lost_in_joins(scope: Scope, legacy: Connection, selected: int, *, doubled: bool) -> int:
+    """Base rows that an inner join loses: missing, unless a rule excludes them, which nobody can ask them."""
+    if all(join.kind == "left join" for join in scope.source.joins):
+        return 0
+    base = table_of(scope.source)
+    rows = legacy.execute(sql.SQL("select count(*) from {} where {}").format(base, scope.in_legacy())).fetchone()
+    assert rows is not None, "an aggregate is one row"
+    if int(rows[0]) == selected and not doubled:
+        return 0
+    names = [sql.Identifier(f"k{i}") for i in range(len(scope.key_columns))]
+    listed = sql.SQL(", ").join(scope.legacy_keys)
+    lost = legacy.execute(
+        sql.SQL(
+            "select count(*) from (select {listed} from {base} where {scope} and {keyed}) b({names}) where not exists"
+            " (select from (select {listed} from {relations} where {scope}) s({names}) where {same})"
+        ).format(
+            listed=listed,
+            base=base,
+            scope=scope.in_legacy(),
+            keyed=scope.plan.keyed,
+            relations=scope.plan.relations,
+            names=sql.SQL(", ").join(names),
+            same=sql.SQL(" and ").join(sql.SQL("s.{n} = b.{n}").format(n=name) for name in names),
+        )
+    ).fetchone()
+    assert lost is not None, "an aggregate is one row"
+    return int(lost[0])
+
+
+def _stored(scope: Scope, target: Connection) -> tuple[int, int]:
+    """Live rows of the target, and those that are marked as deleted."""
+    marked = scope.is_marked() if scope.has_marked else sql.SQL("false")
+    row = target.execute(
+        sql.SQL("select count(*) filter (where not {m}), count(*) filter (where {m}) from {t} where {w}").format(
+            m=marked, t=scope.relation, w=scope.rows_in_target()
+        )
+    ).fetchone()
+    assert row is not None, "an aggregate is one row"
+    return int(row[0]), int(row[1])
+
+
+def difference(scope: Scope, legacy: Connection, target: Connection) -> Difference:
+    """Keys that only legacy has (missing), those that only the target or the quarantine has (gone), and shared ones."""
+    if len(scope.plan.key_exprs) > 1 or scope.keys is not None:
+        return _compared(scope, legacy, target, None)
+    ours = _legacy_bitmaps(scope, legacy)
+    theirs: dict[int, str] = dict(target.execute(_target_bitmaps(scope)).fetchall())
+    differing = sorted(n for n in ours.keys() | theirs.keys() if n not in ours or ours[n].digest != theirs.get(n))
+    crowded = sorted(n for n, bucket in ours.items() if bucket.rows != bucket.keys)
+    found = Difference([], [], _doubled(scope, legacy, crowded))
+    for n in differing:
+        part = _compared(scope, legacy, target, n)
+        found.missing.extend(part.missing)
+        found.gone.extend(part.gone)
+    return found
+
+
+def _doubled(scope: Scope, legacy: Connection, buckets: list[int]) -> dict[Key, int]:
+    """The keys of these buckets that several settled rows of legacy share."""
+    found: dict[Key, int] = {}
+    keys = sql.SQL(", ").join(scope.legacy_keys)
+    for start in range(0, len(buckets), _BUCKETS_AT_ONCE):
+        some = within(scope.plan.key_exprs[0], buckets[start : start + _BUCKETS_AT_ONCE])
+        query = sql.SQL("select array[{}], count(*) from {} where {} and {} group by 1 having count(*) > 1").format(
+            keys, scope.plan.relations, scope.settled(), some
+        )
+        found.update({tuple(key): int(rows) for key, rows in legacy.execute(query).fetchall()})
+    return found
+
+
+def _compared(scope: Scope, legacy: Connection, target: Connection, bucket: int | None) -> Difference:
+    parts = len(scope.key_columns)
+    found = Difference([], [], {})
+    with (
+        lines(legacy, _legacy_keys(scope, bucket), parts) as ours,
+        lines(target, _target_keys(scope, bucket), parts) as theirs,
+    ):
+        for key, where in apart(_once(ours, found.doubled), theirs):
+            (found.missing if where == "ours" else found.gone).append(key)
+    return found
+
+
+def _once(keys: Iterator[Line], doubled: dict[Key, int]) -> Iterator[Line]:
+    """Each key once; how many rows have it, where it is more than one."""
+    last: Key | None = None
+    for line in keys:
+        if line[0] == last:
+            doubled[last] = doubled.get(last, 1) + 1
+        else:
+            yield line
+        last = line[0]
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """The settled rows of one bucket: how many, how many keys, and a digest of their bitmap."""
+
+    rows: int
+    keys: int
+    digest: str
+
+
+def _bitmap(key: sql.Composable) -> sql.Composed:
+    """The keys of a bucket as 500 bits, in text."""
+    return sql.SQL("bit_or(set_bit(repeat('0', {size})::bit({size}), {place}, 1))::text").format(
+        size=sql.Literal(BUCKET), place=place_of(key)
+    )
+
+
+def _legacy_bitmaps(scope: Scope, legacy: Connection) -> dict[int, _Bucket]:
+    # The text's ones are counted: legacy may be older than PostgreSQL 14, which brought bit_count.
+    query = sql.SQL(
+        "select n, r, length(replace(b, '0', '')), md5(b) from (select n, count(*) as r, {} as b from"
+        " (select k, {} as n from (select {} as k from {} where {} offset 0) s offset 0) t group by n) u"
+    ).format(
+        _bitmap(sql.SQL("k")), bucket_of(sql.SQL("k")), scope.legacy_keys[0], scope.plan.relations, scope.settled()
+    )
+    return {int(n): _Bucket(int(rows), int(keys), digest) for n, rows, keys, digest in legacy.execute(query)}
+
+
+def _target_side(scope: Scope) -> sql.Composed:
+    """Keys that are in the target or in quarantine without a target row, but not in flight."""
+    moving = set(scope.in_flight)
+    failed = [key for key in scope.failed_absent if key not in moving]
+    rows = sql.SQL("select {} from {} where {} and {}").format(
+        sql.SQL(", ").join(scope.stored_keys), scope.relation, scope.in_target(), scope.without(scope.in_flight)
+    )
+    arrays = sql.SQL(", ").join(
+        sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in failed])) for i in range(len(scope.key_columns))
+    )
+    return sql.SQL("{} union select * from unnest({})").format(rows, arrays)
+
+
+def _target_bitmaps(scope: Scope) -> sql.Composed:
+    return sql.SQL("select n, md5({}) from (select k, {} as n from ({}) as u(k)) s group by n").format(
+        _bitmap(sql.SQL("k")), bucket_of(sql.SQL("k")), _target_side(scope)
+    )
+
+
+def _legacy_keys(scope: Scope, bucket: int | None) -> sql.Composed:
+    where = scope.settled()
+    if bucket is not None:
+        where = sql.SQL("{} and {}").format(where, within(scope.plan.key_exprs[0], [bucket]))
+    return sql.SQL("select {} from {} where {}").format(
+        sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, where
+    )
+
+
+def _target_keys(scope: Scope, bucket: int | None) -> sql.Composed:
+    names = [sql.Identifier(f"k{i}") for i in range(len(scope.key_columns))]
+    where = sql.SQL("true") if bucket is None else within(names[0], [bucket])
+    return sql.SQL("select * from ({}) as u({}) where {}").format(_target_side(scope), sql.SQL(", ").join(names), where)
+
+
+def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Key]:
+    """Which of the keys legacy still has, whatever its rules say; the others are gone."""
+    if not keys:
+        return set()
+    query = sql.SQL("select {} from {} where {}").format(
+        sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, with_keys(scope.plan.key_exprs, keys)
+    )
+    return {tuple(row) for row in legacy.execute(query).fetchall()}

@@ -1,0 +1,281 @@
+"""The reconcile's records in the target: segments, differences by key and column, delete candidates, the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from hybrid_sync.compare.look import Departure, Difference
+from hybrid_sync.compare.origin import Origin
+from hybrid_sync.contracts import BatchTask, Key
+from hybrid_sync.ids.guard import epoch_of
+from hybrid_sync.keys import bucket_of, span
+from hybrid_sync.legacy.changes import Bucket
+from hybrid_sync.postgres import Connection, among
+
+KEPT_DAYS = 90
+SHOWN = 20
+"""Differing keys named in the entity's result; all of them stay in hybrid_sync.difference."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What comparing one segment told."""
+
+    legacy_rows: int
+    target_rows: int
+    in_flight: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A difference that persisted: who changed the row, and whether this run heals it."""
+
+    difference: Difference
+    origin: Origin
+    missed_by_fence: bool | None
+    """Whether the fence should have found it; None where it did, and the row's batch is not done."""
+    heals: bool
+
+
+def begin(connection: Connection, run_id: str, entity: str) -> None:
+    """A reconcile is under way; what an attempt before this one left is forgotten.
+
+    The target's snapshot is kept: what a later reconcile finds written before it, this one has compared.  So is the
+    epoch of the id cache: all segments check the same entries.
+    """
+    connection.execute("delete from hybrid_sync.difference where run_id = %s and entity = %s", (run_id, entity))
+    # An earlier run's drift is told again by every check after it, so old lines serve nobody.
+    connection.execute(
+        "delete from hybrid_sync.difference where entity = %s and found_at < now() - make_interval(days => %s)",
+        (entity, KEPT_DAYS),
+    )
+    connection.execute("delete from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity))
+    connection.execute("delete from hybrid_sync.reconcile_segment where run_id = %s and entity = %s", (run_id, entity))
+    row = connection.execute("select pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
+    assert row is not None
+    epoch = epoch_of(connection, entity)
+    record(connection, run_id, entity, {"done": False, "target_xmin": row[0], "cache_epoch": epoch})
+
+
+def cache_epoch(connection: Connection, run_id: str, entity: str) -> int:
+    """The epoch of the id cache when the reconcile began."""
+    row = connection.execute(
+        "select reconcile->>'cache_epoch' from hybrid_sync.run_entity where run_id = %s and entity = %s",
+        (run_id, entity),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def record(connection: Connection, run_id: str, entity: str, result: Mapping[str, Any]) -> None:
+    """Add to what is told of the entity's reconcile."""
+    connection.execute(
+        "update hybrid_sync.run_entity set reconcile = coalesce(reconcile, '{}') || %s"
+        " where run_id = %s and entity = %s",
+        (json.dumps(result), run_id, entity),
+    )
+
+
+# --- segments ------------------------------------------------------------------------------------------------
+
+
+def record_segment(
+    connection: Connection, run_id: str, entity: str, n: int, source: str, ends: tuple[int | None, int | None],
+    compared: Compared, suspects: Sequence[Key],
+) -> None:  # fmt: skip
+    """Replace what an earlier attempt at this segment found."""
+    connection.execute(
+        "delete from hybrid_sync.difference where run_id = %s and entity = %s and segment = %s", (run_id, entity, n)
+    )
+    _suspect(connection, (run_id, entity, source, n), suspects)
+    connection.execute(
+        "insert into hybrid_sync.reconcile_segment (run_id, entity, n, source, lo, hi, legacy_rows, target_rows,"
+        " in_flight, suspected, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (run_id, entity, n) do update set legacy_rows = excluded.legacy_rows,"
+        " target_rows = excluded.target_rows, in_flight = excluded.in_flight, suspected = excluded.suspected,"
+        " seconds = excluded.seconds, done_at = clock_timestamp()",
+        (
+            run_id, entity, n, source, *ends, compared.legacy_rows, compared.target_rows, compared.in_flight,
+            len(suspects), compared.seconds,
+        ),
+    )  # fmt: skip
+
+
+def _suspect(connection: Connection, place: tuple[str, str, str, int], keys: Sequence[Key]) -> None:
+    """List keys as suspects, by way of a temporary table: COPY is refused where row security applies to our role."""
+    if not keys:
+        return
+    connection.execute("create temp table hybrid_sync_suspect (key int8[]) on commit drop")
+    with connection.cursor() as cursor, cursor.copy("copy pg_temp.hybrid_sync_suspect (key) from stdin") as copy:
+        for key in keys:
+            copy.write_row((list(key),))
+    connection.execute(
+        "insert into hybrid_sync.difference (run_id, entity, source, key, segment)"
+        " select %s, %s, %s, key, %s from pg_temp.hybrid_sync_suspect",
+        place,
+    )
+
+
+def segments_done(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
+    """How many segments are compared, and their totals."""
+    row = connection.execute(
+        "select count(*), coalesce(sum(legacy_rows), 0)::int8, coalesce(sum(in_flight), 0)::int8,"
+        " coalesce(sum(suspected), 0)::int8, coalesce(round(sum(seconds)::numeric, 3), 0)::text"
+        " from hybrid_sync.reconcile_segment where run_id = %s and entity = %s",
+        (run_id, entity),
+    ).fetchone()
+    assert row is not None
+    return {
+        "segments": row[0], "rows_checked": row[1], "in_flight": row[2], "suspected": row[3], "compare_seconds": row[4]
+    }  # fmt: skip
+
+
+# --- differences -----------------------------------------------------------------------------------------------
+
+
+def page(
+    connection: Connection, run_id: str, entity: str, source: str, states: Sequence[str], after: Key, size: int
+) -> list[Key]:
+    """Keys of the next differences in these states after a key, in key order."""
+    rows = connection.execute(
+        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s"
+        " and state = any(%s) and key > %s::int8[] order by key limit %s",
+        (run_id, entity, source, list(states), list(after), size),
+    ).fetchall()
+    return [tuple(row[0]) for row in rows]
+
+
+def clear(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> None:
+    """These suspicions were none."""
+    connection.execute(
+        sql.SQL("delete from hybrid_sync.difference where run_id = {} and entity = {} and source = {} and {}").format(
+            *map(sql.Literal, (run_id, entity, source)), among(sql.SQL("key"), keys)
+        )
+    )
+
+
+def confirm(
+    connection: Connection, run_id: str, entity: str, source: str, found: Sequence[Confirmed]
+) -> None:  # fmt: skip
+    """Differences that persisted."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "update hybrid_sync.difference set state = %s, kind = %s, columns = %s, origin = %s, fence_missed = %s,"
+            " heal = %s where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
+            [
+                (
+                    "persists" if d.kind == "unjoined" else "confirmed", d.kind, list(d.columns), c.origin,
+                    c.missed_by_fence, c.heals, run_id, entity, source, list(d.key),
+                )
+                for c in found for d in (c.difference,)
+            ],
+        )  # fmt: skip
+
+
+def settle(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key], state: str) -> None:
+    """What became of differences that were healed."""
+    connection.execute(
+        sql.SQL(
+            "update hybrid_sync.difference set state = {} where run_id = {} and entity = {} and source = {} and {}"
+        ).format(*map(sql.Literal, (state, run_id, entity, source)), among(sql.SQL("key"), keys))
+    )
+
+
+def healing(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> set[Key]:
+    """Which of these keys the run was to heal, or could not."""
+    rows = connection.execute(
+        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s"
+        " and (heal or state = 'persists') and key[1] = any(%s)",
+        (run_id, entity, source, [key[0] for key in keys]),
+    ).fetchall()
+    return {tuple(row[0]) for row in rows} & set(keys)
+
+
+def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -> list[Bucket]:
+    """Keys to heal by bucket, in bucket order."""
+    rows = connection.execute(
+        sql.SQL(
+            "select {} as n, count(*) from hybrid_sync.difference"
+            " where run_id = {} and entity = {} and source = {} and heal and state = 'confirmed' group by 1 order by 1"
+        ).format(bucket_of(sql.SQL("key[1]")), *map(sql.Literal, (run_id, entity, source)))
+    ).fetchall()
+    return [Bucket(int(n), int(keys)) for n, keys in rows]
+
+
+def keys_to_heal(connection: Connection, task: BatchTask, after: Key | None, at_most: int) -> list[Key]:
+    """The next keys of a heal batch; they wait here and not in the batch's message, however many there are."""
+    rows = connection.execute(
+        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s and heal"
+        " and state = 'confirmed' and key >= array[%s::int8] and key[1] <= %s::int8 and key > %s::int8[]"
+        " order by key limit %s",
+        (task.run_id, task.entity, task.source, *span(task.lo, task.hi), list(after or ()), at_most),
+    ).fetchall()
+    return [tuple(row[0]) for row in rows]
+
+
+def list_departures(connection: Connection, run_id: str, entity: str, source: str, found: Sequence[Departure]) -> None:
+    """Hand keys to the delete step."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into hybrid_sync.delete_candidate (run_id, entity, source, key, why) values (%s, %s, %s, %s, %s)"
+            " on conflict (run_id, entity, source, key) do update set why = excluded.why",
+            [(run_id, entity, source, list(d.key), d.why) for d in found],
+        )
+
+
+def list_wrong_ids(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> None:
+    """Keys whose cached id was not the target's."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into hybrid_sync.wrong_id (run_id, entity, source, key) values (%s, %s, %s, %s)"
+            " on conflict do nothing",
+            [(run_id, entity, source, list(key)) for key in keys],
+        )
+
+
+# --- the result --------------------------------------------------------------------------------------------------
+
+_NUMBERS = """
+select count(*) filter (where kind is not null) as differing,
+       count(*) filter (where state = 'healed') as healed,
+       count(*) filter (where state = 'persists' or (heal and state = 'confirmed')) as persisted,
+       count(*) filter (where origin in ('target', 'both')) as drift,
+       count(*) filter (where origin = 'both') as both_changed,
+       count(*) filter (where fence_missed) as fence_missed,
+       count(*) filter (where origin = 'legacy' and fence_missed = false) as silent,
+       count(*) filter (where not heal and state = 'confirmed') as left_alone
+from hybrid_sync.difference where run_id = %s and entity = %s
+"""
+_SHOWN = """
+select source, key, kind, columns, origin, state from hybrid_sync.difference
+where run_id = %s and entity = %s and kind is not null order by source, key limit %s
+"""
+_DEPARTED = """
+select count(*) filter (where why = 'gone'), count(*) filter (where why = 'excluded'),
+       (select count(*) from hybrid_sync.wrong_id w where w.run_id = %(run)s and w.entity = %(entity)s)
+from hybrid_sync.delete_candidate where run_id = %(run)s and entity = %(entity)s
+"""
+
+
+def numbers(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
+    """The result so far, with the first differing keys and the names of their columns."""
+    cursor = connection.execute(_NUMBERS, (run_id, entity))
+    names = [column.name for column in cursor.description or ()]
+    row = cursor.fetchone()
+    departed = connection.execute(_DEPARTED, {"run": run_id, "entity": entity}).fetchone()
+    assert row is not None
+    assert departed is not None
+    shown = [
+        {"source": source, "key": key, "kind": kind, "columns": columns, "origin": origin, "state": state}
+        for source, key, kind, columns, origin, state in connection.execute(_SHOWN, (run_id, entity, SHOWN)).fetchall()
+    ]
+    return {
+        **dict(zip(names, row, strict=True)), "gone": departed[0], "excluded_present": departed[1],
+        "wrong_ids": departed[2], "shown": shown
+    }  # fmt: skip

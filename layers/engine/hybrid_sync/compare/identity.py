@@ -1,0 +1,48 @@
+"""What the keys of legacy are found not to be, complete and unique, becomes failed records: nothing else sees it.
+
+A row without a complete key lies in no range of keys, and a row whose twin has not changed is read by no fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from hybrid_sync.contracts import Key
+from hybrid_sync.postgres import Connection
+from hybrid_sync.write.batches import FailedRow, record_failed, resolve_failed
+
+NO_KEY: Key = ()
+"""The key of the one record that counts a source's rows without a complete key."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one source: how many rows share each doubled key, which of those the target holds, and rows without a key."""
+
+    doubled: Mapping[Key, int]
+    present: Collection[Key]
+    null_keys: int | None
+    """None where not all rows were looked at."""
+
+
+def record(connection: Connection, run_id: str, entity: str, source: str, found: Found) -> None:
+    """Put into quarantine what is not there yet; rows without a key are resolved when there are none any more."""
+    known = {
+        tuple(key): (reason, rows, present)
+        for key, reason, rows, present in connection.execute(
+            "select key, reason, rows, present from hybrid_sync.failed_record where entity = %s and source = %s"
+            " and status <> 'resolved' and reason in ('duplicate_key', 'null_key')",
+            (entity, source),
+        ).fetchall()
+    }
+    wanted = [
+        FailedRow(key, "duplicate_key", present=key in found.present, rows=rows)
+        for key, rows in sorted(found.doubled.items())
+    ]
+    if found.null_keys:
+        wanted.append(FailedRow(NO_KEY, "null_key", rows=found.null_keys))
+    changed = [row for row in wanted if known.get(row.key) != (row.reason, row.rows, row.present)]
+    record_failed(connection, run_id, entity, source, changed)
+    if found.null_keys == 0 and NO_KEY in known:
+        resolve_failed(connection, run_id, entity, source, [NO_KEY])

@@ -1,0 +1,165 @@
+"""The second look: a handful of keys under fresh snapshots, down to the columns that differ.
+
+What has come right meanwhile drops out here, so that only differences which persist are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import table_of
+from hybrid_sync.compare.checksums import Sides
+from hybrid_sync.contracts import Key
+from hybrid_sync.ids.idmap import key_condition
+from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.legacy.unreadable import ask
+
+Kind = Literal["changed", "missing", "unrecorded", "unjoined"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One key that differs; `columns` are names, empty where a whole row stands on one side only.
+
+    `missing`: legacy has the row, the target does not.  `unrecorded`: it should be a failed record and is none.
+    `unjoined`: it is in its legacy table, but a join of the catalog loses it.
+    """
+
+    key: Key
+    kind: Kind
+    columns: tuple[str, ...] = ()
+    recent: bool = False
+    """Legacy changed the row after the fence that the entity had before this run."""
+    xmin: str | None = None
+    """The transaction that wrote the target's row."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A key of the target that legacy no longer has, or excludes by a rule."""
+
+    key: Key
+    why: Literal["gone", "excluded"]
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A key that legacy has changed since: the next run carries it."""
+
+    key: Key
+
+
+Finding = Difference | Departure | Moving
+
+
+@dataclass(frozen=True)
+class _Legacy:
+    young: bool
+    recent: bool
+    outcome: Literal["exclude", "fail"] | None
+    digests: list[str] | None
+
+
+@dataclass(frozen=True)
+class _Target:
+    xmin: str
+    digests: list[str]
+
+
+def look(sides: Sides, keys: Sequence[Key], recent: sql.Composable) -> Iterator[Finding]:
+    """What there is to say about each key; nothing about those that are equal, quarantined or gone on both sides.
+
+    `recent` is the condition that legacy changed a row after the entity's fence before this run.
+    """
+    theirs = _in_target(sides, keys)
+    failed = _failed(sides, keys)
+    ours = _in_legacy(sides, list(keys), recent)
+    based = _in_base_table(sides, [key for key in keys if key not in ours])
+    for key in keys:
+        if key in failed:
+            continue
+        mine, stored = ours.get(key), theirs.get(key)
+        if mine is not None and mine.young:
+            yield Moving(key)
+        elif mine is None:
+            if key in based:
+                yield Difference(key, "unjoined", xmin=stored.xmin if stored else None)
+            elif stored is not None:
+                yield Departure(key, "gone")
+        elif mine.outcome == "exclude":
+            if stored is not None:
+                yield Departure(key, "excluded")
+        elif mine.digests is None:
+            yield Difference(key, "unrecorded", recent=mine.recent, xmin=stored.xmin if stored else None)
+        elif stored is None:
+            yield Difference(key, "missing", recent=mine.recent)
+        elif mine.digests != stored.digests:
+            pairs = zip(sides.form.names, mine.digests, stored.digests, strict=True)
+            columns = tuple(name for name, left, right in pairs if left != right)
+            yield Difference(key, "changed", columns, mine.recent, stored.xmin)
+
+
+def _in_target(sides: Sides, keys: Sequence[Key]) -> dict[Key, _Target]:
+    columns = [sql.Identifier(column) for column in sides.plan.key_columns]
+    query = sql.SQL("select array[{}], t.hybrid_sync_xmin::text, {} from {}").format(
+        sql.SQL(", ").join(sides.form.target_key), sides.form.target_columns(),
+        sides.target_rows(key_condition(columns, list(keys))),
+    )  # fmt: skip
+    return {tuple(key): _Target(xmin, digests) for key, xmin, digests in sides.target.execute(query).fetchall()}
+
+
+def _failed(sides: Sides, keys: Sequence[Key]) -> set[Key]:
+    rows = sides.target.execute(
+        "select key from hybrid_sync.failed_record where entity = %s and source = %s and status <> 'resolved'"
+        " and key[1] = any(%s::int8[])",
+        (sides.plan.entity, sides.plan.source, [key[0] for key in keys]),
+    ).fetchall()
+    return {tuple(row[0]) for row in rows} & set(keys)
+
+
+def _in_legacy(sides: Sides, keys: list[Key], recent: sql.Composable) -> dict[Key, _Legacy]:
+    """The rows as legacy computes them now; the set is halved until a row that it cannot compute stands alone."""
+    if not keys:
+        return {}
+    try:
+        with sides.legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
+            return _computed(sides, keys, recent, sides.form.legacy_columns())
+    except psycopg.Error as error:
+        ask(sides.legacy, sides.plan, error)
+        if len(keys) == 1:
+            return _computed(sides, keys, recent, sql.SQL("null::text[]"))
+        middle = len(keys) // 2
+        return {**_in_legacy(sides, keys[:middle], recent), **_in_legacy(sides, keys[middle:], recent)}
+
+
+def _computed(sides: Sides, keys: list[Key], recent: sql.Composable, digests: sql.Composable) -> dict[Key, _Legacy]:
+    query = sql.SQL(
+        "select array[{}], {}, {}, {}, case when ({}) is null then {} end from {} where {}"
+    ).format(
+        sql.SQL(", ").join(sides.form.legacy_key), sides.young, recent, sides.plan.verdict_sql, sides.plan.verdict_sql,
+        digests, sides.plan.relations, with_keys(sides.plan.key_exprs, keys),
+    )  # fmt: skip
+    found: dict[Key, _Legacy] = {}
+    for key, young, seen, verdict, computed in sides.legacy.execute(query).fetchall():
+        outcome = None if verdict is None else sides.plan.verdicts[verdict].outcome
+        before = found.get(tuple(key))
+        if before is None or before.outcome == "exclude":
+            found[tuple(key)] = _Legacy(young, seen, outcome, computed)
+        elif outcome != "exclude":
+            # Two rows of one key that no rule leaves out: neither may stand for it.
+            found[tuple(key)] = _Legacy(young or before.young, seen or before.recent, outcome, None)
+    return found
+
+
+def _in_base_table(sides: Sides, keys: Sequence[Key]) -> set[Key]:
+    if not keys:
+        return set()
+    query = sql.SQL("select array[{}] from {} where {}").format(
+        sql.SQL(", ").join(sides.form.legacy_key), table_of(sides.source), with_keys(sides.plan.key_exprs, keys)
+    )
+    return {tuple(row[0]) for row in sides.legacy.execute(query).fetchall()}

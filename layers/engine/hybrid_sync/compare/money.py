@@ -1,0 +1,191 @@
+"""Money: what legacy has per currency and status, by where its rows are, and what the target has; to the last digit.
+
+Numbers travel as text and are compared as Decimal; no float exists on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import expression
+from hybrid_sync.catalog.models import Money
+from hybrid_sync.compare import ledger
+from hybrid_sync.compare.amounts import EXACT, Amounts, Group, Sums, Tally, add
+from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.scope import Scope
+from hybrid_sync.compare.unreadable import uncomputable_keys
+from hybrid_sync.contracts import Key
+from hybrid_sync.postgres import Connection
+
+
+@dataclass(frozen=True)
+class MoneyLine:
+    """One money column in one currency and status.
+
+    legacy = current + stale + absent + excluded + in_flight + unexplained, in amounts of legacy and in rows of it.
+    `target` is what the target holds in all its live rows of ours, and `missing` = legacy - excluded - target.
+    """
+
+    column: str
+    currency: str
+    status: str | None
+    legacy: Decimal
+    current: Decimal
+    stale: Decimal
+    absent: Decimal
+    excluded: Decimal
+    in_flight: Decimal
+    unexplained: Decimal
+    target: Decimal
+    stale_in_target: Decimal
+    """What the target's older versions of the stale rows hold; it is among `target`, as the next is."""
+    pending_deletes: Decimal
+    missing: Decimal
+    rows: int
+    current_rows: int
+    stale_rows: int
+    absent_rows: int
+    excluded_rows: int
+    in_flight_rows: int
+    unexplained_rows: int
+    not_numbers: int
+    """Rows of legacy whose amount is NaN or infinite: they are in no sum."""
+    equal: bool
+    """The current rows are as many and add up to the same, on both servers and by both ways."""
+    agrees: bool
+    """Equal, and no row of it is stale or absent: legacy's money is in the target."""
+
+    def as_json(self) -> dict[str, object]:
+        shown = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: format(v, "f") if isinstance(v, Decimal) else v for name, v in shown.items()}
+
+
+@dataclass
+class TwoWays:
+    """One side's sums, by the server and by the ledger's stream."""
+
+    by_server: Sums = field(default_factory=dict)
+    by_stream: Sums = field(default_factory=dict)
+
+    def take(self, connection: Connection, rows: Amounts) -> None:
+        """Add the rows of one source, both ways."""
+        server, stream = sums(connection, rows), ledger.stream(connection, rows)
+        add(self.by_server, server)
+        add(self.by_stream, stream)
+
+    def of(self, currency: str, status: str | None, *places: Place) -> Tally:
+        """The server's sum of these places."""
+        total = Tally()
+        for place in places:
+            total = total.plus(self.by_server.get((currency, status, place), Tally()))
+        return total
+
+    def agree_on(self, currency: str, status: str | None) -> bool:
+        """Whether both computations say the same of one currency and status, place by place."""
+        return all(
+            self.by_server.get((currency, status, place), Tally())
+            == self.by_stream.get((currency, status, place), Tally())
+            for place in Place
+        )
+
+
+def lines(money: Money, ours: TwoWays, theirs: TwoWays) -> list[MoneyLine]:
+    """Both sides together, a line per currency and status."""
+    groups: set[Group] = {g for side in (ours, theirs) for way in (side.by_server, side.by_stream) for g in way}
+    pairs = {(currency, status) for currency, status, _ in groups}
+    return [_line(money.column, *pair, ours, theirs) for pair in sorted(pairs, key=lambda p: (p[0], p[1] or ""))]
+
+
+def _line(column: str, currency: str, status: str | None, ours: TwoWays, theirs: TwoWays) -> MoneyLine:
+    pair = (currency, status)
+    legacy, target = ours.of(*pair, *Place), theirs.of(*pair, *Place)
+    current, stale, absent = (ours.of(*pair, place) for place in (Place.current, Place.stale, Place.absent))
+    excluded, moving, unexplained = (
+        ours.of(*pair, place) for place in (Place.excluded, Place.in_flight, Place.missing)
+    )
+    held, pending = theirs.of(*pair, Place.stale), theirs.of(*pair, Place.gone)
+    arrived = theirs.of(*pair, Place.current)
+    equal = current == arrived and not current.odd and ours.agree_on(*pair) and theirs.agree_on(*pair)
+    told = stale.rows + absent.rows + unexplained.rows + held.rows
+    return MoneyLine(
+        column, currency, status, legacy.amount, current.amount, stale.amount, absent.amount, excluded.amount,
+        moving.amount, unexplained.amount, target.amount, held.amount, pending.amount,
+        EXACT.subtract(legacy.minus(excluded), target.amount), legacy.rows, current.rows, stale.rows, absent.rows,
+        excluded.rows, moving.rows, unexplained.rows, legacy.odd, equal, equal and told == 0,
+    )  # fmt: skip
+
+
+def add_up(
+    money: Money, scope: Scope, gone: Sequence[Key], ours: tuple[TwoWays, Connection],
+    theirs: tuple[TwoWays, Connection],
+) -> None:  # fmt: skip
+    """Add one source to both sides; `gone` are keys that the target alone has."""
+    totals, target = theirs
+    totals.take(target, in_target(money, scope, gone))
+    totals, legacy = ours
+    rows = in_legacy(money, scope)
+    try:
+        with legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
+            totals.take(legacy, rows)
+    except psycopg.DataError:
+        totals.take(legacy, _computable(rows, scope, legacy))
+
+
+def _computable(rows: Amounts, scope: Scope, legacy: Connection) -> Amounts:
+    """Without the amounts that legacy cannot compute: their rows have failed for it, or a rule excludes them.
+
+    They count as rows without an amount, under the currency "?".
+    """
+    asked = sql.SQL("row({}, {}, {})").format(rows.currency_text, rows.status, rows.amount)
+    unsettled = scope.keys_elsewhere_than(legacy, Place.current)
+    bad = list(uncomputable_keys(legacy, scope.plan, asked, unsettled))
+    # A row without a key cannot be looked at alone, so its amount stays out as well.
+    good = sql.SQL("({} and not {})").format(scope.plan.keyed, scope.is_among(bad))
+
+    def guarded(expr: sql.Composable) -> sql.Composed:
+        return sql.SQL("case when {} then {} end").format(good, expr)
+
+    return Amounts(
+        guarded(rows.amount), guarded(rows.currency_text), guarded(sql.SQL("({})::text").format(rows.status)),
+        rows.place, rows.relations, rows.where,
+    )  # fmt: skip
+
+
+def in_legacy(money: Money, scope: Scope) -> Amounts:
+    """Every row that legacy has, whatever became of it."""
+    columns = scope.source.columns
+    amount = scope.plan.amounts[money.column]
+    currency = sql.Literal(money.constant_currency) if money.currency is None else expression(columns[money.currency])
+    status = sql.SQL("null") if money.status is None else expression(columns[money.status])
+    return Amounts(amount, currency, status, scope.place_in_legacy(), scope.plan.relations, scope.in_legacy())
+
+
+def in_target(money: Money, scope: Scope, apart: Sequence[Key]) -> Amounts:
+    """Every live row of ours as the target stores it."""
+    amount = sql.SQL("{}::numeric").format(sql.Identifier(money.column))
+    currency = sql.Literal(money.constant_currency) if money.currency is None else sql.Identifier(money.currency)
+    status = sql.SQL("null") if money.status is None else sql.Identifier(money.status)
+    return Amounts(amount, currency, status, scope.place_in_target(apart), scope.relation, scope.in_target())
+
+
+def sums(connection: Connection, rows: Amounts) -> Sums:
+    """Summed by the server."""
+    # A number minus itself is zero, but neither NaN nor an infinity is; PostgreSQL before 14 has no infinity to name.
+    query = sql.SQL(
+        "select c, s, p, coalesce(sum(a) filter (where a - a = 0), 0)::text, count(*), count(*) - count(a),"
+        " count(a) filter (where a - a <> 0)"
+        " from (select {currency} as c, ({status})::text as s, {place} as p, {amount} as a"
+        " from {relations} where {where} offset 0) r group by 1, 2, 3"
+    ).format(
+        currency=rows.currency_text, status=rows.status, place=rows.place, amount=rows.amount,
+        relations=rows.relations, where=rows.where,
+    )  # fmt: skip
+    return {
+        (str(currency), status, place): Tally(Decimal(amount), count, empty, odd)
+        for currency, status, place, amount, count, empty, odd in connection.execute(query).fetchall()
+    }

@@ -1,0 +1,130 @@
+"""The proof of the ids that a run took from the cache: what it wrote refers to the rows that legacy names.
+
+A page of the cache is believed by its seal, and a seal can be wrong: made by somebody who has the id secret, or by an
+error of ours.  So before the fence moves, the references of the rows that the run wrote are compared as legacy keys,
+through the target's own parents.  A run with a reconcile has compared every row already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import table
+from hybrid_sync.compare.canonical import canonical
+from hybrid_sync.compare.checksums import Range, Sides, differing
+from hybrid_sync.compare.look import Difference, look
+from hybrid_sync.compare.origin import strangers
+from hybrid_sync.contracts import Key
+from hybrid_sync.ids.guard import epoch_of, forget
+from hybrid_sync.postgres import Connection
+from hybrid_sync.runs.store import record_problem
+from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.write.batches import FailedRow, record_failed
+
+_AT_ONCE = 1_000
+_FEW = 20_000
+"""Written keys up to which each is looked up; beyond, both sides' checksums are compared first, in one pass."""
+
+
+@dataclass(frozen=True)
+class WrongReference:
+    """A row that the run wrote with a reference to another row than legacy names."""
+
+    source: str
+    key: Key
+    column: str
+
+
+def wrong_references(
+    run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, young: sql.Composable,
+    legacy: Connection, target: Connection,
+) -> list[WrongReference]:  # fmt: skip
+    """Rows of one source that the run wrote and that refer elsewhere; both connections hold snapshots.
+
+    `young` is the condition that legacy has changed a row since.  What was changed natively meanwhile is not ours.
+    """
+    columns = {slot.column for slot in plan.sources[source].references}
+    runs = _unproved(target, run_id, entity.entity)
+    written = _count(target, runs, plan, source) if columns else 0
+    if not written:
+        return []
+    sides = Sides(
+        plan.sources[source], entity.sources[source], table(entity.target), canonical(catalog, plan.sources[source]),
+        young, Range(), legacy, target,
+    )  # fmt: skip
+    found: list[tuple[Difference, str]] = []
+    for keys in _suspects(sides, runs, written):
+        for one in look(sides, keys, sql.SQL("false")):
+            if isinstance(one, Difference) and one.kind == "changed":
+                found += [(one, column) for column in one.columns if column in columns]
+    native = strangers(target, run_id, entity.entity, {one.xmin for one, _ in found if one.xmin is not None})
+    return [WrongReference(source, one.key, column) for one, column in found if one.xmin not in native]
+
+
+def refuse(connection: Connection, run_id: str, catalog: Catalog, entity: str, wrong: Sequence[WrongReference]) -> None:
+    """Make the rows failed records, and the parents' cached ids forgotten: a retry asks the target for each parent."""
+    sources = catalog[entity].sources
+    for source in {one.source for one in wrong}:
+        rows = {
+            one.key: FailedRow(one.key, "wrong_reference", one.column, present=True)
+            for one in wrong
+            if one.source == source
+        }
+        record_failed(connection, run_id, entity, source, list(rows.values()))
+        slots = [sources[source].references[one.column] for one in wrong if one.source == source]
+        for parent in {parent.to for slot in slots for parent in slot.parents}:
+            forget(connection, parent, epoch_of(connection, parent))
+    record_problem(
+        connection, run_id, entity, "mapping_corrupt",
+        f"{len(wrong)} rows of {entity} were written with a reference to another row than legacy names, because the id"
+        " cache held wrong ids. The cache has been forgotten, and the next run writes the rows anew; find out who can"
+        " write to the id map's table.",
+    )  # fmt: skip
+
+
+def _unproved(target: Connection, run_id: str, entity: str) -> list[str]:
+    """This run, and those that wrote since the fence last moved and were never verified.
+
+    What a lost run has written with a wrong id, this run finds unchanged: it resolves the same id once more.
+    """
+    rows = target.execute(
+        "select e.run_id from hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id"
+        " left join hybrid_sync.fence f on f.entity = e.entity"
+        " where e.entity = %s and e.status <> 'verified'"
+        " and (r.finished_at is null or f.advanced_at is null or r.finished_at > f.advanced_at)",
+        (entity,),
+    ).fetchall()
+    return sorted({run_id, *(name for (name,) in rows)})
+
+
+def _suspects(sides: Sides, runs: list[str], written: int) -> Iterator[list[Key]]:
+    if written > _FEW:
+        sides.settle()
+        ours, theirs = sides.compare()
+        keys = list(sides.differing_keys(differing(ours, theirs)))
+        yield from (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
+        return
+    plan = sides.plan
+    width = len(plan.key_columns)
+    rows = sides.target.execute(
+        "select keys from hybrid_sync.journal where run_id = any(%s) and entity = %s and source = %s"
+        " and operation in ('insert', 'update', 'link')",
+        (runs, plan.entity, plan.source),
+    ).fetchall()
+    keys = sorted({tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)})
+    yield from (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
+
+
+def _count(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> int:
+    row = target.execute(
+        "select coalesce(sum(cardinality(keys)), 0)::int8 from hybrid_sync.journal"
+        " where run_id = any(%s) and entity = %s and source = %s and operation in ('insert', 'update', 'link')",
+        (runs, plan.sources[source].entity, source),
+    ).fetchone()
+    assert row is not None, "an aggregate is one row"
+    return int(row[0]) // len(plan.sources[source].key_columns)

@@ -1,0 +1,217 @@
+"""The reconcile of one entity: segments of keys, their checksums, and what is to be said of each key that differs.
+
+It depends on no cursor, clock, transaction id or trigger to find a difference; those only tell who made it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.compile import table_of
+from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.catalog.place import table
+from hybrid_sync.compare import findings
+from hybrid_sync.compare.canonical import canonical
+from hybrid_sync.compare.checksums import Range, Sides, differing
+from hybrid_sync.compare.look import Departure, Difference, Finding, Moving, look
+from hybrid_sync.compare.origin import origin, strangers, told_before
+from hybrid_sync.contracts import Key
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.ids.guard import forget, wrong_entries
+from hybrid_sync.ids.idmap import IdCache
+from hybrid_sync.legacy.changes import later
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.schema.plans import EntityPlan
+
+SEGMENT_ROWS = 250_000
+"""Legacy rows in one segment: a few seconds of two snapshots, and the part of the work that runs in parallel."""
+_LOOKED_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A key range of one source; `n` counts the entity's segments."""
+
+    n: int
+    source: str
+    lo: int | None
+    hi: int | None
+
+
+@dataclass
+class Reconcile:
+    """One entity of one run, between both databases."""
+
+    run_id: str
+    catalog: Catalog
+    plan: EntityPlan
+    entity: Entity
+    carried: Fence
+    """Everything that legacy committed before this has been carried over, or should have been."""
+    before: Fence | None
+    """The entity's fence before this run; None when it had none."""
+    complete: bool
+    """Every batch of the run is done: what it has not written, the fence has not found."""
+    repair: bool
+    legacy: Connection
+    target: Connection
+
+    # --- segments ----------------------------------------------------------------------------------------------
+
+    def segments(self, size: int = SEGMENT_ROWS) -> list[Segment]:
+        """Key ranges of about `size` legacy rows each; together they cover every key there can be."""
+        found: list[Segment] = []
+        for name, source in self.entity.sources.items():
+            ends = [None, *self._borders(name, source, size), None]
+            found += [
+                Segment(len(found) + i, name, lo, hi)
+                for i, (lo, hi) in enumerate(pairwise(ends))
+            ]  # fmt: skip
+        return found
+
+    def _borders(self, name: str, source: Source, size: int) -> list[int]:
+        key = self.plan.sources[name].key_exprs[0]
+        query = sql.SQL(
+            "select distinct k from (select {key}::int8 as k, row_number() over (order by {key}) as n from {table}"
+            " where {key} is not null) s where n % {size} = 0 order by k"
+        ).format(key=key, table=table_of(source), size=sql.Literal(size))
+        with transaction(self.legacy, "legacy", read_only=True, path=self.entity.legacy_search_path):
+            return [int(row[0]) for row in self.legacy.execute(query).fetchall()]
+
+    def compare(self, segment: Segment) -> int:
+        """Record the keys of a segment that seem to differ; returns how many.  Safe to repeat."""
+        began = time.monotonic()
+        with self._sides(segment.source, Range(segment.lo, segment.hi)) as sides:
+            ours, theirs = sides.compare()
+            suspects = [*sides.differing_keys(differing(ours, theirs)), *sides.unreadable]
+        compared = findings.Compared(
+            sum(rows for rows, _ in ours.values()), sum(rows for rows, _ in theirs.values()), len(sides.in_flight),
+            round(time.monotonic() - began, 3),
+        )  # fmt: skip
+        with transaction(self.target, "target"):
+            findings.record_segment(
+                self.target, self.run_id, self.entity.entity, segment.n, segment.source, (segment.lo, segment.hi),
+                compared, suspects,
+            )  # fmt: skip
+        failpoint("reconcile.compared", self.legacy, self.target)
+        return len(suspects)
+
+    def check_ids(self, segment: Segment, cache: IdCache) -> int:
+        """Compare the segment's cached ids with the target's; one wrong entry makes the entity's cache forgotten.
+
+        Every segment looks at what was cached when the reconcile began, whatever another one has made forgotten.
+        Nothing has to be held for it: what it may have spoilt differs by reference, and healing asks the target.
+        """
+        entity = self.entity.entity
+        first = sql.Identifier(self.plan.sources[segment.source].key_columns[0])
+        where = Range(segment.lo, segment.hi).of(first)
+        with snapshot(self.target, "target"):
+            epoch = findings.cache_epoch(self.target, self.run_id, entity)
+            wrong = wrong_entries(self.target, self.catalog, cache, entity, segment.source, epoch, where)
+        if wrong:
+            with transaction(self.target, "target"):
+                findings.list_wrong_ids(self.target, self.run_id, entity, segment.source, wrong)
+                forget(self.target, entity, epoch)
+        return len(wrong)
+
+    @contextmanager
+    def _sides(self, name: str, keys: Range, *, settled: bool = True) -> Iterator[Sides]:
+        """Fresh snapshots of both servers, the target's first: what legacy commits in between is in flight."""
+        plan, source = self.plan.sources[name], self.entity.sources[name]
+        sides = Sides(
+            plan, source, table(self.entity.target), canonical(self.catalog, plan),
+            self._since(source, self.carried), keys, self.legacy, self.target,
+        )  # fmt: skip
+        with snapshot(self.target, "target"):
+            self.target.execute("select 1")
+            with snapshot(self.legacy, "legacy", path=self.entity.legacy_search_path):
+                if settled:
+                    sides.settle()
+                yield sides
+
+    def _since(self, source: Source, fence: Fence | None) -> sql.Composable:
+        """The condition that legacy changed a row after the fence, in the way in which the entity is read."""
+        if fence is None:
+            return sql.SQL("false")
+        return later(source, self.entity, fence, stamped=self.entity.detect == "timestamp")
+
+    # --- the second look -----------------------------------------------------------------------------------------
+
+    def confirm(self) -> None:
+        """Look again at every suspect; keep what persists, with its columns and who made it."""
+        for name in self.entity.sources:
+            for keys in self._pages(name, "suspected"):
+                self._sort(name, keys, self._looked(name, keys))
+
+    def recheck(self) -> None:
+        """Look again at what was healed: equal by now, in flight, or it persists."""
+        for name in self.entity.sources:
+            for keys in self._pages(name, "confirmed", "persists"):
+                found = self._looked(name, keys)
+                left = {d.key for d in found if isinstance(d, Difference)}
+                moving = {m.key for m in found if isinstance(m, Moving)}
+                self._settle(name, keys, left, moving)
+
+    def _pages(self, name: str, *states: str) -> Iterator[list[Key]]:
+        after: Key = ()
+        while True:
+            with transaction(self.target, "target"):
+                keys = findings.page(self.target, self.run_id, self.entity.entity, name, states, after, _LOOKED_AT_ONCE)
+            if not keys:
+                return
+            after = keys[-1]
+            yield keys
+
+    def _looked(self, name: str, keys: list[Key]) -> list[Finding]:
+        source = self.entity.sources[name]
+        with self._sides(name, Range(), settled=False) as sides:
+            return list(look(sides, keys, self._since(source, self.before)))
+
+    def _sort(self, name: str, keys: list[Key], found: Iterable[Finding]) -> None:
+        entity = self.entity.entity
+        differences = [f for f in found if isinstance(f, Difference)]
+        departures = [f for f in found if isinstance(f, Departure)]
+        kept = {d.key for d in differences}
+        first = self.before is None
+        with transaction(self.target, "target"):
+            xids = [d.xmin for d in differences if d.xmin is not None]
+            native = strangers(self.target, self.run_id, entity, xids)
+            told = told_before(self.target, self.run_id, entity, name, kept)
+            sorted_ = [(d, origin(d, native, told, first=first)) for d in differences]
+            findings.clear(self.target, self.run_id, entity, name, [key for key in keys if key not in kept])
+            lines = [
+                findings.Confirmed(d, o, self._missed_by_fence(d, o), self._heals(d, o)) for d, o in sorted_
+            ]  # fmt: skip
+            findings.confirm(self.target, self.run_id, entity, name, lines)
+            findings.list_departures(self.target, self.run_id, entity, name, departures)
+
+    def _missed_by_fence(self, difference: Difference, who: str) -> bool | None:
+        """Whether the fence should have found it; None where it did, and its batch is not done."""
+        if who == "legacy" and difference.recent:
+            return True if self.complete else None
+        return False
+
+    def _heals(self, difference: Difference, who: str) -> bool:
+        """A row that legacy has and the target lacks always comes back; a native change only yields to a repair."""
+        if difference.kind == "unjoined":
+            return False
+        return who == "legacy" or difference.kind == "missing" or self.repair
+
+    def _settle(self, name: str, keys: list[Key], left: set[Key], moving: set[Key]) -> None:
+        entity = self.entity.entity
+        with transaction(self.target, "target"):
+            healing = findings.healing(self.target, self.run_id, entity, name, keys)
+            for state, some in (
+                ("persists", healing & left),
+                ("in_flight", healing & moving),
+                ("healed", healing - left - moving),
+            ):
+                findings.settle(self.target, self.run_id, entity, name, sorted(some), state)

@@ -1,0 +1,259 @@
+"""References: each one leads to a row, and none was lost on the way; counted per column, and named by key.
+
+Whether a reference dangles is the target's own affair and is asked there alone, of every live row of ours.  Whether one
+was lost (legacy has it, the target is NULL and no link is pending) is compared like the rows themselves: over settled
+rows, bucket by bucket as the set of keys that carry it, and only buckets that differ are listed key by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.compile import ReferenceSlot
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import split, table
+from hybrid_sync.compare.checksums import within
+from hybrid_sync.compare.keysets import but
+from hybrid_sync.compare.scope import Scope
+from hybrid_sync.contracts import Key
+from hybrid_sync.keys import BUCKET, bucket_of, place_of
+from hybrid_sync.postgres import Connection
+from hybrid_sync.schema.target_structure import guarded
+
+_SHOWN = 20
+_BUCKETS_AT_ONCE = 40
+
+
+@dataclass
+class ReferenceCount:
+    """One reference column of an entity, in rows."""
+
+    column: str
+    parents: tuple[str, ...]
+    carried: int = 0
+    """Live rows of the target that have it."""
+    without: int = 0
+    """Settled rows of legacy that refer to nothing."""
+    waiting: int = 0
+    """Live rows of the target whose parent is not there yet: a pending link."""
+    left_empty: int = 0
+    """The same where the catalog says `on_missing: null`: the row is whole without it."""
+    dangling: int = 0
+    """Of the carried ones, those that no parent row stands behind."""
+    lost: int = 0
+    """Settled rows that refer to something in legacy and to nothing in the target, without a pending link."""
+    dangling_keys: list[str] = field(default_factory=list)
+    """The first of them, as source:key; the same below."""
+    lost_keys: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return self.dangling == 0 and self.lost == 0
+
+    def as_json(self) -> dict[str, object]:
+        return {**vars(self), "parents": list(self.parents), "ok": self.ok}
+
+
+References = Mapping[str, ReferenceCount]
+"""By target column."""
+
+
+def references_of(entity: Entity) -> dict[str, ReferenceCount]:
+    """Nothing counted yet; one for each reference column of the catalog."""
+    found: dict[str, ReferenceCount] = {}
+    for source in entity.sources.values():
+        for column, reference in source.references.items():
+            known = found[column].parents if column in found else ()
+            parents = dict.fromkeys((*known, *(parent.to for parent in reference.parents)))
+            found[column] = ReferenceCount(column, tuple(parents))
+    return found
+
+
+def count(
+    total: References, catalog: Catalog, scope: Scope, apart: Sequence[Key], legacy: Connection, target: Connection
+) -> None:
+    """Add one source to `total`; both connections hold the snapshots of this verification.
+
+    `apart` are the keys that conservation found on one side only.
+    """
+    slots = scope.plan.references
+    if not slots:
+        return
+    _Source(total, scope, slots, [*scope.failed_absent, *scope.failed_present, *apart], legacy, target).count()
+    _count_waiting(total, scope, target)
+    proven = guarded(target, catalog[scope.plan.entity].target)
+    for slot in slots:
+        parents = [catalog[entity].target for entity, _ in slot.parents]
+        if len(parents) > 1 or (slot.column, *split(parents[0])) not in proven:
+            _count_dangling(total[slot.column], scope, parents, target)
+
+
+def _count_dangling(line: ReferenceCount, scope: Scope, parents: Sequence[str], target: Connection) -> None:
+    stored = sql.SQL("{}.{}").format(scope.relation, sql.Identifier(line.column))
+    orphaned = sql.SQL(" and ").join(
+        sql.SQL("not exists (select from {} as p where p.id = {})").format(table(parent), stored) for parent in parents
+    )
+    found = target.execute(
+        sql.SQL(
+            "select array[{}], count(*) over () from {} where {} and {} is not null and {} order by 1 limit {}"
+        ).format(_key(scope), scope.relation, scope.in_target(), stored, orphaned, sql.Literal(_SHOWN))
+    ).fetchall()
+    line.dangling += found[0][1] if found else 0
+    _show(line.dangling_keys, scope, [tuple(key) for key, _ in found])
+
+
+def _count_waiting(total: References, scope: Scope, target: Connection) -> None:
+    own = sql.SQL(" and ").join(
+        sql.SQL("{}.{} = l.key[{}]").format(scope.relation, column, sql.Literal(i + 1))
+        for i, column in enumerate(scope.key_columns)
+    )
+    rows = target.execute(
+        sql.SQL(
+            "select column_name, count(*) from hybrid_sync.pending_link l where l.entity = {} and l.source = {}"
+            " and exists (select from {} where {} and {}) group by 1"
+        ).format(sql.Literal(scope.plan.entity), sql.Literal(scope.plan.source), scope.relation, own, scope.in_target())
+    ).fetchall()
+    empty = {slot.column for slot in scope.plan.references if slot.left_empty}
+    for column, waiting in rows:
+        if column in empty:
+            total[column].left_empty += waiting
+        elif column in total:
+            total[column].waiting += waiting
+
+
+def _key(scope: Scope) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL("{}::int8").format(column) for column in scope.key_columns)
+
+
+def _show(shown: list[str], scope: Scope, keys: Sequence[Key]) -> None:
+    room = max(_SHOWN - len(shown), 0)
+    shown += [f"{scope.plan.source}:{','.join(map(str, key))}" for key in keys[:room]]
+
+
+# --- both sides ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    rows: int
+    carried: list[int]
+    checksums: list[str]
+
+
+@dataclass
+class _Source:
+    """One source's references on both sides; `left_out` are failed records, and keys on one side only."""
+
+    total: References
+    scope: Scope
+    slots: Sequence[ReferenceSlot]
+    left_out: list[Key]
+    legacy: Connection
+    target: Connection
+
+    def count(self) -> None:
+        ours = self._by_bucket(self.legacy, self._in_legacy(sql.SQL("true")))
+        theirs = self._by_bucket(self.target, self._in_target(sql.SQL("true")))
+        for i, slot in enumerate(self.slots):
+            line = self.total[slot.column]
+            line.without += sum(bucket.rows - bucket.carried[i] for bucket in ours.values())
+            line.carried += sum(bucket.carried[i] for bucket in theirs.values())
+        nothing = _Bucket(0, [], ["" for _ in self.slots])
+        differing = sorted(
+            n for n, bucket in ours.items() if bucket.checksums != theirs.get(n, nothing).checksums
+        )  # fmt: skip
+        for start in range(0, len(differing), _BUCKETS_AT_ONCE):
+            self._find_lost(differing[start : start + _BUCKETS_AT_ONCE])
+
+    def _in_legacy(self, some: sql.Composable) -> sql.Composed:
+        plan = self.scope.plan
+        keys = self.scope.legacy_keys
+        where = sql.SQL("{} and {} and {}").format(self.scope.settled(), but(keys, self.left_out), some)
+        return _rows(keys, list(self._given()), sql.SQL("true"), plan.relations, where)
+
+    def _given(self) -> Iterator[sql.Composable]:
+        """Whether legacy's row refers to something, for each slot."""
+        at = len(self.scope.plan.key_columns) + 1
+        for slot in self.slots:
+            alternatives = self.scope.plan.fields[at : at + len(slot.parents)]
+            at += len(slot.parents)
+            yield sql.SQL("num_nonnulls({}) > 0").format(sql.SQL(", ").join(alternatives))
+
+    def _in_target(self, some: sql.Composable) -> sql.Composed:
+        keys = [sql.SQL("{}::int8").format(column) for column in self.scope.key_columns]
+        stored = [sql.SQL("{} is not null").format(sql.Identifier(slot.column)) for slot in self.slots]
+        settled = but(keys, [*self.left_out, *self.scope.in_flight])
+        where = sql.SQL("{} and {}").format(self.scope.in_target(), some)
+        return _rows(keys, stored, settled, self.scope.relation, where)
+
+    def _by_bucket(self, connection: Connection, rows: sql.Composed) -> dict[int, _Bucket]:
+        carried = [sql.SQL("count(*) filter (where {})").format(_flag(i)) for i in range(len(self.slots))]
+        checksum = sql.SQL("coalesce(md5(({} filter (where {} and settled))::text), '')")
+        # One integer as key: the exact set, as 500 bits; a composite one: a sum of 64 bits of its digests.
+        together = sql.SQL("sum(h)" if len(self.scope.key_columns) > 1 else "bit_or(h)")
+        checksums = [checksum.format(together, _flag(i)) for i in range(len(self.slots))]
+        query = sql.SQL("select n, count(*), array[{}], array[{}] from ({}) r group by n").format(
+            sql.SQL(", ").join(carried), sql.SQL(", ").join(checksums), rows
+        )
+        return {int(n): _Bucket(*found) for n, *found in connection.execute(query).fetchall()}
+
+    def _find_lost(self, buckets: Sequence[int]) -> None:
+        ours = self._keys(self.legacy, self._in_legacy(within(self.scope.plan.key_exprs[0], buckets)))
+        theirs = self._keys(self.target, self._in_target(within(self.scope.key_columns[0], buckets)))
+        for slot, given, stored in zip(self.slots, ours, theirs, strict=True):
+            missing = given - stored
+            lost = sorted(missing - self._pending(slot.column, missing))
+            self.total[slot.column].lost += len(lost)
+            _show(self.total[slot.column].lost_keys, self.scope, lost)
+
+    def _keys(self, connection: Connection, rows: sql.Composed) -> list[set[Key]]:
+        """The settled keys that carry each reference."""
+        found: list[set[Key]] = [set() for _ in self.slots]
+        flags = sql.SQL(", ").join(map(_flag, range(len(self.slots))))
+        query = sql.SQL("select k, array[{}] from ({}) r where settled").format(flags, rows)
+        for key, carried in connection.execute(query).fetchall():
+            for keys, carries in zip(found, carried, strict=True):
+                if carries:
+                    keys.add(tuple(key))
+        return found
+
+    def _pending(self, column: str, keys: set[Key]) -> set[Key]:
+        if not keys:
+            return set()
+        rows = self.target.execute(
+            "select key from hybrid_sync.pending_link where entity = %s and source = %s and column_name = %s"
+            " and key[1] = any(%s::int8[])",
+            (self.scope.plan.entity, self.scope.plan.source, column, [key[0] for key in keys]),
+        ).fetchall()
+        return {tuple(row[0]) for row in rows}
+
+
+def _flag(slot: int) -> sql.Identifier:
+    """Whether a row carries the reference."""
+    return sql.Identifier(f"r{slot}")
+
+
+def _rows(
+    keys: Sequence[sql.Composable], has: Sequence[sql.Composable], settled: sql.Composable,
+    relations: sql.Composable, where: sql.Composable,
+) -> sql.Composed:  # fmt: skip
+    """Bucket, key and its share in a checksum, which references the row carries, and whether both sides must agree.
+
+    OFFSET 0: each is computed once, and never for a row that is left out because legacy cannot compute it.
+    """
+    bucket = bucket_of(keys[0])
+    if len(keys) == 1:
+        share = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
+            size=sql.Literal(BUCKET), place=place_of(keys[0])
+        )
+    else:
+        digest = sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(keys))
+        share = sql.SQL("('x' || left({}, 16))::bit(64)::int8").format(digest)
+    flags = sql.SQL(", ").join(sql.SQL("{} as {}").format(carries, _flag(i)) for i, carries in enumerate(has))
+    return sql.SQL("select {} as n, array[{}] as k, {} as h, {}, {} as settled from {} where {} offset 0").format(
+        bucket, sql.SQL(", ").join(keys), share, flags, settled, relations, where
+    )

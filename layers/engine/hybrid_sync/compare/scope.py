@@ -1,0 +1,168 @@
+"""What is compared: the keys of one source that are settled, the same on both sides.
+
+Legacy stays in use, so rows that changed after the run's fence are in flight: the next run carries them, and both
+sides leave them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.compare.keysets import among, but
+from hybrid_sync.compare.places import Place
+from hybrid_sync.contracts import Key
+from hybrid_sync.ids.idmap import key_condition
+from hybrid_sync.legacy.changes import later, with_keys
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection
+from hybrid_sync.schema.legacy_structure import has_transaction_ids
+from hybrid_sync.write.tombstones import any_marked, is_any_marked
+
+
+def changed_after(entity: Entity, source: Source, carried: Fence, legacy: Connection) -> sql.Composable:
+    """Legacy rows that changed after what was carried over; by transaction ids wherever legacy has them to tell."""
+    stamped = entity.detect == "timestamp" and (carried.doubt == "replica" or not has_transaction_ids(legacy, source))
+    return later(source, entity, carried, stamped=stamped)
+
+
+@dataclass
+class Scope:
+    """One source of one entity under verification; `keys` None means all of them."""
+
+    plan: ReadPlan
+    source: Source
+    relation: sql.Identifier
+    young: sql.Composable
+    """Legacy rows that changed after the run's fence."""
+    keys: list[Key] | None
+    in_flight: list[Key] = field(default_factory=list)
+    failed_absent: list[Key] = field(default_factory=list)
+    failed_present: list[Key] = field(default_factory=list)
+    missing: list[Key] = field(default_factory=list)
+    """Found by conservation: legacy has them, and neither the target nor the quarantine does."""
+    has_marked: bool = False
+    """Some rows are marked as deleted: they are in the target, and for legacy they are not."""
+
+    # --- legacy --------------------------------------------------------------------------------------------
+
+    @property
+    def legacy_keys(self) -> list[sql.Composable]:
+        return [sql.SQL("{}::int8").format(e) for e in self.plan.key_exprs]
+
+    def in_legacy(self) -> sql.Composable:
+        """Legacy rows under verification, settled or not, those without a key among them."""
+        if self.keys is None:
+            return sql.SQL("true")
+        return with_keys(self.plan.key_exprs, self.keys)
+
+    def settled(self) -> sql.Composed:
+        """Legacy rows that the target ought to hold or the quarantine to know.
+
+        In flight is a key and not a row: where one of two rows of a key is young, the other waits for it.
+        """
+        return sql.SQL("{} and {} and not {} and {}").format(
+            self.in_legacy(), self.plan.keyed, self.plan.excluded_sql, but(self.legacy_keys, self.in_flight)
+        )
+
+    def place_in_legacy(self) -> sql.Composed:
+        """Where a legacy row is, as an expression; conservation must have been counted."""
+        return sql.SQL(
+            "case when {} then 'excluded' when not ({}) then 'absent' when {} then 'in_flight' when {} then 'stale'"
+            " when {} then 'absent' when {} then 'missing' else 'current' end"
+        ).format(
+            self.plan.excluded_sql, self.plan.keyed,
+            *(among(self.legacy_keys, keys) for keys in (self.in_flight, self.failed_present, self.failed_absent)),
+            among(self.legacy_keys, self.missing),
+        )  # fmt: skip
+
+    def is_among(self, keys: list[Key]) -> sql.Composable:
+        """Whether a legacy row has one of these keys."""
+        return among(self.legacy_keys, keys)
+
+    def find_in_flight(self, legacy: Connection) -> None:
+        """The keys that changed after the fence, in the caller's snapshot."""
+        self.in_flight = self._keys_where(legacy, self.young)
+
+    def keys_elsewhere_than(self, legacy: Connection, place: Place) -> list[Key]:
+        """The keys of rows that are not in this place."""
+        return self._keys_where(legacy, sql.SQL("{} <> {}").format(self.place_in_legacy(), sql.Literal(place)))
+
+    def _keys_where(self, legacy: Connection, condition: sql.Composable) -> list[Key]:
+        query = sql.SQL("select distinct {} from {} where {} and {} and {}").format(
+            sql.SQL(", ").join(self.legacy_keys), self.plan.relations, self.in_legacy(), self.plan.keyed, condition
+        )
+        return [tuple(row) for row in legacy.execute(query).fetchall()]
+
+    # --- target --------------------------------------------------------------------------------------------
+
+    @property
+    def key_columns(self) -> list[sql.Identifier]:
+        return [sql.Identifier(c) for c in self.plan.key_columns]
+
+    @property
+    def stored_keys(self) -> list[sql.Composable]:
+        return [sql.SQL("{}::int8").format(c) for c in self.key_columns]
+
+    def in_target(self) -> sql.Composable:
+        """Live target rows of this source under verification; rows born natively have no legacy key."""
+        rows = self.rows_in_target()
+        return sql.SQL("{} and not {}").format(rows, self.is_marked()) if self.has_marked else rows
+
+    def is_marked(self) -> sql.Composable:
+        """Whether a target row is marked as deleted."""
+        # Named in full: within the subquery a bare name could be a column of the tombstones.
+        key = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, column) for column in self.key_columns)
+        return is_any_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(key))
+
+    def place_in_target(self, gone: Sequence[Key]) -> sql.Composed:
+        """Where a live row of the target is, as an expression."""
+        return sql.SQL(
+            "case when {} then 'in_flight' when {} then 'stale' when {} then 'gone' else 'current' end"
+        ).format(*(among(self.stored_keys, keys) for keys in (self.in_flight, self.failed_present, gone)))
+
+    def rows_in_target(self) -> sql.Composable:
+        """The same with those that are marked as deleted."""
+        parts: list[sql.Composable] = [sql.SQL("{} is not null").format(c) for c in self.key_columns]
+        for column, value in self.source.discriminator.items():
+            parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+        if self.keys is not None:
+            parts.append(key_condition(self.key_columns, self.keys))
+        return sql.SQL(" and ").join(parts)
+
+    def without(self, keys: list[Key]) -> sql.Composable:
+        """Target rows whose key is not one of these."""
+        return but(self.stored_keys, keys)
+
+    def find_failed(self, target: Connection) -> None:
+        """Keys in quarantine, apart by whether an older version of the row is in the target; and whether any row is
+        marked as deleted."""
+        self.has_marked = any_marked(target, self.plan.entity, self.plan.source)
+        rows = target.execute(
+            "select key from hybrid_sync.failed_record where entity = %s and source = %s and status <> 'resolved'"
+            " and key <> '{}' order by key",
+            (self.plan.entity, self.plan.source),
+        ).fetchall()
+        wanted = None if self.keys is None else set(self.keys)
+        self.fail((key for key in (tuple(row[0]) for row in rows) if wanted is None or key in wanted), target)
+
+    def fail(self, keys: Iterable[Key], target: Connection) -> None:
+        """Count these keys as failed; the target itself is asked which of them it holds, live."""
+        known = {*self.failed_present, *self.failed_absent}
+        new = [key for key in keys if key not in known]
+        there = self._stored(target, new)
+        for key in new:
+            # What is marked as deleted is no older version of a row that is back.
+            (self.failed_present if key in there else self.failed_absent).append(key)
+
+    def _stored(self, target: Connection, keys: list[Key]) -> set[Key]:
+        if not keys:
+            return set()
+        query = sql.SQL("select {} from {} where {} and {}").format(
+            sql.SQL(", ").join(self.stored_keys), self.relation, self.in_target(), among(self.stored_keys, keys)
+        )
+        return {tuple(row) for row in target.execute(query).fetchall()}

@@ -1,0 +1,192 @@
+"""Rows of the target whose legacy rows are gone, or excluded there by a rule: found, kept in mind, and looked at again.
+
+What the comparison finds are candidates only.  Each is checked again in legacy under its bucket lock, and only what
+both looks say may be deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan, table_of
+from hybrid_sync.catalog.models import Source
+from hybrid_sync.compare.conservation import difference, still_in_legacy
+from hybrid_sync.compare.scope import Scope
+from hybrid_sync.contracts import Key
+from hybrid_sync.deletes.remove import IGNORED, Outcome
+from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.legacy.unreadable import ask
+from hybrid_sync.postgres import Connection
+
+Why = Literal["gone", "excluded"]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Keys of one source that seem to have departed."""
+
+    keys: list[Key]
+    absent: frozenset[Key]
+    """Those of them without a row in the target: only their failed records remain."""
+
+    @property
+    def present(self) -> list[Key]:
+        return [key for key in self.keys if key not in self.absent]
+
+
+def candidates(scope: Scope, legacy: Connection, target: Connection, *, compare: bool) -> Candidates:
+    """What only the target, or the quarantine, still has; both connections hold snapshots, the target's the older one.
+
+    Without `compare` only the quarantine is looked through: the reconcile passes its keys over.
+    """
+    scope.find_failed(target)
+    failed = [*scope.failed_absent, *scope.failed_present]
+    if compare:
+        scope.find_in_flight(legacy)
+        gone = difference(scope, legacy, target).gone
+    else:
+        gone = sorted(set(failed) - still_in_legacy(scope, legacy, failed))
+    return Candidates(gone, frozenset(scope.failed_absent).intersection(gone))
+
+
+def departed(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, Why]:
+    """Which of the keys legacy really no longer has, or excludes; the caller holds their buckets and a transaction.
+
+    A row that is back, that a join loses or that legacy cannot compute has not departed.
+    """
+    if not keys:
+        return {}
+    try:
+        with legacy.transaction():  # a savepoint: the transaction outlives a row that fails
+            return _looked(legacy, plan, source, keys)
+    except psycopg.Error as error:
+        ask(legacy, plan, error)
+        if len(keys) == 1:
+            return {}
+        middle = len(keys) // 2
+        return {**departed(legacy, plan, source, keys[:middle]), **departed(legacy, plan, source, keys[middle:])}
+
+
+def _looked(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, Why]:
+    listed = sql.SQL(", ").join(sql.SQL("{}::int8").format(key) for key in plan.key_exprs)
+    where = with_keys(plan.key_exprs, keys)
+    based = legacy.execute(sql.SQL("select {} from {} where {}").format(listed, table_of(source), where)).fetchall()
+    selected = legacy.execute(
+        sql.SQL("select array[{}], bool_and({}) from {} where {} group by 1").format(
+            listed, plan.excluded_sql, plan.relations, where
+        )
+    ).fetchall()
+    outcomes = {tuple(key): excluded for key, excluded in selected}
+    # A row that appears between the two statements is in the second alone, and back.
+    there = {tuple(row) for row in based} | outcomes.keys()
+    found: dict[Key, Why] = {key: "gone" for key in keys if key not in there}
+    found.update({key: "excluded" for key, excluded in outcomes.items() if excluded})
+    return found
+
+
+# --- the records ---------------------------------------------------------------------------------------------------
+
+
+def keep_in_mind(connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> None:
+    """List candidates, as gone until they are looked at again; what is listed already stays."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into hybrid_sync.delete_candidate (run_id, entity, source, key, why)"
+            " values (%s, %s, %s, %s, 'gone') on conflict (run_id, entity, source, key) do nothing",
+            [(run_id, entity, source, list(key)) for key in keys],
+        )
+
+
+def leave_alone(connection: Connection, run_id: str, entity: str) -> None:
+    """The policy is to ignore deletes: keep all, but look at those whose failed records can be closed."""
+    connection.execute(
+        "update hybrid_sync.delete_candidate c set outcome = 'kept', reason = %s, done_at = clock_timestamp()"
+        " where run_id = %s and entity = %s and outcome is null and not exists (select from hybrid_sync.failed_record f"
+        " where f.entity = c.entity and f.source = c.source and f.key = c.key and f.status <> 'resolved')",
+        (IGNORED, run_id, entity),
+    )
+
+
+def listed(connection: Connection, run_id: str, entity: str) -> int:
+    """How many candidates there are."""
+    row = connection.execute(
+        "select count(*) from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def page(connection: Connection, run_id: str, entity: str, source: str, size: int) -> list[Key]:
+    """The next candidates without an outcome; the highest first, because a child mostly has a higher key."""
+    rows = connection.execute(
+        "select key from hybrid_sync.delete_candidate where run_id = %s and entity = %s and source = %s"
+        " and outcome is null order by key desc limit %s",
+        (run_id, entity, source, size),
+    ).fetchall()
+    return [tuple(row[0]) for row in rows]
+
+
+def still_open(connection: Connection, run_id: str, entity: str, source: str, keys: Collection[Key]) -> list[Key]:
+    """Which of the keys no other delivery has dealt with; asked under their bucket locks."""
+    rows = connection.execute(
+        "select key from hybrid_sync.delete_candidate where run_id = %s and entity = %s and source = %s"
+        " and outcome is null and key[1] = any(%s::int8[])",
+        (run_id, entity, source, [key[0] for key in keys]),
+    ).fetchall()
+    return sorted({tuple(row[0]) for row in rows} & set(keys))
+
+
+def settle(
+    connection: Connection, run_id: str, entity: str, source: str, outcomes: Iterable[Outcome],
+    departed: Mapping[Key, Why],
+) -> None:  # fmt: skip
+    """What became of candidates, and why they had departed."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "update hybrid_sync.delete_candidate set outcome = %s, reason = %s, constraint_name = %s, sqlstate = %s,"
+            " why = coalesce(%s, why), done_at = clock_timestamp()"
+            " where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
+            [
+                (
+                    o.outcome, o.reason, o.constraint, o.sqlstate, departed.get(o.key), run_id, entity, source,
+                    list(o.key),
+                )
+                for o in outcomes
+            ],
+        )  # fmt: skip
+
+
+def reopen(connection: Connection, run_id: str, entity: str, reason: str) -> int:
+    """Take up again what was kept for this reason; how many that is."""
+    return connection.execute(
+        "update hybrid_sync.delete_candidate set outcome = null, reason = null, constraint_name = null, sqlstate = null"
+        " where run_id = %s and entity = %s and outcome = 'kept' and reason = %s",
+        (run_id, entity, reason),
+    ).rowcount
+
+
+def counts(connection: Connection, run_id: str, entity: str) -> dict[str, object]:
+    """Candidates and their outcomes; `undeleted` are marked rows that this run has brought back."""
+    rows = connection.execute(
+        "select coalesce(outcome, 'open'), reason, count(*) from hybrid_sync.delete_candidate"
+        " where run_id = %s and entity = %s and outcome is distinct from 'absent' group by 1, 2 order by 1, 2",
+        (run_id, entity),
+    ).fetchall()
+    by_outcome: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    for outcome, reason, count in rows:
+        by_outcome[outcome] = by_outcome.get(outcome, 0) + int(count)
+        if outcome == "kept":
+            refused[reason] = int(count)
+    undeleted = connection.execute(
+        "select count(*) from hybrid_sync.tombstone where ended_run = %s and entity = %s", (run_id, entity)
+    ).fetchone()
+    return {
+        "candidates": sum(by_outcome.values()), "deleted": by_outcome.get("deleted", 0),
+        "soft": by_outcome.get("marked", 0), "back": by_outcome.get("back", 0), "refused": refused,
+        "undeleted": int(undeleted[0]) if undeleted else 0,
+    }  # fmt: skip

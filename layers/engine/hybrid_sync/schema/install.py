@@ -1,0 +1,176 @@
+"""Preparing a target: our schema by numbered migrations, a role of our own, and just the grants it needs."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import split, table
+from hybrid_sync.errors import RequestRejected, SyncError
+from hybrid_sync.postgres import OUR_PATH, Connection, connect, transaction
+
+WORKER = "hybrid_sync_worker"
+
+_TRACK = """
+create schema if not exists hybrid_sync;
+create table if not exists hybrid_sync.migration (
+  name text primary key, applied_at timestamptz not null default clock_timestamp())
+"""
+_RLS = """
+select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'hybrid_sync' and c.relkind in ('r', 'p') and not c.relrowsecurity
+"""
+_GRANTABLE = """
+select s::text from pg_catalog.unnest(pg_catalog.current_schemas(false)) s
+where pg_catalog.has_schema_privilege(s::pg_catalog.text, 'usage with grant option')
+  and s operator(pg_catalog.<>) 'pg_catalog'
+"""
+_POLICIES = "select 1 from pg_policies where schemaname = %s and tablename = %s and policyname = %s"
+
+
+def install(admin_dsn: str, worker_password: str, catalog: Catalog | None = None, *, new_password: bool = False) -> str:
+    """Bring the target up to date; safe to repeat.
+
+    Applies the migrations that are missing, creates the worker role, and grants it the mapped tables of `catalog` that
+    exist.  Returns the worker's DSN.  All in one transaction: a failure leaves nothing half-done.  A worker role that
+    is there and has another password may be somebody else's: RequestRejected, unless `new_password` says to replace it.
+    """
+    worker_dsn = _worker_dsn(admin_dsn, worker_password)
+    with connect(admin_dsn, "target") as connection:
+        with transaction(connection, "target"):
+            known = connection.execute("select 1 from pg_roles where rolname = %s", (WORKER,)).fetchone() is not None
+        keeps = known and _lets_in(worker_dsn)
+        if known and not keeps and not new_password:
+            raise RequestRejected(
+                f"The target has a role {WORKER} already, and its password is not ours: another deployment may use it.",
+                "Install with the secret that holds its DSN; or replace its password with --new-password, which locks"
+                " out whoever uses the old one.",
+            )
+        with transaction(connection, "target"):
+            connection.execute("select pg_advisory_xact_lock(hashtext('hybrid_sync.install'))")
+            _migrate(connection)
+            bypasses = _role(connection, None if keeps else worker_password)
+            _grant_own(connection, bypasses=bypasses)
+            if catalog is not None:
+                _grant_mapped(connection, catalog, bypasses=bypasses)
+    return worker_dsn
+
+
+def _worker_dsn(admin_dsn: str, password: str) -> str:
+    parts = conninfo_to_dict(admin_dsn)
+    user = str(parts.get("user") or "")
+    # Supabase's shared pooler finds the project by a suffix of the user's name.
+    suffix = user[user.index(".") :] if "." in user and "pooler" in str(parts.get("host")) else ""
+    return make_conninfo(admin_dsn, user=WORKER + suffix, password=password)
+
+
+def _lets_in(dsn: str) -> bool:
+    """Whether the worker's password is the one in `dsn`."""
+    try:
+        connect(dsn, "target").close()
+    except SyncError:
+        return False
+    return True
+
+
+def grant(admin_dsn: str, catalog: Catalog) -> None:
+    """Give the worker role its rights on the mapped tables that exist by now; safe to repeat."""
+    with connect(admin_dsn, "target") as connection, transaction(connection, "target"):
+        row = connection.execute("select rolbypassrls from pg_roles where rolname = %s", (WORKER,)).fetchone()
+        _grant_mapped(connection, catalog, bypasses=bool(row and row[0]))
+
+
+def _migrate(connection: Connection) -> None:
+    connection.execute(_TRACK)
+    done = {row[0] for row in connection.execute("select name from hybrid_sync.migration").fetchall()}
+    folder = resources.files("hybrid_sync.schema") / "migrations"
+    for file in sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name):
+        if file.name not in done:
+            connection.execute(file.read_text(encoding="utf-8").encode())
+            connection.execute("insert into hybrid_sync.migration (name) values (%s)", (file.name,))
+
+
+def _role(connection: Connection, password: str | None) -> bool:
+    """Create the worker, or give it this password; True when it can be excused from row security.
+
+    PostgreSQL lets a superuser excuse it, and from 16 on a role that is excused itself.
+    """
+    role = sql.Identifier(WORKER)
+    exists = connection.execute("select 1 from pg_roles where rolname = %s", (WORKER,)).fetchone()
+    if not exists:
+        connection.execute(sql.SQL("create role {} login noinherit").format(role))
+    if password is not None:
+        # As the verifier that the server would make of it: statements of roles stand in logs, and a password must not.
+        verifier = connection.pgconn.encrypt_password(password.encode(), WORKER.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("alter role {} password {}").format(role, sql.Literal(verifier)))
+    _give_path(connection)
+    may = connection.execute(
+        "select rolsuper or (rolbypassrls and current_setting('server_version_num')::int >= 160000)"
+        " from pg_roles where rolname = current_user"
+    ).fetchone()
+    if may and may[0]:
+        connection.execute(sql.SQL("alter role {} bypassrls").format(role))
+    row = connection.execute("select rolbypassrls from pg_roles where rolname = %s", (WORKER,)).fetchone()
+    return bool(row and row[0])
+
+
+def _give_path(connection: Connection) -> None:
+    """Triggers that the worker fires find what they find for the owner: on Supabase the schema `extensions`."""
+    worker = sql.Identifier(WORKER)
+    row = connection.execute("select current_database()").fetchone()
+    assert row is not None, "a select without a table is one row"
+    connection.execute("set local search_path to default")
+    connection.execute(
+        sql.SQL("alter role {} in database {} set search_path from current").format(worker, sql.Identifier(row[0]))
+    )
+    schemas = connection.execute(_GRANTABLE).fetchall()
+    connection.execute(sql.SQL("set local search_path = {}").format(sql.SQL(OUR_PATH)))
+    for (schema,) in schemas:
+        connection.execute(sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(schema), worker))
+
+
+def _grant_own(connection: Connection, *, bypasses: bool) -> None:
+    """Our records: the worker reads and writes them, nobody else sees them."""
+    role = sql.Identifier(WORKER)
+    connection.execute(sql.SQL("grant usage on schema hybrid_sync to {}").format(role))
+    connection.execute(
+        sql.SQL("grant select, insert, update, delete on all tables in schema hybrid_sync to {}").format(role)
+    )
+    connection.execute(sql.SQL("grant usage on all sequences in schema hybrid_sync to {}").format(role))
+    connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync to {}").format(role))
+    connection.execute("revoke all on schema hybrid_sync from public")
+    for (name,) in connection.execute(_RLS).fetchall():
+        connection.execute(sql.SQL("alter table {} enable row level security").format(sql.Identifier(*split(name))))
+    if not bypasses:
+        tables = connection.execute("select tablename from pg_tables where schemaname = 'hybrid_sync'").fetchall()
+        for (name,) in tables:
+            _policy(connection, "hybrid_sync", name)
+
+
+def _grant_mapped(connection: Connection, catalog: Catalog, *, bypasses: bool) -> None:
+    """The mapped tables only; delete because undoing a run removes what it inserted."""
+    role = sql.Identifier(WORKER)
+    for entity in catalog.entities.values():
+        schema, name = split(entity.target)
+        found = connection.execute("select to_regclass(format('%%I.%%I', %s::text, %s::text))", (schema, name))
+        if (row := found.fetchone()) is None or row[0] is None:
+            continue
+        connection.execute(sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(schema), role))
+        connection.execute(
+            sql.SQL("grant select, insert, update, delete on {} to {}").format(table(entity.target), role)
+        )
+        if not bypasses:
+            _policy(connection, schema, name)
+
+
+def _policy(connection: Connection, schema: str, name: str) -> None:
+    if connection.execute(_POLICIES, (schema, name, WORKER)).fetchone():
+        return
+    connection.execute(
+        sql.SQL("create policy {role} on {table} for all to {role} using (true) with check (true)").format(
+            role=sql.Identifier(WORKER), table=sql.Identifier(schema, name)
+        )
+    )

@@ -1,1 +1,0 @@
-"""Writing the target: connection, schema, stage, journal, isolate."""

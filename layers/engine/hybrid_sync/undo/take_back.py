@@ -1,0 +1,125 @@
+"""Taking back what the entries of a stage wrote: put columns back, delete, insert again.
+
+A row that the target refuses, or that something refers to, stays as it is and gets a verdict; the others go on.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
+from hybrid_sync.undo.attempt import halve, lines, refuse
+from hybrid_sync.undo.move import put_back
+from hybrid_sync.undo.verdict import UNDO, Stage
+from hybrid_sync.write.images import restored
+from hybrid_sync.write.native import AS_NATIVES
+
+
+def restore(stage: Stage) -> None:
+    """Put the columns of the before-images back."""
+    assignments = [
+        sql.SQL("{} = {}").format(sql.Identifier(c.name), restored(sql.SQL("u.before"), c))
+        for c in stage.columns
+        if c.name != "id"
+    ]
+
+    def attempt(first: int, last: int) -> sql.Composed:
+        return sql.SQL(
+            "with w as (update {table} t set {assignments} from {undo} u, {natives}"
+            " where t.id = u.id and u.row_xid is not null and {lines} returning t.id)"
+            " update {undo} u set verdict = 'done' from w where w.id = u.id"
+        ).format(
+            table=stage.relation,
+            assignments=sql.SQL(", ").join(assignments),
+            undo=UNDO,
+            natives=AS_NATIVES,
+            lines=lines(first, last),
+        )
+
+    if not assignments:  # the columns have been dropped since: nothing is left to put back
+        stage.connection.execute(sql.SQL("update {} set verdict = 'already' where verdict = 'ours'").format(UNDO))
+        return
+    put_back(stage, attempt)
+    _finish(stage, sql.SQL("row_xid is not null"))
+
+
+def delete(stage: Stage, catalog: Catalog) -> None:
+    """Delete what the entries inserted, unless a row refers to it that is not deleted with it."""
+    _keep_referred(stage, catalog)
+
+    def attempt(first: int, last: int) -> sql.Composed:
+        return sql.SQL(
+            "with w as (delete from {table} t using {undo} u, {natives} where t.id = u.id and {lines} returning t.id)"
+            " update {undo} u set verdict = 'done' from w where w.id = u.id"
+        ).format(table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(first, last))
+
+    refuse(stage, halve(stage, attempt))
+    _finish(stage, sql.SQL("true"))
+
+
+def insert(stage: Stage) -> None:
+    """Insert again what the entries deleted, under its old id."""
+    columns = stage.columns
+
+    def attempt(first: int, last: int) -> sql.Composed:
+        return sql.SQL(
+            "with w as (insert into {table} ({names}) select {values} from {undo} u, {natives}"
+            " where u.row_xid is null and {lines} returning id)"
+            " update {undo} u set verdict = 'done' from w where w.id = u.id"
+        ).format(
+            table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(first, last),
+            names=sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
+            values=sql.SQL(", ").join(restored(sql.SQL("u.before"), c) for c in columns),
+        )  # fmt: skip
+
+    refuse(stage, halve(stage, attempt))
+    _finish(stage, sql.SQL("row_xid is null"))
+
+
+def _finish(stage: Stage, part: sql.SQL) -> None:
+    """What nobody refused and still was not done, a trigger of the target left out without an error."""
+    stage.connection.execute(
+        sql.SQL("update {} set verdict = 'refused' where verdict = 'ours' and {}").format(UNDO, part)
+    )
+
+
+# --- what refers to a row ------------------------------------------------------------------------------------------
+
+
+def _keep_referred(stage: Stage, catalog: Catalog) -> None:
+    """Keep rows that others refer to, and then those that the kept ones refer to."""
+    name = stage.entity.entity
+    children = {
+        (child.target, column)
+        for child in catalog.entities.values()
+        for source in child.sources.values()
+        for column, reference in source.references.items()
+        if any(parent.to == name for parent in reference.parents)
+    }
+    kept = 1
+    while kept:
+        kept = stage.connection.execute(
+            sql.SQL(
+                "update {undo} u set verdict = 'referenced', constraint_name = r.by_constraint"
+                " from hybrid_sync.referred({relation}::regclass,"
+                " array(select id from {undo} where verdict = 'ours')) r where r.id = u.id and u.verdict = 'ours'"
+            ).format(undo=UNDO, relation=sql.Literal(stage.relation.as_string(stage.connection)))
+        ).rowcount
+        for child, column in sorted(children):
+            kept += _keep_for(stage, child, column)
+
+
+def _keep_for(stage: Stage, child: str, column: str) -> int:
+    """References of the catalog count even where the target declares no foreign key."""
+    return stage.connection.execute(
+        sql.SQL(
+            "update {undo} u set verdict = 'referenced' from {child} c where u.verdict = 'ours' and c.{column} = u.id"
+            " and not ({same} and c.id in (select id from {undo} where verdict = 'ours'))"
+        ).format(
+            undo=UNDO,
+            child=table(child),
+            column=sql.Identifier(column),
+            same=sql.Literal(table(child) == stage.relation),
+        )
+    ).rowcount

@@ -1,0 +1,131 @@
+"""Undo one journalled batch: newest entry first, each row only where it still is what the batch left.
+
+The batch was one transaction of the target, and so is its undo, which is journalled like any other write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import UndoneBatch
+from hybrid_sync.keys import bucket_of
+from hybrid_sync.postgres import Connection
+from hybrid_sync.schema.target_structure import read_table
+from hybrid_sync.undo.aftermath import record
+from hybrid_sync.undo.take_back import delete, insert, restore
+from hybrid_sync.undo.verdict import Segment, Stage
+from hybrid_sync.write.batches import lock_buckets, require_running
+
+
+@dataclass(frozen=True)
+class UndoTask:
+    """One batch of the run that is undone, as one step of the rollback."""
+
+    rollback: str
+    run_id: str
+    batch_id: uuid.UUID
+    entity: str
+    source: str
+
+    @property
+    def identity(self) -> uuid.UUID:
+        """The step's own name, so that a repeat finds it done."""
+        named = json.dumps([self.rollback, str(self.batch_id), self.entity, self.source])
+        return uuid.UUID(bytes=hashlib.sha256(named.encode()).digest()[:16])
+
+
+# By the journal's sequence: whoever refers to a row was written after it, so it is undone before it. A batch is one
+# transaction, so its last entry says when others could begin to refer to it.
+_BATCHES = """
+select batch_id, entity, source from hybrid_sync.journal where run_id = %s
+group by batch_id, entity, source order by max(seq) desc
+"""
+
+
+def steps(connection: Connection, rollback: str, run_id: str) -> list[UndoTask]:
+    """What the rollback has not undone yet, the batch that ended last first."""
+    tasks = [UndoTask(rollback, run_id, *row) for row in connection.execute(_BATCHES, (run_id,)).fetchall()]
+    rows = connection.execute(
+        "select batch_id from hybrid_sync.batch_done where run_id = %s and result is not null", (rollback,)
+    ).fetchall()
+    done = {row[0] for row in rows}
+    return [task for task in tasks if task.identity not in done]
+
+
+def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
+    """Undo the batch within the caller's transaction; a repeat does nothing.
+
+    Rows that have changed since, or that something refers to, stay as they are and are recorded as conflicts.
+    """
+    began = time.monotonic()
+    require_running(connection, task.rollback)
+    width = len(catalog[task.entity].sources[task.source].key)
+    numbers = _buckets(connection, task, width)
+    lock_buckets(connection, task.entity, task.source, numbers)
+    claimed = connection.execute(
+        "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi)"
+        " values (%s, %s, %s, %s, %s, %s) on conflict (batch_id) do nothing returning 1",
+        (task.identity, task.rollback, task.entity, task.source, numbers[0], numbers[-1] + 1),
+    ).fetchone()
+    if claimed is None:
+        return UndoneBatch()
+    done = _undo(connection, catalog, task)
+    connection.execute(
+        "update hybrid_sync.batch_done set result = %s, seconds = %s, done_at = clock_timestamp() where batch_id = %s",
+        (done.model_dump_json(), time.monotonic() - began, task.identity),
+    )
+    return done
+
+
+def _buckets(connection: Connection, task: UndoTask, width: int) -> list[int]:
+    """The key buckets that the batch had locked for these rows."""
+    rows = connection.execute(
+        sql.SQL(
+            "select distinct {} from hybrid_sync.journal j, unnest(j.keys) with ordinality as u (k, place)"
+            " where batch_id = {} and entity = {} and source = {} and (place - 1) % {} = 0 order by 1"
+        ).format(bucket_of(sql.SQL("k")), *map(sql.Literal, (task.batch_id, task.entity, task.source, width)))
+    ).fetchall()
+    return [int(row[0]) for row in rows]
+
+
+# Entries of one kind over the same columns go together; a row that was written twice keeps its order.
+_SEGMENTS = """
+with entry as (
+  select seq, operation,
+         case when before is not null then array(select jsonb_object_keys(before) order by 1) end as columns,
+         case when id is null then 1 else row_number() over (partition by id, operation order by seq desc) end as turn
+  from hybrid_sync.journal where batch_id = %s and entity = %s and source = %s
+), cut as (
+  select *, (operation, columns) is distinct from
+            (lag(operation) over (partition by turn order by seq), lag(columns) over (partition by turn order by seq))
+            as fresh from entry
+), numbered as (
+  select *, count(*) filter (where fresh) over (partition by turn order by seq) as part from cut
+)
+select operation, columns, array_agg(seq) from numbered group by turn, part, operation, columns
+order by turn, max(seq) desc
+"""
+
+
+def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
+    definition = catalog[task.entity]
+    stage = Stage(connection, read_table(connection, definition), definition, task.source, task.run_id)
+    done = UndoneBatch()
+    found = connection.execute(_SEGMENTS, (task.batch_id, task.entity, task.source)).fetchall()
+    for operation, columns, seqs in found:
+        stage.fill(Segment(task.batch_id, operation, tuple(columns or ()), tuple(seqs)))
+        if operation == "insert":
+            delete(stage, catalog)
+        else:
+            restore(stage)
+            if operation == "delete":
+                insert(stage)
+        done = done.plus(record(stage, task.rollback, task.identity))
+    return done

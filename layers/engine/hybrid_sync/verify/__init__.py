@@ -1,1 +1,0 @@
-"""Whether the data is right: conservation of rows, and of money."""

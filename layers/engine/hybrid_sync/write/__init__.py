@@ -1,0 +1,1 @@
+"""Writing the target: stage, journal, isolate, links, tombstones."""

@@ -1,0 +1,137 @@
+"""A bad row costs that row: what the server refuses is found, set aside with its reason, and the rest is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import psycopg
+
+from hybrid_sync.blame import CANCELLED, CONTENTION
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.postgres import Connection, is_row_state, require_row
+from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.write.park import TWINS, move_all, write_contested
+from hybrid_sync.write.row_loop import ALTERED_STATE, MISPLACED, SUPPRESSED, Refusal, RowLoop
+from hybrid_sync.write.write import RowsSuppressed, Writer, Written
+
+_REASONS = {
+    "23505": "unique_violation",
+    "23P01": "exclusion_violation",
+    "23514": "check_violation",
+    "23502": "not_null_violation",
+    "23503": "foreign_key_violation",
+    "22001": "value_too_long",
+    "22003": "numeric_out_of_range",
+    "22021": "invalid_encoding",
+    "22P05": "bad_text",
+    "22P02": "bad_value",
+    "22P03": "bad_value",
+    "22007": "bad_value",
+    "22008": "bad_value",
+    "P0001": "trigger_exception",
+    "54000": "row_too_large",
+    SUPPRESSED: "trigger_suppressed",
+    MISPLACED: "trigger_changed_identity",
+    ALTERED_STATE: "trigger_changed_value",
+    "42501": "trigger_exception",
+    CANCELLED: "too_slow",
+    **dict.fromkeys(CONTENTION, "contended"),
+}
+ALTERED = "trigger_changed_value"
+"""The row is there, with values that a trigger gave it."""
+_UNREADABLE = {"22021": "invalid_encoding", "22003": "numeric_out_of_range"}
+# Classes in which PostgreSQL itself refuses a row: a value, a constraint, a limit such as the size of an index entry.
+_SERVERS_OWN = ("22", "23", "54")
+
+
+class Refused(NamedTuple):
+    """One row that the target did not take: codes and names, never a value."""
+
+    key: bytes
+    reason: str
+    sqlstate: str
+    constraint: str | None = None
+    column: str | None = None
+
+
+def reason_of(sqlstate: str | None) -> str:
+    """Why the target refused a row: by SQLSTATE, never by message."""
+    state = sqlstate or ""
+    if (known := _REASONS.get(state)) is not None:
+        return known
+    # The statement itself was taken, so any other code is what a trigger chose, or met with.
+    return "other" if not state or state[:2] in _SERVERS_OWN else "trigger_exception"
+
+
+def unreadable_reason(sqlstate: str) -> str:
+    """Why legacy cannot compute a row under the catalog's expressions."""
+    return _UNREADABLE.get(sqlstate, "expression_failed")
+
+
+def write_isolated(
+    connection: Connection,
+    writer: Writer,
+    new: Sequence[Spliced],
+    known: Sequence[Spliced],
+    *,
+    last: Callable[[], bool] = lambda: False,
+) -> tuple[Written, list[Refused]]:
+    """Write every row that the target takes; the others come back with their reasons, and so do those that a trigger
+    has given other values.
+
+    The usual case is one attempt and no bad row.  When it is refused, the rows are staged once and the server itself
+    splits them under savepoints: few statements from here whether one row is bad or every tenth.  Contention is passed
+    on to be repeated, until an attempt that is the `last` isolates it like a bad row.
+    """
+    contested = False
+    if not new and not known:
+        return Written(), []
+    if (new and writer.stages_everything) or known:
+        writer.prepare()
+    by_hand = False
+    try:
+        with connection.transaction():  # a savepoint: the caller's transaction is open
+            done = writer.write(new, known)
+            return done, _altered((*new, *known), done)
+    except RowsSuppressed:
+        pass
+    except psycopg.Error as error:
+        require_row(connection, error, writer.asked(new=bool(new), known=bool(known)), last=last)
+        by_hand = error.sqlstate in (*CONTENTION, CANCELLED) or not is_row_state(error.sqlstate)
+        contested = error.sqlstate in TWINS and not by_hand
+    failpoint("batch.isolating", connection)
+    loop = RowLoop(writer, by_hand=by_hand, last=last)
+    done, refusals = Written(), list[Refusal]()
+    if known:
+        # Thousands of rows that wait for a value of another batch are told by one query, not tried one by one.
+        refused = move_all(loop, known) if contested else write_contested(loop, known, loop.update(known))
+        refusals += refused
+        done.add(loop.journal_updates(len(known) - len(refused)))
+    if new:
+        refused = loop.insert(new)
+        refusals += refused
+        done.add(loop.journal_inserts())
+    done.altered = loop.altered()
+    rows = (*new, *known)
+    return done, _named(writer, rows, refusals) + _altered(rows, done)
+
+
+def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Refused]:
+    keys = {row.data[6:22]: row.key for row in rows}
+    return [Refused(keys[r.id.bytes], _why(writer, r), r.sqlstate, r.constraint, r.column) for r in refusals]
+
+
+def _why(writer: Writer, refusal: Refusal) -> str:
+    if writer.table.row_security and refusal.sqlstate == "42501":
+        return "policy_violation"
+    if refusal.raised and reason_of(refusal.sqlstate) in ("contended", "too_slow"):
+        return "trigger_exception"
+    return reason_of(refusal.sqlstate)
+
+
+def _altered(rows: Sequence[Spliced], done: Written) -> list[Refused]:
+    if not done.altered:
+        return []
+    keys = {row.data[6:22]: row.key for row in rows}
+    return [Refused(keys[row.bytes], ALTERED, "") for row in sorted(done.altered) if row.bytes in keys]

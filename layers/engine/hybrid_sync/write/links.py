@@ -1,0 +1,257 @@
+"""Deferred references, and those left empty: written when both ends exist, journalled like any other change."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
+from hybrid_sync.contracts import Key
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.postgres import Connection, among
+from hybrid_sync.write.batches import FailedRow, record_failed
+from hybrid_sync.write.halve import Refused, Statement, halve
+from hybrid_sync.write.isolate import reason_of
+from hybrid_sync.write.names import constraint_of
+from hybrid_sync.write.native import AS_NATIVES
+from hybrid_sync.write.row_loop import SUPPRESSED
+
+_STAGE = sql.Identifier("pg_temp", "hybrid_sync_link")
+_REFUSALS = (
+    "trigger_exception", "trigger_suppressed", "policy_violation", "check_violation", "unique_violation",
+    "exclusion_violation", "foreign_key_violation", "other",
+)  # fmt: skip
+"""Reasons for which a link is refused; a failed record of a link names its column."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pending links of one column into one parent source."""
+
+    entity: str
+    source: str
+    column: str
+    parent_entity: str
+    parent_source: str
+
+
+def groups(connection: Connection, catalog: Catalog, entities: Collection[str]) -> list[Group]:
+    """The groups with links that these entities wait for, or that wait for these entities."""
+    rows = connection.execute(
+        "select distinct entity, source, column_name, parent_entity, parent_source from hybrid_sync.pending_link"
+        " where entity = any(%s) or parent_entity = any(%s) order by 1, 2, 3, 4, 5",
+        (list(entities), list(entities)),
+    ).fetchall()
+    return [Group(*row) for row in rows if row[0] in catalog.entities and row[3] in catalog.entities]
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The row t and the parent's row p of a pending link l."""
+
+    tables: sql.Composed
+    where: sql.Composed
+
+    @property
+    def rows(self) -> sql.Composed:
+        return sql.SQL("hybrid_sync.pending_link l, {} where {}").format(self.tables, self.where)
+
+    def narrowed(self, keys: Sequence[Key]) -> _Joined:
+        return _Joined(self.tables, sql.SQL("{} and {}").format(self.where, among(sql.SQL("l.key"), keys)))
+
+
+def _joined(catalog: Catalog, group: Group) -> _Joined:
+    child, parent = catalog[group.entity], catalog[group.parent_entity]
+    source, parent_source = child.sources[group.source], parent.sources[group.parent_source]
+    conditions = [
+        sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)
+    ]
+    conditions += _constants("t", source.discriminator)
+    conditions += [sql.SQL("p.{} = l.parent_key").format(sql.Identifier(c)) for c in parent_source.key]
+    conditions += _constants("p", parent_source.discriminator)
+    conditions += [
+        sql.SQL("l.{} = {}").format(sql.Identifier(column), sql.Literal(value))
+        for column, value in (
+            ("entity", group.entity), ("source", group.source), ("column_name", group.column),
+            ("parent_entity", group.parent_entity), ("parent_source", group.parent_source),
+        )
+    ]  # fmt: skip
+    return _Joined(
+        sql.SQL("{} t, {} p").format(table(child.target), table(parent.target)), sql.SQL(" and ").join(conditions)
+    )
+
+
+def _constants(alias: str, discriminator: dict[str, str]) -> list[sql.Composed]:
+    return [
+        sql.SQL("{}.{}::text = {}").format(sql.SQL(alias), sql.Identifier(column), sql.Literal(value))
+        for column, value in discriminator.items()
+    ]
+
+
+def linkable(connection: Connection, catalog: Catalog, run_id: str, group: Group, limit: int) -> list[Key]:
+    """Keys whose row and parent are both in the target, at most `limit`; without those refused in this run."""
+    query = sql.SQL("select l.key from {} and not {} order by l.key limit {}").format(
+        _joined(catalog, group).rows, _refused(run_id, group), sql.Literal(limit)
+    )
+    return [tuple(row[0]) for row in connection.execute(query).fetchall()]
+
+
+def _refused(run_id: str, group: Group) -> sql.Composed:
+    """The condition that the target has refused the link l in this run."""
+    return sql.SQL(
+        "exists (select from hybrid_sync.failed_record f where f.entity = l.entity and f.source = l.source"
+        " and f.key = l.key and f.status <> 'resolved' and f.last_run = {} and f.column_name = {}"
+        " and f.reason = any({}))"
+    ).format(sql.Literal(run_id), sql.Literal(group.column), sql.Literal(list(_REFUSALS)))
+
+
+def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, keys: list[Key]) -> int:
+    """Write the references of these keys, whose buckets the caller holds; returns how many links are settled.
+
+    A link that the target refuses becomes a failed record of its row, whose other values are there.
+    """
+    joined = _joined(catalog, group).narrowed(keys)
+    relation = table(catalog[group.entity].target)
+    _stage(connection, relation, group, joined)
+    failpoint("link.staged", connection)
+    refused = _write(connection, relation, group)
+    _journal(connection, relation, run_id, group)
+    failpoint("link.journalled", connection)
+    settled = _settle(connection, run_id, group, joined)
+    record_failed(connection, run_id, group.entity, group.source, refused)
+    failpoint("link.written", connection)
+    return settled
+
+
+def _stage(connection: Connection, relation: sql.Identifier, group: Group, joined: _Joined) -> None:
+    """The rows to link, locked in id order, with what they referred to before."""
+    connection.execute("drop table if exists pg_temp.hybrid_sync_link")
+    connection.execute(
+        "create temp table hybrid_sync_link (n int generated always as identity, id uuid, key int8[], parent uuid,"
+        " old uuid, prior xid, refused text) on commit drop"
+    )
+    chosen = sql.SQL(
+        "insert into {stage} (id, key, parent, old, prior, refused) select x.id, x.key, x.parent, x.old, x.prior, {why}"
+        " from (select t.id, l.key, p.id as parent, t.{column} as old, t.xmin as prior from {rows}"
+        " and t.{column} is distinct from p.id {more} order by t.id {lock}) x"
+    )
+    names = {"stage": _STAGE, "column": sql.Identifier(group.column), "rows": joined.rows}
+    lock = sql.SQL("for no key update of t")
+    connection.execute(chosen.format(**names, why=sql.SQL("null"), more=sql.SQL(""), lock=lock))
+    # A policy that forbids the update hides the row from the lock, and the link would wait without a word.
+    hidden = sql.SQL("and row_security_active({}::regclass) and t.id not in (select id from {})").format(
+        sql.Literal(relation.as_string(connection)), _STAGE
+    )
+    connection.execute(
+        chosen.format(**names, why=sql.Literal("policy_violation"), more=hidden, lock=sql.SQL("").format())
+    )
+
+
+def _write(connection: Connection, relation: sql.Identifier, group: Group) -> list[FailedRow]:
+    column = sql.Identifier(group.column)
+    rows = connection.execute(sql.SQL("select n, key from {} where refused is null").format(_STAGE)).fetchall()
+    lines: dict[int, list[int]] = dict(rows)
+
+    def statements(some: Sequence[int]) -> list[Statement]:
+        query = sql.SQL("update {} t set {} = l.parent from {} l, {} where t.id = l.id and l.n = any({})").format(
+            relation, column, _STAGE, AS_NATIVES, sql.Literal(list(some))
+        )
+        return [(query, None)]
+
+    def check(some: Sequence[int]) -> None:
+        row = connection.execute(
+            sql.SQL(
+                "select count(*) from {} l join {} t on t.id = l.id and t.{} = l.parent where l.n = any(%s)"
+            ).format(_STAGE, relation, column),
+            (list(some),),
+        ).fetchone()
+        if row is None or int(row[0]) < len(some):
+            raise Refused(SUPPRESSED)
+
+    refused: list[FailedRow] = []
+    for line, error in halve(connection, sorted(lines), statements, check):
+        why = reason_of(error.sqlstate)
+        connection.execute(sql.SQL("update {} set refused = %s where n = %s").format(_STAGE), (why, line))
+        refused.append(
+            FailedRow(
+                tuple(lines[line]), why, group.column, error.sqlstate, constraint_of(connection, error), present=True
+            )
+        )  # fmt: skip
+    hidden = connection.execute(sql.SQL("select key, refused from {} where refused is not null").format(_STAGE))
+    told = {row.key for row in refused}
+    refused += [FailedRow(tuple(k), why, group.column, present=True) for k, why in hidden if tuple(k) not in told]
+    return refused
+
+
+def _journal(connection: Connection, relation: sql.Identifier, run_id: str, group: Group) -> None:
+    """Under the version that each row has now: a savepoint's, or that of a trigger which wrote it again."""
+    connection.execute(
+        sql.SQL(
+            "insert into hybrid_sync.journal"
+            " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+            " select {run}, {batch}, {entity}, {source}, 'link', l.key, l.id, t.xmin, l.prior,"
+            " jsonb_build_object({name}::text, l.old)"
+            " from {stage} l join {table} t on t.id = l.id where l.refused is null order by l.n"
+        ).format(
+            run=sql.Literal(run_id), batch=sql.Literal(uuid.uuid4()), entity=sql.Literal(group.entity),
+            source=sql.Literal(group.source), name=sql.Literal(group.column), stage=_STAGE, table=relation,
+        )
+    )  # fmt: skip
+
+
+def _settle(connection: Connection, run_id: str, group: Group, joined: _Joined) -> int:
+    # Only what is linked now: a row that was read anew before its bucket was locked may wait for another parent.
+    settled = connection.execute(
+        sql.SQL("delete from hybrid_sync.pending_link l using {} where {} and t.{} = p.id returning l.key").format(
+            joined.tables, joined.where, sql.Identifier(group.column)
+        )
+    ).fetchall()
+    connection.execute(
+        sql.SQL(
+            "update hybrid_sync.failed_record set status = 'resolved', ended_at = clock_timestamp(), ended_by = {run}"
+            " where entity = {entity} and source = {source} and status <> 'resolved' and reason = any({reasons})"
+            " and column_name = {column} and {linked}"
+        ).format(
+            run=sql.Literal(run_id), entity=sql.Literal(group.entity), source=sql.Literal(group.source),
+            column=sql.Literal(group.column), linked=among(sql.SQL("key"), [key for (key,) in settled]),
+            reasons=sql.Literal(["missing_parent", *_REFUSALS]),
+        )
+    )  # fmt: skip
+    return len(settled)
+
+
+def quarantine_unlinked(connection: Connection, catalog: Catalog, run_id: str, group: Group) -> int:
+    """Make what still pends a failed record: the row is there, its reference is not; returns how many.
+
+    Where the catalog leaves such a reference empty, the link goes on waiting and is no failure.
+    """
+    reference = catalog[group.entity].sources[group.source].references.get(group.column)
+    if reference is not None and reference.on_missing == "null":
+        return 0
+    source = catalog[group.entity].sources[group.source]
+    own = [sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)]
+    own += _constants("t", source.discriminator)
+    return connection.execute(
+        sql.SQL(
+            "insert into hybrid_sync.failed_record as f (entity, source, key, reason, column_name, waits_for, present,"
+            " first_run, last_run)"
+            " select l.entity, l.source, l.key, 'missing_parent', l.column_name, jsonb_build_object('entity',"
+            " l.parent_entity, 'source', l.parent_source, 'key', jsonb_build_array(l.parent_key)), true, {run}, {run}"
+            " from hybrid_sync.pending_link l join {table} t on {own}"
+            " where l.entity = {entity} and l.source = {source} and l.column_name = {column}"
+            " and l.parent_entity = {parent} and l.parent_source = {via} and not {refused} order by l.key"
+            " on conflict (entity, source, key) do update set last_run = excluded.last_run,"
+            " last_seen = clock_timestamp(), reason = excluded.reason, column_name = excluded.column_name,"
+            " waits_for = excluded.waits_for, present = true,"
+            " status = case when f.status = 'resolved' then 'open' else f.status end"
+        ).format(
+            run=sql.Literal(run_id), table=table(catalog[group.entity].target), own=sql.SQL(" and ").join(own),
+            entity=sql.Literal(group.entity), source=sql.Literal(group.source), column=sql.Literal(group.column),
+            parent=sql.Literal(group.parent_entity), via=sql.Literal(group.parent_source),
+            refused=_refused(run_id, group),
+        )
+    ).rowcount  # fmt: skip

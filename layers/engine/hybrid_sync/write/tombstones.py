@@ -1,0 +1,167 @@
+"""Rows that are marked as deleted: known by a tombstone, and brought back when their key returns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from psycopg import sql
+
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.models import Source
+from hybrid_sync.catalog.shape import TargetColumn, TargetTable
+from hybrid_sync.contracts import Key
+from hybrid_sync.postgres import Connection
+from hybrid_sync.write.batches import FailedRow
+from hybrid_sync.write.follow import follow_triggers
+from hybrid_sync.write.halve import Statement, halve
+from hybrid_sync.write.images import image_of, restorable, restored
+from hybrid_sync.write.isolate import reason_of
+from hybrid_sync.write.names import constraint_of
+from hybrid_sync.write.native import AS_NATIVES
+from hybrid_sync.write.write import Batch
+
+
+def is_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
+    """The condition that the row of the legacy key in the array expression `key` is marked as deleted."""
+    return sql.SQL(
+        "exists (select from hybrid_sync.tombstone d where d.entity = {} and d.source = {} and d.ended_run is null"
+        " and d.key = {})"
+    ).format(sql.Literal(entity), sql.Literal(source), key)
+
+
+def is_any_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
+    """The same where many rows are asked.
+
+    A subquery that is hashed whatever the planner believes: a join with the tombstones would be planned by the
+    statistics of a moment at which this run had not written them.
+    """
+    return sql.SQL(
+        "(({} in (select d.key from hybrid_sync.tombstone d where d.entity = {} and d.source = {}"
+        " and d.ended_run is null)) is true)"
+    ).format(key, sql.Literal(entity), sql.Literal(source))
+
+
+def is_row_of(source: Source, key: sql.Composable) -> sql.Composed:
+    """The condition that the target's row `t` belongs to the source and has the key in the array expression `key`."""
+    parts: list[sql.Composable] = [
+        sql.SQL("t.{} = {}[{}]").format(sql.Identifier(c), key, sql.Literal(i + 1)) for i, c in enumerate(source.key)
+    ]
+    for column, value in source.discriminator.items():
+        parts.append(sql.SQL("t.{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+    return sql.SQL(" and ").join(parts)
+
+
+def any_marked(connection: Connection, entity: str, source: str) -> bool:
+    """Whether any row is marked: mostly none is, and then no query need look for them."""
+    row = connection.execute(
+        "select exists (select from hybrid_sync.tombstone where entity = %s and source = %s and ended_run is null)",
+        (entity, source),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def revive(
+    connection: Connection, table: TargetTable, source: Source, plan: ReadPlan, batch: Batch,
+    keys: tuple[int, int], arrived: Collection[Key],
+) -> list[FailedRow]:  # fmt: skip
+    """Bring back rows that have just been written from legacy again; `keys` are the first and the last of the batch's.
+
+    Puts back exactly the columns that the deletion set, except where a person has changed them since or legacy fills
+    them anyway; journalled.  Rows that the target refuses stay marked and come back as failed.
+    """
+    rows = connection.execute(
+        "select key, array(select jsonb_object_keys(before)) from hybrid_sync.tombstone"
+        " where entity = %s and source = %s and ended_run is null and key[1] between %s and %s",
+        (batch.entity, batch.source, *keys),
+    ).fetchall()
+    found = {tuple(key): set(columns) for key, columns in rows if tuple(key) in arrived}
+    if not found:
+        return []
+    named = set().union(*found.values()) - set(plan.mapped_columns)
+    columns = restorable(table.columns, sorted(named))
+
+    def statements(some: Sequence[Key]) -> list[Statement]:
+        keys = {"keys": _texts(some)}
+        ended = sql.SQL(
+            "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
+            " where entity = {} and source = {} and key::text = any(%(keys)s)"
+        ).format(*map(sql.Literal, (batch.run_id, batch.entity, batch.source)))
+        return [*([(_put_back(table, source, batch, columns, some), None)] if columns else []), (ended, keys)]
+
+    refused = halve(connection, sorted(found), statements)
+    if columns:
+        follow_triggers(connection, table, batch.batch_id)
+    return [
+        FailedRow(
+            key, reason_of(error.sqlstate), sqlstate=error.sqlstate, constraint=constraint_of(connection, error),
+            present=True,
+        )
+        for key, error in refused
+    ]  # fmt: skip
+
+
+def _texts(keys: Sequence[Key]) -> list[str]:
+    """Keys of any width as the texts of their arrays."""
+    return ["{" + ",".join(map(str, key)) + "}" for key in keys]
+
+
+def _put_back(
+    table: TargetTable, source: Source, batch: Batch, columns: Sequence[TargetColumn], keys: Sequence[Key]
+) -> sql.Composed:
+    """Set the columns and journal what they were, in one statement."""
+    names = [column.name for column in columns]
+    untouched = [
+        sql.SQL("(d.written ? {name} and t.{column}::text is not distinct from d.written ->> {name})").format(
+            name=sql.Literal(name), column=sql.Identifier(name)
+        )
+        for name in names
+    ]
+    assignments = [
+        sql.SQL("{column} = case when {name} = any(old.hybrid_sync_ours) then {value} else t.{column} end").format(
+            column=sql.Identifier(column.name), name=sql.Literal(column.name),
+            value=restored(sql.SQL("old.hybrid_sync_mark"), column),
+        )
+        for column in columns
+    ]  # fmt: skip
+    ours = sql.SQL("array_remove(array[{}], null)").format(
+        sql.SQL(", ").join(
+            sql.SQL("case when {} then {} end").format(condition, sql.Literal(name))
+            for condition, name in zip(untouched, names, strict=True)
+        )
+    )
+    return sql.SQL(
+        "with old as (select t.id as hybrid_sync_id, d.key as hybrid_sync_key, t.xmin as hybrid_sync_prior,"
+        " {image} as hybrid_sync_before, d.before as hybrid_sync_mark, {ours} as hybrid_sync_ours"
+        " from hybrid_sync.tombstone d join {table} t on {own}"
+        " where d.entity = {entity} and d.source = {source} and d.ended_run is null and d.key::text = any({keys})"
+        " and ({touched}) order by t.id for no key update of t),"
+        " back as (update {table} t set {assignments} from old, {natives} where t.id = old.hybrid_sync_id"
+        "  returning t.id, t.xmin as written_by)"
+        " insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+        " select {run}, {batch}, {entity}, {source}, 'update', hybrid_sync_key, hybrid_sync_id, written_by,"
+        " hybrid_sync_prior, hybrid_sync_before from old join back on back.id = hybrid_sync_id"
+    ).format(
+        image=image_of("t", names), ours=ours, table=sql.Identifier(table.schema, table.name),
+        own=is_row_of(source, sql.SQL("d.key")), entity=sql.Literal(batch.entity), source=sql.Literal(batch.source),
+        touched=sql.SQL(" or ").join(untouched), assignments=sql.SQL(", ").join(assignments),
+        run=sql.Literal(batch.run_id), batch=sql.Literal(batch.batch_id), keys=sql.Literal(_texts(keys)),
+        natives=AS_NATIVES,
+    )  # fmt: skip
+
+
+def follow_undo(
+    connection: Connection, undone: str, rollback: str, entity: str, source: str, keys: sql.Composable
+) -> None:
+    """Bring tombstones in step with an undo of the rows in the query `keys`: the run's marks are off, what it had
+    brought back is marked again."""
+    place = sql.SQL("entity = {} and source = {} and key in ({})").format(
+        sql.Literal(entity), sql.Literal(source), keys
+    )
+    connection.execute(
+        sql.SQL(
+            "update hybrid_sync.tombstone set"
+            " ended_run = case when ended_run is null then {rollback} end,"
+            " ended_at = case when ended_run is null then clock_timestamp() end"
+            " where {place} and ((run_id = {undone} and ended_run is null) or ended_run = {undone})"
+        ).format(rollback=sql.Literal(rollback), undone=sql.Literal(undone), place=place)
+    )

@@ -1,0 +1,291 @@
+"""Stage, journal, write: one set of spliced rows into one table, all or nothing.
+
+Known rows go by COPY into a staging table; those that are equal to what the target holds are dropped there, the
+before-images of the others are taken under their locks, and only then are they updated.  New rows go by COPY
+straight into the table, after the updates: a unique value that a known row gives up is free by then.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import raw
+from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.postgres import Connection, require_row
+from hybrid_sync.rows.scan import decode_key
+from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
+from hybrid_sync.write.native import back, copying, write
+from hybrid_sync.write.statements import Statements, flag
+
+_STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
+_IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
+_CHUNK_BYTES = 128 * 1024
+
+
+class RowsSuppressed(Exception):
+    """The target left rows out without an error, or has them under another id or key; which ones, only writing them
+    one by one tells."""
+
+
+@dataclass
+class Written:
+    """What one set of rows did to the table."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    xids: list[int] = field(default_factory=list)
+    altered: list[uuid.UUID] = field(default_factory=list)
+    """Rows that were written, and that a trigger then gave other values."""
+
+    def add(self, other: Written) -> None:
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.xids += other.xids
+        self.altered += other.altered
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Whose rows these are: the name under which the journal keeps them."""
+
+    run_id: str
+    batch_id: uuid.UUID
+    entity: str
+    source: str
+
+
+class Writer:
+    """Writes rows of one entity within the caller's transaction; the caller holds their buckets."""
+
+    def __init__(
+        self, connection: Connection, table: TargetTable, plan: ReadPlan, run_id: str, batch: uuid.UUID,
+        *, staging: bool = False,
+    ) -> None:  # fmt: skip
+        self.connection = connection
+        self.plan = plan
+        self.table = table
+        self.batch = Batch(run_id, batch, plan.entity, plan.source)
+        self.statements = Statements(table, plan, _STAGE, _IMAGES)
+        self._staging = staging
+        self._prepared = self._staged = False
+
+    @property
+    def stages_everything(self) -> bool:
+        """Whether new rows too must be staged: COPY is refused where row security applies to our role, and what a
+        trigger makes of a row can only be compared with what was staged."""
+        return self._staging or self.table.row_security or "insert" in self.table.fires
+
+    def adopt(self) -> None:
+        """From here on native rows are among the known ones: they get their key, and the journal keeps its absence."""
+        self.statements = replace(self.statements, adopting=True)
+
+    def write(self, new: Sequence[Spliced], known: Sequence[Spliced]) -> Written:
+        """Update what differs of `known`, insert `new`; raises the server's error when any row is refused."""
+        done = Written()
+        if known:
+            done.add(self._update(known))
+        if new:
+            done.add(self._insert(new))
+        return done
+
+    # --- known rows ----------------------------------------------------------------------------------------
+
+    def _update(self, rows: Sequence[Spliced]) -> Written:
+        if not self.statements.changing:
+            return Written(unchanged=len(rows))
+        self._stage(rows)
+        changed = self.connection.execute(self.statements.take_images()).rowcount
+        self._require_none_hidden(changed)
+        done = Written(unchanged=len(rows) - changed)
+        if not changed:
+            return done
+        updated = write(self.connection, self.statements.update()).rowcount
+        failpoint("batch.changed", self.connection)
+        if updated < changed:
+            raise RowsSuppressed
+        # The version that a row has now: a trigger may have written it again, in a subtransaction of its own.
+        journalled = self.connection.execute(
+            sql.SQL(
+                "with j as (insert into hybrid_sync.journal"
+                " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
+                " select %s, %s, %s, %s, 'update', i.key, i.id, t.xmin, i.prior, i.before"
+                " from {} i join {} s on s.id = i.id join {} t on {} returning xid::text::int8 as x)"
+                " select count(*), coalesce(array_agg(distinct x), '{{}}') from j"
+            ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same),
+            self._named(),
+        ).fetchone()
+        assert journalled is not None, "an aggregate without grouping has one row"
+        if int(journalled[0]) < changed:
+            raise RowsSuppressed
+        done.updated, done.xids = changed, [int(x) for x in journalled[1]]
+        done.altered = self._altered("update")
+        failpoint("batch.journalled", self.connection)
+        return done
+
+    def _require_none_hidden(self, locked: int) -> None:
+        """A policy that forbids the update hides the row from the lock, and the row would pass for unchanged."""
+        if not self.table.row_security:
+            return
+        row = self.connection.execute(self.statements.differing("count(*)")).fetchone()
+        assert row is not None, "an aggregate without grouping has one row"
+        if int(row[0]) > locked:
+            raise RowsSuppressed
+
+    def _altered(self, event: str) -> list[uuid.UUID]:
+        if event not in self.table.fires:
+            return []
+        return [row[0] for row in self.connection.execute(self.statements.differing("s.id")).fetchall()]
+
+    # --- new rows ------------------------------------------------------------------------------------------
+
+    def _insert(self, rows: Sequence[Spliced]) -> Written:
+        if self.stages_everything:
+            self._stage(rows)
+            count = write(self.connection, self.statements.insert()).rowcount
+        else:
+            columns = sql.SQL(", ").join(sql.Identifier(c) for c in self.plan.target_columns)
+            into = sql.SQL("copy {} ({}) from stdin (format binary)").format(self.statements.relation, columns)
+            copying(self.connection)
+            count = copy_rows(self.connection, into, rows)
+            back(self.connection)
+        failpoint("batch.changed", self.connection)
+        if count < len(rows):
+            raise RowsSuppressed
+        done = self._journal_inserted(rows)
+        if done.inserted < len(rows):
+            raise RowsSuppressed
+        if self.stages_everything:
+            done.altered = self._altered("insert")
+        failpoint("batch.journalled", self.connection)
+        return done
+
+    def _journal_inserted(self, rows: Sequence[Spliced]) -> Written:
+        """One entry for each transaction id that the rows carry: under a savepoint the subtransaction's, which only
+        the rows themselves tell.  Counts those that stand under their own id and key."""
+        names = ("id", *self.plan.key_columns)
+        keys = [decode_key(row.key) for row in rows]
+        found = self.connection.execute(
+            sql.SQL(
+                "with w as (select {own}, s.place, t.xmin::text as x from unnest({arrays}) with ordinality"
+                "  as s({names}, place) join {table} t on {same}),"
+                " j as (insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid)"
+                "  select %s, %s, %s, %s, 'insert', array_agg(p.part order by w.place, p.part_place), w.x::xid"
+                "  from w cross join lateral unnest(array[{parts}]) with ordinality as p(part, part_place)"
+                "  group by w.x returning cardinality(keys) as parts, xid::text::int8 as x)"
+                " select coalesce(sum(parts), 0), coalesce(array_agg(x), '{{}}') from j"
+            ).format(
+                own=sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(n)) for n in names),
+                arrays=sql.SQL(", ").join(sql.SQL(t) for t in ("%s::uuid[]", *["%s::int8[]"] * (len(names) - 1))),
+                names=sql.SQL(", ").join(map(sql.Identifier, names)), table=self.statements.relation,
+                same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
+                parts=sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(n)) for n in self.plan.key_columns),
+            ),
+            (
+                [uuid.UUID(bytes=row.data[6:22]) for row in rows],
+                *([key[i] for key in keys] for i in range(len(names) - 1)), *self._named(),
+            ),
+        ).fetchone()  # fmt: skip
+        assert found is not None, "an aggregate without grouping has one row"
+        return Written(inserted=int(found[0]) // (len(names) - 1), xids=[int(x) for x in found[1]])
+
+    def asked(self, *, new: bool, known: bool) -> list[tuple[sql.Composed, None]]:
+        """The statements that write such rows, for asking the server about them; what is copied, as an INSERT."""
+        asked: list[tuple[sql.Composed, None]] = []
+        if known and self.statements.changing:
+            asked += [(self.statements.take_images(), None), (self.statements.update(), None)]
+        if new and self.stages_everything:
+            asked.append((self.statements.insert(), None))
+        elif new:
+            names = [sql.Identifier(c) for c in self.plan.target_columns]
+            asked.append(
+                (
+                    sql.SQL("insert into {} ({}) select {} from {} where false").format(
+                        self.statements.relation, sql.SQL(", ").join(names), sql.SQL(", ").join(names),
+                        self.statements.relation,
+                    ),
+                    None,
+                )
+            )  # fmt: skip
+        return asked
+
+    def _named(self) -> tuple[str, uuid.UUID, str, str]:
+        return self.batch.run_id, self.batch.batch_id, self.batch.entity, self.batch.source
+
+    # --- staging -------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Create the temporary tables, once per transaction and before any savepoint."""
+        if self._prepared:
+            return
+        columns = [(c, self.table.columns[c].type_sql) for c in self.plan.target_columns]
+        columns += [(flag(c), "boolean") for c in self.statements.deferred]
+        listed = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), raw(t)) for n, t in columns)
+        self.connection.execute(sql.SQL("create temp table hybrid_sync_stage ({}) on commit drop").format(listed))
+        self.connection.execute(
+            "create temp table hybrid_sync_before (id uuid, key int8[], prior xid, before jsonb) on commit drop"
+        )
+        self._prepared = True
+
+    def _stage(self, rows: Sequence[Spliced]) -> None:
+        """Only these rows are staged, and no image is taken yet."""
+        if self._staged:  # in a savepoint a truncate makes new files, which a batch that stages once need not pay
+            self.connection.execute(sql.SQL("truncate {}, {}").format(_STAGE, _IMAGES))
+        self._staged = True
+        copy_rows(self.connection, sql.SQL("copy {} from stdin (format binary)").format(_STAGE), rows)
+        # Without statistics the planner takes a fresh temporary table for large and hashes the whole target; those of
+        # the column that joins are enough, and those of every document would cost more than the update.
+        self.connection.execute(sql.SQL("analyze {} (id)").format(_STAGE))
+        failpoint("batch.staged", self.connection)
+
+
+def copy_rows(connection: Connection, statement: sql.Composed, rows: Sequence[Spliced]) -> int:
+    """One binary COPY of spliced rows; how many the server took."""
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy:
+            for chunk in _chunks(rows):
+                copy.write(chunk)
+        return cursor.rowcount
+
+
+def _chunks(rows: Sequence[Spliced]) -> Iterator[bytes]:
+    """The rows as a binary COPY, small ones joined: neither a copy of them all in one, nor a call for each."""
+    waiting, size = [HEADER], 0
+    for row in rows:
+        if size + len(row.data) > _CHUNK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+        if len(row.data) > _CHUNK_BYTES:
+            yield row.data
+            continue
+        waiting.append(row.data)
+        size += len(row.data)
+    yield b"".join([*waiting, TRAILER])
+
+
+def copy_isolated(
+    connection: Connection, into: sql.Composed, rows: Sequence[Spliced]
+) -> list[tuple[Spliced, psycopg.Error]]:
+    """COPY every row that its types take, halving what is refused; rare, because types are compared when planning."""
+    refused: list[tuple[Spliced, psycopg.Error]] = []
+    waiting = [rows]
+    while waiting:
+        some = waiting.pop()
+        try:
+            with connection.transaction():
+                copy_rows(connection, into, some)
+        except psycopg.Error as error:
+            require_row(connection, error, ())
+            if len(some) == 1:
+                refused.append((some[0], error))
+            else:
+                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+    return refused
