@@ -14,10 +14,10 @@ from psycopg import sql
 
 from hybrid_sync_cli.stack import Stack, home, supabase
 from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import Builder, purge, tear_down
-from hybrid_sync_cli.stack.wishes import Wishes
 
 PASSWORD = "only-for-tests"
 HOMES = home.project_root() / ".hybrid-sync" / "tests"
@@ -67,7 +67,7 @@ def deployed(session_home: Path) -> Iterator[Stack]:
     """A stack of its own with the real template deployed, as `hybrid-sync up` makes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_SYNC_HOME", str(session_home / "stack"))
-        yield Builder(Wishes(), lambda line: None).run()
+        yield Builder(UpOptions(), lambda line: None).run()
         tear_down(Processes(home.directory()), Keep(home.directory() / "keep.json"))
 
 

@@ -34,7 +34,7 @@ _REACHABLE = ("StateMachineArn", "DataBucket")
 
 
 @dataclass(frozen=True)
-class Told:
+class UnrecordedRun:
     """One run as the state machine and its report in S3 tell it."""
 
     run_id: str
@@ -84,7 +84,7 @@ def settle(stack: Stack, connection: psycopg.Connection[Any]) -> dict[str, str]:
         return {}  # status must be told whoever is away
 
 
-def unrecorded(stack: Stack, limit: int, known: Callable[[list[str]], set[str]]) -> list[Told]:
+def unrecorded(stack: Stack, limit: int, known: Callable[[list[str]], set[str]]) -> list[UnrecordedRun]:
     """The newest runs that are not `known`; nothing where AWS does not answer.
 
     The state machine forgets an execution after 90 days, and the bucket keeps its report.
@@ -95,21 +95,21 @@ def unrecorded(stack: Stack, limit: int, known: Callable[[list[str]], set[str]])
         found = {e["name"]: e for e in _executions(stack, limit)}
         kept = _reports(stack, limit)
         there = known([*found, *kept])
-        told = [_told(stack, execution) for run_id, execution in found.items() if run_id not in there]
+        run = [_unrecorded(stack, execution) for run_id, execution in found.items() if run_id not in there]
         left = [_kept(stack, run_id) for run_id in kept if run_id not in there and run_id not in found]
     except (BotoCoreError, ClientError):
         return []
-    return [*told, *(one for one in left if one is not None)]
+    return [*run, *(one for one in left if one is not None)]
 
 
-def find(stack: Stack, run_id: str) -> Told | None:
+def find(stack: Stack, run_id: str) -> UnrecordedRun | None:
     """One run by its id; None where neither the state machine nor S3 knows it, or AWS does not answer."""
     if any(name not in stack.outputs for name in _REACHABLE):
         return None
     client = stack.client("stepfunctions")
     try:
         try:
-            return _told(stack, client.describe_execution(executionArn=_arn(stack, run_id)))
+            return _unrecorded(stack, client.describe_execution(executionArn=_arn(stack, run_id)))
         except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
             return _kept(stack, run_id)
     except (BotoCoreError, ClientError):
@@ -138,7 +138,7 @@ def _is_report(key: str) -> bool:
     return key.endswith(".json")
 
 
-def _kept(stack: Stack, run_id: str) -> Told | None:
+def _kept(stack: Stack, run_id: str) -> UnrecordedRun | None:
     """A run of which nothing but its report is left."""
     client = stack.client("s3")
     try:
@@ -148,16 +148,16 @@ def _kept(stack: Stack, run_id: str) -> Told | None:
     report: dict[str, Any] = json.loads(answer["Body"].read())
     began = report.get("started_at")
     at = datetime.fromisoformat(str(began)) if began else answer["LastModified"]
-    return Told(run_id, str(report.get("status", "failed")), at, answer["LastModified"], report)
+    return UnrecordedRun(run_id, str(report.get("status", "failed")), at, answer["LastModified"], report)
 
 
-def _told(stack: Stack, execution: dict[str, Any]) -> Told:
+def _unrecorded(stack: Stack, execution: dict[str, Any]) -> UnrecordedRun:
     run_id, status = str(execution["name"]), _WORDS.get(execution["status"], "failed")
     kept = _kept(stack, run_id) if status != "running" else None
     report = kept.report if kept else None
     if report is not None and status == "succeeded":
         status = str(report.get("status", status))
-    return Told(run_id, status, execution["startDate"], execution.get("stopDate"), report)
+    return UnrecordedRun(run_id, status, execution["startDate"], execution.get("stopDate"), report)
 
 
 def _described(stack: Stack, run_id: str) -> str | None:

@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(SegmentTask, witness=lambda **peak: app().record_worker(**peak))
+@step(SegmentTask, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(task: SegmentTask) -> ComparedSegment:
     return app().compare_segment(task)

@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(EntityTask, witness=lambda **peak: app().record_worker(**peak))
+@step(EntityTask, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(task: EntityTask) -> ReconciledEntity:
     return app().confirm_differences(task)

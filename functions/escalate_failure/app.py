@@ -9,6 +9,6 @@ from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.wiring import app
 
 
-@all_messages(FailureMessage, witness=lambda **peak: app().record_worker(**peak))
+@all_messages(FailureMessage, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(messages: Sequence[FailureMessage]) -> None:
     app().escalate_failure(messages)

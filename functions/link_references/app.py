@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(LinkTask, witness=lambda **peak: app().record_worker(**peak))
+@step(LinkTask, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(task: LinkTask) -> LinkResult:
     return app().link_references(task)

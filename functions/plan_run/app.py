@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(StartedRun, witness=lambda **peak: app().record_worker(**peak))
+@step(StartedRun, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(started: StartedRun) -> PlannedRun:
     return app().plan_run(started)

@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(DeleteTask, witness=lambda **peak: app().record_worker(**peak))
+@step(DeleteTask, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(task: DeleteTask) -> DeleteResult:
     return app().propagate_deletes(task)

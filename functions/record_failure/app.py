@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(RunFailure, witness=lambda **peak: app().record_worker(**peak))
+@step(RunFailure, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(failure: RunFailure) -> None:
     app().record_failure(failure)

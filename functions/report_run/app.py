@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(ReportRequest, witness=lambda **peak: app().record_worker(**peak))
+@step(ReportRequest, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(request: ReportRequest) -> RunOutcome:
     return app().report_run(request)

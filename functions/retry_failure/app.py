@@ -10,7 +10,7 @@ from hybrid_sync.wiring import app
 @each_message(
     FailureMessage,
     postpone=lambda receipt, count: app().postpone(receipt, count),
-    witness=lambda **peak: app().record_worker(**peak),
+    record_peak=lambda **peak: app().record_worker(**peak),
 )
 def handler(message: FailureMessage) -> BatchResult:
     return app().retry_failure(message)

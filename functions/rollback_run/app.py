@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(RollbackTask, witness=lambda **peak: app().record_worker(**peak))
+@step(RollbackTask, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(task: RollbackTask) -> RollbackOutcome:
     return app().rollback_run(task)

@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(SettleTask, witness=lambda **peak: app().record_worker(**peak))
+@step(SettleTask, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(task: SettleTask) -> SettleResult:
     return app().settle_uniques(task)

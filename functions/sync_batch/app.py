@@ -7,6 +7,6 @@ from hybrid_sync.entrypoint import step
 from hybrid_sync.wiring import app
 
 
-@step(BatchTask, witness=lambda **peak: app().record_worker(**peak))
+@step(BatchTask, record_peak=lambda **peak: app().record_worker(**peak))
 def handler(task: BatchTask) -> BatchResult:
     return app().sync_batch(task)

@@ -75,11 +75,11 @@ def test_every_slip_of_an_expression_is_named_offline(hybrid_sync: Command, tmp_
     said = hybrid_sync("catalog", "check", str(tmp_path))
 
     assert said.status == 1
-    told = {line.split(":")[1]: line for line in said.err.splitlines() if line.startswith("odd.yaml")}
-    assert sorted(told, key=int) == ["9", "10", "11", "12", "13", "15"]
-    assert "not an SQL expression" in told["9"]
-    assert "there is no alias x here: write one of o, p" in told["13"]
-    assert "not judged" in told["15"]
+    run = {line.split(":")[1]: line for line in said.err.splitlines() if line.startswith("odd.yaml")}
+    assert sorted(run, key=int) == ["9", "10", "11", "12", "13", "15"]
+    assert "not an SQL expression" in run["9"]
+    assert "there is no alias x here: write one of o, p" in run["13"]
+    assert "not judged" in run["15"]
 
 
 def test_what_only_postgresql_knows_is_no_mistake(hybrid_sync: Command, tmp_path: Path) -> None:

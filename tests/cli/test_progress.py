@@ -59,14 +59,14 @@ def test_what_a_check_has_compared_is_read_of_its_reconcile(store: psycopg.Conne
 
 
 def test_a_comparison_says_how_many_rows_differ() -> None:
-    def told(differing: int, healed: int, *, reads: bool = False) -> str:
+    def run(differing: int, healed: int, *, reads: bool = False) -> str:
         return Step("payments", "verified", 0, 0, 0, 0, reads, 12_345, differing, healed).words
 
-    assert told(0, 0) == "12,345 rows compared, all equal, verified"
-    assert told(3, 0) == "12,345 rows compared, 3 differ, verified"
-    assert told(3, 2) == "12,345 rows compared, 1 differs, 2 healed, verified"
-    assert told(1, 1) == "12,345 rows compared, 1 differed and was healed, verified"
-    assert told(0, 0, reads=True) == "nothing changed, 12,345 rows compared, all equal, verified"
+    assert run(0, 0) == "12,345 rows compared, all equal, verified"
+    assert run(3, 0) == "12,345 rows compared, 3 differ, verified"
+    assert run(3, 2) == "12,345 rows compared, 1 differs, 2 healed, verified"
+    assert run(1, 1) == "12,345 rows compared, 1 differed and was healed, verified"
+    assert run(0, 0, reads=True) == "nothing changed, 12,345 rows compared, all equal, verified"
 
 
 def test_a_check_that_has_not_begun_to_compare_says_so() -> None:

@@ -63,9 +63,9 @@ def test_status_and_the_runs_own_line_agree(
     add_entity(store, "weekly-1", "offices", conservation=EQUATION if verified else None)
 
     [listed] = json.loads(hybrid_sync("status", "--json").out)
-    told = json.loads(hybrid_sync("report", "weekly-1", "--format", "json").out)
+    run = json.loads(hybrid_sync("report", "weekly-1", "--format", "json").out)
 
-    assert (listed["adds_up"], told["adds_up"]) == (said, said)
+    assert (listed["adds_up"], run["adds_up"]) == (said, said)
     assert f"rows, references and money add up: {said}" in hybrid_sync("status", "weekly-1").out
 
 

@@ -56,8 +56,8 @@ def test_failed_rows_are_listed_and_not_passed_over(checked: Store, hybrid_sync:
     assert "payments payment:17  check_violation  stale in the target" in said.out
     assert "payments payment:18  check_violation  absent from the target" in said.out
     assert said.out.rstrip().splitlines()[-1] == "Nothing else differs."
-    told = json.loads(hybrid_sync("verify", "--of", "weekly-1", "--json").out)
-    assert ([f["key"] for f in told["failed"]], told["status"]) == ([[17], [18]], "degraded")
+    run = json.loads(hybrid_sync("verify", "--of", "weekly-1", "--json").out)
+    assert ([f["key"] for f in run["failed"]], run["status"]) == ([[17], [18]], "degraded")
 
 
 def test_a_check_of_a_part_says_so(checked: Store, hybrid_sync: Command) -> None:
@@ -65,9 +65,9 @@ def test_a_check_of_a_part_says_so(checked: Store, hybrid_sync: Command) -> None
 
 
 def test_the_same_as_json(checked: Store, hybrid_sync: Command) -> None:
-    told = json.loads(hybrid_sync("verify", "--of", "weekly-1", "--json").out)
-    assert [(e["entity"], e["rows"], e["healed"]) for e in told["entities"]] == [("payments", 100, 1)]
-    assert [(d["key"], d["columns"], d["origin"]) for d in told["differences"]] == [([7], ["total", "fee"], "target")]
+    run = json.loads(hybrid_sync("verify", "--of", "weekly-1", "--json").out)
+    assert [(e["entity"], e["rows"], e["healed"]) for e in run["entities"]] == [("payments", 100, 1)]
+    assert [(d["key"], d["columns"], d["origin"]) for d in run["differences"]] == [([7], ["total", "fee"], "target")]
 
 
 def test_a_run_that_is_not_there_is_one_sentence(checked: Store, hybrid_sync: Command) -> None:

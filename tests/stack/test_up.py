@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from hybrid_sync_cli.stack import home
-from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.processes import MARK, Processes
 from hybrid_sync_cli.stack.up import purge, tear_down
 
@@ -28,7 +28,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "home"
     monkeypatch.setenv("HYBRID_SYNC_HOME", str(path))
     yield home.directory()
-    purge(Processes(path), Keep(path / "keep.json"))
+    purge(Processes(path), StateFile(path / "keep.json"))
 
 
 @pytest.fixture
@@ -72,13 +72,13 @@ def test_a_killed_up_is_cleared_by_the_next_command(place: Path, command: Comman
         time.sleep(0.01)
     os.killpg(up.pid, signal.SIGKILL)
     up.communicate()
-    tear_down(Processes(place), Keep(place / "keep.json"))
+    tear_down(Processes(place), StateFile(place / "keep.json"))
     assert survivors(place) == []
 
 
 def test_a_process_that_was_never_recorded_is_found_by_its_mark(place: Path) -> None:
     lost = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={MARK: str(place)})
-    tear_down(Processes(place), Keep(place / "keep.json"))
+    tear_down(Processes(place), StateFile(place / "keep.json"))
     assert lost.wait(timeout=10) != 0
     lost.communicate()
 
@@ -111,14 +111,14 @@ def test_an_empty_dsn_is_refused_and_starts_nothing(place: Path, command: Comman
 
 
 def test_databases_that_were_named_last_time_are_not_left_for_our_own_in_silence(place: Path, command: Command) -> None:
-    Keep(place / "keep.json").put("wishes", {"legacy": "postgresql://a:secret@127.0.0.1:1/x", "target": None})
+    StateFile(place / "keep.json").put("wishes", {"legacy": "postgresql://a:secret@127.0.0.1:1/x", "target": None})
     status, said = told(command("up"))
     assert status == 1
     assert "give --legacy-dsn again, or run hybrid-sync down first" in said
     assert "secret" not in said
     assert survivors(place) == []
     assert told(command("down"))[0] == 0
-    assert Keep(place / "keep.json").get("wishes") is None
+    assert StateFile(place / "keep.json").get("wishes") is None
 
 
 def test_a_home_that_takes_no_file_is_one_sentence(

@@ -107,14 +107,14 @@ def test_an_event_without_records_is_permanent() -> None:
 def test_the_witness_hears_of_each_run_also_when_its_messages_fail() -> None:
     heard: list[str] = []
 
-    def witness(**peak: Any) -> None:
+    def record_peak(**peak: Any) -> None:
         heard.append(peak["run_id"])
 
-    @each_message(FailureMessage, postpone=lambda receipt, count: None, witness=witness)
+    @each_message(FailureMessage, postpone=lambda receipt, count: None, record_peak=record_peak)
     def failing(message: FailureMessage) -> None:
         raise RecordsStillFail("1 records failed again.")
 
-    @all_messages(FailureMessage, witness=witness)
+    @all_messages(FailureMessage, record_peak=record_peak)
     def together(messages: Sequence[FailureMessage]) -> None:
         return None
 

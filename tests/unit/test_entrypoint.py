@@ -104,7 +104,7 @@ def test_every_call_leaves_its_time_and_memory_as_metrics(capsys: pytest.Capture
 def test_the_witness_hears_of_the_workers_own_peak_memory() -> None:
     heard: list[dict[str, Any]] = []
 
-    @step(EntityTask, witness=lambda **peak: heard.append(peak))
+    @step(EntityTask, record_peak=lambda **peak: heard.append(peak))
     def handler(task: EntityTask) -> None:
         return None
 
@@ -123,7 +123,7 @@ def test_a_witness_that_fails_fails_nothing(logged: StringIO) -> None:
     def forgetful(**peak: Any) -> None:
         raise ValueError(SECRET)
 
-    @step(EntityTask, witness=forgetful)
+    @step(EntityTask, record_peak=forgetful)
     def handler(task: EntityTask) -> BatchResult:
         return BatchResult(read=1)
 

@@ -137,8 +137,8 @@ class Demo:
 
 
 def _up() -> Stack:
+    from hybrid_sync_cli.stack.options import UpOptions
     from hybrid_sync_cli.stack.up import Builder
-    from hybrid_sync_cli.stack.wishes import Wishes
 
     running = Stack.find()
     if running is not None and not running.owned:
@@ -146,7 +146,7 @@ def _up() -> Stack:
             "The stack runs on databases of your own, which a demo must not fill: run hybrid-sync down first."
         )
     with home.only_one():
-        return Builder(Wishes(None, None, {}), lambda line: click.echo(f"  {line}")).run()
+        return Builder(UpOptions(None, None, {}), lambda line: click.echo(f"  {line}")).run()
 
 
 def _queue_in_words(queue: dict[str, Any]) -> str:

@@ -53,10 +53,10 @@ def install(target_dsn: str | None, legacy_dsn: str | None, secret: str | None, 
 
 def _install_stack() -> None:
     from hybrid_sync_cli.stack import databases
-    from hybrid_sync_cli.stack.home import Keep
+    from hybrid_sync_cli.stack.home import StateFile
 
     stack = Stack.load()
-    databases.install(stack.target_dsn, Keep(home.directory() / "keep.json"), home.project_root())
+    databases.install(stack.target_dsn, StateFile(home.directory() / "keep.json"), home.project_root())
     click.echo("The stack's target is up to date.")
 
 

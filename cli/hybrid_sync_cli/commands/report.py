@@ -16,15 +16,15 @@ from hybrid_sync.report.page import page
 from hybrid_sync.report.render import to_html, to_json, to_markdown
 from hybrid_sync.report.summary import recall
 from hybrid_sync_cli import tables
-from hybrid_sync_cli.beyond import Told, find, settle
+from hybrid_sync_cli.beyond import UnrecordedRun, find, settle
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import TargetAway, catalog_of_project, target
 from hybrid_sync_cli.stack import Stack, home
 
-_UNRECORDED: dict[str, Callable[[Told], str]] = {
-    "html": lambda told: page(told.document),
-    "md": lambda told: markdown(told.document),
-    "json": lambda told: json.dumps(told.report or {"run_id": told.run_id, "status": told.status}, indent=2) + "\n",
+_UNRECORDED: dict[str, Callable[[UnrecordedRun], str]] = {
+    "html": lambda run: page(run.document),
+    "md": lambda run: markdown(run.document),
+    "json": lambda run: json.dumps(run.report or {"run_id": run.run_id, "status": run.status}, indent=2) + "\n",
 }
 _WRITERS: dict[str, Callable[[RunSummary], str]] = {"html": to_html, "md": to_markdown, "json": to_json}
 
@@ -66,17 +66,17 @@ def report(run_id: str, shape: str, output: Path | None, opening: bool) -> None:
         raise CliError(f"No browser could be started here: open {path} yourself.")
 
 
-def _found(stack: Stack, run_id: str) -> RunSummary | Told:
+def _found(stack: Stack, run_id: str) -> RunSummary | UnrecordedRun:
     """What the target tells, else what the report in S3 and the state machine do."""
     try:
         with target(stack) as connection:
             settle(stack, connection)
             return recall(connection, run_id, catalog_of_project())
     except (RunNotFound, TargetAway):
-        told = find(stack, run_id)
-        if told is None:
+        run = find(stack, run_id)
+        if run is None:
             raise
-        return told.summary or told
+        return run.summary or run
 
 
 def _kept(run_id: str) -> Path:

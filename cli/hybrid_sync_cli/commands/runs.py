@@ -21,7 +21,7 @@ from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.report.words import NOTHING, status_word
 from hybrid_sync_cli import tables
-from hybrid_sync_cli.beyond import Told, find, settle, unrecorded
+from hybrid_sync_cli.beyond import UnrecordedRun, find, settle, unrecorded
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import (
     Execution,
@@ -176,9 +176,9 @@ def _show_one(stack: Stack, connection: psycopg.Connection[Any], run_id: str, as
     try:
         summary = summarise(connection, run_id, catalog_of_project())
     except RunNotFound:
-        if (told := find(stack, run_id)) is None:
+        if (run := find(stack, run_id)) is None:
             raise
-        _show_told(told, as_json)
+        _show_unrecorded(run, as_json)
         return
     if as_json:
         click.echo(to_json(summary), nl=False)
@@ -186,14 +186,14 @@ def _show_one(stack: Stack, connection: psycopg.Connection[Any], run_id: str, as
         tables.report(summary, tables.console())
 
 
-def _show_told(told: Told, as_json: bool) -> None:
+def _show_unrecorded(run: UnrecordedRun, as_json: bool) -> None:
     """A run of which the target knows nothing."""
     if as_json:
-        click.echo(json.dumps(told.report or row_of(told), default=str, sort_keys=True))
-    elif (summary := told.summary) is not None:
+        click.echo(json.dumps(run.report or row_of(run), default=str, sort_keys=True))
+    elif (summary := run.summary) is not None:
         tables.report(summary, tables.console())
     else:
-        click.echo(f"Run {told.run_id}: {told.status}; the target has no record of it. {told.why}".rstrip())
+        click.echo(f"Run {run.run_id}: {run.status}; the target has no record of it. {run.why}".rstrip())
 
 
 def _without_target(stack: Stack, run_id: str | None, limit: int, as_json: bool, away: CliError) -> None:
@@ -203,11 +203,11 @@ def _without_target(stack: Stack, run_id: str | None, limit: int, as_json: bool,
         raise away
     click.echo(f"{away} What follows is from the state machine and the reports in S3.", err=True)
     if run_id is not None:
-        _show_told(found[0], as_json)
+        _show_unrecorded(found[0], as_json)
     elif as_json:
-        click.echo(json.dumps(newest([row_of(told) for told in found], limit), default=str, sort_keys=True))
+        click.echo(json.dumps(newest([row_of(run) for run in found], limit), default=str, sort_keys=True))
     else:
-        _show_recent(newest([row_of(told) for told in found], limit))
+        _show_recent(newest([row_of(run) for run in found], limit))
 
 
 def _show_recent(recent: list[dict[str, Any]]) -> None:
@@ -247,21 +247,21 @@ def _known(connection: psycopg.Connection[Any]) -> Callable[[list[str]], set[str
     return known
 
 
-def _one(told: Told | None) -> list[Told]:
-    return [] if told is None else [told]
+def _one(run: UnrecordedRun | None) -> list[UnrecordedRun]:
+    return [] if run is None else [run]
 
 
 def _number(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
 
 
-def row_of(told: Told) -> dict[str, Any]:
+def row_of(run: UnrecordedRun) -> dict[str, Any]:
     """As a row of the list; what nobody knows is None."""
     numbers = ("read", "inserted", "updated", "failed", "current", "due", "stale", "absent")
-    seconds = ((told.finished_at or datetime.now(UTC)) - told.started_at).total_seconds()
+    seconds = ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
     return {
-        "run_id": told.run_id, "status": told.status, "started_at": told.started_at, "finished_at": told.finished_at,
-        "seconds": seconds, "adds_up": Sum.unknown, "why": told.why, "part": NOTHING, **dict.fromkeys(numbers),
+        "run_id": run.run_id, "status": run.status, "started_at": run.started_at, "finished_at": run.finished_at,
+        "seconds": seconds, "adds_up": Sum.unknown, "why": run.why, "part": NOTHING, **dict.fromkeys(numbers),
     }  # fmt: skip
 
 

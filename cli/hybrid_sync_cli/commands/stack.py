@@ -39,8 +39,8 @@ def up(
 
     Repeating it on a running stack deploys what has changed. Free ports are found where none is named.
     """
+    from hybrid_sync_cli.stack.options import UpOptions
     from hybrid_sync_cli.stack.up import Builder
-    from hybrid_sync_cli.stack.wishes import Wishes
 
     for option, dsn in (("--legacy-dsn", legacy_dsn), ("--target-dsn", target_dsn)):
         if dsn is not None and not dsn.strip():
@@ -49,7 +49,7 @@ def up(
             )
     ports = {"legacy": legacy_port, "target": target_port, "rest": rest_port, "aws": aws_port}
     with home.only_one():
-        stack = Builder(Wishes(legacy_dsn, target_dsn, ports), _say).run()
+        stack = Builder(UpOptions(legacy_dsn, target_dsn, ports), _say).run()
     _say(f"The stack is up: AWS at {stack.aws_endpoint_url}, the API at {stack.api_url or '(none)'}.")
     _say("Next: hybrid-sync env shows all addresses, hybrid-sync psql target opens the target.")
 
@@ -58,16 +58,16 @@ def up(
 @click.option("--purge", "everything", is_flag=True, help="Delete the databases and everything else as well.")
 def down(everything: bool) -> None:
     """Stop everything that `up` started; the databases keep their data."""
-    from hybrid_sync_cli.stack.home import Keep
+    from hybrid_sync_cli.stack.home import StateFile
     from hybrid_sync_cli.stack.processes import Processes
     from hybrid_sync_cli.stack.up import purge, tear_down
 
     with home.only_one():
         processes = Processes(home.directory())
-        keep = Keep(processes.home / "keep.json")
+        state = StateFile(processes.home / "keep.json")
         # Whoever takes the stack down may bring it up on other databases: `up` must not think that it is a slip.
-        keep.put("wishes", None)
-        (purge if everything else tear_down)(processes, keep)
+        state.put("wishes", None)
+        (purge if everything else tear_down)(processes, state)
     _say("The stack is down" + (" and its data deleted." if everything else "; its data is kept."))
 
 

@@ -10,10 +10,10 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync_cli.stack import home, legacy, supabase
-from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.home import StateFile
+from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster, connect
 from hybrid_sync_cli.stack.processes import Processes
-from hybrid_sync_cli.stack.wishes import Wishes
 
 LEGACY_SUPERUSER = "postgres"
 LEGACY_DATABASE = "legacy"
@@ -31,63 +31,63 @@ class Databases:
     authenticator_dsn: str  # what PostgREST logs in with; empty when the target is a person's own
 
 
-def cluster(side: str, processes: Processes, keep: Keep) -> Cluster:
+def cluster(side: str, processes: Processes, state: StateFile) -> Cluster:
     """Our cluster of that side, running or not."""
     superuser = LEGACY_SUPERUSER if side == "legacy" else supabase.SUPERUSER
     folder = home.reachable(processes.home) / side
-    return Cluster(side, folder, superuser, keep.secret(f"{side}_superuser"), processes)
+    return Cluster(side, folder, superuser, state.secret(f"{side}_superuser"), processes)
 
 
-def check(wishes: Wishes) -> None:
+def check(options: UpOptions) -> None:
     """CliError when a person's own database cannot be reached; asked before anything is written."""
-    for side, dsn in wishes.databases().items():
+    for side, dsn in options.databases().items():
         if dsn:
             connect(dsn, side, f"--{side}-dsn").close()
 
 
-def prepare(wishes: Wishes, processes: Processes, keep: Keep, project: Path) -> Databases:
+def prepare(options: UpOptions, processes: Processes, state: StateFile, project: Path) -> Databases:
     """Start our own sides, side by side, and prepare both."""
-    own = [side for side, dsn in wishes.databases().items() if not dsn]
-    clusters = {side: cluster(side, processes, keep) for side in own}
-    ports = {side: wishes.port(side, keep) for side in own}
+    own = [side for side, dsn in options.databases().items() if not dsn]
+    clusters = {side: cluster(side, processes, state) for side in own}
+    ports = {side: options.port(side, state) for side in own}
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda side: clusters[side].ensure(ports[side]), own))
     for side in own:
-        keep.put(f"{side}_port", clusters[side].port)
-    legacy_dsn, worker_legacy_dsn = _legacy(wishes, clusters.get("legacy"), keep)
-    target_dsn, authenticator_dsn = _target(wishes, clusters.get("target"), keep)
-    worker_target_dsn = install(target_dsn, keep, project)
+        state.put(f"{side}_port", clusters[side].port)
+    legacy_dsn, worker_legacy_dsn = _legacy(options, clusters.get("legacy"), state)
+    target_dsn, authenticator_dsn = _target(options, clusters.get("target"), state)
+    worker_target_dsn = install(target_dsn, state, project)
     return Databases(legacy_dsn, target_dsn, worker_legacy_dsn, worker_target_dsn, authenticator_dsn)
 
 
-def install(target_dsn: str, keep: Keep, project: Path) -> str:
+def install(target_dsn: str, state: StateFile, project: Path) -> str:
     """Bring the engine's own schema and role in the target up to date; the DSN of that role."""
     from hybrid_sync.catalog.load import load
     from hybrid_sync.schema.install import install as install_target
 
     catalog = load(project / "layers" / "catalog")
-    return install_target(target_dsn, worker_password=keep.secret("target_worker"), catalog=catalog)
+    return install_target(target_dsn, worker_password=state.secret("target_worker"), catalog=catalog)
 
 
-def _legacy(wishes: Wishes, own: Cluster | None, keep: Keep) -> tuple[str, str]:
+def _legacy(options: UpOptions, own: Cluster | None, state: StateFile) -> tuple[str, str]:
     """Legacy for people and for the functions; a person's own is used as given: we create no role there."""
     if own is None:
-        given = str(wishes.legacy_dsn)
+        given = str(options.legacy_dsn)
         return given, given
     with psycopg.connect(own.dsn(), autocommit=True) as connection:
         known = connection.execute("select 1 from pg_database where datname = %s", (LEGACY_DATABASE,)).fetchone()
         if known is None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(LEGACY_DATABASE)))
     dsn = own.dsn(LEGACY_DATABASE)
-    legacy.prepare_reader(dsn, keep.secret("legacy_reader"))
-    return dsn, own.dsn(LEGACY_DATABASE, legacy.READER, keep.secret("legacy_reader"))
+    legacy.prepare_reader(dsn, state.secret("legacy_reader"))
+    return dsn, own.dsn(LEGACY_DATABASE, legacy.READER, state.secret("legacy_reader"))
 
 
-def _target(wishes: Wishes, own: Cluster | None, keep: Keep) -> tuple[str, str]:
+def _target(options: UpOptions, own: Cluster | None, state: StateFile) -> tuple[str, str]:
     """The target for people, and for PostgREST where it is ours."""
     if own is None:
-        return str(wishes.target_dsn), ""
-    admin, login = keep.secret("target_admin"), keep.secret("target_authenticator")
+        return str(options.target_dsn), ""
+    admin, login = state.secret("target_admin"), state.secret("target_authenticator")
     supabase.bootstrap(own.dsn(TARGET_DATABASE), admin_password=admin, authenticator_password=login)
     return (
         own.dsn(TARGET_DATABASE, supabase.ADMIN, admin),

@@ -60,7 +60,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-class Keep:
+class StateFile:
     """Small values that are made once and stay: passwords, keys, the ports of last time."""
 
     def __init__(self, path: Path) -> None:

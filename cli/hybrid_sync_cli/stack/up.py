@@ -14,9 +14,9 @@ from hybrid_sync_cli.stack import REGION, STATE, Stack, databases, home, rest, s
 from hybrid_sync_cli.stack.aws import Aws, ensure_environments
 from hybrid_sync_cli.stack.databases import Databases
 from hybrid_sync_cli.stack.deploy import Deployment, Host, fill_secret, outputs
-from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.home import StateFile
+from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.processes import Processes, end
-from hybrid_sync_cli.stack.wishes import Wishes
 
 Result = TypeVar("Result")
 
@@ -24,11 +24,11 @@ Result = TypeVar("Result")
 class Builder:
     """One `up`: builds what is missing, and says each step with its seconds."""
 
-    def __init__(self, wishes: Wishes, say: Callable[[str], None]) -> None:
-        self.wishes = wishes
+    def __init__(self, options: UpOptions, say: Callable[[str], None]) -> None:
+        self.options = options
         self.say = say
         self.processes = Processes(home.directory())
-        self.keep = Keep(self.processes.home / "keep.json")
+        self.state = StateFile(self.processes.home / "keep.json")
         self.deployment = Deployment(home.project_root(), self.processes.home / "sam", Host.this())
 
     def run(self) -> Stack:
@@ -37,19 +37,19 @@ class Builder:
         living = self._living()
         if living is not None:
             return self._refreshed(living)
-        databases.check(self.wishes)
-        tear_down(self.processes, self.keep)
-        self.wishes.check_ports()
+        databases.check(self.options)
+        tear_down(self.processes, self.state)
+        self.options.check_ports()
         try:
             return self._built()
         except BaseException:  # an interrupt too: what was started has nobody else to end it
-            tear_down(self.processes, self.keep)
+            tear_down(self.processes, self.state)
             raise
 
     def _same_databases(self) -> None:
         """CliError when the stack stood on a person's own databases and these were not named again."""
-        before = self.keep.get("wishes") or {}
-        given = self.wishes.databases()
+        before = self.state.get("wishes") or {}
+        given = self.options.databases()
         if forgotten := [f"--{side}-dsn" for side, dsn in given.items() if before.get(side) and not dsn]:
             raise CliError(
                 f"The stack was brought up on databases of your own: give {' and '.join(forgotten)} again, "
@@ -66,7 +66,7 @@ class Builder:
             starting = pool.submit(self._timed, "aws", lambda: self._start_aws(aws))
             sides = self._timed(
                 "databases",
-                lambda: databases.prepare(self.wishes, self.processes, self.keep, project),
+                lambda: databases.prepare(self.options, self.processes, self.state, project),
             )
             self._timed("rest", lambda: self._start_rest(served, sides))
             starting.result()
@@ -83,33 +83,33 @@ class Builder:
             api_url="",
             region=REGION,
             outputs={},
-            owned=not any(self.wishes.databases().values()),
+            owned=not any(self.options.databases().values()),
         )
-        self.keep.put("wishes", self.wishes.databases())
+        self.state.put("wishes", self.options.databases())
         return self._timed("deploy", lambda: self._deployed(stack))
 
     def _living(self) -> Stack | None:
         """The running stack when it is whole, and the one that was asked for; else None."""
         stack = Stack.find()
-        if stack is None or not self.keep.get("deployed") or self.keep.get("wishes") != self.wishes.databases():
+        if stack is None or not self.state.get("deployed") or self.state.get("wishes") != self.options.databases():
             return None
-        servers = [side for side, dsn in self.wishes.databases().items() if not dsn]
+        servers = [side for side, dsn in self.options.databases().items() if not dsn]
         servers += ["gateway", "postgrest"] if stack.supabase_url else []
-        asked = {name: port for name, port in self.wishes.ports.items() if port}
-        same_ports = all(self.keep.get(f"{name}_port") == port for name, port in asked.items())
+        asked = {name: port for name, port in self.options.ports.items() if port}
+        same_ports = all(self.state.get(f"{name}_port") == port for name, port in asked.items())
         return stack if same_ports and all(self.processes.recorded(name) for name in servers) else None
 
     def _refreshed(self, stack: Stack) -> Stack:
         """Bring a running stack up to date; nothing is deployed when nothing has changed."""
-        self._timed("databases", lambda: databases.install(stack.target_dsn, self.keep, self.deployment.project))
+        self._timed("databases", lambda: databases.install(stack.target_dsn, self.state, self.deployment.project))
         self._timed("build", self.deployment.build)
-        if self.keep.get("deployed") == self.deployment.fingerprint():
+        if self.state.get("deployed") == self.deployment.fingerprint():
             self.say("The stack is up already, and nothing has changed.")
             return stack
         return self._timed("deploy", lambda: self._deployed(stack))
 
     def _start_aws(self, aws: Aws) -> None:
-        aws.start(self.deployment.project / ".venv-stack" / "bin" / "python", self.wishes.port("aws", self.keep))
+        aws.start(self.deployment.project / ".venv-stack" / "bin" / "python", self.options.port("aws", self.state))
 
     def _start_rest(self, served: rest.Rest, sides: Databases) -> None:
         if not sides.authenticator_dsn:
@@ -123,23 +123,23 @@ class Builder:
             binary,
             authenticator_dsn=sides.authenticator_dsn,
             jwt_secret=self._jwt_secret(),
-            port=self.wishes.port("rest", self.keep),
+            port=self.options.port("rest", self.state),
         )
 
     def _deployed(self, stack: Stack) -> Stack:
         """Deploy, fill the secret, and announce the stack."""
         wanted = self.deployment.fingerprint()
         # Unset until all is done: an interrupted deployment must not pass for a living stack.
-        self.keep.put("deployed", None)
+        self.state.put("deployed", None)
         self.deployment.deploy(stack.aws_endpoint_url)
         told = outputs(stack.aws_endpoint_url)
         if "ConnectionSecret" in told:
             fill_secret(stack.aws_endpoint_url, told["ConnectionSecret"], self._secret_values(stack))
         stack = replace(stack, outputs=told, api_url=_api_url(stack.aws_endpoint_url, told))
         for name, url in (("aws", stack.aws_endpoint_url), ("rest", stack.supabase_url)):
-            self.keep.put(f"{name}_port", int(url.rpartition(":")[2]) if url else None)
+            self.state.put(f"{name}_port", int(url.rpartition(":")[2]) if url else None)
         stack.save()
-        self.keep.put("deployed", wanted)
+        self.state.put("deployed", wanted)
         return stack
 
     def _secret_values(self, stack: Stack) -> dict[str, str]:
@@ -147,11 +147,11 @@ class Builder:
             "legacy_dsn": stack.worker_legacy_dsn,
             "target_dsn": stack.worker_target_dsn,
             # Ids are derived from it: the same for as long as the target's data lives.
-            "id_secret": self.keep.secret("id_secret", 48),
+            "id_secret": self.state.secret("id_secret", 48),
         }
 
     def _jwt_secret(self) -> str:
-        return self.keep.secret("jwt_secret", 32)
+        return self.state.secret("jwt_secret", 32)
 
     def _api_key(self, role: str) -> str:
         return supabase.api_key(role, self._jwt_secret())
@@ -170,19 +170,19 @@ def _api_url(endpoint: str, told: dict[str, str]) -> str:
     return f"{endpoint}/_aws/execute-api/{told['ApiId']}/{told.get('ApiStage', 'live')}"
 
 
-def tear_down(processes: Processes, keep: Keep) -> None:
+def tear_down(processes: Processes, state: StateFile) -> None:
     """Stop everything of this home, recorded or not; data and passwords stay."""
     (processes.home / STATE).unlink(missing_ok=True)
-    keep.put("deployed", None)
+    state.put("deployed", None)
     rest.Rest(processes).stop()
     Aws(processes).stop()
     for side in ("legacy", "target"):
-        databases.cluster(side, processes, keep).stop()
+        databases.cluster(side, processes, state).stop()
     end(processes.marked())
 
 
-def purge(processes: Processes, keep: Keep) -> None:
+def purge(processes: Processes, state: StateFile) -> None:
     """Stop everything and delete the home with all its data."""
-    tear_down(processes, keep)
+    tear_down(processes, state)
     for path in {home.reachable(processes.home), processes.home}:
         shutil.rmtree(path, ignore_errors=True)

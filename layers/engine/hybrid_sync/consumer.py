@@ -14,13 +14,13 @@ from hybrid_sync.entrypoint import (
     Context,
     Event,
     Handler,
-    Witness,
+    PeakRecorder,
+    error_sentence,
     logger,
     measured,
     parsed,
     raised_at,
-    tell,
-    told,
+    report_peak,
 )
 from hybrid_sync.errors import RequestRejected
 
@@ -28,7 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def each_message(
-    message: type[M], *, postpone: Callable[[str, int], None], witness: Witness | None = None
+    message: type[M], *, postpone: Callable[[str, int], None], record_peak: PeakRecorder | None = None
 ) -> Callable[[Callable[[M], Any]], Handler]:
     """Make a function of one message the consumer of a queue.
 
@@ -59,7 +59,7 @@ def each_message(
                     context=context,  # type: ignore[arg-type]
                 )
             for run_id in sorted(runs):
-                tell(witness, run_id, context)
+                report_peak(record_peak, run_id, context)
             return answer
 
         return handler
@@ -68,7 +68,7 @@ def each_message(
 
 
 def all_messages(
-    message: type[M], *, witness: Witness | None = None
+    message: type[M], *, record_peak: PeakRecorder | None = None
 ) -> Callable[[Callable[[Sequence[M]], None]], Handler]:
     """Make a function of several messages the consumer of a queue, called once for all that came together.
 
@@ -89,7 +89,7 @@ def all_messages(
                 if good:
                     call(good)
             for run_id in sorted({_run_of(given) for given in good}):
-                tell(witness, run_id, context)
+                report_peak(record_peak, run_id, context)
             return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in bad]}
 
         return handler
@@ -112,5 +112,5 @@ def _message(message: type[M], body: str) -> M:
 def _log(error: Exception, message_id: str) -> None:
     logger.warning(
         "message failed",
-        extra={"message_id": message_id, "error": told(error)[0], "raised_at": raised_at(error)},
+        extra={"message_id": message_id, "error": error_sentence(error)[0], "raised_at": raised_at(error)},
     )

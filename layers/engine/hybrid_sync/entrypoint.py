@@ -44,13 +44,15 @@ class Context(Protocol):
     def log_stream_name(self) -> str: ...
 
 
-class Witness(Protocol):
+class PeakRecorder(Protocol):
     """Told, after a step, how much memory its worker has used at most."""
 
     def __call__(self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int) -> None: ...
 
 
-def step(message: type[M], *, witness: Witness | None = None) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
+def step(
+    message: type[M], *, record_peak: PeakRecorder | None = None
+) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
     """Make a function of one message a Lambda handler whose result is plain JSON.
 
     `witness` records the worker's peak memory in the target; its failure is logged and fails nothing.
@@ -63,7 +65,7 @@ def step(message: type[M], *, witness: Witness | None = None) -> Callable[[Calla
                 given = parsed(message, event)
                 result = call(given)
             run_id = str(getattr(given, "run_id", ""))
-            tell(witness, run_id, context)
+            report_peak(record_peak, run_id, context)
             logger.info("step done", extra={"run_id": run_id} | _counts(result))
             return None if result is None else result.model_dump(mode="json")
 
@@ -80,7 +82,7 @@ def measured(context: Context) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the border: every failure leaves under one of two names
-        sentence, transient = told(error)
+        sentence, transient = error_sentence(error)
         logger.error("step failed", extra={"error": sentence, "transient": transient, "raised_at": raised_at(error)})
         metrics.add_metric("TransientFailures" if transient else "PermanentFailures", MetricUnit.Count, 1)
         raise (TransientError if transient else PermanentError)(sentence) from None
@@ -109,7 +111,7 @@ def problems_of(error: ValidationError) -> str:
     return "; ".join(f"{path}: {text}" if path else text for path, text in first.items()) + "."
 
 
-def told(error: Exception) -> tuple[str, bool]:
+def error_sentence(error: Exception) -> tuple[str, bool]:
     """`code: sentence remedy` of an error, and whether trying again can help."""
     if isinstance(error, SyncError):
         return f"{error.code}: {error}", error.transient
@@ -148,12 +150,12 @@ def _counts(result: BaseModel | None) -> dict[str, Any]:
     return {k: v for k, v in result.model_dump(mode="json").items() if isinstance(v, int | float | bool)}
 
 
-def tell(witness: Witness | None, run_id: str, context: Context) -> None:
+def report_peak(record_peak: PeakRecorder | None, run_id: str, context: Context) -> None:
     """Let the witness know how much memory this worker has used at most; its failure fails nothing."""
-    if witness is None or not run_id:
+    if record_peak is None or not run_id:
         return
     try:
-        witness(
+        record_peak(
             run_id=run_id,
             function=context.function_name,
             worker=context.log_stream_name,
@@ -161,4 +163,6 @@ def tell(witness: Witness | None, run_id: str, context: Context) -> None:
             memory_mib=int(context.memory_limit_in_mb),
         )
     except Exception as error:  # noqa: BLE001 - a measurement never fails the work that it measures
-        logger.warning("peak memory not recorded", extra={"error": told(error)[0], "raised_at": raised_at(error)})
+        logger.warning(
+            "peak memory not recorded", extra={"error": error_sentence(error)[0], "raised_at": raised_at(error)}
+        )

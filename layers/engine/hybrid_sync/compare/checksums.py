@@ -17,7 +17,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.compare.canonical import Canonical
 from hybrid_sync.compare.keysets import but
-from hybrid_sync.compare.streams import apart, lines
+from hybrid_sync.compare.streams import differing_lines, lines
 from hybrid_sync.compare.unreadable import unreadable_keys
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, between, bucket_of
@@ -52,7 +52,7 @@ class Sides:
     source: Source
     relation: sql.Identifier
     form: Canonical
-    young: sql.Composable
+    after_fence: sql.Composable
     """Legacy rows that changed after what was carried over: in flight, so left out on both sides."""
     range: Range
     legacy: Connection
@@ -77,7 +77,7 @@ class Sides:
         self.in_flight = _keys(
             self.legacy,
             sql.SQL("select distinct array[{}] from {} where {} and {}").format(
-                sql.SQL(", ").join(self.form.legacy_key), self.plan.relations, self._in_range(), self.young
+                sql.SQL(", ").join(self.form.legacy_key), self.plan.relations, self._in_range(), self.after_fence
             ),
         )
 
@@ -87,7 +87,7 @@ class Sides:
 
     def _settled(self) -> sql.Composed:
         return sql.SQL("{} and {} and not {} and {}").format(
-            self._in_range(), self._not_excluded(), self.young,
+            self._in_range(), self._not_excluded(), self.after_fence,
             but(self.form.legacy_key, [*self.failed, *self.unreadable]),
         )  # fmt: skip
 
@@ -171,7 +171,7 @@ class Sides:
                 lines(self.legacy, self._legacy_digests(some), parts) as ours,
                 lines(self.target, self._target_digests(some), parts) as theirs,
             ):
-                yield from (key for key, _ in apart(ours, theirs))
+                yield from (key for key, _ in differing_lines(ours, theirs))
 
     def _legacy_digests(self, buckets: Sequence[int]) -> sql.Composed:
         return sql.SQL("select {}, {} from {} where {} and {}").format(
@@ -186,7 +186,7 @@ class Sides:
         )  # fmt: skip
 
 
-def differing(ours: Checksums, theirs: Checksums) -> list[int]:
+def differing_buckets(ours: Checksums, theirs: Checksums) -> list[int]:
     """Buckets whose checksums differ, in order."""
     return sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
 

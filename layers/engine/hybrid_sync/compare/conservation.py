@@ -18,7 +18,7 @@ from hybrid_sync.compare.checksums import within
 from hybrid_sync.compare.keysets import make_room
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.scope import Scope
-from hybrid_sync.compare.streams import Line, apart, lines
+from hybrid_sync.compare.streams import Line, differing_lines, lines
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, bucket_of, place_of
 from hybrid_sync.legacy.changes import with_keys
@@ -218,7 +218,7 @@ def _compared(scope: Scope, legacy: Connection, target: Connection, bucket: int 
         lines(legacy, _legacy_keys(scope, bucket), parts) as ours,
         lines(target, _target_keys(scope, bucket), parts) as theirs,
     ):
-        for key, where in apart(_once(ours, found.doubled), theirs):
+        for key, where in differing_lines(_once(ours, found.doubled), theirs):
             (found.missing if where == "ours" else found.gone).append(key)
     return found
 

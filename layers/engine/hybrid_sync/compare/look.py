@@ -59,7 +59,7 @@ Finding = Difference | Departure | Moving
 
 @dataclass(frozen=True)
 class _Legacy:
-    young: bool
+    after_fence: bool
     recent: bool
     outcome: Literal["exclude", "fail"] | None
     digests: list[str] | None
@@ -84,7 +84,7 @@ def look(sides: Sides, keys: Sequence[Key], recent: sql.Composable) -> Iterator[
         if key in failed:
             continue
         mine, stored = ours.get(key), theirs.get(key)
-        if mine is not None and mine.young:
+        if mine is not None and mine.after_fence:
             yield Moving(key)
         elif mine is None:
             if key in based:
@@ -141,18 +141,18 @@ def _computed(sides: Sides, keys: list[Key], recent: sql.Composable, digests: sq
     query = sql.SQL(
         "select array[{}], {}, {}, {}, case when ({}) is null then {} end from {} where {}"
     ).format(
-        sql.SQL(", ").join(sides.form.legacy_key), sides.young, recent, sides.plan.verdict_sql, sides.plan.verdict_sql,
-        digests, sides.plan.relations, with_keys(sides.plan.key_exprs, keys),
+        sql.SQL(", ").join(sides.form.legacy_key), sides.after_fence, recent, sides.plan.verdict_sql,
+        sides.plan.verdict_sql, digests, sides.plan.relations, with_keys(sides.plan.key_exprs, keys),
     )  # fmt: skip
     found: dict[Key, _Legacy] = {}
-    for key, young, seen, verdict, computed in sides.legacy.execute(query).fetchall():
+    for key, after_fence, seen, verdict, computed in sides.legacy.execute(query).fetchall():
         outcome = None if verdict is None else sides.plan.verdicts[verdict].outcome
         before = found.get(tuple(key))
         if before is None or before.outcome == "exclude":
-            found[tuple(key)] = _Legacy(young, seen, outcome, computed)
+            found[tuple(key)] = _Legacy(after_fence, seen, outcome, computed)
         elif outcome != "exclude":
             # Two rows of one key that no rule leaves out: neither may stand for it.
-            found[tuple(key)] = _Legacy(young or before.young, seen or before.recent, outcome, None)
+            found[tuple(key)] = _Legacy(after_fence or before.after_fence, seen or before.recent, outcome, None)
     return found
 
 

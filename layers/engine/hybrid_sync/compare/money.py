@@ -165,12 +165,12 @@ def in_legacy(money: Money, scope: Scope) -> Amounts:
     return Amounts(amount, currency, status, scope.place_in_legacy(), scope.plan.relations, scope.in_legacy())
 
 
-def in_target(money: Money, scope: Scope, apart: Sequence[Key]) -> Amounts:
+def in_target(money: Money, scope: Scope, differing: Sequence[Key]) -> Amounts:
     """Every live row of ours as the target stores it."""
     amount = sql.SQL("{}::numeric").format(sql.Identifier(money.column))
     currency = sql.Literal(money.constant_currency) if money.currency is None else sql.Identifier(money.currency)
     status = sql.SQL("null") if money.status is None else sql.Identifier(money.status)
-    return Amounts(amount, currency, status, scope.place_in_target(apart), scope.relation, scope.in_target())
+    return Amounts(amount, currency, status, scope.place_in_target(differing), scope.relation, scope.in_target())
 
 
 def sums(connection: Connection, rows: Amounts) -> Sums:

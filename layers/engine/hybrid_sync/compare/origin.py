@@ -40,7 +40,7 @@ where entity = %s and source = %s and run_id <> %s and origin <> 'legacy' and st
 """
 
 
-def strangers(target: Connection, run_id: str, entity: str, xids: Collection[str]) -> set[str]:
+def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[str]) -> set[str]:
     """Those of the transactions that changed the target's rows natively since they were last found equal."""
     if not xids:
         return set()
@@ -48,7 +48,7 @@ def strangers(target: Connection, run_id: str, entity: str, xids: Collection[str
     return {row[0] for row in rows}
 
 
-def told_before(target: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> set[Key]:
+def reported_before(target: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> set[Key]:
     """Keys whose drift an earlier run has told and nobody has repaired: they were not equal then."""
     rows = target.execute(_TOLD, (entity, source, run_id, [key[0] for key in keys])).fetchall()
     return {tuple(row[0]) for row in rows}

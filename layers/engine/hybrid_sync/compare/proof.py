@@ -16,9 +16,9 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.canonical import canonical
-from hybrid_sync.compare.checksums import Range, Sides, differing
+from hybrid_sync.compare.checksums import Range, Sides, differing_buckets
 from hybrid_sync.compare.look import Difference, look
-from hybrid_sync.compare.origin import strangers
+from hybrid_sync.compare.origin import native_xids
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.guard import epoch_of, forget
 from hybrid_sync.postgres import Connection
@@ -41,7 +41,7 @@ class WrongReference:
 
 
 def wrong_references(
-    run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, young: sql.Composable,
+    run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, after_fence: sql.Composable,
     legacy: Connection, target: Connection,
 ) -> list[WrongReference]:  # fmt: skip
     """Rows of one source that the run wrote and that refer elsewhere; both connections hold snapshots.
@@ -55,14 +55,14 @@ def wrong_references(
         return []
     sides = Sides(
         plan.sources[source], entity.sources[source], table(entity.target), canonical(catalog, plan.sources[source]),
-        young, Range(), legacy, target,
+        after_fence, Range(), legacy, target,
     )  # fmt: skip
     found: list[tuple[Difference, str]] = []
     for keys in _suspects(sides, runs, written):
         for one in look(sides, keys, sql.SQL("false")):
             if isinstance(one, Difference) and one.kind == "changed":
                 found += [(one, column) for column in one.columns if column in columns]
-    native = strangers(target, run_id, entity.entity, {one.xmin for one, _ in found if one.xmin is not None})
+    native = native_xids(target, run_id, entity.entity, {one.xmin for one, _ in found if one.xmin is not None})
     return [WrongReference(source, one.key, column) for one, column in found if one.xmin not in native]
 
 
@@ -106,7 +106,7 @@ def _suspects(sides: Sides, runs: list[str], written: int) -> Iterator[list[Key]
     if written > _FEW:
         sides.settle()
         ours, theirs = sides.compare()
-        keys = list(sides.differing_keys(differing(ours, theirs)))
+        keys = list(sides.differing_keys(differing_buckets(ours, theirs)))
         yield from (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
         return
     plan = sides.plan

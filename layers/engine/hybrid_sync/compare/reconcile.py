@@ -19,9 +19,9 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import findings
 from hybrid_sync.compare.canonical import canonical
-from hybrid_sync.compare.checksums import Range, Sides, differing
+from hybrid_sync.compare.checksums import Range, Sides, differing_buckets
 from hybrid_sync.compare.look import Departure, Difference, Finding, Moving, look
-from hybrid_sync.compare.origin import origin, strangers, told_before
+from hybrid_sync.compare.origin import native_xids, origin, reported_before
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
@@ -91,7 +91,7 @@ class Reconcile:
         began = time.monotonic()
         with self._sides(segment.source, Range(segment.lo, segment.hi)) as sides:
             ours, theirs = sides.compare()
-            suspects = [*sides.differing_keys(differing(ours, theirs)), *sides.unreadable]
+            suspects = [*sides.differing_keys(differing_buckets(ours, theirs)), *sides.unreadable]
         compared = findings.Compared(
             sum(rows for rows, _ in ours.values()), sum(rows for rows, _ in theirs.values()), len(sides.in_flight),
             round(time.monotonic() - began, 3),
@@ -183,8 +183,8 @@ class Reconcile:
         first = self.before is None
         with transaction(self.target, "target"):
             xids = [d.xmin for d in differences if d.xmin is not None]
-            native = strangers(self.target, self.run_id, entity, xids)
-            told = told_before(self.target, self.run_id, entity, name, kept)
+            native = native_xids(self.target, self.run_id, entity, xids)
+            told = reported_before(self.target, self.run_id, entity, name, kept)
             sorted_ = [(d, origin(d, native, told, first=first)) for d in differences]
             findings.clear(self.target, self.run_id, entity, name, [key for key in keys if key not in kept])
             lines = [

@@ -74,7 +74,7 @@ def references_of(entity: Entity) -> dict[str, ReferenceCount]:
 
 
 def count(
-    total: References, catalog: Catalog, scope: Scope, apart: Sequence[Key], legacy: Connection, target: Connection
+    total: References, catalog: Catalog, scope: Scope, differing: Sequence[Key], legacy: Connection, target: Connection
 ) -> None:
     """Add one source to `total`; both connections hold the snapshots of this verification.
 
@@ -83,7 +83,7 @@ def count(
     slots = scope.plan.references
     if not slots:
         return
-    _Source(total, scope, slots, [*scope.failed_absent, *scope.failed_present, *apart], legacy, target).count()
+    _Source(total, scope, slots, [*scope.failed_absent, *scope.failed_present, *differing], legacy, target).count()
     _count_waiting(total, scope, target)
     proven = guarded(target, catalog[scope.plan.entity].target)
     for slot in slots:

@@ -37,7 +37,7 @@ class Scope:
     plan: ReadPlan
     source: Source
     relation: sql.Identifier
-    young: sql.Composable
+    after_fence: sql.Composable
     """Legacy rows that changed after the run's fence."""
     keys: list[Key] | None
     in_flight: list[Key] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Scope:
 
     def find_in_flight(self, legacy: Connection) -> None:
         """The keys that changed after the fence, in the caller's snapshot."""
-        self.in_flight = self._keys_where(legacy, self.young)
+        self.in_flight = self._keys_where(legacy, self.after_fence)
 
     def keys_elsewhere_than(self, legacy: Connection, place: Place) -> list[Key]:
         """The keys of rows that are not in this place."""

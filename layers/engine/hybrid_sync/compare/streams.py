@@ -31,19 +31,19 @@ def lines(connection: Connection, query: sql.Composable, parts: int) -> Iterator
         yield ((tuple(map(int, row[:parts])), "".join(row[parts:])) for row in copy.rows())
 
 
-def apart(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[Key, Where]]:
+def differing_lines(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[Key, Where]]:
     """Keys of two ascending streams that are on one side only, or on both with unequal rows; each once, in order.
 
     A key that one side repeats must be repeated by the other.
     """
     told: Key | None = None
-    for key, where in _apart(ours, theirs):
+    for key, where in _differing_lines(ours, theirs):
         if key != told:
             yield key, where
         told = key
 
 
-def _apart(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[Key, Where]]:
+def _differing_lines(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[Key, Where]]:
     left, right = next(ours, None), next(theirs, None)
     while left is not None and right is not None:
         if left[0] < right[0]:

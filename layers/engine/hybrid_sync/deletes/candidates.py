@@ -92,7 +92,7 @@ def _looked(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[K
 # --- the records ---------------------------------------------------------------------------------------------------
 
 
-def keep_in_mind(connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> None:
+def list_candidates(connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> None:
     """List candidates, as gone until they are looked at again; what is listed already stays."""
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -102,7 +102,7 @@ def keep_in_mind(connection: Connection, run_id: str, entity: str, source: str, 
         )
 
 
-def leave_alone(connection: Connection, run_id: str, entity: str) -> None:
+def keep_all(connection: Connection, run_id: str, entity: str) -> None:
     """The policy is to ignore deletes: keep all, but look at those whose failed records can be closed."""
     connection.execute(
         "update hybrid_sync.delete_candidate c set outcome = 'kept', reason = %s, done_at = clock_timestamp()"

@@ -51,7 +51,7 @@ def tied(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, limit:
     return [tuple(row[0]) for row in connection.execute(query).fetchall()]
 
 
-def untie(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys: Collection[Key]) -> int:
+def unlink(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys: Collection[Key]) -> int:
     """Set the references of these keys to NULL, journalled; the caller holds their buckets and asked legacy again."""
     column = sql.Identifier(tie.column)
     chosen = among(sql.SQL("c.key"), keys)

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import OnFailure, RunRequest
-from hybrid_sync.entrypoint import logger, parsed, raised_at, told
+from hybrid_sync.entrypoint import error_sentence, logger, parsed, raised_at
 from hybrid_sync.errors import RequestConflicts, RequestForbidden, RequestRejected, RunNotFound, SyncError
 from hybrid_sync.http.requests import SyncRequest
 from hybrid_sync.http.tokens import ON_FAILURE
@@ -163,7 +163,7 @@ def _name(caller: str, idempotency_key: str | None) -> str:
 def _refused(error: Exception) -> Response[str]:
     """Every failure as a sentence with its remedy; the caller learns nothing of what is inside."""
     if not isinstance(error, SyncError):
-        logger.error("request failed", extra={"error": told(error)[0], "raised_at": raised_at(error)})
+        logger.error("request failed", extra={"error": error_sentence(error)[0], "raised_at": raised_at(error)})
         return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
     otherwise = HTTPStatus.SERVICE_UNAVAILABLE if error.transient else HTTPStatus.INTERNAL_SERVER_ERROR
     status = _STATUS.get(type(error), otherwise)

@@ -108,16 +108,16 @@ def _touched(source: Source, fence: Fence) -> sql.Composable:
     Each table is asked on its own: the lower bound 0 drops ids older than 2^31 transactions, whose age is negative,
     and must not drop the row for a neighbour's sake.
     """
-    young = [_young(alias, fence) for alias in source.aliases]
+    after_fence = [_after_fence(alias, fence) for alias in source.aliases]
     for watch in source.watch:
         place, alias = table(watch.table), sql.Identifier(watch.alias)
         neighbour = sql.SQL("exists (select from {} as {} where ({}) and {})")
-        young.append(neighbour.format(place, alias, raw(watch.on), _young(watch.alias, fence)))
-    # A left join without a partner has no xmin: that is "not young", and must not make the whole unknown.
-    return sql.SQL("coalesce({}, false)").format(sql.SQL(" or ").join(young))
+        after_fence.append(neighbour.format(place, alias, raw(watch.on), _after_fence(watch.alias, fence)))
+    # A left join without a partner has no xmin: that is "not after the fence", and must not make the whole unknown.
+    return sql.SQL("coalesce({}, false)").format(sql.SQL(" or ").join(after_fence))
 
 
-def _young(alias: str, fence: Fence) -> sql.Composed:
+def _after_fence(alias: str, fence: Fence) -> sql.Composed:
     # `between 0 and age(fence)`: age() counts back from the next transaction id, so younger means smaller.
     return sql.SQL("age({}.xmin) between 0 and age({}::xid)").format(sql.Identifier(alias), sql.Literal(fence.xid))
 

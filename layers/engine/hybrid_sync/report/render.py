@@ -8,7 +8,7 @@ from hybrid_sync.report.markdown import markdown
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.page import page
-from hybrid_sync.report.story import tell
+from hybrid_sync.report.story import story_of
 from hybrid_sync.report.story.components import current_of_due
 from hybrid_sync.report.words import percent
 
@@ -22,12 +22,12 @@ def to_json(summary: RunSummary) -> str:
 
 def to_markdown(summary: RunSummary) -> str:
     """Headings and tables, for a ticket or a mail."""
-    return markdown(tell(summary))
+    return markdown(story_of(summary))
 
 
 def to_html(summary: RunSummary) -> str:
     """One page that needs nothing else: no request, no script."""
-    return page(tell(summary))
+    return page(story_of(summary))
 
 
 def impact(entity: EntitySummary) -> str:

@@ -39,12 +39,12 @@ class EntityDeletes:
 
     # --- rows that go together -----------------------------------------------------------------------------------
 
-    def untie(self, pages: int) -> int:
+    def clear_references(self, pages: int) -> int:
         """Clear deferred references between rows that both go; how many of the pages are left."""
         entities = [name for wave in self._run.waves for name in wave]
         for tie in unlink.ties(self._catalog, self._entity.entity, entities):
             while pages > 0 and (keys := self._tied(tie)):
-                self._untie(tie, keys)
+                self._clear(tie, keys)
                 pages -= 1
         return pages
 
@@ -52,10 +52,10 @@ class EntityDeletes:
         with transaction(self._target, "target"):
             return unlink.tied(self._target, self._catalog, self._run.run_id, tie, _PAGE)
 
-    def _untie(self, tie: unlink.Tie, keys: list[Key]) -> None:
+    def _clear(self, tie: unlink.Tie, keys: list[Key]) -> None:
         with transaction(self._target, "target"):
             departed = self._departed(tie.source, keys)
-            unlink.untie(self._target, self._catalog, self._run.run_id, tie, departed)
+            unlink.unlink(self._target, self._catalog, self._run.run_id, tie, departed)
             self._settle(tie.source, [Outcome(key, "back") for key in keys if key not in departed], departed)
 
     # --- page by page --------------------------------------------------------------------------------------------

@@ -50,9 +50,9 @@ def list_departures(
             store.record_problem(target, *place, "delete_guard", _sentence(name, present))
             found = {}
         for source, part in found.items():
-            deletes.keep_in_mind(target, *place, source, part.keys)
+            deletes.list_candidates(target, *place, source, part.keys)
         if entity.on_delete.policy == "ignore":
-            deletes.leave_alone(target, *place)
+            deletes.keep_all(target, *place)
         if not guarded and not listed and not any(part.keys for part in found.values()):
             # Nothing will be paged through, so the end is told at once.
             told |= {**deletes.counts(target, *place), "done": True}
@@ -72,8 +72,8 @@ def _found(
             keys = None if record.requested is None else record.requested.get(source, [])
             if keys == []:
                 continue
-            young = changed_after(entity, definition, _carried(run, record), legacy)
-            scope = Scope(plan.sources[source], definition, table(entity.target), young, keys)
+            after_fence = changed_after(entity, definition, _carried(run, record), legacy)
+            scope = Scope(plan.sources[source], definition, table(entity.target), after_fence, keys)
             found[source] = deletes.candidates(scope, legacy, target, compare=compare)
     return found
 

@@ -37,13 +37,13 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
             with contained(world, run.run_id, name, "PropagateDeletes", target):
                 if record.deletes is None:
                     list_departures(world, run, record, name, legacy, target)
-        for untie in (True, False):
+        for unlink in (True, False):
             for name, record in _workable(run, target).items():
                 if record.deletes is None or record.deletes["done"]:
                     continue
                 with contained(world, run.run_id, name, "PropagateDeletes", target):
                     deletes = EntityDeletes(world, run, name, record.deletes, legacy, target)
-                    pages = deletes.untie(pages) if untie else deletes.remove(pages)
+                    pages = deletes.clear_references(pages) if unlink else deletes.remove(pages)
                 if pages <= 0:
                     return DeleteResult(run_id=task.run_id, more=True)
     return DeleteResult(run_id=task.run_id, more=False)

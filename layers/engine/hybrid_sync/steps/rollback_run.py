@@ -73,12 +73,12 @@ def _report(world: World, under_way: Rollback, target: Connection) -> RollbackOu
     world.reports.write_page(rollback_id, "html", to_html(summary))
     world.reports.write_page(rollback_id, "md", to_markdown(summary))
     location = world.reports.write(rollback_id, document)
-    _retell(world, under_way.run_id, target)
+    _rewrite_report(world, under_way.run_id, target)
     world.alerts.publish(f"hybrid-sync: run {under_way.run_id} rolled back", _text(outcome, location))
     return outcome.model_copy(update={"report": location})
 
 
-def _retell(world: World, run_id: str, target: Connection) -> None:
+def _rewrite_report(world: World, run_id: str, target: Connection) -> None:
     """The report of the run that was undone must not go on saying that it succeeded."""
     with transaction(target, "target"):
         undone_run = recall(target, run_id, world.catalog)

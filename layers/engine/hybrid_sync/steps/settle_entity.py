@@ -117,7 +117,7 @@ class _Settling:
         settlement = Settlement(self._target, self._plan.table, self._plan.sources, self._run.run_id, self._batch)
         read = self._read(settlement)
         failpoint("settle.staged", self._target, self._legacy)
-        more = settlement.strangers(self._entity.sources) - self._places()
+        more = settlement.outsiders(self._entity.sources) - self._places()
         if more and not last:
             raise Grown(more)
         settled = settlement.write()
@@ -220,7 +220,7 @@ class _Settling:
         if record.requested is None or self._entity.on_delete.policy == "ignore":
             return
         departed = set(keys).difference(self._asked.get(source, ()), read.found, read.unreadable)
-        deletes.keep_in_mind(self._target, self._run.run_id, self._name, source, sorted(departed))
+        deletes.list_candidates(self._target, self._run.run_id, self._name, source, sorted(departed))
 
     def _forget(self, source: str, settled: Settled) -> None:
         """Ids of rows that were not written must not be cached."""

@@ -136,14 +136,14 @@ def _compare(
         keys = _scope_keys(plan, record, name, source_changed=_changed(entity, name, record), legacy=legacy)
         if keys == []:
             continue
-        young = changed_after(entity, source, carried, legacy)
-        scope = Scope(plan.sources[name], source, table(entity.target), young, keys)
+        after_fence = changed_after(entity, source, carried, legacy)
+        scope = Scope(plan.sources[name], source, table(entity.target), after_fence, keys)
         scope.find_failed(target)
         scope.find_in_flight(legacy)
         counted = count(total, scope, legacy, target)
         references.count(refs, catalog, scope, [*scope.missing, *counted.gone], legacy, target)
         if record.reconcile is None:
-            wrong += proof.wrong_references(run.run_id, catalog, entity, plan, name, young, legacy, target)
+            wrong += proof.wrong_references(run.run_id, catalog, entity, plan, name, after_fence, legacy, target)
         named += look_up(entity, scope, named_keys(run.request.refs, entity, name), legacy, target)
         for m in entity.money:
             money.add_up(m, scope, counted.gone, (ours[m.column], legacy), (theirs[m.column], target))

@@ -55,13 +55,13 @@ class Settlement:
             self._places |= {uuid.UUID(bytes=row.data[6:22]): (source, decode_key(row.key)) for row in some}
             self._refused += self._loop.add(plan, some, new=new)
 
-    def strangers(self, sources: Mapping[str, Source]) -> set[Place]:
+    def outsiders(self, sources: Mapping[str, Source]) -> set[Place]:
         """Mapped rows besides the staged ones that have what a staged row is to get."""
         self._loop.ready(adopting=self.writer.statements.adopting)
         with self._connection.transaction(force_rollback=True):
             self._loop.clear_images()
             self._connection.execute(self._loop.everything.take_images())
-            found = Wants(self._connection, self._loop.moving()).strangers - self._places.keys()
+            found = Wants(self._connection, self._loop.moving()).outsiders - self._places.keys()
         return {place for source, one in sources.items() for place in self._mapped(source, one, sorted(found))}
 
     def _mapped(self, source: str, definition: Source, ids: Sequence[uuid.UUID]) -> set[Place]:

@@ -56,7 +56,7 @@ class Wants:
         self._moving = moving
         self._generated = generated_columns(connection, moving.relation)
         self._twins: list[tuple[Uniqueness, set[int], list[tuple[int, int]]]] = []
-        self.strangers: set[uuid.UUID] = set()
+        self.outsiders: set[uuid.UUID] = set()
         """Rows that do not move and have what some line is to get."""
         self.by: dict[Uniqueness, list[Want]] = {}
         self.uncomputed: list[Uniqueness] = []
@@ -146,7 +146,7 @@ class Wants:
             for taker, holder, row in rows:
                 found.append(Want(taker, holder))
                 if holder is None:
-                    self.strangers.add(row)
+                    self.outsiders.add(row)
             if index.exclusion:
                 continue  # every pair of ranges would have to be looked at; the server tells which exclude each other
             self._find_twins(index, condition)

@@ -12,7 +12,7 @@ from hybrid_sync.report.story.limits import failures, limits, workers
 from hybrid_sync.report.story.missed import missed
 from hybrid_sync.report.story.money import money
 from hybrid_sync.report.story.references import references
-from hybrid_sync.report.story.rollback import tell_rollback
+from hybrid_sync.report.story.rollback import rollback_story
 from hybrid_sync.report.story.work import freshness, throughput
 from hybrid_sync.report.words import day, moment, run_title
 
@@ -23,10 +23,10 @@ def title(summary: RunSummary) -> str:
     return f"{run_title(summary.profile)} of {day(summary.started_at)}{part}"
 
 
-def tell(summary: RunSummary) -> Document:
+def story_of(summary: RunSummary) -> Document:
     """The whole story; sections that have nothing to say are left out."""
     if summary.rollback is not None:
-        return tell_rollback(summary, summary.rollback)
+        return rollback_story(summary, summary.rollback)
     word, tone = verdict(summary)
     sections = (
         failures(summary),

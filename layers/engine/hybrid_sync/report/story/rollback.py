@@ -42,7 +42,7 @@ _DONE: tuple[tuple[str, Callable[[UndoneEntity], int]], ...] = (
 )
 
 
-def tell_rollback(summary: RunSummary, rollback: Rollback) -> Document:
+def rollback_story(summary: RunSummary, rollback: Rollback) -> Document:
     """The whole story of a rollback."""
     word, tone = _verdict(summary, rollback)
     sections = (failures(summary), _undone(rollback), _left_alone(rollback), _next(summary, rollback))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.processes import demanded_port
 
 
 @dataclass(frozen=True)
-class Wishes:
+class UpOptions:
     """Databases and ports; what is not asked for, the stack provides."""
 
     legacy_dsn: str | None = None
@@ -22,9 +22,9 @@ class Wishes:
             if port:
                 demanded_port(port, f"--{name}-port")
 
-    def port(self, name: str, keep: Keep) -> int | None:
+    def port(self, name: str, state: StateFile) -> int | None:
         """The port that was asked for, or that of last time, which may still be free."""
-        return self.ports.get(name) or keep.get(f"{name}_port")
+        return self.ports.get(name) or state.get(f"{name}_port")
 
     def foreign(self, side: str) -> str | None:
         """The DSN of a person's own database on that side."""
