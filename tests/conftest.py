@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync_cli.stack import Stack, home, supabase
-from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
@@ -59,7 +59,7 @@ def clear(folder: Path) -> None:
     """Stop what runs in a home, and delete it."""
     for place in (folder / "stack", folder):
         if place.exists():
-            purge(Processes(place), Keep(place / "keep.json"))
+            purge(Processes(place), StateFile(place / "keep.json"))
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def deployed(session_home: Path) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_SYNC_HOME", str(session_home / "stack"))
         yield Builder(UpOptions(), lambda line: None).run()
-        tear_down(Processes(home.directory()), Keep(home.directory() / "keep.json"))
+        tear_down(Processes(home.directory()), StateFile(home.directory() / "keep.json"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from hybrid_sync_cli.stack import Stack, home
-from hybrid_sync_cli.stack.home import Keep
+from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import purge
 
@@ -85,4 +85,4 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             assert ended.status in (0, 1), ended.err
             yield Demo(place, ended, Stack.load())
         finally:
-            purge(Processes(place), Keep(place / "keep.json"))
+            purge(Processes(place), StateFile(place / "keep.json"))
