@@ -1,5 +1,5 @@
 """The hot path against raw COPY | COPY of the same rows, a load with bad rows against one without, and workers' memory
-with so many rows and with ten times as many, and with rows of every size.
+with so many rows and with ten times as many, and with rows of every size, and waits for the databases over six tables.
 
 All are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike; medians are compared.
 """
@@ -11,7 +11,7 @@ import json
 import sys
 from statistics import median
 
-from bench import memory, poison, tables
+from bench import memory, poison, roundtrips, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
 from bench.servers import server
 from hybrid_sync.postgres import Connection, connect
@@ -22,8 +22,9 @@ def main() -> int:
     """Print a table and a line of results each; 0 unless something does not work at all, or memory grows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "which", nargs="?", choices=("all", "copy", "poison", "memory"), default="all", help="(default: all)"
-    )
+        "which", nargs="?", choices=("all", "copy", "poison", "memory", "roundtrips"), default="all",
+        help="(default: all)",
+    )  # fmt: skip
     parser.add_argument(
         "--rows", type=int, default=None, help="legacy rows (default: 200000, poison: 100000, memory: 30000)"
     )
@@ -40,6 +41,8 @@ def main() -> int:
                 show([contest(legacy, target, rows) for _ in range(options.rounds)], rows)
         if options.which in ("all", "poison"):
             poison.contest(new_database, options.rows or 100_000, options.rounds)
+        if options.which in ("all", "roundtrips"):
+            roundtrips.count(new_database)
         if options.which in ("all", "memory"):
             return max(memory.sizes(new_database), memory.contest(new_database, options.rows or 30_000))
     return 0

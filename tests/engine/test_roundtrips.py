@@ -1,0 +1,39 @@
+"""The engine asks little: few waits for a database, few connections, and each row is read about once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hybrid_sync.contracts import Profile
+from tests.engine import roundtrips
+from tests.engine.six_tables import Counted, counted
+
+
+@pytest.fixture
+def six(legacy_db: str, target_db: str) -> Iterator[Counted]:
+    with counted(legacy_db, target_db) as world:
+        yield world
+
+
+def test_a_mixed_batch_waits_seldom_for_the_target(six: Counted) -> None:
+    done = roundtrips.batches(six)
+    assert done.batch <= 38
+    assert done.batch_cache_miss <= done.batch + 2
+
+
+def test_an_idle_weekly_run_waits_seldom_and_connects_seldom(six: Counted) -> None:
+    done = roundtrips.idle(six, Profile.weekly)
+    assert (done.waits <= 913, done.connections <= 44) == (True, True), done
+    assert (done.read_legacy <= 3.9, done.read_target <= 3.3) == (True, True), done
+
+
+def test_an_idle_daily_run_reads_each_row_about_once(six: Counted) -> None:
+    done = roundtrips.idle(six, Profile.daily)
+    assert (done.read_legacy <= 3.9, done.read_target <= 2.3) == (True, True), done
+
+
+def test_one_row_on_demand_takes_few_waits(six: Counted) -> None:
+    done = roundtrips.one_row(six)
+    assert (done.target <= 170, done.legacy <= 70) == (True, True), done
