@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hybrid_sync.contracts import RollbackTask
-from hybrid_sync.entrypoint import told
+from hybrid_sync.entrypoint import error_sentence
 from hybrid_sync.errors import SyncError
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync_cli.stack import Stack, home
@@ -48,7 +48,7 @@ def function(ground: Ground) -> Iterator[str]:
                 )
                 failed = False
             except SyncError as error:
-                sentence, transient = told(error)
+                sentence, transient = error_sentence(error)
                 name = "TransientError" if transient else "PermanentError"
                 answer, failed = {"errorType": name, "errorMessage": sentence}, True
             body = json.dumps(answer).encode()
