@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hybrid_sync.contracts import RollbackTask
-from hybrid_sync.entrypoint import told
+from hybrid_sync.entrypoint import error_sentence
 from hybrid_sync.errors import SyncError
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
@@ -76,7 +76,7 @@ def test_no_text_of_a_cell_is_told_by_a_run_its_retries_or_its_undo(
         try:
             retry_failure(world, message)
         except SyncError as error:
-            said.append(told(error)[0])
+            said.append(error_sentence(error)[0])
     done = rollback_run(world, RollbackTask(run_id="second", out_of_order=True))
     while done.more:
         done = rollback_run(
