@@ -191,8 +191,8 @@ def difference(scope: Scope, legacy: Connection, target: Connection) -> Differen
     differing = sorted(n for n in ours.keys() | theirs.keys() if n not in ours or ours[n].digest != theirs.get(n))
     crowded = sorted(n for n, bucket in ours.items() if bucket.rows != bucket.keys)
     found = Difference([], [], _doubled(scope, legacy, crowded))
-    for n in differing:
-        part = _compared(scope, legacy, target, n)
+    for start in range(0, len(differing), _BUCKETS_AT_ONCE):
+        part = _compared(scope, legacy, target, differing[start : start + _BUCKETS_AT_ONCE])
         found.missing.extend(part.missing)
         found.gone.extend(part.gone)
     return found
@@ -211,12 +211,12 @@ def _doubled(scope: Scope, legacy: Connection, buckets: list[int]) -> dict[Key, 
     return found
 
 
-def _compared(scope: Scope, legacy: Connection, target: Connection, bucket: int | None) -> Difference:
+def _compared(scope: Scope, legacy: Connection, target: Connection, buckets: list[int] | None) -> Difference:
     parts = len(scope.key_columns)
     found = Difference([], [], {})
     with (
-        lines(legacy, _legacy_keys(scope, bucket), parts) as ours,
-        lines(target, _target_keys(scope, bucket), parts) as theirs,
+        lines(legacy, _legacy_keys(scope, buckets), parts) as ours,
+        lines(target, _target_keys(scope, buckets), parts) as theirs,
     ):
         for key, where in differing_lines(_once(ours, found.doubled), theirs):
             (found.missing if where == "ours" else found.gone).append(key)
@@ -261,15 +261,20 @@ def _legacy_bitmaps(scope: Scope, legacy: Connection) -> dict[int, _Bucket]:
     return {int(n): _Bucket(int(rows), int(keys), digest) for n, rows, keys, digest in legacy.execute(query)}
 
 
-def _target_side(scope: Scope) -> sql.Composed:
-    """Keys that are in the target or in quarantine without a target row, but not in flight."""
-    moving = set(scope.in_flight)
-    failed = [key for key in scope.failed_absent if key not in moving]
-    rows = sql.SQL("select {} from {} where {} and {}").format(
-        sql.SQL(", ").join(scope.stored_keys), scope.relation, scope.in_target(), scope.without(scope.in_flight)
+def _target_side(scope: Scope, buckets: list[int] | None = None) -> sql.Composed:
+    """Keys that are in the target or in quarantine without a target row, but not in flight; of these buckets alone."""
+    wanted = None if buckets is None else set(buckets)
+    moving, failed = (
+        [key for key in keys if wanted is None or key[0] // BUCKET in wanted]
+        for keys in (scope.in_flight, scope.failed_absent)
     )
+    where = sql.SQL("true") if buckets is None else within(scope.stored_keys[0], buckets)
+    rows = sql.SQL("select {} from {} where {} and {} and {}").format(
+        sql.SQL(", ").join(scope.stored_keys), scope.relation, scope.in_target(), scope.without(moving), where
+    )
+    left = sorted(set(failed).difference(moving))
     arrays = sql.SQL(", ").join(
-        sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in failed])) for i in range(len(scope.key_columns))
+        sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in left])) for i in range(len(scope.key_columns))
     )
     return sql.SQL("{} union select * from unnest({})").format(rows, arrays)
 
@@ -280,19 +285,18 @@ def _target_bitmaps(scope: Scope) -> sql.Composed:
     )
 
 
-def _legacy_keys(scope: Scope, bucket: int | None) -> sql.Composed:
+def _legacy_keys(scope: Scope, buckets: list[int] | None) -> sql.Composed:
     where = scope.settled()
-    if bucket is not None:
-        where = sql.SQL("{} and {}").format(where, within(scope.plan.key_exprs[0], [bucket]))
+    if buckets is not None:
+        where = sql.SQL("{} and {}").format(where, within(scope.plan.key_exprs[0], buckets))
     return sql.SQL("select {} from {} where {}").format(
         sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, where
     )
 
 
-def _target_keys(scope: Scope, bucket: int | None) -> sql.Composed:
+def _target_keys(scope: Scope, buckets: list[int] | None) -> sql.Composed:
     names = [sql.Identifier(f"k{i}") for i in range(len(scope.key_columns))]
-    where = sql.SQL("true") if bucket is None else within(names[0], [bucket])
-    return sql.SQL("select * from ({}) as u({}) where {}").format(_target_side(scope), sql.SQL(", ").join(names), where)
+    return sql.SQL("select * from ({}) as u({})").format(_target_side(scope, buckets), sql.SQL(", ").join(names))
 
 
 def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Key]:
