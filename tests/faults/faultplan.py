@@ -16,6 +16,7 @@ _SHARES = {
     "verify_entity": 0.12,
     "settle_uniques": 0.6,
     "link_references": 0.9,
+    "recheck_entity": 0.9,
     "propagate_deletes": 0.8,
 }
 _SHARE = 0.35
