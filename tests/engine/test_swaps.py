@@ -197,3 +197,17 @@ def test_a_swap_across_batches_arrives_with_the_retry_of_either(
     assert [(key, reason) for key, reason, _ in failed(target)] == [(1, "unique_violation"), (5000, "unique_violation")]
     retry_failure(world, world.failure_queue.messages[-1])
     assert (failed(target), same(legacy, target)) == ([], True)
+
+
+def test_rows_that_were_written_before_others_had_to_move_are_journalled_as_well(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    target("alter table seats add constraint one_email unique (email), add constraint positive check (code > 0)")
+    # Refused from either end first, so that the batch is isolated for them and not for the unique values.
+    legacy("update seat set code = -id where id <= 9 or id > 31")
+    rotate(legacy, "email", 11, 13, 1)
+    legacy("update seat set plan = 'another' where id = 30")
+    run(world, "second")
+    assert {reason for _, reason, _ in failed(target)} == {"check_violation"}
+    journalled = target("select distinct keys[1] from hybrid_sync.journal where run_id = 'second' order by 1")
+    assert journalled == [(11,), (12,), (13,), (30,)]

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.compare.checksums import Sides
 from hybrid_sync.contracts import Key
+from hybrid_sync.halve import halve
 from hybrid_sync.ids.idmap import key_condition
 from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.unreadable import ask
@@ -123,21 +123,19 @@ def _failed(sides: Sides, keys: Sequence[Key]) -> set[Key]:
 
 
 def _in_legacy(sides: Sides, keys: list[Key], recent: sql.Composable) -> dict[Key, _Legacy]:
-    """The rows as legacy computes them now; the set is halved until a row that it cannot compute stands alone."""
-    if not keys:
-        return {}
-    try:
+    """The rows as legacy computes them now, and without digests the ones that it cannot compute."""
+    found: dict[Key, _Legacy] = {}
+
+    def compute(some: Sequence[Key]) -> None:
         with sides.legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
-            return _computed(sides, keys, recent, sides.form.legacy_columns())
-    except psycopg.Error as error:
-        ask(sides.legacy, sides.plan, error)
-        if len(keys) == 1:
-            return _computed(sides, keys, recent, sql.SQL("null::text[]"))
-        middle = len(keys) // 2
-        return {**_in_legacy(sides, keys[:middle], recent), **_in_legacy(sides, keys[middle:], recent)}
+            found.update(_computed(sides, some, recent, sides.form.legacy_columns()))
+
+    for key, _ in halve(keys, compute, lambda error, _: ask(sides.legacy, sides.plan, error)):
+        found |= _computed(sides, [key], recent, sql.SQL("null::text[]"))
+    return found
 
 
-def _computed(sides: Sides, keys: list[Key], recent: sql.Composable, digests: sql.Composable) -> dict[Key, _Legacy]:
+def _computed(sides: Sides, keys: Sequence[Key], recent: sql.Composable, digests: sql.Composable) -> dict[Key, _Legacy]:
     query = sql.SQL(
         "select array[{}], {}, {}, {}, case when ({}) is null then {} end from {} where {}"
     ).format(

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
+from hybrid_sync.halve import halve
 from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
@@ -26,8 +26,7 @@ def unreadable_keys(legacy: Connection, plan: ReadPlan, computed: sql.Composable
     good: list[Key] = []
     for key, readable in _json_checked(legacy, plan, where):
         (good if readable else found).append(key)
-    found += uncomputable_keys(legacy, plan, computed, good)
-    return found
+    return found + uncomputable_keys(legacy, plan, computed, good)
 
 
 def _json_checked(legacy: Connection, plan: ReadPlan, where: sql.Composable) -> Iterator[tuple[Key, bool]]:
@@ -46,21 +45,15 @@ def _json_checked(legacy: Connection, plan: ReadPlan, where: sql.Composable) -> 
 
 def uncomputable_keys(
     legacy: Connection, plan: ReadPlan, computed: sql.Composable, keys: Sequence[Key]
-) -> Iterator[Key]:  # fmt: skip
-    """Those of `keys` for whose rows `computed` cannot be computed, found by halving."""
-    if not keys:
-        return
-    query = sql.SQL("select count({}) from {} where {}").format(
-        computed, plan.relations, with_keys(plan.key_exprs, keys)
-    )
-    try:
+) -> list[Key]:  # fmt: skip
+    """Those of `keys` for whose rows `computed` cannot be computed."""
+
+    def compute(some: Sequence[Key]) -> None:
         with legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
-            legacy.execute(query)
-    except psycopg.Error as error:
-        ask(legacy, plan, error)
-        if len(keys) == 1:
-            yield keys[0]
-            return
-        middle = len(keys) // 2
-        yield from uncomputable_keys(legacy, plan, computed, keys[:middle])
-        yield from uncomputable_keys(legacy, plan, computed, keys[middle:])
+            legacy.execute(
+                sql.SQL("select count({}) from {} where {}").format(
+                    computed, plan.relations, with_keys(plan.key_exprs, some)
+                )
+            )
+
+    return [key for key, _ in halve(keys, compute, lambda error, _: ask(legacy, plan, error))]

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, table_of
@@ -19,6 +18,7 @@ from hybrid_sync.compare.conservation import difference, still_in_legacy
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
 from hybrid_sync.deletes.remove import IGNORED, Outcome
+from hybrid_sync.halve import halve
 from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
@@ -59,17 +59,14 @@ def departed(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[
 
     A row that is back, that a join loses or that legacy cannot compute has not departed.
     """
-    if not keys:
-        return {}
-    try:
+    found: dict[Key, Why] = {}
+
+    def look(some: Sequence[Key]) -> None:
         with legacy.transaction():  # a savepoint: the transaction outlives a row that fails
-            return _looked(legacy, plan, source, keys)
-    except psycopg.Error as error:
-        ask(legacy, plan, error)
-        if len(keys) == 1:
-            return {}
-        middle = len(keys) // 2
-        return {**departed(legacy, plan, source, keys[:middle]), **departed(legacy, plan, source, keys[middle:])}
+            found.update(_looked(legacy, plan, source, some))
+
+    halve(keys, look, lambda error, _: ask(legacy, plan, error))
+    return found
 
 
 def _looked(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, Why]:

@@ -20,14 +20,15 @@ from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import Key
 from hybrid_sync.deletes.referring import MANAGED, keep_referred
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.halve import Refused
 from hybrid_sync.postgres import Connection
-from hybrid_sync.write.follow import follow_triggers
-from hybrid_sync.write.halve import Refused, Statement, halve
+from hybrid_sync.write.attempt import write_each
 from hybrid_sync.write.images import image_of, restorable
 from hybrid_sync.write.isolate import reason_of
+from hybrid_sync.write.journal import Batch, entries, follow_triggers
 from hybrid_sync.write.names import constraint_of
 from hybrid_sync.write.native import AS_NATIVES
-from hybrid_sync.write.row_loop import MISPLACED, SUPPRESSED
+from hybrid_sync.write.split import MISPLACED, SUPPRESSED
 from hybrid_sync.write.tombstones import is_marked, is_row_of
 
 IGNORED = "ignored"
@@ -66,10 +67,7 @@ class Removal:
         self._source = source
         self._shape = shape
         self._relation = sql.Identifier(shape.schema, shape.name)
-        self._batch = uuid.uuid4()
-        self._journal = sql.SQL(", ").join(
-            sql.Literal(part) for part in (run_id, self._batch, entity.entity, source)
-        )  # fmt: skip
+        self._batch = Batch(run_id, uuid.uuid4(), entity.entity, source)
         self._place = sql.SQL("{}, {}").format(sql.Literal(entity.entity), sql.Literal(source))
         self._run = sql.Literal(run_id)
         connection.execute(_CREATE)
@@ -83,7 +81,7 @@ class Removal:
             self._attempt(self._delete)
         elif policy == "soft":
             self._attempt(self._mark)
-            follow_triggers(self._connection, self._shape, self._batch)
+            follow_triggers(self._connection, self._shape, self._batch.batch_id)
         # What nobody refused and still was not done, a trigger of the target left out without an error.
         self._keep_the_rest(IGNORED if policy == "ignore" else "trigger_suppressed")
         failpoint("delete.written", self._connection)
@@ -118,11 +116,7 @@ class Removal:
         rows = self._connection.execute(
             sql.SQL("select n from {} where outcome is null order by n").format(_REMOVAL)
         ).fetchall()
-
-        def statements(lines: Sequence[int]) -> list[Statement]:
-            return [(statement(lines), None)]
-
-        for line, error in halve(self._connection, [int(row[0]) for row in rows], statements, self._check):
+        for line, error in write_each(self._connection, [row[0] for row in rows], statement, self._check):
             reason = MANAGED if error.sqlstate in _STILL_REFERRED else reason_of(error.sqlstate)
             self._connection.execute(
                 sql.SQL(
@@ -154,6 +148,12 @@ class Removal:
             " where u.outcome is null and u.n = any({lines})"
         ).format(image=image_of("t", columns), table=self._relation, removal=_REMOVAL, lines=sql.Literal(list(lines)))
 
+    def _entries(self, operation: str, xid: str, done: str) -> sql.Composed:
+        rows = "select hybrid_sync_key, hybrid_sync_id, {}, hybrid_sync_prior, hybrid_sync_before from old join {} d"
+        return entries(
+            self._batch, operation, sql.SQL(rows + " on d.id = hybrid_sync_id").format(raw(xid), sql.Identifier(done))
+        )
+
     def _delete(self, lines: Sequence[int]) -> sql.Composed:
         columns = [column.name for column in restorable(self._shape.columns, self._shape.columns)]
         return sql.SQL(
@@ -163,14 +163,11 @@ class Removal:
             "  select {place}, hybrid_sync_key, hybrid_sync_id, {run} from old join gone on gone.id = hybrid_sync_id"
             "  on conflict (entity, source, key) do update set id = excluded.id, run_id = excluded.run_id,"
             "  retired_at = clock_timestamp()),"
-            " told as (insert into hybrid_sync.journal"
-            "  (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
-            "  select {journal}, 'delete', hybrid_sync_key, hybrid_sync_id, pg_current_xact_id()::xid,"
-            "  hybrid_sync_prior, hybrid_sync_before from old join gone on gone.id = hybrid_sync_id)"
+            " journalled as ({journal})"
             " update {removal} u set outcome = 'deleted' from gone where gone.id = u.id"
         ).format(
             old=self._old(columns, lines), table=self._relation, place=self._place, run=self._run,
-            journal=self._journal, removal=_REMOVAL, natives=AS_NATIVES,
+            journal=self._entries("delete", "pg_current_xact_id()::xid", "gone"), removal=_REMOVAL, natives=AS_NATIVES,
         )  # fmt: skip
 
     def _mark(self, lines: Sequence[int]) -> sql.Composed:
@@ -183,10 +180,7 @@ class Removal:
             "with old as ({old}),"
             " marked as (update {table} t set {assignments} from old, {natives} where t.id = old.hybrid_sync_id"
             "  returning t.id, t.xmin as written_by, {written} as written),"
-            " told as (insert into hybrid_sync.journal"
-            "  (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
-            "  select {journal}, 'update', hybrid_sync_key, hybrid_sync_id, written_by, hybrid_sync_prior,"
-            "  hybrid_sync_before from old join marked on marked.id = hybrid_sync_id),"
+            " journalled as ({journal}),"
             " stone as (insert into hybrid_sync.tombstone (entity, source, key, run_id, before, written)"
             "  select {place}, hybrid_sync_key, {run}, hybrid_sync_before, written"
             "  from old join marked on marked.id = hybrid_sync_id"
@@ -195,8 +189,8 @@ class Removal:
             " update {removal} u set outcome = 'marked' from marked where marked.id = u.id"
         ).format(
             old=self._old(list(settings), lines), table=self._relation, assignments=assignments,
-            written=image_of("t", settings), journal=self._journal, place=self._place, run=self._run, removal=_REMOVAL,
-            natives=AS_NATIVES,
+            written=image_of("t", settings), journal=self._entries("update", "written_by", "marked"),
+            place=self._place, run=self._run, removal=_REMOVAL, natives=AS_NATIVES,
         )  # fmt: skip
 
     def _keep_the_rest(self, reason: str) -> None:

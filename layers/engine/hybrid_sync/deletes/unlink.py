@@ -15,6 +15,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection, among
+from hybrid_sync.write.journal import Batch, entries
 from hybrid_sync.write.native import AS_NATIVES, write
 from hybrid_sync.write.tombstones import is_row_of
 
@@ -55,6 +56,11 @@ def unlink(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys
     """Set the references of these keys to NULL, journalled; the caller holds their buckets and asked legacy again."""
     column = sql.Identifier(tie.column)
     chosen = among(sql.SQL("c.key"), keys)
+    batch = Batch(run_id, uuid.uuid4(), tie.entity, tie.source)
+    written = sql.SQL(
+        "select key, old_id, written_by, prior, jsonb_build_object({}::text, parent)"
+        " from old join done on done.id = old_id"
+    ).format(tie.column)
     return write(
         connection,
         sql.SQL(
@@ -62,14 +68,10 @@ def unlink(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys
             " order by t.id for no key update of t),"
             " done as (update {table} t set {column} = null from old, {natives} where t.id = old_id"
             "  returning t.id, t.xmin as written_by)"
-            " insert into hybrid_sync.journal"
-            " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
-            " select {run}, {batch}, {entity}, {source}, 'link', key, old_id, written_by, prior,"
-            " jsonb_build_object({name}, parent) from old join done on done.id = old_id"
+            " {journal}"
         ).format(
             column=column, rows=_joined(catalog, run_id, tie), chosen=chosen, table=table(catalog[tie.entity].target),
-            name=sql.Literal(tie.column), run=sql.Literal(run_id), batch=sql.Literal(uuid.uuid4()),
-            entity=sql.Literal(tie.entity), source=sql.Literal(tie.source), natives=AS_NATIVES,
+            natives=AS_NATIVES, journal=entries(batch, "link", written),
         ),
     ).rowcount  # fmt: skip
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.blame import ELSEWHERE
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
+from hybrid_sync.halve import halve, halve_on_server
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.cut import Cut
@@ -24,38 +24,11 @@ from hybrid_sync.postgres import Connection, require_row, transaction
 _REFUSED = "42501"
 """A right is missing, whichever row shows it: nothing of ours can raise it in legacy, where no trigger fires."""
 
-# Segments of the keys are computed and thrown away; one that fails is cut into eight until single keys stand alone.
-# The answer leaves in a setting of the transaction: a DO block returns nothing, and legacy is read only.
-_SEARCH = """
-<<search>>
-declare
-  todo int[] := array[1, {count}];
-  lo int; hi int; width int; state text; found text := '';
-begin
-  while cardinality(todo) > 0 loop
-    lo := todo[cardinality(todo) - 1];
-    hi := todo[cardinality(todo)];
-    todo := todo[1 : cardinality(todo) - 2];
-    begin
-      perform sum(length(convert_to(r::text, 'UTF8'))) from (select {columns} from {relations} where {where}) r;
-    exception when others or assert_failure then
-      get stacked diagnostics state = returned_sqlstate;
-      if state ~ {elsewhere} then
-        raise;
-      end if;
-      if lo = hi then
-        found := found || ' ' || lo || ':' || state;
-      else
-        width := (hi - lo + 8) / 8;
-        for part in reverse (hi - lo) / width .. 0 loop
-          todo := todo || array[lo + part * width, least(hi, lo + (part + 1) * width - 1)];
-        end loop;
-      end if;
-    end;
-  end loop;
-  perform set_config('hybrid_sync.unreadable', found, true);
-end
-"""
+# Segments of the keys are computed and thrown away.  The answer leaves in a setting of the transaction: a DO block
+# returns nothing, and legacy is read only.
+_COMPUTE = "perform sum(length(convert_to(r::text, 'UTF8'))) from (select {columns} from {relations} where {where}) r;"
+_KEEP = sql.SQL("found := found || ' ' || lo || ':' || state;")
+_ANSWER = sql.SQL("perform set_config('hybrid_sync.unreadable', found, true);")
 
 
 @dataclass
@@ -125,7 +98,7 @@ def _rows(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut)
 def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict[Key, str]:
     """Keys whose row cannot be computed, with the SQLSTATE."""
     columns = [
-        sql.SQL("({}::int8[])[search.lo : search.hi]").format(sql.Literal(list(column)))
+        sql.SQL("({}::int8[])[split.lo : split.hi]").format(sql.Literal(list(column)))
         for column in zip(*keys, strict=True)
     ]
     if len(columns) == 1:
@@ -134,11 +107,8 @@ def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict
         where = sql.SQL("({}) in (select * from unnest({}))").format(
             sql.SQL(", ").join(plan.key_exprs), sql.SQL(", ").join(columns)
         )
-    body = sql.SQL(_SEARCH).format(
-        count=sql.Literal(len(keys)), columns=plan.columns, relations=plan.relations, where=where,
-        elsewhere=sql.Literal(ELSEWHERE),
-    )  # fmt: skip
-    connection.execute(sql.SQL("do {}").format(sql.Literal(body.as_string(connection))))
+    compute = sql.SQL(_COMPUTE).format(columns=plan.columns, relations=plan.relations, where=where)
+    halve_on_server(connection, 1, len(keys), compute, _KEEP, _ANSWER)
     row = connection.execute("select current_setting('hybrid_sync.unreadable')").fetchone()
     assert row is not None, "a setting is one row"
     pairs = (entry.split(":") for entry in row[0].split())
@@ -146,26 +116,18 @@ def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict
 
 
 def _halved(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> Isolated:
-    found = Isolated(replace(cut))
-    _halve(connection, plan, keys, found)
-    return found
-
-
-def _halve(connection: Connection, plan: ReadPlan, keys: Sequence[Key], found: Isolated) -> None:
     """Read the keys in ever smaller parts, a transaction each; slower, and right whatever happens meanwhile."""
-    if found.cut.more:
-        return
-    cut = replace(found.cut)
-    try:
+    found = Isolated(replace(cut))
+
+    def read(some: Sequence[Key]) -> None:
+        if found.cut.more:
+            return
+        cut = replace(found.cut)
         with transaction(connection, "legacy", read_only=True, path=plan.path):
-            good = _rows(connection, plan, keys, cut)
+            good = _rows(connection, plan, some, cut)
         found.rows += good
         found.cut = cut
-    except psycopg.Error as error:
-        require_readable(connection, plan, error)
-        if len(keys) == 1:
-            found.unreadable[keys[0]] = error.sqlstate or ""
-            return
-        middle = len(keys) // 2
-        _halve(connection, plan, keys[:middle], found)
-        _halve(connection, plan, keys[middle:], found)
+
+    refused = halve(keys, read, lambda error, _: require_readable(connection, plan, error))
+    found.unreadable = {key: error.sqlstate or "" for key, error in refused}
+    return found

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-
-import psycopg
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.halve import halve
 from hybrid_sync.keys import BUCKET
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.unreadable import ask
@@ -35,10 +34,10 @@ from hybrid_sync.write.batches import (
     resolve_failed,
 )
 from hybrid_sync.write.isolate import ALTERED, reason_of
+from hybrid_sync.write.journal import Batch
 from hybrid_sync.write.kept_out import REASONS, record_settled
 from hybrid_sync.write.settlement import Place, Settled, Settlement
 from hybrid_sync.write.tombstones import revive
-from hybrid_sync.write.write import Batch
 
 _PAGE = 1_000
 """Rows that are in memory at once; all versions of a key are in one page."""
@@ -243,19 +242,14 @@ class _Settling:
         return waiting + resolve_failed(*named, ended - unlinked)
 
 
-def _scanned(legacy: Connection, plan: ReadPlan, keys: Sequence[Key], unreadable: set[Key]) -> Iterator[Scanned]:
+def _scanned(legacy: Connection, plan: ReadPlan, keys: Sequence[Key], unreadable: set[Key]) -> list[Scanned]:
     """The rows of these keys; a row that legacy cannot compute is left out, and told."""
-    try:
+    found: list[Scanned] = []
+
+    def read(some: Sequence[Key]) -> None:
         # A savepoint: the snapshot outlives a row that fails. The COPY is closed at once when the scan fails.
-        with legacy.transaction(), closing(rows.read(legacy, plan, changes.with_keys(plan.key_exprs, keys))) as found:
-            scanned = scan(plan, found)
-    except psycopg.Error as error:
-        ask(legacy, plan, error)
-        if len(keys) == 1:
-            unreadable.update(keys)
-            return
-        middle = len(keys) // 2
-        yield from _scanned(legacy, plan, keys[:middle], unreadable)
-        yield from _scanned(legacy, plan, keys[middle:], unreadable)
-        return
-    yield scanned
+        with legacy.transaction(), closing(rows.read(legacy, plan, changes.with_keys(plan.key_exprs, some))) as copied:
+            found.append(scan(plan, copied))
+
+    unreadable.update(key for key, _ in halve(keys, read, lambda error, _: ask(legacy, plan, error)))
+    return found

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from hybrid_sync.contracts import UndoneBatch
 from hybrid_sync.undo.verdict import UNDO, Stage
+from hybrid_sync.write.journal import CHANGE, Batch, entries
 from hybrid_sync.write.tombstones import follow_undo
 
 # One row costs one conflict, named by its latest entry; hashes tell versions apart without showing a value, and the
@@ -79,30 +80,27 @@ def _counts(stage: Stage) -> dict[str, int]:
 
 def _journal(stage: Stage, rollback: str, batch: uuid.UUID) -> None:
     """The undo's own entries, so that it can be undone as well; each names the version that it brought back."""
-    into = sql.SQL(
-        "insert into hybrid_sync.journal"
-        " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, restores, before)"
-        " select {}, {}, {}, {}, "
-    ).format(*map(sql.Literal, (rollback, batch, stage.entity.entity, stage.source)))
-    if stage.segment.operation == "insert":
-        what = sql.SQL(
-            "'delete', u.key, u.id, pg_current_xact_id()::xid, u.row_xid::text::xid, null, u.image"
-            " from {undo} u where u.verdict = 'done' order by u.n"
-        )
-        stage.connection.execute(into + what.format(undo=UNDO))
-        return
-    changed = sql.SQL(
-        "{kind}, u.key, u.id, t.xmin, u.row_xid::text::xid, u.prior::text::xid, u.image"
-        " from {undo} u join {table} t on t.id = u.id where u.verdict = 'done' and u.row_xid is not null order by u.n"
-    )
-    kind = "link" if stage.segment.operation == "link" else "update"
-    stage.connection.execute(into + changed.format(kind=sql.Literal(kind), undo=UNDO, table=stage.relation))
-    if stage.segment.operation == "delete":
-        again = sql.SQL(
-            "'insert', u.key, u.id, t.xmin, null, u.prior::text::xid, null"
-            " from {undo} u join {table} t on t.id = u.id where u.verdict = 'done' and u.row_xid is null order by u.n"
-        )
-        stage.connection.execute(into + again.format(undo=UNDO, table=stage.relation))
+    named = Batch(rollback, batch, stage.entity.entity, stage.source)
+    there = sql.SQL(
+        "select u.key, u.id, t.xmin, u.row_xid::text::xid, u.image, u.prior::text::xid"
+        " from {} u join {} t on t.id = u.id where u.verdict = 'done' and u.row_xid is not null order by u.n"
+    ).format(UNDO, stage.relation)
+    gone = sql.SQL(
+        "select u.key, u.id, pg_current_xact_id()::xid, u.row_xid::text::xid, u.image, null::xid"
+        " from {} u where u.verdict = 'done' order by u.n"
+    ).format(UNDO)
+    again = sql.SQL(
+        "select u.key, u.id, t.xmin, null::xid, null::jsonb, u.prior::text::xid"
+        " from {} u join {} t on t.id = u.id where u.verdict = 'done' and u.row_xid is null order by u.n"
+    ).format(UNDO, stage.relation)
+    written = {
+        "insert": [("delete", gone)],
+        "update": [("update", there)],
+        "link": [("link", there)],
+        "delete": [("update", there), ("insert", again)],
+    }
+    for operation, rows in written[stage.segment.operation]:
+        stage.connection.execute(entries(named, operation, rows, (*CHANGE, "restores")))
 
 
 def _keyless(stage: Stage) -> sql.Composable:

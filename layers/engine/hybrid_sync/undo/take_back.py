@@ -5,12 +5,13 @@ A row that the target refuses, or that something refers to, stays as it is and g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
-from hybrid_sync.undo.attempt import halve, lines, refuse
-from hybrid_sync.undo.move import put_back
+from hybrid_sync.undo.move import lines, put_back, refuse, try_each
 from hybrid_sync.undo.verdict import UNDO, Stage
 from hybrid_sync.write.images import restored
 from hybrid_sync.write.native import AS_NATIVES
@@ -24,7 +25,7 @@ def restore(stage: Stage) -> None:
         if c.name != "id"
     ]
 
-    def attempt(first: int, last: int) -> sql.Composed:
+    def attempt(some: Sequence[int]) -> sql.Composed:
         return sql.SQL(
             "with w as (update {table} t set {assignments} from {undo} u, {natives}"
             " where t.id = u.id and u.row_xid is not null and {lines} returning t.id)"
@@ -34,7 +35,7 @@ def restore(stage: Stage) -> None:
             assignments=sql.SQL(", ").join(assignments),
             undo=UNDO,
             natives=AS_NATIVES,
-            lines=lines(first, last),
+            lines=lines(some),
         )
 
     if not assignments:  # the columns have been dropped since: nothing is left to put back
@@ -48,13 +49,13 @@ def delete(stage: Stage, catalog: Catalog) -> None:
     """Delete what the entries inserted, unless a row refers to it that is not deleted with it."""
     _keep_referred(stage, catalog)
 
-    def attempt(first: int, last: int) -> sql.Composed:
+    def attempt(some: Sequence[int]) -> sql.Composed:
         return sql.SQL(
             "with w as (delete from {table} t using {undo} u, {natives} where t.id = u.id and {lines} returning t.id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
-        ).format(table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(first, last))
+        ).format(table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(some))
 
-    refuse(stage, halve(stage, attempt))
+    refuse(stage, try_each(stage, attempt))
     _finish(stage, sql.SQL("true"))
 
 
@@ -62,18 +63,18 @@ def insert(stage: Stage) -> None:
     """Insert again what the entries deleted, under its old id."""
     columns = stage.columns
 
-    def attempt(first: int, last: int) -> sql.Composed:
+    def attempt(some: Sequence[int]) -> sql.Composed:
         return sql.SQL(
             "with w as (insert into {table} ({names}) select {values} from {undo} u, {natives}"
             " where u.row_xid is null and {lines} returning id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
         ).format(
-            table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(first, last),
+            table=stage.relation, undo=UNDO, natives=AS_NATIVES, lines=lines(some),
             names=sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
             values=sql.SQL(", ").join(restored(sql.SQL("u.before"), c) for c in columns),
         )  # fmt: skip
 
-    refuse(stage, halve(stage, attempt))
+    refuse(stage, try_each(stage, attempt))
     _finish(stage, sql.SQL("row_xid is null"))
 
 

@@ -16,6 +16,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.images import image_of, restorable
+from hybrid_sync.write.tombstones import is_row_of
 
 UNDO = sql.Identifier("pg_temp", "hybrid_sync_undo")
 
@@ -50,6 +51,11 @@ class Stage:
         self.relation = sql.Identifier(table.schema, table.name)
         connection.execute(_CREATE)
 
+    def numbers(self) -> range:
+        """The numbers of the staged lines."""
+        row = self.connection.execute(sql.SQL("select coalesce(max(n), 0) from {}").format(UNDO)).fetchone()
+        return range(1, (row[0] if row else 0) + 1)
+
     @property
     def key_columns(self) -> tuple[str, ...]:
         return tuple(self.entity.sources[self.source].key)
@@ -69,16 +75,6 @@ class Stage:
         self._look()
         self._find_versions()
         self._judge()
-
-    def _is_row_of(self, key: sql.Composable) -> sql.Composed:
-        """The row t has the legacy key in the array expression `key`, and belongs to this source."""
-        parts = [
-            sql.SQL("t.{} = {}[{}]").format(sql.Identifier(c), key, sql.Literal(i + 1))
-            for i, c in enumerate(self.key_columns)
-        ]
-        for column, value in self.entity.sources[self.source].discriminator.items():
-            parts.append(sql.SQL("t.{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
-        return sql.SQL(" and ").join(parts)
 
     # --- the entries -----------------------------------------------------------------------------------------
 
@@ -102,7 +98,7 @@ class Stage:
             " left join {table} t on {own} order by t.id"
         ).format(
             undo=UNDO, width=sql.Literal(len(self.key_columns)), entries=self._entries(), table=self.relation,
-            own=self._is_row_of(sql.SQL("k.key")),
+            own=is_row_of(self.entity.sources[self.source], sql.SQL("k.key")),
         )  # fmt: skip
 
     # --- the rows --------------------------------------------------------------------------------------------
@@ -145,7 +141,7 @@ class Stage:
                 sql.SQL(
                     "update {} u set verdict = 'occupied', version = t.xmin::text::int8 from {} t"
                     " where u.verdict = 'ours' and u.row_xid is null and {}"
-                ).format(UNDO, self.relation, self._is_row_of(sql.SQL("u.key")))
+                ).format(UNDO, self.relation, is_row_of(self.entity.sources[self.source], sql.SQL("u.key")))
             )
         self.connection.execute(_WRITTEN_BY.format(undo=UNDO, entity=sql.Literal(self.entity.entity)))
         self.connection.execute(_DELETED_BY.format(undo=UNDO, run=sql.Literal(self.run_id)))

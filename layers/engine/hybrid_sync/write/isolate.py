@@ -11,8 +11,9 @@ from hybrid_sync.blame import CANCELLED, CONTENTION
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, is_row_state, require_row
 from hybrid_sync.rows.splice import Spliced
-from hybrid_sync.write.park import TWINS, move_all, write_contested
-from hybrid_sync.write.row_loop import ALTERED_STATE, MISPLACED, SUPPRESSED, Refusal, RowLoop
+from hybrid_sync.write.park import TWINS, move
+from hybrid_sync.write.row_loop import RowLoop
+from hybrid_sync.write.split import ALTERED_STATE, MISPLACED, SUPPRESSED, Refusal
 from hybrid_sync.write.write import RowsSuppressed, Writer, Written
 
 _REASONS = {
@@ -104,17 +105,28 @@ def write_isolated(
     loop = RowLoop(writer, by_hand=by_hand, last=last)
     done, refusals = Written(), list[Refusal]()
     if known:
-        # Thousands of rows that wait for a value of another batch are told by one query, not tried one by one.
-        refused = move_all(loop, known) if contested else write_contested(loop, known, loop.update(known))
-        refusals += refused
-        done.add(loop.journal_updates(len(known) - len(refused)))
+        # Thousands of rows that wait for a value of another batch are found by one query, not tried one by one.
+        refusals = [] if contested else loop.update(known)
+        done.add(loop.journal_updates())
+        if waiting := known if contested else _contested(known, refusals):
+            refusals = [r for r in refusals if r.sqlstate not in TWINS]
+            refusals += loop.stage(waiting, flagged=True)
+            loop.clear_images()
+            refusals += move(loop)
+            done.add(loop.journal_updates())
+        done.unchanged = len(known) - len(refusals) - done.updated
     if new:
-        refused = loop.insert(new)
-        refusals += refused
+        refusals += loop.insert(new)
         done.add(loop.journal_inserts())
     done.altered = loop.altered()
     rows = (*new, *known)
     return done, _named(writer, rows, refusals) + _altered(rows, done)
+
+
+def _contested(rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Spliced]:
+    """The rows that a unique value kept out."""
+    contested = {r.id.bytes for r in refusals if r.sqlstate in TWINS}
+    return [row for row in rows if row.data[6:22] in contested]
 
 
 def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Refused]:

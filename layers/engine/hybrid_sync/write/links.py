@@ -12,13 +12,15 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.halve import Refused
 from hybrid_sync.postgres import Connection, among
+from hybrid_sync.write.attempt import write_each
 from hybrid_sync.write.batches import FailedRow, record_failed
-from hybrid_sync.write.halve import Refused, Statement, halve
 from hybrid_sync.write.isolate import reason_of
+from hybrid_sync.write.journal import Batch, journal_changes
 from hybrid_sync.write.names import constraint_of
 from hybrid_sync.write.native import AS_NATIVES
-from hybrid_sync.write.row_loop import SUPPRESSED
+from hybrid_sync.write.split import SUPPRESSED
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_link")
 _REFUSALS = (
@@ -156,11 +158,10 @@ def _write(connection: Connection, relation: sql.Identifier, group: Group) -> li
     rows = connection.execute(sql.SQL("select n, key from {} where refused is null").format(_STAGE)).fetchall()
     lines: dict[int, list[int]] = dict(rows)
 
-    def statements(some: Sequence[int]) -> list[Statement]:
-        query = sql.SQL("update {} t set {} = l.parent from {} l, {} where t.id = l.id and l.n = any({})").format(
-            relation, column, _STAGE, AS_NATIVES, sql.Literal(list(some))
+    def statement(some: Sequence[int]) -> sql.Composed:
+        return sql.SQL("update {} t set {} = l.parent from {} l, {} where t.id = l.id and l.n = any({})").format(
+            relation, column, _STAGE, AS_NATIVES, list(some)
         )
-        return [(query, None)]
 
     def check(some: Sequence[int]) -> None:
         row = connection.execute(
@@ -173,7 +174,7 @@ def _write(connection: Connection, relation: sql.Identifier, group: Group) -> li
             raise Refused(SUPPRESSED)
 
     refused: list[FailedRow] = []
-    for line, error in halve(connection, sorted(lines), statements, check):
+    for line, error in write_each(connection, sorted(lines), statement, check):
         why = reason_of(error.sqlstate)
         connection.execute(sql.SQL("update {} set refused = %s where n = %s").format(_STAGE), (why, line))
         refused.append(
@@ -189,18 +190,12 @@ def _write(connection: Connection, relation: sql.Identifier, group: Group) -> li
 
 def _journal(connection: Connection, relation: sql.Identifier, run_id: str, group: Group) -> None:
     """Under the version that each row has now: a savepoint's, or that of a trigger which wrote it again."""
-    connection.execute(
-        sql.SQL(
-            "insert into hybrid_sync.journal"
-            " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
-            " select {run}, {batch}, {entity}, {source}, 'link', l.key, l.id, t.xmin, l.prior,"
-            " jsonb_build_object({name}::text, l.old)"
-            " from {stage} l join {table} t on t.id = l.id where l.refused is null order by l.n"
-        ).format(
-            run=sql.Literal(run_id), batch=sql.Literal(uuid.uuid4()), entity=sql.Literal(group.entity),
-            source=sql.Literal(group.source), name=sql.Literal(group.column), stage=_STAGE, table=relation,
-        )
-    )  # fmt: skip
+    batch = Batch(run_id, uuid.uuid4(), group.entity, group.source)
+    rows = sql.SQL(
+        "select l.key, l.id, t.xmin, l.prior, jsonb_build_object({}::text, l.old)"
+        " from {} l join {} t on t.id = l.id where l.refused is null order by l.n"
+    ).format(group.column, _STAGE, relation)
+    journal_changes(connection, batch, rows, "link")
 
 
 def _settle(connection: Connection, run_id: str, group: Group, joined: _Joined) -> int:

@@ -8,41 +8,58 @@ refuses even so joins those that stay, and the rest begins anew, so that no park
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
-from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.catalog.shape import TargetColumn
+from hybrid_sync.postgres import Connection
 from hybrid_sync.schema.uniqueness import Uniqueness
 from hybrid_sync.write.parking import Collided, Parking
-from hybrid_sync.write.row_loop import SUPPRESSED, Refusal, RowLoop
-from hybrid_sync.write.wants import Wants
+from hybrid_sync.write.split import SUPPRESSED
+from hybrid_sync.write.wants import Moving, Wants
 
 TWINS = ("23505", "23P01")
 """Unique and exclusion violations: the value may be one that another row is about to give up."""
+R = TypeVar("R")
+"""A refusal: what the target said of one line."""
 
 
-def write_contested(loop: RowLoop, rows: Sequence[Spliced], refused: Sequence[Refusal]) -> list[Refusal]:
-    """Try again what a unique value kept out of a batch; what remains refused."""
-    contested = {r.id for r in refused if r.sqlstate in TWINS}
-    if not contested:
-        return list(refused)
-    out = [r for r in refused if r.id not in contested]
-    waiting = [row for row in rows if uuid.UUID(bytes=row.data[6:22]) in contested]
-    return [*out, *loop.stage(waiting, flagged=True), *move(loop)]
+class Lines(Protocol[R]):
+    """Numbered lines of a stage, each of them a row as it is to be."""
+
+    connection: Connection
+
+    @property
+    def columns(self) -> Mapping[str, TargetColumn]: ...
+
+    def left(self) -> bool:
+        """Whether any line is left to write."""
+
+    def about_to_move(self) -> Moving:
+        """All lines that are left."""
+
+    def uncomputable(self, wants: Wants) -> list[R]:
+        """Lines that no write can change, found before anything is parked."""
+
+    def write(self) -> list[R]:
+        """Write what is left, each line that the target takes; the others, and why."""
+
+    def numbers(self, refused: Sequence[R]) -> set[int]: ...
+
+    def refusals(self, found: Mapping[int, tuple[str, str | None]]) -> list[R]:
+        """A code and a constraint's name for each number, as refusals."""
+
+    def drop(self, refused: Sequence[R]) -> None:
+        """These lines stay as they are, and are left no more."""
 
 
-def move_all(loop: RowLoop, rows: Sequence[Spliced]) -> list[Refusal]:
-    """Write known rows of a batch, of which some unique value keeps at least one out; what remains refused."""
-    return [*loop.stage(rows, flagged=True), *move(loop)]
-
-
-def move(loop: RowLoop) -> list[Refusal]:
-    """Write every staged row that can be written, all at once; those that stay as they are, and why."""
-    stayed: list[Refusal] = []
+def move(lines: Lines[R]) -> list[R]:
+    """Write every line that can be written, all at once; those that stay as they are, and why."""
+    stayed: list[R] = []
     deferring = True
-    while loop.count():
+    while lines.left():
         try:
-            lost = _attempt(loop, deferring=deferring)
+            lost = _attempt(lines, deferring=deferring)
         except Collided:
             # Without deferring the server tells whose row it is.
             deferring = False
@@ -50,22 +67,20 @@ def move(loop: RowLoop) -> list[Refusal]:
         if not lost:
             break
         stayed += lost
-        loop.drop(r.id for r in lost)
+        lines.drop(lost)
     return stayed
 
 
 class _Undone(Exception):
-    """Rows were refused while others stood parked: everything since the savepoint is undone."""
+    """Lines were refused while others stood parked: everything since the savepoint is undone."""
 
 
-def _attempt(loop: RowLoop, *, deferring: bool) -> list[Refusal]:
-    """Set everything that is staged, or nothing; then the rows that are lost come back."""
-    lost: list[Refusal] = []
+def _attempt(lines: Lines[R], *, deferring: bool) -> list[R]:
+    """Write all lines, or nothing; then those that are lost come back."""
+    lost: list[R] = []
     try:
-        with loop.connection.transaction():
-            loop.clear_images()
-            loop.connection.execute(loop.everything.take_images())
-            lost = _set_all(loop, deferring=deferring)
+        with lines.connection.transaction():
+            lost = _write_all(lines, deferring=deferring)
             if lost:
                 raise _Undone
     except _Undone:
@@ -73,25 +88,23 @@ def _attempt(loop: RowLoop, *, deferring: bool) -> list[Refusal]:
     return lost
 
 
-def _set_all(loop: RowLoop, *, deferring: bool) -> list[Refusal]:
-    moving = loop.moving()
-    wants = Wants(loop.connection, moving)
-    for index in wants.uncomputed:
-        if unusable := loop.compute(wants.keys_then(index, loop.moving(loop.statements.segment).then)):
-            return unusable
+def _write_all(lines: Lines[R], *, deferring: bool) -> list[R]:
+    moving = lines.about_to_move()
+    wants = Wants(lines.connection, moving)
+    if unusable := lines.uncomputable(wants):
+        return unusable
     if stay := wants.blocked():
-        return _refusals(loop, stay)
-    parking = Parking(loop.connection, moving, loop.statements.table.columns, wants, deferring=deferring)
-    refused = loop.update_imaged() + loop.insert_new()
+        return _refusals(lines, stay)
+    parking = Parking(lines.connection, moving, lines.columns, wants, deferring=deferring)
+    refused = lines.write()
     if not refused:
-        refused = [Refusal(row, SUPPRESSED) for row in loop.ids(parking.still_parked()).values()]
+        refused = lines.refusals(dict.fromkeys(parking.still_parked(), (SUPPRESSED, None)))
     if refused:
-        return refused + _refusals(loop, wants.waiting_for(loop.lines(r.id for r in refused)))
+        return refused + _refusals(lines, wants.waiting_for(lines.numbers(refused)))
     parking.end()
     return []
 
 
-def _refusals(loop: RowLoop, staying: Mapping[int, Uniqueness]) -> list[Refusal]:
-    ids = loop.ids(staying)
+def _refusals(lines: Lines[R], staying: Mapping[int, Uniqueness]) -> list[R]:
     unique, exclusion = TWINS
-    return [Refusal(ids[n], exclusion if index.exclusion else unique, index.name) for n, index in staying.items()]
+    return lines.refusals({n: (exclusion if i.exclusion else unique, i.name) for n, i in staying.items()})

@@ -16,7 +16,8 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.write.park import move
-from hybrid_sync.write.row_loop import ALTERED_STATE, Refusal, RowLoop
+from hybrid_sync.write.row_loop import RowLoop
+from hybrid_sync.write.split import ALTERED_STATE, Refusal
 from hybrid_sync.write.tombstones import is_row_of
 from hybrid_sync.write.wants import Wants
 from hybrid_sync.write.write import Writer, Written
@@ -59,9 +60,7 @@ class Settlement:
         """Mapped rows besides the staged ones that have what a staged row is to get."""
         self._loop.ready(adopting=self.writer.statements.adopting)
         with self._connection.transaction(force_rollback=True):
-            self._loop.clear_images()
-            self._connection.execute(self._loop.everything.take_images())
-            found = Wants(self._connection, self._loop.moving()).outsiders - self._places.keys()
+            found = Wants(self._connection, self._loop.about_to_move()).outsiders - self._places.keys()
         return {place for source, one in sources.items() for place in self._mapped(source, one, sorted(found))}
 
     def _mapped(self, source: str, definition: Source, ids: Sequence[uuid.UUID]) -> set[Place]:
@@ -79,10 +78,16 @@ class Settlement:
         """Write what can be written, journalled once with what stood there before anything moved."""
         self._loop.ready(adopting=self.writer.statements.adopting)
         self._refused += move(self._loop)
+        staged = len(self._places.keys() - {r.id for r in self._refused})
         self._refused += [Refusal(row, ALTERED_STATE) for row in self._loop.altered()]
         refused = {self._places[r.id]: r for r in self._refused}
-        written = self._loop.journal_moved(self._loop.count())
-        return Settled(written, set(self._places.values()) - refused.keys(), refused)
+        arrived = set(self._places.values()) - refused.keys()
+        written = Written()
+        for source in self._plans:
+            written.add(self._loop.journal_updates(source))
+            written.add(self._loop.journal_inserts(source))
+        written.unchanged = staged - written.updated - written.inserted
+        return Settled(written, arrived, refused)
 
 
 def _of_all(plans: Mapping[str, ReadPlan]) -> ReadPlan:

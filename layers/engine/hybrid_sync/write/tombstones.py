@@ -10,15 +10,14 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.contracts import Key
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, among
+from hybrid_sync.write.attempt import write_each
 from hybrid_sync.write.batches import FailedRow
-from hybrid_sync.write.follow import follow_triggers
-from hybrid_sync.write.halve import Statement, halve
 from hybrid_sync.write.images import image_of, restorable, restored
 from hybrid_sync.write.isolate import reason_of
+from hybrid_sync.write.journal import Batch, entries, follow_triggers
 from hybrid_sync.write.names import constraint_of
 from hybrid_sync.write.native import AS_NATIVES
-from hybrid_sync.write.write import Batch
 
 
 def is_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
@@ -80,17 +79,19 @@ def revive(
     named = set().union(*found.values()) - set(plan.mapped_columns)
     columns = restorable(table.columns, sorted(named))
 
-    def statements(some: Sequence[Key]) -> list[Statement]:
-        keys = {"keys": _texts(some)}
-        ended = sql.SQL(
-            "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
-            " where entity = {} and source = {} and key::text = any(%(keys)s)"
-        ).format(*map(sql.Literal, (batch.run_id, batch.entity, batch.source)))
-        return [*([(_put_back(table, source, batch, columns, some), None)] if columns else []), (ended, keys)]
+    def end(some: Sequence[Key]) -> None:
+        ended = "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
+        connection.execute(
+            sql.SQL(ended + " where entity = {} and source = {} and {}").format(
+                batch.run_id, batch.entity, batch.source, among(sql.SQL("key"), some)
+            )
+        )
 
-    refused = halve(connection, sorted(found), statements)
-    if columns:
-        follow_triggers(connection, table, batch.batch_id)
+    if not columns:
+        end(sorted(found))
+        return []
+    refused = write_each(connection, sorted(found), lambda some: _put_back(table, source, batch, columns, some), end)
+    follow_triggers(connection, table, batch.batch_id)
     return [
         FailedRow(
             key, reason_of(error.sqlstate), sqlstate=error.sqlstate, constraint=constraint_of(connection, error),
@@ -98,11 +99,6 @@ def revive(
         )
         for key, error in refused
     ]  # fmt: skip
-
-
-def _texts(keys: Sequence[Key]) -> list[str]:
-    """Keys of any width as the texts of their arrays."""
-    return ["{" + ",".join(map(str, key)) + "}" for key in keys]
 
 
 def _put_back(
@@ -129,23 +125,24 @@ def _put_back(
             for condition, name in zip(untouched, names, strict=True)
         )
     )
+    written = sql.SQL(
+        "select hybrid_sync_key, hybrid_sync_id, written_by, hybrid_sync_prior, hybrid_sync_before"
+        " from old join back on back.id = hybrid_sync_id"
+    )
     return sql.SQL(
         "with old as (select t.id as hybrid_sync_id, d.key as hybrid_sync_key, t.xmin as hybrid_sync_prior,"
         " {image} as hybrid_sync_before, d.before as hybrid_sync_mark, {ours} as hybrid_sync_ours"
         " from hybrid_sync.tombstone d join {table} t on {own}"
-        " where d.entity = {entity} and d.source = {source} and d.ended_run is null and d.key::text = any({keys})"
+        " where d.entity = {entity} and d.source = {source} and d.ended_run is null and {chosen}"
         " and ({touched}) order by t.id for no key update of t),"
         " back as (update {table} t set {assignments} from old, {natives} where t.id = old.hybrid_sync_id"
         "  returning t.id, t.xmin as written_by)"
-        " insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
-        " select {run}, {batch}, {entity}, {source}, 'update', hybrid_sync_key, hybrid_sync_id, written_by,"
-        " hybrid_sync_prior, hybrid_sync_before from old join back on back.id = hybrid_sync_id"
+        " {journal}"
     ).format(
         image=image_of("t", names), ours=ours, table=sql.Identifier(table.schema, table.name),
         own=is_row_of(source, sql.SQL("d.key")), entity=sql.Literal(batch.entity), source=sql.Literal(batch.source),
         touched=sql.SQL(" or ").join(untouched), assignments=sql.SQL(", ").join(assignments),
-        run=sql.Literal(batch.run_id), batch=sql.Literal(batch.batch_id), keys=sql.Literal(_texts(keys)),
-        natives=AS_NATIVES,
+        chosen=among(sql.SQL("d.key"), keys), natives=AS_NATIVES, journal=entries(batch, "update", written),
     )  # fmt: skip
 
 

@@ -18,9 +18,11 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.halve import halve
 from hybrid_sync.postgres import Connection, require_row
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
+from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
 from hybrid_sync.write.native import back, copying, write
 from hybrid_sync.write.statements import Statements, flag
 
@@ -51,16 +53,6 @@ class Written:
         self.unchanged += other.unchanged
         self.xids += other.xids
         self.altered += other.altered
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Whose rows these are: the name under which the journal keeps them."""
-
-    run_id: str
-    batch_id: uuid.UUID
-    entity: str
-    source: str
 
 
 class Writer:
@@ -113,20 +105,13 @@ class Writer:
         if updated < changed:
             raise RowsSuppressed
         # The version that a row has now: a trigger may have written it again, in a subtransaction of its own.
-        journalled = self.connection.execute(
-            sql.SQL(
-                "with j as (insert into hybrid_sync.journal"
-                " (run_id, batch_id, entity, source, operation, keys, id, xid, prior, before)"
-                " select %s, %s, %s, %s, 'update', i.key, i.id, t.xmin, i.prior, i.before"
-                " from {} i join {} s on s.id = i.id join {} t on {} returning xid::text::int8 as x)"
-                " select count(*), coalesce(array_agg(distinct x), '{{}}') from j"
-            ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same),
-            self._named(),
-        ).fetchone()
-        assert journalled is not None, "an aggregate without grouping has one row"
-        if int(journalled[0]) < changed:
+        changes = sql.SQL(
+            "select i.key, i.id, t.xmin, i.prior, i.before from {} i join {} s on s.id = i.id join {} t on {}"
+        ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same)
+        journalled = journal_changes(self.connection, self.batch, changes)
+        if journalled.rows < changed:
             raise RowsSuppressed
-        done.updated, done.xids = changed, [int(x) for x in journalled[1]]
+        done.updated, done.xids = changed, journalled.xids
         done.altered = self._altered("update")
         failpoint("batch.journalled", self.connection)
         return done
@@ -169,33 +154,23 @@ class Writer:
         return done
 
     def _journal_inserted(self, rows: Sequence[Spliced]) -> Written:
-        """One entry for each transaction id that the rows carry: under a savepoint the subtransaction's, which only
-        the rows themselves tell.  Counts those that stand under their own id and key."""
+        """Counts those that stand under their own id and key."""
         names = ("id", *self.plan.key_columns)
         keys = [decode_key(row.key) for row in rows]
-        found = self.connection.execute(
-            sql.SQL(
-                "with w as (select {own}, s.place, t.xmin::text as x from unnest({arrays}) with ordinality"
-                "  as s({names}, place) join {table} t on {same}),"
-                " j as (insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid)"
-                "  select %s, %s, %s, %s, 'insert', array_agg(p.part order by w.place, p.part_place), w.x::xid"
-                "  from w cross join lateral unnest(array[{parts}]) with ordinality as p(part, part_place)"
-                "  group by w.x returning cardinality(keys) as parts, xid::text::int8 as x)"
-                " select coalesce(sum(parts), 0), coalesce(array_agg(x), '{{}}') from j"
-            ).format(
-                own=sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(n)) for n in names),
-                arrays=sql.SQL(", ").join(sql.SQL(t) for t in ("%s::uuid[]", *["%s::int8[]"] * (len(names) - 1))),
-                names=sql.SQL(", ").join(map(sql.Identifier, names)), table=self.statements.relation,
-                same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
-                parts=sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(n)) for n in self.plan.key_columns),
-            ),
-            (
-                [uuid.UUID(bytes=row.data[6:22]) for row in rows],
-                *([key[i] for key in keys] for i in range(len(names) - 1)), *self._named(),
-            ),
-        ).fetchone()  # fmt: skip
-        assert found is not None, "an aggregate without grouping has one row"
-        return Written(inserted=int(found[0]) // (len(names) - 1), xids=[int(x) for x in found[1]])
+        columns = [sql.Literal([uuid.UUID(bytes=row.data[6:22]) for row in rows])]
+        columns += [sql.Literal([key[i] for key in keys]) for i in range(len(self.plan.key_columns))]
+        types = [sql.SQL("::uuid[]"), *[sql.SQL("::int8[]")] * len(self.plan.key_columns)]
+        query = sql.SQL(
+            "select array[{key}], t.xmin, s.n from unnest({arrays}) with ordinality as s ({names}, n)"
+            " join {table} t on {same}"
+        ).format(
+            key=sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(n)) for n in self.plan.key_columns),
+            arrays=sql.SQL(", ").join(c + t for c, t in zip(columns, types, strict=True)),
+            names=sql.SQL(", ").join(map(sql.Identifier, names)), table=self.statements.relation,
+            same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
+        )  # fmt: skip
+        journalled = journal_inserts(self.connection, self.batch, query, len(self.plan.key_columns))
+        return Written(inserted=journalled.rows, xids=journalled.xids)
 
     def asked(self, *, new: bool, known: bool) -> list[tuple[sql.Composed, None]]:
         """The statements that write such rows, for asking the server about them; what is copied, as an INSERT."""
@@ -216,9 +191,6 @@ class Writer:
                 )
             )  # fmt: skip
         return asked
-
-    def _named(self) -> tuple[str, uuid.UUID, str, str]:
-        return self.batch.run_id, self.batch.batch_id, self.batch.entity, self.batch.source
 
     # --- staging -------------------------------------------------------------------------------------------
 
@@ -275,17 +247,9 @@ def copy_isolated(
     connection: Connection, into: sql.Composed, rows: Sequence[Spliced]
 ) -> list[tuple[Spliced, psycopg.Error]]:
     """COPY every row that its types take, halving what is refused; rare, because types are compared when planning."""
-    refused: list[tuple[Spliced, psycopg.Error]] = []
-    waiting = [rows]
-    while waiting:
-        some = waiting.pop()
-        try:
-            with connection.transaction():
-                copy_rows(connection, into, some)
-        except psycopg.Error as error:
-            require_row(connection, error, ())
-            if len(some) == 1:
-                refused.append((some[0], error))
-            else:
-                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
-    return refused
+
+    def attempt(some: Sequence[Spliced]) -> None:
+        with connection.transaction():
+            copy_rows(connection, into, some)
+
+    return halve(rows, attempt, lambda error, _: require_row(connection, error, ()))

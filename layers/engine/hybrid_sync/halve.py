@@ -1,0 +1,99 @@
+"""One refused item costs that item: a set is tried as a whole, and cut until the refused ones stand alone.
+
+From here a set is cut into halves.  On the server, where an attempt needs no round trip, it is cut into eight: one bad
+row among thousands costs a few attempts, and a bad row in every ten costs little more than going row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.blame import ELSEWHERE
+from hybrid_sync.postgres import Connection
+
+T = TypeVar("T")
+
+
+class Refused(psycopg.Error):
+    """What an attempt itself finds wrong with its items, under a code of ours where the server raised none."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+def halve(
+    items: Sequence[T],
+    attempt: Callable[[Sequence[T]], object],
+    require_item: Callable[[psycopg.Error, Sequence[T]], None],
+) -> list[tuple[T, psycopg.Error]]:
+    """Attempt all items, in order; the refused ones, each with why.
+
+    `attempt` does all of its items or none, in a transaction or a savepoint of its own.  `require_item` raises when
+    no item is to blame for an error; it is asked after the savepoint has been rolled back.
+    """
+    refused: list[tuple[T, psycopg.Error]] = []
+    waiting = [items] if items else []
+    while waiting:
+        some = waiting.pop()
+        try:
+            attempt(some)
+        except psycopg.Error as error:
+            if not isinstance(error, Refused):
+                require_item(error, some)
+            if len(some) == 1:
+                refused.append((some[0], error))
+            else:
+                middle = len(some) // 2
+                waiting += [some[middle:], some[:middle]]
+    return refused
+
+
+_NOTHING = sql.SQL("")
+# What is no item's fault is raised again.
+_ON_SERVER = """
+<<split>>
+declare
+  todo int[] := array[{first}, {last}];  -- a stack of segments, two numbers each
+  lo int; hi int; width int; expected bigint; done bigint; state text; violated text; named text; found text := '';
+begin
+  while cardinality(todo) > 0 loop
+    lo := todo[cardinality(todo) - 1];
+    hi := todo[cardinality(todo)];
+    todo := todo[1 : cardinality(todo) - 2];
+    begin
+      {attempt}
+    exception when others or assert_failure then
+      get stacked diagnostics state = returned_sqlstate, violated = constraint_name, named = column_name;
+      if state ~ {elsewhere} then
+        raise;
+      end if;
+      if lo = hi then
+        {refused}
+      else
+        width := (hi - lo + 8) / 8;
+        for part in reverse (hi - lo) / width .. 0 loop
+          todo := todo || array[lo + part * width, least(hi, lo + (part + 1) * width - 1)];
+        end loop;
+      end if;
+    end;
+  end loop;
+  {ending}
+end
+"""
+
+
+def halve_on_server(
+    connection: Connection, first: int, last: int, attempt: sql.Composable, refused: sql.Composable,
+    ending: sql.Composable = _NOTHING,
+) -> None:  # fmt: skip
+    """The same for the numbers first to last: PL/pgSQL that attempts `split.lo` to `split.hi`, and that remembers
+    `split.lo` with its `split.state` as refused, in a table or in the text `found`."""
+    body = sql.SQL(_ON_SERVER).format(
+        first=first, last=last, attempt=attempt, refused=refused, ending=ending, elsewhere=ELSEWHERE
+    )
+    connection.execute(sql.SQL("do {}").format(body.as_string(connection)))

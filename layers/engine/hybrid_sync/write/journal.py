@@ -1,0 +1,93 @@
+"""The journal: what our transactions have done to rows of the target, so that a run can be undone.
+
+An entry names the version that a row has after the write (`xid`, its xmin) and the one that the write replaced
+(`prior`).  A changed or deleted row has an entry of its own, with its before-image; inserted rows share one for each
+transaction id that they carry: under a savepoint the subtransaction's, which only the rows themselves tell.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.postgres import Connection
+
+CHANGE = ("keys", "id", "xid", "prior", "before")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Whose rows these are: the name under which the journal keeps them."""
+
+    run_id: str
+    batch_id: uuid.UUID
+    entity: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What was journalled: how many rows, and the transaction ids that wrote them."""
+
+    rows: int
+    xids: list[int]
+
+
+def entries(
+    batch: Batch, operation: str, rows: sql.Composable, columns: Sequence[str] = CHANGE
+) -> sql.Composed:  # fmt: skip
+    """The INSERT of one entry for each of `rows`, a query that yields these columns in this order."""
+    return sql.SQL(
+        "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, {})"
+        " select {}, {}, {}, {}, {}, e.* from ({}) e"
+    ).format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), batch.run_id, batch.batch_id, batch.entity, batch.source,
+        operation, rows,
+    )  # fmt: skip
+
+
+def journal_changes(connection: Connection, batch: Batch, rows: sql.Composable, operation: str = "update") -> Entries:
+    """One entry for each of `rows`: key, id, xid, prior and before-image."""
+    return _journal(connection, entries(batch, operation, rows), sql.SQL("1"))
+
+
+def journal_inserts(connection: Connection, batch: Batch, rows: sql.Composable, width: int) -> Entries:
+    """One entry for each transaction id of `rows`: key of `width` parts, xid, and n, by which the keys are ordered."""
+    sets = sql.SQL(
+        "select array_agg(p.part order by r.n, p.place), r.xid::text::xid from ({}) r (key, xid, n)"
+        " cross join lateral unnest(r.key) with ordinality as p (part, place) group by r.xid::text"
+    ).format(rows)
+    count = sql.SQL("cardinality(keys) / {}").format(width)
+    return _journal(connection, entries(batch, "insert", sets, ("keys", "xid")), count)
+
+
+def _journal(connection: Connection, insert: sql.Composed, rows: sql.Composable) -> Entries:
+    row = connection.execute(
+        sql.SQL(
+            "with j as ({} returning {} as rows, xid::text::bigint as xid)"
+            " select coalesce(sum(rows), 0), coalesce(array_agg(distinct xid), '{{}}') from j"
+        ).format(insert, rows)
+    ).fetchone()
+    assert row is not None, "an aggregate without grouping has one row"
+    return Entries(int(row[0]), row[1])
+
+
+def follow_triggers(connection: Connection, table: TargetTable, batch: uuid.UUID) -> None:
+    """Bring the entries that a statement has journalled itself in step with its rows; in the same transaction.
+
+    A trigger may have written the row again after our statement.  Such a write inside an exception block carries a
+    subtransaction's id, and an undo would take the row for a person's.
+    """
+    if "update" not in table.fires:
+        return
+    connection.execute(
+        sql.SQL(
+            "update hybrid_sync.journal j set xid = t.xmin from {} t where j.batch_id = {} and t.id = j.id"
+            " and t.xmin::text <> j.xid::text and not exists (select from hybrid_sync.journal n"
+            "  where n.batch_id = j.batch_id and n.id = j.id and n.seq > j.seq)"
+        ).format(sql.Identifier(table.schema, table.name), batch)
+    )

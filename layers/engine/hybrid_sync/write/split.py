@@ -1,0 +1,176 @@
+"""Attempts over numbered rows of a stage, cut until the rows that are refused stand alone: there or from here.
+
+On the server no attempt needs a round trip.  From here each has its own time limit, so that a row that takes too long,
+or that somebody keeps locked, is found like any bad row.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.blame import raised
+from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.halve import halve, halve_on_server
+from hybrid_sync.postgres import Connection, require_row, usual_limits
+from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.write.names import column_of, known_constraints
+from hybrid_sync.write.native import BACK_IN_A_BLOCK
+from hybrid_sync.write.statements import Statements
+
+REFUSED = sql.Identifier("pg_temp", "hybrid_sync_refused")
+_ALTERED = sql.Identifier("pg_temp", "hybrid_sync_altered")
+
+SUPPRESSED = "ZS001"
+"""Our own SQLSTATE for a row that the target left out without an error."""
+MISPLACED = "ZS002"
+"""For a row that is not there under its own id and key after it was written."""
+ALTERED_STATE = "ZS003"
+"""For a row that is there with values that a trigger gave it."""
+
+# Writes one segment and looks at what is there now: whoever changes rows on the way, no count of a statement tells.
+_CHECKED = """
+      {attempt}
+      get diagnostics done = row_count;
+      {back};
+      if done < expected then
+        raise exception using errcode = {suppressed};
+      end if;
+      {arrived} into split.done;
+      if done < expected then
+        raise exception using errcode = {misplaced};
+      end if;
+      {altered}
+"""
+_ONE = """
+<<split>>
+declare
+  lo int := {lo}; hi int := {hi}; expected bigint; done bigint;
+begin
+  {attempt}
+end
+"""
+_KEEP = """
+        insert into {refused} select s.id, split.state, split.violated, split.named
+        from {rows} s where s.hybrid_sync_n = split.lo;
+"""
+_SHORT = sql.SQL("set local lock_timeout = '2s'; set local statement_timeout = '10s'")
+"""While rows are tried one by one: a slow or locked one is to cost itself, and not the time of the batch."""
+
+
+class Refusal(NamedTuple):
+    """What the server said of one staged row."""
+
+    id: uuid.UUID
+    sqlstate: str
+    constraint: str | None = None
+    column: str | None = None
+    raised: bool = False
+    """A trigger is known to have raised it."""
+
+
+def refusal_of(row: Spliced, error: psycopg.Error) -> Refusal:
+    """Of a row that cannot even be staged."""
+    named = error.diag
+    return Refusal(uuid.UUID(bytes=row.data[6:22]), error.sqlstate or "", named.constraint_name, named.column_name)
+
+
+class Splitter:
+    """Attempts over the rows of one stage, whose `id` and number `hybrid_sync_n` it knows."""
+
+    def __init__(
+        self, connection: Connection, table: TargetTable, rows: sql.Identifier, *, by_hand: bool,
+        last: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """`by_hand` splits from here; also on the `last` attempt, when contention is not repeated any more."""
+        self._connection = connection
+        self._table = table
+        self._rows = rows
+        self._by_hand = by_hand
+        self._last = last
+        # Made anew, because a retry in the same transaction may come here again.
+        connection.execute(
+            sql.SQL(
+                "drop table if exists {}, {};"
+                " create temp table hybrid_sync_refused (id uuid, state text, violated text, named text)"
+                " on commit drop;"
+                " create temp table hybrid_sync_altered (id uuid) on commit drop"
+            ).format(REFUSED, _ALTERED)
+        )
+
+    def split(self, attempt: sql.Composed) -> list[Refusal]:
+        """Run `attempt`, PL/pgSQL over the rows `split.lo` to `split.hi`, in ever smaller segments; what is refused."""
+        found = self._connection.execute(
+            sql.SQL("select min(hybrid_sync_n), max(hybrid_sync_n) from {}").format(self._rows)
+        ).fetchone()
+        self._connection.execute(sql.SQL("truncate {}").format(REFUSED))
+        if found is None or found[0] is None:
+            return []
+        if not self._by_hand:
+            try:
+                return self._named_right(self._there(attempt, *found))
+            except psycopg.Error as error:
+                # What the server passes on: a cancelled statement, contention, the machine; or a trigger that says so.
+                require_row(self._connection, error, (), last=self._last)
+                self._by_hand = True
+        return self._named_right(self._here(attempt, *found))
+
+    def checked(self, attempt: sql.Composable, some: Statements, *, imaged: bool) -> sql.Composed:
+        """The attempt with a look at what it has written: all rows of `some`, or those whose images were taken."""
+        altered = sql.SQL("").format()
+        if self._table.fires:
+            altered = sql.SQL("insert into {} {};").format(_ALTERED, some.differing("s.id"))
+        return sql.SQL(_CHECKED).format(
+            attempt=attempt, suppressed=SUPPRESSED, misplaced=MISPLACED, altered=altered, back=BACK_IN_A_BLOCK,
+            arrived=some.arrived(imaged=imaged),
+        )  # fmt: skip
+
+    def altered(self) -> list[uuid.UUID]:
+        """The rows that were written, and that a trigger then gave other values."""
+        return [row[0] for row in self._connection.execute(sql.SQL("select distinct id from {}").format(_ALTERED))]
+
+    def _there(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
+        keep = sql.SQL(_KEEP).format(refused=REFUSED, rows=self._rows)
+        with self._connection.transaction():
+            halve_on_server(self._connection, first, last, attempt, keep)
+        rows = self._connection.execute(sql.SQL("select id, state, violated, named from {}").format(REFUSED)).fetchall()
+        return [Refusal(row_id, state, violated or None, named or None) for row_id, state, violated, named in rows]
+
+    def _here(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
+        def run(some: Sequence[int]) -> None:
+            body = sql.SQL(_ONE).format(lo=some[0], hi=some[-1], attempt=attempt)
+            with self._connection.transaction():
+                self._connection.execute(sql.SQL("do {}").format(body.as_string(self._connection)))
+
+        self._connection.execute(_SHORT)
+        refused = halve(
+            range(first, last + 1), run, lambda error, _: require_row(self._connection, error, (), last=lambda: True)
+        )
+        self._connection.execute(usual_limits())
+        return [refusal for line, error in refused for refusal in self._of_line(line, error)]
+
+    def _of_line(self, line: int, error: psycopg.Error) -> list[Refusal]:
+        """The row of the line; parts of the stage that were taken off have none."""
+        rows = self._connection.execute(
+            sql.SQL("insert into {} (id, state) select id, {} from {} where hybrid_sync_n = {} returning id").format(
+                REFUSED, error.sqlstate, self._rows, line
+            )
+        ).fetchall()
+        named, by_trigger = error.diag, raised(error) and error.sqlstate not in (SUPPRESSED, MISPLACED)
+        return [
+            Refusal(row[0], error.sqlstate or "", named.constraint_name, named.column_name, by_trigger) for row in rows
+        ]
+
+    def _named_right(self, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """With the names that the server's own catalogs know: a trigger can put any text in the place of one."""
+        known = known_constraints(self._connection, (r.constraint for r in refusals))
+        return [
+            r._replace(
+                constraint=r.constraint if r.constraint in known else None, column=column_of(self._table, r.column)
+            )
+            for r in refusals
+        ]
