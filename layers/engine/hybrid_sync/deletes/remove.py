@@ -149,10 +149,11 @@ class Removal:
         ).format(image=image_of("t", columns), table=self._relation, removal=_REMOVAL, lines=sql.Literal(list(lines)))
 
     def _entries(self, operation: str, xid: str, done: str) -> sql.Composed:
-        rows = "select hybrid_sync_key, hybrid_sync_id, {}, hybrid_sync_prior, hybrid_sync_before from old join {} d"
-        return entries(
-            self._batch, operation, sql.SQL(rows + " on d.id = hybrid_sync_id").format(raw(xid), sql.Identifier(done))
-        )
+        rows = sql.SQL(
+            "select hybrid_sync_key, hybrid_sync_id, {}, hybrid_sync_prior, hybrid_sync_before"
+            " from old join {} d on d.id = hybrid_sync_id"
+        ).format(raw(xid), sql.Identifier(done))
+        return entries(self._batch, operation, rows)
 
     def _delete(self, lines: Sequence[int]) -> sql.Composed:
         columns = [column.name for column in restorable(self._shape.columns, self._shape.columns)]

@@ -80,11 +80,11 @@ def revive(
     columns = restorable(table.columns, sorted(named))
 
     def end(some: Sequence[Key]) -> None:
-        ended = "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
         connection.execute(
-            sql.SQL(ended + " where entity = {} and source = {} and {}").format(
-                batch.run_id, batch.entity, batch.source, among(sql.SQL("key"), some)
-            )
+            sql.SQL(
+                "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
+                " where entity = {} and source = {} and {}"
+            ).format(batch.run_id, batch.entity, batch.source, among(sql.SQL("key"), some))
         )
 
     if not columns:
