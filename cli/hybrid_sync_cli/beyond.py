@@ -1,4 +1,4 @@
-"""Runs that the target does not tell about: what the state machine and the reports in S3 know of them.
+"""Runs that the target has no record of: what the state machine and the reports in S3 know of them.
 
 A run that fails before it is planned, or while the target is away, is in no table; one whose execution was stopped
 stands at work for ever.
@@ -35,7 +35,7 @@ _REACHABLE = ("StateMachineArn", "DataBucket")
 
 @dataclass(frozen=True)
 class UnrecordedRun:
-    """One run as the state machine and its report in S3 tell it."""
+    """One run, from the state machine and its report in S3."""
 
     run_id: str
     status: str
@@ -81,7 +81,7 @@ def settle(stack: Stack, connection: psycopg.Connection[Any]) -> dict[str, str]:
         with connection.transaction():
             return end_lost_runs(connection, ask)
     except (BotoCoreError, ClientError, psycopg.errors.ReadOnlySqlTransaction):
-        return {}  # status must be told whoever is away
+        return {}  # status answers whatever is away
 
 
 def unrecorded(stack: Stack, limit: int, known: Callable[[list[str]], set[str]]) -> list[UnrecordedRun]:

@@ -1,4 +1,4 @@
-"""What a person did, or has to do, told in one sentence: no traceback, exit status 1."""
+"""What a person did, or has to do, in one sentence: no traceback, exit status 1."""
 
 from __future__ import annotations
 

@@ -94,9 +94,9 @@ def start(stack: Stack, request: RunRequest) -> Execution:
 
 def standing(stack: Stack, execution: Execution) -> Standing:
     """How the execution stands now; `why` is its error and cause, empty unless it failed."""
-    told = stack.client("stepfunctions").describe_execution(executionArn=execution.arn)
-    why = ": ".join(part for part in (told.get("error"), told.get("cause")) if part)
-    return Standing(told["status"], why)
+    answer = stack.client("stepfunctions").describe_execution(executionArn=execution.arn)
+    why = ": ".join(part for part in (answer.get("error"), answer.get("cause")) if part)
+    return Standing(answer["status"], why)
 
 
 @contextmanager

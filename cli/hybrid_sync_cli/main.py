@@ -126,8 +126,8 @@ def _record(error: Exception) -> str:
         return f"unexpected {type(error).__name__}; the details could not be written: {_disk(disk) or disk.strerror}"
     path = Path(logs, f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log")
     # PostgreSQL quotes cell values in its DETAIL lines; those stay in the database.
-    told = "".join(traceback.format_exception(error)).splitlines(keepends=True)
-    text = "".join(line for line in told if not line.startswith("DETAIL:"))
+    trace = "".join(traceback.format_exception(error)).splitlines(keepends=True)
+    text = "".join(line for line in trace if not line.startswith("DETAIL:"))
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
     return f"unexpected {type(error).__name__}; the details are in {path}."

@@ -106,5 +106,5 @@ def _call(stack: Stack, method: str, path: str, bearer: str, body: dict[str, Any
         connection.close()
     if answer.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
         raise CliError(f"{method} {path} was answered with {answer.status}: {text[:300]}")
-    told: dict[str, Any] = json.loads(text)
-    return told
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -58,15 +58,15 @@ class Step:
     def _contents(self) -> str:
         if self.compared is None:
             return "" if self.reads else "nothing compared yet"
-        told = f"{self.compared:,} rows compared"
+        text = f"{self.compared:,} rows compared"
         if self.differing is None:
-            return f"{told} so far"
+            return f"{text} so far"
         if self.differing == 0:
-            return f"{told}, all equal"
+            return f"{text}, all equal"
         if self.healed == self.differing:
-            return f"{told}, {self.healed:,} differed and {'was' if self.healed == 1 else 'were'} healed"
+            return f"{text}, {self.healed:,} differed and {'was' if self.healed == 1 else 'were'} healed"
         differ = (
-            f"{told}, {self.differing - self.healed:,} {'differs' if self.differing - self.healed == 1 else 'differ'}"
+            f"{text}, {self.differing - self.healed:,} {'differs' if self.differing - self.healed == 1 else 'differ'}"
         )
         return f"{differ}, {self.healed:,} healed" if self.healed else differ
 

@@ -42,5 +42,5 @@ def counts(stack: Stack) -> dict[str, Any]:
 
 
 def _depth(stack: Stack, output: str) -> int:
-    told = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=list(_DEPTHS))
-    return sum(int(told["Attributes"].get(name, 0)) for name in _DEPTHS)
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=list(_DEPTHS))
+    return sum(int(answer["Attributes"].get(name, 0)) for name in _DEPTHS)

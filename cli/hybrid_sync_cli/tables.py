@@ -113,9 +113,9 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
 
 def _money(summary: RunSummary) -> Iterable[RenderableType]:
     """Every sum of which the target does not hold what legacy has."""
-    apart = [(e, line) for e in summary.entities for line in e.money if not line.agrees]
+    differing = [(e, line) for e in summary.entities for line in e.money if not line.agrees]
     amounts = ("legacy", "current", "stale", "absent", "excluded", "target", "missing")
-    if apart:
+    if differing:
         yield plain(
             ("component", "column", "status", *amounts, "agrees"),
             (
@@ -126,7 +126,7 @@ def _money(summary: RunSummary) -> Iterable[RenderableType]:
                     *(in_words(getattr(line, name), line.currency) for name in amounts),
                     Sum.explained if line.equal else Sum.no,
                 )
-                for e, line in apart
+                for e, line in differing
             ),
             right=amounts,
             title="Money that does not agree",

@@ -1,7 +1,7 @@
 """Offline: every expression is parsed, so that a slip is named by file and line before any database is near.
 
 The parser knows most of PostgreSQL, not all of it.  What it cannot read although an ordinary operator in the place of
-an unusual one would do is told as not judged, and refused by nobody.
+an unusual one would do is reported as not judged, and refused by nobody.
 """
 
 from __future__ import annotations

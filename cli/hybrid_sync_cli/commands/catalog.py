@@ -28,9 +28,9 @@ def catalog() -> None:
 @click.option("--target-dsn", help="Look at this target's tables as well, as a role that may write them.")
 @click.option("--stack", "of_stack", is_flag=True, help="Use the databases of the stack that runs.")
 def check(path: Path | None, legacy_dsn: str | None, target_dsn: str | None, of_stack: bool) -> int:
-    """Check the entity files in PATH (layers/catalog unless told) and list the entities in write order.
+    """Check the entity files in PATH (default: layers/catalog) and list the entities in write order.
 
-    Every mistake is told at once, by file and line. Exit status 0 only if there is none.
+    Every mistake is listed at once, by file and line. Exit status 0 only if there is none.
     """
     if of_stack:
         from hybrid_sync_cli.stack import Stack

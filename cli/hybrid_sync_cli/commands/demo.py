@@ -67,8 +67,8 @@ class Demo:
         try:
             good = self._play()
         finally:
-            told = {"ok": good, "runs": self._runs, **self._found, "steps": self._steps}
-            click.echo(f"RESULT {json.dumps(told, sort_keys=True)}")
+            result = {"ok": good, "runs": self._runs, **self._found, "steps": self._steps}
+            click.echo(f"RESULT {json.dumps(result, sort_keys=True)}")
         return max((exit_of(run["status"]) for run in self._runs), default=FAILED) if good else FAILED
 
     def _play(self) -> bool:
@@ -91,7 +91,7 @@ class Demo:
         self._found["touched"] = asdict(harmed)
         click.echo("— report of the second weekly sync")
         tables.report(second, self._out)
-        _tell(stack, carried.legacy_id, compared, harmed)
+        _show_comparison(stack, carried.legacy_id, compared, harmed)
         return all(map(kept_its_promises, self._runs)) and compared["match"] and carried.arrived and not harmed.any
 
     def _step(self, name: str, work: Callable[[], Result]) -> Result:
@@ -157,7 +157,7 @@ def _queue_in_words(queue: dict[str, Any]) -> str:
     )
 
 
-def _tell(stack: Stack, paid: int, compared: dict[str, Any], harmed: Touched) -> None:
+def _show_comparison(stack: Stack, paid: int, compared: dict[str, Any], harmed: Touched) -> None:
     changed, read = sum(compared["changed"].values()), sum(compared["read"].values())
     verdict = "the same" if compared["match"] else "NOT the same, per entity"
     click.echo(f"The week changed {changed:,} rows of entities, and the second run read {read:,}: {verdict}.")

@@ -20,7 +20,7 @@ from hybrid_sync_cli.execution import catalog_of_project, reference, target, who
 from hybrid_sync_cli.stack import Stack
 
 SHOWN = 50
-"""Records on the terminal unless told; JSON has them all."""
+"""Records on the terminal by default; JSON has them all."""
 NO_KEY = "none"
 
 
@@ -89,7 +89,7 @@ def _require_reason(connection: psycopg.Connection[Any], catalog: Catalog, reaso
 @click.argument("entity", metavar="ENTITY")
 @click.argument("keys", metavar="KEY…", nargs=-1, required=True)
 @click.option("--why", required=True, help="The reason, for whoever reads the report next year.")
-@click.option("--by", help="Who decided; you unless told.")
+@click.option("--by", help="Who decided; default: you.")
 def accept(entity: str, keys: tuple[str, ...], why: str, by: str | None) -> None:
     """Live with the failed records of ENTITY under these legacy KEYs: 17229, or 3,41 for a composite one.
 

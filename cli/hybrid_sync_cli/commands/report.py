@@ -67,7 +67,7 @@ def report(run_id: str, shape: str, output: Path | None, opening: bool) -> None:
 
 
 def _found(stack: Stack, run_id: str) -> RunSummary | UnrecordedRun:
-    """What the target tells, else what the report in S3 and the state machine do."""
+    """From the target, else from the report in S3 and the state machine."""
     try:
         with target(stack) as connection:
             settle(stack, connection)

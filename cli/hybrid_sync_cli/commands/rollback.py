@@ -36,7 +36,7 @@ def rollback(run_id: str, out_of_order: bool, as_json: bool) -> int:
     if as_json:
         click.echo(outcome.model_dump_json())
     else:
-        _tell(outcome)
+        _show(outcome)
     return 1 if outcome.undone.conflicts else 0
 
 
@@ -46,13 +46,13 @@ def _call(stack: Stack, task: RollbackTask) -> RollbackOutcome:
         answer = stack.client("lambda").invoke(
             FunctionName=stack.outputs["RollbackFunction"], Payload=task.model_dump_json().encode()
         )
-        told = json.loads(answer["Payload"].read())
+        outcome = json.loads(answer["Payload"].read())
         if "FunctionError" not in answer:
-            return RollbackOutcome.model_validate(told)
-        if told.get("errorType") != "TransientError":
+            return RollbackOutcome.model_validate(outcome)
+        if outcome.get("errorType") != "TransientError":
             break
         time.sleep(2**attempt)
-    code, _, sentence = str(told.get("errorMessage", "")).partition(": ")
+    code, _, sentence = str(outcome.get("errorMessage", "")).partition(": ")
     raise CliError(sentence or code or "The function that undoes runs failed: see its log.")
 
 
@@ -61,7 +61,7 @@ def _done(outcome: RollbackOutcome) -> str:
     return f"{done.updated:,} rows put back, {done.deleted:,} deleted, {done.inserted:,} brought back"
 
 
-def _tell(outcome: RollbackOutcome) -> None:
+def _show(outcome: RollbackOutcome) -> None:
     click.echo(f"Run {outcome.run_id} is undone by {outcome.rollback_id}: {_done(outcome)}.")
     for reason, count in outcome.undone.conflicts.items():
         click.echo(f"Left alone, {REASONS.get(reason, reason)}: {count:,}.")

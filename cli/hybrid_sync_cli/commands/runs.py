@@ -42,7 +42,7 @@ from hybrid_sync_cli.stack import Stack
 @click.option(
     "--profile",
     type=click.Choice([p.value for p in Profile]),
-    help="weekly unless told; on_demand when entities or rows are named.",
+    help="Default: weekly, or on_demand when entities or rows are named.",
 )
 @click.option("--entity", "entities", multiple=True, metavar="NAME", help="Only this entity; may be repeated.")
 @click.option(
@@ -53,7 +53,7 @@ from hybrid_sync_cli.stack import Stack
     help="Only this legacy row, as payments:17229; may be repeated.",
 )
 @click.option("--priority", type=click.Choice([p.value for p in RunPriority]), default=RunPriority.normal.value)
-@click.option("--batch-size", type=int, metavar="N", help="Changed rows in a batch; the profile's own unless told.")
+@click.option("--batch-size", type=int, metavar="N", help="Changed rows in a batch; default: as the profile says.")
 @click.option(
     "--allow-deletes",
     "allow_deletes",
@@ -197,7 +197,7 @@ def _show_unrecorded(run: UnrecordedRun, as_json: bool) -> None:
 
 
 def _without_target(stack: Stack, run_id: str | None, limit: int, as_json: bool, away: CliError) -> None:
-    """What can be told while the target is away; CliError where that is nothing."""
+    """What is known while the target is away; CliError where that is nothing."""
     found = unrecorded(stack, limit, lambda _: set()) if run_id is None else _one(find(stack, run_id))
     if not found:
         raise away

@@ -43,8 +43,8 @@ def verify(entities: tuple[str, ...], repair: bool, run_id: str | None, as_json:
         summary = recall(connection, run_id, catalog_of_project())
         checked, left, failed = (_rows(connection, query, run_id) for query in (_CHECKED, _LEFT, _FAILED))
     if as_json:
-        told = {"run_id": run_id, "status": summary.status, "in_part": summary.scope, "entities": checked}
-        click.echo(json.dumps({**told, "differences": left, "failed": failed}, default=str, sort_keys=True))
+        result = {"run_id": run_id, "status": summary.status, "in_part": summary.scope, "entities": checked}
+        click.echo(json.dumps({**result, "differences": left, "failed": failed}, default=str, sort_keys=True))
     else:
         click.echo(tables.headline(summary))
         _show(checked)

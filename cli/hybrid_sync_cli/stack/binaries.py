@@ -28,8 +28,8 @@ class Binaries:
 
     @cached_property
     def major(self) -> int:
-        told = self.run("postgres", "--version").stdout
-        found = re.search(r"(\d+)(?:\.|devel|beta|rc)", told)
+        version = self.run("postgres", "--version").stdout
+        found = re.search(r"(\d+)(?:\.|devel|beta|rc)", version)
         if found is None:
             raise CliError(f"{self.folder}/postgres does not tell its version: point {OVERRIDE} at another bin folder.")
         return int(found[1])

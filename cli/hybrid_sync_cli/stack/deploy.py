@@ -172,8 +172,8 @@ class Deployment:
 def _reason(log: Path) -> str:
     """The line of sam's output that names the error, else its last one."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line.lower() or "failed" in line.lower()]
-    return (told or lines or ["it said nothing"])[-1].rstrip(".")
+    complaints = [line for line in lines if "error" in line.lower() or "failed" in line.lower()]
+    return (complaints or lines or ["it said nothing"])[-1].rstrip(".")
 
 
 def client(service: str, endpoint: str) -> Any:

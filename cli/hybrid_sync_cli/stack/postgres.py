@@ -58,7 +58,7 @@ class Cluster:
         return self.directory / "data"
 
     def dsn(self, database: str = "postgres", user: str | None = None, password: str | None = None) -> str:
-        """A connection URL for `user` (the superuser unless told)."""
+        """A connection URL for `user` (default: the superuser)."""
         name, secret = (user, password or "") if user else (self.superuser, self.password)
         name, secret, database = (quote(part, safe="") for part in (name, secret, database))
         return f"postgresql://{name}:{secret}@127.0.0.1:{self.port}/{database}"

@@ -132,10 +132,10 @@ class Builder:
         # Unset until all is done: an interrupted deployment must not pass for a living stack.
         self.state.put("deployed", None)
         self.deployment.deploy(stack.aws_endpoint_url)
-        told = outputs(stack.aws_endpoint_url)
-        if "ConnectionSecret" in told:
-            fill_secret(stack.aws_endpoint_url, told["ConnectionSecret"], self._secret_values(stack))
-        stack = replace(stack, outputs=told, api_url=_api_url(stack.aws_endpoint_url, told))
+        found = outputs(stack.aws_endpoint_url)
+        if "ConnectionSecret" in found:
+            fill_secret(stack.aws_endpoint_url, found["ConnectionSecret"], self._secret_values(stack))
+        stack = replace(stack, outputs=found, api_url=_api_url(stack.aws_endpoint_url, found))
         for name, url in (("aws", stack.aws_endpoint_url), ("rest", stack.supabase_url)):
             self.state.put(f"{name}_port", int(url.rpartition(":")[2]) if url else None)
         stack.save()
@@ -163,11 +163,11 @@ class Builder:
         return result
 
 
-def _api_url(endpoint: str, told: dict[str, str]) -> str:
+def _api_url(endpoint: str, found: dict[str, str]) -> str:
     """The deployed API as the emulator serves it; its AWS host name exists on AWS only."""
-    if "ApiId" not in told:
+    if "ApiId" not in found:
         return ""
-    return f"{endpoint}/_aws/execute-api/{told['ApiId']}/{told.get('ApiStage', 'live')}"
+    return f"{endpoint}/_aws/execute-api/{found['ApiId']}/{found.get('ApiStage', 'live')}"
 
 
 def tear_down(processes: Processes, state: StateFile) -> None:
