@@ -104,7 +104,7 @@ def test_a_row_that_stays_locked_costs_itself_at_the_third_attempt(
     planned = plan_run(world, RunRequest(run_id="r", profile=Profile.daily, entities=("visits",)))
     plan_entity(world, planned.entities[0])
     monkeypatch.setitem(postgres.TRANSACTION_SETTINGS, "lock_timeout", "100ms")
-    postgres._opening.cache_clear()
+    postgres.opening.cache_clear()
     (batch,) = [task for task in world.manifests.read("r", "visits") or [] if task.purpose == "changed"]
     with psycopg.connect(target_db) as person:
         person.execute("select from visits where legacy_id = 3 for update")
@@ -112,7 +112,7 @@ def test_a_row_that_stays_locked_costs_itself_at_the_third_attempt(
             with pytest.raises(Contention):
                 sync_batch(world, batch)
         sync_batch(world, batch)
-    postgres._opening.cache_clear()
+    postgres.opening.cache_clear()
     assert refused(target) == [(3, "contended", None, None)]
     assert target("select legacy_id from visits where note = 'new' order by 1") == [(1,), (2,), (4,)]
 

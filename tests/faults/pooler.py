@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
 
-import psycopg
 from psycopg.pq import TransactionStatus
 
 from hybrid_sync.blame import LegacyCursor, Side, TargetCursor
+from hybrid_sync.session import Session
 
 _kept: dict[str, list[PooledConnection]] = {}
 
 
-class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
+class PooledConnection(Session):
     """A connection that goes back to the pool at the end of its `with`, unless it is broken or in a transaction.
 
     One whose server or wire has gone meanwhile is handed out all the same, as poolers do.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, LiteralString
 
 import psycopg
@@ -34,12 +33,17 @@ from hybrid_sync.errors import (
     SyncError,
     TargetUnavailable,
 )
+from hybrid_sync.session import NATIVE_PATH as NATIVE_PATH
+from hybrid_sync.session import OUR_PATH as OUR_PATH
+from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, opening
+from hybrid_sync.session import Parameters as Parameters
+from hybrid_sync.session import Question as Question
+from hybrid_sync.session import answer as answer
+from hybrid_sync.session import path_setting as path_setting
+from hybrid_sync.session import together as together
+from hybrid_sync.session import usual_limits as usual_limits
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-Parameters = Mapping[str, Any] | Sequence[Any] | None
-SearchPath = tuple[str, ...] | None
-"""Schemas in which names are looked up; None is PostgreSQL's own and nobody else's."""
-
 _UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
 _CONTENTION = {*CONTENTION, "53200", "53300"}
 _TIMED_OUT = {
@@ -48,31 +52,6 @@ _TIMED_OUT = {
     "57P05": "was left idle",
 }
 _STRUCTURE = {"42P01", "42703", "3F000", "42883", "42804", "42704", "42601", "42P10"}
-
-OUR_PATH: LiteralString = "pg_catalog, pg_temp"
-"""What every name of ours is looked up in: nothing that others can fill (pg_temp last, so that it shadows nothing)."""
-NATIVE_PATH: LiteralString = "hybrid_sync.path"
-"""The setting that remembers, for one transaction, the path that the target gives: its triggers are written for it."""
-
-# Both sides speak the same canonical text and never wait for ever. Set per transaction: poolers keep no session.
-TRANSACTION_SETTINGS: dict[LiteralString, str] = {
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "extra_float_digits": "3",
-    "statement_timeout": "120s",
-    "lock_timeout": "30s",
-    "idle_in_transaction_session_timeout": "120s",
-}
-# Legacy must refuse where its row security would hide rows from us: a row that is not shown looks deleted.
-_LEGACY_LAST: LiteralString = "set local row_security = off; set local search_path = {}"
-_TRUSTED_PATH = tuple(OUR_PATH.split(", "))
-# A constraint trigger that waits for COMMIT would run under our path, and its error would cost the whole transaction.
-_TARGET_PATH = (
-    "set local search_path to default;"
-    f" select pg_catalog.set_config('{NATIVE_PATH}', pg_catalog.current_setting('search_path'), true);"
-    f" set local search_path = {OUR_PATH}; set constraints all immediate"
-)
 
 
 def connect(dsn: str, side: Side) -> Connection:
@@ -89,7 +68,7 @@ def connect(dsn: str, side: Side) -> Connection:
             "Write postgresql://user:password@host:port/db.",
         ) from None
     try:
-        return psycopg.connect(
+        return Session.connect(
             dsn,
             autocommit=True,
             prepare_threshold=None,
@@ -122,83 +101,68 @@ def transaction(
 ) -> Iterator[Connection]:
     """READ COMMITTED, stated explicitly, with the side's settings; errors leave under our names.
 
-    `path` is where legacy looks up what an expression of the catalog names: in no schema where others may create
-    something, unless the catalog says so.
+    It begins with its first statement, and ends here unless a part of it has committed.  `path` is where legacy looks
+    up what an expression of the catalog names: in no schema where others may create something, unless the catalog says
+    so.
     """
-    with translated(side):
-        try:
-            connection.execute(_opening(side, "read committed", path, read_only=read_only))
-            yield connection
-        except BaseException:  # an interrupt too: nothing half-done may reach the next use of the connection
-            _give_up(connection)
-            raise
-        connection.execute("commit")
+    with _between(connection, side, opening(side, "read committed", path, read_only=read_only)):
+        yield connection
+        if is_open(connection):
+            _end(connection, "commit")
 
 
 @contextmanager
 def snapshot(connection: Connection, side: Side, *, path: SearchPath = None) -> Iterator[Connection]:
     """REPEATABLE READ and read only: every statement sees the state at the first one."""
+    with _between(connection, side, opening(side, "repeatable read", path, read_only=True)):
+        yield connection
+        if not connection.closed:
+            _end(connection, "rollback")
+
+
+@contextmanager
+def _between(connection: Connection, side: Side, first: Sequence[bytes]) -> Iterator[None]:
     with translated(side):
         try:
-            connection.execute(_opening(side, "repeatable read", path, read_only=True))
-            yield connection
-        except BaseException:
+            if isinstance(connection, Session):
+                connection.open_with_next(first)
+            else:
+                connection.execute(b"; ".join(first))
+            yield
+        except BaseException:  # an interrupt too: nothing half-done may reach the next use of the connection
             _give_up(connection)
             raise
-        if not connection.closed:
-            connection.execute("rollback")
+
+
+def _end(connection: Connection, command: LiteralString) -> None:
+    if not (isinstance(connection, Session) and connection.forget_opening()):
+        connection.execute(command)
 
 
 def _give_up(connection: Connection) -> None:
     """Roll back without a word: what went wrong first is what is told, whatever a connection says that idled since."""
     if not connection.closed:
         try:
-            connection.execute("rollback")
+            _end(connection, "rollback")
         except psycopg.Error:
             connection.close()
+
+
+def is_open(connection: Connection) -> bool:
+    """Whether a transaction has begun, or begins with the next statement."""
+    if isinstance(connection, Session):
+        return connection.is_open
+    return connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
 
 
 @contextmanager
 def inside(connection: Connection, side: Side) -> Iterator[Connection]:
     """The transaction that is open, or else one to read in."""
-    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+    if is_open(connection):
         yield connection
         return
     with transaction(connection, side, read_only=True):
         yield connection
-
-
-@lru_cache(maxsize=64)
-def _opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only: bool) -> bytes:
-    """BEGIN and the settings: one message to the server, rendered once.
-
-    It does not say READ WRITE: where the target's default is read-only (Supabase sets that when the disk is full), the
-    transaction has to be refused.
-    """
-    begin = sql.SQL("begin isolation level {}{}").format(sql.SQL(isolation), sql.SQL(" read only" if read_only else ""))
-    settings = [
-        sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(value))
-        for name, value in TRANSACTION_SETTINGS.items()
-    ]
-    last = sql.SQL(_TARGET_PATH) if side == "target" else sql.SQL(_LEGACY_LAST).format(_schemas(path))
-    return sql.SQL("; ").join([begin, *settings, last]).as_bytes(None)
-
-
-def usual_limits() -> sql.Composed:
-    """Statements that bring a transaction's time limits back after a part with tighter ones."""
-    names: tuple[LiteralString, ...] = ("statement_timeout", "lock_timeout")
-    return sql.SQL("; ").join(
-        sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(TRANSACTION_SETTINGS[name])) for name in names
-    )
-
-
-def path_setting(path: SearchPath) -> sql.Composed:
-    """The statement that makes a transaction look names up in these schemas."""
-    return sql.SQL("set local search_path = {}").format(_schemas(path))
-
-
-def _schemas(path: SearchPath) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, path or _TRUSTED_PATH))
 
 
 @contextmanager

@@ -1,0 +1,201 @@
+"""One wait for many statements: a transaction opens with its first statement, and questions travel together.
+
+A wait costs a round trip, which is 20 ms between a function and a database elsewhere.  Nothing is set for a session:
+poolers keep none, so every transaction brings its settings along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, LiteralString, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from hybrid_sync.blame import Side
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+Parameters = Mapping[str, Any] | Sequence[Any] | None
+Query = sql.SQL | sql.Composed | LiteralString
+SearchPath = tuple[str, ...] | None
+"""Schemas in which names are looked up; None is PostgreSQL's own and nobody else's."""
+
+OUR_PATH: LiteralString = "pg_catalog, pg_temp"
+"""What every name of ours is looked up in: nothing that others can fill (pg_temp last, so that it shadows nothing)."""
+NATIVE_PATH: LiteralString = "hybrid_sync.path"
+"""The setting that remembers, for one transaction, the path that the target gives: its triggers are written for it."""
+
+# Both sides speak the same canonical text and never wait for ever. Set per transaction: poolers keep no session.
+TRANSACTION_SETTINGS: dict[LiteralString, str] = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "statement_timeout": "120s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "120s",
+}
+# Legacy must refuse where its row security would hide rows from us: a row that is not shown looks deleted.
+_LEGACY_LAST: tuple[LiteralString, ...] = ("set local row_security = off", "set local search_path = {}")
+_TRUSTED_PATH = tuple(OUR_PATH.split(", "))
+# A constraint trigger that waits for COMMIT would run under our path, and its error would cost the whole transaction.
+_TARGET_LAST: tuple[LiteralString, ...] = (
+    "set local search_path to default",
+    f"select pg_catalog.set_config('{NATIVE_PATH}', pg_catalog.current_setting('search_path'), true)",
+    f"set local search_path = {OUR_PATH}",
+    "set constraints all immediate",
+)
+
+
+@lru_cache(maxsize=64)
+def opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only: bool) -> tuple[bytes, ...]:
+    """BEGIN and the settings, rendered once.
+
+    It does not say READ WRITE: where the target's default is read-only (Supabase sets that when the disk is full), the
+    transaction has to be refused.
+    """
+    begin = sql.SQL("begin isolation level {}{}").format(sql.SQL(isolation), sql.SQL(" read only" if read_only else ""))
+    settings = sql.SQL("select {}").format(
+        sql.SQL(", ").join(
+            sql.SQL("pg_catalog.set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+            for name, value in TRANSACTION_SETTINGS.items()
+        )
+    )
+    last = [sql.SQL(part).format(_schemas(path)) for part in (_TARGET_LAST if side == "target" else _LEGACY_LAST)]
+    return tuple(part.as_bytes(None) for part in (begin, settings, *last))
+
+
+def usual_limits() -> sql.Composed:
+    """Statements that bring a transaction's time limits back after a part with tighter ones."""
+    names: tuple[LiteralString, ...] = ("statement_timeout", "lock_timeout")
+    return sql.SQL("; ").join(
+        sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(TRANSACTION_SETTINGS[name])) for name in names
+    )
+
+
+def path_setting(path: SearchPath) -> sql.Composed:
+    """The statement that makes a transaction look names up in these schemas."""
+    return sql.SQL("set local search_path = {}").format(_schemas(path))
+
+
+def _schemas(path: SearchPath) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, path or _TRUSTED_PATH))
+
+
+class Session(psycopg.Connection[Row]):
+    """A connection on which a transaction can be opened without a wait of its own."""
+
+    _opening: Sequence[bytes] = ()
+
+    def open_with_next(self, statements: Sequence[bytes]) -> None:
+        """Send these just before the next statement, in the same message."""
+        self._opening = statements
+
+    def forget_opening(self) -> bool:
+        """The transaction ends before its first statement; False when it has begun."""
+        unsent, self._opening = bool(self._opening), ()
+        return unsent
+
+    @property
+    def is_open(self) -> bool:
+        """A transaction has begun, or begins with the next statement."""
+        return bool(self._opening) or self.info.transaction_status != TransactionStatus.IDLE
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Row]:
+        """As psycopg does, with what opens the transaction before it."""
+        if not self._opening:
+            return super().execute(query, params, **options)
+        opening, self._opening = self._opening, ()
+        cursor = super().execute(b"; ".join((*opening, bound(self, query, params))), **options)
+        for _ in opening:
+            cursor.nextset()
+        return cursor
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        """A cursor in the transaction that is to be open: for COPY, which travels alone."""
+        opening, self._opening = self._opening, ()
+        if opening:
+            super().execute(b"; ".join(opening))
+        return super().cursor(*arguments, **options)
+
+    @contextmanager
+    def transaction(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Transaction]:
+        """A savepoint in the transaction that is to be open."""
+        self.cursor().close()
+        with super().transaction(*arguments, **options) as within:
+            yield within
+
+
+def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameters) -> bytes:
+    """The statement with its parameters as literals, as only a statement of its own can send them apart."""
+    if parameters is not None:
+        return psycopg.ClientCursor(connection).mogrify(query, parameters).encode()
+    if isinstance(query, sql.Composable):
+        return query.as_bytes(connection)
+    return query if isinstance(query, bytes) else query.encode()
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """One statement, and what its result means."""
+
+    query: Query
+    parameters: Parameters
+    meaning: Callable[[psycopg.Cursor[Row]], T]
+
+
+def answer(connection: psycopg.Connection[Row], question: Question[T]) -> T:
+    """Ask one question in the caller's transaction."""
+    return question.meaning(connection.execute(question.query, question.parameters))
+
+
+class Answer(Generic[T]):
+    """What a question among others is answered; there once all of them are."""
+
+    def __init__(self, question: Question[T]) -> None:
+        self.question = question
+
+    def take(self, cursor: psycopg.Cursor[Row]) -> None:
+        """The question's own result."""
+        self.value = self.question.meaning(cursor)
+
+
+class Trip:
+    """Statements on their way to the server together."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer[Any]] = []
+
+    def ask(self, question: Question[T]) -> Answer[T]:
+        """One statement more."""
+        answer = Answer(question)
+        self.answers.append(answer)
+        return answer
+
+    def do(self, query: Query, parameters: Parameters = None) -> None:
+        """A statement whose result nobody needs."""
+        self.ask(Question(query, parameters, lambda _: None))
+
+
+@contextmanager
+def together(connection: psycopg.Connection[Row], *, commits: bool = False) -> Iterator[Trip]:
+    """Send all that is asked within in one message, in order, and wait for it at the end; an error is raised there.
+
+    With `commits` the transaction ends with them: the server skips a COMMIT behind a statement that has failed.
+    """
+    trip = Trip()
+    yield trip
+    statements = [bound(connection, a.question.query, a.question.parameters) for a in trip.answers]
+    if commits:
+        statements.append(b"commit")
+    if not statements:
+        return
+    cursor = connection.execute(b"; ".join(statements))
+    for one in trip.answers:
+        one.take(cursor)
+        cursor.nextset()
