@@ -135,6 +135,7 @@ def test_an_error_is_told_of_the_side_that_it_came_from(world: EngineWorld) -> N
         snapshot(target, "target"),
         snapshot(legacy, "legacy"),
     ):
+        legacy.execute("select 1")
         _end(world.legacy_dsn, legacy.info.backend_pid)
         target.execute("select * from pg_catalog.pg_authid")
 
