@@ -18,7 +18,7 @@ from tests.faults.cloud import StoredManifests
 from tests.faults.driver import Deliveries
 from tests.faults.worker import Order
 
-_HELD_AT = ("batch.locked", "batch.claimed", "batch.read", "batch.mapped")
+_HELD_AT = ("batch.claimed", "batch.read", "batch.mapped")
 _LONGEST = 0.08
 _EVERY = 0.004
 

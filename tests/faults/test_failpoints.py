@@ -40,7 +40,7 @@ def test_nothing_in_the_engine_can_arm_a_failpoint() -> None:
 
 
 def test_an_unarmed_failpoint_does_nothing_even_under_an_unknown_name() -> None:
-    failpoint("batch.locked")
+    failpoint("batch.claimed")
     failpoint("no.such.place")
 
 
@@ -53,11 +53,11 @@ def test_unknown_names_are_refused_when_arming_and_when_reached() -> None:
 
 def test_an_armed_failpoint_fires_once_and_the_others_are_only_counted() -> None:
     with armed({"batch.read": Raise()}) as points:
-        failpoint("batch.locked")
+        failpoint("batch.claimed")
         with pytest.raises(FailpointRaised):
             failpoint("batch.read")
         failpoint("batch.read")
-    assert points.passed == {"batch.locked": 1, "batch.read": 2}
+    assert points.passed == {"batch.claimed": 1, "batch.read": 2}
     assert points.fired == {"batch.read": 1}
     failpoint("batch.read")
     assert points.passed["batch.read"] == 2

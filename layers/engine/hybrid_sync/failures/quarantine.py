@@ -10,7 +10,7 @@ from hybrid_sync.postgres import Connection
 
 KEYS_PER_MESSAGE = 100
 _MOST_PARTNERS = 1_000
-_RETRYABLE = sorted(code for code, reason in REASONS.items() if reason.retryable)
+RETRYABLE = sorted(code for code, reason in REASONS.items() if reason.retryable)
 
 
 def keys_to_retry(connection: Connection, entity: str, source: str, *, every: bool) -> list[Key]:
@@ -24,7 +24,7 @@ def keys_to_retry(connection: Connection, entity: str, source: str, *, every: bo
     rows = connection.execute(
         "select key from hybrid_sync.failed_record where entity = %s and source = %s"
         " and status in ('open', 'escalated', 'accepted') and key <> '{}' and (%s or reason = any(%s)) order by key",
-        (entity, source, every, _RETRYABLE),
+        (entity, source, every, RETRYABLE),
     ).fetchall()
     return [tuple(row[0]) for row in rows]
 
@@ -43,7 +43,7 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
         " (select entity, source, key from hybrid_sync.failed_record where entity = %s and source = %s"
         "  and status = 'open' and queued_at is null and key <> '{}' and reason = any(%s)"
         "  order by key for update skip locked) returning reason, key",
-        (entity, source, _RETRYABLE),
+        (entity, source, RETRYABLE),
     ).fetchall()
     by_reason: dict[str, list[Key]] = {}
     for reason, key in sorted(rows):

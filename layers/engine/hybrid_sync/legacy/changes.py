@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from psycopg import sql
 
@@ -31,6 +31,14 @@ class Detection:
     fence: Fence | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    @classmethod
+    def recorded(cls, mode: Mode, reason: str | None, at_start: Mapping[str, Any] | None) -> Detection:
+        """As the run's store keeps it."""
+        kept = at_start or {}
+        fence = Fence.model_validate(kept["fence"]) if kept.get("fence") else None
+        since, until = (datetime.fromisoformat(t) if (t := kept.get(k)) else None for k in ("since", "until"))
+        return cls(mode, reason or "", fence, since, until)
 
 
 def changed(source: Source, detection: Detection) -> sql.Composable:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from psycopg import sql
@@ -128,16 +127,9 @@ def _entity(
     requested: dict[str, list[list[int]]] | None, version: int | None, reconcile: dict[str, Any] | None,
     deletes: dict[str, Any] | None,
 ) -> EntityRecord:  # fmt: skip
-    detection = _detection(mode, reason, at_start) if mode is not None else None
+    detection = Detection.recorded(mode, reason, at_start) if mode is not None else None
     keys = {s: [tuple(k) for k in keys] for s, keys in requested.items()} if requested is not None else None
     return EntityRecord(status, detection, planned, keys, version, reconcile, deletes)
-
-
-def _detection(mode: Mode, reason: str | None, at_start: dict[str, Any] | None) -> Detection:
-    at_start = at_start or {}
-    fence = Fence.model_validate(at_start["fence"]) if at_start.get("fence") else None
-    since, until = (datetime.fromisoformat(t) if (t := at_start.get(k)) else None for k in ("since", "until"))
-    return Detection(mode, reason or "", fence, since, until)
 
 
 def record_plan(

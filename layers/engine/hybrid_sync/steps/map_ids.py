@@ -5,6 +5,9 @@ A row's own UUID comes from the target, from an adopted native row, from before 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.place import split
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.idmap import IdMap, ids_in_target
@@ -15,15 +18,23 @@ from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.adopt_rows import adopt_rows
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import cache_epochs
 from hybrid_sync.write.retired import retired_ids
 from hybrid_sync.write.write import Writer
+
+
+def cached(plan: ReadPlan) -> set[str]:
+    """The entities whose ids a batch of the source looks up."""
+    return {plan.entity, *(entity for slot in plan.references for entity, _ in slot.parents)}
 
 
 class BatchIds:
     """The ids of one batch, within its transaction; `found` may be cached once it has committed."""
 
-    def __init__(self, world: World, task: BatchTask, plan: EntityPlan, legacy: Connection, target: Connection) -> None:
+    def __init__(
+        self, world: World, task: BatchTask, plan: EntityPlan, legacy: Connection, target: Connection,
+        epochs: Mapping[str, int], *, retired: bool = True,
+    ) -> None:  # fmt: skip
+        """`epochs` are those of the entities in `cached`; `retired` says whether any of its keys has a retired id."""
         self._catalog = world.catalog
         self._secret = world.id_secret
         self._task = task
@@ -31,8 +42,8 @@ class BatchIds:
         self._plan = plan.sources[task.source]
         self._legacy = legacy
         self._target = target
-        parents = {entity for slot in self._plan.references for entity, _ in slot.parents}
-        self._idmap = IdMap(world.catalog, world.id_cache, cache_epochs(target, {task.entity, *parents}))
+        self._retired = retired
+        self._idmap = IdMap(world.catalog, world.id_cache, epochs)
         self.found: dict[Key, bytes] = {}
 
     def remember(self) -> None:
@@ -46,7 +57,8 @@ class BatchIds:
         there = ids_in_target(self._target, self._catalog, task.entity, task.source, list(keys.values()))
         own = {row: there[key] for row, key in keys.items() if key in there}
         mint_one = minter(self._secret, task.entity, task.source)
-        retired = retired_ids(self._target, task.entity, task.source, [k for k in keys.values() if k not in there])
+        absent = [key for key in keys.values() if key not in there] if self._retired else []
+        retired = retired_ids(self._target, task.entity, task.source, absent)
         adopted = adopt_rows(
             self._catalog[task.entity], self._entity, task.source, self._legacy, self._target,
             [row for row in scanned.rows if row.key not in own], retired,

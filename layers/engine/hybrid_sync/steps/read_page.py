@@ -17,11 +17,10 @@ from hybrid_sync.legacy.cut import PAGE_BYTES, Cut
 from hybrid_sync.legacy.unreadable import read_isolated, require_readable
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import Scanned, scan
-from hybrid_sync.runs.store import read_entity, read_run
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import FailedRow
 from hybrid_sync.write.isolate import unreadable_reason
-from hybrid_sync.write.pages import Place
+from hybrid_sync.write.pages import Opened, Place
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,16 @@ class _Wanted:
 
 
 def read_page(
-    world: World, task: BatchTask, place: Place, plan: ReadPlan, row_bytes: int, legacy: Connection, target: Connection
-) -> PageRead:
+    world: World, task: BatchTask, place: Place, plan: ReadPlan, opened: Opened, row_bytes: int, legacy: Connection,
+    target: Connection,
+) -> PageRead:  # fmt: skip
     """The page at `place`; the caller holds the locks of every key that it may read.
 
     `row_bytes` is what rows of this batch took so far, so that no more is asked for than a page takes; 0: not known.
     """
     most = task.page_rows if not row_bytes else max(1, min(task.page_rows, PAGE_BYTES // row_bytes))
-    wanted = _wanted(world, task, place, plan, most, target)
-    cut, scanned, unreadable = _rows(task, plan, wanted, Cut(plan, most), legacy, target)
+    wanted = _wanted(world, task, place, plan, opened, most, target)
+    cut, scanned, unreadable = _rows(plan, wanted, opened, Cut(plan, most), legacy)
     until = cut.last if cut.more else None
     if until is None and wanted.more and wanted.keys:
         until = wanted.keys[-1]
@@ -65,15 +65,14 @@ def read_page(
 
 
 def _rows(
-    task: BatchTask, plan: ReadPlan, wanted: _Wanted, cut: Cut, legacy: Connection, target: Connection
+    plan: ReadPlan, wanted: _Wanted, opened: Opened, cut: Cut, legacy: Connection
 ) -> tuple[Cut, Scanned, list[FailedRow]]:
-    planned = read_run(target, task.run_id).fence
     # Named keys are few already, and a bound would let the planner walk the whole table in key order to find them.
     at_most = cut.at_most if wanted.keys is None else None
     trial = replace(cut)
     try:
         with transaction(legacy, "legacy", read_only=True, path=plan.path):
-            fence.require_same(planned, fence.identity(legacy))
+            fence.require_same(opened.fence, fence.identity(legacy))
             # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
             with closing(rows.read(legacy, plan, wanted.where, at_most)) as found:
                 return trial, scan(plan, trial.take(found)), []
@@ -88,20 +87,21 @@ def _rows(
     return isolated.cut, scanned, unreadable
 
 
-def _wanted(world: World, task: BatchTask, place: Place, plan: ReadPlan, most: int, target: Connection) -> _Wanted:
+def _wanted(
+    world: World, task: BatchTask, place: Place, plan: ReadPlan, opened: Opened, most: int, target: Connection
+) -> _Wanted:
     if task.keys is not None:
         left = [key for key in sorted(task.keys) if place.after is None or key > place.after]
         return _named(plan, left, most)
     if task.purpose == "heal":
         return _named(plan, keys_to_heal(target, task, place.after, most + 1), most)
     source = world.catalog[task.entity].sources[task.source]
-    record = read_entity(target, task.run_id, task.entity)
-    assert record.detection is not None, "an entity is planned before its batches run"
     parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi), changes.behind(plan, place.after)]
     if task.buckets != ((task.lo, task.hi - 1),):
         parts.append(changes.in_buckets(source, task.buckets))
-    changed = changes.changed(source, record.detection)
-    if not plan.unique and record.detection.mode != "full":
+    assert opened.detection is not None, "an entity is planned before its batches run"
+    changed = changes.changed(source, opened.detection)
+    if not plan.unique and opened.detection.mode != "full":
         # All rows of a changed key: where it has a twin, the young one must not win by being read alone.
         changed = changes.keys_under(plan, sql.SQL(" and ").join([*parts, changed]))
     return _Wanted(sql.SQL(" and ").join([*parts, changed]))

@@ -21,17 +21,16 @@ from hybrid_sync.rows.scan import Scanned, decode_key, scan
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import RunRecord, read_entity
 from hybrid_sync.schema.plans import EntityPlan, plan_for
-from hybrid_sync.steps.map_ids import BatchIds
+from hybrid_sync.steps.map_ids import BatchIds, cached
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import (
     FailedRow,
-    drop_settled_links,
+    Outcome,
+    cache_epochs,
     lock_buckets,
-    record_failed,
-    record_pending_links,
+    record_outcome,
     require_free,
     require_running,
-    resolve_failed,
 )
 from hybrid_sync.write.isolate import ALTERED, reason_of
 from hybrid_sync.write.journal import Batch
@@ -143,8 +142,9 @@ class _Settling:
             for source, keys in self._wanted.items():
                 read = found[source] = _Read()
                 ids = self._ids[source] = BatchIds(
-                    self._world, self._task(source, keys), self._plan, self._legacy, self._target
-                )
+                    self._world, self._task(source, keys), self._plan, self._legacy, self._target,
+                    cache_epochs(self._target, cached(self._plan.sources[source])),
+                )  # fmt: skip
                 for page in (keys[at : at + _PAGE] for at in range(0, len(keys), _PAGE)):
                     for scanned in _scanned(reader, self._plan.sources[source], page, read.unreadable):
                         self._stage(settlement, source, ids, scanned, read)
@@ -174,10 +174,10 @@ class _Settling:
         for source, keys in self._wanted.items():
             arrived = {key for place, key in settled.arrived if place == source}
             failed = self._failed(source, settled) + self._revive(source, arrived)
-            record_failed(self._target, self._run.run_id, self._name, source, failed)
             arrived -= {row.key for row in failed}
             self._forget(source, settled)
-            resolved += self._resolve(source, keys, read[source], arrived)
+            outcome = self._outcome(source, keys, read[source], arrived, failed)
+            resolved += record_outcome(self._target, self._run.run_id, self._name, source, outcome)
             self._list_departed(source, keys, read[source])
         written = settled.written
         if written.inserted or written.updated or resolved:
@@ -227,19 +227,18 @@ class _Settling:
             if (source, key) in settled.refused:
                 del self._ids[source].found[key]
 
-    def _resolve(self, source: str, keys: Sequence[Key], read: _Read, arrived: set[Key]) -> int:
-        named = (self._target, self._run.run_id, self._name, source)
-        if any(slot.deferred for slot in self._plan.sources[source].references):
-            links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in read.spliced.pending]
-            drop_settled_links(self._target, self._name, source, arrived)
-            record_pending_links(*named, [link for link in links if link[0] in arrived])
-        unlinked = {decode_key(p.key) for p in read.spliced.pending}
+    def _outcome(
+        self, source: str, keys: Sequence[Key], read: _Read, arrived: set[Key], failed: list[FailedRow]
+    ) -> Outcome:
         asked = set(self._asked.get(source, ()))
         gone = asked.intersection(keys) - read.found - read.excluded - read.unreadable
-        ended = arrived | gone | (asked & read.excluded)
-        # A row that arrived and still waits for a deferred parent has healed of everything but that.
-        waiting = resolve_failed(*named, ended & unlinked, but="missing_parent")
-        return waiting + resolve_failed(*named, ended - unlinked)
+        pending = read.spliced.pending
+        outcome = Outcome(failed, ended=arrived | gone | (asked & read.excluded))
+        outcome.unlinked = {decode_key(p.key) for p in pending}
+        if any(slot.deferred for slot in self._plan.sources[source].references):
+            links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in pending]
+            outcome.read, outcome.links = arrived, [link for link in links if link[0] in arrived]
+        return outcome
 
 
 def _scanned(legacy: Connection, plan: ReadPlan, keys: Sequence[Key], unreadable: set[Key]) -> list[Scanned]:

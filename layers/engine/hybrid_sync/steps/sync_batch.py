@@ -7,14 +7,14 @@ behind its last key, so a batch can be delivered twice, late, or again after a c
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.errors import Contention, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.failures.quarantine import take_unqueued
+from hybrid_sync.failures.quarantine import RETRYABLE, take_unqueued
 from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.keys import BUCKET, span
 from hybrid_sync.legacy.versions import versions
@@ -22,28 +22,19 @@ from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan, plan_for
-from hybrid_sync.steps.map_ids import BatchIds
+from hybrid_sync.steps.map_ids import BatchIds, cached
 from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import (
-    FailedRow,
-    drop_settled_links,
-    lock_buckets,
-    open_failures,
-    record_failed,
-    record_pending_links,
-    require_free,
-    require_running,
-    resolve_failed,
-)  # fmt: skip
+from hybrid_sync.write.batches import FailedRow, Outcome, open_failures
 from hybrid_sync.write.isolate import ALTERED, write_isolated
 from hybrid_sync.write.pages import (
+    Opened,
     PageDone,
     Place,
-    begin_page,
+    close_page,
     count_contention,
-    finish_page,
     is_last_attempt,
+    open_page,
     page_id,
 )
 from hybrid_sync.write.tombstones import revive
@@ -80,9 +71,10 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
                     count_contention(target, task, place)
                 raise
             failpoint("batch.committed", target, legacy)
-            page.ids.remember()
+            page.remember()
             failpoint("batch.cached", target, legacy)
-            _queue_failures(world, task, target)
+            if page.unqueued:
+                _queue_failures(world, task, target)
             for one in done:
                 total = total.plus(one.result)
             place, row_bytes = done[-1].next(), page.row_bytes
@@ -99,7 +91,7 @@ def _queue_failures(world: World, task: BatchTask, target: Connection) -> None:
 
 
 @dataclass
-class _Outcome:
+class _Rows:
     written: Written
     failed: list[FailedRow]
 
@@ -117,36 +109,46 @@ class _Page:
         self._plan: ReadPlan = plan.sources[task.source]
         self._legacy = legacy
         self._target = target
-        self.ids = BatchIds(world, task, plan, legacy, target)
+        self._ids: BatchIds | None = None
         self.row_bytes = 0
         """What a row of it took, on average."""
+        self.unqueued = True
+        """Failed records may wait for a message."""
 
     def run(self, row_bytes: int) -> list[PageDone]:
-        """Do the page, or tell what an earlier delivery has done of the batch from here on."""
+        """Do the page, or say what an earlier delivery has done of the batch from here on."""
         task, target, place = self._task, self._target, self._place
         began = time.monotonic()
-        require_running(target, task.run_id)
-        require_free(target, task.entity)
-        failpoint("batch.run_checked", target, self._legacy)
-        lock_buckets(target, task.entity, task.source, self._buckets())
-        failpoint("batch.locked", target, self._legacy)
-        if done := begin_page(target, task, place):
-            return done
+        opened = open_page(target, task, place, self._buckets(), self._keys(None), cached(self._plan))
         failpoint("batch.claimed", target, self._legacy)
-        read = read_page(self._world, task, place, self._plan, row_bytes, self._legacy, target)
+        if not isinstance(opened, Opened):
+            return opened
+        read = read_page(self._world, task, place, self._plan, opened, row_bytes, self._legacy, target)
         failpoint("batch.read", target, self._legacy)
         self.row_bytes = read.row_bytes
-        identity = page_id(task, place)
-        writer = Writer(target, self._entity.table, self._plan, task.run_id, identity)
-        outcome, spliced = self._write(writer, read.scanned)
+        ids = self._ids = BatchIds(
+            self._world, task, self._entity, self._legacy, target, opened.epochs, retired=opened.retired
+        )
+        writer = Writer(target, self._entity.table, self._plan, task.run_id, page_id(task, place))
+        written, spliced = self._write(writer, ids, read.scanned)
         failpoint("batch.written", target, self._legacy)
-        failed = [*read.unreadable, *outcome.failed]
-        failed += self._revive(writer, read, _absent(failed))
-        resolved = self._record(read, spliced, failed)
+        failed = [*read.unreadable, *written.failed]
+        if opened.marked:
+            failed += self._revive(writer, read, _absent(failed))
+        outcome = self._outcome(read, spliced, failed, opened)
+        for row in outcome.failed:
+            ids.found.pop(row.key, None)
         failpoint("batch.recorded", target, self._legacy)
-        page = PageDone(place.number, self._result(read.scanned, outcome.written, failed, resolved), read.until)
-        finish_page(target, identity, page, time.monotonic() - began, outcome.written.xids)
+        page = PageDone(place.number, self._result(read.scanned, written.written, len(outcome.failed)), read.until)
+        page, self.unqueued = close_page(
+            target, task, place, outcome, page, time.monotonic() - began, written.written.xids, RETRYABLE
+        )
         return [page]
+
+    def remember(self) -> None:
+        """Put the rows' own ids into the cache; only after the commit."""
+        if self._ids is not None:
+            self._ids.remember()
 
     def _buckets(self) -> list[int]:
         """Those that the page may read from: everything of the batch that is left."""
@@ -161,24 +163,24 @@ class _Page:
 
     # --- map ids and write -------------------------------------------------------------------------------------
 
-    def _write(self, writer: Writer, scanned: Scanned) -> tuple[_Outcome, SplicedBatch]:
+    def _write(self, writer: Writer, ids: BatchIds, scanned: Scanned) -> tuple[_Rows, SplicedBatch]:
         """Splice and write; a foreign-key violation may be a stale cache, so that is asked again, once."""
         # A wrong entry of the cache may be what made a row differ, so healing asks the target for every parent.
-        spliced = self.ids.splice(writer, scanned, fresh=self._task.purpose == "heal")
+        spliced = ids.splice(writer, scanned, fresh=self._task.purpose == "heal")
         failpoint("batch.mapped", self._target, self._legacy)
         outcome = self._try(writer, spliced)
         if any(f.reason == "foreign_key_violation" for f in outcome.failed):
             stale = {f.key for f in outcome.failed if f.reason == "foreign_key_violation"}
             again = Scanned(rows=[row for row in scanned.rows if decode_key(row.key) in stale])
-            fresh = self.ids.splice(writer, again, fresh=True)
+            fresh = ids.splice(writer, again, fresh=True)
             repeated = self._try(writer, fresh)
             spliced.pending += fresh.pending
             outcome.written.add(repeated.written)
             kept = [f for f in outcome.failed if f.key not in stale]
-            outcome = _Outcome(outcome.written, [*kept, *repeated.failed])
+            outcome = _Rows(outcome.written, [*kept, *repeated.failed])
         return outcome, spliced
 
-    def _try(self, writer: Writer, spliced: SplicedBatch) -> _Outcome:
+    def _try(self, writer: Writer, spliced: SplicedBatch) -> _Rows:
         page = writer.batch.batch_id
         written, refused = write_isolated(
             self._target, writer, spliced.new, spliced.known, last=lambda: is_last_attempt(self._target, page)
@@ -190,7 +192,7 @@ class _Page:
             entity, source = waiting.parent
             parent = {"entity": entity, "source": source, "key": [waiting.parent_key]}
             failed.append(FailedRow(decode_key(waiting.key), "missing_parent", waiting.column, waits_for=parent))
-        return _Outcome(written, failed)
+        return _Rows(written, failed)
 
     def _revive(self, writer: Writer, read: PageRead, bad: set[Key]) -> list[FailedRow]:
         """Rows that had been marked as deleted are live again once legacy's row has arrived."""
@@ -202,29 +204,20 @@ class _Page:
 
     # --- record --------------------------------------------------------------------------------------------------
 
-    def _record(self, read: PageRead, spliced: SplicedBatch, failed: list[FailedRow]) -> int:
-        """Quarantine, pending links and what has healed; in the same transaction as the rows."""
-        task, target, scanned = self._task, self._target, read.scanned
+    def _outcome(self, read: PageRead, spliced: SplicedBatch, failed: list[FailedRow], opened: Opened) -> Outcome:
+        """Quarantine, pending links and what has healed; recorded in the same transaction as the rows."""
+        scanned = read.scanned
         failed += [_failed(rejected, set()) for rejected in scanned.rejected]
         failed = self._with_versions(self._with_presence(failed))
-        record_failed(target, task.run_id, task.entity, task.source, failed)
-        bad = {row.key for row in failed}
         not_written = _absent(failed)
-        for key in bad:
-            self.ids.found.pop(key, None)
+        outcome = Outcome(failed, ended=self._healed(read, {row.key for row in failed}, opened))
         if any(slot.deferred or slot.left_empty for slot in self._plan.references):
-            drop_settled_links(target, task.entity, task.source, [decode_key(row.key) for row in scanned.rows])
             links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in spliced.pending]
-            record_pending_links(
-                target, task.run_id, task.entity, task.source, [link for link in links if link[0] not in not_written]
-            )
+            outcome.read = [decode_key(row.key) for row in scanned.rows]
+            outcome.links = [link for link in links if link[0] not in not_written]
         incomplete = {slot.column for slot in self._plan.references if not slot.left_empty}
-        unlinked = {decode_key(p.key) for p in spliced.pending if p.column in incomplete}
-        healed = self._healed(read, bad)
-        named = (target, task.run_id, task.entity, task.source)
-        # A row that arrived and still waits for a deferred parent has healed of everything but that.
-        waiting = resolve_failed(*named, [key for key in healed if key in unlinked], but="missing_parent")
-        return waiting + resolve_failed(*named, [key for key in healed if key not in unlinked])
+        outcome.unlinked = {decode_key(p.key) for p in spliced.pending if p.column in incomplete}
+        return outcome
 
     def _with_presence(self, failed: list[FailedRow]) -> list[FailedRow]:
         """Say of each failed row whether an older version of it is in the target."""
@@ -240,22 +233,22 @@ class _Page:
         known = versions(self._legacy, self._plan, source, [row.key for row in failed])
         return [replace(row, version=known.get(row.key)) for row in failed]
 
-    def _healed(self, page: PageRead, bad: set[Key]) -> list[Key]:
+    def _healed(self, page: PageRead, bad: set[Key], opened: Opened) -> list[Key]:
         """Keys with an open failed record that arrived or were excluded now, or that are gone from legacy."""
-        task = self._task
-        waiting = open_failures(
-            self._target, task.entity, task.source, self._keys(page.until), self._place.after, page.until
-        )
+        waiting: Collection[Key] | None = opened.waiting
+        if waiting is None:
+            named, until = (self._target, self._task.entity, self._task.source), page.until
+            waiting = open_failures(*named, self._keys(until), self._place.after, until)
         read = {decode_key(row.key) for row in page.scanned.rows}
         read |= {decode_key(key) for key in page.scanned.excluded}
         return [key for key in waiting if key not in bad and (key in read or key in page.asked)]
 
-    def _result(self, scanned: Scanned, written: Written, failed: list[FailedRow], resolved: int) -> BatchResult:
+    def _result(self, scanned: Scanned, written: Written, failed: int) -> BatchResult:
         retry, heal = self._task.purpose == "retry", self._task.purpose == "heal"
         return BatchResult(
             read=0 if retry or heal else scanned.read, retried=scanned.read if retry else 0, inserted=written.inserted,
-            updated=written.updated, unchanged=written.unchanged, failed=len(failed),
-            excluded=len(scanned.excluded), resolved=resolved,
+            updated=written.updated, unchanged=written.unchanged, failed=failed,
+            excluded=len(scanned.excluded),
             healed=written.inserted + written.updated if heal else 0,
         )  # fmt: skip
 

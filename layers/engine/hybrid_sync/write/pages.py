@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.legacy.changes import Detection
+from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection
+from hybrid_sync.write.batches import Outcome, require_entered
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,77 @@ def _named(text: str) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
-def begin_page(connection: Connection, task: BatchTask, place: Place) -> list[PageDone]:
-    """Claim the page; when an earlier delivery has done it, this page and those behind it, as far as they are done."""
-    claimed = connection.execute(
-        "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi, batch, page)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (batch_id) do nothing returning 1",
+@dataclass(frozen=True)
+class Opened:
+    """What a page finds once its keys are locked."""
+
+    fence: Fence
+    """The run's."""
+    detection: Detection | None
+    """None where only named keys are read."""
+    epochs: Mapping[str, int]
+    """Of the id cache, per entity."""
+    waiting: frozenset[Key] | None
+    """Keys with an open failed record that the page may come to; None where they are too many to be sent along."""
+    marked: bool
+    """Rows that the page may come to are marked as deleted."""
+    retired: bool
+    """Ids of keys that the page may come to were retired."""
+
+
+def open_page(
+    connection: Connection, task: BatchTask, place: Place, buckets: Sequence[int], keys: tuple[int, int],
+    entities: Collection[str],
+) -> Opened | list[PageDone]:  # fmt: skip
+    """Take run, hold and buckets, in this order; then claim the page and look up what it needs.
+
+    `keys` are the first and the last integer that a key of the page can begin with.  When an earlier delivery has done
+    the page: what it did, here and behind it as far as it came.  Raises when the run has ended or the entity is held.
+    """
+    row = connection.execute(
+        "select * from hybrid_sync.open_batch("
+        "%s, %s, %s, %s::int8[], %s, %s, %s, %s, %s, %s, %s, %s::int8[], %s::text[])",
         (
-            page_id(task, place), task.run_id, task.entity, task.source, task.lo, task.hi, batch_id(task),
-            place.number,
+            task.run_id, task.entity, task.source, list(buckets), page_id(task, place), batch_id(task), place.number,
+            task.lo, task.hi, *keys, list(place.after or ()), list(entities),
         ),
     ).fetchone()  # fmt: skip
-    if claimed is not None:
-        return []
-    rows = connection.execute(
-        "select page, result, until from hybrid_sync.batch_done"
-        " where (batch = %(batch)s or batch_id = %(batch)s) and page >= %(page)s and result is not null order by page",
-        {"batch": batch_id(task), "page": place.number},
-    ).fetchall()
-    assert rows, "whoever claimed the page has recorded it in the same transaction"
-    return [PageDone(n, BatchResult.model_validate(r), tuple(until) if until else None) for n, r, until in rows]
+    assert row is not None, "a function with OUT parameters is one row"
+    refused, status, done, planned, detection, epochs, waiting, marked, retired = row
+    require_entered(task.run_id, task.entity, refused, status)
+    if done is not None:
+        return [PageDone(n, BatchResult.model_validate(r), tuple(until) if until else None) for n, r, until in done]
+    return Opened(
+        Fence.model_validate(planned),
+        Detection.recorded(*detection) if detection is not None and detection[0] else None,
+        epochs,
+        None if waiting is None else frozenset(tuple(key) for key in waiting),
+        marked,
+        retired,
+    )
+
+
+def close_page(
+    connection: Connection, task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float,
+    xids: Iterable[int], retryable: Sequence[str],
+) -> tuple[PageDone, bool]:  # fmt: skip
+    """Record what became of the rows, what the page did, and where the next one begins.
+
+    Returns the page with the number of resolved records, and whether failed records with a retryable reason wait for a
+    message.
+    """
+    row = connection.execute(
+        "select resolved, unqueued from hybrid_sync.close_batch("
+        "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text[], %s::int8[], %s::text[])",
+        (
+            task.run_id, task.entity, task.source, *outcome.parameters(), page_id(task, place),
+            done.result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))],
+            None if done.until is None else list(done.until), list(retryable),
+        ),
+    ).fetchone()  # fmt: skip
+    assert row is not None, "a function with OUT parameters is one row"
+    result = done.result.model_copy(update={"resolved": row[0]})
+    return replace(done, result=result), row[1]
 
 
 PATIENCE = 2
@@ -94,17 +149,3 @@ def is_last_attempt(connection: Connection, identity: uuid.UUID) -> bool:
         "select attempts from hybrid_sync.batch_attempt where page_id = %s", (identity,)
     ).fetchone()
     return row is not None and int(row[0]) >= PATIENCE
-
-
-def finish_page(
-    connection: Connection, identity: uuid.UUID, done: PageDone, seconds: float, xids: Iterable[int]
-) -> None:
-    """Record what the page did, and where the next one begins."""
-    connection.execute(
-        "update hybrid_sync.batch_done set result = %s, seconds = %s, xids = %s::text[]::xid[], until = %s,"
-        " done_at = clock_timestamp() where batch_id = %s",
-        (
-            done.result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))],
-            None if done.until is None else list(done.until), identity,
-        ),
-    )  # fmt: skip
