@@ -61,6 +61,47 @@ def test_an_entity_cannot_be_held_under_a_batch_that_is_being_written(world: Eng
             target("select from hybrid_sync.entity_state where entity = 'people' for update nowait")
 
 
+def test_what_the_last_holder_of_a_bucket_has_recorded_is_known_behind_the_lock(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    """A batch that waits for the bucket lock looks up failed records after it got it, so it resolves this one too."""
+    run(world, "first", profile="daily")
+    legacy("update remark set body = 'again' where id = 1")
+    plan_run(world, RunRequest(run_id="second", entities=("messages",)))
+    plan_entity(world, EntityTask(run_id="second", entity="messages"))
+    batch = world.manifests.tasks["second", "messages"][0]
+    with psycopg.connect(world.target_dsn) as other:
+        other.execute("select from hybrid_sync.bucket where entity = 'messages' for update")
+        other.execute(
+            "insert into hybrid_sync.failed_record (entity, source, key, reason, first_run, last_run)"
+            " values ('messages', 'remark', '{1}', 'check_violation', 'other', 'other')"
+        )
+        writing = threading.Thread(target=sync_batch, args=(world, batch))
+        writing.start()
+        until_it_waits(writing, target)
+        other.commit()
+        writing.join()
+    assert target("select status, ended_by from hybrid_sync.failed_record where last_run = 'other'") == [
+        ("resolved", "second")
+    ]
+
+
+def test_more_failed_records_than_travel_with_the_locks_are_resolved_all_the_same(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first", profile="daily")
+    target(
+        "insert into hybrid_sync.failed_record (entity, source, key, reason, first_run, last_run)"
+        " select 'messages', 'remark', array[i], 'check_violation', 'other', 'other' from generate_series(1, 1002) i"
+    )
+    legacy("insert into remark (id, person_id, body) values (1003, 1, 'new'); update remark set body = body")
+    done = run(world, "second", profile="daily", entities=("messages",))
+    assert done.total("messages")["resolved"] == 1002
+    assert target("select count(*) from hybrid_sync.failed_record where status <> 'resolved' and reason like 'c%'") == [
+        (0,)
+    ]
+
+
 # --- native writers ------------------------------------------------------------------------------------------------
 
 
