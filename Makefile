@@ -53,7 +53,7 @@ faults: $(DEV)  ## N randomised schedules of writers, races and crashes (SEED=â€
 rollbacks: $(DEV)  ## undo N random runs (SEED=â€¦ replays): all is as before the run again, except what people have edited
 	@.venv/bin/python -m tests.rollbacks --n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
-bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over ten times the rows and at every size, waits (ARGS=roundtrips for one)
+bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over ten times the rows and at every size, waits, cold imports (ARGS=roundtrips for one)
 	@.venv/bin/python -m bench $(ARGS)
 
 drill: $(DEV)  ## spoil a synced target in 2,000 known ways: each must be named, and nothing else (ARGS=--seed 7)

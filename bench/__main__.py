@@ -1,7 +1,9 @@
 """The hot path against raw COPY | COPY of the same rows, a load with bad rows against one without, and workers' memory
-with so many rows and with ten times as many, and with rows of every size, and waits for the databases over six tables.
+with so many rows and with ten times as many, and with rows of every size, waits for the databases over six tables, and
+what a cold start costs.
 
-All are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike; medians are compared.
+All times but the last are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike;
+medians are compared.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import sys
 from statistics import median
 
-from bench import memory, poison, roundtrips, tables
+from bench import imports, memory, poison, roundtrips, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
 from bench.servers import server
 from hybrid_sync.postgres import Connection, connect
@@ -22,7 +24,7 @@ def main() -> int:
     """Print a table and a line of results each; 0 unless something does not work at all, or memory grows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "which", nargs="?", choices=("all", "copy", "poison", "memory", "roundtrips"), default="all",
+        "which", nargs="?", choices=("all", "copy", "poison", "memory", "roundtrips", "imports"), default="all",
         help="(default: all)",
     )  # fmt: skip
     parser.add_argument(
@@ -30,6 +32,9 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds, alternating (default: 3)")
     options = parser.parse_args()
+    cold = imports.contest() if options.which in ("all", "imports") else 0
+    if options.which == "imports":
+        return cold
     with server() as new_database:
         if options.which in ("all", "copy"):
             rows = options.rows or 200_000
@@ -44,8 +49,8 @@ def main() -> int:
         if options.which in ("all", "roundtrips"):
             roundtrips.count(new_database)
         if options.which in ("all", "memory"):
-            return max(memory.sizes(new_database), memory.contest(new_database, options.rows or 30_000))
-    return 0
+            return max(cold, memory.sizes(new_database), memory.contest(new_database, options.rows or 30_000))
+    return cold
 
 
 def contest(legacy: Connection, target: Connection, rows: int) -> dict[str, Measured]:

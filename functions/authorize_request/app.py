@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.entrypoint import Context, Event, measured
-from hybrid_sync.wiring import authorizer
+from hybrid_sync.http.authorizer import Authorizer
+from hybrid_sync.wiring import world
 
 
 def handler(event: Event, context: Context) -> Any:
     with measured(context):
-        return authorizer().answer(event)
+        return Authorizer(world().tokens).answer(event)

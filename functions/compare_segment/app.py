@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import ComparedSegment, SegmentTask
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import SegmentTask
+from hybrid_sync.steps.compare_segment import compare_segment
+from hybrid_sync.wiring import function
 
-
-@step(SegmentTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: SegmentTask) -> ComparedSegment:
-    return app().compare_segment(task)
+handler = function(SegmentTask, compare_segment)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from hybrid_sync.consumer import all_messages
 from hybrid_sync.contracts import FailureMessage
-from hybrid_sync.wiring import app
+from hybrid_sync.steps.escalate_failure import escalate_failure
+from hybrid_sync.wiring import record_peak, world
 
 
-@all_messages(FailureMessage, record_peak=lambda **peak: app().record_worker(**peak))
+@all_messages(FailureMessage, record_peak=record_peak)
 def handler(messages: Sequence[FailureMessage]) -> None:
-    app().escalate_failure(messages)
+    escalate_failure(world(), messages)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import LinkResult, LinkTask
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import LinkTask
+from hybrid_sync.steps.link_references import link_references
+from hybrid_sync.wiring import function
 
-
-@step(LinkTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: LinkTask) -> LinkResult:
-    return app().link_references(task)
+handler = function(LinkTask, link_references)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import EntityTask, PlannedEntity
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import EntityTask
+from hybrid_sync.steps.plan_entity import plan_entity
+from hybrid_sync.wiring import function
 
-
-@step(EntityTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: EntityTask) -> PlannedEntity:
-    return app().plan_entity(task)
+handler = function(EntityTask, plan_entity)

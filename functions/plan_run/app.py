@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import PlannedRun, StartedRun
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.steps.plan_run import plan_run
+from hybrid_sync.wiring import function
+from hybrid_sync.world import World
 
 
-@step(StartedRun, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(started: StartedRun) -> PlannedRun:
-    return app().plan_run(started)
+def _plan(world: World, started: StartedRun) -> PlannedRun:
+    """The execution's name is the run id, whatever the request says."""
+    return plan_run(world, started.request.model_copy(update={"run_id": started.run_id}))
+
+
+handler = function(StartedRun, _plan)

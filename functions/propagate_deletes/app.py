@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import DeleteResult, DeleteTask
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import DeleteTask
+from hybrid_sync.steps.propagate_deletes import propagate_deletes
+from hybrid_sync.wiring import function
 
-
-@step(DeleteTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: DeleteTask) -> DeleteResult:
-    return app().propagate_deletes(task)
+handler = function(DeleteTask, propagate_deletes)

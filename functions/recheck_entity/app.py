@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import EntityTask, RecheckedEntity
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import EntityTask
+from hybrid_sync.steps.recheck_entity import recheck_entity
+from hybrid_sync.wiring import function
 
-
-@step(EntityTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: EntityTask) -> RecheckedEntity:
-    return app().recheck_entity(task)
+handler = function(EntityTask, recheck_entity)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import EntityTask, ReconciledEntity
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import EntityTask
+from hybrid_sync.steps.reconcile_entity import reconcile_entity
+from hybrid_sync.wiring import function
 
-
-@step(EntityTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: EntityTask) -> ReconciledEntity:
-    return app().reconcile_entity(task)
+handler = function(EntityTask, reconcile_entity)

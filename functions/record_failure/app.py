@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import RunFailure
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.steps.record_failure import record_failure
+from hybrid_sync.wiring import function
 
-
-@step(RunFailure, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(failure: RunFailure) -> None:
-    app().record_failure(failure)
+handler = function(RunFailure, record_failure)

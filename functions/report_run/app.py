@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import ReportRequest, RunOutcome
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import ReportRequest
+from hybrid_sync.steps.report_run import report_run
+from hybrid_sync.wiring import function
 
-
-@step(ReportRequest, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(request: ReportRequest) -> RunOutcome:
-    return app().report_run(request)
+handler = function(ReportRequest, report_run)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from hybrid_sync.consumer import each_message
-from hybrid_sync.contracts import BatchResult, FailureMessage
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import FailureMessage
+from hybrid_sync.errors import RecordsStillFail
+from hybrid_sync.steps.retry_failure import retry_failure
+from hybrid_sync.wiring import record_peak, world
 
 
-@each_message(
-    FailureMessage,
-    postpone=lambda receipt, count: app().postpone(receipt, count),
-    record_peak=lambda **peak: app().record_worker(**peak),
-)
-def handler(message: FailureMessage) -> BatchResult:
-    return app().retry_failure(message)
+def _postpone(receipt_handle: str, receive_count: int) -> None:
+    world().failure_queue.postpone(receipt_handle, receive_count)
+
+
+@each_message(FailureMessage, postpone=_postpone, record_peak=record_peak)
+def handler(message: FailureMessage) -> None:
+    """A message stays in the queue until each of its records is resolved."""
+    if failed := retry_failure(world(), message).failed:
+        raise RecordsStillFail(f"{failed} records failed again.")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import RollbackOutcome, RollbackTask
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import RollbackTask
+from hybrid_sync.steps.rollback_run import rollback_run
+from hybrid_sync.wiring import function
 
-
-@step(RollbackTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: RollbackTask) -> RollbackOutcome:
-    return app().rollback_run(task)
+handler = function(RollbackTask, rollback_run)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from hybrid_sync.entrypoint import Context, Event, measured
-from hybrid_sync.wiring import api
+from hybrid_sync.http.routes import Api
+from hybrid_sync.wiring import world
+
+
+@functools.cache
+def api() -> Api:
+    """The routes of this worker."""
+    return Api(world().catalog, world().executions, world().reports)
 
 
 def handler(event: Event, context: Context) -> Any:

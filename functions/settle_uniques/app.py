@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import SettleResult, SettleTask
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import SettleTask
+from hybrid_sync.steps.settle_uniques import settle_uniques
+from hybrid_sync.wiring import function
 
-
-@step(SettleTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: SettleTask) -> SettleResult:
-    return app().settle_uniques(task)
+handler = function(SettleTask, settle_uniques)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import BatchResult, BatchTask
-from hybrid_sync.entrypoint import step
-from hybrid_sync.wiring import app
+from hybrid_sync.contracts import BatchTask
+from hybrid_sync.steps.sync_batch import sync_batch
+from hybrid_sync.wiring import function
 
-
-@step(BatchTask, record_peak=lambda **peak: app().record_worker(**peak))
-def handler(task: BatchTask) -> BatchResult:
-    return app().sync_batch(task)
+handler = function(BatchTask, sync_batch)

@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
-from hybrid_sync import wiring
+from hybrid_sync import aws, wiring
 from hybrid_sync.settings import Settings
 from tests.checks import templates
 from tests.unit.lambdas import FakeContext
@@ -50,8 +50,8 @@ class Deployment:
         self.target_dsn = target_dsn
         self._patch = patch
         self._running = ""
-        boto3.setup_default_session(region_name=REGION)
-        boto3.DEFAULT_SESSION.events.register("before-parameter-build.*.*", self._record)
+        aws.session.cache_clear()
+        aws.session().register("before-parameter-build.*.*", self._record)
         self.refs, self.arns = self._resources(legacy_dsn, target_dsn)
 
     def client(self, service: str) -> Any:
@@ -65,8 +65,7 @@ class Deployment:
             self._patch.delenv(str(field.alias), raising=False)
         for variable, value in templates.environment(self.template, function).items():
             self._patch.setenv(variable, str(self.resolve(value)))
-        for made in (wiring.app, wiring.api, wiring.authorizer):
-            made.cache_clear()
+        wiring.world.cache_clear()
         path = Path(function["CodeUri"], "app.py")
         spec = importlib.util.spec_from_file_location(f"deployed_{name}", path)
         assert spec is not None and spec.loader is not None

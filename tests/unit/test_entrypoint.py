@@ -101,7 +101,7 @@ def test_every_call_leaves_its_time_and_memory_as_metrics(capsys: pytest.Capture
     assert metrics["Seconds"][0] >= 0
 
 
-def test_the_witness_hears_of_the_workers_own_peak_memory() -> None:
+def test_the_workers_own_peak_memory_is_recorded() -> None:
     heard: list[dict[str, Any]] = []
 
     @step(EntityTask, record_peak=lambda **peak: heard.append(peak))

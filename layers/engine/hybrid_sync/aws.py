@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.session import Session
 
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
 
 Client = Any
-"""boto3 makes its clients at run time, so they have no static type."""
+"""botocore makes its clients at run time, so they have no static type."""
 
 _NOT_ALLOWED = {
     "AccessDenied",
@@ -34,10 +35,16 @@ _NOT_THERE = {
 }
 
 
+@functools.cache
+def session() -> Session:
+    """Where every client of this worker comes from; botocore alone, since boto3 would double the import."""
+    return Session()
+
+
 def client(service: str) -> Client:
     """A client that gives up within seconds: the caller has a retry of its own that waits longer."""
     patience = Config(connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 4})
-    return boto3.client(service, config=patience)
+    return session().create_client(service, config=patience)
 
 
 @contextmanager

@@ -38,7 +38,8 @@ PageKind = Literal["html", "md"]
 
 
 class Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when first used: a function meets a few of these, and building all would double its cold start.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Profile(StrEnum):
@@ -347,6 +348,3 @@ class RollbackOutcome(Message):
     undone: UndoneBatch = UndoneBatch()
     held: tuple[str, ...] = ()
     report: str = ""
-
-
-PlannedRun.model_rebuild()

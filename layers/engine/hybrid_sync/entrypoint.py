@@ -45,7 +45,7 @@ class Context(Protocol):
 
 
 class PeakRecorder(Protocol):
-    """Told, after a step, how much memory its worker has used at most."""
+    """Called after a step with the most memory that its worker has used so far."""
 
     def __call__(self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int) -> None: ...
 
@@ -151,7 +151,7 @@ def _counts(result: BaseModel | None) -> dict[str, Any]:
 
 
 def report_peak(record_peak: PeakRecorder | None, run_id: str, context: Context) -> None:
-    """Let the witness know how much memory this worker has used at most; its failure fails nothing."""
+    """Record how much memory this worker has used at most; a failure to do so fails nothing."""
     if record_peak is None or not run_id:
         return
     try:

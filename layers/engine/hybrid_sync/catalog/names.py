@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_BARE = r"[a-z_\u0080-\uffff][a-z0-9_$\u0080-\uffff]*"
+# By what is excluded, since `re` builds a table of 65,536 entries for each range beyond ASCII.
+_BARE = r"[^\x00-^`{-\x7f][^\x00-#%-/:-^`{-\x7f]*"
 _QUOTED = r'"(?:[^"]|"")+"'
 IDENTIFIER = rf"(?:{_QUOTED}|{_BARE})"
 RELATION = rf"{IDENTIFIER}(?:\.{IDENTIFIER})?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hybrid_sync.contracts import RunFailure
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
+from hybrid_sync.failures.cause import plain
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs import store
 from hybrid_sync.world import World
@@ -14,7 +15,7 @@ _OF_THE_CATALOG = (StructureMismatch.code, MissingPrivilege.code)
 def record_failure(world: World, failure: RunFailure) -> None:
     """One line of the run's report; the entity, where one is named, is marked as failed."""
     with world.connect_target() as target, transaction(target, "target"):
-        store.record_failure(target, placed(world, failure))
+        store.record_failure(target, placed(world, plain(failure)))
 
 
 def placed(world: World, failure: RunFailure) -> RunFailure:

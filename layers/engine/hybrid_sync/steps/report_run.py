@@ -8,6 +8,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Profile, ReportRequest, RunOutcome
 from hybrid_sync.errors import Contention, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.failures.cause import plain
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.report.mail import mail
 from hybrid_sync.report.model import RunSummary
@@ -27,6 +28,8 @@ def report_run(world: World, request: ReportRequest) -> RunOutcome:
     A run that failed before it was recorded (a wrong catalog, a database that is away) is reported too, and one
     whose target cannot be asked is reported with the failure that ended it.
     """
+    if request.failure is not None:
+        request = request.model_copy(update={"failure": plain(request.failure)})
     try:
         with world.connect_target() as target:
             return _reported(world, request, target)

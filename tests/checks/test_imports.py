@@ -1,0 +1,58 @@
+"""A function imports what its step runs and nothing else, when it is loaded and not when it is first called."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path("layers/engine/hybrid_sync")
+FUNCTIONS = sorted(path.parent.name for path in Path("functions").glob("*/app.py"))
+REPORTING = {"report_run", "rollback_run"}
+OVER_HTTP = {"serve_api", "authorize_request"}
+OF_A_QUEUE = {"retry_failure", "escalate_failure"}
+# Who may import what is heavy, or another function's business; everybody else starts without it.
+MAY_IMPORT = {
+    "boto3": set(),
+    "s3transfer": set(),
+    "supabase": set(),
+    "httpx": set(),
+    "aws_lambda_powertools.event_handler": {"serve_api"},
+    "aws_lambda_powertools.utilities.batch": OF_A_QUEUE,
+    "hybrid_sync.http": OVER_HTTP,
+    "hybrid_sync.report": REPORTING,
+    "hybrid_sync.undo": REPORTING,
+    "hybrid_sync.deletes": {"propagate_deletes", "settle_uniques"},
+    "psycopg": set(FUNCTIONS) - OVER_HTTP,
+    "hybrid_sync.rows": set(FUNCTIONS) - OVER_HTTP - {"plan_run", "plan_entity", "report_run", "record_failure"},
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_imports_only_what_it_runs(name: str) -> None:
+    program = "import sys; before = set(sys.modules); import app; print(*(sys.modules.keys() - before))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path("functions", name), capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert {module for module, users in MAY_IMPORT.items() if module in loaded and name not in users} == set()
+    step = f"hybrid_sync.steps.{name}"
+    assert step in loaded or name in OVER_HTTP, "the first call would import it, with a fraction of a processor"
+
+
+def test_the_layer_describes_the_services_that_the_engine_asks_for_and_no_others() -> None:
+    asked = {
+        node.args[0].value
+        for path in ENGINE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "client"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    [kept] = re.findall(r"^SERVICES = (.*)$", Path("layers/engine/Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(kept.split()) == asked
