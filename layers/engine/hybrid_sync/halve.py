@@ -60,6 +60,7 @@ _ON_SERVER = """
 declare
   todo int[] := array[{first}, {last}];  -- a stack of segments, two numbers each
   lo int; hi int; width int; expected bigint; done bigint; state text; violated text; named text; found text := '';
+  context text;
 begin
   while cardinality(todo) > 0 loop
     lo := todo[cardinality(todo) - 1];
@@ -68,7 +69,8 @@ begin
     begin
       {attempt}
     exception when others or assert_failure then
-      get stacked diagnostics state = returned_sqlstate, violated = constraint_name, named = column_name;
+      get stacked diagnostics state = returned_sqlstate, violated = constraint_name, named = column_name,
+        context = pg_exception_context;
       if state ~ {elsewhere} then
         raise;
       end if;
@@ -92,7 +94,7 @@ def halve_on_server(
     ending: sql.Composable = _NOTHING,
 ) -> None:  # fmt: skip
     """The same for the numbers first to last: PL/pgSQL that attempts `split.lo` to `split.hi`, and that remembers
-    `split.lo` with its `split.state` as refused, in a table or in the text `found`."""
+    `split.lo` with its `split.state` (and `violated`, `named`, `context`) as refused, in a table or in the text `found`."""
     body = sql.SQL(_ON_SERVER).format(
         first=first, last=last, attempt=attempt, refused=refused, ending=ending, elsewhere=ELSEWHERE
     )

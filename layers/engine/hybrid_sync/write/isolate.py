@@ -13,7 +13,7 @@ from hybrid_sync.postgres import Connection, is_row_state, require_row
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.write.park import TWINS, move
 from hybrid_sync.write.row_loop import RowLoop
-from hybrid_sync.write.split import ALTERED_STATE, MISPLACED, SUPPRESSED, Refusal
+from hybrid_sync.write.split import ALTERED_STATE, MISPLACED, SERVERS_OWN, SUPPRESSED, Refusal
 from hybrid_sync.write.write import RowsSuppressed, Writer, Written
 
 _REASONS = {
@@ -42,8 +42,6 @@ _REASONS = {
 ALTERED = "trigger_changed_value"
 """The row is there, with values that a trigger gave it."""
 _UNREADABLE = {"22021": "invalid_encoding", "22003": "numeric_out_of_range"}
-# Classes in which PostgreSQL itself refuses a row: a value, a constraint, a limit such as the size of an index entry.
-_SERVERS_OWN = ("22", "23", "54")
 
 
 class Refused(NamedTuple):
@@ -62,7 +60,7 @@ def reason_of(sqlstate: str | None) -> str:
     if (known := _REASONS.get(state)) is not None:
         return known
     # The statement itself was taken, so any other code is what a trigger chose, or met with.
-    return "other" if not state or state[:2] in _SERVERS_OWN else "trigger_exception"
+    return "other" if not state or state[:2] in SERVERS_OWN else "trigger_exception"
 
 
 def unreadable_reason(sqlstate: str) -> str:
@@ -137,9 +135,10 @@ def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[Refusal])
 def _why(writer: Writer, refusal: Refusal) -> str:
     if writer.table.row_security and refusal.sqlstate == "42501":
         return "policy_violation"
-    if refusal.raised and reason_of(refusal.sqlstate) in ("contended", "too_slow"):
-        return "trigger_exception"
-    return reason_of(refusal.sqlstate)
+    reason = reason_of(refusal.sqlstate)
+    unnamed = refusal.sqlstate[:2] in SERVERS_OWN and not (refusal.constraint or refusal.column)
+    # A code that a trigger chose, or met with, says nothing of the row's own values and constraints.
+    return "trigger_exception" if refusal.raised and (unnamed or reason in ("contended", "too_slow")) else reason
 
 
 def _altered(rows: Sequence[Spliced], done: Written) -> list[Refused]:

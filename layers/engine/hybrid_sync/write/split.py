@@ -55,11 +55,14 @@ begin
 end
 """
 _KEEP = """
-        insert into {refused} select s.id, split.state, split.violated, split.named
+        insert into {refused} select s.id, split.state, split.violated, split.named,
+          strpos(split_part(split.context, e'\\n', 1), {ours}) = 0
         from {rows} s where s.hybrid_sync_n = split.lo;
 """
 _SHORT = sql.SQL("set local lock_timeout = '2s'; set local statement_timeout = '10s'")
 """While rows are tried one by one: a slow or locked one is to cost itself, and not the time of the batch."""
+SERVERS_OWN = ("22", "23", "54")
+"""Classes in which PostgreSQL itself refuses a row: a value, a constraint, a limit such as an index entry's size."""
 
 
 class Refusal(NamedTuple):
@@ -70,7 +73,7 @@ class Refusal(NamedTuple):
     constraint: str | None = None
     column: str | None = None
     raised: bool = False
-    """A trigger is known to have raised it."""
+    """It is known to have arisen in a trigger."""
 
 
 def refusal_of(row: Spliced, error: psycopg.Error) -> Refusal:
@@ -90,14 +93,16 @@ class Splitter:
         self._connection = connection
         self._table = table
         self._rows = rows
+        # The first line of an error's context tells the statement, or the function, in which it arose.
+        self._ours = rows.as_string(connection)
         self._by_hand = by_hand
         self._last = last
         # Made anew, because a retry in the same transaction may come here again.
         connection.execute(
             sql.SQL(
                 "drop table if exists {}, {};"
-                " create temp table hybrid_sync_refused (id uuid, state text, violated text, named text)"
-                " on commit drop;"
+                " create temp table hybrid_sync_refused (id uuid, state text, violated text, named text,"
+                " raised boolean) on commit drop;"
                 " create temp table hybrid_sync_altered (id uuid) on commit drop"
             ).format(REFUSED, _ALTERED)
         )
@@ -134,11 +139,13 @@ class Splitter:
         return [row[0] for row in self._connection.execute(sql.SQL("select distinct id from {}").format(_ALTERED))]
 
     def _there(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
-        keep = sql.SQL(_KEEP).format(refused=REFUSED, rows=self._rows)
+        keep = sql.SQL(_KEEP).format(refused=REFUSED, rows=self._rows, ours=self._ours)
         with self._connection.transaction():
             halve_on_server(self._connection, first, last, attempt, keep)
-        rows = self._connection.execute(sql.SQL("select id, state, violated, named from {}").format(REFUSED)).fetchall()
-        return [Refusal(row_id, state, violated or None, named or None) for row_id, state, violated, named in rows]
+        rows = self._connection.execute(
+            sql.SQL("select id, state, nullif(violated, ''), nullif(named, ''), raised from {}").format(REFUSED)
+        ).fetchall()
+        return [Refusal(*row) for row in rows]
 
     def _here(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
         def run(some: Sequence[int]) -> None:
@@ -160,10 +167,10 @@ class Splitter:
                 REFUSED, error.sqlstate, self._rows, line
             )
         ).fetchall()
-        named, by_trigger = error.diag, raised(error) and error.sqlstate not in (SUPPRESSED, MISPLACED)
-        return [
-            Refusal(row[0], error.sqlstate or "", named.constraint_name, named.column_name, by_trigger) for row in rows
-        ]
+        named, state = error.diag, error.sqlstate or ""
+        first, _, _ = (named.context or "").partition("\n")
+        by_trigger = self._ours not in first if state[:2] in SERVERS_OWN else raised(error) and state[:2] != "ZS"
+        return [Refusal(row[0], state, named.constraint_name, named.column_name, by_trigger) for row in rows]
 
     def _named_right(self, refusals: Sequence[Refusal]) -> list[Refusal]:
         """With the names that the server's own catalogs know: a trigger can put any text in the place of one."""
