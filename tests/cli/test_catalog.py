@@ -139,6 +139,22 @@ def test_a_sound_catalog_passes_both_databases(
     assert (said.status, said.err) == (0, "")
 
 
+def test_a_schema_in_which_others_may_create_something_is_told_and_no_mistake(
+    hybrid_sync: Command, tmp_path: Path, legacy_db: str
+) -> None:
+    with psycopg.connect(legacy_db, autocommit=True) as legacy:
+        legacy.execute("create table dispatch_role (id int primary key, name text)")
+        legacy.execute("create schema open; grant create on schema open to public")
+    (tmp_path / "roles.yaml").write_text(f"{ROLES.rstrip()}\nlegacy_search_path: open\n", "utf-8")
+    said = hybrid_sync("catalog", "check", str(tmp_path), "--legacy-dsn", legacy_db)
+    assert said.status == 0
+    assert "(not judged) In legacy's schema open others than its owner may create functions" in said.err
+
+    (tmp_path / "roles.yaml").write_text(f"{ROLES.rstrip()}\nlegacy_search_path: absent\n", "utf-8")
+    said = hybrid_sync("catalog", "check", str(tmp_path), "--legacy-dsn", legacy_db)
+    assert (said.status, "no schema absent" in said.err) == (1, True)
+
+
 def test_an_entity_is_described_in_its_own_words(hybrid_sync: Command, tmp_path: Path) -> None:
     (tmp_path / "roles.yaml").write_text(ROLES.replace("target:", "description: Who may what.\ntarget:"), "utf-8")
 

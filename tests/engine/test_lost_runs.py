@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from hybrid_sync.contracts import RunRequest
+from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.steps.plan_run import plan_run
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld
+
+
+class Unreachable:
+    """A topic that does not answer."""
+
+    def publish(self, subject: str, body: str) -> None:
+        raise AwsUnavailable("The topic does not answer.", "It is tried again.")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,23 @@ def test_the_next_run_ends_what_has_no_execution_any_more(
     plan_run(world, RunRequest(run_id="second"))
 
     assert dict(target("select run_id, status from hybrid_sync.run")) == {"first": status, "second": "running"}
+    told = [(subject, "Run first " in body) for subject, body in world.alerts.published]
+    assert told == ([] if status == "running" else [(f"hybrid-sync ALERT: run {status}", True)])
+
+
+def test_an_alert_that_cannot_be_sent_is_sent_by_the_next_run(
+    world: EngineWorld, target: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_run(world, RunRequest(run_id="first"))
+    world.executions.states["first"] = "lost"
+    with monkeypatch.context() as away:
+        away.setattr(world, "alerts", Unreachable())
+        plan_run(world, RunRequest(run_id="second"))
+    world.executions.states["second"] = "running"
+
+    plan_run(world, RunRequest(run_id="third"))
+
+    assert [subject for subject, _ in world.alerts.published] == ["hybrid-sync ALERT: run lost"]
 
 
 def test_a_run_that_nobody_knows_is_lost_after_its_deadline(world: EngineWorld, target: Query) -> None:

@@ -18,8 +18,9 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch, SyncError
-from hybrid_sync.postgres import Connection, translated
+from hybrid_sync.postgres import Connection, transaction, translated
 from hybrid_sync.schema.fitness import problems
+from hybrid_sync.schema.legacy_names import warnings
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync_cli.catalog_check.findings import Finding
@@ -29,19 +30,38 @@ def in_legacy(loaded: Loaded, name: str, legacy: Connection) -> Iterator[Finding
     """What legacy does not have, or does not understand."""
     entity: Entity = loaded.catalog[name]
     _look_up_in(legacy, entity.legacy_search_path or ("pg_catalog", "pg_temp"))
+    found = False
     for source_name, source in entity.sources.items():
         missing = list(_missing_tables(source, legacy))
         for path, relation in missing:
             yield Finding(loaded.place(name, ("sources", source_name, *path)), f"legacy has no table {relation}.")
         if missing:
+            found = True
             continue
         wrong_joins = False
         for one in written(entity):
             if one.source != source_name or (wrong_joins and one.use != "join"):
                 continue
             for text, doubtful in _resolved(source, one, legacy):
+                found = found or not doubtful
                 wrong_joins = wrong_joins or one.use == "join"
                 yield Finding(loaded.place(name, one.path), text, doubtful)
+    if not found:
+        yield from _meanings(loaded, name, legacy)
+
+
+def _meanings(loaded: Loaded, name: str, legacy: Connection) -> Iterator[Finding]:
+    """Names that would mean something else by another search path, or that others can give another meaning."""
+    entity = loaded.catalog[name]
+    place = loaded.place(name, () if entity.legacy_search_path is None else ("legacy_search_path",))
+    try:
+        with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
+            told = warnings(legacy, entity)
+    except (StructureMismatch, MissingPrivilege) as error:
+        yield Finding(place, str(error))
+        return
+    for text in told:
+        yield Finding(place, text, doubtful=True)
 
 
 def in_target(loaded: Loaded, name: str, target: Connection) -> Iterator[Finding]:

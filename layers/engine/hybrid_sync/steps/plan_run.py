@@ -53,7 +53,14 @@ def _end_lost_runs(world: World, run_id: str, target: Connection) -> None:
     """Runs that a person stopped, or that broke off, must not stand at work for ever; who cannot ask, leaves them."""
     with suppress(AwsUnavailable, Contention), transaction(target, "target"):
         # Named when it is first needed: mostly no other run stands at work, and nobody has to be asked.
-        end_lost_runs(target, lambda other: world.executions.status(other), but=run_id)
+        ended = end_lost_runs(target, lambda other: world.executions.status(other), but=run_id)
+        for other, status in ended.items():  # before the commit: an alert that cannot be sent is sent by the next run
+            world.alerts.publish(
+                f"hybrid-sync ALERT: run {status}",
+                f"Run {other} did not end by itself, and is {status}: it verified nothing more, and no fence of what"
+                f" it had not verified moved. Run {run_id}, which found it, reads those rows again.\n"
+                f"See: hybrid-sync report {other}",
+            )
 
 
 def _check(request: RunRequest) -> None:

@@ -20,10 +20,15 @@ from hybrid_sync.write.spaces import Space, spaces
 from hybrid_sync.write.wants import Moving, Wants, as_columns
 
 _PARKED = sql.Identifier("pg_temp", "hybrid_sync_parked")
+_HELD = sql.Identifier("pg_temp", "hybrid_sync_held")
 
 
 class Collided(Exception):
     """A deferred constraint does not hold at the end: somebody else has taken a value since we looked."""
+
+
+class _StillHeld(Exception):
+    """The values were moved, and the index does not mind: it looks at another column, or at a condition."""
 
 
 class Parking:
@@ -56,6 +61,7 @@ class Parking:
     def _park(self, index: Uniqueness, holders: Sequence[int]) -> None:
         """Move the holders' values out of the index, by the first way that the target lets them go; or leave them."""
         rule = len(self._parked)
+        self._remember(index, holders)
         for space in spaces(index, [self._columns[c] for c in index.columns if c in self._moving.changing]):
             assignments = [sql.SQL("{} = {}").format(sql.Identifier(c), value) for c, value in space.items()]
             aside = sql.SQL(
@@ -70,12 +76,39 @@ class Parking:
             try:
                 with self._connection.transaction():
                     write(self._connection, aside)
+                    self._require_free(index)
+            except _StillHeld:
+                continue
             except psycopg.Error as error:
                 if not is_row_state(error.sqlstate):
                     raise
             else:
                 self._parked.append((rule, space))
-                return
+                break
+        self._connection.execute(sql.SQL("drop table if exists {}").format(_HELD))
+
+    def _remember(self, index: Uniqueness, holders: Sequence[int]) -> None:
+        """Keep the keys that the holders have in the index, where a column of it may not be one of its keys."""
+        if index.condition is None and set(index.keys) == set(index.columns):
+            return
+        self._connection.execute(
+            sql.SQL(
+                "create temp table hybrid_sync_held on commit drop as"
+                " select k.* from {} k join ({}) l using (id) where l.n = any({})"
+            ).format(index.keys_of(self._moving.relation), self._moving.lines, sql.Literal(list(holders)))
+        )
+        self._connection.execute("analyze hybrid_sync_held")
+
+    def _require_free(self, index: Uniqueness) -> None:
+        """Raise _StillHeld where a row that was moved aside still excludes what it excluded before."""
+        if index.condition is None and set(index.keys) == set(index.columns):
+            return
+        now = index.keys_of(self._moving.relation)
+        for same in index.conflict("a", "b"):
+            held = sql.SQL("select exists (select from {} a join {} b on b.id = a.id and {})").format(_HELD, now, same)
+            row = self._connection.execute(held).fetchone()
+            if row is None or row[0]:
+                raise _StillHeld
 
     def still_parked(self) -> set[int]:
         """Lines that a trigger of the target keeps at the parked value, against what was to be set."""
