@@ -69,6 +69,10 @@ def failed(target: Query) -> list[tuple[Any, ...]]:
 
 
 UNIQUE: dict[str, tuple[str, str]] = {
+    "an expression under a condition": (
+        "create unique index u on seats (lower(email)) where plan is distinct from 'gone'",
+        "email",
+    ),
     "a text with a format": (
         "alter table seats add constraint u unique (email), add check (email ~ '^[^@]+@[^@]+$')",
         "email",

@@ -28,7 +28,7 @@ def refused(target: Query) -> list[tuple[object, ...]]:
     )
 
 
-@pytest.mark.parametrize("state", ["42501", "42P01", "40001", "57014", "53100"])
+@pytest.mark.parametrize("state", ["42501", "42P01", "40001", "57014", "53100", "23514", "22P02"])
 def test_a_code_of_the_server_that_a_trigger_chose_costs_the_row(world: EngineWorld, target: Query, state: str) -> None:
     trigger(
         target,
