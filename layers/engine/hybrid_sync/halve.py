@@ -94,7 +94,7 @@ def halve_on_server(
     ending: sql.Composable = _NOTHING,
 ) -> None:  # fmt: skip
     """The same for the numbers first to last: PL/pgSQL that attempts `split.lo` to `split.hi`, and that remembers
-    `split.lo` with its `split.state` (and `violated`, `named`, `context`) as refused, in a table or in the text `found`."""
+    `split.lo` with its `split.state` (`violated`, `named`, `context`) as refused, in a table or in the text `found`."""
     body = sql.SQL(_ON_SERVER).format(
         first=first, last=last, attempt=attempt, refused=refused, ending=ending, elsewhere=ELSEWHERE
     )
