@@ -8,7 +8,7 @@ there are then more rows than bits.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from psycopg import sql
@@ -103,7 +103,24 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
     make_room(target, max(_largest(scope), len(found.gone)))
     places, null_keys = _places(scope, legacy)
     lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=bool(found.doubled))
-    live, marked = _stored(scope, target)
+    _enter(total, scope, places, null_keys, lost, _stored(scope, target), found)
+    return Counted(found.gone, found.doubled, null_keys)
+
+
+def agreed(
+    total: Conservation, scope: Scope, places: Mapping[str, int], null_keys: int, stored: tuple[int, int],
+    legacy: Connection,
+) -> Counted:  # fmt: skip
+    """The same from one pass over both sides, which found the same keys there; `stored` are live and marked rows."""
+    lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=False)
+    _enter(total, scope, places, null_keys, lost, stored, Difference([], [], {}))
+    return Counted([], {}, null_keys)
+
+
+def _enter(
+    total: Conservation, scope: Scope, places: Mapping[str, int], null_keys: int, lost: int, stored: tuple[int, int],
+    found: Difference,
+) -> None:  # fmt: skip
     moving = set(scope.in_flight)
     absent = set(scope.failed_absent)
     total.legacy += sum(places.values()) + lost
@@ -113,15 +130,14 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
     total.excluded += places[Place.excluded]
     total.in_flight += places[Place.in_flight]
     total.missing += places[Place.missing] + lost
-    total.target += live
-    total.tombstones += marked
+    total.target += stored[0]
+    total.tombstones += stored[1]
     total.pending_deletes += sum(1 for key in found.gone if key not in absent)
     total.null_keys += null_keys
     total.doubled += sum(found.doubled.values())
     total.missing_keys = (total.missing_keys + scope.missing)[:_SHOWN]
     failed = sorted({*scope.failed_absent, *scope.failed_present} - moving - set(found.gone))
     total.failed_keys = (total.failed_keys + failed)[:_SHOWN]
-    return Counted(found.gone, found.doubled, null_keys)
 
 
 def _largest(scope: Scope) -> int:

@@ -32,16 +32,31 @@ class _Account:
             self.odd += 1
 
 
+class Ledger:
+    """The accounts of one money column, entered row by row and in bounded memory."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[Group, _Account] = {}
+
+    def enter(self, group: Group, amount: str | None) -> None:
+        """One row's amount, as text."""
+        account = self._accounts.get(group)
+        if account is None:
+            account = self._accounts[group] = _Account()
+        account.enter(amount)
+
+    def sums(self) -> Sums:
+        """What each group adds up to."""
+        return {group: Tally(a.amount, a.rows, a.empty, a.odd) for group, a in self._accounts.items()}
+
+
 def stream(connection: Connection, rows: Amounts) -> Sums:
-    """Sums per currency, status and place, row by row and in bounded memory."""
+    """Sums per currency, status and place."""
     query = sql.SQL("copy (select {}, ({})::text, {}, ({})::text from {} where {}) to stdout").format(
         rows.currency_text, rows.status, rows.place, rows.amount, rows.relations, rows.where
     )
-    accounts: dict[Group, _Account] = {}
+    ledger = Ledger()
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         for currency, status, place, amount in copy.rows():
-            account = accounts.get((currency, status, place))
-            if account is None:
-                account = accounts[currency, status, place] = _Account()
-            account.enter(amount)
-    return {group: Tally(a.amount, a.rows, a.empty, a.odd) for group, a in accounts.items()}
+            ledger.enter((currency, status, place), amount)
+    return ledger.sums()

@@ -74,7 +74,10 @@ class TwoWays:
 
     def take(self, connection: Connection, rows: Amounts) -> None:
         """Add the rows of one source, both ways."""
-        server, stream = sums(connection, rows), ledger.stream(connection, rows)
+        self.add(sums(connection, rows), ledger.stream(connection, rows))
+
+    def add(self, server: Sums, stream: Sums) -> None:
+        """Add what both ways have found."""
         add(self.by_server, server)
         add(self.by_stream, stream)
 

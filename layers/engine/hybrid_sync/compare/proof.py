@@ -87,6 +87,13 @@ def refuse(connection: Connection, run_id: str, catalog: Catalog, entity: str, w
     )  # fmt: skip
 
 
+def has_unproved(target: Connection, run_id: str, plan: EntityPlan) -> bool:
+    """Whether rows with references were written that no verification has looked at."""
+    named = [source for source, one in plan.sources.items() if one.references]
+    runs = _unproved(target, run_id, next(iter(plan.sources.values())).entity) if named else []
+    return any(_count(target, runs, plan, source) for source in named)
+
+
 def _unproved(target: Connection, run_id: str, entity: str) -> list[str]:
     """This run, and those that wrote since the fence last moved and were never verified.
 

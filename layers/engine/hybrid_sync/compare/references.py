@@ -7,13 +7,13 @@ rows, bucket by bucket as the set of keys that carry it, and only buckets that d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.compile import ReferenceSlot
+from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.compare.checksums import within
@@ -74,16 +74,18 @@ def references_of(entity: Entity) -> dict[str, ReferenceCount]:
 
 
 def count(
-    total: References, catalog: Catalog, scope: Scope, differing: Sequence[Key], legacy: Connection, target: Connection
-) -> None:
+    total: References, catalog: Catalog, scope: Scope, differing: Sequence[Key], legacy: Connection,
+    target: Connection, looked: tuple[Mapping[int, Carrying], Mapping[int, Carrying]] | None = None,
+) -> None:  # fmt: skip
     """Add one source to `total`; both connections hold the snapshots of this verification.
 
-    `apart` are the keys that conservation found on one side only.
+    `differing` are the keys that conservation found on one side only; `looked` is what a pass over both sides has seen.
     """
     slots = scope.plan.references
     if not slots:
         return
-    _Source(total, scope, slots, [*scope.failed_absent, *scope.failed_present, *differing], legacy, target).count()
+    source = _Source(total, scope, slots, [*scope.failed_absent, *scope.failed_present, *differing], legacy, target)
+    source.count(*(looked or source.look()))
     _count_waiting(total, scope, target)
     proven = guarded(target, catalog[scope.plan.entity].target)
     for slot in slots:
@@ -138,7 +140,9 @@ def _show(shown: list[str], scope: Scope, keys: Sequence[Key]) -> None:
 
 
 @dataclass(frozen=True)
-class _Bucket:
+class Carrying:
+    """The rows of one bucket: how many, how many carry each reference, and a digest of the keys that do."""
+
     rows: int
     carried: list[int]
     checksums: list[str]
@@ -155,14 +159,16 @@ class _Source:
     legacy: Connection
     target: Connection
 
-    def count(self) -> None:
+    def look(self) -> tuple[dict[int, Carrying], dict[int, Carrying]]:
         ours = self._by_bucket(self.legacy, self._in_legacy(sql.SQL("true")))
-        theirs = self._by_bucket(self.target, self._in_target(sql.SQL("true")))
+        return ours, self._by_bucket(self.target, self._in_target(sql.SQL("true")))
+
+    def count(self, ours: Mapping[int, Carrying], theirs: Mapping[int, Carrying]) -> None:
         for i, slot in enumerate(self.slots):
             line = self.total[slot.column]
             line.without += sum(bucket.rows - bucket.carried[i] for bucket in ours.values())
             line.carried += sum(bucket.carried[i] for bucket in theirs.values())
-        nothing = _Bucket(0, [], ["" for _ in self.slots])
+        nothing = Carrying(0, [], ["" for _ in self.slots])
         differing = sorted(
             n for n, bucket in ours.items() if bucket.checksums != theirs.get(n, nothing).checksums
         )  # fmt: skip
@@ -173,15 +179,7 @@ class _Source:
         plan = self.scope.plan
         keys = self.scope.legacy_keys
         where = sql.SQL("{} and {} and {}").format(self.scope.settled(), but(keys, self.left_out), some)
-        return _rows(keys, list(self._given()), sql.SQL("true"), plan.relations, where)
-
-    def _given(self) -> Iterator[sql.Composable]:
-        """Whether legacy's row refers to something, for each slot."""
-        at = len(self.scope.plan.key_columns) + 1
-        for slot in self.slots:
-            alternatives = self.scope.plan.fields[at : at + len(slot.parents)]
-            at += len(slot.parents)
-            yield sql.SQL("num_nonnulls({}) > 0").format(sql.SQL(", ").join(alternatives))
+        return _rows(keys, given(plan), sql.SQL("true"), plan.relations, where)
 
     def _in_target(self, some: sql.Composable) -> sql.Composed:
         keys = [sql.SQL("{}::int8").format(column) for column in self.scope.key_columns]
@@ -190,7 +188,7 @@ class _Source:
         where = sql.SQL("{} and {}").format(self.scope.in_target(), some)
         return _rows(keys, stored, settled, self.scope.relation, where)
 
-    def _by_bucket(self, connection: Connection, rows: sql.Composed) -> dict[int, _Bucket]:
+    def _by_bucket(self, connection: Connection, rows: sql.Composed) -> dict[int, Carrying]:
         carried = [sql.SQL("count(*) filter (where {})").format(_flag(i)) for i in range(len(self.slots))]
         checksum = sql.SQL("coalesce(md5(({} filter (where {} and settled))::text), '')")
         # One integer as key: the exact set, as 500 bits; a composite one: a sum of 64 bits of its digests.
@@ -199,7 +197,7 @@ class _Source:
         query = sql.SQL("select n, count(*), array[{}], array[{}] from ({}) r group by n").format(
             sql.SQL(", ").join(carried), sql.SQL(", ").join(checksums), rows
         )
-        return {int(n): _Bucket(*found) for n, *found in connection.execute(query).fetchall()}
+        return {int(n): Carrying(*found) for n, *found in connection.execute(query).fetchall()}
 
     def _find_lost(self, buckets: Sequence[int]) -> None:
         ours = self._keys(self.legacy, self._in_legacy(within(self.scope.plan.key_exprs[0], buckets)))
@@ -230,6 +228,18 @@ class _Source:
             (self.scope.plan.entity, self.scope.plan.source, column, [key[0] for key in keys]),
         ).fetchall()
         return {tuple(row[0]) for row in rows}
+
+
+def given(plan: ReadPlan) -> list[sql.Composable]:
+    """Whether legacy's row refers to something, for each of the plan's references."""
+    at = len(plan.key_columns) + 1
+    found: list[sql.Composable] = []
+    for slot in plan.references:
+        found.append(
+            sql.SQL("num_nonnulls({}) > 0").format(sql.SQL(", ").join(plan.fields[at : at + len(slot.parents)]))
+        )
+        at += len(slot.parents)
+    return found
 
 
 def _flag(slot: int) -> sql.Identifier:

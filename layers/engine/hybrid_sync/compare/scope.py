@@ -128,11 +128,18 @@ class Scope:
     def rows_in_target(self) -> sql.Composable:
         """The same with those that are marked as deleted."""
         parts: list[sql.Composable] = [sql.SQL("{} is not null").format(c) for c in self.key_columns]
-        for column, value in self.source.discriminator.items():
-            parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
+        parts.append(self.of_source())
         if self.keys is not None:
             parts.append(key_condition(self.key_columns, self.keys))
         return sql.SQL(" and ").join(parts)
+
+    def of_source(self) -> sql.Composable:
+        """The target's rows that are this source's, native ones among them where the entity has no other."""
+        parts = (
+            sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value))
+            for column, value in self.source.discriminator.items()
+        )
+        return sql.SQL(" and ").join([sql.SQL("true"), *parts])
 
     def without(self, keys: list[Key]) -> sql.Composable:
         """Target rows whose key is not one of these."""

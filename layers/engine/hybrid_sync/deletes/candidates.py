@@ -14,6 +14,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, table_of
 from hybrid_sync.catalog.models import Source
+from hybrid_sync.compare import one_pass
 from hybrid_sync.compare.conservation import difference, still_in_legacy
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
@@ -47,11 +48,21 @@ def candidates(scope: Scope, legacy: Connection, target: Connection, *, compare:
     scope.find_failed(target)
     failed = [*scope.failed_absent, *scope.failed_present]
     if compare:
-        scope.find_in_flight(legacy)
-        gone = difference(scope, legacy, target).gone
+        gone = _only_in_target(scope, legacy, target)
     else:
         gone = sorted(set(failed) - still_in_legacy(scope, legacy, failed))
     return Candidates(gone, frozenset(scope.failed_absent).intersection(gone))
+
+
+def _only_in_target(scope: Scope, legacy: Connection, target: Connection) -> list[Key]:
+    """One pass over each side mostly tells that there is nothing."""
+    ours = one_pass.over_legacy(scope, (), legacy) if scope.keys is None else None
+    if ours is not None:
+        scope.in_flight = ours.in_flight
+        if one_pass.agree(scope, ours, one_pass.over_target(scope, (), target)):
+            return []
+    scope.find_in_flight(legacy)
+    return difference(scope, legacy, target).gone
 
 
 def departed(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, Why]:

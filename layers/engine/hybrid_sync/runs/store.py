@@ -89,6 +89,8 @@ class EntityRecord:
     """What the reconcile of this run tells; None when there was none."""
     deletes: dict[str, Any] | None = None
     """What the delete step tells; None before it."""
+    seen: dict[str, Any] | None = None
+    """What planning has seen of both sides, where nothing had changed."""
 
 
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
@@ -104,7 +106,7 @@ def read_entities(connection: Connection, run_id: str, entities: Sequence[str]) 
     rows = connection.execute(
         "select entity, status, detection, detection_reason, fence_at_start,"
         " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile,"
-        " deletes"
+        " deletes, seen"
         " from hybrid_sync.run_entity where run_id = %s and entity = any(%s)",
         (run_id, list(entities)),
     ).fetchall()
@@ -125,11 +127,11 @@ def failed_with(connection: Connection, run_id: str, codes: Collection[str]) -> 
 def _entity(
     status: str, mode: Mode | None, reason: str | None, at_start: dict[str, Any] | None, planned: int | None,
     requested: dict[str, list[list[int]]] | None, version: int | None, reconcile: dict[str, Any] | None,
-    deletes: dict[str, Any] | None,
+    deletes: dict[str, Any] | None, seen: dict[str, Any] | None,
 ) -> EntityRecord:  # fmt: skip
     detection = Detection.recorded(mode, reason, at_start) if mode is not None else None
     keys = {s: [tuple(k) for k in keys] for s, keys in requested.items()} if requested is not None else None
-    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes)
+    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen)
 
 
 def record_plan(
@@ -140,6 +142,7 @@ def record_plan(
     version: int,
     batches: int,
     keys: int,
+    seen: Mapping[str, Any] | None = None,
 ) -> None:
     """How the entity is read, and into how many batches it was cut; the first plan stays."""
     at_start = {
@@ -149,10 +152,11 @@ def record_plan(
     }
     connection.execute(
         "update hybrid_sync.run_entity set status = 'planned', detection = %s, detection_reason = %s,"
-        " fence_at_start = %s, fence_version = %s, batches_planned = %s, keys_planned = %s,"
+        " fence_at_start = %s, fence_version = %s, batches_planned = %s, keys_planned = %s, seen = %s,"
         " planned_at = clock_timestamp() where run_id = %s and entity = %s and status = 'waiting'",
         (
-            detection.mode, detection.reason, json.dumps(at_start), version, batches, keys, run_id, entity,
+            detection.mode, detection.reason, json.dumps(at_start), version, batches, keys,
+            None if seen is None else json.dumps(dict(seen)), run_id, entity,
         ),
     )  # fmt: skip
 
@@ -218,16 +222,15 @@ def require_complete(connection: Connection, run_id: str, entity: str, planned: 
 
 
 def record_verdict(
-    connection: Connection, run_id: str, entity: str, *, verified: bool, advanced: bool,
-    conservation: Mapping[str, Any], money: Iterable[Mapping[str, Any]], references: Iterable[Mapping[str, Any]],
+    connection: Connection, run_id: str, entity: str, *, verified: bool, advanced: bool, counted: Mapping[str, Any]
 ) -> None:  # fmt: skip
     """What verification found; the report reads it from here."""
     connection.execute(
         "update hybrid_sync.run_entity set status = %s, fence_advanced = %s, conservation = %s, money = %s,"
         " reference_counts = %s, finished_at = clock_timestamp() where run_id = %s and entity = %s",
         (
-            "verified" if verified else "incomplete", advanced, json.dumps(dict(conservation)),
-            json.dumps(list(money)), json.dumps(list(references)), run_id, entity,
+            "verified" if verified else "incomplete", advanced,
+            *(json.dumps(counted[part]) for part in ("conservation", "money", "references")), run_id, entity,
         ),
     )  # fmt: skip
 

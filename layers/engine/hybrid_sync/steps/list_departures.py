@@ -10,6 +10,7 @@ from psycopg import sql
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.scope import Scope, changed_after
+from hybrid_sync.compare.seen import seen_still
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.deletes import guard as delete_guard
 from hybrid_sync.failpoints import failpoint
@@ -32,7 +33,7 @@ def list_departures(
     """
     entity = world.catalog[name]
     reconciled = record.reconcile is not None and bool(record.reconcile.get("done"))
-    compare = entity.on_delete.policy != "ignore" and not reconciled
+    compare = entity.on_delete.policy != "ignore" and not reconciled and not _seen(world, record, name, target)
     plan = plan_for(run.run_id, name, world.catalog, legacy, target)
     found = _found(run, record, entity, plan, legacy, target, compare=compare)
     place = (run.run_id, name)
@@ -58,6 +59,12 @@ def list_departures(
             told |= {**deletes.counts(target, *place), "done": True}
         store.record_deletes(target, *place, told)
     failpoint("delete.listed", target, legacy)
+
+
+def _seen(world: World, record: EntityRecord, name: str, target: Connection) -> bool:
+    """Planning has found the same keys on both sides, and nothing of them was written since."""
+    with transaction(target, "target", read_only=True):
+        return seen_still(world.catalog, name, record.seen, target) is not None
 
 
 def _found(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.compare.seen import Seen, look
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunRequest
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
@@ -36,6 +38,8 @@ _BUCKET_BYTES = 40
 """What a run of buckets takes in a message, at most: two numbers of 18 characters."""
 _BATCH_BYTES = 64 * 1024 * 1024
 """What the rows of a batch take, unless one bucket takes more: four pages."""
+_SINCE = ("fence", "timestamp")
+"""Ways of reading that look for what changed: mostly nothing has, and then planning sees that all is well."""
 MOST_RUNS = 3_000
 """Runs of buckets in one message, which AWS limits to 256 KiB."""
 _KEY_BYTES = 150_000
@@ -65,10 +69,14 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
                 for source in entity.sources
             }
         size = _batch_size(world, run, entity)
-        counts = (
-            {s: _counts(legacy, entity, s, plan.sources[s], detection) for s in entity.sources}
-            if record.requested is None else {}
-        )  # fmt: skip
+        counts: dict[str, list[Bucket]] | None = None if record.requested is None else {}
+        seen: Seen | None = None
+        if detection.mode in _SINCE and not every and not any(retries.values()):
+            counts, seen = look(
+                world.catalog, plan, task.run_id, run.fence, detection, task.entity, legacy, target
+            )  # fmt: skip
+        if counts is None:
+            counts = {s: _counts(legacy, entity, s, plan.sources[s], detection) for s in entity.sources}
         failpoint("plan.scanned", target, legacy)
         batches = list(_batches(task, entity, counts, record, retries, size))
         manifest = world.manifests.write_once(task.run_id, task.entity, batches)
@@ -84,6 +92,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
                 version,
                 manifest.batches,
                 changed_keys + named_keys,
+                None if seen is None or manifest.batches else asdict(seen),
             )
             record_warnings(target, task.run_id, task.entity, plan.warnings)
             failpoint("plan.recording", target, legacy)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
-from hybrid_sync.compare import identity, money, proof, references
+from hybrid_sync.compare import identity, proof
 from hybrid_sync.compare.asked import Asked, look_up, named_keys
-from hybrid_sync.compare.conservation import Conservation, count
+from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.compare.scope import Scope, changed_after
+from hybrid_sync.compare.seen import Seen, seen_still
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
-from hybrid_sync.errors import EntityIncomplete, StructureMismatch
+from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import Detection, changed
@@ -42,25 +44,17 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
 
     Raises EntityIncomplete when a planned batch is missing, or another step of the entity failed.
     """
-    entity = world.catalog[task.entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with transaction(target, "target"):
             run = read_run(target, task.run_id)
             record = read_entity(target, task.run_id, task.entity)
             require_complete(target, task.run_id, task.entity, record.batches_planned)
             _require_steps(task, record)
+            seen = seen_still(world.catalog, task.entity, record.seen, target)
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
-        # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
-        with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
-            target.execute("select 1")
-            failpoint("verify.snapshots", target, legacy)
-            found = _compare(world.catalog, entity, plan, run, record, legacy, target)
+        found = _compare(world.catalog, plan, run, record, task.entity, legacy, target) if seen is None else _same(seen)
         failpoint("verify.compared", target, legacy)
-        # Money that failed records explain is told and not held against the entity: `equal` is of the current rows.
-        verified = found.total.ok and all(line.equal for line in found.money)
-        verified = verified and _reconciled(record) and not _guarded(record)
-        verified = verified and all(reference.ok for reference in found.references)
-        verified = verified and not found.wrong
+        verified = found.ok and _reconciled(record) and not _guarded(record) and not found.wrong
         with transaction(target, "target"):
             for source, keys in found.keys.items():
                 identity.record(target, task.run_id, task.entity, source, keys)
@@ -69,9 +63,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             advanced = verified and _advance(run, task, record, plan, target)
             failpoint("verify.advanced", target, legacy)
             record_verdict(
-                target, task.run_id, task.entity, verified=verified, advanced=advanced,
-                conservation=found.total.as_json(), money=[line.as_json() for line in found.money],
-                references=[reference.as_json() for reference in found.references],
+                target, task.run_id, task.entity, verified=verified, advanced=advanced, counted=found.counted
             )  # fmt: skip
             record_asked(target, task.run_id, task.entity, [row.as_json() for row in found.asked])
             failpoint("verify.recorded", target, legacy)
@@ -83,16 +75,16 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
 
 @dataclass
 class _Found:
-    """What both databases were found to hold of an entity."""
+    """What verification found of an entity."""
 
-    total: Conservation
-    money: list[money.MoneyLine]
-    references: list[references.ReferenceCount]
+    ok: bool
+    """Rows, references and money add up."""
+    counted: dict[str, Any]
     keys: dict[str, identity.Found]
     """By source: what its keys are not."""
-    asked: list[Asked]
+    asked: list[Asked] = field(default_factory=list)
     """The rows that the request names."""
-    wrong: list[proof.WrongReference]
+    wrong: list[proof.WrongReference] = field(default_factory=list)
     """What the run wrote with a reference to another row than legacy names."""
 
 
@@ -115,43 +107,37 @@ def _guarded(record: EntityRecord) -> bool:
     return bool(record.deletes and record.deletes.get("guarded"))
 
 
+def _same(seen: Seen) -> _Found:
+    """What planning has seen; it keeps only what adds up."""
+    return _Found(True, seen.counted, seen.keys)
+
+
 def _compare(
-    catalog: Catalog,
-    entity: Entity,
-    plan: EntityPlan,
-    run: RunRecord,
-    record: EntityRecord,
-    legacy: Connection,
+    catalog: Catalog, plan: EntityPlan, run: RunRecord, record: EntityRecord, name: str, legacy: Connection,
     target: Connection,
-) -> _Found:
-    total = Conservation()
-    named: list[Asked] = []
-    refs = references.references_of(entity)
-    ours = {m.column: money.TwoWays() for m in entity.money}
-    theirs = {m.column: money.TwoWays() for m in entity.money}
-    found: dict[str, identity.Found] = {}
+) -> _Found:  # fmt: skip
+    entity = catalog[name]
+    count = EntityCount(catalog, entity, legacy, target)
+    asked: list[Asked] = []
     wrong: list[proof.WrongReference] = []
     carried = _carried(run, record)
-    for name, source in entity.sources.items():
-        keys = _scope_keys(plan, record, name, source_changed=_changed(entity, name, record), legacy=legacy)
-        if keys == []:
-            continue
-        after_fence = changed_after(entity, source, carried, legacy)
-        scope = Scope(plan.sources[name], source, table(entity.target), after_fence, keys)
-        scope.find_failed(target)
-        scope.find_in_flight(legacy)
-        counted = count(total, scope, legacy, target)
-        references.count(refs, catalog, scope, [*scope.missing, *counted.gone], legacy, target)
-        if record.reconcile is None:
-            wrong += proof.wrong_references(run.run_id, catalog, entity, plan, name, after_fence, legacy, target)
-        named += look_up(entity, scope, named_keys(run.request.refs, entity, name), legacy, target)
-        for m in entity.money:
-            money.add_up(m, scope, counted.gone, (ours[m.column], legacy), (theirs[m.column], target))
-        present = set(scope.failed_present).intersection(counted.doubled)
-        found[name] = identity.Found(counted.doubled, present, counted.null_keys if keys is None else None)
-    total.native = _native(entity, target)
-    sums = [line for m in entity.money for line in money.lines(m, ours[m.column], theirs[m.column])]
-    return _Found(total, sums, list(refs.values()), found, named, wrong)
+    # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
+    with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
+        target.execute("select 1")
+        failpoint("verify.snapshots", target, legacy)
+        for source, definition in entity.sources.items():
+            named = _changed(entity, source, record)
+            keys = _scope_keys(plan, record, source, source_changed=named, legacy=legacy)
+            if keys == []:
+                continue
+            after_fence = changed_after(entity, definition, carried, legacy)
+            scope = Scope(plan.sources[source], definition, table(entity.target), after_fence, keys)
+            count.add(scope)
+            if record.reconcile is None:
+                wrong += proof.wrong_references(run.run_id, catalog, entity, plan, source, after_fence, legacy, target)
+            asked += look_up(entity, scope, named_keys(run.request.refs, entity, source), legacy, target)
+        count.count_native()
+    return _Found(count.ok, count.as_json(), count.keys, asked, wrong)
 
 
 def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:
@@ -182,16 +168,6 @@ def _carried(run: RunRecord, record: EntityRecord) -> Fence:
     if record.detection is not None and record.detection.mode == "none" and record.detection.fence is not None:
         return record.detection.fence
     return run.fence
-
-
-def _native(entity: Entity, target: Connection) -> int:
-    key = next(iter(next(iter(entity.sources.values())).key))
-    row = target.execute(
-        sql.SQL("select count(*) from {} where {} is null").format(table(entity.target), sql.Identifier(key))
-    ).fetchone()
-    if row is None:
-        raise StructureMismatch(f"The target table {entity.target} cannot be counted.")
-    return int(row[0])
 
 
 def _advance(run: RunRecord, task: EntityTask, record: EntityRecord, plan: EntityPlan, target: Connection) -> bool:

@@ -1,0 +1,114 @@
+"""What both databases hold of one entity, source by source: rows, references and money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import table
+from hybrid_sync.compare import conservation, identity, money, one_pass, references
+from hybrid_sync.compare.conservation import Conservation
+from hybrid_sync.compare.one_pass import Pass
+from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.scope import Scope
+from hybrid_sync.contracts import Key
+from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.postgres import Connection
+
+
+@dataclass
+class EntityCount:
+    """Counted under snapshots of both sides, of which the target's is the older."""
+
+    catalog: Catalog
+    entity: Entity
+    legacy: Connection
+    target: Connection
+    total: Conservation = field(default_factory=Conservation)
+    keys: dict[str, identity.Found] = field(default_factory=dict)
+    """By source: what its keys are not."""
+
+    def __post_init__(self) -> None:
+        self.references = references.references_of(self.entity)
+        self._ours = {m.column: money.TwoWays() for m in self.entity.money}
+        self._theirs = {m.column: money.TwoWays() for m in self.entity.money}
+        self._native: int | None = None
+
+    @property
+    def money(self) -> list[money.MoneyLine]:
+        """A line per money column, currency and status."""
+        columns = self.entity.money
+        return [line for m in columns for line in money.lines(m, self._ours[m.column], self._theirs[m.column])]
+
+    def add(self, scope: Scope) -> list[Key]:
+        """Count one source; what only the target has of it.  One pass over each side mostly tells all."""
+        scope.find_failed(self.target)
+        if scope.keys is None:
+            ours = one_pass.over_legacy(scope, self.entity.money, self.legacy)
+            if ours is not None and self.agrees(scope, ours):
+                return []
+        return self._closely(scope)
+
+    def agrees(self, scope: Scope, ours: Pass) -> bool:
+        """Pass over the target after legacy, and count the source when both have the same keys."""
+        scope.in_flight = ours.in_flight
+        theirs = one_pass.over_target(scope, self.entity.money, self.target)
+        if not one_pass.agree(scope, ours, theirs):
+            return False
+        live = sum(theirs.places[place] for place in (Place.current, Place.stale, Place.in_flight))
+        places = {place.value: ours.places.get(place, 0) for place in Place}
+        conservation.agreed(
+            self.total, scope, places, ours.without_key, (live, theirs.places["marked"]), self.legacy
+        )  # fmt: skip
+        looked = (ours.carried, theirs.carried)
+        references.count(self.references, self.catalog, scope, [], self.legacy, self.target, looked)
+        for i, m in enumerate(self.entity.money):
+            for side, sums in ((self._ours, ours.money[i]), (self._theirs, theirs.money[i])):
+                side[m.column].add(sums[0], sums[1].sums())
+        self.keys[scope.plan.source] = identity.Found({}, (), ours.without_key)
+        if len(self.entity.sources) == 1:
+            self._native = theirs.places["native"]
+        return True
+
+    def _closely(self, scope: Scope) -> list[Key]:
+        """Each question by itself: which keys differ, which are shared, where rows cannot be computed."""
+        legacy, target = self.legacy, self.target
+        scope.find_in_flight(legacy)
+        counted = conservation.count(self.total, scope, legacy, target)
+        references.count(self.references, self.catalog, scope, [*scope.missing, *counted.gone], legacy, target)
+        for m in self.entity.money:
+            money.add_up(m, scope, counted.gone, (self._ours[m.column], legacy), (self._theirs[m.column], target))
+        present = set(scope.failed_present).intersection(counted.doubled)
+        null_keys = counted.null_keys if scope.keys is None else None
+        self.keys[scope.plan.source] = identity.Found(counted.doubled, present, null_keys)
+        return counted.gone
+
+    def count_native(self) -> None:
+        """Rows of the target that were born there, once all sources are counted."""
+        self.total.native = self._asked_native() if self._native is None else self._native
+
+    def _asked_native(self) -> int:
+        key = next(iter(next(iter(self.entity.sources.values())).key))
+        row = self.target.execute(
+            sql.SQL("select count(*) from {} where {} is null").format(table(self.entity.target), sql.Identifier(key))
+        ).fetchone()
+        if row is None:
+            raise StructureMismatch(f"The target table {self.entity.target} cannot be counted.")
+        return int(row[0])
+
+    @property
+    def ok(self) -> bool:
+        """Rows, references and money add up; money that failed records explain is not held against the entity."""
+        money_ok = all(line.equal for line in self.money)
+        return self.total.ok and money_ok and all(reference.ok for reference in self.references.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """As the run's record keeps it."""
+        return {
+            "conservation": self.total.as_json(), "money": [line.as_json() for line in self.money],
+            "references": [reference.as_json() for reference in self.references.values()],
+        }  # fmt: skip

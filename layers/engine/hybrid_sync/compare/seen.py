@@ -1,0 +1,96 @@
+"""What planning has seen of an entity may stand for its verification, as long as nothing of it was written since.
+
+Whoever writes, links, deletes or undoes a row of ours raises the generation of its bucket in the same transaction, and
+what keeps a row out is a failed record.  So where the generations of the entity and of its parents and its failed
+records are those that planning saw in its snapshot, a second look would find what the first one found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
+from hybrid_sync.compare import identity, one_pass, proof
+from hybrid_sync.compare.entity_count import EntityCount
+from hybrid_sync.compare.scope import Scope, changed_after
+from hybrid_sync.legacy.changes import Bucket, Detection, changed
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection, Question, answer, snapshot
+from hybrid_sync.schema.plans import EntityPlan
+
+_STATE = """
+select md5(concat_ws('/',
+  (select concat_ws(',', count(*), sum(gen)) from hybrid_sync.bucket where entity = any(%(family)s)),
+  (select coalesce(string_agg(md5(f::text), '' order by source, key), '')
+   from hybrid_sync.failed_record f where entity = %(entity)s and status <> 'resolved'),
+  (select coalesce(string_agg(md5(l::text), '' order by source, key, column_name), '')
+   from hybrid_sync.pending_link l where entity = %(entity)s),
+  (select count(*) from hybrid_sync.tombstone where entity = %(entity)s and ended_run is null)))
+"""
+
+
+def state_of(catalog: Catalog, entity: str) -> Question[str]:
+    """Another text whenever a row of the entity or of a parent was written by us, or a failed record changed."""
+    sources = catalog[entity].sources.values()
+    family = {entity, *(p.to for source in sources for r in source.references.values() for p in r.parents)}
+    return Question(_STATE, {"family": sorted(family), "entity": entity}, lambda found: str(found.fetchall()[0][0]))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Both sides of an entity as planning found them: equal, and nothing to carry."""
+
+    state: str
+    counted: dict[str, Any]
+    """Rows, money and references, as the verdict keeps them."""
+    null_keys: dict[str, int]
+    """By source: rows of legacy without a complete key."""
+
+    @property
+    def keys(self) -> dict[str, identity.Found]:
+        """What the keys of each source are not; none is shared."""
+        return {source: identity.Found({}, (), rows) for source, rows in self.null_keys.items()}
+
+
+def seen_still(catalog: Catalog, entity: str, seen: Mapping[str, Any] | None, target: Connection) -> Seen | None:
+    """What planning has recorded, unless something of it was written since."""
+    if seen is None or seen["state"] != answer(target, state_of(catalog, entity)):
+        return None
+    return Seen(**seen)
+
+
+def look(
+    catalog: Catalog, plan: EntityPlan, run_id: str, fence: Fence, detection: Detection, name: str, legacy: Connection,
+    target: Connection,
+) -> tuple[dict[str, list[Bucket]] | None, Seen | None]:  # fmt: skip
+    """The changed rows of each source by bucket, and, where there are none, what both sides hold.
+
+    None for the changed rows where some row cannot be computed, and for the rest wherever a closer look is needed.
+    """
+    entity = catalog[name]
+    count = EntityCount(catalog, entity, legacy, target)
+    counts: dict[str, list[Bucket]] = {}
+    # The target's snapshot first: what legacy commits in between counts as changed, and never as missing.
+    with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
+        state = answer(target, state_of(catalog, name))
+        passes: list[tuple[Scope, one_pass.Pass]] = []
+        for source, definition in entity.sources.items():
+            after_fence = changed_after(entity, definition, fence, legacy)
+            scope = Scope(plan.sources[source], definition, table(entity.target), after_fence, None)
+            scope.find_failed(target)
+            ours = one_pass.over_legacy(scope, entity.money, legacy, changed(definition, detection))
+            if ours is None:
+                return None, None
+            counts[source] = sorted(ours.changed)
+            passes.append((scope, ours))
+        if any(counts.values()) or proof.has_unproved(target, run_id, plan):
+            return counts, None
+        if not all(count.agrees(scope, ours) for scope, ours in passes):
+            return counts, None
+        count.count_native()
+    if not count.ok:
+        return counts, None
+    return counts, Seen(state, count.as_json(), {scope.plan.source: ours.without_key for scope, ours in passes})
