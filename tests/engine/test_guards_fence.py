@@ -60,6 +60,7 @@ def test_what_legacy_commits_between_the_read_and_the_verdict_is_in_flight_and_r
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
     run(world, "first", profile="daily")
+    legacy("update remark set body = 'so that there is something to verify' where id = 1")
     written(world, "second")
     legacy("insert into remark (person_id, body) values (1, 'in between')")
     assert verified(world, "second").fence_advanced
@@ -79,6 +80,7 @@ def test_what_another_run_carries_over_during_the_verdict_is_no_departure(
             run(world, "beside", profile="on_demand", refs=(Ref(entity="messages", source="remark", legacy_id=90),))
 
     run(world, "first", profile="daily")
+    legacy("update remark set body = 'so that there is something to verify' where id = 1")
     written(world, "second")
     with armed({"verify.snapshots": CarryOver()}):
         verified(world, "second")
