@@ -23,17 +23,21 @@ from bench.memory_shapes import ITEM_BYTES, SHAPES, carry
 from bench.memory_worker import BUCKET, TABLE, Done, Order
 from bench.memory_world import CATALOG, GROWING, LEAVE, LOSE, create, execute
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS
-from hybrid_sync.contracts import PlannedRun, Profile, RunRequest
+from hybrid_sync.contracts import Profile
 from hybrid_sync.schema.install import install
-from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import ACCESS, REGION, home
 from hybrid_sync_cli.stack.aws import Aws, ensure_environments
 from hybrid_sync_cli.stack.processes import Processes
-from tests.engine.worlds import EngineWorld
+from tests.engine.worlds import EngineWorld, execution, functions_of
+from tests.flow.conduct import conduct
+from tests.flow.deployed import flow
+from tests.flow.execution import Delivery
 
 TIMES = 10
 LIMIT = 1.10
+_MANY = {"sync_batch", "compare_segment"}
+"""Functions that one worker is given many invocations of."""
 NewDatabase = Callable[[str, str], str]
 """(name, encoding) -> DSN of a new empty database, as its superuser."""
 
@@ -110,49 +114,32 @@ class Week:
         _id_table(_client("dynamodb", self.environment))
 
     def run(self, run_id: str, profile: Profile, *entities: str) -> None:
-        """The steps in the order of the state machine; CliError unless every entity adds up."""
-        plan = plan_run(
-            EngineWorld(CATALOG, self.legacy_dsn, self.target_dsn),
-            RunRequest(run_id=run_id, profile=profile, entities=entities),
-        )
-        for wave in plan.waves:
-            for task in wave:
-                planned = self._step(run_id, "plan_entity", task.entity)
-                self._batches(run_id, "sync_batch", task.entity, planned)
-        if profile is Profile.weekly:
-            self._reconcile(plan)
-        self._work(run_id, "propagate_deletes", "", [{"run_id": run_id}])
-        for task in plan.entities:
-            if not self._step(run_id, "verify_entity", task.entity)["fence_advanced"]:
-                raise CliError(f"The run {run_id} of {task.entity} did not add up, so its memory means nothing.")
+        """The state machine up to its report; CliError unless every entity adds up."""
+        world = EngineWorld(CATALOG, self.legacy_dsn, self.target_dsn)
+        plan = functions_of(world)
+        # Every batch of an entity is ready at once, for one worker.
+        world.flow = flow(Retries=0, BatchConcurrency=0)
+        run = execution(world, run_id, self._lines, profile=profile, entities=entities)
+        conduct(run, plan, until=lambda delivery: delivery.function != "plan_run")
+        while run.ready[0].function != "report_run":
+            first = run.ready[0]
+            together = [delivery for delivery in run.ready if delivery.items[:-1] == first.items[:-1]]
+            due = together if first.function in _MANY else [first]
+            for delivery, answer in zip(due, self._work(run_id, due), strict=True):
+                if answer.get("fence_advanced") is False:
+                    raise CliError(f"The run {run_id} of {answer['entity']} did not add up: its memory means nothing.")
+                run.answer(delivery, answer)
 
-    def _reconcile(self, plan: PlannedRun) -> None:
-        run_id = plan.run_id
-        for name in (task.entity for task in plan.entities):
-            # Two segments and a rest of either table, the larger one's as long as a deployment lets them be.
-            cut = min(SEGMENT_ROWS, self.rows // 2)
-            todo = self._step(run_id, "reconcile_entity", name, segment_rows=cut)
-            if todo["segments"]:
-                self._work(run_id, "compare_segment", name, self._tasks(todo))
-                todo = self._step(run_id, "confirm_differences", name)
-            if todo["batches"]:
-                self._batches(run_id, "sync_batch (healing)", name, todo)
-                self._step(run_id, "recheck_entity", name)
-
-    def _batches(self, run_id: str, step: str, entity: str, planned: dict[str, Any]) -> None:
-        if planned["batches"]:
-            self._work(run_id, step, entity, self._tasks(planned))
-
-    def _step(self, run_id: str, step: str, entity: str, **more: int) -> dict[str, Any]:
-        return self._work(run_id, step, entity, [{"run_id": run_id, "entity": entity}], **more)
-
-    def _work(
-        self, run_id: str, step: str, entity: str, tasks: list[dict[str, Any]], *, segment_rows: int | None = None
-    ) -> dict[str, Any]:
-        """All invocations in one new process; the last one's answer."""
+    def _work(self, run_id: str, due: list[Delivery]) -> tuple[dict[str, Any], ...]:
+        """All invocations in one new process."""
+        first = due[0]
+        step = f"{first.function} (healing)" if first.state == "HealBatch" else first.function
+        entity = first.payload.get("entity", "")
         order = Order(
-            legacy_dsn=self.legacy_dsn, target_dsn=self.target_dsn, step=step.split()[0], tasks=tuple(tasks),
-            segment_rows=segment_rows,
+            legacy_dsn=self.legacy_dsn, target_dsn=self.target_dsn, function=first.function,
+            tasks=tuple(delivery.payload for delivery in due),
+            # Two segments and a rest of either table, the larger one's as long as a deployment lets them be.
+            segment_rows=min(SEGMENT_ROWS, self.rows // 2),
         )  # fmt: skip
         worker = subprocess.run(
             [sys.executable, "-m", "bench.memory_worker"], input=order.model_dump_json(), capture_output=True,
@@ -162,14 +149,19 @@ class Week:
             said = (worker.stderr.strip().splitlines() or ["nothing"])[-1]
             raise CliError(f"A worker of {step} {entity} in the run {run_id} ended: {said}")
         done = Done.model_validate_json(worker.stdout.splitlines()[-1])
-        self.done[" ".join(part for part in (run_id, step, entity) if part)] = done
-        return done.answer
+        self.done[self._name(run_id, step, entity)] = done
+        return done.answers
 
-    def _tasks(self, planned: dict[str, Any]) -> list[dict[str, Any]]:
+    def _name(self, *parts: str) -> str:
+        """Steps that come more than once have a number."""
+        name = " ".join(part for part in parts if part)
+        again = sum(known == name or known.startswith(f"{name} #") for known in self.done)
+        return f"{name} #{again + 1}" if again else name
+
+    def _lines(self, bucket: str, key: str) -> list[dict[str, Any]]:
         """The manifest's lines, as the state machine's map reads them."""
-        body = self._s3.get_object(Bucket=planned["bucket"], Key=planned["manifest"])["Body"].read()
-        tasks: list[dict[str, Any]] = json.loads(body)
-        return tasks
+        lines: list[dict[str, Any]] = json.loads(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return lines
 
 
 def _id_table(client: Any) -> None:

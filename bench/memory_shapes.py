@@ -12,18 +12,19 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.memory_worker import Done, Order
 from bench.memory_world import execute
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.contracts import BatchTask, EntityTask, Profile, RunRequest
+from hybrid_sync.contracts import Profile
 from hybrid_sync.schema.install import install
-from hybrid_sync.steps.plan_entity import plan_entity
-from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
-from tests.engine.worlds import EngineWorld
+from tests.engine.worlds import EngineWorld, execution, functions_of
+from tests.flow.conduct import conduct
+from tests.flow.deployed import flow
 
 ITEM_BYTES = 200_000
 """A line of a manifest stays below; AWS refuses one above 256 KiB."""
@@ -116,14 +117,16 @@ def carry(
         execute(dsn, statements)
     execute(legacy, shape.fill)
     world = EngineWorld(CATALOG, legacy, install(target, password, CATALOG))
+    # Every batch is ready at once, for one worker.
+    world.flow = flow(Retries=0, BatchConcurrency=0)
     peak, item, size = 0, 0, 1_000
     for run_id, expected in (("first", "inserted"), ("changed", "updated")):
         if expected == "updated":
             execute(legacy, shape.change)
-        plan_run(world, RunRequest(run_id=run_id, profile=Profile.daily, entities=(shape.entity,), batch_size=size))
-        plan_entity(world, EntityTask(run_id=run_id, entity=shape.entity))
-        tasks = world.manifests.read(run_id, shape.entity) or []
-        item = max([item, *(len(json.dumps(task.model_dump(mode="json"))) for task in tasks)])
+        run = execution(world, run_id, profile=Profile.daily, entities=(shape.entity,), batch_size=size)
+        conduct(run, functions_of(world), until=lambda delivery: delivery.function == "sync_batch")
+        tasks = [delivery.payload for delivery in run.ready]
+        item = max([item, *(len(json.dumps(task)) for task in tasks)])
         peak = max(peak, _work(world, tasks, environment).peak)
         with world.connect_target() as connection:
             found = connection.execute(
@@ -136,11 +139,11 @@ def carry(
     return Carried(peak / 1024, item, found[1], found[2], size)
 
 
-def _work(world: EngineWorld, tasks: list[BatchTask], environment: Mapping[str, str]) -> Done:
+def _work(world: EngineWorld, tasks: list[dict[str, Any]], environment: Mapping[str, str]) -> Done:
     """All batches in one new process."""
     order = Order(
-        legacy_dsn=world.legacy_dsn, target_dsn=world.target_dsn, step="sync_batch",
-        tasks=tuple(task.model_dump(mode="json") for task in tasks), catalog=__name__,
+        legacy_dsn=world.legacy_dsn, target_dsn=world.target_dsn, function="sync_batch", tasks=tuple(tasks),
+        catalog=__name__,
     )  # fmt: skip
     worker = subprocess.run(
         [sys.executable, "-m", "bench.memory_worker"], input=order.model_dump_json(), capture_output=True, text=True,

@@ -13,38 +13,36 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import BatchTask, DeleteTask, EntityTask, Message, SegmentTask
+from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.entrypoint import peak_rss_kib
 from hybrid_sync.settings import Settings
 from hybrid_sync.wiring import Connections, DeployedWorld
+from tests.flow.functions import LocalApp, asked
 
 TABLE = "ids"
 BUCKET = "data"
-_ASKS: dict[str, type[Message]] = {
-    "sync_batch": BatchTask, "compare_segment": SegmentTask, "propagate_deletes": DeleteTask
-}  # fmt: skip
 
 
 class Order(BaseModel):
-    """A step, its invocations, and what the step needs besides."""
+    """A function of the flow, its invocations, and what it needs besides."""
 
     model_config = ConfigDict(frozen=True)
 
     legacy_dsn: str
     target_dsn: str
-    step: str
+    function: str
     tasks: tuple[dict[str, Any], ...]
-    segment_rows: int | None = None
+    segment_rows: int = SEGMENT_ROWS
     catalog: str = "bench.memory_world"
     """The module whose CATALOG is meant."""
 
 
 class Done(BaseModel):
-    """The last invocation's answer; KiB before the first invocation, and at most."""
+    """What each invocation answered; KiB before the first one, and at most."""
 
     model_config = ConfigDict(frozen=True)
 
-    answer: dict[str, Any]
+    answers: tuple[dict[str, Any], ...]
     before: int
     peak: int
 
@@ -67,17 +65,11 @@ class WorkerWorld(DeployedWorld):
 
 def obey(order: Order) -> Done:
     """Do all that the order names in this process."""
-    step = getattr(importlib.import_module(f"hybrid_sync.steps.{order.step}"), order.step)
-    asked = _ASKS.get(order.step, EntityTask)
-    world = WorkerWorld(order)
-    more = () if order.segment_rows is None else (order.segment_rows,)
+    app = LocalApp(WorkerWorld(order), order.segment_rows)
+    step, model = getattr(app, order.function), asked(order.function)
     before = peak_rss_kib()
-    answer: dict[str, Any] = {}
-    for task in order.tasks:
-        answer = {"more": True}
-        while answer.get("more"):
-            answer = {"more": False, **step(world, asked.model_validate(task), *more).model_dump(mode="json")}
-    return Done(answer=answer, before=before, peak=peak_rss_kib())
+    answers = [step(model.model_validate(task)).model_dump(mode="json") for task in order.tasks]
+    return Done(answers=tuple(answers), before=before, peak=peak_rss_kib())
 
 
 if __name__ == "__main__":

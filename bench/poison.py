@@ -11,17 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from bench.poison_world import CATALOG, KINDS, create
-from hybrid_sync.contracts import LinkTask, RunRequest
 from hybrid_sync.postgres import connect
 from hybrid_sync.schema.install import install
-from hybrid_sync.steps.link_references import link_references
-from hybrid_sync.steps.plan_entity import plan_entity
-from hybrid_sync.steps.plan_run import plan_run
-from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync_cli.errors import CliError
-from tests.engine.worlds import EngineWorld
+from tests.engine.worlds import EngineWorld, execution, functions_of
+from tests.flow.conduct import conduct
+from tests.flow.execution import Delivery
 
 EVERY = 100
 """One row in so many is poison."""
@@ -32,7 +30,7 @@ NewDatabase = Callable[[str, str], str]
 
 @dataclass(frozen=True)
 class Load:
-    """A first load of every row, measured from the first batch to the last."""
+    """A first load of every row; the seconds of its batches."""
 
     seconds: float
     rows: int
@@ -62,16 +60,20 @@ def load(new_database: NewDatabase, name: str, rows: int, *, every: int) -> Load
     legacy, target = new_database(f"{name}_legacy", "SQL_ASCII"), new_database(f"{name}_target", "UTF8")
     create(legacy, target, rows, every)
     world = EngineWorld(CATALOG, legacy, install(target, "only-for-benchmarks", CATALOG))
-    plan = plan_run(world, RunRequest(run_id="load"))
+    functions = functions_of(world)
     seconds = 0.0
-    for wave in plan.waves:
-        for task in wave:
-            plan_entity(world, task)
-            began = time.perf_counter()
-            for batch in world.manifests.read("load", task.entity) or []:
-                sync_batch(world, batch)
-            seconds += time.perf_counter() - began
-    link_references(world, LinkTask(run_id="load"))
+
+    def deliver(delivery: Delivery) -> Any:
+        nonlocal seconds
+        began = time.perf_counter()
+        answer = functions(delivery)
+        seconds += time.perf_counter() - began if delivery.function == "sync_batch" else 0.0
+        return answer
+
+    conduct(
+        execution(world, "load", profile="daily"), deliver,
+        until=lambda delivery: delivery.function == "propagate_deletes",
+    )  # fmt: skip
     with connect(target, "target") as connection:
         failed = connection.execute(
             "select key[1], reason from hybrid_sync.failed_record where entity = 'wares' and status = 'open'"

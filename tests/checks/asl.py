@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 STATE_MACHINE = Path("statemachine/sync_run.asl.yaml")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 State = dict[str, Any]
 
@@ -128,7 +129,7 @@ class Machine:
 def load(text: str, substitutions: dict[str, str]) -> dict[str, Any]:
     """The definition as deployed: placeholders are replaced in the text, as CloudFormation does."""
     replaced = PLACEHOLDER.sub(lambda found: substitutions.get(found[1], found[0]), text)
-    definition: dict[str, Any] = yaml.safe_load(replaced)
+    definition: dict[str, Any] = yaml.load(replaced, Loader=LOADER)
     return definition
 
 

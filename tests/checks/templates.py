@@ -11,7 +11,7 @@ TEMPLATE = Path("template.yaml")
 Resource = dict[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """SafeLoader, and CloudFormation's short forms."""
 
 

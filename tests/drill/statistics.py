@@ -11,8 +11,6 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,13 @@ from hybrid_sync_cli.sample import generate, mutate
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from tests.drill.__main__ import servers
-from tests.engine import worlds
+from tests.engine.worlds import EngineWorld, execution, functions_of, run
+from tests.flow.conduct import conduct
+from tests.flow.execution import Delivery
 
 MOST = 3.0
 _FLOOR = 5_000
 """Buffers (40 MB) below which a step's plan does not matter."""
-_STEPS = (
-    "plan_run", "plan_entity", "sync_batch", "link_references", "reconcile_entity", "compare_segment",
-    "confirm_differences", "recheck_entity", "propagate_deletes", "verify_entity", "report_run",
-)  # fmt: skip
 _TABLES = """
 select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = 'hybrid_sync' and c.relkind = 'r' and c.relname <> 'migration'
@@ -52,18 +48,20 @@ class Meter:
         self._fresh = fresh
         self.touched: Touched = Counter()
 
-    def wrap(self, name: str, step: Callable[..., Any]) -> Callable[..., Any]:
-        """The step, weighed."""
+    def run(self, world: EngineWorld, run_id: str, **request: Any) -> None:
+        """A run of which every step is weighed."""
+        functions = functions_of(world)
 
-        def weighed(world: worlds.EngineWorld, task: Any, *more: Any) -> Any:
+        def weighed(delivery: Delivery) -> Any:
             self._analyse()
             before = self._read()
             try:
-                return step(world, task, *more)
+                return functions(delivery)
             finally:
-                self.touched[name, str(getattr(task, "entity", ""))] += self._read() - before
+                entity = str((delivery.payload or {}).get("entity") or "")
+                self.touched[delivery.function, entity] += self._read() - before
 
-        return weighed
+        conduct(execution(world, run_id, **request), weighed)
 
     def _analyse(self) -> None:
         """The mapped tables always, which autovacuum would do between two runs; ours where they are to be fresh."""
@@ -82,19 +80,6 @@ class Meter:
         ).fetchone()
         assert row is not None, "an aggregate is one row"
         return int(row[0] or 0)
-
-
-@contextmanager
-def weighed(meter: Meter) -> Iterator[None]:
-    """Every step of `worlds.run` is weighed within."""
-    plain = {name: getattr(worlds, name) for name in _STEPS}
-    for name, step in plain.items():
-        setattr(worlds, name, meter.wrap(name, step))
-    try:
-        yield
-    finally:
-        for name, step in plain.items():
-            setattr(worlds, name, step)
 
 
 def freeze(dsn: str) -> None:
@@ -142,24 +127,23 @@ def compare(legacy: Cluster, target: Cluster, password: str, scale: float, seed:
     catalog = load(home.project_root() / "layers" / "catalog")
     generate(legacy.dsn(), target.dsn(user=supabase.ADMIN, password=password), scale, seed)
     touched: dict[bool, Touched] = {}
-    made: dict[bool, tuple[worlds.EngineWorld, str]] = {}
+    made: dict[bool, tuple[EngineWorld, str]] = {}
     for fresh, name in ((True, "fresh"), (False, "stale")):
         with psycopg.connect(target.dsn("template1"), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {} template postgres").format(sql.Identifier(name)))
         supabase.bootstrap(target.dsn(name), admin_password=password, authenticator_password=password)
-        world = worlds.EngineWorld(
+        world = EngineWorld(
             catalog, legacy.dsn(), install(target.dsn(name, supabase.ADMIN, password), password, catalog)
         )
         if not fresh:
             freeze(target.dsn(name))
-        worlds.run(world, "first")
+        run(world, "first")
         made[fresh] = world, target.dsn(name)
     mutate(legacy.dsn(), seed, 0.01)
     for fresh, (world, dsn) in made.items():
         meter = Meter(dsn, fresh=fresh)
-        with weighed(meter):
-            worlds.run(world, "second")
-            worlds.run(world, "third", profile="daily")
+        meter.run(world, "second")
+        meter.run(world, "third", profile="daily")
         touched[fresh] = meter.touched
     return touched
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_sync.contracts import EntityTask, RunRequest
+from hybrid_sync.contracts import EntityTask, RunFailure, RunRequest
 from hybrid_sync.errors import ParentFailed
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.record_failure import record_failure
 from tests.engine.conftest import Query
-from tests.engine.worlds import EngineWorld, _failure, run
+from tests.engine.worlds import EngineWorld, run
 
 
 def codes(target: Query, run_id: str) -> dict[str, str]:
@@ -52,9 +52,7 @@ def test_a_repeated_delivery_returns_the_plan_without_what_failed(world: EngineW
 
 def test_a_child_whose_parent_broke_after_planning_waits_with_it(world: EngineWorld, target: Query) -> None:
     plan_run(world, RunRequest(run_id="r"))
-    record_failure(
-        world, _failure("r", "people", "SyncBatch", ParentFailed("It refers to one that does not fit."))
-    )  # fmt: skip
+    record_failure(world, RunFailure(run_id="r", entity="people", state="SyncBatch", error=ParentFailed.code))
     with pytest.raises(ParentFailed, match=r"visits.yaml.*people"):
         plan_entity(world, EntityTask(run_id="r", entity="visits"))
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import EntityIncomplete
-from hybrid_sync.steps.plan_entity import plan_entity
-from hybrid_sync.steps.plan_run import plan_run
 from tests.engine.conftest import Query
-from tests.engine.worlds import EngineWorld, reconcile, run
+from tests.engine.worlds import EngineWorld, execution, functions_of, run
+from tests.flow.conduct import conduct, died
+from tests.flow.execution import Delivery
 
 
 def result(target: Query, run_id: str, entity: str) -> dict[str, Any]:
@@ -298,10 +297,14 @@ def test_what_a_missing_batch_has_not_written_was_not_missed_by_the_fence(
 ) -> None:
     run(world, "first")
     legacy("update remark set body = 'edited' where id = 3")
-    plan = plan_run(world, RunRequest(run_id="second"))
-    [task] = [task for task in plan.entities if task.entity == "messages"]
-    plan_entity(world, task)  # and its batches fail
-    with pytest.raises(EntityIncomplete):
-        reconcile(world, task)
+    functions = functions_of(world)
+
+    def deliver(delivery: Delivery) -> object:
+        if delivery.state == "SyncBatch":
+            raise died()
+        return functions(delivery)
+
+    conduct(execution(world, "second"), deliver)
+    assert EntityIncomplete in {type(error) for _, error in functions.errors}
     told = result(target, "second", "messages")
     assert (told["differing"], told["fence_missed"], told["silent"]) == (1, 0, 0)

@@ -12,40 +12,23 @@ from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
-    DeleteTask,
-    EntityTask,
     EntityVerdict,
     FailureMessage,
     Key,
-    LinkTask,
     Manifest,
     Message,
     PageKind,
     PlannedRun,
     Profile,
-    ReportRequest,
-    RunFailure,
     RunOutcome,
     RunRequest,
-    SegmentTask,
-    SettleTask,
 )
-from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection, connect
-from hybrid_sync.steps.compare_segment import compare_segment
-from hybrid_sync.steps.confirm_differences import confirm_differences
-from hybrid_sync.steps.link_references import link_references
-from hybrid_sync.steps.plan_entity import plan_entity
-from hybrid_sync.steps.plan_run import plan_run
-from hybrid_sync.steps.propagate_deletes import propagate_deletes
-from hybrid_sync.steps.recheck_entity import recheck_entity
-from hybrid_sync.steps.reconcile_entity import reconcile_entity
-from hybrid_sync.steps.record_failure import record_failure
-from hybrid_sync.steps.report_run import report_run
-from hybrid_sync.steps.settle_uniques import settle_uniques
-from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.world import ProfileLimits
+from tests.flow.conduct import conduct
+from tests.flow.deployed import flow
+from tests.flow.execution import Execution, Items
+from tests.flow.functions import Functions, LocalApp
 
 
 class MemoryIdCache:
@@ -72,6 +55,11 @@ class MemoryManifests:
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None:
         kept = self.tasks.get((run_id, entity))
         return None if kept is None else [task for task in kept if isinstance(task, BatchTask)]
+
+    def lines(self, bucket: str, key: str) -> list[dict[str, Any]]:
+        """As a map of the state machine reads them; LookupError when nothing was written."""
+        run_id, _, entity = key.rpartition("/")
+        return [task.model_dump(mode="json") for task in self.tasks[run_id, entity]]
 
 
 class MemoryReports:
@@ -132,6 +120,7 @@ class EngineWorld:
         self.alerts = MemoryAlerts()
         self.executions = MemoryExecutions()
         self.segment_rows = SEGMENT_ROWS
+        self.flow = flow(Retries=0)
 
     def limits(self, profile: Profile) -> ProfileLimits:
         return ProfileLimits(5_000, 3_600)
@@ -148,7 +137,7 @@ class EngineWorld:
 
 @dataclass
 class Run:
-    """Everything that one run of the state machine's steps answered."""
+    """Everything that the steps of one run answered."""
 
     plan: PlannedRun
     batches: dict[str, list[BatchResult]]
@@ -161,56 +150,31 @@ class Run:
 
 
 def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
-    """The steps in the order of the state machine, without retries."""
-    plan = plan_run(world, RunRequest(run_id=run_id, **request))
-    batches: dict[str, list[BatchResult]] = {}
-    for wave in plan.waves:
-        for task in wave:
-            batches[task.entity] = []
-            try:
-                plan_entity(world, task)
-                planned = world.manifests.read(run_id, task.entity) or []
-                for batch in planned:
-                    batches[task.entity].append(sync_batch(world, batch))
-                if planned:
-                    settle_uniques(world, SettleTask(run_id=run_id, entity=task.entity))
-            except SyncError as error:
-                record_failure(world, _failure(run_id, task.entity, "SyncBatch", error))
-    while link_references(world, LinkTask(run_id=run_id)).more:
-        pass
-    if plan.profile in (Profile.weekly, Profile.verify):
-        for task in plan.entities:
-            try:
-                batches.setdefault(task.entity, []).extend(reconcile(world, task))
-            except SyncError as error:
-                record_failure(world, _failure(run_id, task.entity, "ReconcileEntity", error))
-    while propagate_deletes(world, DeleteTask(run_id=run_id)).more:
-        pass
-    settle_uniques(world, SettleTask(run_id=run_id))
-    verdicts: dict[str, EntityVerdict] = {}
-    for task in plan.entities:
-        try:
-            verdicts[task.entity] = verify_entity(world, task)
-        except SyncError as error:
-            record_failure(world, _failure(run_id, task.entity, "VerifyEntity", error))
-    return Run(plan, batches, verdicts, report_run(world, ReportRequest(run_id=run_id)))
+    """A run of the state machine, without retries.
+
+    A failure that costs a batch or an entity is recorded, as the flow has it; one that breaks the run off is raised
+    once the flow has ended.
+    """
+    functions = functions_of(world)
+    conduct(execution(world, run_id, **request), functions)
+    for delivery, error in functions.errors:
+        if not delivery.items:
+            raise error
+    [(_, plan)] = functions.said(PlannedRun)
+    batches: dict[str, list[BatchResult]] = {task.entity: [] for task in plan.entities}
+    for task, result in functions.said(BatchResult):
+        batches[task.entity].append(result)
+    verdicts = {task.entity: verdict for task, verdict in functions.said(EntityVerdict)}
+    [(_, outcome)] = functions.said(RunOutcome)
+    return Run(plan, batches, verdicts, outcome)
 
 
-def reconcile(world: EngineWorld, task: EntityTask) -> list[BatchResult]:
-    """Compare, confirm, heal and look again; the results of the heal batches."""
-    todo = reconcile_entity(world, task, world.segment_rows)
-    if todo.segments:
-        for segment in world.manifests.tasks[task.run_id, f"{task.entity}.segments"]:
-            assert isinstance(segment, SegmentTask)
-            compare_segment(world, segment)
-        todo = confirm_differences(world, task)
-    if not todo.batches:
-        return []
-    healed = [sync_batch(world, batch) for batch in world.manifests.read(task.run_id, f"{task.entity}.heal") or []]
-    settle_uniques(world, SettleTask(run_id=task.run_id, entity=task.entity))
-    recheck_entity(world, task)
-    return healed
+def execution(world: EngineWorld, run_id: str, items: Items | None = None, **request: Any) -> Execution:
+    """The state machine about to run over a world; it reads the world's manifests, or these."""
+    given = RunRequest(run_id=run_id, **request).model_dump(mode="json", exclude={"run_id"}, exclude_unset=True)
+    return Execution(world.flow, run_id, given, items or world.manifests.lines)
 
 
-def _failure(run_id: str, entity: str, state: str, error: SyncError) -> RunFailure:
-    return RunFailure(run_id=run_id, entity=entity, state=state, error=error.code, cause=str(error))
+def functions_of(world: EngineWorld) -> Functions:
+    """Whom the state machine invokes in a world."""
+    return Functions(LocalApp(world, world.segment_rows))

@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind, SegmentTask
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind
 from hybrid_sync.errors import AwsUnavailable
 
 _TABLES = """
@@ -104,9 +104,13 @@ class StoredManifests:
         tasks = self._read(run_id, entity)
         return None if tasks is None else [BatchTask.model_validate(task) for task in tasks]
 
-    def segments(self, run_id: str, entity: str) -> list[SegmentTask]:
-        """What a reconcile is to compare."""
-        return [SegmentTask.model_validate(task) for task in self._read(run_id, f"{entity}.segments") or ()]
+    def lines(self, bucket: str, key: str) -> list[Any]:
+        """As a map of the state machine reads them; LookupError when nothing was written."""
+        run_id, _, entity = key.rpartition("/")
+        tasks = self._read(run_id, entity)
+        if tasks is None:
+            raise LookupError(f"There is no manifest {key}.")
+        return tasks
 
     def _read(self, run_id: str, entity: str) -> list[Any] | None:
         rows = self._store.ask("select body from manifest where run_id = ? and entity = ?", run_id, entity)

@@ -5,28 +5,26 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
-from hybrid_sync.contracts import (
-    BatchTask,
-    DeleteTask,
-    EntityTask,
-    FailureMessage,
-    LinkTask,
-    PlannedRun,
-    Profile,
-    ReportRequest,
-    RunFailure,
-    RunRequest,
-    SettleTask,
-)
+from hybrid_sync.contracts import BatchTask, FailureMessage, RunRequest
+from hybrid_sync.errors import RecordsStillFail
 from hybrid_sync.failpoints import Action
 from tests.faults.cloud import StoredManifests
 from tests.faults.faultplan import FaultPlan
 from tests.faults.pool import Pool
-from tests.faults.worker import Order, Reply
+from tests.faults.worker import CRASHED, DIED, Order, Reply
+from tests.flow.conduct import died, raised, settle
+from tests.flow.deployed import flow
+from tests.flow.execution import Delivery, Execution, Place
+from tests.flow.functions import payload_of
 
-_ATTEMPTS = 4
+RETRIES = 3
 _KEPT = 40
+_MANY = {"sync_batch", "compare_segment"}
+"""The functions of distributed maps."""
+_ABORTED = {"PlanEntity": 0.01, "ReportRun": 0.02}
+"""At which states a run is aborted, and how often."""
 
 
 class Deliveries:
@@ -47,7 +45,7 @@ class Deliveries:
         if reply.error and not reply.transient and reply.text.startswith("Traceback"):
             # An error without a name of ours, that no fault explains.
             self.defects.append(f"{order.step}: {reply.text}")
-        elif reply.error == "died":
+        elif reply.error == DIED:
             self.defects.append(reply.text)
         return reply
 
@@ -59,8 +57,8 @@ class Deliveries:
         """Deliver, and let nobody wait."""
         self._late.append(self._threads.submit(self.now, order))
 
-    def remember(self, batches: Iterable[BatchTask]) -> None:
-        self.old = [*self.old, *batches][-_KEPT:]
+    def remember(self, batch: BatchTask) -> None:
+        self.old = [*self.old, batch][-_KEPT:]
 
     def settle(self) -> None:
         """Return when nothing is under way any more."""
@@ -74,7 +72,7 @@ class Deliveries:
 
 
 class Driver:
-    """Conducts one run; without faults it is an ordinary run."""
+    """Plays Step Functions for one run; without faults it is an ordinary run."""
 
     def __init__(
         self, deliveries: Deliveries, manifests: StoredManifests, luck: random.Random, faults: FaultPlan | None
@@ -88,97 +86,51 @@ class Driver:
         self.zombies = 0
 
     def run(self, request: RunRequest) -> None:
-        """From the request to the report; some runs are aborted on the way, and nobody reports them."""
-        plan = self._step("plan_run", request)
-        if plan.result is None:
-            self._report(request.run_id, self._failure(request.run_id, None, "PlanRun", plan))
-            return
-        planned: PlannedRun = plan.result
-        for wave in planned.waves:
-            for task in self._luck.sample(wave, len(wave)):
-                if self._chance(0.01):
-                    return
-                self._entity(task)
-        link = self._until_nothing_is_left("link_references", LinkTask(run_id=request.run_id))
-        failure = self._failure(request.run_id, None, "LinkReferences", link) if link.error else None
-        if failure is None and planned.profile in (Profile.weekly, Profile.verify):
-            for task in self._luck.sample(planned.entities, len(planned.entities)):
-                self._tell(task, "ReconcileEntity", self._reconcile(task))
-        if failure is None:
-            deletes = self._until_nothing_is_left("propagate_deletes", DeleteTask(run_id=request.run_id))
-            if deletes.error:
-                failure = self._failure(request.run_id, None, "PropagateDeletes", deletes)
-        if failure is None:
-            freed = self._step("settle_uniques", SettleTask(run_id=request.run_id))
-            if freed.error:
-                failure = self._failure(request.run_id, None, "SettleFreed", freed)
-        if failure is None:
-            for task in self._luck.sample(planned.entities, len(planned.entities)):
-                self._tell(task, "VerifyEntity", self._step("verify_entity", task))
-        if self._chance(0.02):
-            return
-        self._report(request.run_id, failure)
+        """From the request to the end; some runs are aborted on the way, and nobody reports them."""
+        execution = started(request, self._manifests, self._shuffled)
+        while execution.ready:
+            due = self._side_by_side(execution)
+            if any(self._chance(_ABORTED.get(delivery.state, 0.0)) for delivery in due):
+                execution.abort()
+                return
+            for delivery, reply in zip(due, self._deliver(due), strict=True):
+                if delivery.function == "report_run" and reply.result is not None:
+                    self.status = reply.result.status
+                settle(execution, delivery, outcome(reply))
 
     def retry(self, messages: Iterable[FailureMessage]) -> None:
         """Messages about failed records, as the queue delivers them."""
         for message in messages:
-            self._step("retry_failure", message)
+            for attempt in range(RETRIES + 1):
+                reply = self._deliveries.now(Order("retry_failure", message, self._armed("retry_failure", attempt)))
+                if not reply.transient or reply.error == RecordsStillFail.code:
+                    break
 
-    # --- parts of a run ------------------------------------------------------------------------------------
+    def _side_by_side(self, execution: Execution) -> list[Delivery]:
+        """Any delivery that is due, with the other items of its map if that is a distributed one."""
+        first = self._luck.choice(execution.ready)
+        if first.function not in _MANY:
+            return [first]
+        together = [delivery for delivery in execution.ready if delivery.place[:-2] == first.place[:-2]]
+        return self._luck.sample(together, len(together))
 
-    def _entity(self, task: EntityTask) -> None:
-        planned = self._step("plan_entity", task)
-        if planned.error:
-            self._tell(task, "PlanEntity", planned)
-            return
-        batches = self._manifests.read(task.run_id, task.entity) or []
-        self._deliveries.remember(batches)
-        self._raise_the_dead()
-        self._tell(task, "SyncBatch", self._batches(batches))
-        if batches:
-            self._tell(task, "SettleUniques", self._settle(task))
-
-    def _batches(self, batches: list[BatchTask]) -> Reply:
-        """All of them, in any order and side by side; the first failure for good, or the last one."""
-        pending = self._luck.sample(batches, len(batches))
-        for attempt in range(_ATTEMPTS):
-            if not pending:
-                return Reply()
-            orders = [Order("sync_batch", batch, self._armed("sync_batch", attempt)) for batch in pending]
-            for batch in pending:
-                self._double(batch)
-            replies = self._deliveries.many(orders)
-            failed = [(b, r) for b, r in zip(pending, replies, strict=True) if r.error]
-            for _, reply in failed:
-                if not reply.transient:
-                    return reply
-            pending = [batch for batch, _ in failed]
-        return Reply(error="retries_exhausted") if pending else Reply()
-
-    def _reconcile(self, task: EntityTask) -> Reply:
-        """Compare, confirm, heal, look again; the first failure."""
-        reply = self._step("reconcile_entity", task)
-        if reply.result is not None and reply.result.segments:
-            segments = self._manifests.segments(task.run_id, task.entity)
-            for compared in [self._step("compare_segment", segment) for segment in segments]:
-                if compared.error:
-                    return compared
-            reply = self._step("confirm_differences", task)
-        if reply.result is None or not reply.result.batches:
-            return reply
-        healed = self._batches(self._manifests.read(task.run_id, f"{task.entity}.heal") or [])
-        healed = healed if healed.error else self._settle(task)
-        return healed if healed.error else self._step("recheck_entity", task)
-
-    def _settle(self, task: EntityTask) -> Reply:
-        """What unique values kept out; now and then twice."""
-        reply = self._step("settle_uniques", SettleTask(run_id=task.run_id, entity=task.entity))
-        if reply.error or not self._chance(0.1):
-            return reply
-        return self._step("settle_uniques", SettleTask(run_id=task.run_id, entity=task.entity))
+    def _deliver(self, due: list[Delivery]) -> list[Reply]:
+        orders = [
+            Order(delivery.function, payload_of(delivery), self._armed(delivery.function, delivery.attempt))
+            for delivery in due
+        ]
+        for order in orders:
+            if isinstance(order.message, BatchTask):
+                self._deliveries.remember(order.message)
+                self._double(order.message)
+            elif order.step == "settle_uniques" and self._chance(0.1):
+                self._deliveries.now(order)
+        if any(delivery.state == "PlanEntity" for delivery in due):
+            self._raise_the_dead()
+        return self._deliveries.many(orders)
 
     def _double(self, batch: BatchTask) -> None:
-        """The queue delivers twice, or a delivery is given up on while it still works: a second one beside it."""
+        """Lambda is invoked twice, or a delivery is given up on while it still works: a second one beside it."""
         if self._faults is not None and self._luck.random() < 0.12:
             self.doubled += 1
             stalled = self._faults.stall("sync_batch") if self._luck.random() < 0.5 else {}
@@ -191,39 +143,26 @@ class Driver:
             batch = self._luck.choice(self._deliveries.old)
             self._deliveries.late(Order("sync_batch", batch, self._faults.choose("sync_batch")))
 
-    def _report(self, run_id: str, failure: RunFailure | None) -> None:
-        reply = self._step("report_run", ReportRequest(run_id=run_id, failure=failure))
-        if reply.result is not None:
-            self.status = reply.result.status
-
-    def _tell(self, task: EntityTask, state: str, reply: Reply) -> None:
-        if reply.error:
-            self._step("record_failure", self._failure(task.run_id, task.entity, state, reply))
-
-    def _failure(self, run_id: str, entity: str | None, state: str, reply: Reply) -> RunFailure:
-        # Deliberately not the reply's text: a traceback is no message for a report.
-        return RunFailure(run_id=run_id, entity=entity, state=state, error=reply.error or "", cause=state)
-
-    # --- deliveries ----------------------------------------------------------------------------------------
-
-    def _until_nothing_is_left(self, step: str, message: object) -> Reply:
-        """A step that does a bounded number of rows in one call."""
-        while True:
-            reply = self._step(step, message)
-            if reply.error or not reply.result.more:
-                return reply
-
-    def _step(self, step: str, message: object) -> Reply:
-        """Deliver until it succeeds or fails for good, as the state machine's Retry does."""
-        reply = Reply(error="never_delivered")
-        for attempt in range(_ATTEMPTS):
-            reply = self._deliveries.now(Order(step, message, self._armed(step, attempt)))  # type: ignore[arg-type]
-            if not (reply.error and reply.transient):
-                break
-        return reply
-
     def _armed(self, step: str, attempt: int) -> dict[str, Action]:
         return self._faults.choose(step) if self._faults is not None and attempt < 2 else {}
 
+    def _shuffled(self, place: Place, items: int) -> list[int]:
+        return self._luck.sample(range(items), items)
+
     def _chance(self, share: float) -> bool:
         return self._faults is not None and self._luck.random() < share
+
+
+def started(request: RunRequest, manifests: StoredManifests, order: Callable[[Place, int], list[int]]) -> Execution:
+    """The state machine about to run."""
+    given = request.model_dump(mode="json", exclude={"run_id"}, exclude_unset=True)
+    return Execution(flow(Retries=RETRIES, BatchConcurrency=2 * RETRIES), request.run_id, given, manifests.lines, order)
+
+
+def outcome(reply: Reply) -> Any:
+    """What Step Functions makes of a worker's reply."""
+    if reply.error is None:
+        return None if reply.result is None else reply.result.model_dump(mode="json")
+    if reply.error in (CRASHED, DIED):
+        return died()
+    return raised("TransientError" if reply.transient else "PermanentError", f"{reply.error}: {reply.sentence}")

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from hybrid_sync.contracts import BatchTask, EntityTask, PlannedRun, ReportRequest, RunRequest
+from hybrid_sync.contracts import RunRequest
 from hybrid_sync.failpoints import Action, Stall
 from tests.faults.cloud import StoredManifests
-from tests.faults.driver import Deliveries
-from tests.faults.worker import Order
+from tests.faults.driver import Deliveries, outcome, started
+from tests.faults.worker import Order, Reply
+from tests.flow.conduct import settle
+from tests.flow.execution import Delivery, Execution
+from tests.flow.functions import payload_of
 
 _HELD_AT = ("batch.claimed", "batch.read", "batch.mapped")
 _LONGEST = 0.08
@@ -24,7 +27,7 @@ _EVERY = 0.004
 
 
 class Duel:
-    """Conducts several runs side by side, entity by entity; without other faults."""
+    """Plays Step Functions for several runs that wait for each other at their batches; without other faults."""
 
     def __init__(self, deliveries: Deliveries, manifests: StoredManifests, luck: random.Random) -> None:
         self._deliveries = deliveries
@@ -33,22 +36,23 @@ class Duel:
 
     def run(self, requests: Sequence[RunRequest], change: Callable[[], None]) -> None:
         """`change` is called over and over while batches are under way, to change the rows that the runs fight for."""
-        planned = [self._deliveries.now(Order("plan_run", request)) for request in requests]
-        plans: list[PlannedRun] = [reply.result for reply in planned if reply.result is not None]
-        for entity in dict.fromkeys(task.entity for plan in plans for task in plan.entities):
-            batches: list[BatchTask] = []
-            for plan in plans:
-                if any(task.entity == entity for task in plan.entities):
-                    batches += self._plan(EntityTask(run_id=plan.run_id, entity=entity))
-            self._luck.shuffle(batches)
+        executions = [started(request, self._manifests, lambda place, items: range(items)) for request in requests]
+        while due := [(execution, delivery) for execution in executions for delivery in execution.ready]:
+            early = [pair for pair in due if pair[1].function != "sync_batch"]
+            if early:
+                _, delivery = early[0]
+                self._settle(early[:1], [self._deliveries.now(Order(delivery.function, payload_of(delivery)))])
+                continue
+            # Every run has come to its batches.
+            self._luck.shuffle(due)
+            orders = [Order(delivery.function, payload_of(delivery), self._held()) for _, delivery in due]
             with _again_and_again(change):
-                self._deliveries.many(Order("sync_batch", batch, self._held()) for batch in batches)
-        for plan in plans:
-            self._deliveries.now(Order("report_run", ReportRequest(run_id=plan.run_id)))
+                replies = self._deliveries.many(orders)
+            self._settle(due, replies)
 
-    def _plan(self, task: EntityTask) -> list[BatchTask]:
-        self._deliveries.now(Order("plan_entity", task))
-        return self._manifests.read(task.run_id, task.entity) or []
+    def _settle(self, due: list[tuple[Execution, Delivery]], replies: list[Reply]) -> None:
+        for (execution, delivery), reply in zip(due, replies, strict=True):
+            settle(execution, delivery, outcome(reply))
 
     def _held(self) -> dict[str, Action]:
         if self._luck.random() < 0.4:

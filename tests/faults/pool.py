@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.context import ForkServerProcess
 
 from hybrid_sync.failpoints import EXIT_CODE
-from tests.faults.worker import Order, Place, Reply, work
+from tests.faults.worker import CRASHED, DIED, Order, Place, Reply, work
 
 HANGS_AFTER = 120.0
 """Seconds without an answer after which a worker is taken for hung, which is a defect."""
@@ -112,9 +112,9 @@ class Pool:
         with _processes:
             worker.process.join()
         if worker.process.exitcode != EXIT_CODE:
-            return Reply(error="died", text=f"{order.step} died with exit code {worker.process.exitcode}")
+            return Reply(error=DIED, text=f"{order.step} died with exit code {worker.process.exitcode}")
         name = next(name for name in order.faults)
-        return Reply(error="crashed", transient=True, passed={name: 1}, fired={name: 1})
+        return Reply(error=CRASHED, transient=True, passed={name: 1}, fired={name: 1})
 
     def _count(self, order: Order, reply: Reply) -> None:
         with self._lock:
@@ -123,4 +123,4 @@ class Pool:
             self.tally.fired.update(reply.fired)
             if reply.error:
                 self.tally.errors[f"{order.step}: {reply.error}"] += 1
-                self.tally.crashes += reply.error == "crashed"
+                self.tally.crashes += reply.error == CRASHED

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
@@ -19,45 +18,22 @@ from pydantic import BaseModel
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
-from hybrid_sync.contracts import (
-    BatchTask,
-    DeleteTask,
-    EntityTask,
-    FailureMessage,
-    LinkTask,
-    Profile,
-    ReportRequest,
-    RunFailure,
-    RunRequest,
-    SegmentTask,
-    SettleTask,
-)
+from hybrid_sync.contracts import Profile
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
 from hybrid_sync.postgres import Connection, Side, connect
-from hybrid_sync.steps.compare_segment import compare_segment
-from hybrid_sync.steps.confirm_differences import confirm_differences
-from hybrid_sync.steps.link_references import link_references
-from hybrid_sync.steps.plan_entity import plan_entity
-from hybrid_sync.steps.plan_run import plan_run
-from hybrid_sync.steps.propagate_deletes import propagate_deletes
-from hybrid_sync.steps.recheck_entity import recheck_entity
-from hybrid_sync.steps.reconcile_entity import reconcile_entity
-from hybrid_sync.steps.record_failure import record_failure
-from hybrid_sync.steps.report_run import report_run
-from hybrid_sync.steps.retry_failure import retry_failure
-from hybrid_sync.steps.settle_uniques import settle_uniques
-from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.world import ProfileLimits
 from tests.faults.cloud import FaultyDynamo, FaultyQueue, SilentAlerts, Store, StoredManifests, StoredReports
 from tests.faults.owners import SECRET
 from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
+from tests.flow.functions import LocalApp
 
 _DIRECT = 0.05
 _SEGMENT_ROWS = 60
+CRASHED, DIED = "crashed", "died"
+"""A worker that ended at a failpoint, as it was told to; one that ended otherwise."""
 # Once in the process from which workers are forked, not once in each of them.
 _CATALOG = load(CATALOG)
 
@@ -124,7 +100,7 @@ class FaultWorld:
 
 @dataclass(frozen=True)
 class Order:
-    """One delivery of one step; `message` is its input."""
+    """One delivery of one step, by the name of its function; `message` is its input."""
 
     step: str
     message: BaseModel
@@ -138,54 +114,34 @@ class Reply:
     result: Any = None
     error: str | None = None
     transient: bool = False
+    sentence: str = ""
     text: str = ""
+    """A traceback, or how the worker died; no report has it."""
     passed: Mapping[str, int] = field(default_factory=dict)
     fired: Mapping[str, int] = field(default_factory=dict)
 
 
-_STEPS: dict[str, tuple[type[BaseModel], Callable[..., Any]]] = {
-    "plan_run": (RunRequest, plan_run),
-    "plan_entity": (EntityTask, plan_entity),
-    "sync_batch": (BatchTask, sync_batch),
-    "settle_uniques": (SettleTask, settle_uniques),
-    "link_references": (LinkTask, link_references),
-    "reconcile_entity": (EntityTask, partial(reconcile_entity, segment_rows=_SEGMENT_ROWS)),
-    "compare_segment": (SegmentTask, compare_segment),
-    "confirm_differences": (EntityTask, confirm_differences),
-    "recheck_entity": (EntityTask, recheck_entity),
-    "propagate_deletes": (DeleteTask, propagate_deletes),
-    "verify_entity": (EntityTask, verify_entity),
-    "report_run": (ReportRequest, report_run),
-    "record_failure": (RunFailure, record_failure),
-    "retry_failure": (FailureMessage, retry_failure),
-}
-
-
 def work(place: Place, seed: int, pipe: Pipe) -> None:
     """Answer orders until the other end closes."""
-    world = FaultWorld(place, seed)
+    app = LocalApp(FaultWorld(place, seed), _SEGMENT_ROWS)
     while True:
         try:
             order: Order = pipe.recv()
         except EOFError:
             return
         with armed(order.faults) as points:
-            reply = _do(world, order)
-        pipe.send(
-            Reply(reply.result, reply.error, reply.transient, reply.text, dict(points.passed), dict(points.fired))
-        )
+            reply = _do(app, order)
+        pipe.send(replace(reply, passed=dict(points.passed), fired=dict(points.fired)))
 
 
-def _do(world: FaultWorld, order: Order) -> Reply:
-    expected, step = _STEPS[order.step]
-    assert isinstance(order.message, expected)
+def _do(app: LocalApp, order: Order) -> Reply:
     try:
-        return Reply(result=step(world, order.message))
+        return Reply(result=getattr(app, order.step)(order.message))
     except SyncError as error:
-        return Reply(error=error.code, transient=error.transient, text=str(error))
+        return Reply(error=error.code, transient=error.transient, sentence=str(error))
     except FailpointRaised as error:
-        # Lambda answers an error of no known class; the state machine tries those again.
-        return Reply(error="failpoint", transient=True, text=str(error))
+        # Like a failure that time heals, wherever in the step it comes: the state machine tries it again.
+        return Reply(error="failpoint", transient=True, sentence=str(error))
     except Exception as error:  # noqa: BLE001 - like Lambda: whatever it is becomes an answer
         return Reply(error=type(error).__name__, text=_whole(error))
 

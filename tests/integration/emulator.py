@@ -11,55 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hybrid_sync_cli.stack import deploy
 from hybrid_sync_cli.stack.deploy import Host
 from tests.checks import asl
+from tests.flow import deployed
+from tests.flow.conduct import conduct, raised
+from tests.flow.execution import Delivery, Execution
+from tests.integration import actor
+from tests.unit.lambdas import FakeContext
 
-ACTOR = """
-import json, os
-
-class TransientError(Exception): pass
-class PermanentError(Exception): pass
-
-def handler(event, context):
-    with open(os.environ["SCENARIO"]) as file:
-        scenario = json.load(file)
-    calls = os.environ["CALLS"]
-    mine = json.dumps([context.function_name, event])
-    with open(calls, "a") as file:
-        file.write(mine + "\\n")
-    part = scenario.get(context.function_name, {})
-    for failure in part.get("failures", []):
-        if all(event.get(name) == value for name, value in failure["when"].items()):
-            with open(calls) as file:
-                asked = sum(line.rstrip("\\n") == mine for line in file)
-            if asked <= failure.get("times", 1000):
-                raise {"transient": TransientError, "permanent": PermanentError}[failure["kind"]](failure["says"])
-    if "by_entity" in part:
-        return part["by_entity"][event["entity"]]
-    with open(calls) as file:
-        asked = sum(line.rstrip("\\n") == mine for line in file)
-    answers = part["answers"]
-    return answers[min(asked, len(answers)) - 1]
-"""
-FUNCTIONS = {
-    "PlanRunFunction": "plan_run",
-    "PlanEntityFunction": "plan_entity",
-    "SyncBatchFunction": "sync_batch",
-    "SettleUniquesFunction": "settle_uniques",
-    "LinkReferencesFunction": "link_references",
-    "PropagateDeletesFunction": "propagate_deletes",
-    "ReconcileEntityFunction": "reconcile_entity",
-    "CompareSegmentFunction": "compare_segment",
-    "ConfirmDifferencesFunction": "confirm_differences",
-    "RecheckEntityFunction": "recheck_entity",
-    "VerifyEntityFunction": "verify_entity",
-    "ReportRunFunction": "report_run",
-    "RollbackRunFunction": "rollback_run",
-    "RecordFailureFunction": "record_failure",
-}
+ACTOR = Path(__file__).with_name("actor.py")
 ROLE = "arn:aws:iam::000000000000:role/any"
 LIMIT_SECONDS = 240
+INPUT = {"profile": "weekly", "trigger": "schedule"}
 
 
 @dataclass
@@ -166,6 +132,12 @@ class Ended:
     def status(self) -> str:
         return str(self.execution["status"])
 
+    @property
+    def states(self) -> list[str]:
+        """The states outside of maps, in the order in which they were entered."""
+        details = (event.get("stateEnteredEventDetails") for event in self.history)
+        return [entered["name"] for entered in details if entered]
+
     def asked(self, function: str, **of: Any) -> list[dict[str, Any]]:
         """The events that a function was given, those with these fields."""
         return [
@@ -182,15 +154,18 @@ class Ended:
 
 
 class Stage:
-    """The deployed definition, unmodified, with an actor for each of its functions."""
+    """The deployed definition, unmodified, with an actor for each of its functions.
+
+    Whatever the emulator plays here, the interpreter of the other tests plays too, and must do the same.
+    """
 
     def __init__(self, client: Callable[[str], Any], folder: Path) -> None:
         self._client = client
         self._scenario = folder / "scenario.json"
         self._calls = folder / "calls.jsonl"
-        arns = {placeholder: self._actor(name) for placeholder, name in FUNCTIONS.items()}
-        numbers = {"BatchConcurrency": "4", "Retries": "2", "RetryDelaySeconds": "1", "Partition": "aws"}
-        definition = asl.load(asl.STATE_MACHINE.read_text("utf-8"), arns | numbers)
+        known = deployed.substitutions()
+        arns = {name: self._actor(value) for name, value in known.items() if name.endswith("Function")}
+        definition = asl.load(deployed.definition(), known | arns | {"RetryDelaySeconds": "1"})
         self.machine = client("stepfunctions").create_state_machine(
             name="sync-run", definition=json.dumps(definition), roleArn=ROLE
         )["stateMachineArn"]
@@ -203,13 +178,27 @@ class Stage:
         for key, tasks in scenario.manifests().items():
             self._client("s3").put_object(Bucket="data", Key=key, Body=json.dumps(tasks).encode())
         states = self._client("stepfunctions")
-        arn = states.start_execution(
-            stateMachineArn=self.machine, name=scenario.run_id, input='{"profile": "weekly", "trigger": "schedule"}'
-        )["executionArn"]
+        arn = states.start_execution(stateMachineArn=self.machine, name=scenario.run_id, input=json.dumps(INPUT))[
+            "executionArn"
+        ]
         execution = self._until_ended(arn)
         history = states.get_execution_history(executionArn=arn, maxResults=1_000)["events"]
-        calls = [tuple(json.loads(line)) for line in self._calls.read_text("utf-8").splitlines()]
-        return Ended(execution, calls, history)
+        ended = Ended(execution, _calls(self._calls), history)
+        assert _traced(ended) == _traced(self._played(scenario)), "the interpreter has played it otherwise"
+        return ended
+
+    def _played(self, scenario: Scenario) -> Ended:
+        """The same scenario by the interpreter; its history is its states."""
+        calls = self._calls.with_suffix(".played")
+        calls.write_text("", "utf-8")
+        manifests = scenario.manifests()
+        execution = Execution(deployed.flow(), scenario.run_id, INPUT, lambda bucket, key: manifests[key])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SCENARIO", str(self._scenario))
+            patch.setenv("CALLS", str(calls))
+            conduct(execution, _act)
+        told = {"status": execution.status, "error": execution.error, "cause": execution.cause}
+        return Ended(told, _calls(calls), [_entered(name) for name in execution.states])
 
     def outputs_of_batches(self) -> list[str]:
         """What every batch of every distributed map so far handed back to its map."""
@@ -236,7 +225,7 @@ class Stage:
     def _actor(self, name: str) -> str:
         blob = io.BytesIO()
         with zipfile.ZipFile(blob, "w") as archive:
-            archive.writestr("app.py", ACTOR)
+            archive.write(ACTOR, "app.py")
         made = self._client("lambda").create_function(
             FunctionName=name,
             Runtime=f"python{Host.this().python}",
@@ -247,6 +236,46 @@ class Stage:
             Environment={"Variables": {"SCENARIO": str(self._scenario), "CALLS": str(self._calls)}},
         )
         return str(made["FunctionArn"])
+
+
+def _traced(ended: Ended) -> Any:
+    """What both who play a scenario must have in common: states, calls in their order, and the end.
+
+    The order of an entity's calls is that of the first of each function: batches are carried side by side.
+    """
+    calls = [(function, _plain(event)) for function, event in ended.calls]
+    order: dict[str, list[str]] = {}
+    for function, event in calls:
+        mine = order.setdefault(event.get("entity", ""), [])
+        if function not in mine:
+            mine.append(function)
+    end = (ended.status, ended.execution.get("error") or "", _plain(ended.execution.get("cause") or ""))
+    return ended.states, sorted(json.dumps(call, sort_keys=True) for call in calls), order, end
+
+
+def _plain(value: Any) -> Any:
+    """Without what Lambda adds to an error: where it was raised, and in which request."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, str) and value.startswith("{"):
+        error = json.loads(value)
+        return {name: error[name] for name in ("errorType", "errorMessage")}
+    return value
+
+
+def _calls(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    return [tuple(json.loads(line)) for line in file.read_text("utf-8").splitlines()]
+
+
+def _entered(name: str) -> dict[str, Any]:
+    return {"stateEnteredEventDetails": {"name": name}}
+
+
+def _act(delivery: Delivery) -> Any:
+    try:
+        return actor.handler(delivery.payload, FakeContext(function_name=delivery.function))
+    except (actor.TransientError, actor.PermanentError) as error:
+        raise raised(type(error).__name__, str(error)) from error
 
 
 def client_for(endpoint: str) -> Callable[[str], Any]:

@@ -1,4 +1,7 @@
-"""The state machine itself, run by the emulator: order, retries, and failures that cost only what they must."""
+"""The state machine itself, run by the emulator and by the interpreter of the other tests, which must do the same.
+
+Order, retries, and failures that cost only what they must.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def test_a_run_goes_through_its_states_in_order(stage: Stage) -> None:
     ended = stage.play(Scenario("in-order", WAVES, batches={"orders": 3, "products": 0}))
     assert ended.status == "SUCCEEDED"
+    assert ended.states == [
+        "PlanRun", "Waves", "LinkReferences", "AnyLinksLeft", "Reconciles", "ReconcileEntities", "PropagateDeletes",
+        "AnyDeletesLeft", "SettleFreed", "VerifyEntities", "DescribeEnd", "ReportRun", "KeptItsPromises",
+        "RunSucceeded",
+    ]  # fmt: skip
     assert ended.asked("plan_run") == [{"run_id": "in-order", "request": {"profile": "weekly", "trigger": "schedule"}}]
     assert len(ended.asked("plan_entity")) == len(ended.asked("verify_entity")) == 4
     assert [len(ended.asked("sync_batch", entity=e)) for e in ("offices", "products", "orders", "payments")] == [

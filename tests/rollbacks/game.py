@@ -6,16 +6,14 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from hybrid_sync.contracts import EntityTask, PlannedRun, RollbackOutcome, RollbackTask, RunRequest
+from hybrid_sync.contracts import EntityTask, RollbackOutcome, RollbackTask
 from hybrid_sync.errors import SyncError
 from hybrid_sync.runs.holds import holds, release
-from hybrid_sync.steps.plan_entity import plan_entity
-from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.rollback_run import rollback_run
-from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.steps.verify_entity import verify_entity
 from tests.engine.mapped import Mapped, differing, mapped
 from tests.engine.worlds import run
+from tests.rollbacks.flying import Flying
 from tests.rollbacks.ground import Ground
 from tests.rollbacks.moves import Touched, use_legacy, work_in_target
 from tests.rollbacks.oracle import Place, Row, actual, expected, wrong
@@ -102,20 +100,14 @@ class Game:
         self._ever_touched |= played.touched
         return played
 
-    def _take_off(self) -> tuple[PlannedRun, list[Played]]:
-        """A run that is planned, and of which little or nothing is written yet."""
-        world, rng = self._ground.world, self._rng
+    def _take_off(self) -> tuple[Flying, list[Played]]:
+        """A run under way, of which little or nothing is written yet."""
+        rng = self._rng
         use_legacy(self._ground.legacy, rng)
         before = self._mapped()
-        plan = plan_run(world, RunRequest(run_id=self._name("flying"), profile="daily"))
-        batches = []
-        for task in plan.entities:
-            plan_entity(world, task)
-            batches += world.manifests.read(plan.run_id, task.entity) or []
-        begun = batches[: rng.randint(0, len(batches))] if rng.random() < 0.5 else []
-        for batch in begun:
-            sync_batch(world, batch)
-        return plan, [self._look(plan.run_id, before)] if begun else []
+        flying = Flying(self._ground.world, self._name("flying"))
+        flying.take_off(batches=rng.randint(0, 8) if rng.random() < 0.5 else 0)
+        return flying, [self._look(flying.run_id, before)] if flying.batches else []
 
     # --- rollbacks ---------------------------------------------------------------------------------------------
 
@@ -179,28 +171,22 @@ class Game:
 
     # --- afterwards --------------------------------------------------------------------------------------------
 
-    def _land(self, flying: PlannedRun) -> None:
+    def _land(self, flying: Flying) -> None:
         """The run in flight goes on: it must not write to what is held, nor move a fence that was set back."""
-        world = self._ground.world
         held = set(self._held())
-        for task in flying.entities:
-            fence = self._fence(task.entity)
-            try:
-                for batch in world.manifests.read(flying.run_id, task.entity) or []:
-                    sync_batch(world, batch)
-                    if task.entity in held:
-                        self._tally.defects.append(f"{flying.run_id}: wrote to {task.entity}, which is held")
-                verify_entity(world, task)
-            except SyncError:
-                pass
-            if task.entity in held and self._fence(task.entity) != fence:
-                self._tally.defects.append(f"{flying.run_id}: moved the fence of {task.entity}, which is held")
-        with world.connect_target() as connection:
+        fences = {entity: self._fence(entity) for entity in held}
+        for entity in flying.land():
+            if entity in held:
+                self._tally.defects.append(f"{flying.run_id}: wrote to {entity}, which is held")
+        moved = [entity for entity in held if self._fence(entity) != fences[entity]]
+        self._tally.defects += [f"{flying.run_id}: moved the fence of {entity}, which is held" for entity in moved]
+        with self._ground.world.connect_target() as connection:
             release(connection, sorted(held))
-        for task in flying.entities:
-            self._try_to_advance(task, held)
+        for entity in flying.entities:
+            self._try_to_advance(EntityTask(run_id=flying.run_id, entity=entity), held)
 
     def _try_to_advance(self, task: EntityTask, held: set[str]) -> None:
+        """Verification is delivered once more."""
         fence = self._fence(task.entity)
         with suppress(SyncError):
             verify_entity(self._ground.world, task)
