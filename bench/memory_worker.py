@@ -17,7 +17,7 @@ from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.entrypoint import peak_rss_kib
 from hybrid_sync.settings import Settings
 from hybrid_sync.wiring import Connections, DeployedWorld
-from tests.flow.functions import LocalApp, asked
+from tests.flow.functions import Steps, deployed
 
 TABLE = "ids"
 BUCKET = "data"
@@ -65,10 +65,10 @@ class WorkerWorld(DeployedWorld):
 
 def obey(order: Order) -> Done:
     """Do all that the order names in this process."""
-    app = LocalApp(WorkerWorld(order), order.segment_rows)
-    step, model = getattr(app, order.function), asked(order.function)
+    steps = Steps(WorkerWorld(order), order.segment_rows)
+    message, _ = deployed(order.function)
     before = peak_rss_kib()
-    answers = [step(model.model_validate(task)).model_dump(mode="json") for task in order.tasks]
+    answers = [steps(order.function, message.model_validate(task)).model_dump(mode="json") for task in order.tasks]
     return Done(answers=tuple(answers), before=before, peak=peak_rss_kib())
 
 

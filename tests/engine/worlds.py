@@ -28,7 +28,7 @@ from hybrid_sync.world import ProfileLimits
 from tests.flow.conduct import conduct
 from tests.flow.deployed import flow
 from tests.flow.execution import Execution, Items
-from tests.flow.functions import Functions, LocalApp
+from tests.flow.functions import Functions, Steps
 
 
 class MemoryIdCache:
@@ -177,4 +177,4 @@ def execution(world: EngineWorld, run_id: str, items: Items | None = None, **req
 
 def functions_of(world: EngineWorld) -> Functions:
     """Whom the state machine invokes in a world."""
-    return Functions(LocalApp(world, world.segment_rows))
+    return Functions(Steps(world, world.segment_rows))

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from hybrid_sync.contracts import BatchTask, FailureMessage, RunRequest
-from hybrid_sync.errors import RecordsStillFail
 from hybrid_sync.failpoints import Action
 from tests.faults.cloud import StoredManifests
 from tests.faults.faultplan import FaultPlan
@@ -103,7 +102,7 @@ class Driver:
         for message in messages:
             for attempt in range(RETRIES + 1):
                 reply = self._deliveries.now(Order("retry_failure", message, self._armed("retry_failure", attempt)))
-                if not reply.transient or reply.error == RecordsStillFail.code:
+                if not reply.transient:
                     break
 
     def _side_by_side(self, execution: Execution) -> list[Delivery]:

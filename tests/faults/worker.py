@@ -18,17 +18,18 @@ from pydantic import BaseModel
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
-from hybrid_sync.contracts import Profile
+from hybrid_sync.contracts import FailureMessage, Profile
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
 from hybrid_sync.postgres import Connection, Side, connect
+from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.world import ProfileLimits
 from tests.faults.cloud import FaultyDynamo, FaultyQueue, SilentAlerts, Store, StoredManifests, StoredReports
 from tests.faults.owners import SECRET
 from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
-from tests.flow.functions import LocalApp
+from tests.flow.functions import Steps
 
 _DIRECT = 0.05
 _SEGMENT_ROWS = 60
@@ -100,7 +101,7 @@ class FaultWorld:
 
 @dataclass(frozen=True)
 class Order:
-    """One delivery of one step, by the name of its function; `message` is its input."""
+    """One delivery of one step, by its name; `message` is its input."""
 
     step: str
     message: BaseModel
@@ -123,20 +124,22 @@ class Reply:
 
 def work(place: Place, seed: int, pipe: Pipe) -> None:
     """Answer orders until the other end closes."""
-    app = LocalApp(FaultWorld(place, seed), _SEGMENT_ROWS)
+    steps = Steps(FaultWorld(place, seed), _SEGMENT_ROWS)
     while True:
         try:
             order: Order = pipe.recv()
         except EOFError:
             return
         with armed(order.faults) as points:
-            reply = _do(app, order)
+            reply = _do(steps, order)
         pipe.send(replace(reply, passed=dict(points.passed), fired=dict(points.fired)))
 
 
-def _do(app: LocalApp, order: Order) -> Reply:
+def _do(steps: Steps, order: Order) -> Reply:
     try:
-        return Reply(result=getattr(app, order.step)(order.message))
+        if isinstance(order.message, FailureMessage):
+            return Reply(result=retry_failure(steps.world, order.message))
+        return Reply(result=steps(order.step, order.message))
     except SyncError as error:
         return Reply(error=error.code, transient=error.transient, sentence=str(error))
     except FailpointRaised as error:

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import functools
+import runpy
+import threading
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hybrid_sync.contracts import EntityTask, ReconciledEntity
-from hybrid_sync.entrypoint import told
+from hybrid_sync import wiring
+from hybrid_sync.compare.reconcile import SEGMENT_ROWS
+from hybrid_sync.entrypoint import error_sentence
 from hybrid_sync.errors import SyncError
-from hybrid_sync.wiring import App
 from hybrid_sync.world import World
+from hybrid_sync_cli.stack import home
 from tests.flow.conduct import raised
 from tests.flow.data import StateError
 from tests.flow.execution import Delivery
 
 M = typing.TypeVar("M", bound=BaseModel)
+Step = Callable[..., BaseModel | None]
+_files: dict[str, tuple[type[BaseModel], Step]] = {}
+_reading = threading.Lock()
 
 
-class LocalApp(App):
-    """The deployed app; only the size of a reconcile's segments is the world's."""
+@dataclass(frozen=True)
+class Steps:
+    """What the functions do, over a world; only the size of a reconcile's segments may be another one."""
 
-    def __init__(self, world: World, segment_rows: int) -> None:
-        super().__init__(world)  # type: ignore[arg-type]
-        self._segment_rows = segment_rows
+    world: World
+    segment_rows: int = SEGMENT_ROWS
 
-    def reconcile_entity(self, task: EntityTask) -> ReconciledEntity:
-        from hybrid_sync.steps.reconcile_entity import reconcile_entity
-
-        return reconcile_entity(self.world, task, self._segment_rows)
+    def __call__(self, function: str, given: BaseModel) -> BaseModel | None:
+        _, step = deployed(function)
+        more = {"segment_rows": self.segment_rows} if function == "reconcile_entity" else {}
+        return step(self.world, given, **more)
 
 
 @dataclass
 class Functions:
-    """Delivers to an app; remembers what it was given and what it said."""
+    """Delivers to the steps; remembers what each was given and what it said."""
 
-    app: App
+    steps: Steps
     answers: list[tuple[BaseModel, BaseModel | None]] = field(default_factory=list)
     errors: list[tuple[Delivery, SyncError]] = field(default_factory=list)
 
@@ -47,7 +52,7 @@ class Functions:
         """The answer as JSON.  A failure without a name of ours is a defect, and no state's error: it is raised."""
         given = payload_of(delivery)
         try:
-            result = getattr(self.app, delivery.function)(given)
+            result = self.steps(delivery.function, given)
         except SyncError as error:
             self.errors.append((delivery, error))
             raise step_failed(error) from error
@@ -59,23 +64,29 @@ class Functions:
         return ((given, result) for given, result in self.answers if isinstance(result, kind))
 
 
-def step_failed(error: Exception) -> StateError:
+def step_failed(error: SyncError) -> StateError:
     """As a function's entrypoint lets an error out: under one of two names, with code, sentence and remedy."""
-    sentence, transient = told(error)
+    sentence, transient = error_sentence(error)
     return raised("TransientError" if transient else "PermanentError", sentence)
 
 
 def payload_of(delivery: Delivery) -> BaseModel:
     """The payload as the function's own model; AssertionError when it does not fit."""
+    message, _ = deployed(delivery.function)
     try:
-        return asked(delivery.function).model_validate(delivery.payload)
+        return message.model_validate(delivery.payload)
     except ValidationError as error:
         raise AssertionError(f"{delivery.state} hands {delivery.function} what it does not take: {error}") from error
 
 
-@functools.cache
-def asked(function: str) -> type[BaseModel]:
-    """What a function is asked with."""
-    hints: dict[str, type[BaseModel]] = typing.get_type_hints(getattr(App, function))
-    [kind] = (hint for name, hint in hints.items() if name != "return")
-    return kind
+def deployed(function: str) -> tuple[type[BaseModel], Step]:
+    """The message and the step that the function's own file puts together; read once per process."""
+    with _reading:
+        if function not in _files:
+            file = home.project_root() / "functions" / function / "app.py"
+            bind, wiring.function = wiring.function, lambda message, step: (message, step)  # type: ignore[assignment]
+            try:
+                _files[function] = runpy.run_path(str(file))["handler"]
+            finally:
+                wiring.function = bind
+        return _files[function]
