@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import expression, raw
+from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.legacy.changes import Detection, changed
@@ -77,7 +77,7 @@ def _mapped(dsn: str) -> dict[tuple[str, str], dict[tuple[int, ...], str]]:
         for name, entity in CATALOG.entities.items():
             for source_name, source in entity.sources.items():
                 values = [raw(p.key) for r in source.references.values() for p in r.parents]
-                values += [expression(column) for column in source.columns.values()]
+                values += [column.value for column in source.columns.values()]
                 query = sql.SQL("select array[{}]::int8[], row({})::text from {}").format(
                     _key(source), sql.SQL(", ").join(values), relations(source)
                 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot, Verdict
-from hybrid_sync.rows.checks import jsonb_problem
+from hybrid_sync.catalog.json_text import as_jsonb
 from hybrid_sync.rows.scan import decode_key, encode_key, scan
 from hybrid_sync.rows.splice import splice
 
@@ -138,5 +139,7 @@ def test_json_that_jsonb_cannot_hold() -> None:
         b"1e-20000",
         b'{"a": 0.' + b"0" * 16_383 + b"1}",
     ]
-    assert [jsonb_problem(text) for text in good] == [None] * len(good)
-    assert [jsonb_problem(text) for text in bad] == ["bad_json"] * len(bad)
+    assert [as_jsonb(text) for text in good] == [b"\x01" + text for text in good]
+    for text in bad:
+        with pytest.raises(ValueError, match="bad_json"):
+            as_jsonb(text)

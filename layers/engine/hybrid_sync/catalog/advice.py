@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync import pgtypes as pg
-from hybrid_sync.catalog.forms import Cast, Column, Constant, Sql
+from hybrid_sync.catalog.forms import Cast, Constant, Form
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.pgtypes import PgType
 
@@ -12,17 +12,17 @@ _ZONED = (pg.TIMESTAMPTZ, pg.TIMETZ)
 
 
 def refusal(
-    entity: str, column: str, spec: Column, natural: PgType, target: PgType, type_sql: str
+    place: str, spec: Form, natural: PgType, target: PgType, type_sql: str
 ) -> StructureMismatch:  # fmt: skip
     """The error for a column whose values have no exact form in the target's type."""
     if isinstance(spec, Constant):
         return StructureMismatch(
-            f"{entity}.{column}: a constant cannot be written as {type_sql}, a type that legacy need not have.",
+            f"{place}: a constant cannot be written as {type_sql}, a type that legacy need not have.",
             "Let a default of the target column give the value, and take the column out of the catalog.",
         )
     how = "cannot be cast to" if isinstance(spec, Cast) else "does not fit"
     return StructureMismatch(
-        f"{entity}.{column}: legacy gives {natural.name}, which {how} {type_sql} exactly.",
+        f"{place}: legacy gives {natural.name}, which {how} {type_sql} exactly.",
         _special(natural, target) or _advice(spec, natural, target),
     )
 
@@ -51,8 +51,8 @@ def _special(natural: PgType, target: PgType) -> str | None:
     return None
 
 
-def _advice(spec: Column, natural: PgType, target: PgType) -> str:
-    written = spec.cast if isinstance(spec, Cast) else spec.sql if isinstance(spec, Sql) else "expression"
+def _advice(spec: Form, natural: PgType, target: PgType) -> str:
+    written = spec.shown
     if target.oid == pg.JSONB and (natural.is_text or natural.oid == pg.JSON):
         return f"Write `json: {written}`, which checks each row."
     if target.oid == pg.JSONB:

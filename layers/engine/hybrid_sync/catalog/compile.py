@@ -7,24 +7,22 @@ same SELECT as one small integer per row, the verdict.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import amount, expression, fit, fit_constant, raw, spliced
+from hybrid_sync.catalog.columns import raw, spliced
 from hybrid_sync.catalog.exact import Expr, Fitted
-from hybrid_sync.catalog.forms import Json, Sql
+from hybrid_sync.catalog.fit import amount, fit
+from hybrid_sync.catalog.forms import Constant, Stored
 from hybrid_sync.catalog.keys import key_of, require_integer
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
 from hybrid_sync.errors import StructureMismatch, together
 from hybrid_sync.pgtypes import BYTEA, TEXT, VARCHAR
-
-_BARE = re.compile(r"\w+\.\w+")
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ class ReadPlan:
     verdict_sql: sql.Composable
     excluded_sql: sql.Composable
     references: tuple[ReferenceSlot, ...]
-    checked: tuple[str, ...]
+    checked: Mapping[str, Stored]
+    """The columns whose bytes are looked at, and by what."""
     plain: tuple[str, ...]
     fields: tuple[sql.Composable, ...] = ()
     """The SELECT's expressions one by one."""
@@ -138,18 +137,21 @@ def compile_source(
         for parent in reference.parents:
             require_integer(entity, source_name, f"the reference {name}", parent.key, natural)
             selected.append(sql.SQL("{}::int8").format(spliced(parent.key)))
-    checked = tuple(c for c, column in source.columns.items() if isinstance(column, Json))
+    checked = {name: form.stored for name, form in source.columns.items() if form.stored is not None}
     money = {m.column for m in entity.money}
     fitted: dict[str, Fitted] = {}
     misfits: list[StructureMismatch] = []
-    for name, spec in source.columns.items():
+    for name, form in source.columns.items():
+        place, stored = f"{entity.entity}.{name}", target.columns[name]
         try:
-            fitted[name] = fit(entity, name, spec, natural.columns[name], target.columns[name], is_money=name in money)
+            fitted[name] = fit(place, form, natural.columns[name], stored, is_money=name in money)
         except StructureMismatch as misfit:
             misfits.append(misfit)
     if misfits:
         raise together(misfits)
-    fitted |= {name: fit_constant(entity, name, v, target.columns[name]) for name, v in source.discriminator.items()}
+    for name, value in source.discriminator.items():
+        stored = target.columns[name]
+        fitted[name] = fit(f"{entity.entity}.{name}", Constant(constant=value), stored.type, stored)
     plain = tuple(name for name in fitted if name not in checked)
     for name in (*checked, *plain):
         selected.append(fitted[name].expr)
@@ -178,13 +180,9 @@ def _octets(source: Source, natural: NaturalTypes) -> sql.Composable:
     # Of bare columns only: anything else would have to be computed, and could fail. pg_column_size would count
     # compressed bytes.
     told = [
-        sql.SQL("coalesce(octet_length({}), 0)").format(expression(spec))
-        for name, spec in source.columns.items()
-        if natural.columns[name].oid in (BYTEA, TEXT, VARCHAR)
-        and (
-            (isinstance(spec, Sql) and _BARE.fullmatch(spec.sql))
-            or (isinstance(spec, Json) and _BARE.fullmatch(spec.json_text))
-        )
+        sql.SQL("coalesce(octet_length({}), 0)").format(form.value)
+        for name, form in source.columns.items()
+        if natural.columns[name].oid in (BYTEA, TEXT, VARCHAR) and form.is_bare_column
     ]
     return sql.SQL(" + ").join(told) if told else sql.SQL("0")
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.check import Mistake, mistakes
 from hybrid_sync.catalog.document import MAX_BYTES, Node, decode, parse
+from hybrid_sync.catalog.forms import words
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import CatalogError
 
@@ -150,8 +151,7 @@ class _Places:
         if problem["type"] == "value_error":
             return f"{place}: {shown or 'the entity'}: {context['error']}."
         if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
-            said = "write an SQL expression, or one of: sql, cast, constant, enum + values, json, lower, object"
-            return f"{place}: {shown}: {said}."
+            return f"{place}: {shown}: write an SQL expression, or one of: {', '.join(words())}."
         hint = _HINTS.get(problem["type"], "correct it").format(
             expected=context.get("expected", ""), pattern=context.get("pattern", "")
         )

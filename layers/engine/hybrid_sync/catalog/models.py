@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hybrid_sync.catalog.forms import Cast, Column, EnumMap, Lower, Sql
+from hybrid_sync.catalog.forms import Column
 from hybrid_sync.catalog.grammar import (
     Condition,
     Expression,
@@ -302,7 +302,8 @@ class Entity(Strict):
         if self.detect != "timestamp" and self.lag_seconds is not None:
             raise ValueError("`lag_seconds` is about timestamps: write `detect: timestamp` as well, or take it out")
         for column in self.adopt.by if self.adopt else ():
-            if not isinstance(next(iter(self.sources.values())).columns.get(column), Sql | Cast | Lower | EnumMap):
+            form = next(iter(self.sources.values())).columns.get(column)
+            if form is None or not form.adoptable:
                 raise ValueError(f"adopt.by: {column} is not a column with a value per row: name one of `columns`")
         if len({t.reason for t in self.tolerate}) != len(self.tolerate):
             raise ValueError("`tolerate` names a reason twice: write each once")

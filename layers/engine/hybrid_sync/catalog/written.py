@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from hybrid_sync.catalog.forms import Cast, Column, Constant, EnumMap, Json, JsonObject, Lower, Sql
 from hybrid_sync.catalog.models import Entity, Source
 
 Use = Literal["value", "key", "condition", "join", "watch", "mark", "adopt"]
@@ -44,7 +43,7 @@ def _of_source(name: str, source: Source) -> Iterator[Written]:
     if source.changed_at is not None:
         yield Written((*at, "changed_at"), source.changed_at, "value", name)
     for column, form in source.columns.items():
-        for part, text in _of_form(form):
+        for part, text in form.parts:
             yield Written((*at, "columns", column, *part), text, "value", name, column)
     for column, reference in source.references.items():
         for i, parent in enumerate(reference.parents):
@@ -52,21 +51,3 @@ def _of_source(name: str, source: Source) -> Iterator[Written]:
             yield Written((*at, "references", column, *part), parent.key, "value", name, column)
     for i, rule in enumerate(source.rules):
         yield Written((*at, "rules", i, "when"), rule.when, "condition", name)
-
-
-def _of_form(form: Column) -> list[tuple[tuple[object, ...], str]]:
-    match form:
-        case Sql():
-            return [((), form.sql)]
-        case Cast():
-            return [(("cast",), form.cast)]
-        case Lower():
-            return [(("lower",), form.lower)]
-        case Json():
-            return [(("json",), form.json_text)]
-        case EnumMap():
-            return [(("enum",), form.enum)]
-        case JsonObject():
-            return [(("object", key), text) for key, text in form.object.items()]
-        case Constant():
-            return []

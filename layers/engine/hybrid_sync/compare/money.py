@@ -12,7 +12,6 @@ from decimal import Decimal
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import expression
 from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare import ledger
 from hybrid_sync.compare.amounts import EXACT, Amounts, Group, Sums, Tally, add
@@ -163,8 +162,8 @@ def in_legacy(money: Money, scope: Scope) -> Amounts:
     """Every row that legacy has, whatever became of it."""
     columns = scope.source.columns
     amount = scope.plan.amounts[money.column]
-    currency = sql.Literal(money.constant_currency) if money.currency is None else expression(columns[money.currency])
-    status = sql.SQL("null") if money.status is None else expression(columns[money.status])
+    currency = sql.Literal(money.constant_currency) if money.currency is None else columns[money.currency].value
+    status = sql.SQL("null") if money.status is None else columns[money.status].value
     return Amounts(amount, currency, status, scope.place_in_legacy(), scope.plan.relations, scope.in_legacy())
 
 

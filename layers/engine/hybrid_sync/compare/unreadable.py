@@ -1,7 +1,7 @@
 """The rows that legacy cannot compute: text that is no JSON, an expression that fails; found one by one.
 
 A bad row is normally a failed record and left out by its key.  One that turned bad unseen would abort the checksum of
-its whole range, so it is looked for, and only then: first among the JSON columns, with the check that the sync makes,
+its whole range, so it is looked for, and only then: first among the checked columns, as the sync checks them,
 then by halving.
 """
 
@@ -12,24 +12,24 @@ from collections.abc import Iterator, Sequence
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.forms import Stored
 from hybrid_sync.contracts import Key
 from hybrid_sync.halve import halve
 from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
-from hybrid_sync.rows.checks import jsonb_problem
 
 
 def unreadable_keys(legacy: Connection, plan: ReadPlan, computed: sql.Composable, where: sql.Composable) -> list[Key]:
     """Keys under `where` for which `computed` cannot be computed, in the caller's snapshot."""
     found: list[Key] = []
     good: list[Key] = []
-    for key, readable in _json_checked(legacy, plan, where):
+    for key, readable in _checked(legacy, plan, where):
         (good if readable else found).append(key)
     return found + uncomputable_keys(legacy, plan, computed, good)
 
 
-def _json_checked(legacy: Connection, plan: ReadPlan, where: sql.Composable) -> Iterator[tuple[Key, bool]]:
+def _checked(legacy: Connection, plan: ReadPlan, where: sql.Composable) -> Iterator[tuple[Key, bool]]:
     at = len(plan.key_columns) + 1 + sum(len(slot.parents) for slot in plan.references)
     texts = plan.fields[at : at + len(plan.checked)]
     keys = [sql.SQL("{}::int8").format(key) for key in plan.key_exprs]
@@ -40,7 +40,16 @@ def _json_checked(legacy: Connection, plan: ReadPlan, where: sql.Composable) -> 
     with legacy.cursor() as cursor, cursor.copy(query) as copy:
         for row in copy.rows():
             key = tuple(int(part) for part in row[:parts])
-            yield key, all(text is None or jsonb_problem(str(text).encode()) is None for text in row[parts:])
+            sent = zip(row[parts:], plan.checked.values(), strict=True)
+            yield key, all(text is None or _is_storable(stored, str(text).encode()) for text, stored in sent)
+
+
+def _is_storable(stored: Stored, text: bytes) -> bool:
+    try:
+        stored(text)
+    except ValueError:
+        return False
+    return True
 
 
 def uncomputable_keys(

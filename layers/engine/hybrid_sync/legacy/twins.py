@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import expression
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Key
@@ -48,6 +47,6 @@ def _natural(entity: Entity, source: str) -> sql.Composed:
     assert entity.adopt is not None, "asked only of an entity that adopts"
     columns = entity.sources[source].columns
     return sql.SQL(", ").join(
-        sql.SQL("{}::text as {}").format(expression(columns[c]), sql.Identifier(f"b{i}"))
+        sql.SQL("{}::text as {}").format(columns[c].value, sql.Identifier(f"b{i}"))
         for i, c in enumerate(entity.adopt.by)
     )

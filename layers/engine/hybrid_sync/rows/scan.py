@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.forms import Stored
 from hybrid_sync.contracts import Key
-from hybrid_sync.rows.checks import JSONB_VERSION, jsonb_problem
 
 _NULL = b"\xff\xff\xff\xff"
 _LENGTH = struct.Struct(">i")
@@ -94,20 +94,21 @@ def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
     return found
 
 
-def _check(row: bytes, at: int, columns: tuple[str, ...]) -> tuple[bytes, int, tuple[str, str] | None]:
-    """The JSON columns from `at` on as jsonb fields, the offset behind them, and the first problem."""
+def _check(row: bytes, at: int, columns: Mapping[str, Stored]) -> tuple[bytes, int, tuple[str, str] | None]:
+    """The checked columns from `at` on as the target's fields, the offset behind them, and the first problem."""
     parts: list[bytes] = []
-    for column in columns:
+    for column, stored in columns.items():
         length = _LENGTH.unpack_from(row, at)[0]
         at += 4
         if length < 0:
             parts.append(_NULL)
             continue
-        text = row[at : at + length]
+        try:
+            value = stored(row[at : at + length])
+        except ValueError as problem:
+            return b"", at, (str(problem), column)
         at += length
-        if (reason := jsonb_problem(text)) is not None:
-            return b"", at, (reason, column)
-        parts += (_LENGTH.pack(length + 1), JSONB_VERSION, text)
+        parts += (_LENGTH.pack(len(value)), value)
     return b"".join(parts), at, None
 
 

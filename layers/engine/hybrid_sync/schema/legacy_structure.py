@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.catalog.columns import expression, spliced
+from hybrid_sync.catalog.columns import spliced
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
@@ -102,7 +102,7 @@ def asked(
 ) -> psycopg.Cursor[tuple[Any, ...]]:
     """Ask about the SELECT of everything that the catalog writes about the source, its columns first."""
     source = entity.sources[source_name]
-    probes: list[sql.Composable] = [expression(column) for column in source.columns.values()]
+    probes: list[sql.Composable] = [column.value for column in source.columns.values()]
     probes += [spliced(e) for e in (*_integers(source), *(rule.when for rule in source.rules))]
     query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(probes), relations(source))
     try:

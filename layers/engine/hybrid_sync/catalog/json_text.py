@@ -1,4 +1,4 @@
-"""Values that PostgreSQL would refuse only when they arrive: strict JSON as jsonb takes it."""
+"""Text that must be JSON, which PostgreSQL would refuse only when it arrives: strict JSON as jsonb takes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import math
 from typing import NoReturn
 
-JSONB_VERSION = b"\x01"
+_VERSION = b"\x01"
+"""Of jsonb's binary form: this byte, then the text."""
 _DECIMALS = 16_383
 
 
@@ -28,18 +29,17 @@ def _number(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_number)
 
 
-def jsonb_problem(text: bytes) -> str | None:
-    """`bad_json` when the text is not strict JSON or holds what jsonb cannot (NUL, a lone surrogate); else None.
-
-    Never evaluates, repairs or guesses.
+def as_jsonb(text: bytes) -> bytes:
+    """The text in jsonb's binary form; ValueError("bad_json") where it is not strict JSON, or holds what jsonb cannot
+    (NUL, a lone surrogate).  Never evaluates, repairs or guesses.
     """
     try:
         value = _DECODER.decode(text.decode("utf-8"))
     except (ValueError, RecursionError):
-        return "bad_json"
-    if b"\\u" not in text:
-        return None
-    return None if _storable(value) else "bad_json"
+        raise ValueError("bad_json") from None
+    if b"\\u" in text and not _storable(value):
+        raise ValueError("bad_json")
+    return _VERSION + text
 
 
 def _storable(value: object) -> bool:
