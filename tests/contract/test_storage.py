@@ -9,10 +9,10 @@ from typing import Any
 import boto3
 import pytest
 
+from hybrid_sync.alerts import Alert, Channels, Log, Topic
 from hybrid_sync.contracts import BatchTask, FailureMessage
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
 from hybrid_sync.failures.queue import SqsFailureQueue
-from hybrid_sync.report.notify import SnsAlerts
 from hybrid_sync.runs.manifest import S3Manifests, S3Reports
 from hybrid_sync.world import Manifests, Reports
 from tests.contract import accounts
@@ -167,9 +167,23 @@ def test_an_alert_reaches_the_subscribers_in_the_form_that_sns_takes(sqs: Any, q
     topic = sns.create_topic(Name="alerts")["TopicArn"]
     arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    SnsAlerts(topic, sns).publish("Run failed\nénd " + "x" * 200, "details – counts only")
+    Topic(topic, sns).send(Alert("Run failed\nénd " + "x" * 200, ("details –", "counts only")))
     [message] = sqs.receive_message(QueueUrl=queue_url)["Messages"]
     told = json.loads(message["Body"])
-    assert told["Subject"].startswith("Run failed ?nd xxx")
+    assert told["Subject"].startswith("hybrid-sync: Run failed ?nd xxx")
     assert len(told["Subject"]) == 100
-    assert told["Message"] == "details – counts only"
+    assert told["Message"] == "details –\ncounts only"
+
+
+def test_every_channel_is_told_whichever_fails() -> None:
+    written: list[tuple[str, dict[str, Any]]] = []
+
+    class Broken:
+        def send(self, alert: Alert) -> None:
+            raise AwsUnavailable("The alert topic does not answer.")
+
+    channels = Channels(Broken(), Log(lambda message, extra: written.append((message, extra))))
+    with pytest.raises(AwsUnavailable):
+        channels.publish(Alert("weekly run failed", ("1 of 2 entities failed.",), urgent=True))
+    subject = "hybrid-sync ALERT: weekly run failed"
+    assert written == [("alert", {"subject": subject, "urgent": True, "lines": ("1 of 2 entities failed.",)})]

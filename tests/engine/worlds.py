@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import (
@@ -89,10 +90,12 @@ class MemoryQueue:
 
 @dataclass
 class MemoryAlerts:
+    """What people were told, as mail: subject and body."""
+
     published: list[tuple[str, str]] = field(default_factory=list)
 
-    def publish(self, subject: str, body: str) -> None:
-        self.published.append((subject, body))
+    def publish(self, alert: Alert) -> None:
+        self.published.append((alert.subject, alert.body))
 
 
 @dataclass

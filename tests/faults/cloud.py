@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind
 from hybrid_sync.errors import AwsUnavailable
 
@@ -154,5 +155,5 @@ class FaultyQueue:
 class SilentAlerts:
     """`hybrid_sync.world.Alerts`: nobody listens."""
 
-    def publish(self, subject: str, body: str) -> None:
+    def publish(self, alert: Alert) -> None:
         """Told to nobody."""

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.session import Session
 
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
+from hybrid_sync.retries import AWS_CALL
 
 Client = Any
 """botocore makes its clients at run time, so they have no static type."""
@@ -43,7 +44,9 @@ def session() -> Session:
 
 def client(service: str) -> Client:
     """A client that gives up within seconds: the caller has a retry of its own that waits longer."""
-    patience = Config(connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 4})
+    patience = Config(
+        connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": AWS_CALL.attempts}
+    )
     return session().create_client(service, config=patience)
 
 

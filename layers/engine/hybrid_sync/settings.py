@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hybrid_sync.contracts import Profile
 from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.retries import RECORD
 from hybrid_sync.world import ProfileLimits
 
 
@@ -24,7 +25,7 @@ class Settings(BaseModel):
     failed_queue_url: str | None = Field(None, alias="FAILED_QUEUE_URL")
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
     state_machine: str | None = Field(None, alias="STATE_MACHINE")
-    retry_delay_seconds: int = Field(20, alias="RETRY_DELAY_SECONDS", ge=1)
+    retry_delay_seconds: int = Field(int(RECORD.first_delay), alias="RETRY_DELAY_SECONDS", ge=1)
     weekly_batch_size: int = Field(5000, alias="WEEKLY_BATCH_SIZE", ge=1)
     weekly_deadline_seconds: int = Field(14400, alias="WEEKLY_DEADLINE_SECONDS", ge=1)
     daily_batch_size: int = Field(1000, alias="DAILY_BATCH_SIZE", ge=1)

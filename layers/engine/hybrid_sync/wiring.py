@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from hybrid_sync.alerts import Channels, Log, Topic
 from hybrid_sync.aws import client, refusals
 from hybrid_sync.contracts import Message, Profile
-from hybrid_sync.entrypoint import Handler, step
+from hybrid_sync.entrypoint import Handler, logger, step
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from hybrid_sync.http.tokens import Tokens
     from hybrid_sync.ids.cache import DynamoIdCache
     from hybrid_sync.postgres import Connection
-    from hybrid_sync.report.notify import SnsAlerts
     from hybrid_sync.runs.manifest import S3Manifests, S3Reports
     from hybrid_sync.runs.starter import RunStarter
 
@@ -101,10 +101,8 @@ class DeployedWorld:
         )
 
     @cached_property
-    def alerts(self) -> SnsAlerts:
-        from hybrid_sync.report.notify import SnsAlerts
-
-        return SnsAlerts(self._settings.need("alert_topic"), client("sns"))
+    def alerts(self) -> Channels:
+        return Channels(Topic(self._settings.need("alert_topic"), client("sns")), Log(logger.info))
 
     @cached_property
     def executions(self) -> RunStarter:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Manifest, Message, PageKind, Profile
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
@@ -69,7 +70,7 @@ class Executions(Protocol):
 class Alerts(Protocol):
     """Messages to people: codes and counts, never a cell value."""
 
-    def publish(self, subject: str, body: str) -> None: ...
+    def publish(self, alert: Alert) -> None: ...
 
 
 class World(Protocol):

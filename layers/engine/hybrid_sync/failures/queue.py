@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.errors import AwsUnavailable
+from hybrid_sync.retries import RECORD
 
 _ENTRIES = 10
 _REQUEST_BYTES = 256 * 1024
-_LONGEST_SECONDS = 43_200
-"""SQS hides a message for twelve hours at most."""
 
 
 class SqsFailureQueue:
     """The queue of failed records; each retry waits twice as long, beginning with `retry_delay_seconds`."""
 
-    def __init__(self, url: str, client: Client, *, retry_delay_seconds: int = 20) -> None:
+    def __init__(self, url: str, client: Client, *, retry_delay_seconds: float = RECORD.first_delay) -> None:
         self._url = url
         self._client = client
-        self._delay = retry_delay_seconds
+        self._retry = replace(RECORD, first_delay=retry_delay_seconds)
 
     def send(self, messages: Sequence[FailureMessage]) -> None:
         """Send all or raise AwsUnavailable; sending some twice is harmless, since a retry re-reads legacy."""
@@ -38,10 +38,11 @@ class SqsFailureQueue:
 
     def postpone(self, receipt_handle: str, receive_count: int) -> None:
         """Hide a message that failed for the `receive_count`-th time, each time twice as long as before."""
-        seconds = min(_LONGEST_SECONDS, self._delay * 2 ** max(receive_count - 1, 0))
         with refusals("the queue of failed records"):
             self._client.change_message_visibility(
-                QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+                QueueUrl=self._url,
+                ReceiptHandle=receipt_handle,
+                VisibilityTimeout=int(self._retry.delay(receive_count)),
             )
 
 

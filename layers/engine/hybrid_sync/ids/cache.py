@@ -23,6 +23,7 @@ from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.ids.seal import Seal
+from hybrid_sync.retries import CACHE_ROUND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,6 @@ QUIET_SECONDS = 30.0
 
 _READ_ITEMS = 100
 _WRITE_ITEMS = 25
-_ROUNDS = 7
 _NONE = bytes(WIDTH)
 
 
@@ -250,8 +250,8 @@ def _chunks(items: list[str], size: int) -> list[list[str]]:
 
 
 def _pauses() -> Iterator[float]:
-    """Seconds before each round of a request that came back unprocessed: none, then doubling, with jitter."""
+    """Seconds before each round of a request that came back unprocessed: none before the first."""
     yield 0.0
-    for round_ in range(_ROUNDS - 1):
+    for failed in range(1, CACHE_ROUND.attempts):
         # Spreads load and guards nothing, so a plain generator does.
-        yield random.uniform(0, min(2.0, 0.05 * 2**round_))  # nosec B311
+        yield random.uniform(0, CACHE_ROUND.delay(failed))  # nosec B311

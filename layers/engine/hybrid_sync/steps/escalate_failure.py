@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.failures.quarantine import escalate
 from hybrid_sync.failures.reasons import reason_of
@@ -22,5 +23,5 @@ def escalate_failure(world: World, messages: Sequence[FailureMessage]) -> None:
         f"{entity}: {n} × {reason}. {reason_of(reason).remedy}" for (entity, reason), n in sorted(counts.items()) if n
     ]
     if lines:
-        body = "\n".join([*lines, "See: hybrid-sync failures"])
-        world.alerts.publish(f"hybrid-sync: {sum(counts.values())} failed records need a person", body)
+        title = f"{sum(counts.values())} failed records need a person"
+        world.alerts.publish(Alert(title, (*lines, "See: hybrid-sync failures")))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Profile, ReportRequest, RunOutcome
 from hybrid_sync.errors import Contention, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.cause import plain
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.report.mail import mail
 from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.notification import notification
 from hybrid_sync.report.outcome import outcome
 from hybrid_sync.report.page import page
 from hybrid_sync.report.render import to_html, to_markdown
@@ -55,7 +56,7 @@ def _reported(world: World, request: ReportRequest, target: Connection) -> RunOu
     world.reports.write_page(request.run_id, "md", to_markdown(summary))
     location = world.reports.write(request.run_id, document)
     failpoint("report.stored", target)
-    world.alerts.publish(*mail(summary, shown))
+    world.alerts.publish(notification(summary, shown))
     return RunOutcome(run_id=request.run_id, status=summary.status, report=location, summary=_brief(summary))
 
 
@@ -88,5 +89,6 @@ def _never_began(world: World, request: ReportRequest) -> RunOutcome:
     document = {"run_id": request.run_id, "status": "failed", "failure": {"code": code, "text": text}}
     world.reports.write_page(request.run_id, "html", page(never_began(request.run_id, code, text)))
     location = world.reports.write(request.run_id, document)
-    world.alerts.publish("hybrid-sync ALERT: run failed before it began", f"Run {request.run_id}: {code}: {text}")
+    alert = Alert("run failed before it began", (f"Run {request.run_id}: {code}: {text}",), urgent=True)
+    world.alerts.publish(alert)
     return RunOutcome(run_id=request.run_id, status="failed", report=location, summary={"code": code, "text": text})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
@@ -74,7 +75,7 @@ def _report(world: World, under_way: Rollback, target: Connection) -> RollbackOu
     world.reports.write_page(rollback_id, "md", to_markdown(summary))
     location = world.reports.write(rollback_id, document)
     _rewrite_report(world, under_way.run_id, target)
-    world.alerts.publish(f"hybrid-sync: run {under_way.run_id} rolled back", _text(outcome, location))
+    world.alerts.publish(_alert(outcome, location))
     return outcome.model_copy(update={"report": location})
 
 
@@ -87,11 +88,13 @@ def _rewrite_report(world: World, run_id: str, target: Connection) -> None:
     world.reports.write(run_id, undone_run.model_dump(mode="json"))
 
 
-def _text(outcome: RollbackOutcome, location: str) -> str:
+def _alert(outcome: RollbackOutcome, location: str) -> Alert:
     done = outcome.undone
     kept = sum(done.conflicts.values())
-    return (
+    lines = (
         f"Run {outcome.run_id} was rolled back by {outcome.rollback_id}: {done.updated} rows put back, {done.deleted}"
-        f" deleted, {done.inserted} brought back, {kept} left alone because they have changed since.\n"
-        f"Held until released: {', '.join(outcome.held) or 'nothing'}.\nReport: {location}"
+        f" deleted, {done.inserted} brought back, {kept} left alone because they have changed since.",
+        f"Held until released: {', '.join(outcome.held) or 'nothing'}.",
+        f"Report: {location}",
     )
+    return Alert(f"run {outcome.run_id} rolled back", lines)

@@ -16,6 +16,7 @@ from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection
+from hybrid_sync.retries import CONTENDED_PAGE
 from hybrid_sync.write.batches import Outcome, require_entered
 
 
@@ -130,7 +131,7 @@ def close_page(
     return replace(done, result=result), row[1]
 
 
-PATIENCE = 2
+PATIENCE = CONTENDED_PAGE.attempts - 1
 """Attempts of a page that contention may end; after them a row that is in the way costs itself."""
 
 

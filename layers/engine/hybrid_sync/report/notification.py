@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows, unexplained
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import run_title
 
 
-def mail(summary: RunSummary, location: str) -> tuple[str, str]:
-    """Subject and body."""
-    alert = "" if summary.status == "succeeded" else " ALERT"
+def notification(summary: RunSummary, location: str) -> Alert:
+    """What the people who asked for it are told of a run."""
     part = f" (in part: {summary.scope})" if summary.scope else ""
-    subject = f"hybrid-sync{alert}: {summary.profile.replace('_', ' ')} run {summary.status}"
+    title = f"{summary.profile.replace('_', ' ')} run {summary.status}"
     head = f"{run_title(summary.profile)}{part}, run {summary.run_id}: {summary.status}."
     end = (f"Report: {location}", f"See: hybrid-sync report {summary.run_id}")
-    return subject, "\n".join((head, *_body(summary), *end))
+    return Alert(title, (head, *_body(summary), *end), urgent=summary.status != "succeeded")
 
 
 def _body(summary: RunSummary) -> Iterator[str]:

@@ -1,0 +1,80 @@
+"""What is retried stands once, in `hybrid_sync.retries`; the state machine, the queue and the clients agree with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hybrid_sync.aws import client
+from hybrid_sync.failures.queue import SqsFailureQueue
+from hybrid_sync.retries import AWS_CALL, CACHE_ROUND, CONTENDED_PAGE, RECORD, SCHEDULE, STEP, STEP_ERRORS
+from tests.checks import asl, templates
+
+TEMPLATE = templates.load()
+MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
+DEFAULTS = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
+RETRIERS = [
+    (name, retrier)
+    for name, state in asl.tasks(
+        asl.load(asl.STATE_MACHINE.read_text("utf-8"), {"Retries": "2", "RetryDelaySeconds": "20"})
+    )
+    for retrier in state["Retry"]
+]
+
+
+def test_the_parameters_of_the_deployment_default_to_the_table() -> None:
+    assert int(DEFAULTS["Attempts"]) == STEP.attempts
+    assert DEFAULTS["RetryDelaySeconds"] == STEP.first_delay == RECORD.first_delay
+    assert MACHINE["DefinitionSubstitutions"]["Retries"] == {
+        "Fn::FindInMap": ["RetriesOf", {"Ref": "Attempts"}, "Count"]
+    }
+    assert MACHINE["DefinitionSubstitutions"]["RetryDelaySeconds"] == {"Ref": "RetryDelaySeconds"}
+
+
+@pytest.mark.parametrize(("state", "retrier"), RETRIERS, ids=[name for name, _ in RETRIERS])
+def test_a_state_is_retried_as_the_table_says(state: str, retrier: dict[str, Any]) -> None:
+    assert retrier == {
+        "ErrorEquals": list(STEP_ERRORS),
+        "IntervalSeconds": STEP.first_delay,
+        "BackoffRate": STEP.factor,
+        "MaxAttempts": STEP.attempts - 1,
+        "MaxDelaySeconds": STEP.longest_delay,
+        "JitterStrategy": "FULL",
+    }
+
+
+def test_the_queue_delivers_a_message_as_often_as_the_table_says() -> None:
+    queue = templates.resources(TEMPLATE, "AWS::SQS::Queue")["FailedRecordsQueue"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == RECORD.attempts
+    assert queue["DelaySeconds"] == {"Ref": "RetryDelaySeconds"}
+
+
+def test_a_message_is_hidden_twice_as_long_each_time_and_never_longer_than_sqs_can() -> None:
+    hidden: list[int] = []
+
+    class Sqs:
+        def change_message_visibility(self, **asked: Any) -> None:
+            hidden.append(asked["VisibilityTimeout"])
+
+    queue = SqsFailureQueue("url", Sqs())
+    for count in (1, 2, 3, 40):
+        queue.postpone("receipt", count)
+    assert hidden == [20, 40, 80, 12 * 60 * 60]
+
+
+def test_a_scheduled_run_is_started_as_often_as_the_table_says() -> None:
+    for event in MACHINE["Events"].values():
+        assert event["Properties"]["RetryPolicy"]["MaximumRetryAttempts"] == SCHEDULE.attempts - 1
+
+
+def test_a_client_gives_up_where_the_table_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert client("sqs").meta.config.retries == {"mode": "standard", "total_max_attempts": AWS_CALL.attempts}
+
+
+def test_what_is_repeated_within_a_step_ends_before_the_step_is_repeated() -> None:
+    rounds = sum(CACHE_ROUND.delay(failed) for failed in range(1, CACHE_ROUND.attempts))
+    assert rounds < STEP.first_delay
+    # A page's row in the way costs itself in the step's last attempt: later it would cost the batch.
+    assert CONTENDED_PAGE.attempts == STEP.attempts
