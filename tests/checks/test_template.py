@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hybrid_sync.contracts import RunRequest
+from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.settings import Settings
 from tests.checks import templates
 
@@ -137,14 +137,13 @@ def test_a_queue_consumer_reports_single_failures(function: str) -> None:
     assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_only_the_health_route_is_open() -> None:
+def test_the_api_has_the_endpoints_that_the_engine_declares_and_opens_those_without_a_scope() -> None:
     api = templates.resources(TEMPLATE, "AWS::Serverless::Api")["Api"]
     assert api["Auth"]["DefaultAuthorizer"] in api["Auth"]["Authorizers"]
-    routes: dict[str, Any] = {
-        event["Properties"]["Path"]: event["Properties"].get("Auth")
-        for event in FUNCTIONS["ServeApi"]["Events"].values()
-    }
-    assert routes == {"/v1/syncs": None, "/v1/syncs/{id}": None, "/v1/health": {"Authorizer": "NONE"}}
+    events = [event["Properties"] for event in FUNCTIONS["ServeApi"]["Events"].values()]
+    routed = {(event["Method"], event["Path"]): event.get("Auth") for event in events}
+    assert routed == {(e.method, e.path): None if e.scope else {"Authorizer": "NONE"} for e in ENDPOINTS}
+    assert [e.path for e in ENDPOINTS if e.scope is None] == ["/v1/health"]
 
 
 def test_everything_kept_is_encrypted() -> None:

@@ -7,6 +7,7 @@ HTTP body.  All are frozen, reject unknown fields, and stay far below the 256 Ki
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -40,6 +41,14 @@ PageKind = Literal["html", "md"]
 class Message(BaseModel):
     # Built when first used: a function meets a few of these, and building all would double its cold start.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class _OfRun(Message):
+    run_id: str
+
+
+class _OfEntity(_OfRun):
+    entity: str
 
 
 class Profile(StrEnum):
@@ -102,32 +111,27 @@ class RunRequest(Message):
     requested_by: str | None = None
 
 
-class StartedRun(Message):
+class StartedRun(_OfRun):
     """A request under way: the execution's name is the run id."""
 
-    run_id: str
     request: RunRequest
 
 
-class PlannedRun(Message):
+class PlannedRun(_OfRun):
     """The plan: entities in waves; the bulk of it stays in the target and in S3."""
 
-    run_id: str
     profile: Profile
     waves: tuple[tuple[EntityTask, ...], ...]
     entities: tuple[EntityTask, ...]
 
 
-class EntityTask(Message):
-    run_id: str
-    entity: str
+class EntityTask(_OfEntity):
+    """One entity of a run; what is to be done is the state's own name."""
 
 
-class PlannedEntity(Message):
+class PlannedEntity(_OfEntity):
     """`batches` key ranges in the manifest; zero means that nothing changed."""
 
-    run_id: str
-    entity: str
     batches: int
     bucket: str
     manifest: str
@@ -142,7 +146,7 @@ class Manifest:
     batches: int
 
 
-class BatchTask(Message):
+class BatchTask(_OfEntity):
     """One key range of one source: `[lo, hi)` of the first key column, on bucket borders.
 
     `lo` and `hi` are bucket numbers.  `buckets` lists the buckets that held changed keys at planning, as runs
@@ -151,8 +155,6 @@ class BatchTask(Message):
     at most `page_rows` rows, each a transaction.
     """
 
-    run_id: str
-    entity: str
     source: str
     lo: int
     hi: int
@@ -184,135 +186,115 @@ class BatchResult(Message):
         return BatchResult(**{name: getattr(self, name) + getattr(other, name) for name in BatchResult.model_fields})
 
 
-class SegmentTask(Message):
+class SegmentTask(_OfEntity):
     """One key range of one source to compare: `[lo, hi)` of the first key column, None is no end."""
 
-    run_id: str
-    entity: str
     n: int
     source: str
     lo: int | None
     hi: int | None
 
 
-class ComparedSegment(Message):
+class ComparedSegment(_OfEntity):
     """How many keys of the segment seem to differ."""
 
-    run_id: str
-    entity: str
     suspected: int
 
 
-class ReconciledEntity(Message):
+class ReconciledEntity(_OfEntity):
     """What is left to do: `segments` to compare, or else `batches` that heal; the manifest lists them."""
 
-    run_id: str
-    entity: str
     segments: int = 0
     batches: int = 0
     bucket: str = ""
     manifest: str = ""
 
 
-class RecheckedEntity(Message):
+class RecheckedEntity(_OfEntity):
     """What became of the differences that the run healed."""
 
-    run_id: str
-    entity: str
     healed: int
     persisted: int
 
 
-class SettleTask(Message):
+class SettleTask(_OfRun):
     """Write what unique values kept out of the batches of one entity; or (None) of all, once the run has deleted."""
 
-    run_id: str
     entity: str | None = None
 
 
-class SettleResult(Message):
+class SettleResult(_OfRun):
     """How many rows were written that a unique value had kept out."""
 
-    run_id: str
     settled: int
 
 
-class LinkTask(Message):
-    run_id: str
+class LinkTask(_OfRun):
+    """Link the references that close a cycle."""
 
 
-class LinkResult(Message):
+class LinkResult(_OfRun):
     """What one call linked; `more` asks for another call, so that none runs into its time limit."""
 
-    run_id: str
     linked: int
     pending: int
     more: bool
 
 
-class DeleteTask(Message):
-    run_id: str
+class DeleteTask(_OfRun):
+    """Delete or mark what legacy no longer has."""
 
 
-class DeleteResult(Message):
+class DeleteResult(_OfRun):
     """`more` asks for another call, so that none runs into its time limit."""
 
-    run_id: str
     more: bool
 
 
-class EntityVerdict(Message):
+class EntityVerdict(_OfEntity):
     """What verification says of one entity."""
 
-    run_id: str
-    entity: str
     complete: bool
     conserved: bool
     fence_advanced: bool
 
 
-class FailureMessage(Message):
+class FailureMessage(_OfEntity):
     """Keys of failed records that wait for a retry; a hint, so it may be late, doubled or out of order."""
 
-    run_id: str
-    entity: str
     source: str
     reason: str
     keys: Annotated[tuple[Annotated[Key, Field(min_length=1)], ...], Field(min_length=1, max_length=500)]
 
 
-class RunFailure(Message):
+class RunFailure(_OfRun):
     """The Catch's data: which state failed, and how."""
 
-    run_id: str
     entity: str | None = None
     state: str = ""
     error: str = ""
     cause: str = ""
 
 
-class ReportRequest(Message):
-    run_id: str
+class ReportRequest(_OfRun):
     failure: RunFailure | None = None
 
 
-class RunOutcome(Message):
+class RunOutcome(_OfRun):
     """The state machine's output: where the report lies, and whether the run kept its promises."""
 
-    run_id: str
     status: str
     report: str
     summary: dict[str, Any]
 
 
-class RollbackTask(Message):
+class RollbackTask(_OfRun):
     """Undo the run `run_id`, or go on with it: one call undoes a part, and the same task finds the rest.
 
     `by_policy`: do what the run's own `on_failure` says.  `rollback_id` names a rollback that has begun.
     `out_of_order` allows later runs over the same entities; rows that these wrote are left alone.
     """
 
-    run_id: str
     rollback_id: str = ""
     by_policy: bool = False
     out_of_order: bool = False
@@ -330,19 +312,16 @@ class UndoneBatch(Message):
 
     def plus(self, other: UndoneBatch) -> UndoneBatch:
         """The sum of both."""
-        conflicts = dict(self.conflicts)
-        for reason, count in other.conflicts.items():
-            conflicts[reason] = conflicts.get(reason, 0) + count
+        conflicts = dict(Counter(self.conflicts) + Counter(other.conflicts))
         return UndoneBatch(
             inserted=self.inserted + other.inserted, updated=self.updated + other.updated,
             deleted=self.deleted + other.deleted, unchanged=self.unchanged + other.unchanged, conflicts=conflicts,
         )  # fmt: skip
 
 
-class RollbackOutcome(Message):
+class RollbackOutcome(_OfRun):
     """How far the undo of `run_id` is; `more` asks for another call with the same `rollback_id`."""
 
-    run_id: str
     rollback_id: str = ""
     more: bool = False
     undone: UndoneBatch = UndoneBatch()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hybrid_sync.http.tokens import ON_FAILURE, READ, WRITE, Tokens
-
-_ROUTES: dict[str, tuple[str, ...]] = {READ: ("GET/v1/syncs/*",), WRITE: ("POST/v1/syncs",), ON_FAILURE: ()}
+from hybrid_sync.http.endpoints import ENDPOINTS
+from hybrid_sync.http.tokens import Tokens
 
 
 class Authorizer:
@@ -23,7 +22,7 @@ class Authorizer:
         token = self._tokens.check(presented)
         if token is None:
             return _policy("unknown", "Deny", [f"{stage}/*"], ())
-        allowed = [f"{stage}/{route}" for scope in token.scopes for route in _ROUTES[scope]]
+        allowed = [f"{stage}/{e.resource}" for scope in token.scopes for e in ENDPOINTS if e.scope == scope]
         if not allowed:
             return _policy(token.token_id, "Deny", [f"{stage}/*"], token.scopes)
         return _policy(token.token_id, "Allow", allowed, token.scopes)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -14,10 +14,11 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import OnFailure, RunRequest
+from hybrid_sync.contracts import Message, OnFailure, RunRequest
 from hybrid_sync.entrypoint import error_sentence, logger, parsed, raised_at
 from hybrid_sync.errors import RequestConflicts, RequestForbidden, RequestRejected, RunNotFound, SyncError
-from hybrid_sync.http.requests import SyncRequest
+from hybrid_sync.http.endpoints import ENDPOINTS, HEALTH, SHOW, START, Endpoint
+from hybrid_sync.http.requests import Health, StartedSync, SyncRequest, SyncState
 from hybrid_sync.http.tokens import ON_FAILURE
 from hybrid_sync.runs.starter import RunState
 from hybrid_sync.world import Reports
@@ -71,9 +72,9 @@ class Api:
         self._starter = starter
         self._reports = reports
         self._app = APIGatewayRestResolver()
-        self._app.post("/v1/syncs")(self._start)
-        self._app.get("/v1/syncs/<run_id>")(self._show)
-        self._app.get("/v1/health")(self._health)
+        calls: dict[Endpoint, Callable[..., Message]] = {START: self._start, SHOW: self._show, HEALTH: self._health}
+        for endpoint in ENDPOINTS:
+            self._app.route(endpoint.rule, method=endpoint.method)(self._bound(endpoint, calls[endpoint]))
         self._app.exception_handler(Exception)(_refused)
         self._app.not_found(_unknown)
 
@@ -81,9 +82,17 @@ class Api:
         """One request in, one response out; no exception leaves."""
         return self._app.resolve(event, context)
 
-    def _start(self) -> Response[str]:
+    def _bound(self, endpoint: Endpoint, call: Callable[..., Message]) -> Callable[..., Response[str]]:
+        """The call with the request's body as the endpoint's model, and its answer as a response."""
+
+        def answered(**parameters: str) -> Response[str]:
+            given = () if endpoint.body is None else (parsed(endpoint.body, _body(self._app.current_event)),)
+            return _answer(endpoint.status, call(*given, **parameters).model_dump(mode="json"))
+
+        return answered
+
+    def _start(self, asked: SyncRequest) -> StartedSync:
         event = self._app.current_event
-        asked = parsed(SyncRequest, _body(event))
         caller = str(event.request_context.authorizer.principal_id or "unknown")
         if asked.on_failure is not OnFailure.keep and ON_FAILURE not in _scopes(event):
             raise RequestForbidden(
@@ -95,23 +104,25 @@ class Api:
         run_id = self._starter.start(request, name)
         facts = {"run_id": run_id, "priority": request.priority, "refs": len(request.refs)}
         logger.info("run started", extra=facts)
-        return _answer(HTTPStatus.ACCEPTED, {"run_id": run_id, "status_url": self._url_of(run_id)})
+        return StartedSync(run_id=run_id, status_url=self._url_of(run_id))
 
-    def _show(self, run_id: str) -> Response[str]:
+    def _show(self, run_id: str) -> SyncState:
         if not _RUN_ID.match(run_id):
             raise RunNotFound("That is no run id.", "Ask for the run_id that POST /v1/syncs returned.")
         state = self._starter.state(run_id)
         report = self._reports.read(run_id) if state.finished_at is not None else None
-        told = {
-            "run_id": run_id,
-            "status": _status(state, report),
-            "started_at": state.started_at.isoformat(),
-            "finished_at": state.finished_at.isoformat() if state.finished_at else None,
-        }
-        return _answer(HTTPStatus.OK, {**told, **_reported(report)})
+        whole, cut = _reported(report)
+        return SyncState(
+            run_id=run_id,
+            status=_status(state, report),
+            started_at=state.started_at.isoformat(),
+            finished_at=state.finished_at.isoformat() if state.finished_at else None,
+            report=whole,
+            report_cut=cut,
+        )
 
-    def _health(self) -> Response[str]:
-        return _answer(HTTPStatus.OK, {"status": "ok", "entities": len(self._catalog.entities)})
+    def _health(self) -> Health:
+        return Health(status="ok", entities=len(self._catalog.entities))
 
     def _url_of(self, run_id: str) -> str:
         """Absolute where the request tells our host; else below the address that the caller knows."""
@@ -142,12 +153,12 @@ def _status(state: RunState, report: Mapping[str, Any] | None) -> str:
     return told if told == "rolled_back" or (told and state.status == "succeeded") else state.status
 
 
-def _reported(report: dict[str, Any] | None) -> dict[str, Any]:
-    """The report whole, or without its lists where it is longer than an answer may be; `report_cut` names them."""
+def _reported(report: dict[str, Any] | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """The report whole, or without its lists where it is longer than an answer may be, and the names of these."""
     if report is None or len(json.dumps(report)) <= _LONGEST_ANSWER - 1_000:
-        return {"report": report, "report_cut": []}
+        return report, ()
     kept = {name: value for name, value in report.items() if not isinstance(value, list | dict)}
-    return {"report": kept, "report_cut": sorted(report.keys() - kept.keys())}
+    return kept, tuple(sorted(report.keys() - kept.keys()))
 
 
 def _name(caller: str, idempotency_key: str | None) -> str:

@@ -1,0 +1,44 @@
+"""What the HTTP trigger offers: each endpoint says once where it is, who may ask, and what is asked and answered.
+
+The authorizer's policies, the routes and the check of the template's events follow from this table.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from hybrid_sync.contracts import Message
+from hybrid_sync.http.requests import Health, StartedSync, SyncRequest, SyncState
+from hybrid_sync.http.tokens import READ, WRITE
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one path; without a scope it is open to everybody."""
+
+    method: str
+    path: str
+    """As API Gateway writes it: `/v1/syncs/{run_id}`."""
+    scope: str | None
+    answer: type[Message]
+    body: type[Message] | None = None
+    status: HTTPStatus = HTTPStatus.OK
+    """Of an answer that refuses nothing."""
+
+    @property
+    def rule(self) -> str:
+        """The path as the resolver of the routes writes it."""
+        return re.sub(r"{(\w+)}", r"<\1>", self.path)
+
+    @property
+    def resource(self) -> str:
+        """The part of an API Gateway ARN that names it, whatever its parameters are."""
+        return self.method + re.sub(r"{\w+}", "*", self.path)
+
+
+START = Endpoint("POST", "/v1/syncs", WRITE, StartedSync, SyncRequest, HTTPStatus.ACCEPTED)
+SHOW = Endpoint("GET", "/v1/syncs/{run_id}", READ, SyncState)
+HEALTH = Endpoint("GET", "/v1/health", None, Health)
+ENDPOINTS = (START, SHOW, HEALTH)
