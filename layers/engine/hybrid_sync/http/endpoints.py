@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.http.requests import Health, StartedSync, SyncRequest, SyncState
+from hybrid_sync.http.requests import SyncRequest
 from hybrid_sync.http.tokens import READ, WRITE
 
 
@@ -36,6 +37,31 @@ class Endpoint:
     def resource(self) -> str:
         """The part of an API Gateway ARN that names it, whatever its parameters are."""
         return self.method + re.sub(r"{\w+}", "*", self.path)
+
+
+class StartedSync(Message):
+    """A run that has been started, and where to ask how it goes."""
+
+    run_id: str
+    status_url: str
+
+
+class SyncState(Message):
+    """How far a run is; its report whole, or without its lists where an answer cannot hold them (`report_cut`)."""
+
+    run_id: str
+    status: str
+    started_at: str
+    finished_at: str | None
+    report: dict[str, Any] | None
+    report_cut: tuple[str, ...] = ()
+
+
+class Health(Message):
+    """Somebody is there, and knows so many entities."""
+
+    status: str
+    entities: int
 
 
 START = Endpoint("POST", "/v1/syncs", WRITE, StartedSync, SyncRequest, HTTPStatus.ACCEPTED)

@@ -1,9 +1,9 @@
-"""What a caller may ask for over HTTP, identifiers only since the rows are read from legacy; and what is answered."""
+"""What a caller may ask for over HTTP: identifiers only, the rows are read from legacy."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -68,31 +68,6 @@ class SyncRequest(Message):
             raise RequestRejected(
                 f"Entity {name} has no time of change to select by.", "Leave out since and until for it."
             )
-
-
-class StartedSync(Message):
-    """A run that has been started, and where to ask how it goes."""
-
-    run_id: str
-    status_url: str
-
-
-class SyncState(Message):
-    """How far a run is; its report whole, or without its lists where an answer cannot hold them (`report_cut`)."""
-
-    run_id: str
-    status: str
-    started_at: str
-    finished_at: str | None
-    report: dict[str, Any] | None
-    report_cut: tuple[str, ...] = ()
-
-
-class Health(Message):
-    """Somebody is there, and knows so many entities."""
-
-    status: str
-    entities: int
 
 
 def _check_ref(catalog: Catalog, ref: Ref) -> None:

@@ -17,8 +17,17 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message, OnFailure, RunRequest
 from hybrid_sync.entrypoint import error_sentence, logger, parsed, raised_at
 from hybrid_sync.errors import RequestConflicts, RequestForbidden, RequestRejected, RunNotFound, SyncError
-from hybrid_sync.http.endpoints import ENDPOINTS, HEALTH, SHOW, START, Endpoint
-from hybrid_sync.http.requests import Health, StartedSync, SyncRequest, SyncState
+from hybrid_sync.http.endpoints import (
+    ENDPOINTS,
+    HEALTH,
+    SHOW,
+    START,
+    Endpoint,
+    Health,
+    StartedSync,
+    SyncState,
+)
+from hybrid_sync.http.requests import SyncRequest
 from hybrid_sync.http.tokens import ON_FAILURE
 from hybrid_sync.runs.starter import RunState
 from hybrid_sync.world import Reports
