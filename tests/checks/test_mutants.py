@@ -42,9 +42,11 @@ def test_the_tests_that_must_notice_it_are_there(mutant: Mutant) -> None:
 
 def test_a_patch_whose_guard_has_moved_says_so(tmp_path: Path) -> None:
     copy_engine(ROOT, tmp_path)
-    (tmp_path / ENGINE / "hybrid_sync/write/batches.py").write_text("moved = True\n")
+    mutant = read(PATCHES / "run_check.patch")
+    for name in re.findall(r"^\+\+\+ b/(.*)$", mutant.patch.read_text(), re.MULTILINE):
+        (tmp_path / name).write_text("moved = True\n")
     with pytest.raises(PatchError, match="renew the patch"):
-        read(PATCHES / "run_check.patch").apply(tmp_path)
+        mutant.apply(tmp_path)
 
 
 def test_a_patch_without_a_promise_is_none(tmp_path: Path) -> None:
