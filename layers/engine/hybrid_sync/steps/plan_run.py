@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, RunRequest
 from hybrid_sync.errors import AwsUnavailable, Contention, RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
@@ -55,12 +56,12 @@ def _end_lost_runs(world: World, run_id: str, target: Connection) -> None:
         # Named when it is first needed: mostly no other run stands at work, and nobody has to be asked.
         ended = end_lost_runs(target, lambda other: world.executions.status(other), but=run_id)
         for other, status in ended.items():  # before the commit: an alert that cannot be sent is sent by the next run
-            world.alerts.publish(
-                f"hybrid-sync ALERT: run {status}",
+            lines = (
                 f"Run {other} did not end by itself, and is {status}: it verified nothing more, and no fence of what"
-                f" it had not verified moved. Run {run_id}, which found it, reads those rows again.\n"
+                f" it had not verified moved. Run {run_id}, which found it, reads those rows again.",
                 f"See: hybrid-sync report {other}",
             )
+            world.alerts.publish(Alert(f"run {status}", lines, urgent=True))
 
 
 def _check(request: RunRequest) -> None:
