@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "s3transfer": set(),
     "supabase": set(),
     "httpx": set(),
+    "jinja2": REPORTING,
     "aws_lambda_powertools.event_handler": {"serve_api"},
     "aws_lambda_powertools.utilities.batch": OF_A_QUEUE,
     "hybrid_sync.http": OVER_HTTP,
