@@ -132,7 +132,7 @@ def test_a_wire_that_is_cut_after_commit_does_not_double_the_batch(world: Engine
     parts = conninfo_to_dict(world.target_dsn)
     wire = Wire(str(parts["host"]), int(str(parts["port"])))
     world.target_dsn = make_conninfo(world.target_dsn, port=wire.port)
-    wire.cut_after = lambda data: wire.cuts == 0 and b"commit" in data and bool(target("select 1 from hybrid_sync.run"))
+    wire.cut_after = lambda data: wire.cuts == 0 and b"; commit" in data and b"close_batch" in data
     sync_batch(world, batch)
     wire.close()
     assert wire.cuts == 1

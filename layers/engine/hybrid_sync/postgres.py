@@ -40,6 +40,7 @@ from hybrid_sync.session import Parameters as Parameters
 from hybrid_sync.session import Question as Question
 from hybrid_sync.session import answer as answer
 from hybrid_sync.session import path_setting as path_setting
+from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together
 from hybrid_sync.session import usual_limits as usual_limits
 
@@ -135,7 +136,7 @@ def _between(connection: Connection, side: Side, first: Sequence[bytes]) -> Iter
 
 
 def _end(connection: Connection, command: LiteralString) -> None:
-    if not (isinstance(connection, Session) and connection.forget_opening()):
+    if not (isinstance(connection, Session) and connection.forget_unsent()):
         connection.execute(command)
 
 

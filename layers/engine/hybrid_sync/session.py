@@ -6,8 +6,9 @@ poolers keep none, so every transaction brings its settings along.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, LiteralString, TypeVar
@@ -88,17 +89,31 @@ def _schemas(path: SearchPath) -> sql.Composed:
 
 
 class Session(psycopg.Connection[Row]):
-    """A connection on which a transaction can be opened without a wait of its own."""
+    """A connection on which what opens a transaction, settings and savepoints travel with the next statement."""
 
-    _opening: Sequence[bytes] = ()
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._opening: Sequence[bytes] = ()
+        self._ahead: list[bytes] = []
+        self._savepoints = itertools.count(1)
 
     def open_with_next(self, statements: Sequence[bytes]) -> None:
-        """Send these just before the next statement, in the same message."""
+        """Send these, which open a transaction, just before the next statement, in the same message."""
         self._opening = statements
 
-    def forget_opening(self) -> bool:
+    def send_with_next(self, statement: Any) -> None:
+        """The same of a statement within it, that only what follows in the transaction needs."""
+        self._ahead.append(bound(self, statement, None))
+
+    def forget_unsent(self) -> bool:
         """The transaction ends before its first statement; False when it has begun."""
-        unsent, self._opening = bool(self._opening), ()
+        unsent = bool(self._opening)
+        self._take_unsent()
+        return unsent
+
+    def _take_unsent(self) -> tuple[bytes, ...]:
+        unsent = (*self._opening, *self._ahead)
+        self._opening, self._ahead = (), []
         return unsent
 
     @property
@@ -107,28 +122,40 @@ class Session(psycopg.Connection[Row]):
         return bool(self._opening) or self.info.transaction_status != TransactionStatus.IDLE
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Row]:
-        """As psycopg does, with what opens the transaction before it."""
-        if not self._opening:
+        """As psycopg does, with what is to travel before it."""
+        unsent = self._take_unsent()
+        if not unsent:
             return super().execute(query, params, **options)
-        opening, self._opening = self._opening, ()
-        cursor = super().execute(b"; ".join((*opening, bound(self, query, params))), **options)
-        for _ in opening:
+        cursor = super().execute(b"; ".join((*unsent, bound(self, query, params))), **options)
+        for _ in unsent:
             cursor.nextset()
         return cursor
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor in the transaction that is to be open: for COPY, which travels alone."""
-        opening, self._opening = self._opening, ()
-        if opening:
-            super().execute(b"; ".join(opening))
+        if unsent := self._take_unsent():
+            super().execute(b"; ".join(unsent))
         return super().cursor(*arguments, **options)
 
     @contextmanager
-    def transaction(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Transaction]:
-        """A savepoint in the transaction that is to be open."""
-        self.cursor().close()
-        with super().transaction(*arguments, **options) as within:
-            yield within
+    def transaction(self, *arguments: Any, **options: Any) -> Iterator[Any]:
+        """A savepoint in the transaction that is open; it is set and released with the statements around it."""
+        if not self.is_open:
+            with super().transaction(*arguments, **options) as begun:
+                yield begun
+            return
+        name = b"hybrid_sync_%d" % next(self._savepoints)
+        self.send_with_next(b"savepoint " + name)
+        try:
+            yield None
+        except BaseException:
+            if self.info.transaction_status == TransactionStatus.INERROR:
+                self._take_unsent()  # what waits was for statements that do not come any more
+            if not self.closed:
+                with suppress(psycopg.Error):  # what went wrong first is what is raised
+                    self.execute(b"rollback to savepoint %b; release savepoint %b" % (name, name))
+            raise
+        self.send_with_next(b"release savepoint " + name)
 
 
 def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameters) -> bytes:
@@ -138,6 +165,14 @@ def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameter
     if isinstance(query, sql.Composable):
         return query.as_bytes(connection)
     return query if isinstance(query, bytes) else query.encode()
+
+
+def send_with_next(connection: psycopg.Connection[Any], statement: Any) -> None:
+    """Run a statement that only what follows in the transaction needs; it travels with that."""
+    if isinstance(connection, Session):
+        connection.send_with_next(statement)
+    else:
+        connection.execute(statement)
 
 
 @dataclass(frozen=True)

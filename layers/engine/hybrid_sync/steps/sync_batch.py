@@ -65,7 +65,6 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
                 with transaction(target, "target"):
                     page = _Page(world, task, place, plan, legacy, target)
                     done = page.run(row_bytes)
-                    failpoint("batch.before_commit", target, legacy)
             except Contention:
                 with transaction(target, "target"):
                     count_contention(target, task, place)
@@ -97,7 +96,7 @@ class _Rows:
 
 
 class _Page:
-    """The state of one page's transaction, from the locks to the record of what it did."""
+    """The state of one page's transaction, from the locks to the record of what it did and the commit."""
 
     def __init__(
         self, world: World, task: BatchTask, place: Place, plan: EntityPlan, legacy: Connection, target: Connection
@@ -140,6 +139,7 @@ class _Page:
             ids.found.pop(row.key, None)
         failpoint("batch.recorded", target, self._legacy)
         page = PageDone(place.number, self._result(read.scanned, written.written, len(outcome.failed)), read.until)
+        failpoint("batch.before_commit", target, self._legacy)
         page, self.unqueued = close_page(
             target, task, place, outcome, page, time.monotonic() - began, written.written.xids, RETRYABLE
         )

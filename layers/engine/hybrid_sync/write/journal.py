@@ -10,11 +10,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.shape import TargetTable
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question
 
 CHANGE = ("keys", "id", "xid", "prior", "before")
 
@@ -50,28 +52,31 @@ def entries(
     )  # fmt: skip
 
 
-def journal_changes(connection: Connection, batch: Batch, rows: sql.Composable, operation: str = "update") -> Entries:
+def journal_changes(batch: Batch, rows: sql.Composable, operation: str = "update") -> Question[Entries]:
     """One entry for each of `rows`: key, id, xid, prior and before-image."""
-    return _journal(connection, entries(batch, operation, rows), sql.SQL("1"))
+    return _journal(entries(batch, operation, rows), sql.SQL("1"))
 
 
-def journal_inserts(connection: Connection, batch: Batch, rows: sql.Composable, width: int) -> Entries:
+def journal_inserts(batch: Batch, rows: sql.Composable, width: int) -> Question[Entries]:
     """One entry for each transaction id of `rows`: key of `width` parts, xid, and n, by which the keys are ordered."""
     sets = sql.SQL(
         "select array_agg(p.part order by r.n, p.place), r.xid::text::xid from ({}) r (key, xid, n)"
         " cross join lateral unnest(r.key) with ordinality as p (part, place) group by r.xid::text"
     ).format(rows)
     count = sql.SQL("cardinality(keys) / {}").format(width)
-    return _journal(connection, entries(batch, "insert", sets, ("keys", "xid")), count)
+    return _journal(entries(batch, "insert", sets, ("keys", "xid")), count)
 
 
-def _journal(connection: Connection, insert: sql.Composed, rows: sql.Composable) -> Entries:
-    row = connection.execute(
-        sql.SQL(
-            "with j as ({} returning {} as rows, xid::text::bigint as xid)"
-            " select coalesce(sum(rows), 0), coalesce(array_agg(distinct xid), '{{}}') from j"
-        ).format(insert, rows)
-    ).fetchone()
+def _journal(insert: sql.Composed, rows: sql.Composable) -> Question[Entries]:
+    query = sql.SQL(
+        "with j as ({} returning {} as rows, xid::text::bigint as xid)"
+        " select coalesce(sum(rows), 0), coalesce(array_agg(distinct xid), '{{}}') from j"
+    ).format(insert, rows)
+    return Question(query, None, _entries)
+
+
+def _entries(cursor: psycopg.Cursor[Any]) -> Entries:
+    row = cursor.fetchone()
     assert row is not None, "an aggregate without grouping has one row"
     return Entries(int(row[0]), row[1])
 

@@ -13,7 +13,7 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
-from hybrid_sync.postgres import Connection, among
+from hybrid_sync.postgres import Connection, among, answer
 from hybrid_sync.write.attempt import write_each
 from hybrid_sync.write.batches import FailedRow, record_failed
 from hybrid_sync.write.isolate import reason_of
@@ -195,7 +195,7 @@ def _journal(connection: Connection, relation: sql.Identifier, run_id: str, grou
         "select l.key, l.id, t.xmin, l.prior, jsonb_build_object({}::text, l.old)"
         " from {} l join {} t on t.id = l.id where l.refused is null order by l.n"
     ).format(group.column, _STAGE, relation)
-    journal_changes(connection, batch, rows, "link")
+    answer(connection, journal_changes(batch, rows, "link"))
 
 
 def _settle(connection: Connection, run_id: str, group: Group, joined: _Joined) -> int:

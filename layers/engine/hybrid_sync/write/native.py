@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection
+from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection, send_with_next
 
 AS_NATIVES = sql.SQL(
     "(select pg_catalog.set_config('search_path', pg_catalog.current_setting({}), true) offset 0) hybrid_sync_path"
@@ -21,6 +21,7 @@ AS_NATIVES = sql.SQL(
 
 It changes no other part of its statement, which has been parsed by then; OFFSET keeps it from being folded away.
 """
+COPYING = sql.SQL("set local search_path to default")
 BACK = sql.SQL("set local search_path = {}").format(sql.SQL(OUR_PATH))
 BACK_IN_A_BLOCK = sql.SQL("perform pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(OUR_PATH))
 """The same within PL/pgSQL."""
@@ -36,9 +37,9 @@ def write(connection: Connection, statement: sql.Composed) -> psycopg.Cursor[Any
 
 def copying(connection: Connection) -> None:
     """From here to `back` triggers run under the database's path: for a COPY, which has no expression to resolve."""
-    connection.execute("set local search_path to default")
+    send_with_next(connection, COPYING)
 
 
 def back(connection: Connection) -> None:
     """Our path again."""
-    connection.execute(BACK)
+    send_with_next(connection, BACK)

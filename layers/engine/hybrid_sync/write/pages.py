@@ -11,11 +11,12 @@ import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import LiteralString
 
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.retries import CONTENDED_PAGE
 from hybrid_sync.write.batches import Outcome, require_entered
 
@@ -108,27 +109,31 @@ def open_page(
     )
 
 
+_CLOSE: LiteralString = (
+    "select resolved, unqueued from hybrid_sync.close_batch("
+    "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text[], %s::int8[], %s::text[])"
+)
+
+
 def close_page(
     connection: Connection, task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float,
     xids: Iterable[int], retryable: Sequence[str],
 ) -> tuple[PageDone, bool]:  # fmt: skip
-    """Record what became of the rows, what the page did, and where the next one begins.
+    """Record what became of the rows, what the page did, and where the next one begins; then commit.
 
     Returns the page with the number of resolved records, and whether failed records with a retryable reason wait for a
     message.
     """
-    row = connection.execute(
-        "select resolved, unqueued from hybrid_sync.close_batch("
-        "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text[], %s::int8[], %s::text[])",
-        (
-            task.run_id, task.entity, task.source, *outcome.parameters(), page_id(task, place),
-            done.result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))],
-            None if done.until is None else list(done.until), list(retryable),
-        ),
-    ).fetchone()  # fmt: skip
-    assert row is not None, "a function with OUT parameters is one row"
-    result = done.result.model_copy(update={"resolved": row[0]})
-    return replace(done, result=result), row[1]
+    parameters = (
+        task.run_id, task.entity, task.source, *outcome.parameters(), page_id(task, place),
+        done.result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))],
+        None if done.until is None else list(done.until), list(retryable),
+    )  # fmt: skip
+    with together(connection, commits=True) as trip:
+        closed = trip.ask(Question(_CLOSE, parameters, lambda cursor: cursor.fetchone()))
+    assert closed.value is not None, "a function with OUT parameters is one row"
+    resolved, unqueued = closed.value
+    return replace(done, result=done.result.model_copy(update={"resolved": resolved})), unqueued
 
 
 PATIENCE = CONTENDED_PAGE.attempts - 1

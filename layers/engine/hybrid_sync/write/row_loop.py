@@ -11,7 +11,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetColumn
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.schema.target_structure import base_types
 from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
@@ -154,7 +154,7 @@ class RowLoop:
             "select i.key, i.id, t.xmin, i.prior, i.before from {} i join {} s on s.id = i.id join {} t on t.id = i.id"
             " where {} order by s.hybrid_sync_n"
         ).format(_IMAGES, _ROWS, self.statements.relation, of_source)
-        found = journal_changes(self.connection, batch, rows)
+        found = answer(self.connection, journal_changes(batch, rows))
         return Written(updated=found.rows, xids=found.xids)
 
     def journal_inserts(self, source: str | None = None) -> Written:
@@ -164,7 +164,7 @@ class RowLoop:
             "select {}, t.xmin, s.hybrid_sync_n from {} s join {} t on t.id = s.id where {}"
             " and s.hybrid_sync_new is not false and not exists (select from {} r where r.id = s.id)"
         ).format(self.statements.key("s"), _ROWS, self.statements.relation, of_source, REFUSED)
-        found = journal_inserts(self.connection, batch, rows, len(self._writer.plan.key_columns))
+        found = answer(self.connection, journal_inserts(batch, rows, len(self._writer.plan.key_columns)))
         return Written(inserted=found.rows, xids=found.xids)
 
     def _of(self, source: str | None) -> tuple[Batch, sql.Composed]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -19,11 +20,11 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import halve
-from hybrid_sync.postgres import Connection, require_row
+from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
 from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
 from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
-from hybrid_sync.write.native import back, copying, write
+from hybrid_sync.write.native import BACK, COPYING, back, copying, write
 from hybrid_sync.write.statements import Statements, flag
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
@@ -68,7 +69,7 @@ class Writer:
         self.batch = Batch(run_id, batch, plan.entity, plan.source)
         self.statements = Statements(table, plan, _STAGE, _IMAGES)
         self._staging = staging
-        self._prepared = self._staged = False
+        self._prepared = self._staged = self._copying = False
 
     @property
     def stages_everything(self) -> bool:
@@ -82,16 +83,17 @@ class Writer:
 
     def write(self, new: Sequence[Spliced], known: Sequence[Spliced]) -> Written:
         """Update what differs of `known`, insert `new`; raises the server's error when any row is refused."""
-        done = Written()
+        done, self._copying = Written(), False
         if known:
-            done.add(self._update(known))
+            done.add(self._update(known, copies=bool(new) and not self.stages_everything))
         if new:
             done.add(self._insert(new))
         return done
 
     # --- known rows ----------------------------------------------------------------------------------------
 
-    def _update(self, rows: Sequence[Spliced]) -> Written:
+    def _update(self, rows: Sequence[Spliced], *, copies: bool) -> Written:
+        """`copies`: new rows are copied next, so their COPY's path can travel with the last statement."""
         if not self.statements.changing:
             return Written(unchanged=len(rows))
         self._stage(rows)
@@ -100,19 +102,24 @@ class Writer:
         done = Written(unchanged=len(rows) - changed)
         if not changed:
             return done
-        updated = write(self.connection, self.statements.update()).rowcount
-        failpoint("batch.changed", self.connection)
-        if updated < changed:
-            raise RowsSuppressed
         # The version that a row has now: a trigger may have written it again, in a subtransaction of its own.
         changes = sql.SQL(
             "select i.key, i.id, t.xmin, i.prior, i.before from {} i join {} s on s.id = i.id join {} t on {}"
         ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same)
-        journalled = journal_changes(self.connection, self.batch, changes)
-        if journalled.rows < changed:
+        altered = Question(self.statements.differing("s.id"), None, _ids) if "update" in self.table.fires else None
+        with together(self.connection) as trip:
+            updated = trip.ask(Question(self.statements.update(), None, lambda cursor: cursor.rowcount))
+            trip.do(BACK)
+            journalled = trip.ask(journal_changes(self.batch, changes))
+            differing = trip.ask(altered) if altered else None
+            if copies:
+                trip.do(COPYING)
+                self._copying = True
+        failpoint("batch.changed", self.connection)
+        if min(updated.value, journalled.value.rows) < changed:
             raise RowsSuppressed
-        done.updated, done.xids = changed, journalled.xids
-        done.altered = self._altered("update")
+        done.updated, done.xids = changed, journalled.value.xids
+        done.altered = differing.value if differing else []
         failpoint("batch.journalled", self.connection)
         return done
 
@@ -128,7 +135,7 @@ class Writer:
     def _altered(self, event: str) -> list[uuid.UUID]:
         if event not in self.table.fires:
             return []
-        return [row[0] for row in self.connection.execute(self.statements.differing("s.id")).fetchall()]
+        return answer(self.connection, Question(self.statements.differing("s.id"), None, _ids))
 
     # --- new rows ------------------------------------------------------------------------------------------
 
@@ -139,7 +146,9 @@ class Writer:
         else:
             columns = sql.SQL(", ").join(sql.Identifier(c) for c in self.plan.target_columns)
             into = sql.SQL("copy {} ({}) from stdin (format binary)").format(self.statements.relation, columns)
-            copying(self.connection)
+            if not self._copying:
+                copying(self.connection)
+            self._copying = False
             count = copy_rows(self.connection, into, rows)
             back(self.connection)
         failpoint("batch.changed", self.connection)
@@ -169,7 +178,7 @@ class Writer:
             names=sql.SQL(", ").join(map(sql.Identifier, names)), table=self.statements.relation,
             same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
         )  # fmt: skip
-        journalled = journal_inserts(self.connection, self.batch, query, len(self.plan.key_columns))
+        journalled = answer(self.connection, journal_inserts(self.batch, query, len(self.plan.key_columns)))
         return Written(inserted=journalled.rows, xids=journalled.xids)
 
     def asked(self, *, new: bool, known: bool) -> list[tuple[sql.Composed, None]]:
@@ -201,22 +210,29 @@ class Writer:
         columns = [(c, self.table.columns[c].type_sql) for c in self.plan.target_columns]
         columns += [(flag(c), "boolean") for c in self.statements.deferred]
         listed = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), raw(t)) for n, t in columns)
-        self.connection.execute(sql.SQL("create temp table hybrid_sync_stage ({}) on commit drop").format(listed))
-        self.connection.execute(
-            "create temp table hybrid_sync_before (id uuid, key int8[], prior xid, before jsonb) on commit drop"
+        send_with_next(
+            self.connection, sql.SQL("create temp table hybrid_sync_stage ({}) on commit drop").format(listed)
+        )
+        send_with_next(
+            self.connection,
+            "create temp table hybrid_sync_before (id uuid, key int8[], prior xid, before jsonb) on commit drop",
         )
         self._prepared = True
 
     def _stage(self, rows: Sequence[Spliced]) -> None:
         """Only these rows are staged, and no image is taken yet."""
         if self._staged:  # in a savepoint a truncate makes new files, which a batch that stages once need not pay
-            self.connection.execute(sql.SQL("truncate {}, {}").format(_STAGE, _IMAGES))
+            send_with_next(self.connection, sql.SQL("truncate {}, {}").format(_STAGE, _IMAGES))
         self._staged = True
         copy_rows(self.connection, sql.SQL("copy {} from stdin (format binary)").format(_STAGE), rows)
         # Without statistics the planner takes a fresh temporary table for large and hashes the whole target; those of
         # the column that joins are enough, and those of every document would cost more than the update.
-        self.connection.execute(sql.SQL("analyze {} (id)").format(_STAGE))
+        send_with_next(self.connection, sql.SQL("analyze {} (id)").format(_STAGE))
         failpoint("batch.staged", self.connection)
+
+
+def _ids(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[uuid.UUID]:
+    return [row[0] for row in cursor.fetchall()]
 
 
 def copy_rows(connection: Connection, statement: sql.Composed, rows: Sequence[Spliced]) -> int:
