@@ -108,6 +108,7 @@ class Counted:
 
     def rows_read(self) -> tuple[int, int]:
         """Rows of the mapped tables that legacy and target have read so far, once every session has ended."""
+        self.world.pool.close()
         return self._read("legacy"), self._read("target")
 
     def per_row(self, before: tuple[int, int], after: tuple[int, int]) -> tuple[float, float]:

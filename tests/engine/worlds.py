@@ -24,7 +24,8 @@ from hybrid_sync.contracts import (
     RunOutcome,
     RunRequest,
 )
-from hybrid_sync.postgres import Connection, connect
+from hybrid_sync.pool import Pool
+from hybrid_sync.postgres import Connection
 from hybrid_sync.world import ProfileLimits
 from tests.flow.conduct import conduct
 from tests.flow.deployed import flow
@@ -124,15 +125,16 @@ class EngineWorld:
         self.executions = MemoryExecutions()
         self.segment_rows = SEGMENT_ROWS
         self.flow = flow(Retries=0)
+        self.pool = Pool()
 
     def limits(self, profile: Profile) -> ProfileLimits:
         return ProfileLimits(5_000, 3_600)
 
     def connect_legacy(self) -> Connection:
-        return connect(self.legacy_dsn, "legacy")
+        return self.pool.connect(self.legacy_dsn, "legacy")
 
     def connect_target(self) -> Connection:
-        return connect(self.target_dsn, "target")
+        return self.pool.connect(self.target_dsn, "target")
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -45,6 +45,7 @@ from hybrid_sync.session import together as together
 from hybrid_sync.session import usual_limits as usual_limits
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+S = TypeVar("S", bound=Session)
 _UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
 _CONTENTION = {*CONTENTION, "53200", "53300"}
 _TIMED_OUT = {
@@ -61,6 +62,11 @@ def connect(dsn: str, side: Side) -> Connection:
     Raises ConfigurationMissing for a DSN that is none, else LegacyUnavailable or TargetUnavailable; the sentence
     names host and database, never the password.
     """
+    return open_session(dsn, side, Session)
+
+
+def open_session(dsn: str, side: Side, kind: type[S]) -> S:
+    """The same of another class."""
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
@@ -69,7 +75,7 @@ def connect(dsn: str, side: Side) -> Connection:
             "Write postgresql://user:password@host:port/db.",
         ) from None
     try:
-        return Session.connect(
+        return kind.connect(
             dsn,
             autocommit=True,
             prepare_threshold=None,

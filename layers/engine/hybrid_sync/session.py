@@ -123,19 +123,24 @@ class Session(psycopg.Connection[Row]):
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Row]:
         """As psycopg does, with what is to travel before it."""
-        unsent = self._take_unsent()
+        opens, unsent = bool(self._opening), self._take_unsent()
         if not unsent:
             return super().execute(query, params, **options)
-        cursor = super().execute(b"; ".join((*unsent, bound(self, query, params))), **options)
+        cursor = self._send(b"; ".join((*unsent, bound(self, query, params))), opens=opens, **options)
         for _ in unsent:
             cursor.nextset()
         return cursor
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor in the transaction that is to be open: for COPY, which travels alone."""
+        opens = bool(self._opening)
         if unsent := self._take_unsent():
-            super().execute(b"; ".join(unsent))
+            self._send(b"; ".join(unsent), opens=opens)
         return super().cursor(*arguments, **options)
+
+    def _send(self, message: bytes, *, opens: bool, **options: Any) -> psycopg.Cursor[Row]:
+        """`opens`: a transaction begins with the message."""
+        return super().execute(message, **options)
 
     @contextmanager
     def transaction(self, *arguments: Any, **options: Any) -> Iterator[Any]:

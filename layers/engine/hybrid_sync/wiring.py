@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.tokens import Tokens
     from hybrid_sync.ids.cache import DynamoIdCache
+    from hybrid_sync.pool import Pool
     from hybrid_sync.postgres import Connection
     from hybrid_sync.runs.manifest import S3Manifests, S3Reports
     from hybrid_sync.runs.starter import RunStarter
@@ -119,15 +120,17 @@ class DeployedWorld:
     def limits(self, profile: Profile) -> ProfileLimits:
         return self._settings.limits(profile)
 
-    def connect_legacy(self) -> Connection:
-        from hybrid_sync.postgres import connect
+    @cached_property
+    def _pool(self) -> Pool:
+        from hybrid_sync.pool import Pool
 
-        return connect(self._connections().need("legacy_dsn"), "legacy")
+        return Pool()
+
+    def connect_legacy(self) -> Connection:
+        return self._pool.connect(self._connections().need("legacy_dsn"), "legacy")
 
     def connect_target(self) -> Connection:
-        from hybrid_sync.postgres import connect
-
-        return connect(self._connections().need("target_dsn"), "target")
+        return self._pool.connect(self._connections().need("target_dsn"), "target")
 
     def now(self) -> datetime:
         return datetime.now(UTC)

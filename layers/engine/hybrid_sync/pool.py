@@ -1,0 +1,133 @@
+"""Connections that a worker keeps between invocations: few, for a short time, clean, and replaced when they are dead.
+
+psycopg's own pool checks and replaces in threads, which do not run while a Lambda is frozen; here everything happens
+when a connection is asked for or given back.  The server ends what a frozen worker keeps (`idle_session_timeout`).
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from hybrid_sync.blame import Side
+from hybrid_sync.postgres import open_session
+from hybrid_sync.session import Row, Session
+
+MOST = 2
+"""Kept per database: as many as a step uses at once."""
+IDLE_SECONDS = 120
+"""How long one is kept unused."""
+LIFE_SECONDS = 900
+"""How long one is used: settings of the role and of the database that change reach a worker after that."""
+
+
+class Pool:
+    """Hands out connections; the end of their `with` gives them back."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._idle: list[PooledConnection] = []
+
+    def connect(self, dsn: str, side: Side) -> PooledConnection:
+        """A kept connection, or a new one; raises what `postgres.connect` raises."""
+        self._close_expired()
+        with self._lock:
+            for kept in [one for one in self._idle if one.dsn == dsn and one.side == side]:
+                self._idle.remove(kept)
+                if kept.is_quiet():
+                    return kept
+                kept.end()
+        fresh = open_session(dsn, side, PooledConnection)
+        fresh.pool, fresh.dsn, fresh.side = self if is_kept(dsn) else None, dsn, side
+        fresh.opened_at = self._clock()
+        return fresh
+
+    def take_back(self, connection: PooledConnection) -> bool:
+        """Keep it for the next one, unless there are enough; False: the caller closes it."""
+        connection.used_at = self._clock()
+        with self._lock:
+            enough = sum(kept.dsn == connection.dsn for kept in self._idle) >= MOST
+            if not enough:
+                self._idle.append(connection)
+        return not enough
+
+    def close(self) -> None:
+        """Close what is kept."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.end()
+
+    def _close_expired(self) -> None:
+        now = self._clock()
+        with self._lock:
+            expired = [
+                kept for kept in self._idle
+                if now - kept.used_at > IDLE_SECONDS or now - kept.opened_at > LIFE_SECONDS
+            ]  # fmt: skip
+            self._idle = [kept for kept in self._idle if kept not in expired]
+        for connection in expired:
+            connection.end()
+
+
+def is_kept(dsn: str) -> bool:
+    """Whether its connections may be kept: one through a pooler in session mode would hold one of its few slots."""
+    parts = conninfo_to_dict(dsn)
+    shared = str(parts.get("host") or "").endswith("pooler.supabase.com")
+    return not shared or str(parts.get("port") or "5432") == "6543"
+
+
+class PooledConnection(Session):
+    """A connection that goes back to its pool, unless it is broken or in a transaction."""
+
+    pool: Pool | None = None
+    dsn = ""
+    side: Side = "target"
+    opened_at = used_at = 0.0
+    _unproven = False
+
+    def is_quiet(self) -> bool:
+        """Nothing has come from the server, which says unasked only that the session has ended; from here on the first
+        statement finds out."""
+        self._unproven = True
+        return not select.select([self.fileno()], [], [], 0)[0]
+
+    def close(self) -> None:
+        """Give it back, or end it."""
+        clean = not self.closed and self.info.transaction_status == TransactionStatus.IDLE
+        self.forget_unsent()
+        if not (clean and self.pool and self.pool.take_back(self)):
+            self.end()
+
+    def end(self) -> None:
+        """End the session."""
+        super().close()
+
+    def __del__(self, *_: Any) -> None:
+        if hasattr(self, "pgconn"):  # one that a pool still holds is no mistake of its user
+            self.pgconn.finish()
+
+    def _send(self, message: bytes, *, opens: bool, **options: Any) -> psycopg.Cursor[Row]:
+        unproven, self._unproven = self._unproven, False
+        try:
+            return super()._send(message, opens=opens, **options)
+        except psycopg.OperationalError:
+            # What the lost session has begun ended with it, so it can be sent once more; a commit may have arrived.
+            if not (unproven and opens and self.closed) or message.endswith(b"; commit"):
+                raise
+        self._replace()
+        return super()._send(message, opens=opens, **options)
+
+    def _replace(self) -> None:
+        """Go on with a new session."""
+        fresh = open_session(self.dsn, self.side, PooledConnection)
+        self.pgconn, fresh.pgconn = fresh.pgconn, self.pgconn
+        fresh.end()

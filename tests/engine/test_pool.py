@@ -1,0 +1,145 @@
+"""A worker keeps connections: few, for a short time, clean, and none that is dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.pool import IDLE_SECONDS, LIFE_SECONDS, MOST, Pool, PooledConnection, is_kept
+from hybrid_sync.postgres import Connection, together, transaction
+from tests.engine.conftest import Query
+from tests.engine.worlds import EngineWorld
+
+
+class Clock:
+    """A time that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Iterator[Pool]:
+    kept = Pool(clock)
+    yield kept
+    kept.close()
+
+
+def connected(pool: Pool, dsn: str) -> PooledConnection:
+    return pool.connect(dsn, "target")
+
+
+def used(pool: Pool, dsn: str) -> int:
+    """The server process of a connection that is used once."""
+    with connected(pool, dsn) as connection, transaction(connection, "target"):
+        return pid(connection)
+
+
+def pid(connection: Connection) -> int:
+    row = connection.execute("select pg_backend_pid()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def end(dsn: str, process: int) -> None:
+    """End a session, and wait until it has gone."""
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("select pg_terminate_backend(%s)", (process,))
+        while admin.execute("select from pg_stat_activity where pid = %s", (process,)).fetchone():
+            pass
+
+
+def test_a_connection_is_used_again(pool: Pool, target_db: str) -> None:
+    assert used(pool, target_db) == used(pool, target_db)
+
+
+def test_one_that_has_ended_while_it_was_kept_is_not_handed_out(pool: Pool, target_db: str) -> None:
+    gone = used(pool, target_db)
+    end(target_db, gone)
+    assert used(pool, target_db) != gone
+
+
+def test_one_that_ends_before_its_first_statement_is_replaced_without_a_word(pool: Pool, target_db: str) -> None:
+    gone = used(pool, target_db)
+    with connected(pool, target_db) as connection:
+        end(target_db, gone)
+        with transaction(connection, "target"):
+            assert pid(connection) != gone
+            assert connection.execute("show timezone").fetchone() == ("UTC",)
+
+
+def test_one_that_ends_in_a_transaction_is_an_outage(pool: Pool, target_db: str) -> None:
+    used(pool, target_db)
+    with (
+        pytest.raises(TargetUnavailable),
+        connected(pool, target_db) as connection,
+        transaction(connection, "target"),
+    ):
+        end(target_db, pid(connection))
+        connection.execute("select 1")
+
+
+def test_a_commit_is_not_sent_twice(pool: Pool, target_db: str) -> None:
+    """The lost session may have done it."""
+    gone = used(pool, target_db)
+    with connected(pool, target_db) as connection:
+        end(target_db, gone)
+        with (
+            pytest.raises(TargetUnavailable),
+            transaction(connection, "target"),
+            together(connection, commits=True) as trip,
+        ):
+            trip.do("select 1")
+
+
+def test_one_that_is_left_in_a_transaction_is_not_kept(pool: Pool, target_db: str) -> None:
+    connection = connected(pool, target_db)
+    left = pid(connection)
+    connection.execute("begin")
+    connection.close()
+    assert used(pool, target_db) != left
+
+
+def test_few_are_kept_and_none_for_long(pool: Pool, clock: Clock, target_db: str) -> None:
+    many = [connected(pool, target_db) for _ in range(MOST + 1)]
+    for connection in many:
+        connection.close()
+    assert [connection.closed for connection in many] == [False] * MOST + [True]
+    clock.now += IDLE_SECONDS + 1
+    first = used(pool, target_db)
+    assert all(connection.closed for connection in many)
+    for _ in range(LIFE_SECONDS // IDLE_SECONDS):
+        clock.now += IDLE_SECONDS
+        last = used(pool, target_db)
+    assert last == first
+    clock.now += IDLE_SECONDS
+    assert used(pool, target_db) != first
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [
+        ("db.abc.supabase.co:5432", True),
+        ("aws-0-eu-central-1.pooler.supabase.com:6543", True),
+        ("aws-0-eu-central-1.pooler.supabase.com:5432", False),
+        ("aws-0-eu-central-1.pooler.supabase.com", False),
+    ],
+)
+def test_a_slot_of_a_pooler_in_session_mode_is_given_back(place: str, kept: bool) -> None:
+    assert is_kept(f"postgresql://worker:secret@{place}/postgres") is kept
+
+
+def test_the_server_ends_what_a_frozen_worker_keeps(world: EngineWorld, target: Query) -> None:
+    assert target("select 'idle_session_timeout=5min' = any(rolconfig) from pg_roles where rolname like 'hybrid%'") == [
+        (True,)
+    ]
