@@ -9,7 +9,7 @@ import pytest
 
 from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.pool import IDLE_SECONDS, LIFE_SECONDS, MOST, Pool, PooledConnection, is_kept
-from hybrid_sync.postgres import Connection, together, transaction
+from hybrid_sync.postgres import Connection, send_with_next, together, transaction
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld
 
@@ -86,6 +86,7 @@ def test_one_that_ends_in_a_transaction_is_an_outage(pool: Pool, target_db: str)
         transaction(connection, "target"),
     ):
         end(target_db, pid(connection))
+        send_with_next(connection, "set local work_mem = '4MB'")
         connection.execute("select 1")
 
 
