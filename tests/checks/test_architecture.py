@@ -22,7 +22,7 @@ def _exists(name: str) -> bool:
     if name.startswith("make "):
         return name.removeprefix("make ") in VERBS
     if name.startswith("hybrid_sync."):
-        return re.search(rf"create table {re.escape(name)} \(", MIGRATIONS) is not None
+        return re.search(rf"create (table {re.escape(name)} |function {re.escape(name)})\(", MIGRATIONS) is not None
     return name in OF_SQL or _in_engine(name)
 
 
