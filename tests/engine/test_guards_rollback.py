@@ -64,3 +64,26 @@ def test_the_ids_of_rows_that_are_taken_back_are_not_believed_and_return_with_th
     world.id_secret = b"another secret"
     run(world, "third", profile="daily")
     assert target("select id from people where legacy_id = 50") == before
+
+
+def test_an_entity_whose_table_is_gone_stays_as_it_is_and_the_others_are_undone(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first", profile="daily")
+    legacy("insert into letter (id, person_id, body) values (50, 2, 'new')")
+    legacy("insert into person (id, clinic_id, email) values (50, 1, 'fifty@example.org')")
+    legacy("update visit set note = 'from legacy' where id = 1")
+    run(world, "second", profile="daily")
+    target("alter table messages rename to moved_away")
+    done = rollback_run(world, RollbackTask(run_id="second"))
+    assert (done.failed, done.undone.updated, done.undone.deleted) == (("messages",), 1, 1)
+    assert target("select count(*) from people where legacy_id = 50") == [(0,)]
+    assert target("select note from visits where legacy_id = 1") == [("visit 1",)]
+    report = world.reports.pages["rollback-second-1", "md"]
+    assert "public.messages" in report and "Failed" in report
+    assert world.alerts.published[-1][0] == "hybrid-sync ALERT: run second rolled back"
+
+    target("alter table moved_away rename to messages")
+    done = rollback_run(world, RollbackTask(run_id="second"))
+    assert (done.failed, done.undone.conflicts, done.undone.deleted) == ((), {}, 1)
+    assert target("select count(*) from messages where legacy_id = 50") == [(0,)]

@@ -37,7 +37,7 @@ def rollback(run_id: str, out_of_order: bool, as_json: bool) -> int:
         click.echo(outcome.model_dump_json())
     else:
         _show(outcome)
-    return 1 if outcome.undone.conflicts else 0
+    return 1 if outcome.undone.conflicts or outcome.failed else 0
 
 
 def _call(stack: Stack, task: RollbackTask) -> RollbackOutcome:
@@ -65,6 +65,8 @@ def _show(outcome: RollbackOutcome) -> None:
     click.echo(f"Run {outcome.run_id} is undone by {outcome.rollback_id}: {_done(outcome)}.")
     for reason, count in outcome.undone.conflicts.items():
         click.echo(f"Left alone, {REASONS.get(reason, reason)}: {count:,}.")
+    if outcome.failed:
+        click.echo(f"Not undone: {', '.join(outcome.failed)}. Why: hybrid-sync report {outcome.rollback_id}")
     if outcome.undone.conflicts:
         click.echo(f"Their keys: hybrid-sync report {outcome.rollback_id}")
     if outcome.held:

@@ -325,5 +325,7 @@ class RollbackOutcome(_OfRun):
     rollback_id: str = ""
     more: bool = False
     undone: UndoneBatch = UndoneBatch()
+    failed: tuple[str, ...] = ()
+    """Entities that could not be undone as a whole, such as one whose table is gone."""
     held: tuple[str, ...] = ()
     report: str = ""

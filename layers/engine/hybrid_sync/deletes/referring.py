@@ -16,6 +16,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.postgres import Connection
+from hybrid_sync.schema.target_structure import has_columns
 
 NATIVE, MANAGED = "native_children", "still_referred"
 
@@ -36,7 +37,11 @@ def keep_referred(connection: Connection, catalog: Catalog, entity: Entity, remo
     The caller holds the rows locked, so that nobody can begin to refer to them.
     """
     children = sorted(
-        {child for child in _children(catalog, entity.entity) if _there(connection, child)},
+        {
+            child
+            for child in _children(catalog, entity.entity)
+            if has_columns(connection, child.target, [child.column, *child.keys])
+        },
         key=lambda c: (c.target, c.column, c.keys),
     )
     kept = 1
@@ -52,16 +57,6 @@ def _children(catalog: Catalog, name: str) -> Iterator[Child]:
             for column, reference in source.references.items():
                 if any(parent.to == name for parent in reference.parents):
                     yield Child(child.target, column, tuple(source.key))
-
-
-def _there(connection: Connection, child: Child) -> bool:
-    """Whether the child's table still has the column: one that was dropped refers to nothing."""
-    row = connection.execute(
-        "select count(*) from pg_catalog.pg_attribute where attrelid = to_regclass(%s) and not attisdropped"
-        " and attname = any(%s)",
-        (table(child.target).as_string(connection), [child.column, *child.keys]),
-    ).fetchone()
-    return row is not None and int(row[0]) == len({child.column, *child.keys})
 
 
 def _by_constraint(connection: Connection, catalog: Catalog, entity: Entity, removal: sql.Identifier) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
@@ -131,3 +131,13 @@ def _refuse_rules(connection: Connection, entity: Entity, regclass: str) -> None
             f"The target table {entity.target} has the rule {row[0]}, which would change what is written.",
             "Drop or disable the rule; a trigger can do the same row by row.",
         )
+
+
+def has_columns(connection: Connection, target: str, names: Collection[str]) -> bool:
+    """Whether the table is there and has all of these columns: one that was dropped refers to nothing."""
+    row = connection.execute(
+        "select count(*) from pg_catalog.pg_attribute where attrelid = to_regclass(%s) and not attisdropped"
+        " and attname = any(%s)",
+        (table(target).as_string(connection), list(names)),
+    ).fetchone()
+    return row is not None and int(row[0]) == len(set(names))

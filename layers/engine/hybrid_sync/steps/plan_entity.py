@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare.seen import Seen, look
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunRequest
-from hybrid_sync.errors import RequestRejected
+from hybrid_sync.errors import RequestRejected, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.keys import BUCKET
@@ -154,9 +155,16 @@ def _counts(
     legacy: Connection, entity: Entity, source: str, plan: ReadPlan, detection: Detection
 ) -> list[Bucket]:  # fmt: skip
     definition = entity.sources[source]
-    with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
-        condition: sql.Composable = changed(definition, detection)
-        return count_by_bucket(legacy, definition, condition, plan.octets)
+    try:
+        with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
+            condition: sql.Composable = changed(definition, detection)
+            return count_by_bucket(legacy, definition, condition, plan.octets)
+    except psycopg.DataError as error:  # without its key no row can be told from another
+        raise StructureMismatch(
+            f"Legacy cannot compute the key, or a join, of some row of entity {entity.entity}, source {source}"
+            f" ({error.sqlstate}).",
+            "Correct that row, or write the expression in the catalog so that every row has a value.",
+        ) from None
 
 
 def _batches(

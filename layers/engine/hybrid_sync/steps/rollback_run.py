@@ -9,8 +9,9 @@ from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.summary import recall, summarise
-from hybrid_sync.runs.store import keep_report
+from hybrid_sync.runs.store import keep_report, read_entities
 from hybrid_sync.schema.ready import require_installed
+from hybrid_sync.steps.contain import contained
 from hybrid_sync.undo.begin import Rollback, begin, hold_unverified, policy_of
 from hybrid_sync.undo.end import finish, undone
 from hybrid_sync.undo.undo import steps, undo_batch
@@ -47,19 +48,32 @@ def _undo_some(world: World, under_way: Rollback, target: Connection) -> bool:
     until = time.monotonic() + _SECONDS_PER_CALL
     with transaction(target, "target", read_only=True):
         waiting = steps(target, under_way.rollback_id, under_way.run_id)
+    left_out: set[str] = set()
     for step in waiting:
         if time.monotonic() > until:
             return False
-        with transaction(target, "target"):
-            undo_batch(target, world.catalog, step)
+        if step.entity in left_out:
+            continue
+        left_out.add(step.entity)
+        with contained(world, under_way.rollback_id, step.entity, "RollbackRun", target):
+            with transaction(target, "target"):
+                undo_batch(target, world.catalog, step)
+            left_out.discard(step.entity)
     return True
 
 
 def _outcome(under_way: Rollback, target: Connection, *, more: bool) -> RollbackOutcome:
     with inside(target, "target"):
         done = undone(target, under_way.rollback_id)
+        records = read_entities(target, under_way.rollback_id, under_way.entities)
+    failed = tuple(sorted(name for name, record in records.items() if record.status == "failed"))
     return RollbackOutcome(
-        run_id=under_way.run_id, rollback_id=under_way.rollback_id, more=more, held=under_way.entities, undone=done
+        run_id=under_way.run_id,
+        rollback_id=under_way.rollback_id,
+        more=more,
+        held=under_way.entities,
+        undone=done,
+        failed=failed,
     )
 
 
@@ -91,10 +105,12 @@ def _rewrite_report(world: World, run_id: str, target: Connection) -> None:
 def _alert(outcome: RollbackOutcome, location: str) -> Alert:
     done = outcome.undone
     kept = sum(done.conflicts.values())
+    not_undone = (f"Not undone: {', '.join(outcome.failed)}; the report says why.",) if outcome.failed else ()
     lines = (
         f"Run {outcome.run_id} was rolled back by {outcome.rollback_id}: {done.updated} rows put back, {done.deleted}"
         f" deleted, {done.inserted} brought back, {kept} left alone because they have changed since.",
+        *not_undone,
         f"Held until released: {', '.join(outcome.held) or 'nothing'}.",
         f"Report: {location}",
     )
-    return Alert(f"run {outcome.run_id} rolled back", lines)
+    return Alert(f"run {outcome.run_id} rolled back", lines, urgent=bool(outcome.failed))

@@ -111,7 +111,9 @@ def _entities(connection: Connection, rollback: str) -> tuple[str, ...]:
 def _left_something(connection: Connection, rollback: str) -> bool:
     return (
         connection.execute(
-            "select 1 from hybrid_sync.rollback_conflict where run_id = %s limit 1", (rollback,)
+            "select from hybrid_sync.rollback_conflict where run_id = %(run)s union all"
+            " select from hybrid_sync.run_entity where run_id = %(run)s and status = 'failed' limit 1",
+            {"run": rollback},
         ).fetchone()
         is not None
     )

@@ -13,14 +13,16 @@ def finish(connection: Connection, rollback: Rollback) -> None:
     for entity in rollback.entities:
         done = undone(connection, rollback.rollback_id, entity)
         connection.execute(
-            "update hybrid_sync.run_entity set status = %s, undo = %s, finished_at = clock_timestamp()"
+            "update hybrid_sync.run_entity set status = case when status = 'failed' then status else %s end, undo = %s,"
+            " finished_at = clock_timestamp()"
             " where run_id = %s and entity = %s",
             ("incomplete" if done.conflicts else "undone", done.model_dump_json(), rollback.rollback_id, entity),
         )
     connection.execute(
-        "update hybrid_sync.run set status = 'succeeded', finished_at = clock_timestamp()"
-        " where run_id = %s and status = 'running'",
-        (rollback.rollback_id,),
+        "update hybrid_sync.run set finished_at = clock_timestamp(), status = case when exists (select from"
+        " hybrid_sync.run_entity where run_id = %(run)s and status = 'failed') then 'failed' else 'succeeded' end"
+        " where run_id = %(run)s and status = 'running'",
+        {"run": rollback.rollback_id},
     )
     connection.execute(
         "update hybrid_sync.run set undone_by = %s where run_id = %s", (rollback.rollback_id, rollback.run_id)

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
+from hybrid_sync.schema.target_structure import has_columns
 from hybrid_sync.undo.move import lines, put_back, refuse, try_each
 from hybrid_sync.undo.verdict import UNDO, Stage
 from hybrid_sync.write.images import restored
@@ -97,6 +98,7 @@ def _keep_referred(stage: Stage, catalog: Catalog) -> None:
         for source in child.sources.values()
         for column, reference in source.references.items()
         if any(parent.to == name for parent in reference.parents)
+        and has_columns(stage.connection, child.target, [column])
     }
     kept = 1
     while kept:

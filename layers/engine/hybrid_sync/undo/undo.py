@@ -45,13 +45,14 @@ class UndoTask:
 # transaction, so its last entry says when others could begin to refer to it.
 _BATCHES = """
 select batch_id, entity, source from hybrid_sync.journal where run_id = %s
+and entity not in (select entity from hybrid_sync.run_entity where run_id = %s and status = 'failed')
 group by batch_id, entity, source order by max(seq) desc
 """
 
 
 def steps(connection: Connection, rollback: str, run_id: str) -> list[UndoTask]:
     """What the rollback has not undone yet, the batch that ended last first."""
-    tasks = [UndoTask(rollback, run_id, *row) for row in connection.execute(_BATCHES, (run_id,)).fetchall()]
+    tasks = [UndoTask(rollback, run_id, *row) for row in connection.execute(_BATCHES, (run_id, rollback)).fetchall()]
     rows = connection.execute(
         "select batch_id from hybrid_sync.batch_done where run_id = %s and result is not null", (rollback,)
     ).fetchall()
