@@ -14,9 +14,10 @@ from psycopg import sql
 from bench.tables import CATALOG
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.ids.mint import minter
+from hybrid_sync.keys import decode_key
 from hybrid_sync.legacy.rows import read
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.rows.scan import decode_key, scan
+from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
 from hybrid_sync.schema.plans import EntityPlan, compile_entity
 from hybrid_sync.write.write import Writer, Written

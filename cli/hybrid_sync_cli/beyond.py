@@ -19,16 +19,9 @@ from hybrid_sync.report.document import Document
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.story import never_began
 from hybrid_sync.runs.lost import end_lost_runs
+from hybrid_sync.runs.starter import STATUSES
 from hybrid_sync_cli.stack import Stack
 
-_WORDS = {
-    "RUNNING": "running",
-    "PENDING_REDRIVE": "running",
-    "SUCCEEDED": "succeeded",
-    "FAILED": "failed",
-    "TIMED_OUT": "lost",
-    "ABORTED": "cancelled",
-}
 _PAGE = 1_000
 _REACHABLE = ("StateMachineArn", "DataBucket")
 
@@ -152,7 +145,7 @@ def _kept(stack: Stack, run_id: str) -> UnrecordedRun | None:
 
 
 def _unrecorded(stack: Stack, execution: dict[str, Any]) -> UnrecordedRun:
-    run_id, status = str(execution["name"]), _WORDS.get(execution["status"], "failed")
+    run_id, status = str(execution["name"]), STATUSES.get(execution["status"], "failed")
     kept = _kept(stack, run_id) if status != "running" else None
     report = kept.report if kept else None
     if report is not None and status == "succeeded":
@@ -163,7 +156,7 @@ def _unrecorded(stack: Stack, execution: dict[str, Any]) -> UnrecordedRun:
 def _described(stack: Stack, run_id: str) -> str | None:
     client = stack.client("stepfunctions")
     try:
-        return _WORDS.get(client.describe_execution(executionArn=_arn(stack, run_id))["status"], "failed")
+        return STATUSES.get(client.describe_execution(executionArn=_arn(stack, run_id))["status"], "failed")
     except client.exceptions.ExecutionDoesNotExist:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,41 @@ def test_only_settings_reads_the_environment() -> None:
 
 def test_every_module_says_what_it_promises() -> None:
     assert [str(path) for path, tree in modules() if not ast.get_docstring(tree)] == []
+
+
+# What else than keys.py may name the type of a key's part, and why.
+KEY_TYPES = {
+    "catalog/exact.py": "integers of any column are compared",
+    "schema/key_proof.py": "asks legacy whether a unique index is one of integers",
+}
+
+
+def test_only_keys_knows_that_a_key_is_made_of_integers() -> None:
+    """In SQL keys.py writes `int8` for a part of a key and everybody else writes `bigint` for any other number, so a
+    cast, an array or a first part (`key[1]`) elsewhere is one of a key.  In Python nobody else reads an integer out of
+    a key's bytes or counts with one of its parts."""
+    found = [
+        f"{path}:{node.lineno}: {what}"
+        for path, tree in modules()
+        if str(path) != "keys.py"
+        for node in ast.walk(tree)
+        if (what := _of_keys(node)) and not ("int8" in what and str(path) in KEY_TYPES)
+    ]
+    assert found == []
+
+
+_IN_SQL = re.compile(r"\bint8\b|\bbigint\[\]|\bkey\[1\]|\bkey\w*\}?\)?::bigint", re.IGNORECASE)
+
+
+def _of_keys(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and (hit := _IN_SQL.search(node.value)):
+        return hit.group()
+    if isinstance(node, ast.Attribute) and node.attr in ("from_bytes", "to_bytes"):
+        return node.attr
+    parts = isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "key"
+    if parts and isinstance(node.slice, ast.Constant):
+        return ast.unparse(node)
+    return None
 
 
 def test_sql_is_never_built_from_text() -> None:

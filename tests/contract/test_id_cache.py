@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.ids.cache import PAGE, QUIET_SECONDS, DynamoIdCache
-from hybrid_sync.world import IdCache
+from hybrid_sync.ids.idmap import IdCache
 from tests.contract import accounts
 from tests.engine.worlds import MemoryIdCache
 

@@ -19,10 +19,11 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.compare.canonical import canonical
+from hybrid_sync.keys import decode_key
 from hybrid_sync.legacy import rows
 from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection, connect, transaction
-from hybrid_sync.rows.scan import decode_key, scan
+from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
 from hybrid_sync.schema.legacy_structure import natural_types
 from hybrid_sync.write.write import copy_rows

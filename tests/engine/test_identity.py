@@ -11,10 +11,9 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.compare.keysets import among, make_room
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import EntityTask, RunRequest
-from hybrid_sync.keys import HIGHEST, LOWEST, between, bucket_of, place_of, span
+from hybrid_sync.keys import HIGHEST, LOWEST, among, between, bucket_of, make_room, place_of, span
 from hybrid_sync.schema.install import install
 from hybrid_sync.schema.key_proof import proves_key
 from hybrid_sync.schema.plans import compile_entity

@@ -16,9 +16,10 @@ from bench.poison_world import KINDS
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.failures.reasons import REASONS
+from hybrid_sync.keys import decode_key
 from hybrid_sync.legacy import rows
 from hybrid_sync.postgres import transaction
-from hybrid_sync.rows.scan import decode_key, scan
+from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.write.isolate import reason_of, unreadable_reason, write_isolated

@@ -12,7 +12,8 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot, Verdict
 from hybrid_sync.catalog.json_text import as_jsonb
-from hybrid_sync.rows.scan import decode_key, encode_key, scan
+from hybrid_sync.keys import decode_key, encode_key
+from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
 
 NULL = b"\xff\xff\xff\xff"

@@ -6,29 +6,15 @@ HTTP body.  All are frozen, reject unknown fields, and stay far below the 256 Ki
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-KeyPart = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
-"""A bigint, which no other number passes for."""
-Key = tuple[KeyPart, ...]
-"""A legacy key: one integer, or the parts of a composite key in catalog order."""
-
-
-def _digits(value: object) -> object:
-    """An integer as a caller writes it: digits in a text are welcome, a fraction, an exponent or `true` is none."""
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
-        return int(value)
-    return value
-
-
-GivenPart = Annotated[KeyPart, BeforeValidator(_digits)]
-"""A key's part from outside."""
+from hybrid_sync.keys import GivenPart
+from hybrid_sync.keys import Key as Key
 
 MAX_REFS = 500
 """Legacy keys in one request; more is a full run of the entity."""

@@ -48,11 +48,6 @@ class TargetUnavailable(SyncError):
     transient = True
 
 
-class CacheUnavailable(SyncError):
-    code = "cache_unavailable"
-    transient = True
-
-
 class AwsUnavailable(SyncError):
     """An AWS service throttles, is down or cannot be reached."""
 
@@ -132,12 +127,6 @@ class EntityIncomplete(SyncError):
     code = "entity_incomplete"
 
 
-class MappingCorrupt(SyncError):
-    """The id map contradicts the target: writing on would spread wrong references."""
-
-    code = "mapping_corrupt"
-
-
 class TooManyMovedValues(SyncError):
     """More rows exchange unique values than one transaction may move."""
 
@@ -165,6 +154,10 @@ class RequestForbidden(SyncError):
 
 class RunNotFound(SyncError):
     code = "run_not_found"
+
+
+def no_such_run(run_id: str) -> RunNotFound:
+    return RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
 
 
 class RequestConflicts(SyncError):

@@ -1,7 +1,7 @@
 """One refused item costs that item: a set is tried as a whole, and cut until the refused ones stand alone.
 
-From here a set is cut into halves.  On the server, where an attempt needs no round trip, it is cut into eight: one bad
-row among thousands costs a few attempts, and a bad row in every ten costs little more than going row by row.
+From here a set is mostly cut into halves.  On the server, where an attempt needs no round trip, it is cut into eight:
+one bad row among thousands costs a few attempts, and a bad row in every ten costs little more than going row by row.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ def halve(
     items: Sequence[T],
     attempt: Callable[[Sequence[T]], object],
     require_item: Callable[[psycopg.Error, Sequence[T]], None],
+    parts: int = 2,
 ) -> list[tuple[T, psycopg.Error]]:
     """Attempt all items, in order; the refused ones, each with why.
 
     `attempt` does all of its items or none, in a transaction or a savepoint of its own.  `require_item` raises when
-    no item is to blame for an error; it is asked after the savepoint has been rolled back.
+    no item is to blame for an error; it is asked after the savepoint has been rolled back.  `parts` more than two fit
+    where a refusal costs much more than an attempt.
     """
     refused: list[tuple[T, psycopg.Error]] = []
     waiting = [items] if items else []
@@ -48,8 +50,8 @@ def halve(
             if len(some) == 1:
                 refused.append((some[0], error))
             else:
-                middle = len(some) // 2
-                waiting += [some[middle:], some[:middle]]
+                width = -(-len(some) // parts)
+                waiting += [some[start : start + width] for start in reversed(range(0, len(some), width))]
     return refused
 
 

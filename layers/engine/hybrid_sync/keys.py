@@ -1,20 +1,99 @@
-"""Key buckets: 500 consecutive legacy integers, from one end of bigint to the other without an overflow."""
+"""What a legacy key is: one integer, or several in the catalog's order.  No other module knows.
+
+Its values, its buckets, its bytes in a binary COPY, its SQL in legacy, in the target's key columns, and in the column
+`key` of our own records, which is an array of its parts.
+"""
 
 from __future__ import annotations
 
-from psycopg import sql
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Protocol
 
-BUCKET = 500
-"""Consecutive legacy integers in one lock bucket and one id-map page; 1,000 and 5,000 are whole numbers of it."""
+from psycopg import sql
+from pydantic import BeforeValidator, Field
+
+from hybrid_sync.postgres import Connection
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 """The ends of bigint."""
+KeyPart = Annotated[int, Field(strict=True, ge=LOWEST, le=HIGHEST)]
+"""A bigint, which no other number passes for."""
+Key = tuple[KeyPart, ...]
+"""A legacy key: one integer, or the parts of a composite key in catalog order."""
+BUCKET = 500
+"""Consecutive legacy integers in one lock bucket and one id-map page; 1,000 and 5,000 are whole numbers of it."""
+
+_FEW = 20_000
+_BYTES_OF_A_KEY = 200
+_LENGTH = struct.Struct(">i")
+_TYPE = sql.SQL("int8")
+_ALL = sql.SQL("")
+_KEY = sql.SQL("key")
+COLUMN = sql.SQL("int8[]")
+"""The type of a record's key."""
+PARAMETER = sql.SQL("%s::int8[]")
+"""A key, or a list of bucket numbers, as a statement's parameter."""
+
+
+def _digits(value: object) -> object:
+    """An integer as a caller writes it: digits in a text are welcome, a fraction, an exponent or `true` is none."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        return int(value)
+    return value
+
+
+GivenPart = Annotated[KeyPart, BeforeValidator(_digits)]
+"""A key's part from outside."""
+
+
+class KeyedSource(Protocol):
+    """What of the catalog's source tells its rows from those of others, by the target's columns."""
+
+    @property
+    def key(self) -> Mapping[str, str]: ...
+    @property
+    def discriminator(self) -> Mapping[str, str]: ...
+
+
+def single(key: Key) -> int | None:
+    """The integer of a key of one part; None for a composite one."""
+    return key[0] if len(key) == 1 else None
+
+
+def key_text(key: Sequence[int]) -> str:
+    """The key as people and other systems read it: its parts with commas between them."""
+    return ",".join(map(str, key))
+
+
+def key_of_texts(texts: Iterable[str]) -> Key:
+    """The key whose parts a text COPY has sent."""
+    return tuple(map(int, texts))
+
+
+# --- buckets ---------------------------------------------------------------------------------------------------------
+
+
+def bucket_number(key: Key) -> int:
+    """The number of the key's bucket: floor division, for negative integers too."""
+    return key[0] // BUCKET
+
+
+def bucket_numbers(keys: Iterable[Key]) -> list[int]:
+    """The buckets of these keys, each once and in order."""
+    return sorted({bucket_number(key) for key in keys})
 
 
 def bucket_of(key: sql.Composable) -> sql.Composed:
-    """The bucket number of the first key column: floor division, for negative integers too."""
+    """The same of the first key column."""
     # Subtracting before dividing would leave bigint at its lower end.
     return sql.SQL("({k}::int8 / {b} - ({k}::int8 % {b} < 0)::int)").format(k=key, b=sql.Literal(BUCKET))
+
+
+def first_of_record(column: sql.Composable = _KEY) -> sql.Composed:
+    """The first part of a record's key, by which the buckets go."""
+    return sql.SQL("{}[1]").format(column)
 
 
 def place_of(key: sql.Composable) -> sql.Composed:
@@ -37,3 +116,180 @@ def between(key: sql.Composable, lo: int | None, hi: int | None) -> sql.Composab
 def span(lo: int, hi: int) -> tuple[int, int]:
     """The first and the last key of the buckets `lo` to before `hi`, both within bigint."""
     return max(lo * BUCKET, LOWEST), min(hi * BUCKET - 1, HIGHEST)
+
+
+# --- bytes of a binary COPY ------------------------------------------------------------------------------------------
+
+
+def decode_key(fields: bytes) -> Key:
+    """The key whose parts are these fields, each behind its length."""
+    parts: list[int] = []
+    at = 0
+    while at < len(fields):
+        width = _LENGTH.unpack_from(fields, at)[0]
+        parts.append(decode_part(fields[at + 4 : at + 4 + width]))
+        at += 4 + width
+    return tuple(parts)
+
+
+def decode_part(field: bytes) -> int:
+    """One part, without its length."""
+    return int.from_bytes(field, "big", signed=True)
+
+
+def encode_key(key: Key, widths: Sequence[int]) -> bytes:
+    """The inverse of `decode_key`; each part has its width."""
+    return b"".join(
+        _LENGTH.pack(width) + part.to_bytes(width, "big", signed=True) for part, width in zip(key, widths, strict=True)
+    )
+
+
+# --- SQL: key columns and expressions --------------------------------------------------------------------------------
+
+
+def key_parts(exprs: Iterable[sql.Composable]) -> list[sql.Composed]:
+    """The parts in one type on both sides, whatever each column's own is."""
+    return [sql.SQL("({})::{}").format(expr, _TYPE) for expr in exprs]
+
+
+def key_list(exprs: Iterable[sql.Composable]) -> sql.Composed:
+    """The parts as they stand in a SELECT."""
+    return sql.SQL(", ").join(key_parts(exprs))
+
+
+def record_key(exprs: Iterable[sql.Composable]) -> sql.Composed:
+    """The key as our records keep it."""
+    return sql.SQL("(array[{}])").format(key_list(exprs))
+
+
+def key_columns(names: Iterable[str], alias: str | sql.Composable | None = None) -> list[sql.Composable]:
+    """Key columns by name, of the relation or alias."""
+    if alias is None:
+        return [sql.Identifier(name) for name in names]
+    of = sql.Identifier(alias) if isinstance(alias, str) else alias
+    return [sql.SQL("{}.{}").format(of, sql.Identifier(name)) for name in names]
+
+
+def key_arrays(keys: Sequence[Key], width: int) -> list[sql.Composed]:
+    """The first parts of all keys, the second ones, and so on."""
+    return [sql.SQL("({}::{})").format(sql.Literal([key[i] for key in keys]), COLUMN) for i in range(width)]
+
+
+def key_table(keys: Sequence[Key], width: int, some: sql.Composable = _ALL) -> sql.Composed:
+    """A SELECT of these keys, a column for each part; `some` is a slice of them."""
+    return sql.SQL("select * from unnest({})").format(sql.SQL(", ").join(a + some for a in key_arrays(keys, width)))
+
+
+def one_of(exprs: Sequence[sql.Composable], keys: Iterable[Key], some: sql.Composable = _ALL) -> sql.Composed:
+    """Exactly these keys, as a condition that a key index serves; `some` is a slice of them."""
+    wanted = list(keys)
+    if len(exprs) == 1:
+        return sql.SQL("{} = any({}{})").format(exprs[0], key_arrays(wanted, 1)[0], some)
+    return sql.SQL("({}) in ({})").format(sql.SQL(", ").join(exprs), key_table(wanted, len(exprs), some))
+
+
+def among(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
+    """One of these keys, where all rows are read: a subquery that is hashed; IS TRUE keeps the planner from making a
+    join of it, which would be planned by what it believes of the tables."""
+    if not keys:
+        return sql.SQL("false")
+    return sql.SQL("((({}) in ({})) is true)").format(key_list(exprs), key_table(keys, len(exprs)))
+
+
+def but(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
+    """Not one of these keys: a subquery, because PostgreSQL before 15 walks a list for every row but hashes this."""
+    if not keys:
+        return sql.SQL("true")
+    return sql.SQL("({}) not in ({})").format(key_list(exprs), key_table(keys, len(exprs)))
+
+
+def make_room(connection: Connection, keys: int) -> None:
+    """Let the transaction hash so many keys: beyond `work_mem` a subquery is walked for every row instead."""
+    if keys > _FEW:
+        megabytes = max(64, keys * _BYTES_OF_A_KEY >> 20)
+        connection.execute(sql.SQL("set local work_mem = {}").format(sql.Literal(f"{megabytes}MB")))
+
+
+def behind(exprs: Sequence[sql.Composable], key: Key | None) -> sql.Composed:
+    """Keys behind this one, in key order; every key when there is none."""
+    if key is None:
+        return sql.SQL("true").format()
+    # As texts: the smallest bigint written as a number is a numeric, for which no index serves.
+    ends = sql.SQL(", ").join(sql.SQL("{}::{}").format(sql.Literal(str(part)), _TYPE) for part in key)
+    return sql.SQL("({}) > ({})").format(sql.SQL(", ").join(exprs), ends)
+
+
+# --- SQL: the target's rows of a source ------------------------------------------------------------------------------
+
+
+def belongs_to(source: KeyedSource, alias: str | sql.Composable | None = None) -> sql.Composed:
+    """The condition that a row of the target came from this source: rows born natively have no key."""
+    keyed = [sql.SQL("{} is not null").format(column) for column in key_columns(source.key, alias)]
+    return sql.SQL(" and ").join([*keyed, of_source(source, alias)])
+
+
+def of_source(source: KeyedSource, alias: str | sql.Composable | None = None) -> sql.Composed:
+    """The condition that a row of the target is none of another source's; native ones have the values of any."""
+    values = source.discriminator
+    constants = [
+        sql.SQL("{}::text = {}").format(column, value)
+        for column, value in zip(key_columns(values, alias), values.values(), strict=True)
+    ]
+    return sql.SQL(" and ").join(constants or [sql.SQL("true").format()])
+
+
+def is_row_of(source: KeyedSource, key: sql.Composable, alias: str = "t") -> sql.Composed:
+    """The condition that the target's row is the source's row of this record key."""
+    same = [
+        sql.SQL("{} = ({})[{}]").format(column, key, i + 1) for i, column in enumerate(key_columns(source.key, alias))
+    ]
+    return sql.SQL(" and ").join([*same, of_source(source, alias)])
+
+
+# --- SQL: the keys of our records ------------------------------------------------------------------------------------
+
+
+def key_from_json(array: sql.Composable) -> sql.Composed:
+    """The key that a JSON array holds."""
+    return sql.SQL("array(select jsonb_array_elements_text({})::{})").format(array, _TYPE)
+
+
+def key_literal(key: Sequence[int]) -> sql.Composed:
+    """A key as a constant."""
+    return sql.SQL("{}::{}").format(sql.Literal(list(key)), COLUMN)
+
+
+def key_texts(keys: Iterable[Key]) -> list[str]:
+    """Keys of any width as the texts of their arrays."""
+    return [f"{{{key_text(key)}}}" for key in keys]
+
+
+def record_among(keys: Iterable[Key], column: sql.Composable = _KEY) -> sql.Composed:
+    """The condition that a record's key is one of these, at the same cost whatever the planner expects.
+
+    A range for the index that begins with the key, and a hash over the constants within it.  A join with the keys
+    would be planned by statistics, which records that were written a moment ago do not have.
+    """
+    wanted = sorted(keys)
+    if not wanted:
+        return sql.SQL("false").format()
+    return sql.SQL("({key} between {lo} and {hi} and {key}::text = any({texts}::text[]))").format(
+        key=column, lo=key_literal(wanted[0]), hi=key_literal(wanted[-1]), texts=key_texts(wanted)
+    )
+
+
+def record_between(keys: tuple[int, int], column: sql.Composable = _KEY) -> sql.Composed:
+    """The condition that the first part of a record's key lies between these, for an index that begins with the key."""
+    return sql.SQL("({key} >= {lo} and {key}[1] <= {hi})").format(key=column, lo=key_literal(keys[:1]), hi=keys[1])
+
+
+def recorded(
+    connection: Connection, table: str, entity: str, source: str, where: sql.Composable, at_most: int | None = None
+) -> list[Key]:  # fmt: skip
+    """The keys of one of our tables' records of the source for which the condition holds, in order."""
+    rows = connection.execute(
+        sql.SQL("select key from {} where entity = {} and source = {} and {} order by key limit {}").format(
+            sql.Identifier("hybrid_sync", table), entity, source, where, at_most
+        )
+    ).fetchall()
+    return [tuple(row[0]) for row in rows]

@@ -115,7 +115,7 @@ with recursive part (n, level, oid, modifier, domain) as (
   from part p join pg_catalog.pg_type t on t.oid = p.oid
   where t.typtype = 'd' or exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid)
 )
-select p.n, p.oid::int8, t.typname::text, format_type(p.oid, p.modifier), p.modifier, t.typtype::text,
+select p.n, p.oid::bigint, t.typname::text, format_type(p.oid, p.modifier), p.modifier, t.typtype::text,
        coalesce((select x.extname::text from pg_catalog.pg_depend d join pg_catalog.pg_extension x on x.oid = d.refobjid
                  where d.classid = 'pg_catalog.pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
                    and d.refclassid = 'pg_catalog.pg_extension'::regclass), ''),

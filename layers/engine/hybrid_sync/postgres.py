@@ -278,21 +278,6 @@ def _unplanned(error: psycopg.Error) -> SyncError:
     )
 
 
-def among(column: sql.Composable, keys: Iterable[Sequence[int]]) -> sql.Composed:
-    """The condition that a bigint[] column is one of these keys, at the same cost whatever the planner expects.
-
-    A range for the index that begins with the key, and a hash over the constants within it.  A join with the keys
-    would be planned by statistics, which records that were written a moment ago do not have.
-    """
-    wanted = sorted(tuple(key) for key in keys)
-    if not wanted:
-        return sql.SQL("false").format()
-    texts = [f"{{{','.join(map(str, key))}}}" for key in wanted]
-    return sql.SQL("({key} between {lo}::int8[] and {hi}::int8[] and {key}::text = any({texts}::text[]))").format(
-        key=column, lo=sql.Literal(list(wanted[0])), hi=sql.Literal(list(wanted[-1])), texts=sql.Literal(texts)
-    )
-
-
 def primary(error: psycopg.Error) -> str:
     """The server's own message without DETAIL, where cell values stand; the code alone where a function may have
     written it, or where the message itself quotes values."""

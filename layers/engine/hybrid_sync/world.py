@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hybrid_sync.alerts import Alert
-from hybrid_sync.contracts import BatchTask, FailureMessage, Key, Manifest, Message, PageKind, Profile
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind, Profile
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
+    from hybrid_sync.ids.idmap import IdCache
     from hybrid_sync.postgres import Connection
 
 
@@ -21,18 +22,6 @@ class ProfileLimits:
 
     batch_size: int
     deadline_seconds: int
-
-
-class IdCache(Protocol):
-    """Legacy key -> UUID (16 bytes), remembered per entity, source and epoch.
-
-    An entry may be absent, never wrong: what is absent is asked from the target, which is the authority.  So
-    neither call fails because the cache is down; it then answers "absent", or forgets.
-    """
-
-    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
-
-    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
 
 
 class Manifests(Protocol):

@@ -22,6 +22,7 @@ from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
 from hybrid_sync.errors import StructureMismatch, together
+from hybrid_sync.keys import key_parts
 from hybrid_sync.pgtypes import BYTEA, TEXT, VARCHAR
 
 
@@ -136,7 +137,7 @@ def compile_source(
         slots.append(ReferenceSlot(name, parents, reference.required, reference.deferred, left_empty))
         for parent in reference.parents:
             require_integer(entity, source_name, f"the reference {name}", parent.key, natural)
-            selected.append(sql.SQL("{}::int8").format(spliced(parent.key)))
+            selected += key_parts([spliced(parent.key)])
     checked = {name: form.stored for name, form in source.columns.items() if form.stored is not None}
     money = {m.column for m in entity.money}
     fitted: dict[str, Fitted] = {}

@@ -295,7 +295,7 @@ def fraction_checks(value: Expr, source: PgType, target: PgType) -> list[Check]:
     conditions = [sql.SQL("extract({} from {}) <> 0").format(sql.SQL(part), value) for part in cut]
     if not cut and target.fraction < source.fraction:
         step = sql.Literal(10 ** (6 - target.fraction))
-        conditions.append(sql.SQL("mod(extract(microseconds from {})::int8, {}) <> 0").format(value, step))
+        conditions.append(sql.SQL("mod(extract(microseconds from {})::bigint, {}) <> 0").format(value, step))
     return [(sql.SQL(" or ").join(conditions), "cast_loses")] if conditions else []
 
 

@@ -11,7 +11,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare.conservation import still_in_legacy
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key, Ref
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import key_list, one_of, record_among, recorded
 from hybrid_sync.postgres import Connection
 
 _TWIN = "duplicate_key"
@@ -69,33 +69,29 @@ def look_up(entity: Entity, scope: Scope, keys: Sequence[Key], legacy: Connectio
 
 
 def _excluded(scope: Scope, keys: list[Key], legacy: Connection) -> set[Key]:
-    columns = sql.SQL(", ").join(sql.SQL("({})::int8").format(e) for e in scope.plan.key_exprs)
+    columns = key_list(scope.plan.key_exprs)
     query = sql.SQL("select {} from {} where {} and {}").format(
-        columns, scope.plan.relations, with_keys(scope.plan.key_exprs, keys), scope.plan.excluded_sql
+        columns, scope.plan.relations, one_of(scope.plan.key_exprs, keys), scope.plan.excluded_sql
     )
     return {tuple(row) for row in legacy.execute(query).fetchall()}
 
 
 def _in_target(scope: Scope, keys: list[Key], target: Connection) -> tuple[set[Key], set[Key]]:
     """Keys that have a live row, and keys that have or had any: a marked row, or an id that waits for its return."""
-    columns = sql.SQL(", ").join(sql.SQL("{}::int8").format(column) for column in scope.key_columns)
+    columns = key_list(scope.key_columns)
     rows = sql.SQL("select {} from {} where {}").format(columns, scope.relation, scope.in_target())
     live = {tuple(row) for row in target.execute(rows).fetchall()} & set(keys)
     gone: set[Key] = set()
     for table in ("retired_id", "tombstone"):
-        query = sql.SQL("select key from {} where entity = %s and source = %s and key[1] = any(%s::int8[])").format(
-            sql.Identifier("hybrid_sync", table)
-        )
-        given = (scope.plan.entity, scope.plan.source, [key[0] for key in keys])
-        gone |= {tuple(row[0]) for row in target.execute(query, given).fetchall()}
-    return live, gone & set(keys)
+        gone |= set(recorded(target, table, scope.plan.entity, scope.plan.source, record_among(keys)))
+    return live, gone
 
 
 def _reasons(scope: Scope, keys: list[Key], target: Connection) -> dict[Key, str]:
     rows = target.execute(
-        "select key, reason from hybrid_sync.failed_record"
-        " where entity = %s and source = %s and status <> 'resolved' and key[1] = any(%s::int8[])",
-        (scope.plan.entity, scope.plan.source, [key[0] for key in keys]),
+        sql.SQL(
+            "select key, reason from hybrid_sync.failed_record"
+            " where entity = {} and source = {} and status <> 'resolved' and {}"
+        ).format(scope.plan.entity, scope.plan.source, record_among(keys))
     ).fetchall()
-    found = {tuple(row[0]): str(row[1]) for row in rows}
-    return {key: found[key] for key in keys if key in found}
+    return {tuple(key): str(reason) for key, reason in rows}

@@ -18,6 +18,7 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.place import table as relation
+from hybrid_sync.keys import belongs_to, key_columns, key_list, key_parts, record_key
 
 _UNTRANSLATED = sql.Literal(-1)
 """A reference to a row that no legacy row stands behind; no alternative has this number."""
@@ -77,8 +78,8 @@ def canonical(catalog: Catalog, plan: ReadPlan) -> Canonical:
         columns.append(CanonicalColumn(name, (fitted.ours,), (fitted.theirs(stored),)))
     return Canonical(
         tuple(columns),
-        tuple(sql.SQL("{}::int8").format(key) for key in plan.key_exprs),
-        tuple(sql.SQL("t.{}::int8").format(sql.Identifier(key)) for key in plan.key_columns),
+        tuple(key_parts(plan.key_exprs)),
+        tuple(key_parts(key_columns(plan.key_columns, "t"))),
         sql.SQL(" ").join(joins),
     )
 
@@ -104,14 +105,14 @@ def _reference(
     chosen = sql.SQL("case when {stored} is null then {empty} {arms} else {none} end::int2").format(
         stored=stored, empty=empty, arms=_arms(keys), none=_UNTRANSLATED
     )
-    key = sql.SQL("case when {} is null then {} else coalesce({}) end::int8").format(
+    key = sql.SQL("case when {} is null then {} else coalesce({}) end").format(
         stored, empty_key, sql.SQL(", ").join(keys)
     )
     given = sql.SQL("case {} end::int2").format(_arms(alternatives))
     return CanonicalColumn(
         slot.column,
         (given, sql.SQL("coalesce({})").format(sql.SQL(", ").join(alternatives))),
-        (chosen, key),
+        (chosen, *key_parts([key])),
     )
 
 
@@ -121,10 +122,9 @@ def _pending(plan: ReadPlan, slot: ReferenceSlot) -> tuple[sql.Composed, sql.Com
         sql.SQL("when l.parent_entity = {} and l.parent_source = {} then {}").format(*map(sql.Literal, (*parent, i)))
         for i, parent in enumerate(slot.parents)
     )
-    key = sql.SQL(", ").join(sql.SQL("t.{}::int8").format(sql.Identifier(column)) for column in plan.key_columns)
+    key = record_key(key_columns(plan.key_columns, "t"))
     found = sql.SQL(
-        "from hybrid_sync.pending_link l where l.entity = {} and l.source = {} and l.key = array[{}]"
-        " and l.column_name = {}"
+        "from hybrid_sync.pending_link l where l.entity = {} and l.source = {} and l.key = {} and l.column_name = {}"
     ).format(sql.Literal(plan.entity), sql.Literal(plan.source), key, sql.Literal(slot.column))
     return (
         sql.SQL("(select case {} end {})").format(arms, found),
@@ -141,15 +141,10 @@ def _arms(keys: Sequence[sql.Composable]) -> sql.Composed:
 def _parent(catalog: Catalog, entity: str, source: str, alias: sql.Identifier, stored: sql.Composable) -> sql.Composed:
     definition = catalog[entity]
     parent = definition.sources[source]
-    where: list[sql.Composable] = [sql.SQL("true")]
-    for column, value in parent.discriminator.items():
-        where.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
-    return sql.SQL(
-        "left join (select id, {key}::int8 as k from {table} where {where}) {alias} on {alias}.id = {stored}"
-    ).format(
-        key=sql.Identifier(next(iter(parent.key))), table=relation(definition.target),
-        where=sql.SQL(" and ").join(where), alias=alias, stored=stored,
-    )  # fmt: skip
+    keyed = sql.SQL("select id, {} as k from {} where {}").format(
+        key_list(key_columns(parent.key)), relation(definition.target), belongs_to(parent)
+    )
+    return sql.SQL("left join ({}) {alias} on {alias}.id = {}").format(keyed, stored, alias=alias)
 
 
 def _digest(values: Sequence[sql.Composable]) -> sql.Composed:

@@ -16,11 +16,21 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.compare.canonical import Canonical
-from hybrid_sync.compare.keysets import but
 from hybrid_sync.compare.streams import differing_lines, lines
 from hybrid_sync.compare.unreadable import unreadable_keys
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, between, bucket_of
+from hybrid_sync.keys import (
+    BUCKET,
+    belongs_to,
+    between,
+    bucket_of,
+    but,
+    first_of_record,
+    key_columns,
+    key_parts,
+    record_key,
+    recorded,
+)
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.tombstones import is_any_marked
@@ -66,14 +76,8 @@ class Sides:
     def settle(self) -> None:
         """Find the keys that cannot be compared; the target's snapshot must be the older one."""
         self.target.execute("select 1")
-        first = sql.SQL("key[1]")
-        self.failed = _keys(
-            self.target,
-            sql.SQL(
-                "select key from hybrid_sync.failed_record where entity = {} and source = {} and status <> 'resolved'"
-                " and key <> '{{}}' and {}"
-            ).format(sql.Literal(self.plan.entity), sql.Literal(self.plan.source), self.range.of(first)),
-        )
+        where = sql.SQL("status <> 'resolved' and key <> '{{}}' and {}").format(self.range.of(first_of_record()))
+        self.failed = recorded(self.target, "failed_record", self.plan.entity, self.plan.source, where)
         self.in_flight = _keys(
             self.legacy,
             sql.SQL("select distinct array[{}] from {} where {} and {}").format(
@@ -107,20 +111,15 @@ class Sides:
 
     def target_rows(self, where: sql.Composable) -> sql.Composed:
         """The FROM clause of the target's rows of this source under `where`, as `t`, with their parents joined."""
-        keys = [sql.Identifier(column) for column in self.plan.key_columns]
-        parts: list[sql.Composable] = [sql.SQL("{} is not null").format(key) for key in keys]
-        for column, value in self.source.discriminator.items():
-            parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
         # A row that is marked as deleted is not there: should its key return, it is missing and comes back to life.
-        stored = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, key) for key in keys)
-        marked = is_any_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(stored))
-        parts.append(sql.SQL("not {}").format(marked))
-        return sql.SQL("(select *, xmin as hybrid_sync_xmin from {} where {} and {}) t {}").format(
-            self.relation, sql.SQL(" and ").join(parts), where, self.form.joins
-        )
+        key = record_key(key_columns(self.plan.key_columns, self.relation))
+        return sql.SQL("(select *, xmin as hybrid_sync_xmin from {} where {} and not {} and {}) t {}").format(
+            self.relation, belongs_to(self.source), is_any_marked(self.plan.entity, self.plan.source, key), where,
+            self.form.joins,
+        )  # fmt: skip
 
     def _stored(self, some: sql.Composable | None = None) -> sql.Composed:
-        keys = [sql.SQL("{}::int8").format(sql.Identifier(column)) for column in self.plan.key_columns]
+        keys = key_parts(key_columns(self.plan.key_columns))
         left_out = but(keys, [*self.failed, *self.unreadable, *self.in_flight])
         first = sql.Identifier(self.plan.key_columns[0])
         where = sql.SQL("{} and {}").format(self.range.of(first), left_out)
@@ -200,8 +199,8 @@ def within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:
 def _checksums(connection: Connection, rows: sql.Composable) -> Checksums:
     """`rows` gives n and h; OFFSET 0 in it keeps the digest from being computed twice."""
     query = sql.SQL(
-        "select n, count(*), sum(('x' || left(h, 16))::bit(64)::int8)::text || ':' ||"
-        " sum(('x' || right(h, 16))::bit(64)::int8)::text from ({}) r group by n"
+        "select n, count(*), sum(('x' || left(h, 16))::bit(64)::bigint)::text || ':' ||"
+        " sum(('x' || right(h, 16))::bit(64)::bigint)::text from ({}) r group by n"
     ).format(rows)
     return {int(n): (int(count), str(checksum)) for n, count, checksum in connection.execute(query).fetchall()}
 

@@ -15,13 +15,11 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.compare.checksums import within
-from hybrid_sync.compare.keysets import make_room
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.streams import Line, differing_lines, lines
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, bucket_of, place_of
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import BUCKET, bucket_number, bucket_of, key_table, make_room, one_of, place_of
 from hybrid_sync.postgres import Connection
 
 
@@ -281,7 +279,7 @@ def _target_side(scope: Scope, buckets: list[int] | None = None) -> sql.Composed
     """Keys that are in the target or in quarantine without a target row, but not in flight; of these buckets alone."""
     wanted = None if buckets is None else set(buckets)
     moving, failed = (
-        [key for key in keys if wanted is None or key[0] // BUCKET in wanted]
+        [key for key in keys if wanted is None or bucket_number(key) in wanted]
         for keys in (scope.in_flight, scope.failed_absent)
     )
     where = sql.SQL("true") if buckets is None else within(scope.stored_keys[0], buckets)
@@ -289,10 +287,7 @@ def _target_side(scope: Scope, buckets: list[int] | None = None) -> sql.Composed
         sql.SQL(", ").join(scope.stored_keys), scope.relation, scope.in_target(), scope.without(moving), where
     )
     left = sorted(set(failed).difference(moving))
-    arrays = sql.SQL(", ").join(
-        sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in left])) for i in range(len(scope.key_columns))
-    )
-    return sql.SQL("{} union select * from unnest({})").format(rows, arrays)
+    return sql.SQL("{} union {}").format(rows, key_table(left, len(scope.key_columns)))
 
 
 def _target_bitmaps(scope: Scope) -> sql.Composed:
@@ -320,6 +315,6 @@ def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Ke
     if not keys:
         return set()
     query = sql.SQL("select {} from {} where {}").format(
-        sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, with_keys(scope.plan.key_exprs, keys)
+        sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, one_of(scope.plan.key_exprs, keys)
     )
     return {tuple(row) for row in legacy.execute(query).fetchall()}

@@ -13,9 +13,19 @@ from hybrid_sync.compare.look import Departure, Difference
 from hybrid_sync.compare.origin import Origin
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.guard import epoch_of
-from hybrid_sync.keys import bucket_of, span
+from hybrid_sync.keys import (
+    COLUMN,
+    PARAMETER,
+    bucket_of,
+    first_of_record,
+    key_literal,
+    record_among,
+    record_between,
+    recorded,
+    span,
+)
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.postgres import Connection, among
+from hybrid_sync.postgres import Connection
 
 KEPT_DAYS = 90
 SHOWN = 20
@@ -111,7 +121,7 @@ def _suspect(connection: Connection, place: tuple[str, str, str, int], keys: Seq
     """List keys as suspects, by way of a temporary table: COPY is refused where row security applies to our role."""
     if not keys:
         return
-    connection.execute("create temp table hybrid_sync_suspect (key int8[]) on commit drop")
+    connection.execute(sql.SQL("create temp table hybrid_sync_suspect (key {}) on commit drop").format(COLUMN))
     with connection.cursor() as cursor, cursor.copy("copy pg_temp.hybrid_sync_suspect (key) from stdin") as copy:
         for key in keys:
             copy.write_row((list(key),))
@@ -125,8 +135,8 @@ def _suspect(connection: Connection, place: tuple[str, str, str, int], keys: Seq
 def segments_done(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
     """How many segments are compared, and their totals."""
     row = connection.execute(
-        "select count(*), coalesce(sum(legacy_rows), 0)::int8, coalesce(sum(in_flight), 0)::int8,"
-        " coalesce(sum(suspected), 0)::int8, coalesce(round(sum(seconds)::numeric, 3), 0)::text"
+        "select count(*), coalesce(sum(legacy_rows), 0)::bigint, coalesce(sum(in_flight), 0)::bigint,"
+        " coalesce(sum(suspected), 0)::bigint, coalesce(round(sum(seconds)::numeric, 3), 0)::text"
         " from hybrid_sync.reconcile_segment where run_id = %s and entity = %s",
         (run_id, entity),
     ).fetchone()
@@ -143,19 +153,15 @@ def page(
     connection: Connection, run_id: str, entity: str, source: str, states: Sequence[str], after: Key, size: int
 ) -> list[Key]:
     """Keys of the next differences in these states after a key, in key order."""
-    rows = connection.execute(
-        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s"
-        " and state = any(%s) and key > %s::int8[] order by key limit %s",
-        (run_id, entity, source, list(states), list(after), size),
-    ).fetchall()
-    return [tuple(row[0]) for row in rows]
+    where = sql.SQL("run_id = {} and state = any({}) and key > {}").format(run_id, list(states), key_literal(after))
+    return recorded(connection, "difference", entity, source, where, size)
 
 
 def clear(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> None:
     """These suspicions were none."""
     connection.execute(
         sql.SQL("delete from hybrid_sync.difference where run_id = {} and entity = {} and source = {} and {}").format(
-            *map(sql.Literal, (run_id, entity, source)), among(sql.SQL("key"), keys)
+            *map(sql.Literal, (run_id, entity, source)), record_among(keys)
         )
     )
 
@@ -166,8 +172,10 @@ def confirm(
     """Differences that persisted."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            "update hybrid_sync.difference set state = %s, kind = %s, columns = %s, origin = %s, fence_missed = %s,"
-            " heal = %s where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
+            sql.SQL(
+                "update hybrid_sync.difference set state = %s, kind = %s, columns = %s, origin = %s, fence_missed = %s,"
+                " heal = %s where run_id = %s and entity = %s and source = %s and key = {}"
+            ).format(PARAMETER),
             [
                 (
                     "persists" if d.kind == "unjoined" else "confirmed", d.kind, list(d.columns), c.origin,
@@ -183,18 +191,14 @@ def settle(connection: Connection, run_id: str, entity: str, source: str, keys: 
     connection.execute(
         sql.SQL(
             "update hybrid_sync.difference set state = {} where run_id = {} and entity = {} and source = {} and {}"
-        ).format(*map(sql.Literal, (state, run_id, entity, source)), among(sql.SQL("key"), keys))
+        ).format(*map(sql.Literal, (state, run_id, entity, source)), record_among(keys))
     )
 
 
 def healing(connection: Connection, run_id: str, entity: str, source: str, keys: Sequence[Key]) -> set[Key]:
     """Which of these keys the run was to heal, or could not."""
-    rows = connection.execute(
-        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s"
-        " and (heal or state = 'persists') and key[1] = any(%s)",
-        (run_id, entity, source, [key[0] for key in keys]),
-    ).fetchall()
-    return {tuple(row[0]) for row in rows} & set(keys)
+    where = sql.SQL("run_id = {} and (heal or state = 'persists') and {}").format(run_id, record_among(keys))
+    return set(recorded(connection, "difference", entity, source, where))
 
 
 def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -> list[Bucket]:
@@ -203,20 +207,17 @@ def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -
         sql.SQL(
             "select {} as n, count(*) from hybrid_sync.difference"
             " where run_id = {} and entity = {} and source = {} and heal and state = 'confirmed' group by 1 order by 1"
-        ).format(bucket_of(sql.SQL("key[1]")), *map(sql.Literal, (run_id, entity, source)))
+        ).format(bucket_of(first_of_record()), *map(sql.Literal, (run_id, entity, source)))
     ).fetchall()
     return [Bucket(int(n), int(keys)) for n, keys in rows]
 
 
 def keys_to_heal(connection: Connection, task: BatchTask, after: Key | None, at_most: int) -> list[Key]:
     """The next keys of a heal batch; they wait here and not in the batch's message, however many there are."""
-    rows = connection.execute(
-        "select key from hybrid_sync.difference where run_id = %s and entity = %s and source = %s and heal"
-        " and state = 'confirmed' and key >= array[%s::int8] and key[1] <= %s::int8 and key > %s::int8[]"
-        " order by key limit %s",
-        (task.run_id, task.entity, task.source, *span(task.lo, task.hi), list(after or ()), at_most),
-    ).fetchall()
-    return [tuple(row[0]) for row in rows]
+    where = sql.SQL("run_id = {} and heal and state = 'confirmed' and {} and key > {}").format(
+        task.run_id, record_between(span(task.lo, task.hi)), key_literal(after or ())
+    )
+    return recorded(connection, "difference", task.entity, task.source, where, at_most)
 
 
 def list_departures(connection: Connection, run_id: str, entity: str, source: str, found: Sequence[Departure]) -> None:

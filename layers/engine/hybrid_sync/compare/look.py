@@ -15,8 +15,7 @@ from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.compare.checksums import Sides
 from hybrid_sync.contracts import Key
 from hybrid_sync.halve import halve
-from hybrid_sync.ids.idmap import key_condition
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import key_columns, one_of, record_among, recorded
 from hybrid_sync.legacy.unreadable import ask
 
 Kind = Literal["changed", "missing", "unrecorded", "unjoined"]
@@ -105,21 +104,17 @@ def look(sides: Sides, keys: Sequence[Key], recent: sql.Composable) -> Iterator[
 
 
 def _in_target(sides: Sides, keys: Sequence[Key]) -> dict[Key, _Target]:
-    columns = [sql.Identifier(column) for column in sides.plan.key_columns]
+    columns = key_columns(sides.plan.key_columns)
     query = sql.SQL("select array[{}], t.hybrid_sync_xmin::text, {} from {}").format(
         sql.SQL(", ").join(sides.form.target_key), sides.form.target_columns(),
-        sides.target_rows(key_condition(columns, list(keys))),
+        sides.target_rows(one_of(columns, list(keys))),
     )  # fmt: skip
     return {tuple(key): _Target(xmin, digests) for key, xmin, digests in sides.target.execute(query).fetchall()}
 
 
 def _failed(sides: Sides, keys: Sequence[Key]) -> set[Key]:
-    rows = sides.target.execute(
-        "select key from hybrid_sync.failed_record where entity = %s and source = %s and status <> 'resolved'"
-        " and key[1] = any(%s::int8[])",
-        (sides.plan.entity, sides.plan.source, [key[0] for key in keys]),
-    ).fetchall()
-    return {tuple(row[0]) for row in rows} & set(keys)
+    where = sql.SQL("status <> 'resolved' and {}").format(record_among(keys))
+    return set(recorded(sides.target, "failed_record", sides.plan.entity, sides.plan.source, where))
 
 
 def _in_legacy(sides: Sides, keys: list[Key], recent: sql.Composable) -> dict[Key, _Legacy]:
@@ -140,7 +135,7 @@ def _computed(sides: Sides, keys: Sequence[Key], recent: sql.Composable, digests
         "select array[{}], {}, {}, {}, case when ({}) is null then {} end from {} where {}"
     ).format(
         sql.SQL(", ").join(sides.form.legacy_key), sides.after_fence, recent, sides.plan.verdict_sql,
-        sides.plan.verdict_sql, digests, sides.plan.relations, with_keys(sides.plan.key_exprs, keys),
+        sides.plan.verdict_sql, digests, sides.plan.relations, one_of(sides.plan.key_exprs, keys),
     )  # fmt: skip
     found: dict[Key, _Legacy] = {}
     for key, after_fence, seen, verdict, computed in sides.legacy.execute(query).fetchall():
@@ -158,6 +153,6 @@ def _in_base_table(sides: Sides, keys: Sequence[Key]) -> set[Key]:
     if not keys:
         return set()
     query = sql.SQL("select array[{}] from {} where {}").format(
-        sql.SQL(", ").join(sides.form.legacy_key), table_of(sides.source), with_keys(sides.plan.key_exprs, keys)
+        sql.SQL(", ").join(sides.form.legacy_key), table_of(sides.source), one_of(sides.plan.key_exprs, keys)
     )
     return {tuple(row[0]) for row in sides.legacy.execute(query).fetchall()}

@@ -18,13 +18,12 @@ from hybrid_sync.blame import is_row_state
 from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare import money
 from hybrid_sync.compare.amounts import Amounts, Sums, Tally
-from hybrid_sync.compare.keysets import among, make_room
 from hybrid_sync.compare.ledger import Ledger
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import Carrying, given
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, bucket_of, place_of
+from hybrid_sync.keys import BUCKET, among, bucket_of, make_room, place_of
 from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.postgres import Connection
 
@@ -217,8 +216,8 @@ class _Rows:
         ]
         return sql.SQL(
             "select 'bucket', n::text, concat_ws(',', count(*) filter (where keyed), {}, count(*) filter (where changed"
-            " and keyed), coalesce(sum(octets) filter (where changed and keyed), 0)::int8, {}{}), concat_ws(',', {}{}),"
-            " string_agg(k, ' ') filter (where y and keyed) from r group by n"
+            " and keyed), coalesce(sum(octets) filter (where changed and keyed), 0)::bigint, {}{}),"
+            " concat_ws(',', {}{}), string_agg(k, ' ') filter (where y and keyed) from r group by n"
         ).format(
             distinct, places, sql.SQL("").join(carried), _digest(single, sql.SQL("p in ('current', 'stale')")),
             sql.SQL("").join(referring),
@@ -245,6 +244,6 @@ def _digest(single: bool, which: sql.Composable) -> sql.Composed:
     if single:
         return sql.SQL("coalesce(md5((bit_or(h) filter (where {}))::text), '')").format(which)
     return sql.SQL(
-        "coalesce((sum(('x' || left(h, 16))::bit(64)::int8) filter (where {which}))::text || ':' ||"
-        " (sum(('x' || right(h, 16))::bit(64)::int8) filter (where {which}))::text, '')"
+        "coalesce((sum(('x' || left(h, 16))::bit(64)::bigint) filter (where {which}))::text || ':' ||"
+        " (sum(('x' || right(h, 16))::bit(64)::bigint) filter (where {which}))::text, '')"
     ).format(which=which)

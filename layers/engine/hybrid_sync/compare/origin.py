@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal
 
+from psycopg import sql
+
 from hybrid_sync.compare.look import Difference
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import record_among
 from hybrid_sync.postgres import Connection
 
 Origin = Literal["legacy", "target", "both"]
@@ -34,10 +37,10 @@ baseline as (
 select x from given, baseline
 where xid not in (select xid from ours) and age(xid) between 0 and baseline.age
 """
-_TOLD = """
+_TOLD = sql.SQL("""
 select distinct key from hybrid_sync.difference
-where entity = %s and source = %s and run_id <> %s and origin <> 'legacy' and state = 'confirmed' and key[1] = any(%s)
-"""
+where entity = {} and source = {} and run_id <> {} and origin <> 'legacy' and state = 'confirmed' and {}
+""")
 
 
 def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[str]) -> set[str]:
@@ -50,7 +53,8 @@ def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[s
 
 def reported_before(target: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> set[Key]:
     """Keys whose drift an earlier run has told and nobody has repaired: they were not equal then."""
-    rows = target.execute(_TOLD, (entity, source, run_id, [key[0] for key in keys])).fetchall()
+    told = _TOLD.format(entity, source, run_id, record_among(list(keys)))
+    rows = target.execute(told).fetchall()
     return {tuple(row[0]) for row in rows}
 
 

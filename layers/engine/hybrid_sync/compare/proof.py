@@ -22,7 +22,7 @@ from hybrid_sync.compare.origin import native_xids
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.guard import epoch_of, forget
 from hybrid_sync.postgres import Connection
-from hybrid_sync.runs.store import record_problem
+from hybrid_sync.runs.store import record_part
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.write.batches import FailedRow, record_failed
 
@@ -79,12 +79,12 @@ def refuse(connection: Connection, run_id: str, catalog: Catalog, entity: str, w
         slots = [sources[source].references[one.column] for one in wrong if one.source == source]
         for parent in {parent.to for slot in slots for parent in slot.parents}:
             forget(connection, parent, epoch_of(connection, parent))
-    record_problem(
-        connection, run_id, entity, "mapping_corrupt",
+    text = (
         f"{len(wrong)} rows of {entity} were written with a reference to another row than legacy names, because the id"
         " cache held wrong ids. The cache has been forgotten, and the next run writes the rows anew; find out who can"
-        " write to the id map's table.",
-    )  # fmt: skip
+        " write to the id map's table."
+    )
+    record_part(connection, run_id, entity, failure={"code": "mapping_corrupt", "text": text})
 
 
 def has_unproved(target: Connection, run_id: str, plan: EntityPlan) -> bool:
@@ -129,7 +129,7 @@ def _suspects(sides: Sides, runs: list[str], written: int) -> Iterator[list[Key]
 
 def _count(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> int:
     row = target.execute(
-        "select coalesce(sum(cardinality(keys)), 0)::int8 from hybrid_sync.journal"
+        "select coalesce(sum(cardinality(keys)), 0)::bigint from hybrid_sync.journal"
         " where run_id = any(%s) and entity = %s and source = %s and operation in ('insert', 'update', 'link')",
         (runs, plan.sources[source].entity, source),
     ).fetchone()

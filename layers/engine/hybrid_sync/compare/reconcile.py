@@ -26,6 +26,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
 from hybrid_sync.ids.idmap import IdCache
+from hybrid_sync.keys import key_list
 from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
@@ -80,9 +81,9 @@ class Reconcile:
     def _borders(self, name: str, source: Source, size: int) -> list[int]:
         key = self.plan.sources[name].key_exprs[0]
         query = sql.SQL(
-            "select distinct k from (select {key}::int8 as k, row_number() over (order by {key}) as n from {table}"
+            "select distinct k from (select {part} as k, row_number() over (order by {key}) as n from {table}"
             " where {key} is not null) s where n % {size} = 0 order by k"
-        ).format(key=key, table=table_of(source), size=sql.Literal(size))
+        ).format(key=key, part=key_list([key]), table=table_of(source), size=size)
         with transaction(self.legacy, "legacy", read_only=True, path=self.entity.legacy_search_path):
             return [int(row[0]) for row in self.legacy.execute(query).fetchall()]
 

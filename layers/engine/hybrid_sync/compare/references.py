@@ -17,10 +17,9 @@ from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.compare.checksums import within
-from hybrid_sync.compare.keysets import but
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, bucket_of, place_of
+from hybrid_sync.keys import BUCKET, bucket_of, but, key_list, key_text, place_of, record_among, recorded
 from hybrid_sync.postgres import Connection
 from hybrid_sync.schema.target_structure import guarded
 
@@ -128,12 +127,12 @@ def _count_waiting(total: References, scope: Scope, target: Connection) -> None:
 
 
 def _key(scope: Scope) -> sql.Composed:
-    return sql.SQL(", ").join(sql.SQL("{}::int8").format(column) for column in scope.key_columns)
+    return key_list(scope.key_columns)
 
 
 def _show(shown: list[str], scope: Scope, keys: Sequence[Key]) -> None:
     room = max(_SHOWN - len(shown), 0)
-    shown += [f"{scope.plan.source}:{','.join(map(str, key))}" for key in keys[:room]]
+    shown += [f"{scope.plan.source}:{key_text(key)}" for key in keys[:room]]
 
 
 # --- both sides ------------------------------------------------------------------------------------------------
@@ -182,7 +181,7 @@ class _Source:
         return _rows(keys, given(plan), sql.SQL("true"), plan.relations, where)
 
     def _in_target(self, some: sql.Composable) -> sql.Composed:
-        keys = [sql.SQL("{}::int8").format(column) for column in self.scope.key_columns]
+        keys = self.scope.stored_keys
         stored = [sql.SQL("{} is not null").format(sql.Identifier(slot.column)) for slot in self.slots]
         settled = but(keys, [*self.left_out, *self.scope.in_flight])
         where = sql.SQL("{} and {}").format(self.scope.in_target(), some)
@@ -222,12 +221,8 @@ class _Source:
     def _pending(self, column: str, keys: set[Key]) -> set[Key]:
         if not keys:
             return set()
-        rows = self.target.execute(
-            "select key from hybrid_sync.pending_link where entity = %s and source = %s and column_name = %s"
-            " and key[1] = any(%s::int8[])",
-            (self.scope.plan.entity, self.scope.plan.source, column, [key[0] for key in keys]),
-        ).fetchall()
-        return {tuple(row[0]) for row in rows}
+        where = sql.SQL("column_name = {} and {}").format(column, record_among(keys))
+        return set(recorded(self.target, "pending_link", self.scope.plan.entity, self.scope.plan.source, where))
 
 
 def given(plan: ReadPlan) -> list[sql.Composable]:
@@ -262,7 +257,7 @@ def _rows(
         )
     else:
         digest = sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(keys))
-        share = sql.SQL("('x' || left({}, 16))::bit(64)::int8").format(digest)
+        share = sql.SQL("('x' || left({}, 16))::bit(64)::bigint").format(digest)
     flags = sql.SQL(", ").join(sql.SQL("{} as {}").format(carries, _flag(i)) for i, carries in enumerate(has))
     return sql.SQL("select {} as n, array[{}] as k, {} as h, {}, {} as settled from {} where {} offset 0").format(
         bucket, sql.SQL(", ").join(keys), share, flags, settled, relations, where

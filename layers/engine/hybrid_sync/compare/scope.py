@@ -13,11 +13,10 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity, Source
-from hybrid_sync.compare.keysets import among, but
 from hybrid_sync.compare.places import Place
 from hybrid_sync.contracts import Key
-from hybrid_sync.ids.idmap import key_condition
-from hybrid_sync.legacy.changes import later, with_keys
+from hybrid_sync.keys import among, belongs_to, but, key_columns, key_parts, of_source, one_of, record_key, recorded
+from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection
 from hybrid_sync.schema.legacy_structure import has_transaction_ids
@@ -51,14 +50,14 @@ class Scope:
     # --- legacy --------------------------------------------------------------------------------------------
 
     @property
-    def legacy_keys(self) -> list[sql.Composable]:
-        return [sql.SQL("{}::int8").format(e) for e in self.plan.key_exprs]
+    def legacy_keys(self) -> list[sql.Composed]:
+        return key_parts(self.plan.key_exprs)
 
     def in_legacy(self) -> sql.Composable:
         """Legacy rows under verification, settled or not, those without a key among them."""
         if self.keys is None:
             return sql.SQL("true")
-        return with_keys(self.plan.key_exprs, self.keys)
+        return one_of(self.plan.key_exprs, self.keys)
 
     def settled(self) -> sql.Composed:
         """Legacy rows that the target ought to hold or the quarantine to know.
@@ -101,12 +100,12 @@ class Scope:
     # --- target --------------------------------------------------------------------------------------------
 
     @property
-    def key_columns(self) -> list[sql.Identifier]:
-        return [sql.Identifier(c) for c in self.plan.key_columns]
+    def key_columns(self) -> list[sql.Composable]:
+        return key_columns(self.plan.key_columns)
 
     @property
-    def stored_keys(self) -> list[sql.Composable]:
-        return [sql.SQL("{}::int8").format(c) for c in self.key_columns]
+    def stored_keys(self) -> list[sql.Composed]:
+        return key_parts(self.key_columns)
 
     def in_target(self) -> sql.Composable:
         """Live target rows of this source under verification; rows born natively have no legacy key."""
@@ -116,8 +115,8 @@ class Scope:
     def is_marked(self) -> sql.Composable:
         """Whether a target row is marked as deleted."""
         # Named in full: within the subquery a bare name could be a column of the tombstones.
-        key = sql.SQL(", ").join(sql.SQL("{}.{}::int8").format(self.relation, column) for column in self.key_columns)
-        return is_any_marked(self.plan.entity, self.plan.source, sql.SQL("array[{}]").format(key))
+        key = record_key(key_columns(self.plan.key_columns, self.relation))
+        return is_any_marked(self.plan.entity, self.plan.source, key)
 
     def place_in_target(self, gone: Sequence[Key]) -> sql.Composed:
         """Where a live row of the target is, as an expression."""
@@ -127,19 +126,12 @@ class Scope:
 
     def rows_in_target(self) -> sql.Composable:
         """The same with those that are marked as deleted."""
-        parts: list[sql.Composable] = [sql.SQL("{} is not null").format(c) for c in self.key_columns]
-        parts.append(self.of_source())
-        if self.keys is not None:
-            parts.append(key_condition(self.key_columns, self.keys))
-        return sql.SQL(" and ").join(parts)
+        own = belongs_to(self.source)
+        return own if self.keys is None else sql.SQL("{} and {}").format(own, one_of(self.key_columns, self.keys))
 
     def of_source(self) -> sql.Composable:
         """The target's rows that are this source's, native ones among them where the entity has no other."""
-        parts = (
-            sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value))
-            for column, value in self.source.discriminator.items()
-        )
-        return sql.SQL(" and ").join([sql.SQL("true"), *parts])
+        return of_source(self.source)
 
     def without(self, keys: list[Key]) -> sql.Composable:
         """Target rows whose key is not one of these."""
@@ -149,13 +141,10 @@ class Scope:
         """Keys in quarantine, apart by whether an older version of the row is in the target; and whether any row is
         marked as deleted."""
         self.has_marked = any_marked(target, self.plan.entity, self.plan.source)
-        rows = target.execute(
-            "select key from hybrid_sync.failed_record where entity = %s and source = %s and status <> 'resolved'"
-            " and key <> '{}' order by key",
-            (self.plan.entity, self.plan.source),
-        ).fetchall()
+        waiting = sql.SQL("status <> 'resolved' and key <> '{}'")
+        failed = recorded(target, "failed_record", self.plan.entity, self.plan.source, waiting)
         wanted = None if self.keys is None else set(self.keys)
-        self.fail((key for key in (tuple(row[0]) for row in rows) if wanted is None or key in wanted), target)
+        self.fail((key for key in failed if wanted is None or key in wanted), target)
 
     def fail(self, keys: Iterable[Key], target: Connection) -> None:
         """Count these keys as failed; the target itself is asked which of them it holds, live."""

@@ -15,7 +15,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.forms import Stored
 from hybrid_sync.contracts import Key
 from hybrid_sync.halve import halve
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import key_of_texts, key_parts, one_of
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
 
@@ -32,14 +32,14 @@ def unreadable_keys(legacy: Connection, plan: ReadPlan, computed: sql.Composable
 def _checked(legacy: Connection, plan: ReadPlan, where: sql.Composable) -> Iterator[tuple[Key, bool]]:
     at = len(plan.key_columns) + 1 + sum(len(slot.parents) for slot in plan.references)
     texts = plan.fields[at : at + len(plan.checked)]
-    keys = [sql.SQL("{}::int8").format(key) for key in plan.key_exprs]
+    keys = key_parts(plan.key_exprs)
     query = sql.SQL("copy (select {} from {} where {}) to stdout").format(
         sql.SQL(", ").join([*keys, *texts]), plan.relations, where
     )
     parts = len(keys)
     with legacy.cursor() as cursor, cursor.copy(query) as copy:
         for row in copy.rows():
-            key = tuple(int(part) for part in row[:parts])
+            key = key_of_texts(row[:parts])
             sent = zip(row[parts:], plan.checked.values(), strict=True)
             yield key, all(text is None or _is_storable(stored, str(text).encode()) for text, stored in sent)
 
@@ -61,7 +61,7 @@ def uncomputable_keys(
         with legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
             legacy.execute(
                 sql.SQL("select count({}) from {} where {}").format(
-                    computed, plan.relations, with_keys(plan.key_exprs, some)
+                    computed, plan.relations, one_of(plan.key_exprs, some)
                 )
             )
 

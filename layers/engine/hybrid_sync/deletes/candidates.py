@@ -20,7 +20,7 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
 from hybrid_sync.deletes.remove import IGNORED, Outcome
 from hybrid_sync.halve import halve
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import PARAMETER, key_list, one_of, record_among, recorded
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection
 
@@ -81,8 +81,8 @@ def departed(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[
 
 
 def _looked(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, Why]:
-    listed = sql.SQL(", ").join(sql.SQL("{}::int8").format(key) for key in plan.key_exprs)
-    where = with_keys(plan.key_exprs, keys)
+    listed = key_list(plan.key_exprs)
+    where = one_of(plan.key_exprs, keys)
     based = legacy.execute(sql.SQL("select {} from {} where {}").format(listed, table_of(source), where)).fetchall()
     selected = legacy.execute(
         sql.SQL("select array[{}], bool_and({}) from {} where {} group by 1").format(
@@ -140,12 +140,8 @@ def page(connection: Connection, run_id: str, entity: str, source: str, size: in
 
 def still_open(connection: Connection, run_id: str, entity: str, source: str, keys: Collection[Key]) -> list[Key]:
     """Which of the keys no other delivery has dealt with; asked under their bucket locks."""
-    rows = connection.execute(
-        "select key from hybrid_sync.delete_candidate where run_id = %s and entity = %s and source = %s"
-        " and outcome is null and key[1] = any(%s::int8[])",
-        (run_id, entity, source, [key[0] for key in keys]),
-    ).fetchall()
-    return sorted({tuple(row[0]) for row in rows} & set(keys))
+    where = sql.SQL("run_id = {} and outcome is null and {}").format(run_id, record_among(keys))
+    return recorded(connection, "delete_candidate", entity, source, where)
 
 
 def settle(
@@ -155,9 +151,11 @@ def settle(
     """What became of candidates, and why they had departed."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            "update hybrid_sync.delete_candidate set outcome = %s, reason = %s, constraint_name = %s, sqlstate = %s,"
-            " why = coalesce(%s, why), done_at = clock_timestamp()"
-            " where run_id = %s and entity = %s and source = %s and key = %s::int8[]",
+            sql.SQL(
+                "update hybrid_sync.delete_candidate set outcome = %s, reason = %s, constraint_name = %s,"
+                " sqlstate = %s, why = coalesce(%s, why), done_at = clock_timestamp()"
+                " where run_id = %s and entity = %s and source = %s and key = {}"
+            ).format(PARAMETER),
             [
                 (
                     o.outcome, o.reason, o.constraint, o.sqlstate, departed.get(o.key), run_id, entity, source,

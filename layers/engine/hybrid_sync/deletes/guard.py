@@ -16,8 +16,9 @@ from psycopg import sql
 from hybrid_sync.catalog.models import OnDelete
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import is_row_of, record_among
 from hybrid_sync.postgres import Connection
-from hybrid_sync.write.tombstones import is_marked, is_row_of
+from hybrid_sync.write.tombstones import is_marked
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ where c.entity = {entity} and c.source = {source} and c.run_id <> {run}
   and not coalesce(r.request->'allow_deletes' @> to_jsonb({entity}::text), false)
   and (c.outcome in ('deleted', 'marked') and c.done_at > now() - interval '7 days' and not {live}
        or c.outcome is null and r.status = 'running' and e.deletes->>'guarded' = '0')
-  and c.key::text <> all({keys}::text[])
+  and not {listed}
   and not exists (select from hybrid_sync.delete_candidate o
                   where o.run_id = {run} and o.entity = c.entity and o.source = c.source and o.key = c.key)
 """)
@@ -130,7 +131,7 @@ def _lately(target: Connection, scope: Scope, run_id: str, keys: Collection[Key]
     row = target.execute(
         _LATELY.format(
             entity=sql.Literal(entity), source=sql.Literal(source), run=sql.Literal(run_id), live=live,
-            keys=sql.Literal([f"{{{','.join(map(str, key))}}}" for key in keys]),
+            listed=record_among(keys, sql.SQL("c.key")),
         )
     ).fetchone()  # fmt: skip
     assert row is not None, "a count is one row"

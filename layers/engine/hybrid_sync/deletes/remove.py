@@ -18,28 +18,33 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import Key
-from hybrid_sync.deletes.referring import MANAGED, keep_referred
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
+from hybrid_sync.keys import COLUMN, is_row_of, key_from_json
 from hybrid_sync.postgres import Connection
-from hybrid_sync.write.attempt import write_each
 from hybrid_sync.write.images import image_of, restorable
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, entries, follow_triggers
 from hybrid_sync.write.names import constraint_of
-from hybrid_sync.write.native import AS_NATIVES
+from hybrid_sync.write.native import AS_NATIVES, write_each
+from hybrid_sync.write.referring import Doomed, keep_referred
 from hybrid_sync.write.split import MISPLACED, SUPPRESSED
-from hybrid_sync.write.tombstones import is_marked, is_row_of
+from hybrid_sync.write.tombstones import is_marked
 
 IGNORED = "ignored"
 """Kept because the entity's policy is to ignore deletes."""
 _REMOVAL = sql.Identifier("pg_temp", "hybrid_sync_removal")
-_CREATE = """
+_CREATE = sql.SQL("""
 create temp table hybrid_sync_removal (
-  n int generated always as identity, id uuid, key int8[], outcome text, reason text, constraint_name text,
+  n int generated always as identity, id uuid, key {key}, outcome text, reason text, constraint_name text,
   sqlstate text
 ) on commit drop
-"""
+""").format(key=COLUMN)
+NATIVE, MANAGED = "native_children", "still_referred"
+_DOOMED = Doomed(
+    _REMOVAL, sql.SQL("outcome is null"),
+    sql.SQL("outcome = 'kept', reason = case when r.native then {} else {} end").format(NATIVE, MANAGED),
+)  # fmt: skip
 _STILL_REFERRED = ("23503", "23001")
 """What a foreign key answers: a reference that appeared where no lock of ours could hold it back."""
 
@@ -77,7 +82,7 @@ class Removal:
         policy = self._entity.on_delete.policy
         self._stage(keys, exclusive=policy == "hard")
         if policy == "hard":
-            keep_referred(self._connection, self._catalog, self._entity, _REMOVAL)
+            keep_referred(self._connection, self._catalog, self._entity, _DOOMED)
             self._attempt(self._delete)
         elif policy == "soft":
             self._attempt(self._mark)
@@ -103,13 +108,13 @@ class Removal:
         return sql.SQL(
             "insert into {removal} (id, key, outcome, reason) select x.id, x.key, {outcome}, {reason}"
             " from (select t.id, k.key from"
-            " (select array(select jsonb_array_elements_text(e)::int8) as key"
+            " (select {key} as key"
             "  from jsonb_array_elements({keys}) e) k join {table} t on {own} where not {marked}"
             " order by t.id {lock}) x"
         ).format(
             removal=_REMOVAL, keys=sql.Literal(json.dumps([list(key) for key in keys])), table=self._relation,
-            own=is_row_of(source, sql.SQL("k.key")), outcome=outcome, reason=reason, lock=lock,
-            marked=is_marked(self._entity.entity, self._source, sql.SQL("k.key")),
+            key=key_from_json(sql.SQL("e")), own=is_row_of(source, sql.SQL("k.key")), outcome=outcome, reason=reason,
+            lock=lock, marked=is_marked(self._entity.entity, self._source, sql.SQL("k.key")),
         )  # fmt: skip
 
     def _attempt(self, statement: Callable[[Sequence[int]], sql.Composed]) -> None:

@@ -14,10 +14,10 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
-from hybrid_sync.postgres import Connection, among
+from hybrid_sync.keys import is_row_of, record_among
+from hybrid_sync.postgres import Connection
 from hybrid_sync.write.journal import Batch, entries
 from hybrid_sync.write.native import AS_NATIVES, write
-from hybrid_sync.write.tombstones import is_row_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def tied(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, limit:
 def unlink(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys: Collection[Key]) -> int:
     """Set the references of these keys to NULL, journalled; the caller holds their buckets and asked legacy again."""
     column = sql.Identifier(tie.column)
-    chosen = among(sql.SQL("c.key"), keys)
+    chosen = record_among(keys, sql.SQL("c.key"))
     batch = Batch(run_id, uuid.uuid4(), tie.entity, tie.source)
     written = sql.SQL(
         "select key, old_id, written_by, prior, jsonb_build_object({}::text, parent)"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from psycopg import sql
+
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import RequestRejected
+from hybrid_sync.keys import key_text, record_among
 from hybrid_sync.postgres import Connection
 
 
@@ -31,15 +34,15 @@ def accept(connection: Connection, entity: str, source: str, keys: Sequence[Key]
     if unread := [key for key in keys if key and found[key][1] is None]:
         raise RequestRejected(
             f"Nothing was accepted: {_named(unread)} of {entity}/{source} was recorded without its row's version.",
-            f"Read it again first: hybrid-sync sync --ref {entity}/{source}:{','.join(map(str, unread[0]))}.",
+            f"Read it again first: hybrid-sync sync --ref {entity}/{source}:{key_text(unread[0])}.",
         )
-    for key in keys:
-        connection.execute(
-            "update hybrid_sync.failed_record set status = 'accepted', ended_at = clock_timestamp(), ended_by = %s,"
-            " accepted_why = %s where entity = %s and source = %s and key = %s::bigint[]",
-            (by, why, entity, source, list(key)),
-        )
+    connection.execute(
+        sql.SQL(
+            "update hybrid_sync.failed_record set status = 'accepted', ended_at = clock_timestamp(), ended_by = {},"
+            " accepted_why = {} where entity = {} and source = {} and {}"
+        ).format(by, why, entity, source, record_among(keys))
+    )
 
 
 def _named(keys: Sequence[Key]) -> str:
-    return ", ".join(",".join(map(str, key)) or "none" for key in keys)
+    return ", ".join(key_text(key) or "none" for key in keys)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import LiteralString
+
+from psycopg import sql
 
 from hybrid_sync.contracts import FailureMessage, Key
 from hybrid_sync.failures.reasons import REASONS
+from hybrid_sync.keys import record_among, recorded
 from hybrid_sync.postgres import Connection
 
 KEYS_PER_MESSAGE = 100
@@ -21,12 +25,8 @@ def keys_to_retry(connection: Connection, entity: str, source: str, *, every: bo
     With `every` all that wait: a row can also come right where no fence looks, as when a joined row goes or legacy is
     brought back from a snapshot, and the reconcile leaves failed records out.
     """
-    rows = connection.execute(
-        "select key from hybrid_sync.failed_record where entity = %s and source = %s"
-        " and status in ('open', 'escalated', 'accepted') and key <> '{}' and (%s or reason = any(%s)) order by key",
-        (entity, source, every, RETRYABLE),
-    ).fetchall()
-    return [tuple(row[0]) for row in rows]
+    where = sql.SQL("status in ('open', 'escalated', 'accepted') and key <> '{{}}' and ({} or reason = any({}))")
+    return recorded(connection, "failed_record", entity, source, where.format(every, RETRYABLE))
 
 
 def take_unqueued(connection: Connection, run_id: str, entity: str, source: str) -> list[FailureMessage]:
@@ -60,15 +60,9 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
 
 def still_open(connection: Connection, message: FailureMessage) -> list[Key]:
     """Which of the message's keys still wait; a late or doubled message may find none."""
-    found: list[Key] = []
-    for key in message.keys:
-        row = connection.execute(
-            "select status from hybrid_sync.failed_record where entity = %s and source = %s and key = %s::bigint[]",
-            (message.entity, message.source, list(key)),
-        ).fetchone()
-        if row is not None and row[0] == "open":
-            found.append(key)
-    return found
+    where = sql.SQL("status = 'open' and {}").format(record_among(message.keys))
+    waiting = set(recorded(connection, "failed_record", message.entity, message.source, where))
+    return [key for key in message.keys if key in waiting]
 
 
 def partners(connection: Connection, message: FailureMessage) -> list[Key]:
@@ -85,24 +79,18 @@ def partners(connection: Connection, message: FailureMessage) -> list[Key]:
 
 def count_attempt(connection: Connection, message: FailureMessage, keys: Sequence[Key]) -> int:
     """One more retry from the queue for each key; the highest number of attempts among them."""
-    most = 0
-    for key in keys:
-        row = connection.execute(
-            "update hybrid_sync.failed_record set attempts = attempts + 1"
-            " where entity = %s and source = %s and key = %s::bigint[] and status = 'open' returning attempts",
-            (message.entity, message.source, list(key)),
-        ).fetchone()
-        most = max(most, int(row[0]) if row else 0)
-    return most
+    rows = connection.execute(_update(message, keys, "attempts = attempts + 1")).fetchall()
+    return max((attempts for (attempts,) in rows), default=0)
 
 
 def escalate(connection: Connection, message: FailureMessage) -> int:
     """Hand the keys that are still open to a person; returns how many."""
-    escalated = 0
-    for key in message.keys:
-        escalated += connection.execute(
-            "update hybrid_sync.failed_record set status = 'escalated'"
-            " where entity = %s and source = %s and key = %s::bigint[] and status = 'open'",
-            (message.entity, message.source, list(key)),
-        ).rowcount
-    return escalated
+    return connection.execute(_update(message, message.keys, "status = 'escalated'")).rowcount
+
+
+def _update(message: FailureMessage, keys: Sequence[Key], change: LiteralString) -> sql.Composed:
+    """Change the records of these keys that are open."""
+    return sql.SQL(
+        "update hybrid_sync.failed_record set {} where entity = {} and source = {} and status = 'open' and {}"
+        " returning attempts"
+    ).format(sql.SQL(change), message.entity, message.source, record_among(keys))

@@ -23,6 +23,7 @@ from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.ids.seal import Seal
+from hybrid_sync.keys import key_text, single
 from hybrid_sync.retries import CACHE_ROUND
 
 if TYPE_CHECKING:
@@ -198,10 +199,10 @@ class _Place:
         self._singles = f"{entity}/{source}/{epoch}:"
 
     def of(self, key: Key) -> tuple[str, int]:
-        if len(key) == 1:
-            page, slot = divmod(key[0], PAGE)  # floors, so negative keys have pages too
-            return self._pages + str(page), slot * WIDTH
-        return self._singles + ",".join(map(str, key)), 0
+        if (integer := single(key)) is None:
+            return self._singles + key_text(key), 0
+        page, slot = divmod(integer, PAGE)  # floors, so negative keys have pages too
+        return self._pages + str(page), slot * WIDTH
 
     def size(self, item: str) -> int:
         return PAGE * WIDTH if item.startswith(self._pages) else WIDTH

@@ -10,6 +10,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import IdCache, rows_of
+from hybrid_sync.keys import belongs_to, key_columns, key_list
 from hybrid_sync.postgres import Connection
 
 _AT_ONCE = 5_000
@@ -55,13 +56,9 @@ def _in_target(
 ) -> Iterator[dict[Key, bytes]]:
     """Key -> UUID of the source's rows under `where`, in key order, some at a time."""
     definition = catalog[entity]
-    keys = [sql.Identifier(column) for column in definition.sources[source].key]
-    parts: list[sql.Composable] = [where, *(sql.SQL("{} is not null").format(key) for key in keys)]
-    for column, value in definition.sources[source].discriminator.items():
-        parts.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
-    ordered = sql.SQL(", ").join(sql.SQL("{}::int8").format(key) for key in keys)
-    query = sql.SQL("copy (select id, {} from {} where {} order by {}) to stdout (format binary)").format(
-        ordered, table(definition.target), sql.SQL(" and ").join(parts), ordered
+    ordered = key_list(key_columns(definition.sources[source].key))
+    query = sql.SQL("copy (select id, {} from {} where {} and {} order by {}) to stdout (format binary)").format(
+        ordered, table(definition.target), where, belongs_to(definition.sources[source]), ordered
     )
     ids: dict[Key, bytes] = {}
     with connection.cursor() as cursor, cursor.copy(query) as copy:

@@ -11,6 +11,7 @@ from psycopg.abc import Buffer
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import belongs_to, decode_key, decode_part, key_columns, key_list, one_of
 from hybrid_sync.postgres import Connection
 
 _HEADER_BYTES = 19
@@ -49,7 +50,7 @@ class IdMap:
 
         `fresh` bypasses the cache: the answer to a foreign-key violation that a stale entry may have caused.
         """
-        wanted: dict[Key, bytes] = {(int.from_bytes(key, "big", signed=True),): key for key in legacy}
+        wanted: dict[Key, bytes] = {(decode_part(key),): key for key in legacy}
         epoch = self._epochs.get(entity, 0)
         found = {} if fresh else self._cache.get(entity, source, epoch, wanted.keys())
         absent = [key for key in wanted if key not in found]
@@ -70,32 +71,18 @@ def ids_in_target(
 ) -> dict[Key, bytes]:
     """Key -> UUID of the rows that exist in the target, by its unique legacy-key column."""
     definition = catalog[entity]
-    columns = [sql.Identifier(c) for c in definition.sources[source].key]
-    where = [key_condition(columns, keys)]
-    for column, value in definition.sources[source].discriminator.items():
-        where.append(sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
-    query = sql.SQL("copy (select id, {} from {} where {}) to stdout (format binary)").format(
-        sql.SQL(", ").join(sql.SQL("{}::int8").format(c) for c in columns),
-        table(definition.target),
-        sql.SQL(" and ").join(where),
+    columns = key_columns(definition.sources[source].key)
+    query = sql.SQL("copy (select id, {} from {} where {} and {}) to stdout (format binary)").format(
+        key_list(columns), table(definition.target), one_of(columns, keys), belongs_to(definition.sources[source])
     )
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         return dict(rows_of(copy))
 
 
 def rows_of(copy: Iterable[Buffer]) -> Iterator[tuple[Key, bytes]]:
-    """(key, UUID) of each row of a binary COPY of id and the key's columns as int8."""
+    """(key, UUID) of each row of a binary COPY of id and the key's columns in one type."""
     for i, chunk in enumerate(copy):
         row = bytes(chunk)[_HEADER_BYTES if i == 0 else 0 :]
         if len(row) > len(_TRAILER):
-            # 2 bytes field count, 4 + 16 for the id, then 4 + 8 for each key column
-            key = tuple(int.from_bytes(row[at + 4 : at + 12], "big", signed=True) for at in range(22, len(row), 12))
-            yield key, row[6:22]
-
-
-def key_condition(columns: list[sql.Identifier], keys: list[Key]) -> sql.Composable:
-    """Exactly these keys, as a condition that the unique index serves."""
-    if len(columns) == 1:
-        return sql.SQL("{} = any({}::int8[])").format(columns[0], sql.Literal([key[0] for key in keys]))
-    arrays = [sql.SQL("{}::int8[]").format(sql.Literal([key[i] for key in keys])) for i in range(len(columns))]
-    return sql.SQL("({}) in (select * from unnest({}))").format(sql.SQL(", ").join(columns), sql.SQL(", ").join(arrays))
+            # 2 bytes field count, 4 + 16 for the id, then the key's columns
+            yield decode_key(row[22:]), row[6:22]

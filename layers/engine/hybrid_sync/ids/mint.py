@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Callable
 
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import key_text
 
 
 def minter(secret: bytes, entity: str, source: str) -> Callable[[Key], bytes]:
@@ -18,7 +19,7 @@ def minter(secret: bytes, entity: str, source: str) -> Callable[[Key], bytes]:
 
     def mint(key: Key) -> bytes:
         digest = base.copy()
-        digest.update(",".join(map(str, key)).encode())
+        digest.update(key_text(key).encode())
         uuid = bytearray(digest.digest()[:16])
         uuid[6] = uuid[6] & 0x0F | 0x80
         uuid[8] = uuid[8] & 0x3F | 0x80

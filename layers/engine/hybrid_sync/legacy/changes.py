@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -13,9 +13,8 @@ from hybrid_sync.catalog.columns import raw, spliced
 from hybrid_sync.catalog.compile import ReadPlan, keyed, relations
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
-from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege
-from hybrid_sync.keys import BUCKET, between, bucket_of
+from hybrid_sync.keys import BUCKET, between, bucket_of, key_literal
 from hybrid_sync.legacy.fence import Doubt, Fence
 from hybrid_sync.postgres import Connection
 
@@ -140,28 +139,10 @@ def in_range(source: Source, lo: int, hi: int) -> sql.Composable:
     return between(first_key(source), lo * BUCKET, hi * BUCKET)
 
 
-def behind(plan: ReadPlan, key: Key | None) -> sql.Composed:
-    """Keys after this one in the order of the SELECT; every key when there is none."""
-    if key is None:
-        return sql.SQL("true").format()
-    # As texts: the smallest bigint written as a number is a numeric, for which no index serves.
-    parts = [sql.SQL("{}::int8").format(sql.Literal(str(part))) for part in key]
-    return sql.SQL("({}) > ({})").format(sql.SQL(", ").join(plan.key_exprs), sql.SQL(", ").join(parts))
-
-
 def in_buckets(source: Source, runs: Sequence[tuple[int, int]]) -> sql.Composed:
     """Keys in the listed buckets only."""
     numbers = [n for first, last in runs for n in range(first, last + 1)]
-    return sql.SQL("{} = any({}::int8[])").format(bucket_of(first_key(source)), sql.Literal(numbers))
-
-
-def with_keys(key_exprs: Sequence[sql.Composable], keys: Iterable[Key]) -> sql.Composed:
-    """Exactly the named keys."""
-    columns = list(zip(*keys, strict=True)) or [() for _ in key_exprs]
-    if len(key_exprs) == 1:
-        return sql.SQL("{} = any({}::int8[])").format(key_exprs[0], sql.Literal(list(columns[0])))
-    arrays = sql.SQL(", ").join(sql.SQL("{}::int8[]").format(sql.Literal(list(c))) for c in columns)
-    return sql.SQL("({}) in (select * from unnest({}))").format(sql.SQL(", ").join(key_exprs), arrays)
+    return sql.SQL("{} = any({})").format(bucket_of(first_key(source)), key_literal(numbers))
 
 
 def keys_under(plan: ReadPlan, condition: sql.Composable) -> sql.Composed:
@@ -186,7 +167,7 @@ def count_by_bucket(
 
     One statement, because `age()` fixes its “now” per transaction.
     """
-    query = sql.SQL("select {} as n, count(*), sum({})::int8 from {} where {} and {} group by 1 order by 1").format(
+    query = sql.SQL("select {} as n, count(*), sum({})::bigint from {} where {} and {} group by 1 order by 1").format(
         bucket_of(first_key(source)), octets, relations(source), keyed([raw(e) for e in source.key.values()]), condition
     )
     return [Bucket(*row) for row in connection.execute(query).fetchall()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import decode_key
 
 PAGE_BYTES = 16 * 1024 * 1024
 """Raw bytes of one page's rows; a single row may be larger, and is then a page by itself."""
@@ -61,9 +62,4 @@ class Cut:
         self.last, self.more = self._key(last) if last else self.last, True
 
     def _key(self, fields: bytes) -> Key:
-        parts: list[int] = []
-        at = 4
-        for width in self.plan.key_widths:
-            parts.append(int.from_bytes(fields[at : at + width], "big", signed=True))
-            at += 4 + width
-        return tuple(parts)
+        return decode_key(fields)

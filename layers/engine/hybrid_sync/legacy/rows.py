@@ -8,6 +8,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import key_list
 from hybrid_sync.postgres import Connection
 
 _HEADER_BYTES = 19
@@ -39,7 +40,7 @@ def keys(
 ) -> list[Key]:  # fmt: skip
     """Just the keys under `where`, each once and in order, in the caller's transaction."""
     query = sql.SQL("select distinct {} from {} where {} and {} order by {} limit {}").format(
-        sql.SQL(", ").join(sql.SQL("{}::int8").format(e) for e in plan.key_exprs), plan.relations, plan.keyed, where,
+        key_list(plan.key_exprs), plan.relations, plan.keyed, where,
         sql.SQL(", ").join(sql.Literal(i + 1) for i in range(len(plan.key_exprs))), sql.Literal(at_most),
     )  # fmt: skip
     return [tuple(row) for row in connection.execute(query).fetchall()]

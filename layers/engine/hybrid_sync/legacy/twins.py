@@ -9,7 +9,7 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Key
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import key_parts, one_of
 from hybrid_sync.postgres import Connection
 
 
@@ -25,10 +25,10 @@ def with_twins(
     plan = plans[source]
     names = [sql.Identifier(f"k{i}") for i in range(len(plan.key_exprs))]
     own = sql.SQL(", ").join(
-        sql.SQL("{}::int8 as {}").format(e, name) for e, name in zip(plan.key_exprs, names, strict=True)
+        sql.SQL("{} as {}").format(e, name) for e, name in zip(key_parts(plan.key_exprs), names, strict=True)
     )
     mine = sql.SQL("select {}, {} from {} where {}").format(
-        own, _natural(entity, source), plan.relations, with_keys(plan.key_exprs, keys)
+        own, _natural(entity, source), plan.relations, one_of(plan.key_exprs, keys)
     )
     everyone = sql.SQL(" union all ").join(
         sql.SQL("select {} from {} where not {}").format(_natural(entity, name), p.relations, p.excluded_sql)

@@ -16,8 +16,8 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.halve import halve, halve_on_server
+from hybrid_sync.keys import one_of
 from hybrid_sync.legacy import rows
-from hybrid_sync.legacy.changes import with_keys
 from hybrid_sync.legacy.cut import Cut
 from hybrid_sync.postgres import Connection, require_row, transaction
 
@@ -91,22 +91,13 @@ def ask(connection: Connection, plan: ReadPlan, error: psycopg.Error) -> None:
 
 
 def _rows(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> list[bytes]:
-    with closing(rows.read(connection, plan, with_keys(plan.key_exprs, keys))) as found:
+    with closing(rows.read(connection, plan, one_of(plan.key_exprs, keys))) as found:
         return list(cut.take(found))
 
 
 def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict[Key, str]:
     """Keys whose row cannot be computed, with the SQLSTATE."""
-    columns = [
-        sql.SQL("({}::int8[])[split.lo : split.hi]").format(sql.Literal(list(column)))
-        for column in zip(*keys, strict=True)
-    ]
-    if len(columns) == 1:
-        where = sql.SQL("{} = any({})").format(plan.key_exprs[0], columns[0])
-    else:
-        where = sql.SQL("({}) in (select * from unnest({}))").format(
-            sql.SQL(", ").join(plan.key_exprs), sql.SQL(", ").join(columns)
-        )
+    where = one_of(plan.key_exprs, keys, sql.SQL("[split.lo : split.hi]"))
     compute = sql.SQL(_COMPUTE).format(columns=plan.columns, relations=plan.relations, where=where)
     halve_on_server(connection, 1, len(keys), compute, _KEEP, _ANSWER)
     row = connection.execute("select current_setting('hybrid_sync.unreadable')").fetchone()

@@ -10,7 +10,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.contracts import Key
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import key_list, one_of
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.schema.legacy_structure import has_transaction_ids
 
@@ -29,11 +29,11 @@ def versions(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[
         else:
             stamps = [sql.SQL("({})::text").format(raw(source.changed_at or "null"))]
         stamp = sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(stamps))
-        columns = sql.SQL(", ").join(sql.SQL("({})::int8").format(key) for key in plan.key_exprs)
+        columns = key_list(plan.key_exprs)
         query = sql.SQL(
             "select {}, md5(string_agg({stamp}, ';' order by {stamp})) from {} where {} group by {}"
         ).format(
-            columns, plan.relations, with_keys(plan.key_exprs, named),
+            columns, plan.relations, one_of(plan.key_exprs, named),
             sql.SQL(", ").join(sql.Literal(n + 1) for n in range(len(plan.key_exprs))), stamp=stamp,
         )  # fmt: skip
         return {tuple(row[:-1]): str(row[-1]) for row in legacy.execute(query).fetchall()}

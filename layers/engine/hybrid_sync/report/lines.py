@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hybrid_sync.keys import key_text
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.money_lines import over_statuses
@@ -80,7 +81,7 @@ def unexplained(summary: RunSummary) -> Iterator[str]:
     for e in summary.entities:
         if e.conservation and e.conservation.missing:
             c = e.conservation
-            keys = ", ".join(",".join(map(str, key)) for key in c.missing_keys)
+            keys = ", ".join(key_text(key) for key in c.missing_keys)
             shown = f" ({len(c.missing_keys)} of {count(c.missing)}: {keys})" if keys else ""
             yield f"Unexplained: {n_of(c.missing, 'row')} of {e.title} are neither in the target nor told{shown}."
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.forms import Stored
-from hybrid_sync.contracts import Key
 
 _NULL = b"\xff\xff\xff\xff"
 _LENGTH = struct.Struct(">i")
@@ -118,21 +117,3 @@ def _drop_duplicates(found: Scanned) -> None:
     found.rows = [row for row in found.rows if row.key not in doubled]
     found.rejected = [r for r in found.rejected if r.key not in doubled]
     found.rejected += [Rejected(key, "duplicate_key", rows=again + 1) for key, again in sorted(doubled.items())]
-
-
-def decode_key(key: bytes) -> Key:
-    """The integers of a key's bytes."""
-    parts: list[int] = []
-    at = 0
-    while at < len(key):
-        width = _LENGTH.unpack_from(key, at)[0]
-        parts.append(int.from_bytes(key[at + 4 : at + 4 + width], "big", signed=True))
-        at += 4 + width
-    return tuple(parts)
-
-
-def encode_key(key: Key, widths: tuple[int, ...]) -> bytes:
-    """The inverse of `decode_key`."""
-    return b"".join(
-        _LENGTH.pack(width) + part.to_bytes(width, "big", signed=True) for part, width in zip(key, widths, strict=True)
-    )

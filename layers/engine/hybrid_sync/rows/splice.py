@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
-from hybrid_sync.rows.scan import Rejected, Row, Scanned, decode_key, encode_key
+from hybrid_sync.keys import decode_key, decode_part, encode_key
+from hybrid_sync.rows.scan import Rejected, Row, Scanned
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
@@ -138,7 +139,7 @@ def _references(resolvers: list[_Resolver], row: Row, batch: SplicedBatch) -> tu
             if slot.deferred:
                 flags.append(_FALSE)
             continue
-        parent_key = int.from_bytes(legacy, "big", signed=True)
+        parent_key = decode_part(legacy)
         if not slot.deferred and not slot.left_empty:
             batch.waiting.append(WaitingFor(row.key, slot.column, slot.parents[alternative], parent_key))
             return None

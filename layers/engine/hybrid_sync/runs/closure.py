@@ -12,7 +12,7 @@ from hybrid_sync.catalog.compile import relations
 from hybrid_sync.contracts import MAX_REFS, Key, Ref
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.ids.idmap import ids_in_target
-from hybrid_sync.legacy.changes import with_keys
+from hybrid_sync.keys import key_list, one_of
 from hybrid_sync.postgres import Connection, path_setting
 from hybrid_sync.runs.store import Requested
 
@@ -83,8 +83,8 @@ def _parents(
     parents = [p for reference in source.references.values() for p in reference.parents]
     if not parents:
         return []
-    selected = sql.SQL(", ").join(sql.SQL("{}::int8").format(spliced(p.key)) for p in parents)
-    where = with_keys([spliced(e) for e in source.key.values()], keys)
+    selected = key_list(spliced(p.key) for p in parents)
+    where = one_of([spliced(e) for e in source.key.values()], keys)
     legacy.execute(path_setting(catalog[entity].legacy_search_path))
     rows = legacy.execute(sql.SQL("select {} from {} where {}").format(selected, relations(source), where)).fetchall()
     found: list[tuple[str, str, list[Key]]] = []

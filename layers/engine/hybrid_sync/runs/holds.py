@@ -42,19 +42,23 @@ def release(connection: Connection, entities: Sequence[str]) -> list[str]:
 
     RequestRejected while a rollback is at work on one of them: what it has not undone yet would be taken for read.
     """
-    busy = connection.execute(
-        "select e.entity, r.run_id from hybrid_sync.run r join hybrid_sync.run_entity e on e.run_id = r.run_id"
-        " where r.undoes is not null and r.status = 'running' and e.entity = any(%s) order by e.entity limit 1",
-        (list(entities),),
-    ).fetchone()
-    if busy is not None:
-        raise RequestRejected(
-            f"Entity {busy[0]} is being rolled back by {busy[1]}.",
-            "Finish it with the same `hybrid-sync rollback` command, then release the entity.",
-        )
+    require_no_rollback(
+        connection, entities, "Finish it with the same `hybrid-sync rollback` command, then release the entity."
+    )
     rows = connection.execute(
         "update hybrid_sync.entity_state set held = false, held_by = null, held_why = null"
         " where held and entity = any(%s) returning entity",
         (list(entities),),
     ).fetchall()
     return sorted(row[0] for row in rows)
+
+
+def require_no_rollback(connection: Connection, entities: Sequence[str], remedy: str) -> None:
+    """RequestRejected while a rollback is at work on one of these entities."""
+    busy = connection.execute(
+        "select e.entity, r.run_id from hybrid_sync.run r join hybrid_sync.run_entity e on e.run_id = r.run_id"
+        " where r.undoes is not null and r.status = 'running' and e.entity = any(%s) order by e.entity limit 1",
+        (list(entities),),
+    ).fetchone()
+    if busy is not None:
+        raise RequestRejected(f"Entity {busy[0]} is being rolled back by {busy[1]}.", remedy)

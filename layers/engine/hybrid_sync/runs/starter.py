@@ -13,7 +13,7 @@ from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import RequestConflicts, RunNotFound
 
-_WORDS = {
+STATUSES = {
     "RUNNING": "running",
     "PENDING_REDRIVE": "running",
     "SUCCEEDED": "succeeded",
@@ -21,6 +21,7 @@ _WORDS = {
     "TIMED_OUT": "lost",
     "ABORTED": "cancelled",
 }
+"""What we call the state of an execution."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,24 @@ class RunStarter:
         Raises RequestConflicts when the name belongs to another request.
         """
         text = request.model_dump_json(exclude={"run_id"})
-        try:
-            with refusals("the state machine"):
-                self._start(name, text)
-        except _TakenError:
-            if self._input_of(name) != json.loads(text):
-                raise RequestConflicts(
-                    "This idempotency key was used for a different request.", "Send a new Idempotency-Key."
-                ) from None
+        with refusals("the state machine"):
+            try:
+                self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)
+                return name
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                    raise
+        # It has this name with other input, or has ended.
+        if json.loads(self._describe(name)["input"]) != json.loads(text):
+            raise RequestConflicts(
+                "This idempotency key was used for a different request.", "Send a new Idempotency-Key."
+            )
         return name
 
     def state(self, run_id: str) -> RunState:
         """Raises RunNotFound, also for runs that Step Functions has forgotten (after 90 days)."""
         told = self._describe(run_id)
-        return RunState(run_id, _WORDS[told["status"]], told["startDate"], told.get("stopDate"))
+        return RunState(run_id, STATUSES[told["status"]], told["startDate"], told.get("stopDate"))
 
     def status(self, run_id: str) -> str | None:
         """The word for how its execution stands; None when Step Functions does not know it."""
@@ -68,39 +73,12 @@ class RunStarter:
         except RunNotFound:
             return None
 
-    def _start(self, name: str, text: str) -> None:
-        try:
-            self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ExecutionAlreadyExists":
-                raise _TakenError from None
-            raise
-
-    def _input_of(self, name: str) -> Any:
-        return json.loads(self._describe(name)["input"])
-
     def _describe(self, run_id: str) -> dict[str, Any]:
         arn = f"{self._machine.replace(':stateMachine:', ':execution:')}:{run_id}"
-        try:
-            with refusals("the state machine"):
-                return self._ask(arn)
-        except _UnknownError:
-            raise RunNotFound(
-                f"There is no run {run_id}.", "Ask for the run_id that POST /v1/syncs returned."
-            ) from None
-
-    def _ask(self, arn: str) -> dict[str, Any]:
-        try:
-            return dict(self._client.describe_execution(executionArn=arn))
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
-                raise _UnknownError from None
-            raise
-
-
-class _TakenError(Exception):
-    """An execution has this name, with other input or at its end."""
-
-
-class _UnknownError(Exception):
-    """There is no such execution."""
+        with refusals("the state machine"):
+            try:
+                return dict(self._client.describe_execution(executionArn=arn))
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in ("ExecutionDoesNotExist", "InvalidArn"):
+                    raise
+        raise RunNotFound(f"There is no run {run_id}.", "Ask for the run_id that POST /v1/syncs returned.")

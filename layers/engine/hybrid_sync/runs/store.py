@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
 from hybrid_sync.contracts import Key, RunFailure, RunRequest
-from hybrid_sync.errors import EntityIncomplete, RunNotFound
+from hybrid_sync.errors import EntityIncomplete, RunNotFound, no_such_run
 from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection
@@ -71,7 +71,7 @@ def read_run(connection: Connection, run_id: str) -> RunRecord:
         (run_id,),
     ).fetchone()
     if row is None:
-        raise RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
+        raise no_such_run(run_id)
     return RunRecord(run_id, RunRequest.model_validate(row[0]), row[1], Fence.model_validate(row[2]), row[3])
 
 
@@ -134,6 +134,22 @@ def _entity(
     return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen)
 
 
+_NOW = sql.SQL("clock_timestamp()")
+
+
+def record_part(connection: Connection, run_id: str, entity: str, **columns: object) -> None:
+    """Set these columns of the entity's part of the run; lists and dicts are kept as JSON."""
+    assignments = [
+        sql.SQL("{} = {}").format(sql.Identifier(c), json.dumps(v) if isinstance(v, list | dict) else v)
+        for c, v in columns.items()
+    ]
+    connection.execute(
+        sql.SQL("update hybrid_sync.run_entity set {} where run_id = {} and entity = {}").format(
+            sql.SQL(", ").join(assignments), run_id, entity
+        )
+    )
+
+
 def record_plan(
     connection: Connection,
     run_id: str,
@@ -159,15 +175,6 @@ def record_plan(
             None if seen is None else json.dumps(dict(seen)), run_id, entity,
         ),
     )  # fmt: skip
-
-
-def record_warnings(connection: Connection, run_id: str, entity: str, warnings: Sequence[str]) -> None:
-    """What people should know of how the entity is read."""
-    if warnings:
-        connection.execute(
-            "update hybrid_sync.run_entity set warnings = %s where run_id = %s and entity = %s",
-            (json.dumps(list(warnings)), run_id, entity),
-        )
 
 
 def stored_fence(connection: Connection, entity: str) -> tuple[Fence | None, str | None, int]:
@@ -225,22 +232,11 @@ def record_verdict(
     connection: Connection, run_id: str, entity: str, *, verified: bool, advanced: bool, counted: Mapping[str, Any]
 ) -> None:  # fmt: skip
     """What verification found; the report reads it from here."""
-    connection.execute(
-        "update hybrid_sync.run_entity set status = %s, fence_advanced = %s, conservation = %s, money = %s,"
-        " reference_counts = %s, finished_at = clock_timestamp() where run_id = %s and entity = %s",
-        (
-            "verified" if verified else "incomplete", advanced,
-            *(json.dumps(counted[part]) for part in ("conservation", "money", "references")), run_id, entity,
-        ),
+    record_part(
+        connection, run_id, entity, status="verified" if verified else "incomplete", fence_advanced=advanced,
+        conservation=counted["conservation"], money=counted["money"], reference_counts=counted["references"],
+        finished_at=_NOW,
     )  # fmt: skip
-
-
-def record_asked(connection: Connection, run_id: str, entity: str, asked: Iterable[Mapping[str, Any]]) -> None:
-    """What became of each row that the request names; the report tells it by key."""
-    connection.execute(
-        "update hybrid_sync.run_entity set asked = %s where run_id = %s and entity = %s",
-        (json.dumps(list(asked)), run_id, entity),
-    )
 
 
 def record_failure(connection: Connection, failure: RunFailure) -> None:
@@ -275,22 +271,6 @@ def begin_deletes(connection: Connection, run_id: str, entity: str) -> bool:
         (run_id, entity),
     )
     return claimed.rowcount == 1
-
-
-def record_deletes(connection: Connection, run_id: str, entity: str, told: Mapping[str, Any]) -> None:
-    """What the delete step did, or has begun."""
-    connection.execute(
-        "update hybrid_sync.run_entity set deletes = %s where run_id = %s and entity = %s",
-        (json.dumps(dict(told)), run_id, entity),
-    )
-
-
-def record_problem(connection: Connection, run_id: str, entity: str, code: str, sentence: str) -> None:
-    """Why the entity is not verified, such as `delete_guard`: what a person has to know or to decide."""
-    connection.execute(
-        "update hybrid_sync.run_entity set failure = %s where run_id = %s and entity = %s",
-        (json.dumps({"code": code, "text": sentence}), run_id, entity),
-    )
 
 
 def finish_run(connection: Connection, run_id: str, status: str) -> None:

@@ -12,7 +12,7 @@ from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection
 
 _COLUMNS = """
-select a.attname, a.atttypid::int8, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+select a.attname, a.atttypid::bigint, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        a.attgenerated = '' and a.attidentity <> 'a',
        a.atthasdef or a.attidentity <> '' or (select t.typdefault is not null from pg_type t where t.oid = a.atttypid),
        (select array[n2.nspname::text, c2.relname::text]

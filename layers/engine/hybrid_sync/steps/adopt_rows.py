@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import decode_key
 from hybrid_sync.legacy.twins import with_twins
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.rows.scan import Row, decode_key
+from hybrid_sync.rows.scan import Row
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.write.adopt import Candidates, candidates
 

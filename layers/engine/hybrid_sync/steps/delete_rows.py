@@ -7,10 +7,9 @@ from typing import Any
 from hybrid_sync.contracts import Key
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.deletes import unlink
-from hybrid_sync.deletes.referring import MANAGED
-from hybrid_sync.deletes.remove import Outcome, Removal
+from hybrid_sync.deletes.remove import MANAGED, Outcome, Removal
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.keys import BUCKET
+from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs import store
@@ -95,7 +94,7 @@ class EntityDeletes:
         target, entity = self._target, self._entity
         require_running(target, self._run.run_id)
         require_free(target, entity.entity)
-        lock_buckets(target, entity.entity, source, sorted({key[0] // BUCKET for key in keys}))
+        lock_buckets(target, entity.entity, source, bucket_numbers(keys))
         failpoint("delete.locked", target, self._legacy)
         keys[:] = deletes.still_open(target, *self._place, source, keys)
         with transaction(self._legacy, "legacy", read_only=True, path=entity.legacy_search_path):
@@ -116,10 +115,10 @@ class EntityDeletes:
             if deleted == self._told.get("deleted", 0) or not deletes.reopen(self._target, *self._place, MANAGED):
                 return False
             self._told["deleted"] = deleted
-            store.record_deletes(self._target, *self._place, self._told)
+            store.record_part(self._target, *self._place, deletes=self._told)
             return True
 
     def _end(self) -> None:
         with transaction(self._target, "target"):
             found = deletes.counts(self._target, *self._place)
-            store.record_deletes(self._target, *self._place, {**self._told, **found, "done": True})
+            store.record_part(self._target, *self._place, deletes={**self._told, **found, "done": True})

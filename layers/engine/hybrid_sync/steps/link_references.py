@@ -5,7 +5,7 @@ from __future__ import annotations
 from hybrid_sync.contracts import LinkResult, LinkTask
 from hybrid_sync.errors import EntityHeld
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.keys import BUCKET
+from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.store import failed_with, read_run, record_links
 from hybrid_sync.steps.contain import contained
@@ -79,6 +79,6 @@ def _chunk(world: World, run_id: str, group: Group, target: Connection) -> tuple
     if not keys:
         return 0, 0
     failpoint("link.chosen", target)
-    lock_buckets(target, group.entity, group.source, sorted({key[0] // BUCKET for key in keys}))
+    lock_buckets(target, group.entity, group.source, bucket_numbers(keys))
     failpoint("link.locked", target)
     return len(keys), link(target, world.catalog, run_id, group, keys)

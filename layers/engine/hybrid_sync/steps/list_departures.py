@@ -48,7 +48,7 @@ def list_departures(
         told: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
         if guarded:
             # Their number says it all; an emptied legacy would make the list as long as the table.
-            store.record_problem(target, *place, "delete_guard", _sentence(name, present))
+            store.record_part(target, *place, failure={"code": "delete_guard", "text": _sentence(name, present)})
             found = {}
         for source, part in found.items():
             deletes.list_candidates(target, *place, source, part.keys)
@@ -57,7 +57,7 @@ def list_departures(
         if not guarded and not listed and not any(part.keys for part in found.values()):
             # Nothing will be paged through, so the end is told at once.
             told |= {**deletes.counts(target, *place), "done": True}
-        store.record_deletes(target, *place, told)
+        store.record_part(target, *place, deletes=told)
     failpoint("delete.listed", target, legacy)
 
 

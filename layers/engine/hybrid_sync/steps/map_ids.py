@@ -12,8 +12,9 @@ from hybrid_sync.catalog.place import split
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.idmap import IdMap, ids_in_target
 from hybrid_sync.ids.mint import minter
+from hybrid_sync.keys import decode_key
 from hybrid_sync.postgres import Connection
-from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
+from hybrid_sync.rows.scan import Rejected, Scanned
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.adopt_rows import adopt_rows

@@ -16,7 +16,7 @@ from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Pro
 from hybrid_sync.errors import RequestRejected, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
-from hybrid_sync.keys import BUCKET
+from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy.changes import Bucket, Detection, changed, count_by_bucket, require_bound, since
 from hybrid_sync.legacy.fence import distrust
 from hybrid_sync.postgres import Connection, transaction
@@ -26,8 +26,8 @@ from hybrid_sync.runs.store import (
     failed_with,
     read_entity,
     read_run,
+    record_part,
     record_plan,
-    record_warnings,
     stored_fence,
 )
 from hybrid_sync.schema.plans import plan_for
@@ -95,7 +95,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
                 changed_keys + named_keys,
                 None if seen is None or manifest.batches else asdict(seen),
             )
-            record_warnings(target, task.run_id, task.entity, plan.warnings)
+            record_part(target, task.run_id, task.entity, warnings=list(plan.warnings) or None)
             failpoint("plan.recording", target, legacy)
         failpoint("plan.recorded", target, legacy)
     return PlannedEntity(
@@ -237,7 +237,7 @@ def _batch(task: EntityTask, source: str, buckets: Sequence[int], size: int) -> 
 
 
 def _batch_of_keys(task: EntityTask, source: str, keys: Sequence[Key], size: int, *, retry: bool) -> BatchTask:
-    buckets = sorted({key[0] // BUCKET for key in keys})
+    buckets = bucket_numbers(keys)
     return BatchTask(
         run_id=task.run_id, entity=task.entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
         buckets=runs_of(buckets), keys=tuple(keys), purpose="retry" if retry else "requested", page_rows=size,

@@ -8,7 +8,7 @@ from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, P
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
-from hybrid_sync.keys import BUCKET
+from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import create_run, finish_run, record_failure
@@ -69,7 +69,7 @@ def _run_id(message: FailureMessage, attempt: int) -> str:
 
 
 def _batch(run_id: str, message: FailureMessage, keys: list[Key]) -> BatchTask:
-    buckets = sorted({key[0] // BUCKET for key in keys})
+    buckets = bucket_numbers(keys)
     return BatchTask(
         run_id=run_id, entity=message.entity, source=message.source, lo=buckets[0], hi=buckets[-1] + 1,
         buckets=tuple((n, n) for n in buckets), keys=tuple(keys), purpose="retry",

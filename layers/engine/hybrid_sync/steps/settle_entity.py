@@ -13,11 +13,11 @@ from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import halve
-from hybrid_sync.keys import BUCKET
-from hybrid_sync.legacy import changes, fence, rows
+from hybrid_sync.keys import bucket_number, bucket_numbers, decode_key, one_of
+from hybrid_sync.legacy import fence, rows
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection, snapshot, transaction
-from hybrid_sync.rows.scan import Scanned, decode_key, scan
+from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import RunRecord, read_entity
 from hybrid_sync.schema.plans import EntityPlan, plan_for
@@ -110,7 +110,7 @@ class _Settling:
         require_running(self._target, self._run.run_id)
         require_free(self._target, self._name)
         for source, keys in self._wanted.items():
-            lock_buckets(self._target, self._name, source, sorted({key[0] // BUCKET for key in keys}))
+            lock_buckets(self._target, self._name, source, bucket_numbers(keys))
         failpoint("settle.locked", self._target, self._legacy)
         settlement = Settlement(self._target, self._plan.table, self._plan.sources, self._run.run_id, self._batch)
         read = self._read(settlement)
@@ -162,8 +162,8 @@ class _Settling:
 
     def _task(self, source: str, keys: Sequence[Key]) -> BatchTask:
         return BatchTask(
-            run_id=self._run.run_id, entity=self._name, source=source, lo=keys[0][0] // BUCKET,
-            hi=keys[-1][0] // BUCKET + 1, buckets=(), purpose="retry",
+            run_id=self._run.run_id, entity=self._name, source=source, lo=bucket_number(keys[0]),
+            hi=bucket_number(keys[-1]) + 1, buckets=(), purpose="retry",
         )  # fmt: skip
 
     # --- record ----------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def _scanned(legacy: Connection, plan: ReadPlan, keys: Sequence[Key], unreadable
 
     def read(some: Sequence[Key]) -> None:
         # A savepoint: the snapshot outlives a row that fails. The COPY is closed at once when the scan fails.
-        with legacy.transaction(), closing(rows.read(legacy, plan, changes.with_keys(plan.key_exprs, some))) as copied:
+        with legacy.transaction(), closing(rows.read(legacy, plan, one_of(plan.key_exprs, some))) as copied:
             found.append(scan(plan, copied))
 
     unreadable.update(key for key, _ in halve(keys, read, lambda error, _: ask(legacy, plan, error)))

@@ -16,10 +16,10 @@ from hybrid_sync.errors import Contention, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import RETRYABLE, take_unqueued
 from hybrid_sync.ids.idmap import ids_in_target
-from hybrid_sync.keys import BUCKET, span
+from hybrid_sync.keys import bucket_number, decode_key, span
 from hybrid_sync.legacy.versions import versions
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.rows.scan import Rejected, Scanned, decode_key
+from hybrid_sync.rows.scan import Rejected, Scanned
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.map_ids import BatchIds, cached
@@ -152,7 +152,7 @@ class _Page:
 
     def _buckets(self) -> list[int]:
         """Those that the page may read from: everything of the batch that is left."""
-        first = self._task.lo if self._place.after is None else self._place.after[0] // BUCKET
+        first = self._task.lo if self._place.after is None else bucket_number(self._place.after)
         return [n for lo, hi in self._task.buckets for n in range(max(lo, first), hi + 1)]
 
     def _keys(self, until: Key | None) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from hybrid_sync.runs.store import (
     advance_fence,
     read_entity,
     read_run,
-    record_asked,
+    record_part,
     record_verdict,
     require_complete,
 )  # fmt: skip
@@ -65,7 +65,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             record_verdict(
                 target, task.run_id, task.entity, verified=verified, advanced=advanced, counted=found.counted
             )  # fmt: skip
-            record_asked(target, task.run_id, task.entity, [row.as_json() for row in found.asked])
+            record_part(target, task.run_id, task.entity, asked=[row.as_json() for row in found.asked])
             failpoint("verify.recorded", target, legacy)
         failpoint("verify.committed", target, legacy)
     return EntityVerdict(

@@ -19,7 +19,7 @@ insert into hybrid_sync.rollback_conflict (run_id, entity, source, key, operatio
 select {rollback}, {entity}, {source}, u.key, {operation}, u.verdict, u.by_run, u.constraint_name, u.sqlstate,
        encode(sha256(convert_to(u.id::text || u.before::text, 'UTF8')), 'hex'),
        (select encode(sha256(convert_to(u.id::text || j.before::text, 'UTF8')), 'hex') from hybrid_sync.journal j
-        where (j.xid::text)::int8 = u.version and j.id = u.id and j.prior::text::int8 = u.xid limit 1),
+        where (j.xid::text)::bigint = u.version and j.id = u.id and j.prior::text::bigint = u.xid limit 1),
        encode(sha256(convert_to(u.id::text || u.image::text, 'UTF8')), 'hex')
 from {undo} u where u.verdict not in ('done', 'already', 'absent')
 on conflict (run_id, entity, source, key) do nothing

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import OnFailure, RollbackTask
-from hybrid_sync.errors import RequestRejected, RunNotFound
+from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.legacy.fence import Fence, older
 from hybrid_sync.postgres import Connection
-from hybrid_sync.runs.holds import hold
+from hybrid_sync.runs.holds import hold, require_no_rollback
 
 JOURNAL_KEPT = timedelta(days=35)
 READ_BY_KEY = 20_000
@@ -37,7 +37,7 @@ def policy_of(connection: Connection, run_id: str) -> OnFailure:
         "select request->>'on_failure', status from hybrid_sync.run where run_id = %s", (run_id,)
     ).fetchone()
     if row is None:
-        raise _unknown(run_id)
+        raise no_such_run(run_id)
     return OnFailure(row[0] or OnFailure.keep) if row[1] == "failed" else OnFailure.keep
 
 
@@ -63,7 +63,7 @@ def begin(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rollb
         (JOURNAL_KEPT, task.run_id),
     ).fetchone()
     if run is None:
-        raise _unknown(task.run_id)
+        raise no_such_run(task.run_id)
     status, undone_by, forgotten = run
     if (known := _known(connection, task)) is not None:
         return known
@@ -119,10 +119,6 @@ def _left_something(connection: Connection, rollback: str) -> bool:
     )
 
 
-def _unknown(run_id: str) -> RunNotFound:
-    return RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
-
-
 # --- begin -------------------------------------------------------------------------------------------------------
 
 
@@ -136,7 +132,7 @@ def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rol
         catalog[entity]
     row = connection.execute("select count(*) from hybrid_sync.run where undoes = %s", (task.run_id,)).fetchone()
     rollback = f"rollback-{task.run_id}-{(row[0] if row else 0) + 1}"
-    _require_alone(connection, list(keys))
+    require_no_rollback(connection, list(keys), "Let that one end, then start this one again.")
     connection.execute(
         "insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at,"
         " undoes) select %s, 'rollback', %s, priority, %s, fence, %s, clock_timestamp() + make_interval(secs => %s),"
@@ -155,18 +151,6 @@ def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rol
     connection.execute("select hybrid_sync.ensure_journal_partition(now())")
     connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
     return Rollback(rollback, task.run_id, _entities(connection, rollback), running=True)
-
-
-def _require_alone(connection: Connection, entities: Sequence[str]) -> None:
-    busy = connection.execute(
-        "select e.entity, r.run_id from hybrid_sync.run r join hybrid_sync.run_entity e on e.run_id = r.run_id"
-        " where r.undoes is not null and r.status = 'running' and e.entity = any(%s) order by 1 limit 1",
-        (list(entities),),
-    ).fetchone()
-    if busy is not None:
-        raise RequestRejected(
-            f"Entity {busy[0]} is being rolled back by {busy[1]}.", "Let that one end, then start this one again."
-        )
 
 
 def _require_last(connection: Connection, run_id: str, entities: Sequence[str]) -> None:

@@ -12,10 +12,9 @@ from psycopg import sql
 from hybrid_sync.catalog.shape import TargetColumn
 from hybrid_sync.postgres import require_row
 from hybrid_sync.undo.verdict import UNDO, Stage
-from hybrid_sync.write.attempt import write_each
 from hybrid_sync.write.images import restored
 from hybrid_sync.write.names import constraint_of
-from hybrid_sync.write.native import write
+from hybrid_sync.write.native import write, write_each
 from hybrid_sync.write.park import TWINS, move
 from hybrid_sync.write.split import SUPPRESSED
 from hybrid_sync.write.wants import Moving, Wants, as_columns

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.place import table
-from hybrid_sync.schema.target_structure import has_columns
 from hybrid_sync.undo.move import lines, put_back, refuse, try_each
 from hybrid_sync.undo.verdict import UNDO, Stage
 from hybrid_sync.write.images import restored
 from hybrid_sync.write.native import AS_NATIVES
+from hybrid_sync.write.referring import Doomed, keep_referred
+
+_DOOMED = Doomed(UNDO, sql.SQL("verdict = 'ours'"), sql.SQL("verdict = 'referenced'"))
 
 
 def restore(stage: Stage) -> None:
@@ -48,7 +49,7 @@ def restore(stage: Stage) -> None:
 
 def delete(stage: Stage, catalog: Catalog) -> None:
     """Delete what the entries inserted, unless a row refers to it that is not deleted with it."""
-    _keep_referred(stage, catalog)
+    keep_referred(stage.connection, catalog, stage.entity, _DOOMED)
 
     def attempt(some: Sequence[int]) -> sql.Composed:
         return sql.SQL(
@@ -84,45 +85,3 @@ def _finish(stage: Stage, part: sql.SQL) -> None:
     stage.connection.execute(
         sql.SQL("update {} set verdict = 'refused' where verdict = 'ours' and {}").format(UNDO, part)
     )
-
-
-# --- what refers to a row ------------------------------------------------------------------------------------------
-
-
-def _keep_referred(stage: Stage, catalog: Catalog) -> None:
-    """Keep rows that others refer to, and then those that the kept ones refer to."""
-    name = stage.entity.entity
-    children = {
-        (child.target, column)
-        for child in catalog.entities.values()
-        for source in child.sources.values()
-        for column, reference in source.references.items()
-        if any(parent.to == name for parent in reference.parents)
-        and has_columns(stage.connection, child.target, [column])
-    }
-    kept = 1
-    while kept:
-        kept = stage.connection.execute(
-            sql.SQL(
-                "update {undo} u set verdict = 'referenced', constraint_name = r.by_constraint"
-                " from hybrid_sync.referred({relation}::regclass,"
-                " array(select id from {undo} where verdict = 'ours')) r where r.id = u.id and u.verdict = 'ours'"
-            ).format(undo=UNDO, relation=sql.Literal(stage.relation.as_string(stage.connection)))
-        ).rowcount
-        for child, column in sorted(children):
-            kept += _keep_for(stage, child, column)
-
-
-def _keep_for(stage: Stage, child: str, column: str) -> int:
-    """References of the catalog count even where the target declares no foreign key."""
-    return stage.connection.execute(
-        sql.SQL(
-            "update {undo} u set verdict = 'referenced' from {child} c where u.verdict = 'ours' and c.{column} = u.id"
-            " and not ({same} and c.id in (select id from {undo} where verdict = 'ours'))"
-        ).format(
-            undo=UNDO,
-            child=table(child),
-            column=sql.Identifier(column),
-            same=sql.Literal(table(child) == stage.relation),
-        )
-    ).rowcount

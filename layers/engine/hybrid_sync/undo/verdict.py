@@ -14,18 +14,18 @@ from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
+from hybrid_sync.keys import COLUMN, is_row_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.images import image_of, restorable
-from hybrid_sync.write.tombstones import is_row_of
 
 UNDO = sql.Identifier("pg_temp", "hybrid_sync_undo")
 
-_CREATE = """
+_CREATE = sql.SQL("""
 create temp table hybrid_sync_undo (
-  n int generated always as identity, id uuid, key int8[], xid int8, prior int8, before jsonb,
-  row_xid int8, version int8, image jsonb, verdict text, by_run text, sqlstate text, constraint_name text
+  n int generated always as identity, id uuid, key {key}, xid bigint, prior bigint, before jsonb,
+  row_xid bigint, version bigint, image jsonb, verdict text, by_run text, sqlstate text, constraint_name text
 ) on commit drop
-"""
+""").format(key=COLUMN)
 
 
 @dataclass(frozen=True)
@@ -79,21 +79,21 @@ class Stage:
     # --- the entries -----------------------------------------------------------------------------------------
 
     def _entries(self) -> sql.Composed:
-        return sql.SQL("(select * from hybrid_sync.journal where batch_id = {} and seq = any({}::int8[]))").format(
+        return sql.SQL("(select * from hybrid_sync.journal where batch_id = {} and seq = any({}))").format(
             sql.Literal(self.segment.batch_id), sql.Literal(list(self.segment.seqs))
         )
 
     def _changed(self) -> sql.Composed:
         return sql.SQL(
             "insert into {} (id, key, xid, prior, before)"
-            " select id, keys, xid::text::int8, prior::text::int8, before from {} j order by id"
+            " select id, keys, xid::text::bigint, prior::text::bigint, before from {} j order by id"
         ).format(UNDO, self._entries())
 
     def _inserted(self) -> sql.Composed:
         """One line for each inserted row; its key tells which row that is, and no row means that it is gone."""
         return sql.SQL(
             "insert into {undo} (id, key, xid) select t.id, k.key, k.xid from"
-            " (select j.xid::text::int8 as xid, j.keys[(i - 1) * {width} + 1 : i * {width}] as key"
+            " (select j.xid::text::bigint as xid, j.keys[(i - 1) * {width} + 1 : i * {width}] as key"
             "  from {entries} j, generate_series(1, cardinality(j.keys) / {width}) i) k"
             " left join {table} t on {own} order by t.id"
         ).format(
@@ -115,7 +115,7 @@ class Stage:
         )
         self.connection.execute(
             sql.SQL(
-                "update {} u set row_xid = t.xmin::text::int8, version = t.xmin::text::int8, image = {}"
+                "update {} u set row_xid = t.xmin::text::bigint, version = t.xmin::text::bigint, image = {}"
                 " from {} t where t.id = u.id"
             ).format(UNDO, image, self.relation)
         )
@@ -123,8 +123,8 @@ class Stage:
     def _find_versions(self) -> None:
         """Follow the undos that a row has been through to the version that they brought back."""
         step = sql.SQL(
-            "update {} u set version = j.restores::text::int8 from hybrid_sync.journal j"
-            " where (j.xid::text)::int8 = u.version and j.id = u.id and j.restores is not null"
+            "update {} u set version = j.restores::text::bigint from hybrid_sync.journal j"
+            " where (j.xid::text)::bigint = u.version and j.id = u.id and j.restores is not null"
             " and u.version <> u.xid and u.version is distinct from u.prior"
         ).format(UNDO)
         while self.connection.execute(step).rowcount:
@@ -139,7 +139,7 @@ class Stage:
         if operation == "delete":
             self.connection.execute(
                 sql.SQL(
-                    "update {} u set verdict = 'occupied', version = t.xmin::text::int8 from {} t"
+                    "update {} u set verdict = 'occupied', version = t.xmin::text::bigint from {} t"
                     " where u.verdict = 'ours' and u.row_xid is null and {}"
                 ).format(UNDO, self.relation, is_row_of(self.entity.sources[self.source], sql.SQL("u.key")))
             )
@@ -164,7 +164,7 @@ _JUDGE_DELETED = sql.SQL(
 # A transaction of ours never holds a person's write, so one entry of it is enough to know whose the version is.
 _WRITTEN_BY = sql.SQL(
     "update {undo} u set by_run = w.run_id, verdict = 'superseded' from (select n, (select j.run_id"
-    "  from hybrid_sync.journal j where (j.xid::text)::int8 = c.version and j.entity = {entity} limit 1) as run_id"
+    "  from hybrid_sync.journal j where (j.xid::text)::bigint = c.version and j.entity = {entity} limit 1) as run_id"
     "  from {undo} c where c.verdict in ('edited', 'occupied')) w where w.n = u.n and w.run_id is not null"
 )
 _DELETED_BY = sql.SQL(

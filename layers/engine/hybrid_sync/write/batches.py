@@ -10,8 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
+
 from hybrid_sync.contracts import Key
-from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotFound, RunNotRunning
+from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotRunning, no_such_run
+from hybrid_sync.keys import PARAMETER, key_literal, key_texts, record_between, recorded
 from hybrid_sync.postgres import Connection
 
 
@@ -34,7 +37,7 @@ def _enter(connection: Connection, run_id: str | None, entity: str | None) -> No
 def require_entered(run_id: str | None, entity: str | None, refused: str | None, status: str | None) -> None:
     """Raise for what `hybrid_sync.enter` has refused."""
     if refused == "unknown":
-        raise RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
+        raise no_such_run(str(run_id))
     if refused == "ended":
         raise RunNotRunning(f"Run {run_id} is {status}, so nothing more is written for it.", "Start a new run.")
     if refused == "late":
@@ -59,7 +62,9 @@ def lock_buckets(connection: Connection, entity: str, source: str, numbers: Sequ
 
     Row locks, not advisory locks: those live in one shared table whose exhaustion refuses even new connections.
     """
-    connection.execute("select hybrid_sync.lock_buckets(%s, %s, %s::int8[])", (entity, source, list(numbers)))
+    connection.execute(
+        sql.SQL("select hybrid_sync.lock_buckets(%s, %s, {})").format(PARAMETER), (entity, source, list(numbers))
+    )
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,7 @@ class Outcome:
             for row in self.failed
         ]  # fmt: skip
         links = json.dumps(self.links)
-        return json.dumps(failed), _texts(self.read), links, _texts(self.ended), _texts(self.unlinked)
-
-
-def _texts(keys: Iterable[Key]) -> list[str]:
-    """Keys of any width as the texts of their arrays."""
-    return ["{" + ",".join(map(str, key)) + "}" for key in keys]
+        return json.dumps(failed), key_texts(self.read), links, key_texts(self.ended), key_texts(self.unlinked)
 
 
 def record_outcome(connection: Connection, run_id: str, entity: str, source: str, outcome: Outcome) -> int:
@@ -142,9 +142,7 @@ def open_failures(
 ) -> set[Key]:
     """Keys whose failed record is not resolved, from the first of `keys` to the second; of these the ones behind
     `after` and up to `until`."""
-    rows = connection.execute(
-        "select key from hybrid_sync.failed_record where entity = %s and source = %s and status <> 'resolved'"
-        " and key[1] between %s and %s and key > %s::int8[] and key <= coalesce(%s::int8[], key)",
-        (entity, source, *keys, list(after or ()), None if until is None else list(until)),
-    ).fetchall()
-    return {tuple(row[0]) for row in rows}
+    where = sql.SQL("status <> 'resolved' and {} and key > {} and key <= {}").format(
+        record_between(keys), key_literal(after or ()), sql.SQL("key") if until is None else key_literal(until)
+    )
+    return set(recorded(connection, "failed_record", entity, source, where))

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Iterable
 
 from hybrid_sync.contracts import BatchResult, Key
-from hybrid_sync.keys import BUCKET
+from hybrid_sync.keys import bucket_numbers, single
 from hybrid_sync.postgres import Connection
 
 REASONS = ("unique_violation", "exclusion_violation")
@@ -28,7 +28,7 @@ def waiting_for(
     """By source, the rows of the entity that this run tried and that wait for one of these parents."""
     if not arrived:
         return {}
-    parents = [f"{name} {source} {key[0]}" for name, source, key in arrived if len(key) == 1]
+    parents = [f"{name} {source} {one}" for name, source, key in arrived if (one := single(key)) is not None]
     rows = connection.execute(
         "select source, key from hybrid_sync.failed_record where entity = %s and last_run = %s"
         " and reason = 'missing_parent' and status in ('open', 'escalated')"
@@ -50,12 +50,12 @@ def record_settled(
     result: BatchResult, xids: Iterable[int], seconds: float,
 ) -> None:  # fmt: skip
     """What was settled, beside the batches of the run."""
-    buckets = [key[0] // BUCKET for key in keys]
+    buckets = bucket_numbers(keys)
     connection.execute(
         "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi, result, seconds, xids, step)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s::text[]::xid[], 'settle')",
         (
-            batch, run_id, entity, source, min(buckets), max(buckets) + 1, result.model_dump_json(), seconds,
+            batch, run_id, entity, source, buckets[0], buckets[-1] + 1, result.model_dump_json(), seconds,
             [str(x) for x in sorted(set(xids))],
         ),
     )  # fmt: skip

@@ -13,13 +13,13 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
-from hybrid_sync.postgres import Connection, among, answer
-from hybrid_sync.write.attempt import write_each
+from hybrid_sync.keys import COLUMN, is_row_of, record_among
+from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.write.batches import FailedRow, record_failed
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, journal_changes
 from hybrid_sync.write.names import constraint_of
-from hybrid_sync.write.native import AS_NATIVES
+from hybrid_sync.write.native import AS_NATIVES, write_each
 from hybrid_sync.write.split import SUPPRESSED
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_link")
@@ -63,18 +63,13 @@ class _Joined:
         return sql.SQL("hybrid_sync.pending_link l, {} where {}").format(self.tables, self.where)
 
     def narrowed(self, keys: Sequence[Key]) -> _Joined:
-        return _Joined(self.tables, sql.SQL("{} and {}").format(self.where, among(sql.SQL("l.key"), keys)))
+        return _Joined(self.tables, sql.SQL("{} and {}").format(self.where, record_among(keys, sql.SQL("l.key"))))
 
 
 def _joined(catalog: Catalog, group: Group) -> _Joined:
     child, parent = catalog[group.entity], catalog[group.parent_entity]
     source, parent_source = child.sources[group.source], parent.sources[group.parent_source]
-    conditions = [
-        sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)
-    ]
-    conditions += _constants("t", source.discriminator)
-    conditions += [sql.SQL("p.{} = l.parent_key").format(sql.Identifier(c)) for c in parent_source.key]
-    conditions += _constants("p", parent_source.discriminator)
+    conditions = [is_row_of(source, sql.SQL("l.key")), is_row_of(parent_source, sql.SQL("array[l.parent_key]"), "p")]
     conditions += [
         sql.SQL("l.{} = {}").format(sql.Identifier(column), sql.Literal(value))
         for column, value in (
@@ -85,13 +80,6 @@ def _joined(catalog: Catalog, group: Group) -> _Joined:
     return _Joined(
         sql.SQL("{} t, {} p").format(table(child.target), table(parent.target)), sql.SQL(" and ").join(conditions)
     )
-
-
-def _constants(alias: str, discriminator: dict[str, str]) -> list[sql.Composed]:
-    return [
-        sql.SQL("{}.{}::text = {}").format(sql.SQL(alias), sql.Identifier(column), sql.Literal(value))
-        for column, value in discriminator.items()
-    ]
 
 
 def linkable(connection: Connection, catalog: Catalog, run_id: str, group: Group, limit: int) -> list[Key]:
@@ -133,8 +121,10 @@ def _stage(connection: Connection, relation: sql.Identifier, group: Group, joine
     """The rows to link, locked in id order, with what they referred to before."""
     connection.execute("drop table if exists pg_temp.hybrid_sync_link")
     connection.execute(
-        "create temp table hybrid_sync_link (n int generated always as identity, id uuid, key int8[], parent uuid,"
-        " old uuid, prior xid, refused text) on commit drop"
+        sql.SQL(
+            "create temp table hybrid_sync_link (n int generated always as identity, id uuid, key {}, parent uuid,"
+            " old uuid, prior xid, refused text) on commit drop"
+        ).format(COLUMN)
     )
     chosen = sql.SQL(
         "insert into {stage} (id, key, parent, old, prior, refused) select x.id, x.key, x.parent, x.old, x.prior, {why}"
@@ -212,7 +202,7 @@ def _settle(connection: Connection, run_id: str, group: Group, joined: _Joined) 
             " and column_name = {column} and {linked}"
         ).format(
             run=sql.Literal(run_id), entity=sql.Literal(group.entity), source=sql.Literal(group.source),
-            column=sql.Literal(group.column), linked=among(sql.SQL("key"), [key for (key,) in settled]),
+            column=sql.Literal(group.column), linked=record_among([key for (key,) in settled]),
             reasons=sql.Literal(["missing_parent", *_REFUSALS]),
         )
     )  # fmt: skip
@@ -228,8 +218,6 @@ def quarantine_unlinked(connection: Connection, catalog: Catalog, run_id: str, g
     if reference is not None and reference.on_missing == "null":
         return 0
     source = catalog[group.entity].sources[group.source]
-    own = [sql.SQL("t.{} = l.key[{}]").format(sql.Identifier(c), sql.Literal(i + 1)) for i, c in enumerate(source.key)]
-    own += _constants("t", source.discriminator)
     return connection.execute(
         sql.SQL(
             "insert into hybrid_sync.failed_record as f (entity, source, key, reason, column_name, waits_for, present,"
@@ -244,7 +232,7 @@ def quarantine_unlinked(connection: Connection, catalog: Catalog, run_id: str, g
             " waits_for = excluded.waits_for, present = true,"
             " status = case when f.status = 'resolved' then 'open' else f.status end"
         ).format(
-            run=sql.Literal(run_id), table=table(catalog[group.entity].target), own=sql.SQL(" and ").join(own),
+            run=sql.Literal(run_id), table=table(catalog[group.entity].target), own=is_row_of(source, sql.SQL("l.key")),
             entity=sql.Literal(group.entity), source=sql.Literal(group.source), column=sql.Literal(group.column),
             parent=sql.Literal(group.parent_entity), via=sql.Literal(group.parent_source),
             refused=_refused(run_id, group),

@@ -7,12 +7,16 @@ written for the path that the database gives, on Supabase one with `extensions`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection, send_with_next
+from hybrid_sync.halve import halve
+from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection, require_row, send_with_next
+
+T = TypeVar("T")
 
 AS_NATIVES = sql.SQL(
     "(select pg_catalog.set_config('search_path', pg_catalog.current_setting({}), true) offset 0) hybrid_sync_path"
@@ -43,3 +47,22 @@ def copying(connection: Connection) -> None:
 def back(connection: Connection) -> None:
     """Our path again."""
     send_with_next(connection, BACK)
+
+
+def write_each(
+    connection: Connection,
+    items: Sequence[T],
+    statement: Callable[[Sequence[T]], sql.Composed],
+    after: Callable[[Sequence[T]], object] = lambda _: None,
+) -> list[tuple[T, psycopg.Error]]:
+    """Run the statement for all items, which writes a mapped table, and then `after`; the refused items, with why.
+
+    `after` belongs to the attempt: it looks at what was written and raises Refused, or writes records of ours.
+    """
+
+    def attempt(some: Sequence[T]) -> None:
+        with connection.transaction():  # a savepoint, whose own transaction id marks these rows
+            write(connection, statement(some))
+            after(some)
+
+    return halve(items, attempt, lambda error, some: require_row(connection, error, [(statement(some), None)]))

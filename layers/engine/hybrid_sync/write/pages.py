@@ -11,9 +11,11 @@ import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import LiteralString
+
+from psycopg import sql
 
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.keys import PARAMETER
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, together
@@ -87,8 +89,9 @@ def open_page(
     the page: what it did, here and behind it as far as it came.  Raises when the run has ended or the entity is held.
     """
     row = connection.execute(
-        "select * from hybrid_sync.open_batch("
-        "%s, %s, %s, %s::int8[], %s, %s, %s, %s, %s, %s, %s, %s::int8[], %s::text[])",
+        sql.SQL(
+            "select * from hybrid_sync.open_batch(%s, %s, %s, {}, %s, %s, %s, %s, %s, %s, %s, {}, %s::text[])"
+        ).format(PARAMETER, PARAMETER),
         (
             task.run_id, task.entity, task.source, list(buckets), page_id(task, place), batch_id(task), place.number,
             task.lo, task.hi, *keys, list(place.after or ()), list(entities),
@@ -109,10 +112,10 @@ def open_page(
     )
 
 
-_CLOSE: LiteralString = (
+_CLOSE = sql.SQL(
     "select resolved, unqueued from hybrid_sync.close_batch("
-    "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text[], %s::int8[], %s::text[])"
-)
+    "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text[], {}, %s::text[])"
+).format(PARAMETER)
 
 
 def close_page(

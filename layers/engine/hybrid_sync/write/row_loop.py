@@ -11,6 +11,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetColumn
+from hybrid_sync.keys import COLUMN
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.schema.target_structure import base_types
@@ -241,6 +242,8 @@ class RowLoop:
             ).format(sql.SQL(", ").join(listed))
         )
         self.connection.execute(
-            "create temp table hybrid_sync_image (id uuid primary key, key int8[], prior xid, before jsonb)"
-            " on commit drop"
+            sql.SQL(
+                "create temp table hybrid_sync_image (id uuid primary key, key {}, prior xid, before jsonb)"
+                " on commit drop"
+            ).format(COLUMN)
         )

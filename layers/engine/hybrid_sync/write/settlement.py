@@ -12,19 +12,17 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import Key
+from hybrid_sync.keys import decode_key, is_row_of, key_columns, record_key
 from hybrid_sync.postgres import Connection
-from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.write.park import move
 from hybrid_sync.write.row_loop import RowLoop
 from hybrid_sync.write.split import ALTERED_STATE, Refusal
-from hybrid_sync.write.tombstones import is_row_of
 from hybrid_sync.write.wants import Wants
 from hybrid_sync.write.write import Writer, Written
 
 Place = tuple[str, Key]
 """A legacy row of the entity: source and key."""
-_KEYS_ASKED = 10_000
 
 
 @dataclass
@@ -64,8 +62,7 @@ class Settlement:
         return {place for source, one in sources.items() for place in self._mapped(source, one, sorted(found))}
 
     def _mapped(self, source: str, definition: Source, ids: Sequence[uuid.UUID]) -> set[Place]:
-        keys = [sql.SQL("t.{}::int8").format(sql.Identifier(column)) for column in definition.key]
-        key = sql.SQL("(array[{}])").format(sql.SQL(", ").join(keys))
+        key = record_key(key_columns(definition.key, "t"))
         rows = self._connection.execute(
             sql.SQL("select {key} from {table} t where t.id = any(%s) and {own}").format(
                 key=key, table=self._loop.statements.relation, own=is_row_of(definition, key)

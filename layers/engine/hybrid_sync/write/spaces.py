@@ -16,7 +16,7 @@ Space = Mapping[str, sql.Composable]
 
 _TEXTS = (25, 1042, 1043)
 # A digit string of the row's id before the old value: most formats (an e-mail address, a phone number) still hold.
-_PREFIX = "lpad(abs(('x' || md5(t.id::text))::bit(63)::int8)::text, 19, '0')"
+_PREFIX = "lpad(abs(('x' || md5(t.id::text))::bit(63)::bigint)::text, 19, '0')"
 _LETTERS = " || ".join(f"chr({{last}} - mod(s.hybrid_sync_n / {26**place}, 26))" for place in range(5, -1, -1))
 # As long as the old value, of digits or of letters, counted down from the last.
 _ALIKE = (

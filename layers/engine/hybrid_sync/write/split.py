@@ -155,7 +155,10 @@ class Splitter:
 
         self._connection.execute(_SHORT)
         refused = halve(
-            range(first, last + 1), run, lambda error, _: require_row(self._connection, error, (), last=lambda: True)
+            range(first, last + 1),
+            run,
+            lambda error, _: require_row(self._connection, error, (), last=lambda: True),
+            parts=8,  # each refusal waits for a time limit
         )
         self._connection.execute(usual_limits())
         return [refusal for line, error in refused for refusal in self._of_line(line, error)]

@@ -12,6 +12,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.keys import key_columns, record_key
 from hybrid_sync.write.images import image_of
 from hybrid_sync.write.native import AS_NATIVES
 
@@ -69,8 +70,7 @@ class Statements:
 
     def key(self, alias: str) -> sql.Composed:
         """The legacy key as an array."""
-        parts = [sql.SQL("{}.{}::int8").format(sql.Identifier(alias), sql.Identifier(c)) for c in self.plan.key_columns]
-        return sql.SQL("array[{}]").format(sql.SQL(", ").join(parts))
+        return record_key(key_columns(self.plan.key_columns, alias))
 
     @property
     def differs(self) -> sql.Composed:

@@ -10,14 +10,14 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.contracts import Key
-from hybrid_sync.postgres import Connection, among
-from hybrid_sync.write.attempt import write_each
+from hybrid_sync.keys import is_row_of, record_among, record_between
+from hybrid_sync.postgres import Connection
 from hybrid_sync.write.batches import FailedRow
 from hybrid_sync.write.images import image_of, restorable, restored
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, entries, follow_triggers
 from hybrid_sync.write.names import constraint_of
-from hybrid_sync.write.native import AS_NATIVES
+from hybrid_sync.write.native import AS_NATIVES, write_each
 
 
 def is_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
@@ -40,16 +40,6 @@ def is_any_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed
     ).format(key, sql.Literal(entity), sql.Literal(source))
 
 
-def is_row_of(source: Source, key: sql.Composable) -> sql.Composed:
-    """The condition that the target's row `t` belongs to the source and has the key in the array expression `key`."""
-    parts: list[sql.Composable] = [
-        sql.SQL("t.{} = {}[{}]").format(sql.Identifier(c), key, sql.Literal(i + 1)) for i, c in enumerate(source.key)
-    ]
-    for column, value in source.discriminator.items():
-        parts.append(sql.SQL("t.{}::text = {}").format(sql.Identifier(column), sql.Literal(value)))
-    return sql.SQL(" and ").join(parts)
-
-
 def any_marked(connection: Connection, entity: str, source: str) -> bool:
     """Whether any row is marked: mostly none is, and then no query need look for them."""
     row = connection.execute(
@@ -69,9 +59,10 @@ def revive(
     them anyway; journalled.  Rows that the target refuses stay marked and come back as failed.
     """
     rows = connection.execute(
-        "select key, array(select jsonb_object_keys(before)) from hybrid_sync.tombstone"
-        " where entity = %s and source = %s and ended_run is null and key[1] between %s and %s",
-        (batch.entity, batch.source, *keys),
+        sql.SQL(
+            "select key, array(select jsonb_object_keys(before)) from hybrid_sync.tombstone"
+            " where entity = {} and source = {} and ended_run is null and {}"
+        ).format(batch.entity, batch.source, record_between(keys))
     ).fetchall()
     found = {tuple(key): set(columns) for key, columns in rows if tuple(key) in arrived}
     if not found:
@@ -84,7 +75,7 @@ def revive(
             sql.SQL(
                 "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
                 " where entity = {} and source = {} and {}"
-            ).format(batch.run_id, batch.entity, batch.source, among(sql.SQL("key"), some))
+            ).format(batch.run_id, batch.entity, batch.source, record_among(some))
         )
 
     if not columns:
@@ -142,7 +133,7 @@ def _put_back(
         image=image_of("t", names), ours=ours, table=sql.Identifier(table.schema, table.name),
         own=is_row_of(source, sql.SQL("d.key")), entity=sql.Literal(batch.entity), source=sql.Literal(batch.source),
         touched=sql.SQL(" or ").join(untouched), assignments=sql.SQL(", ").join(assignments),
-        chosen=among(sql.SQL("d.key"), keys), natives=AS_NATIVES, journal=entries(batch, "update", written),
+        chosen=record_among(keys, sql.SQL("d.key")), natives=AS_NATIVES, journal=entries(batch, "update", written),
     )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import halve
+from hybrid_sync.keys import COLUMN, decode_key, key_arrays
 from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
-from hybrid_sync.rows.scan import decode_key
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
 from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
 from hybrid_sync.write.native import BACK, COPYING, back, copying, write
@@ -165,16 +165,13 @@ class Writer:
     def _journal_inserted(self, rows: Sequence[Spliced]) -> Written:
         """Counts those that stand under their own id and key."""
         names = ("id", *self.plan.key_columns)
-        keys = [decode_key(row.key) for row in rows]
-        columns = [sql.Literal([uuid.UUID(bytes=row.data[6:22]) for row in rows])]
-        columns += [sql.Literal([key[i] for key in keys]) for i in range(len(self.plan.key_columns))]
-        types = [sql.SQL("::uuid[]"), *[sql.SQL("::int8[]")] * len(self.plan.key_columns)]
+        ids = sql.Literal([uuid.UUID(bytes=row.data[6:22]) for row in rows])
+        keys = key_arrays([decode_key(row.key) for row in rows], len(self.plan.key_columns))
         query = sql.SQL(
-            "select array[{key}], t.xmin, s.n from unnest({arrays}) with ordinality as s ({names}, n)"
+            "select {key}, t.xmin, s.n from unnest({ids}::uuid[], {keys}) with ordinality as s ({names}, n)"
             " join {table} t on {same}"
         ).format(
-            key=sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(n)) for n in self.plan.key_columns),
-            arrays=sql.SQL(", ").join(c + t for c, t in zip(columns, types, strict=True)),
+            key=self.statements.key("s"), ids=ids, keys=sql.SQL(", ").join(keys),
             names=sql.SQL(", ").join(map(sql.Identifier, names)), table=self.statements.relation,
             same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
         )  # fmt: skip
@@ -215,7 +212,9 @@ class Writer:
         )
         send_with_next(
             self.connection,
-            "create temp table hybrid_sync_before (id uuid, key int8[], prior xid, before jsonb) on commit drop",
+            sql.SQL(
+                "create temp table hybrid_sync_before (id uuid, key {}, prior xid, before jsonb) on commit drop"
+            ).format(COLUMN),
         )
         self._prepared = True
 
