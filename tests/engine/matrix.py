@@ -19,7 +19,6 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.compare.canonical import canonical
-from hybrid_sync.keys import decode_key
 from hybrid_sync.legacy import rows
 from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection, connect, transaction
@@ -75,7 +74,7 @@ class Way:
         spliced = splice(plan, scanned, {}, {}, lambda key: key[-16:].rjust(16, b"\0"))
         names = sql.SQL(", ").join(sql.Identifier(c) for c in plan.target_columns)
         copy_rows(self.target, sql.SQL("copy public.x ({}) from stdin (format binary)").format(names), spliced.new)
-        return {decode_key(r.key)[0]: r.reason for r in scanned.rejected}
+        return {r.key[0]: r.reason for r in scanned.rejected}
 
     def texts(self, pair: Pair) -> tuple[dict[int, str | None], dict[int, str | None]]:
         """Every value of both sides as text, by key."""

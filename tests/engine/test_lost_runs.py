@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.steps.plan_run import plan_run
@@ -14,7 +15,7 @@ from tests.engine.worlds import EngineWorld
 class Unreachable:
     """A topic that does not answer."""
 
-    def publish(self, subject: str, body: str) -> None:
+    def publish(self, alert: Alert) -> None:
         raise AwsUnavailable("The topic does not answer.", "It is tried again.")
 
 

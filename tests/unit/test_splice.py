@@ -116,14 +116,14 @@ def test_verdicts_exclude_or_fail_a_row() -> None:
     chosen = plan(REQUIRED)
     found = scan(chosen, [row(1, number(1), b"n", verdict=0), row(2, number(1), b"n", verdict=1)])
     assert [decode_key(k) for k in found.excluded] == [(1,)]
-    assert [(decode_key(r.key), r.reason, r.column) for r in found.rejected] == [((2,), "unknown_enum", "kind")]
+    assert [(r.key, r.reason, r.column) for r in found.rejected] == [((2,), "unknown_enum", "kind")]
 
 
 def test_a_key_that_comes_twice_is_nobodys_row() -> None:
     chosen = plan(REQUIRED)
     found = scan(chosen, [row(1, number(1), b"a"), row(2, number(1), b"b"), row(1, number(1), b"c")])
     assert [decode_key(r.key) for r in found.rows] == [(2,)]
-    assert [(decode_key(r.key), r.reason) for r in found.rejected] == [((1,), "duplicate_key")]
+    assert [(r.key, r.reason) for r in found.rejected] == [((1,), "duplicate_key")]
 
 
 def test_json_that_jsonb_cannot_hold() -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection
-from hybrid_sync.write.batches import FailedRow, record_failed, resolve_failed
+from hybrid_sync.rows.failed import FailedRow
+from hybrid_sync.write.batches import record_failed, resolve_failed
 
 NO_KEY: Key = ()
 """The key of the one record that counts a source's rows without a complete key."""

@@ -22,9 +22,10 @@ from hybrid_sync.compare.origin import native_xids
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.guard import epoch_of, forget
 from hybrid_sync.postgres import Connection
+from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.runs.store import record_part
 from hybrid_sync.schema.plans import EntityPlan
-from hybrid_sync.write.batches import FailedRow, record_failed
+from hybrid_sync.write.batches import record_failed
 
 _AT_ONCE = 1_000
 _FEW = 20_000

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.forms import Stored
+from hybrid_sync.keys import decode_key
+from hybrid_sync.rows.failed import FailedRow
 
 _NULL = b"\xff\xff\xff\xff"
 _LENGTH = struct.Struct(">i")
@@ -29,21 +31,12 @@ class Row(NamedTuple):
     """The plain columns as complete fields."""
 
 
-class Rejected(NamedTuple):
-    key: bytes
-    reason: str
-    column: str | None = None
-    sqlstate: str | None = None
-    rows: int = 1
-    """How many rows of legacy have the key."""
-
-
 @dataclass
 class Scanned:
     """A chunk after the first look."""
 
     rows: list[Row] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[FailedRow] = field(default_factory=list)
     excluded: list[bytes] = field(default_factory=list)
     read: int = 0
 
@@ -56,6 +49,7 @@ def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
     checked = plan.checked
     accept = found.rows.append
     seen: set[bytes] = set()
+    again: Counter[bytes] = Counter()
     for row in rows:
         key = row[2:key_end]
         at = key_end + 4
@@ -66,11 +60,11 @@ def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
             continue
         if key in seen:
             # Two rows of one key in one read: twins in the table, or a join that multiplies. Neither may win by chance.
-            found.rejected.append(Rejected(key, "duplicate_key"))
+            again[key] += 1
             continue
         seen.add(key)
         if verdict is not None:
-            found.rejected.append(Rejected(key, verdict.reason, verdict.column))
+            found.rejected.append(FailedRow(decode_key(key), verdict.reason, verdict.column))
             continue
         references: list[bytes | None] = []
         for _ in range(alternatives):
@@ -84,12 +78,12 @@ def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
         if checked:
             fields, at, problem = _check(row, at, checked)
             if problem is not None:
-                found.rejected.append(Rejected(key, *problem))
+                found.rejected.append(FailedRow(decode_key(key), *problem))
                 continue
         accept(Row(key, tuple(references), fields, row[at:]))
     found.read = len(seen.union(found.excluded))
-    if any(r.reason == "duplicate_key" for r in found.rejected):
-        _drop_duplicates(found)
+    if again:
+        _drop_duplicates(found, again)
     return found
 
 
@@ -111,9 +105,9 @@ def _check(row: bytes, at: int, columns: Mapping[str, Stored]) -> tuple[bytes, i
     return b"".join(parts), at, None
 
 
-def _drop_duplicates(found: Scanned) -> None:
-    """Every row of a doubled key goes, and the key is reported once, with the number of its rows."""
-    doubled = Counter(r.key for r in found.rejected if r.reason == "duplicate_key")
-    found.rows = [row for row in found.rows if row.key not in doubled]
-    found.rejected = [r for r in found.rejected if r.key not in doubled]
-    found.rejected += [Rejected(key, "duplicate_key", rows=again + 1) for key, again in sorted(doubled.items())]
+def _drop_duplicates(found: Scanned, again: Counter[bytes]) -> None:
+    """Every row of a key that came `again` goes, and the key is reported once, with the number of its rows."""
+    doubled = {decode_key(key): FailedRow(decode_key(key), "duplicate_key", rows=n + 1) for key, n in again.items()}
+    found.rows = [row for row in found.rows if row.key not in again]
+    found.rejected = [row for row in found.rejected if row.key not in doubled]
+    found.rejected += [doubled[key] for key in sorted(doubled)]

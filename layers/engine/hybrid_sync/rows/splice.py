@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.keys import decode_key, decode_part, encode_key
-from hybrid_sync.rows.scan import Rejected, Row, Scanned
+from hybrid_sync.rows.failed import FailedRow
+from hybrid_sync.rows.scan import Row, Scanned
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
@@ -51,7 +52,7 @@ class SplicedBatch:
 
     new: list[Spliced] = field(default_factory=list)
     known: list[Spliced] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[FailedRow] = field(default_factory=list)
     waiting: list[WaitingFor] = field(default_factory=list)
     pending: list[PendingLink] = field(default_factory=list)
     minted: dict[bytes, bytes] = field(default_factory=dict)
@@ -121,12 +122,12 @@ def _references(resolvers: list[_Resolver], row: Row, batch: SplicedBatch) -> tu
             legacy = row.references[i]
             if legacy is not None:
                 if chosen is not None:
-                    batch.rejected.append(Rejected(row.key, "ambiguous_reference", slot.column))
+                    batch.rejected.append(FailedRow(decode_key(row.key), "ambiguous_reference", slot.column))
                     return None
                 chosen = (i - first, legacy)
         if chosen is None:
             if slot.required:
-                batch.rejected.append(Rejected(row.key, "missing_parent", slot.column))
+                batch.rejected.append(FailedRow(decode_key(row.key), "missing_parent", slot.column))
                 return None
             parts.append(_NULL)
             if slot.deferred:

@@ -14,7 +14,8 @@ from hybrid_sync.ids.idmap import IdMap, ids_in_target
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.keys import decode_key
 from hybrid_sync.postgres import Connection
-from hybrid_sync.rows.scan import Rejected, Scanned
+from hybrid_sync.rows.failed import FailedRow
+from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.adopt_rows import adopt_rows
@@ -76,7 +77,7 @@ class BatchIds:
         spliced = splice(
             plan, certain, own, self._parents(certain, fresh=fresh), mint, flag_new=writer.stages_everything
         )
-        spliced.rejected += [Rejected(key, "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
+        spliced.rejected += [FailedRow(decode_key(key), "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
         self.found.update({keys[row]: uuid for row, uuid in own.items()})
         self.found.update({keys[row]: uuid for row, uuid in spliced.minted.items()})
         return spliced

@@ -17,9 +17,9 @@ from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.cut import PAGE_BYTES, Cut
 from hybrid_sync.legacy.unreadable import read_isolated, require_readable
 from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import FailedRow
 from hybrid_sync.write.isolate import unreadable_reason
 from hybrid_sync.write.pages import Opened, Place
 

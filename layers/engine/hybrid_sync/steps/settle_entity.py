@@ -17,6 +17,7 @@ from hybrid_sync.keys import bucket_number, bucket_numbers, decode_key, one_of
 from hybrid_sync.legacy import fence, rows
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import RunRecord, read_entity
@@ -24,7 +25,6 @@ from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.map_ids import BatchIds, cached
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import (
-    FailedRow,
     Outcome,
     cache_epochs,
     lock_buckets,
@@ -155,7 +155,7 @@ class _Settling:
         spliced = ids.splice(settlement.writer, scanned, fresh=True)
         settlement.stage(source, spliced)
         read.found |= {decode_key(row.key) for row in scanned.rows}
-        read.found |= {decode_key(row.key) for row in scanned.rejected}
+        read.found |= {row.key for row in scanned.rejected}
         read.excluded |= {decode_key(key) for key in scanned.excluded}
         read.spliced.pending += spliced.pending
         self._new |= {(source, decode_key(row.key)) for row in spliced.new}

@@ -19,13 +19,14 @@ from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.keys import bucket_number, decode_key, span
 from hybrid_sync.legacy.versions import versions
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.rows.scan import Rejected, Scanned
+from hybrid_sync.rows.failed import FailedRow
+from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.map_ids import BatchIds, cached
 from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import FailedRow, Outcome, open_failures
+from hybrid_sync.write.batches import Outcome, open_failures
 from hybrid_sync.write.isolate import ALTERED, write_isolated
 from hybrid_sync.write.pages import (
     Opened,
@@ -185,9 +186,7 @@ class _Page:
         written, refused = write_isolated(
             self._target, writer, spliced.new, spliced.known, last=lambda: is_last_attempt(self._target, page)
         )
-        known = {row.key for row in spliced.known}
-        failed = [FailedRow(decode_key(r.key), r.reason, r.column, r.sqlstate, r.constraint) for r in refused]
-        failed += [_failed(r, known) for r in spliced.rejected]
+        failed = refused + spliced.rejected
         for waiting in spliced.waiting:
             entity, source = waiting.parent
             parent = {"entity": entity, "source": source, "key": [waiting.parent_key]}
@@ -207,8 +206,7 @@ class _Page:
     def _outcome(self, read: PageRead, spliced: SplicedBatch, failed: list[FailedRow], opened: Opened) -> Outcome:
         """Quarantine, pending links and what has healed; recorded in the same transaction as the rows."""
         scanned = read.scanned
-        failed += [_failed(rejected, set()) for rejected in scanned.rejected]
-        failed = self._with_versions(self._with_presence(failed))
+        failed = self._with_versions(self._with_presence([*failed, *scanned.rejected]))
         not_written = _absent(failed)
         outcome = Outcome(failed, ended=self._healed(read, {row.key for row in failed}, opened))
         if any(slot.deferred or slot.left_empty for slot in self._plan.references):
@@ -256,14 +254,3 @@ class _Page:
 def _absent(failed: Sequence[FailedRow]) -> set[Key]:
     """Keys of rows that were not written: those that a trigger has altered are there, and differ."""
     return {row.key for row in failed if row.reason != ALTERED}
-
-
-def _failed(rejected: Rejected, known: set[bytes]) -> FailedRow:
-    return FailedRow(
-        decode_key(rejected.key),
-        rejected.reason,
-        rejected.column,
-        rejected.sqlstate,
-        present=rejected.key in known,
-        rows=rejected.rows,
-    )

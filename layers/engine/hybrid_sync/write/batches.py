@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql
 
@@ -16,6 +15,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotRunning, no_such_run
 from hybrid_sync.keys import PARAMETER, key_literal, key_texts, record_between, recorded
 from hybrid_sync.postgres import Connection
+from hybrid_sync.rows.failed import FailedRow
 
 
 def require_running(connection: Connection, run_id: str) -> None:
@@ -65,23 +65,6 @@ def lock_buckets(connection: Connection, entity: str, source: str, numbers: Sequ
     connection.execute(
         sql.SQL("select hybrid_sync.lock_buckets(%s, %s, {})").format(PARAMETER), (entity, source, list(numbers))
     )
-
-
-@dataclass(frozen=True)
-class FailedRow:
-    """What could not be written, and why; never a value of it."""
-
-    key: Key
-    reason: str
-    column: str | None = None
-    sqlstate: str | None = None
-    constraint: str | None = None
-    waits_for: dict[str, Any] | None = None
-    present: bool = False
-    rows: int = 1
-    """How many rows of legacy it stands for: those that share the key; all without a key under the empty key."""
-    version: str | None = None
-    """Which version of the row it was; None where nobody has looked."""
 
 
 Link = tuple[Key, str, str, str, int]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import psycopg
 
 from hybrid_sync.blame import CANCELLED, CONTENTION
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.keys import decode_key
 from hybrid_sync.postgres import Connection, is_row_state, require_row
+from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.write.park import TWINS, move
 from hybrid_sync.write.row_loop import RowLoop
@@ -44,16 +45,6 @@ ALTERED = "trigger_changed_value"
 _UNREADABLE = {"22021": "invalid_encoding", "22003": "numeric_out_of_range"}
 
 
-class Refused(NamedTuple):
-    """One row that the target did not take: codes and names, never a value."""
-
-    key: bytes
-    reason: str
-    sqlstate: str
-    constraint: str | None = None
-    column: str | None = None
-
-
 def reason_of(sqlstate: str | None) -> str:
     """Why the target refused a row: by SQLSTATE, never by message."""
     state = sqlstate or ""
@@ -75,7 +66,7 @@ def write_isolated(
     known: Sequence[Spliced],
     *,
     last: Callable[[], bool] = lambda: False,
-) -> tuple[Written, list[Refused]]:
+) -> tuple[Written, list[FailedRow]]:
     """Write every row that the target takes; the others come back with their reasons, and so do those that a trigger
     has given other values.
 
@@ -127,9 +118,11 @@ def _contested(rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Spl
     return [row for row in rows if row.data[6:22] in contested]
 
 
-def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Refused]:
+def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[FailedRow]:
     keys = {row.data[6:22]: row.key for row in rows}
-    return [Refused(keys[r.id.bytes], _why(writer, r), r.sqlstate, r.constraint, r.column) for r in refusals]
+    return [
+        FailedRow(decode_key(keys[r.id.bytes]), _why(writer, r), r.column, r.sqlstate, r.constraint) for r in refusals
+    ]
 
 
 def _why(writer: Writer, refusal: Refusal) -> str:
@@ -141,8 +134,8 @@ def _why(writer: Writer, refusal: Refusal) -> str:
     return "trigger_exception" if refusal.raised and (unnamed or reason in ("contended", "too_slow")) else reason
 
 
-def _altered(rows: Sequence[Spliced], done: Written) -> list[Refused]:
+def _altered(rows: Sequence[Spliced], done: Written) -> list[FailedRow]:
     if not done.altered:
         return []
     keys = {row.data[6:22]: row.key for row in rows}
-    return [Refused(keys[row.bytes], ALTERED, "") for row in sorted(done.altered) if row.bytes in keys]
+    return [FailedRow(decode_key(keys[row.bytes]), ALTERED) for row in sorted(done.altered) if row.bytes in keys]

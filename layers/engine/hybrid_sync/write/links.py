@@ -15,7 +15,8 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
 from hybrid_sync.keys import COLUMN, is_row_of, record_among
 from hybrid_sync.postgres import Connection, answer
-from hybrid_sync.write.batches import FailedRow, record_failed
+from hybrid_sync.rows.failed import FailedRow
+from hybrid_sync.write.batches import record_failed
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, journal_changes
 from hybrid_sync.write.names import constraint_of

@@ -12,7 +12,7 @@ from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import is_row_of, record_among, record_between
 from hybrid_sync.postgres import Connection
-from hybrid_sync.write.batches import FailedRow
+from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.images import image_of, restorable, restored
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, entries, follow_triggers
