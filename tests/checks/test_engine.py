@@ -29,6 +29,18 @@ def test_every_module_says_what_it_promises() -> None:
     assert [str(path) for path, tree in modules() if not ast.get_docstring(tree)] == []
 
 
+def test_files_and_functions_stay_readable() -> None:
+    """No file of the engine is over 320 lines, and no function over 60."""
+    long = [str(path) for path, _ in modules() if len((ENGINE / path).read_text("utf-8").splitlines()) > 320]
+    long += [
+        f"{path}:{node.lineno} {node.name}"
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or node.lineno) - node.lineno + 1 > 60
+    ]
+    assert long == []
+
+
 # What else than keys.py may name the type of a key's part, and why.
 KEY_TYPES = {
     "catalog/exact.py": "integers of any column are compared",

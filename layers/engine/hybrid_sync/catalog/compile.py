@@ -7,7 +7,7 @@ same SELECT as one small integer per row, the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -140,19 +140,7 @@ def compile_source(
             selected += key_parts([spliced(parent.key)])
     checked = {name: form.stored for name, form in source.columns.items() if form.stored is not None}
     money = {m.column for m in entity.money}
-    fitted: dict[str, Fitted] = {}
-    misfits: list[StructureMismatch] = []
-    for name, form in source.columns.items():
-        place, stored = f"{entity.entity}.{name}", target.columns[name]
-        try:
-            fitted[name] = fit(place, form, natural.columns[name], stored, is_money=name in money)
-        except StructureMismatch as misfit:
-            misfits.append(misfit)
-    if misfits:
-        raise together(misfits)
-    for name, value in source.discriminator.items():
-        stored = target.columns[name]
-        fitted[name] = fit(f"{entity.entity}.{name}", Constant(constant=value), stored.type, stored)
+    fitted = _fitted(entity, source, target, natural, money)
     plain = tuple(name for name in fitted if name not in checked)
     for name in (*checked, *plain):
         selected.append(fitted[name].expr)
@@ -170,6 +158,26 @@ def compile_source(
         octets=_octets(source, natural),
         discriminator=tuple(source.discriminator),
     )  # fmt: skip
+
+
+def _fitted(
+    entity: Entity, source: Source, target: TargetTable, natural: NaturalTypes, money: Collection[str]
+) -> dict[str, Fitted]:  # fmt: skip
+    """Each column's expression in the type of the target's; StructureMismatch names all that do not fit."""
+    fitted: dict[str, Fitted] = {}
+    misfits: list[StructureMismatch] = []
+    for name, form in source.columns.items():
+        place, stored = f"{entity.entity}.{name}", target.columns[name]
+        try:
+            fitted[name] = fit(place, form, natural.columns[name], stored, is_money=name in money)
+        except StructureMismatch as misfit:
+            misfits.append(misfit)
+    if misfits:
+        raise together(misfits)
+    for name, value in source.discriminator.items():
+        stored = target.columns[name]
+        fitted[name] = fit(f"{entity.entity}.{name}", Constant(constant=value), stored.type, stored)
+    return fitted
 
 
 def keyed(key_exprs: Sequence[sql.Composable]) -> sql.Composed:
