@@ -13,8 +13,9 @@ NewDatabase = Callable[[str, str], str]
 
 
 def count(new_database: NewDatabase) -> None:
-    """Print a `ROUNDTRIPS …` line."""
+    """Print a `ROUNDTRIPS …` line, and what 20 ms a wait cost."""
     with counted(new_database("legacy_trips", "UTF8"), new_database("target_trips", "UTF8")) as six:
         daily, weekly = roundtrips.idle(six, Profile.daily), roundtrips.idle(six, Profile.weekly)
         one = roundtrips.one_row(six)
         print(roundtrips.line(roundtrips.batches(six), weekly, daily, one))
+        print(roundtrips.slowed(six))

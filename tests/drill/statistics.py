@@ -58,6 +58,7 @@ class Meter:
             try:
                 return functions(delivery)
             finally:
+                world.pool.close()
                 entity = str((delivery.payload or {}).get("entity") or "")
                 self.touched[delivery.function, entity] += self._read() - before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from hybrid_sync.contracts import BatchResult, BatchTask, Profile, Ref, RunRequest
@@ -10,6 +11,9 @@ from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from tests.engine.six_tables import Counted
 from tests.engine.worlds import run
+
+DELAY = 0.02
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,22 @@ def idle(six: Counted, profile: Profile) -> Idle:
     legacy, target = six.legacy.take(), six.target.take()
     read = six.per_row(before, six.rows_read())
     return Idle(legacy.waits + target.waits, legacy.connections + target.connections, *read)
+
+
+def slowed(six: Counted) -> str:
+    """A line about an idle weekly run whose every answer takes 20 ms longer, after one without."""
+    run(six.world, "quick", profile=Profile.weekly)
+    began = time.perf_counter()
+    run(six.world, "at-once", profile=Profile.weekly)
+    at_once = time.perf_counter() - began
+    six.take()
+    six.legacy.delay = six.target.delay = DELAY
+    began = time.perf_counter()
+    run(six.world, "slowed", profile=Profile.weekly)
+    seconds, waits = time.perf_counter() - began, six.legacy.take().waits + six.target.take().waits
+    six.legacy.delay = six.target.delay = 0.0
+    allowed = 1.5 * at_once + waits * DELAY
+    return f"DELAYED seconds_0ms={at_once:.1f} seconds_20ms={seconds:.1f} waits={waits} allowed={allowed:.1f}"
 
 
 def one_row(six: Counted) -> OneRow:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class WaitCounter:
         self.port: int = self._listener.getsockname()[1]
         self.statements: list[str] = []
         """The text of what was sent, for people who look where the waits come from."""
+        self.delay = 0.0
+        """Seconds that every answer takes longer, as between a function and a database elsewhere."""
         self._lock = threading.Lock()
         self._counted = Waits()
         self._open: list[socket.socket] = []
@@ -70,7 +73,7 @@ class WaitCounter:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 server = socket.create_connection(self._upstream)
                 server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                session = _Session(self._count)
+                session = _Session(self._count, lambda: self.delay)
                 self._open += [client, server]
                 self._threads += [
                     self._start(_forward, client, server, session.from_client),
@@ -97,13 +100,16 @@ def _forward(source: socket.socket, sink: socket.socket, look: Callable[[bytes],
 class _Session:
     """One connection: its messages are cut apart, and the ones that tell of a wait are counted."""
 
-    def __init__(self, count: Callable[..., None]) -> None:
+    def __init__(self, count: Callable[..., None], delay: Callable[[], float]) -> None:
         self._count = count
+        self._delay = delay
+        self._asked = False
         self._client = self._server = b""
         self._started = self._ready = False
         self._plain_answers = 0
 
     def from_client(self, data: bytes) -> None:
+        self._asked = self._ready
         self._client += data
         while not self._started and len(self._client) >= 8:
             length, code = struct.unpack("!ii", self._client[:8])
@@ -122,6 +128,9 @@ class _Session:
                     self._count(0, 0, body.decode("utf-8", "replace").strip("\0"))
 
     def from_server(self, data: bytes) -> None:
+        asked, self._asked = self._asked, False
+        if asked and self._delay():
+            time.sleep(self._delay())
         self._server += data
         while self._plain_answers and self._server:
             self._plain_answers -= 1
