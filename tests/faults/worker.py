@@ -22,6 +22,7 @@ from hybrid_sync.contracts import FailureMessage, Profile
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
+from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection, Side, connect
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.world import ProfileLimits
@@ -31,7 +32,8 @@ from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
 from tests.flow.functions import Steps
 
-_DIRECT = 0.05
+_DIRECT, _KEPT = 0.05, 0.45
+_POOL = Pool()
 _SEGMENT_ROWS = 60
 CRASHED, DIED = "crashed", "died"
 """A worker that ended at a failpoint, as it was told to; one that ended otherwise."""
@@ -90,10 +92,11 @@ class FaultWorld:
         return self._connect(self._place.target, "target")
 
     def _connect(self, dsn: str, side: Side) -> Connection:
-        """Usually a session that a pooler kept open, as Supabase's does; sometimes a new one."""
-        if self._luck.random() < _DIRECT:
+        """A session that a pooler kept open, as Supabase's does, or one that the worker kept; sometimes a new one."""
+        kind = self._luck.random()
+        if kind < _DIRECT:
             return connect(dsn, side)
-        return pooled(dsn, side)
+        return _POOL.connect(dsn, side) if kind < _DIRECT + _KEPT else pooled(dsn, side)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
