@@ -28,8 +28,7 @@ MAY_IMPORT = {
     "hybrid_sync.report": REPORTING,
     "hybrid_sync.undo": REPORTING,
     "hybrid_sync.deletes": {"propagate_deletes", "settle_uniques"},
-    "psycopg": set(FUNCTIONS) - {"authorize_request"},
-    "hybrid_sync.rows": set(FUNCTIONS) - OVER_HTTP - {"plan_run", "plan_entity", "report_run", "record_failure"},
+    "hybrid_sync.rows": set(FUNCTIONS) - OVER_HTTP - {"plan_run", "report_run", "record_failure"},
 }
 
 
