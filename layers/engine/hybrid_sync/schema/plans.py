@@ -14,6 +14,7 @@ from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.schema.codes import require_codes
 from hybrid_sync.schema.fitness import require_fit
+from hybrid_sync.schema.hidden_rows import hidden_rows
 from hybrid_sync.schema.key_proof import proves_key
 from hybrid_sync.schema.legacy_names import warnings
 from hybrid_sync.schema.legacy_structure import natural_types, structure_hash
@@ -78,6 +79,7 @@ def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connect
     with inside(target, "target"):
         table = read_table(target, definition)
         require_fit(target, definition, table)
+        warned += hidden_rows(target, definition, table)
     plans: dict[str, ReadPlan] = {}
     for name, source in definition.sources.items():
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
