@@ -107,8 +107,9 @@ def _task(fields: _Fields) -> Task:
     def payload(data: Any, execution: str) -> Any:
         return wrapped(data, execution)["Payload"]
 
-    seconds = fields.take("TimeoutSeconds", int)
-    return Task(function, payload, seconds, _output(fields), _retry(fields), _catch(fields), _then(fields))
+    # When an answer is too late is for those to say who deliver: the error is States.Timeout.
+    fields.take("TimeoutSeconds", int)
+    return Task(function, payload, _output(fields), _retry(fields), _catch(fields), _then(fields))
 
 
 def _map(fields: _Fields) -> Map:

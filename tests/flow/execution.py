@@ -37,8 +37,6 @@ class Delivery:
     payload: Any
     attempt: int
     """0 first, then one more for each retry."""
-    seconds: int
-    """How long the state machine waits for the answer."""
 
     @property
     def state(self) -> str:
@@ -168,7 +166,7 @@ class Execution:
             payload = task.payload(data, self.name)
             failed = None
             try:
-                answer = yield Delivery(here, task.function, payload, retries.total(), task.seconds)
+                answer = yield Delivery(here, task.function, payload, retries.total())
             except StateError as error:
                 failed = error
             if failed is None:

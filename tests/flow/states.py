@@ -49,7 +49,6 @@ class Catcher:
 class Task:
     function: str
     payload: Read
-    seconds: int
     output: Callable[[Any, Any, str], Any]
     """(input, result, execution's name) -> output."""
     retry: tuple[Retrier, ...]

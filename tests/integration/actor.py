@@ -19,6 +19,11 @@ class PermanentError(Exception):
     pass
 
 
+def end() -> None:
+    """The worker's process is gone."""
+    os._exit(3)
+
+
 def handler(event: dict[str, Any], context: Any) -> Any:
     """The scenario's answer to this call, or the failure that it has for it."""
     scenario = json.loads(Path(os.environ["SCENARIO"]).read_text("utf-8"))
@@ -29,6 +34,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     part = scenario.get(context.function_name, {})
     for failure in part.get("failures", []):
         if all(event.get(name) == value for name, value in failure["when"].items()) and asked <= failure["times"]:
+            if failure["kind"] == "dies":
+                end()
             raise {"transient": TransientError, "permanent": PermanentError}[failure["kind"]](failure["says"])
     if "by_entity" in part:
         return part["by_entity"][event["entity"]]

@@ -17,7 +17,7 @@ from hybrid_sync_cli.stack import deploy
 from hybrid_sync_cli.stack.deploy import Host
 from tests.checks import asl
 from tests.flow import deployed
-from tests.flow.conduct import conduct, raised
+from tests.flow.conduct import conduct, died, raised
 from tests.flow.execution import Delivery, Execution
 from tests.integration import actor
 from tests.unit.lambdas import FakeContext
@@ -196,6 +196,7 @@ class Stage:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SCENARIO", str(self._scenario))
             patch.setenv("CALLS", str(calls))
+            patch.setattr(actor, "end", _die)
             conduct(execution, _act)
         told = {"status": execution.status, "error": execution.error, "cause": execution.cause}
         return Ended(told, _calls(calls), [_entered(name) for name in execution.states])
@@ -269,6 +270,10 @@ def _calls(file: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def _entered(name: str) -> dict[str, Any]:
     return {"stateEnteredEventDetails": {"name": name}}
+
+
+def _die() -> None:
+    raise died()
 
 
 def _act(delivery: Delivery) -> Any:

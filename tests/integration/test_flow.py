@@ -68,6 +68,13 @@ def test_what_time_heals_is_tried_three_times(stage: Stage) -> None:
     assert ended.asked("record_failure") == []
 
 
+def test_a_worker_that_dies_is_replaced_and_asked_again(stage: Stage) -> None:
+    ended = stage.play(Scenario("dies", WAVES).fail("sync_batch", "dies", "", times=1, entity="orders"))
+    assert ended.status == "SUCCEEDED"
+    assert len(ended.asked("sync_batch", entity="orders")) == 2
+    assert ended.asked("record_failure") == []
+
+
 def test_what_a_person_must_heal_is_tried_once_and_recorded(stage: Stage) -> None:
     scenario = Scenario("permanent", WAVES, batches={"orders": 3}, status="failed")
     scenario.fail("sync_batch", "permanent", "structure_mismatch: no such column", entity="orders", lo=1)
