@@ -153,7 +153,7 @@ class Session(psycopg.Connection[Row]):
         self.send_with_next(b"savepoint " + name)
         try:
             yield None
-        except BaseException:  # an interrupt too: no snapshot may be left open
+        except BaseException:  # an interrupt too: no savepoint may be left open
             if self.info.transaction_status == TransactionStatus.INERROR:
                 self._take_unsent()  # what waits was for statements that do not come any more
             if not self.closed:
