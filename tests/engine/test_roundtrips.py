@@ -25,15 +25,15 @@ def test_a_mixed_batch_waits_seldom_for_the_target(six: Counted) -> None:
 
 def test_an_idle_weekly_run_waits_seldom_and_connects_seldom(six: Counted) -> None:
     done = roundtrips.idle(six, Profile.weekly)
-    assert (done.waits <= 701, done.connections <= 12) == (True, True), done
+    assert (done.waits <= 200, done.connections <= 12) == (True, True), done
     assert (done.read_legacy <= 2.2, done.read_target <= 2.2) == (True, True), done
 
 
 def test_an_idle_daily_run_reads_each_row_about_once(six: Counted) -> None:
     done = roundtrips.idle(six, Profile.daily)
-    assert (done.read_legacy <= 1.2, done.read_target <= 1.2) == (True, True), done
+    assert (done.read_legacy <= 0.6, done.read_target <= 0.6) == (True, True), done
 
 
 def test_one_row_on_demand_takes_few_waits(six: Counted) -> None:
     done = roundtrips.one_row(six)
-    assert (done.target <= 132, done.legacy <= 30) == (True, True), done
+    assert (done.target <= 75, done.legacy <= 25) == (True, True), done

@@ -18,9 +18,9 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch, SyncError
-from hybrid_sync.postgres import Connection, transaction, translated
+from hybrid_sync.postgres import Connection, alone, transaction, translated
 from hybrid_sync.schema.fitness import problems
-from hybrid_sync.schema.legacy_names import warnings
+from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync_cli.catalog_check.findings import Finding
@@ -56,7 +56,8 @@ def _meanings(loaded: Loaded, name: str, legacy: Connection) -> Iterator[Finding
     place = loaded.place(name, () if entity.legacy_search_path is None else ("legacy_search_path",))
     try:
         with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
-            told = warnings(legacy, entity)
+            schemas = {name: alone(legacy, schemas_of_types(source)) for name, source in entity.sources.items()}
+            told = warnings(legacy, entity, schemas)
     except (StructureMismatch, MissingPrivilege) as error:
         yield Finding(place, str(error))
         return

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol
 from psycopg import sql
 from pydantic import BeforeValidator, Field
 
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 """The ends of bigint."""
@@ -287,9 +287,17 @@ def recorded(
     connection: Connection, table: str, entity: str, source: str, where: sql.Composable, at_most: int | None = None
 ) -> list[Key]:  # fmt: skip
     """The keys of one of our tables' records of the source for which the condition holds, in order."""
-    rows = connection.execute(
+    return answer(connection, ask_recorded(table, entity, source, where, at_most))
+
+
+def ask_recorded(
+    table: str, entity: str, source: str, where: sql.Composable, at_most: int | None = None
+) -> Question[list[Key]]:
+    """The same as one question among others."""
+    return Question(
         sql.SQL("select key from {} where entity = {} and source = {} and {} order by key limit {}").format(
             sql.Identifier("hybrid_sync", table), entity, source, where, at_most
-        )
-    ).fetchall()
-    return [tuple(row[0]) for row in rows]
+        ),
+        None,
+        lambda found: [tuple(row[0]) for row in found.fetchall()],
+    )

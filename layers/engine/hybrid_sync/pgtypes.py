@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer
 
 LAST_BUILTIN = 16_383
 
@@ -128,11 +129,20 @@ from part p join pg_catalog.pg_type t on t.oid = p.oid where t.typtype <> 'd' or
 
 def describe(connection: Connection, types: Sequence[tuple[int, int]]) -> list[PgType]:
     """Each (type, modifier) as what it really is, in the order asked; one statement."""
-    rows = connection.execute(_DESCRIBE, ([oid for oid, _ in types], [modifier for _, modifier in types])).fetchall()
+    return answer(connection, described(types))
+
+
+def described(types: Sequence[tuple[int, int]]) -> Question[list[PgType]]:
+    """The same as one question among others."""
+    given = [oid for oid, _ in types], [modifier for _, modifier in types]
+    return Question(_DESCRIBE, given, lambda found: _described(found.fetchall(), len(types)))
+
+
+def _described(rows: list[tuple[Any, ...]], wanted: int) -> list[PgType]:
     found: dict[int, PgType] = {}
     for n, oid, typname, shown, modifier, kind, extension, binary, labels, domain in rows:
         # The innermost element comes first, so that each array finds its own.
         found[n] = PgType(
             oid, typname, shown, modifier, kind, extension, binary, tuple(labels), found.get(n), domain
         )  # fmt: skip
-    return [found[n] for n in range(1, len(types) + 1)]
+    return [found[n] for n in range(1, wanted + 1)]

@@ -36,9 +36,16 @@ from hybrid_sync.errors import (
 from hybrid_sync.session import NATIVE_PATH as NATIVE_PATH
 from hybrid_sync.session import OUR_PATH as OUR_PATH
 from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, opening
+from hybrid_sync.session import Answer as Answer
 from hybrid_sync.session import Parameters as Parameters
+from hybrid_sync.session import Query as Query
 from hybrid_sync.session import Question as Question
+from hybrid_sync.session import Rounds as Rounds
+from hybrid_sync.session import Trip as Trip
+from hybrid_sync.session import abreast as abreast
+from hybrid_sync.session import alone as alone
 from hybrid_sync.session import answer as answer
+from hybrid_sync.session import dicts as dicts
 from hybrid_sync.session import path_setting as path_setting
 from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together
@@ -46,6 +53,7 @@ from hybrid_sync.session import usual_limits as usual_limits
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 S = TypeVar("S", bound=Session)
+Cursor = psycopg.Cursor[tuple[Any, ...]]
 _UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
 _CONTENTION = {*CONTENTION, "53200", "53300"}
 _TIMED_OUT = {
@@ -120,10 +128,16 @@ def transaction(
 
 @contextmanager
 def snapshot(connection: Connection, side: Side, *, path: SearchPath = None) -> Iterator[Connection]:
-    """REPEATABLE READ and read only: every statement sees the state at the first one."""
+    """REPEATABLE READ and read only: every statement sees the state at the first one.
+
+    Of the target it ends with the next statement; legacy is let go at once.
+    """
     with _between(connection, side, opening(side, "repeatable read", path, read_only=True)):
         yield connection
-        if not connection.closed:
+        if isinstance(connection, Session) and side == "target":
+            if not connection.forget_unsent():
+                connection.end_with_next()  # what was seen is recorded at once
+        elif not connection.closed:
             _end(connection, "rollback")
 
 
@@ -148,7 +162,7 @@ def _end(connection: Connection, command: LiteralString) -> None:
 
 def _give_up(connection: Connection) -> None:
     """Roll back without a word: what went wrong first is what is told, whatever a connection says that idled since."""
-    if not connection.closed:
+    if not connection.closed and is_open(connection):
         try:
             _end(connection, "rollback")
         except psycopg.Error:
@@ -160,6 +174,18 @@ def is_open(connection: Connection) -> bool:
     if isinstance(connection, Session):
         return connection.is_open
     return connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+
+
+@contextmanager
+def one_trip(
+    connection: Connection, side: Side, *, read_only: bool = False, writes: bool = False, path: SearchPath = None
+) -> Iterator[Trip]:
+    """A whole transaction in one message: what is asked and done within, and its end; one that `writes` commits."""
+    with (
+        transaction(connection, side, read_only=read_only, path=path),
+        together(connection, commits=writes, lets_go=not writes) as trip,
+    ):
+        yield trip
 
 
 @contextmanager

@@ -7,7 +7,7 @@ poolers keep none, so every transaction brings its settings along.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +21,7 @@ from hybrid_sync.blame import Side
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 Query = sql.SQL | sql.Composed | LiteralString
 SearchPath = tuple[str, ...] | None
@@ -93,6 +94,7 @@ class Session(psycopg.Connection[Row]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._ending: Sequence[bytes] = ()
         self._opening: Sequence[bytes] = ()
         self._ahead: list[bytes] = []
         self._savepoints = itertools.count(1)
@@ -101,6 +103,10 @@ class Session(psycopg.Connection[Row]):
         """Send these, which open a transaction, just before the next statement, in the same message."""
         self._opening = statements
 
+    def end_with_next(self) -> None:
+        """Roll back just before the next statement, which is to follow at once."""
+        self._ending = (b"rollback",)
+
     def send_with_next(self, statement: Any) -> None:
         """The same of a statement within it, that only what follows in the transaction needs."""
         self._ahead.append(bound(self, statement, None))
@@ -108,18 +114,20 @@ class Session(psycopg.Connection[Row]):
     def forget_unsent(self) -> bool:
         """The transaction ends before its first statement; False when it has begun."""
         unsent = bool(self._opening)
-        self._take_unsent()
+        self._opening, self._ahead = (), []
         return unsent
 
     def _take_unsent(self) -> tuple[bytes, ...]:
-        unsent = (*self._opening, *self._ahead)
-        self._opening, self._ahead = (), []
+        unsent = (*self._ending, *self._opening, *self._ahead)
+        self._ending, self._opening, self._ahead = (), (), []
         return unsent
 
     @property
     def is_open(self) -> bool:
         """A transaction has begun, or begins with the next statement."""
-        return bool(self._opening) or self.info.transaction_status != TransactionStatus.IDLE
+        if self._opening or self._ending:
+            return bool(self._opening)
+        return self.info.transaction_status != TransactionStatus.IDLE
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Row]:
         """As psycopg does, with what is to travel before it."""
@@ -187,11 +195,28 @@ class Question(Generic[T]):
     query: Query
     parameters: Parameters
     meaning: Callable[[psycopg.Cursor[Row]], T]
+    refused: Callable[[psycopg.Error], Exception] | None = None
+    """What it means that the server takes this statement for wrong."""
+
+
+def dicts(query: Query, parameters: Parameters) -> Question[list[dict[str, Any]]]:
+    """A statement whose rows are dicts by the names of its columns."""
+
+    def named(found: psycopg.Cursor[Row]) -> list[dict[str, Any]]:
+        names = [column.name for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    return Question(query, parameters, named)
 
 
 def answer(connection: psycopg.Connection[Row], question: Question[T]) -> T:
     """Ask one question in the caller's transaction."""
-    return question.meaning(connection.execute(question.query, question.parameters))
+    try:
+        return question.meaning(connection.execute(question.query, question.parameters))
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        if question.refused is None:
+            raise
+        raise question.refused(error) from None
 
 
 class Answer(Generic[T]):
@@ -223,19 +248,54 @@ class Trip:
 
 
 @contextmanager
-def together(connection: psycopg.Connection[Row], *, commits: bool = False) -> Iterator[Trip]:
+def together(connection: psycopg.Connection[Row], *, commits: bool = False, lets_go: bool = False) -> Iterator[Trip]:
     """Send all that is asked within in one message, in order, and wait for it at the end; an error is raised there.
 
-    With `commits` the transaction ends with them: the server skips a COMMIT behind a statement that has failed.
+    With `commits` the transaction ends with them: the server skips a COMMIT behind a statement that has failed.  It
+    `lets_go` where nothing was written: then a message that a dead session has lost can be sent again.
     """
     trip = Trip()
     yield trip
     statements = [bound(connection, a.question.query, a.question.parameters) for a in trip.answers]
-    if commits:
-        statements.append(b"commit")
+    if commits or lets_go:
+        statements.append(b"commit" if commits else b"rollback")
     if not statements:
         return
     cursor = connection.execute(b"; ".join(statements))
     for one in trip.answers:
         one.take(cursor)
         cursor.nextset()
+
+
+Rounds = Generator[list[Question[Any]], list[Any], T]
+"""Work that asks questions round by round; a round's answers decide what the next one asks."""
+
+
+def alone(connection: psycopg.Connection[Row], work: Rounds[T]) -> T:
+    """One work, a question at a time: an error is that of its question."""
+    questions = next(work)
+    try:
+        while True:
+            questions = work.send([answer(connection, question) for question in questions])
+    except StopIteration as end:
+        found: T = end.value
+        return found
+
+
+def abreast(connection: psycopg.Connection[Row], works: Mapping[K, Rounds[T]]) -> dict[K, T]:
+    """Several works side by side: the questions of a round of all of them travel together.
+
+    An error says nothing of whose it is; who wants to know that lets each work go alone.
+    """
+    done: dict[K, T] = {}
+    asked = {name: next(work) for name, work in works.items()}
+    while asked:
+        with together(connection) as trip:
+            answers = {name: [trip.ask(question) for question in some] for name, some in asked.items()}
+        asked = {}
+        for name, found in answers.items():
+            try:
+                asked[name] = works[name].send([one.value for one in found])
+            except StopIteration as end:
+                done[name] = end.value
+    return done

@@ -32,7 +32,7 @@ from hybrid_sync.keys import (
     recorded,
 )
 from hybrid_sync.legacy.unreadable import ask
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer, together
 from hybrid_sync.write.tombstones import is_any_marked
 
 _BUCKETS_AT_ONCE = 40
@@ -74,8 +74,7 @@ class Sides:
     # --- what is left out ----------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Find the keys that cannot be compared; the target's snapshot must be the older one."""
-        self.target.execute("select 1")
+        """Find the keys that cannot be compared: the target is asked first, so that its snapshot is the older one."""
         where = sql.SQL("status <> 'resolved' and key <> '{{}}' and {}").format(self.range.of(first_of_record()))
         self.failed = recorded(self.target, "failed_record", self.plan.entity, self.plan.source, where)
         self.in_flight = _keys(
@@ -132,32 +131,36 @@ class Sides:
         with ThreadPoolExecutor(max_workers=1) as beside:
             theirs = beside.submit(self._target_checksums)
             try:
-                with self.legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
-                    ours = self._legacy_checksums()
+                with together(self.legacy) as trip:
+                    trip.do("savepoint checksums")  # the snapshot outlives a row that fails
+                    ours = trip.ask(self._legacy_checksums())
             except psycopg.Error as error:
                 theirs.result()
+                if self.legacy.closed:
+                    raise
+                self.legacy.execute("rollback to savepoint checksums")
                 ask(self.legacy, self.plan, error)
                 self.unreadable = self._find_unreadable()
                 theirs = beside.submit(self._target_checksums)
-                ours = self._legacy_checksums()
-            return ours, theirs.result()
+                return answer(self.legacy, self._legacy_checksums()), theirs.result()
+            return ours.value, theirs.result()
 
     def _find_unreadable(self) -> list[Key]:
         return unreadable_keys(self.legacy, self.plan, self._legacy_row(), self._settled())
 
-    def _legacy_checksums(self) -> Checksums:
+    def _legacy_checksums(self) -> Question[Checksums]:
         key = self.form.legacy_key[0]
         rows = sql.SQL("select {} as n, {} as h from {} where {} offset 0").format(
             bucket_of(key), self._legacy_row(), self.plan.relations, self._settled()
         )
-        return _checksums(self.legacy, rows)
+        return _checksums(rows)
 
     def _target_checksums(self) -> Checksums:
         key = self.form.target_key[0]
         rows = sql.SQL("select {} as n, {} as h from {} offset 0").format(
             bucket_of(key), self.form.target_row(), self._stored()
         )
-        return _checksums(self.target, rows)
+        return answer(self.target, _checksums(rows))
 
     # --- key by key ----------------------------------------------------------------------------------------
 
@@ -196,13 +199,13 @@ def within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:
     return sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("({})").format(one) for one in ranges))
 
 
-def _checksums(connection: Connection, rows: sql.Composable) -> Checksums:
+def _checksums(rows: sql.Composable) -> Question[Checksums]:
     """`rows` gives n and h; OFFSET 0 in it keeps the digest from being computed twice."""
     query = sql.SQL(
         "select n, count(*), sum(('x' || left(h, 16))::bit(64)::bigint)::text || ':' ||"
         " sum(('x' || right(h, 16))::bit(64)::bigint)::text from ({}) r group by n"
     ).format(rows)
-    return {int(n): (int(count), str(checksum)) for n, count, checksum in connection.execute(query).fetchall()}
+    return Question(query, None, lambda found: {int(n): (int(rows), str(sums)) for n, rows, sums in found.fetchall()})
 
 
 def _keys(connection: Connection, query: sql.Composed) -> list[Key]:

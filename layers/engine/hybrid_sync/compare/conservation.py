@@ -108,33 +108,27 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
 def agreed(
     total: Conservation, scope: Scope, places: Mapping[str, int], null_keys: int, stored: tuple[int, int],
     legacy: Connection,
-) -> Counted:  # fmt: skip
+) -> None:  # fmt: skip
     """The same from one pass over both sides, which found the same keys there; `stored` are live and marked rows."""
     lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=False)
     _enter(total, scope, places, null_keys, lost, stored, Difference([], [], {}))
-    return Counted([], {}, null_keys)
 
 
 def _enter(
     total: Conservation, scope: Scope, places: Mapping[str, int], null_keys: int, lost: int, stored: tuple[int, int],
     found: Difference,
 ) -> None:  # fmt: skip
-    moving = set(scope.in_flight)
-    absent = set(scope.failed_absent)
     total.legacy += sum(places.values()) + lost
-    total.current += places[Place.current]
-    total.stale += places[Place.stale]
-    total.absent += places[Place.absent]
-    total.excluded += places[Place.excluded]
-    total.in_flight += places[Place.in_flight]
-    total.missing += places[Place.missing] + lost
+    total.missing += lost
+    for place in ("current", "stale", "absent", "excluded", "in_flight", "missing"):
+        setattr(total, place, getattr(total, place) + places[place])
     total.target += stored[0]
     total.tombstones += stored[1]
-    total.pending_deletes += sum(1 for key in found.gone if key not in absent)
+    total.pending_deletes += len(set(found.gone).difference(scope.failed_absent))
     total.null_keys += null_keys
     total.doubled += sum(found.doubled.values())
     total.missing_keys = (total.missing_keys + scope.missing)[:_SHOWN]
-    failed = sorted({*scope.failed_absent, *scope.failed_present} - moving - set(found.gone))
+    failed = sorted({*scope.failed_absent, *scope.failed_present}.difference(scope.in_flight, found.gone))
     total.failed_keys = (total.failed_keys + failed)[:_SHOWN]
 
 

@@ -15,7 +15,6 @@ from hybrid_sync.compare.conservation import Conservation
 from hybrid_sync.compare.one_pass import Pass
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.scope import Scope
-from hybrid_sync.contracts import Key
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.postgres import Connection
 
@@ -44,14 +43,13 @@ class EntityCount:
         columns = self.entity.money
         return [line for m in columns for line in money.lines(m, self._ours[m.column], self._theirs[m.column])]
 
-    def add(self, scope: Scope) -> list[Key]:
-        """Count one source; what only the target has of it.  One pass over each side mostly tells all."""
-        scope.find_failed(self.target)
+    def add(self, scope: Scope) -> None:
+        """Count one source, whose failed records are known; one pass over each side mostly tells all."""
         if scope.keys is None:
             ours = one_pass.over_legacy(scope, self.entity.money, self.legacy)
             if ours is not None and self.agrees(scope, ours):
-                return []
-        return self._closely(scope)
+                return
+        self._closely(scope)
 
     def agrees(self, scope: Scope, ours: Pass) -> bool:
         """Pass over the target after legacy, and count the source when both have the same keys."""
@@ -74,7 +72,7 @@ class EntityCount:
             self._native = theirs.places["native"]
         return True
 
-    def _closely(self, scope: Scope) -> list[Key]:
+    def _closely(self, scope: Scope) -> None:
         """Each question by itself: which keys differ, which are shared, where rows cannot be computed."""
         legacy, target = self.legacy, self.target
         scope.find_in_flight(legacy)
@@ -85,7 +83,6 @@ class EntityCount:
         present = set(scope.failed_present).intersection(counted.doubled)
         null_keys = counted.null_keys if scope.keys is None else None
         self.keys[scope.plan.source] = identity.Found(counted.doubled, present, null_keys)
-        return counted.gone
 
     def count_native(self) -> None:
         """Rows of the target that were born there, once all sources are counted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from psycopg import sql
 from hybrid_sync.compare.look import Departure, Difference
 from hybrid_sync.compare.origin import Origin
 from hybrid_sync.contracts import BatchTask, Key
-from hybrid_sync.ids.guard import epoch_of
 from hybrid_sync.keys import (
     COLUMN,
     PARAMETER,
@@ -25,7 +24,7 @@ from hybrid_sync.keys import (
     span,
 )
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Answer, Connection, Question, Trip, answer, dicts, together
 
 KEPT_DAYS = 90
 SHOWN = 20
@@ -53,39 +52,37 @@ class Confirmed:
     heals: bool
 
 
-def begin(connection: Connection, run_id: str, entity: str) -> None:
+def begin(trip: Trip, run_id: str, entity: str, segments: int) -> Answer[int]:
     """A reconcile is under way; what an attempt before this one left is forgotten.
 
     The target's snapshot is kept: what a later reconcile finds written before it, this one has compared.  So is the
-    epoch of the id cache: all segments check the same entries.
+    epoch of the id cache, which is the answer: all segments check the same entries.
     """
-    connection.execute("delete from hybrid_sync.difference where run_id = %s and entity = %s", (run_id, entity))
+    place = (run_id, entity)
+    trip.do("delete from hybrid_sync.difference where run_id = %s and entity = %s", place)
     # An earlier run's drift is told again by every check after it, so old lines serve nobody.
-    connection.execute(
+    trip.do(
         "delete from hybrid_sync.difference where entity = %s and found_at < now() - make_interval(days => %s)",
         (entity, KEPT_DAYS),
     )
-    connection.execute("delete from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity))
-    connection.execute("delete from hybrid_sync.reconcile_segment where run_id = %s and entity = %s", (run_id, entity))
-    row = connection.execute("select pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
-    assert row is not None
-    epoch = epoch_of(connection, entity)
-    record(connection, run_id, entity, {"done": False, "target_xmin": row[0], "cache_epoch": epoch})
+    trip.do("delete from hybrid_sync.delete_candidate where run_id = %s and entity = %s", place)
+    trip.do("delete from hybrid_sync.reconcile_segment where run_id = %s and entity = %s", place)
+    return trip.ask(
+        Question(
+            "update hybrid_sync.run_entity set reconcile = coalesce(reconcile, '{}') ||"
+            " jsonb_build_object('done', false,"
+            " 'segments_planned', %s::int, 'target_xmin', pg_snapshot_xmin(pg_current_snapshot())::text, 'cache_epoch',"
+            " coalesce((select cache_epoch from hybrid_sync.entity_state s where s.entity = run_entity.entity), 0))"
+            " where run_id = %s and entity = %s returning (reconcile->>'cache_epoch')::int",
+            (segments, *place),
+            lambda found: int(found.fetchall()[0][0]),
+        )
+    )
 
 
-def cache_epoch(connection: Connection, run_id: str, entity: str) -> int:
-    """The epoch of the id cache when the reconcile began."""
-    row = connection.execute(
-        "select reconcile->>'cache_epoch' from hybrid_sync.run_entity where run_id = %s and entity = %s",
-        (run_id, entity),
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def record(connection: Connection, run_id: str, entity: str, result: Mapping[str, Any]) -> None:
+def record(trip: Trip, run_id: str, entity: str, result: Mapping[str, Any]) -> None:
     """Add to what is told of the entity's reconcile."""
-    connection.execute(
+    trip.do(
         "update hybrid_sync.run_entity set reconcile = coalesce(reconcile, '{}') || %s"
         " where run_id = %s and entity = %s",
         (json.dumps(result), run_id, entity),
@@ -100,21 +97,22 @@ def record_segment(
     compared: Compared, suspects: Sequence[Key],
 ) -> None:  # fmt: skip
     """Replace what an earlier attempt at this segment found."""
-    connection.execute(
-        "delete from hybrid_sync.difference where run_id = %s and entity = %s and segment = %s", (run_id, entity, n)
-    )
+    with together(connection) as trip:
+        trip.do(
+            "delete from hybrid_sync.difference where run_id = %s and entity = %s and segment = %s", (run_id, entity, n)
+        )
+        trip.do(
+            "insert into hybrid_sync.reconcile_segment (run_id, entity, n, source, lo, hi, legacy_rows, target_rows,"
+            " in_flight, suspected, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " on conflict (run_id, entity, n) do update set legacy_rows = excluded.legacy_rows,"
+            " target_rows = excluded.target_rows, in_flight = excluded.in_flight, suspected = excluded.suspected,"
+            " seconds = excluded.seconds, done_at = clock_timestamp()",
+            (
+                run_id, entity, n, source, *ends, compared.legacy_rows, compared.target_rows, compared.in_flight,
+                len(suspects), compared.seconds,
+            ),
+        )  # fmt: skip
     _suspect(connection, (run_id, entity, source, n), suspects)
-    connection.execute(
-        "insert into hybrid_sync.reconcile_segment (run_id, entity, n, source, lo, hi, legacy_rows, target_rows,"
-        " in_flight, suspected, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        " on conflict (run_id, entity, n) do update set legacy_rows = excluded.legacy_rows,"
-        " target_rows = excluded.target_rows, in_flight = excluded.in_flight, suspected = excluded.suspected,"
-        " seconds = excluded.seconds, done_at = clock_timestamp()",
-        (
-            run_id, entity, n, source, *ends, compared.legacy_rows, compared.target_rows, compared.in_flight,
-            len(suspects), compared.seconds,
-        ),
-    )  # fmt: skip
 
 
 def _suspect(connection: Connection, place: tuple[str, str, str, int], keys: Sequence[Key]) -> None:
@@ -134,16 +132,18 @@ def _suspect(connection: Connection, place: tuple[str, str, str, int], keys: Seq
 
 def segments_done(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
     """How many segments are compared, and their totals."""
-    row = connection.execute(
-        "select count(*), coalesce(sum(legacy_rows), 0)::bigint, coalesce(sum(in_flight), 0)::bigint,"
-        " coalesce(sum(suspected), 0)::bigint, coalesce(round(sum(seconds)::numeric, 3), 0)::text"
+    return answer(connection, ask_segments_done(run_id, entity))[0]
+
+
+def ask_segments_done(run_id: str, entity: str) -> Question[list[dict[str, Any]]]:
+    """The same as one question among others, of one row."""
+    return dicts(
+        "select count(*) as segments, coalesce(sum(legacy_rows), 0)::bigint as rows_checked,"
+        " coalesce(sum(in_flight), 0)::bigint as in_flight, coalesce(sum(suspected), 0)::bigint as suspected,"
+        " coalesce(round(sum(seconds)::numeric, 3), 0)::text as compare_seconds"
         " from hybrid_sync.reconcile_segment where run_id = %s and entity = %s",
         (run_id, entity),
-    ).fetchone()
-    assert row is not None
-    return {
-        "segments": row[0], "rows_checked": row[1], "in_flight": row[2], "suspected": row[3], "compare_seconds": row[4]
-    }  # fmt: skip
+    )
 
 
 # --- differences -----------------------------------------------------------------------------------------------
@@ -201,15 +201,16 @@ def healing(connection: Connection, run_id: str, entity: str, source: str, keys:
     return set(recorded(connection, "difference", entity, source, where))
 
 
-def heal_counts(connection: Connection, run_id: str, entity: str, source: str) -> list[Bucket]:
+def heal_counts(run_id: str, entity: str, source: str) -> Question[list[Bucket]]:
     """Keys to heal by bucket, in bucket order."""
-    rows = connection.execute(
+    return Question(
         sql.SQL(
             "select {} as n, count(*) from hybrid_sync.difference"
             " where run_id = {} and entity = {} and source = {} and heal and state = 'confirmed' group by 1 order by 1"
-        ).format(bucket_of(first_of_record()), *map(sql.Literal, (run_id, entity, source)))
-    ).fetchall()
-    return [Bucket(int(n), int(keys)) for n, keys in rows]
+        ).format(bucket_of(first_of_record()), *map(sql.Literal, (run_id, entity, source))),
+        None,
+        lambda found: [Bucket(int(n), int(keys)) for n, keys in found.fetchall()],
+    )
 
 
 def keys_to_heal(connection: Connection, task: BatchTask, after: Key | None, at_most: int) -> list[Key]:
@@ -258,25 +259,15 @@ select source, key, kind, columns, origin, state from hybrid_sync.difference
 where run_id = %s and entity = %s and kind is not null order by source, key limit %s
 """
 _DEPARTED = """
-select count(*) filter (where why = 'gone'), count(*) filter (where why = 'excluded'),
-       (select count(*) from hybrid_sync.wrong_id w where w.run_id = %(run)s and w.entity = %(entity)s)
+select count(*) filter (where why = 'gone') as gone, count(*) filter (where why = 'excluded') as excluded_present,
+       (select count(*) from hybrid_sync.wrong_id w where w.run_id = %(run)s and w.entity = %(entity)s) as wrong_ids
 from hybrid_sync.delete_candidate where run_id = %(run)s and entity = %(entity)s
 """
 
 
-def numbers(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
-    """The result so far, with the first differing keys and the names of their columns."""
-    cursor = connection.execute(_NUMBERS, (run_id, entity))
-    names = [column.name for column in cursor.description or ()]
-    row = cursor.fetchone()
-    departed = connection.execute(_DEPARTED, {"run": run_id, "entity": entity}).fetchone()
-    assert row is not None
-    assert departed is not None
-    shown = [
-        {"source": source, "key": key, "kind": kind, "columns": columns, "origin": origin, "state": state}
-        for source, key, kind, columns, origin, state in connection.execute(_SHOWN, (run_id, entity, SHOWN)).fetchall()
-    ]
-    return {
-        **dict(zip(names, row, strict=True)), "gone": departed[0], "excluded_present": departed[1],
-        "wrong_ids": departed[2], "shown": shown
-    }  # fmt: skip
+def numbers(trip: Trip, run_id: str, entity: str) -> Callable[[], dict[str, Any]]:
+    """The result so far, with the first differing keys and the names of their columns; to be called after the trip."""
+    counted = trip.ask(dicts(_NUMBERS, (run_id, entity)))
+    departed = trip.ask(dicts(_DEPARTED, {"run": run_id, "entity": entity}))
+    shown = trip.ask(dicts(_SHOWN, (run_id, entity, SHOWN)))
+    return lambda: {**counted.value[0], **departed.value[0], "shown": shown.value}

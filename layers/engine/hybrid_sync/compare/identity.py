@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hybrid_sync.contracts import Key
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.batches import record_failed, resolve_failed
 
@@ -27,16 +27,22 @@ class Found:
     """None where not all rows were looked at."""
 
 
-def record(connection: Connection, run_id: str, entity: str, source: str, found: Found) -> None:
+Known = Mapping[Key, tuple[str, int, bool]]
+"""Reason, rows and presence of the failed records that tell of keys."""
+
+
+def ask_known(entity: str, source: str) -> Question[Known]:
+    """What the quarantine says of the source's keys."""
+    return Question(
+        "select key, reason, rows, present from hybrid_sync.failed_record where entity = %s and source = %s"
+        " and status <> 'resolved' and reason in ('duplicate_key', 'null_key')",
+        (entity, source),
+        lambda found: {tuple(key): (reason, rows, present) for key, reason, rows, present in found.fetchall()},
+    )
+
+
+def record(connection: Connection, run_id: str, entity: str, source: str, found: Found, known: Known) -> None:
     """Put into quarantine what is not there yet; rows without a key are resolved when there are none any more."""
-    known = {
-        tuple(key): (reason, rows, present)
-        for key, reason, rows, present in connection.execute(
-            "select key, reason, rows, present from hybrid_sync.failed_record where entity = %s and source = %s"
-            " and status <> 'resolved' and reason in ('duplicate_key', 'null_key')",
-            (entity, source),
-        ).fetchall()
-    }
     wanted = [
         FailedRow(key, "duplicate_key", present=key in found.present, rows=rows)
         for key, rows in sorted(found.doubled.items())

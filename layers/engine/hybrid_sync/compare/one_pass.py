@@ -25,11 +25,13 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, among, bucket_of, make_room, place_of
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Query, Question, together
 
 _PLACES = (*(place.value for place in Place if place not in (Place.missing, Place.gone)), "marked", "native")
 """Where a row of either side is: in legacy it may be excluded or absent, in the target marked as deleted or native."""
 _FALSE, _TRUE, _NONE = sql.SQL("false"), sql.SQL("true"), sql.SQL("0")
+_SAVEPOINT = sql.SQL("savepoint one_pass")
+"""The snapshot outlives a row that fails."""
 _LIVE = sql.SQL("'current', 'stale', 'in_flight'")
 
 
@@ -73,8 +75,7 @@ def over_legacy(
         sql.SQL("'current'"),
     )  # fmt: skip
     try:
-        legacy.execute("savepoint one_pass")  # the snapshot outlives a row that fails
-        return rows.passed(legacy)
+        return rows.passed(legacy, _SAVEPOINT)
     except psycopg.Error as error:
         if not is_row_state(error.sqlstate):
             raise
@@ -128,10 +129,10 @@ class _Rows:
     refer: sql.Composable
     """The places of the rows whose references are counted."""
 
-    def passed(self, connection: Connection) -> Pass:
+    def passed(self, connection: Connection, before: Query | None = None) -> Pass:
         """Read the rows once; the amounts stream, everything else comes by bucket or by group."""
         found = Pass(money=[({}, Ledger()) for _ in self.amounts])
-        for kind, first, second, third, last in self._lines(connection):
+        for kind, first, second, third, last in self._lines(connection, before):
             assert kind is not None, "the first column says what a line is"
             if kind == "bucket":
                 self._enter(found, first, second or "", third or "", last)
@@ -163,15 +164,21 @@ class _Rows:
 
     # --- the statement ---------------------------------------------------------------------------------------------
 
-    def _lines(self, connection: Connection) -> Iterator[tuple[str | None, ...]]:
+    def _lines(self, connection: Connection, before: Query | None) -> Iterator[tuple[str | None, ...]]:
         """Kind and four texts; the rows stand in a WITH, which reads their table once for all that is asked of it."""
         parts = [self._buckets()]
         for i in range(len(self.amounts)):
             parts += self._money(i)
         query = sql.SQL("with r as ({}) {} ").format(self._computed(), sql.SQL(" union all ").join(parts))
         if not self.amounts:
-            yield from connection.execute(query)
+            with together(connection) as trip:
+                if before is not None:
+                    trip.do(before)
+                found = trip.ask(Question(query, None, lambda rows: rows.fetchall()))
+            yield from found.value
             return
+        if before is not None:
+            connection.execute(before)
         with connection.cursor() as cursor, cursor.copy(sql.SQL("copy ({}) to stdout").format(query)) as copy:
             yield from copy.rows()
 

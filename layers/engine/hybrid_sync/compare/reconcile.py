@@ -29,7 +29,8 @@ from hybrid_sync.ids.idmap import IdCache
 from hybrid_sync.keys import key_list
 from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.postgres import Connection, Question, one_trip, snapshot, transaction
+from hybrid_sync.schema.legacy_structure import most_rows
 from hybrid_sync.schema.plans import EntityPlan
 
 SEGMENT_ROWS = 250_000
@@ -62,6 +63,8 @@ class Reconcile:
     complete: bool
     """Every batch of the run is done: what it has not written, the fence has not found."""
     repair: bool
+    cache_epoch: int
+    """Under which ids were cached when the reconcile began."""
     legacy: Connection
     target: Connection
 
@@ -82,61 +85,57 @@ class Reconcile:
         key = self.plan.sources[name].key_exprs[0]
         query = sql.SQL(
             "select distinct k from (select {part} as k, row_number() over (order by {key}) as n from {table}"
-            " where {key} is not null) s where n % {size} = 0 order by k"
-        ).format(key=key, part=key_list([key]), table=table_of(source), size=size)
-        with transaction(self.legacy, "legacy", read_only=True, path=self.entity.legacy_search_path):
-            return [int(row[0]) for row in self.legacy.execute(query).fetchall()]
+            " where {key} is not null) s where n % {size} = 0 and coalesce({most}, {size}) >= {size} order by k"
+        ).format(key=key, part=key_list([key]), table=table_of(source), size=size, most=most_rows(source))
+        with one_trip(self.legacy, "legacy", read_only=True, path=self.entity.legacy_search_path) as trip:
+            found = trip.ask(Question(query, None, lambda rows: [int(row[0]) for row in rows.fetchall()]))
+        return found.value
 
-    def compare(self, segment: Segment) -> int:
-        """Record the keys of a segment that seem to differ; returns how many.  Safe to repeat."""
-        began = time.monotonic()
-        with self._sides(segment.source, Range(segment.lo, segment.hi)) as sides:
-            ours, theirs = sides.compare()
-            suspects = [*sides.differing_keys(differing_buckets(ours, theirs)), *sides.unreadable]
-        compared = findings.Compared(
-            sum(rows for rows, _ in ours.values()), sum(rows for rows, _ in theirs.values()), len(sides.in_flight),
-            round(time.monotonic() - began, 3),
-        )  # fmt: skip
-        with transaction(self.target, "target"):
-            findings.record_segment(
-                self.target, self.run_id, self.entity.entity, segment.n, segment.source, (segment.lo, segment.hi),
-                compared, suspects,
-            )  # fmt: skip
-        failpoint("reconcile.compared", self.legacy, self.target)
-        return len(suspects)
+    def compare(self, segment: Segment, cache: IdCache) -> int:
+        """Record the keys of a segment that seem to differ; returns how many.  Safe to repeat.
 
-    def check_ids(self, segment: Segment, cache: IdCache) -> int:
-        """Compare the segment's cached ids with the target's; one wrong entry makes the entity's cache forgotten.
-
+        Its cached ids are compared with the target's as well: one wrong entry makes the entity's cache forgotten.
         Every segment looks at what was cached when the reconcile began, whatever another one has made forgotten.
         Nothing has to be held for it: what it may have spoilt differs by reference, and healing asks the target.
         """
-        entity = self.entity.entity
+        began = time.monotonic()
+        entity, keys = self.entity.entity, Range(segment.lo, segment.hi)
         first = sql.Identifier(self.plan.sources[segment.source].key_columns[0])
-        where = Range(segment.lo, segment.hi).of(first)
-        with snapshot(self.target, "target"):
-            epoch = findings.cache_epoch(self.target, self.run_id, entity)
-            wrong = wrong_entries(self.target, self.catalog, cache, entity, segment.source, epoch, where)
-        if wrong:
-            with transaction(self.target, "target"):
+        with self._sides(segment.source, keys) as sides:
+            ours, theirs = sides.compare()
+            suspects = [*sides.differing_keys(differing_buckets(ours, theirs)), *sides.unreadable]
+            spent = time.monotonic() - began
+            wrong = wrong_entries(
+                self.target, self.catalog, cache, entity, segment.source, self.cache_epoch, keys.of(first)
+            )  # fmt: skip
+        compared = findings.Compared(
+            sum(rows for rows, _ in ours.values()), sum(rows for rows, _ in theirs.values()), len(sides.in_flight),
+            round(spent, 3),
+        )  # fmt: skip
+        with transaction(self.target, "target"):
+            findings.record_segment(
+                self.target, self.run_id, entity, segment.n, segment.source, (segment.lo, segment.hi), compared,
+                suspects,
+            )  # fmt: skip
+            if wrong:
                 findings.list_wrong_ids(self.target, self.run_id, entity, segment.source, wrong)
-                forget(self.target, entity, epoch)
-        return len(wrong)
+                forget(self.target, entity, self.cache_epoch)
+        failpoint("reconcile.compared", self.legacy, self.target)
+        return len(suspects)
 
     @contextmanager
     def _sides(self, name: str, keys: Range, *, settled: bool = True) -> Iterator[Sides]:
-        """Fresh snapshots of both servers, the target's first: what legacy commits in between is in flight."""
+        """Fresh snapshots of both servers; the target is asked first: what legacy commits in between is in flight."""
         plan, source = self.plan.sources[name], self.entity.sources[name]
         sides = Sides(
             plan, source, table(self.entity.target), canonical(self.catalog, plan),
             self._since(source, self.carried), keys, self.legacy, self.target,
         )  # fmt: skip
-        with snapshot(self.target, "target"):
-            self.target.execute("select 1")
-            with snapshot(self.legacy, "legacy", path=self.entity.legacy_search_path):
-                if settled:
-                    sides.settle()
-                yield sides
+        legacy = snapshot(self.legacy, "legacy", path=self.entity.legacy_search_path)
+        with snapshot(self.target, "target"), legacy:
+            if settled:
+                sides.settle()
+            yield sides
 
     def _since(self, source: Source, fence: Fence | None) -> sql.Composable:
         """The condition that legacy changed a row after the fence, in the way in which the entity is read."""

@@ -20,7 +20,7 @@ from hybrid_sync.compare.checksums import within
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, bucket_of, but, key_list, key_text, place_of, record_among, recorded
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.schema.target_structure import guarded
 
 _SHOWN = 20
@@ -85,11 +85,13 @@ def count(
         return
     source = _Source(total, scope, slots, [*scope.failed_absent, *scope.failed_present, *differing], legacy, target)
     source.count(*(looked or source.look()))
-    _count_waiting(total, scope, target)
-    proven = guarded(target, catalog[scope.plan.entity].target)
+    with together(target) as trip:
+        waiting = trip.ask(_waiting(scope))
+        proven = trip.ask(guarded(catalog[scope.plan.entity].target))
+    _count_waiting(total, scope, waiting.value)
     for slot in slots:
         parents = [catalog[entity].target for entity, _ in slot.parents]
-        if len(parents) > 1 or (slot.column, *split(parents[0])) not in proven:
+        if len(parents) > 1 or (slot.column, *split(parents[0])) not in proven.value:
             _count_dangling(total[slot.column], scope, parents, target)
 
 
@@ -107,17 +109,19 @@ def _count_dangling(line: ReferenceCount, scope: Scope, parents: Sequence[str], 
     _show(line.dangling_keys, scope, [tuple(key) for key, _ in found])
 
 
-def _count_waiting(total: References, scope: Scope, target: Connection) -> None:
+def _waiting(scope: Scope) -> Question[list[tuple[str, int]]]:
     own = sql.SQL(" and ").join(
         sql.SQL("{}.{} = l.key[{}]").format(scope.relation, column, sql.Literal(i + 1))
         for i, column in enumerate(scope.key_columns)
     )
-    rows = target.execute(
-        sql.SQL(
-            "select column_name, count(*) from hybrid_sync.pending_link l where l.entity = {} and l.source = {}"
-            " and exists (select from {} where {} and {}) group by 1"
-        ).format(sql.Literal(scope.plan.entity), sql.Literal(scope.plan.source), scope.relation, own, scope.in_target())
-    ).fetchall()
+    query = sql.SQL(
+        "select column_name, count(*) from hybrid_sync.pending_link l where l.entity = {} and l.source = {}"
+        " and exists (select from {} where {} and {}) group by 1"
+    ).format(sql.Literal(scope.plan.entity), sql.Literal(scope.plan.source), scope.relation, own, scope.in_target())
+    return Question(query, None, lambda found: [(row[0], row[1]) for row in found.fetchall()])
+
+
+def _count_waiting(total: References, scope: Scope, rows: Sequence[tuple[str, int]]) -> None:
     empty = {slot.column for slot in scope.plan.references if slot.left_empty}
     for column, waiting in rows:
         if column in empty:

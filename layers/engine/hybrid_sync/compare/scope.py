@@ -15,12 +15,12 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.compare.places import Place
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import among, belongs_to, but, key_columns, key_parts, of_source, one_of, record_key, recorded
+from hybrid_sync.keys import among, ask_recorded, belongs_to, but, key_columns, key_parts, of_source, one_of, record_key
 from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, together
 from hybrid_sync.schema.legacy_structure import has_transaction_ids
-from hybrid_sync.write.tombstones import any_marked, is_any_marked
+from hybrid_sync.write.tombstones import ask_marked, is_any_marked
 
 
 def changed_after(entity: Entity, source: Source, carried: Fence, legacy: Connection) -> sql.Composable:
@@ -140,11 +140,14 @@ class Scope:
     def find_failed(self, target: Connection) -> None:
         """Keys in quarantine, apart by whether an older version of the row is in the target; and whether any row is
         marked as deleted."""
-        self.has_marked = any_marked(target, self.plan.entity, self.plan.source)
+        place = (self.plan.entity, self.plan.source)
         waiting = sql.SQL("status <> 'resolved' and key <> '{}'")
-        failed = recorded(target, "failed_record", self.plan.entity, self.plan.source, waiting)
+        with together(target) as trip:
+            marked = trip.ask(ask_marked(*place))
+            failed = trip.ask(ask_recorded("failed_record", *place, waiting))
+        self.has_marked = marked.value
         wanted = None if self.keys is None else set(self.keys)
-        self.fail((key for key in failed if wanted is None or key in wanted), target)
+        self.fail((key for key in failed.value if wanted is None or key in wanted), target)
 
     def fail(self, keys: Iterable[Key], target: Connection) -> None:
         """Count these keys as failed; the target itself is asked which of them it holds, live."""

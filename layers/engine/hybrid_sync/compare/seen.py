@@ -55,11 +55,20 @@ class Seen:
         return {source: identity.Found({}, (), rows) for source, rows in self.null_keys.items()}
 
 
-def seen_still(catalog: Catalog, entity: str, seen: Mapping[str, Any] | None, target: Connection) -> Seen | None:
+def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | None]:
+    """The same now, where planning has recorded one to compare it with."""
+    asked = state_of(catalog, entity)
+    return Question(
+        "select case when (select seen is not null from hybrid_sync.run_entity where run_id = %(run)s"
+        f" and entity = %(entity)s) then ({_STATE}) end",
+        {**dict(asked.parameters or {}), "run": run_id},
+        lambda found: found.fetchall()[0][0],
+    )
+
+
+def still(seen: Mapping[str, Any] | None, state: str | None) -> Seen | None:
     """What planning has recorded, unless something of it was written since."""
-    if seen is None or seen["state"] != answer(target, state_of(catalog, entity)):
-        return None
-    return Seen(**seen)
+    return None if seen is None or seen["state"] != state else Seen(**seen)
 
 
 def look(

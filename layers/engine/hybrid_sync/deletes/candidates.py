@@ -6,7 +6,7 @@ both looks say may be deleted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,7 @@ from hybrid_sync.deletes.remove import IGNORED, Outcome
 from hybrid_sync.halve import halve
 from hybrid_sync.keys import PARAMETER, key_list, one_of, record_among, recorded
 from hybrid_sync.legacy.unreadable import ask
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, Trip
 
 Why = Literal["gone", "excluded"]
 
@@ -102,12 +102,13 @@ def _looked(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[K
 
 def list_candidates(connection: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> None:
     """List candidates, as gone until they are looked at again; what is listed already stays."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into hybrid_sync.delete_candidate (run_id, entity, source, key, why)"
-            " values (%s, %s, %s, %s, 'gone') on conflict (run_id, entity, source, key) do nothing",
-            [(run_id, entity, source, list(key)) for key in keys],
-        )
+    if listed := [(run_id, entity, source, list(key)) for key in keys]:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into hybrid_sync.delete_candidate (run_id, entity, source, key, why)"
+                " values (%s, %s, %s, %s, 'gone') on conflict (run_id, entity, source, key) do nothing",
+                listed,
+            )
 
 
 def keep_all(connection: Connection, run_id: str, entity: str) -> None:
@@ -120,12 +121,13 @@ def keep_all(connection: Connection, run_id: str, entity: str) -> None:
     )
 
 
-def listed(connection: Connection, run_id: str, entity: str) -> int:
+def listed(run_id: str, entity: str) -> Question[int]:
     """How many candidates there are."""
-    row = connection.execute(
-        "select count(*) from hybrid_sync.delete_candidate where run_id = %s and entity = %s", (run_id, entity)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    return Question(
+        "select count(*) from hybrid_sync.delete_candidate where run_id = %s and entity = %s",
+        (run_id, entity),
+        lambda found: int(found.fetchall()[0][0]),
+    )
 
 
 def page(connection: Connection, run_id: str, entity: str, source: str, size: int) -> list[Key]:
@@ -175,24 +177,36 @@ def reopen(connection: Connection, run_id: str, entity: str, reason: str) -> int
     ).rowcount
 
 
-def counts(connection: Connection, run_id: str, entity: str) -> dict[str, object]:
-    """Candidates and their outcomes; `undeleted` are marked rows that this run has brought back."""
-    rows = connection.execute(
-        "select coalesce(outcome, 'open'), reason, count(*) from hybrid_sync.delete_candidate"
-        " where run_id = %s and entity = %s and outcome is distinct from 'absent' group by 1, 2 order by 1, 2",
-        (run_id, entity),
-    ).fetchall()
+def counts(trip: Trip, run_id: str, entity: str) -> Callable[[], dict[str, object]]:
+    """Candidates and their outcomes; `undeleted` are marked rows that this run has brought back.  To be called after
+    the trip."""
+    outcomes = trip.ask(
+        Question(
+            "select coalesce(outcome, 'open'), reason, count(*) from hybrid_sync.delete_candidate"
+            " where run_id = %s and entity = %s and outcome is distinct from 'absent' group by 1, 2 order by 1, 2",
+            (run_id, entity),
+            lambda found: found.fetchall(),
+        )
+    )
+    undeleted = trip.ask(
+        Question(
+            "select count(*) from hybrid_sync.tombstone where ended_run = %s and entity = %s",
+            (run_id, entity),
+            lambda found: int(found.fetchall()[0][0]),
+        )
+    )
+    return lambda: _counted(outcomes.value, undeleted.value)
+
+
+def _counted(rows: Iterable[tuple[str, str, int]], undeleted: int) -> dict[str, object]:
     by_outcome: dict[str, int] = {}
     refused: dict[str, int] = {}
     for outcome, reason, count in rows:
         by_outcome[outcome] = by_outcome.get(outcome, 0) + int(count)
         if outcome == "kept":
             refused[reason] = int(count)
-    undeleted = connection.execute(
-        "select count(*) from hybrid_sync.tombstone where ended_run = %s and entity = %s", (run_id, entity)
-    ).fetchone()
     return {
         "candidates": sum(by_outcome.values()), "deleted": by_outcome.get("deleted", 0),
         "soft": by_outcome.get("marked", 0), "back": by_outcome.get("back", 0), "refused": refused,
-        "undeleted": int(undeleted[0]) if undeleted else 0,
+        "undeleted": undeleted,
     }  # fmt: skip

@@ -9,24 +9,27 @@ from psycopg import sql
 
 from hybrid_sync.contracts import FailureMessage, Key
 from hybrid_sync.failures.reasons import REASONS
-from hybrid_sync.keys import record_among, recorded
-from hybrid_sync.postgres import Connection
+from hybrid_sync.keys import ask_recorded, record_among, recorded
+from hybrid_sync.postgres import Connection, Question
 
 KEYS_PER_MESSAGE = 100
 _MOST_PARTNERS = 1_000
 RETRYABLE = sorted(code for code, reason in REASONS.items() if reason.retryable)
 
 
-def keys_to_retry(connection: Connection, entity: str, source: str, *, every: bool) -> list[Key]:
+def keys_to_retry(run_id: str, entity: str, source: str) -> Question[list[Key]]:
     """Keys whose failure may have healed although their row did not change: their parent came, a twin left.
 
     Accepted ones too: a person lives with a row that cannot arrive, and does not keep out one that can.
 
-    With `every` all that wait: a row can also come right where no fence looks, as when a joined row goes or legacy is
-    brought back from a snapshot, and the reconcile leaves failed records out.
+    In a weekly run all that wait: a row can also come right where no fence looks, as when a joined row goes or legacy
+    is brought back from a snapshot, and the reconcile leaves failed records out.
     """
-    where = sql.SQL("status in ('open', 'escalated', 'accepted') and key <> '{{}}' and ({} or reason = any({}))")
-    return recorded(connection, "failed_record", entity, source, where.format(every, RETRYABLE))
+    where = sql.SQL(
+        "status in ('open', 'escalated', 'accepted') and key <> '{{}}' and (reason = any({}) or exists"
+        " (select from hybrid_sync.run where run_id = {} and profile = 'weekly'))"
+    )
+    return ask_recorded("failed_record", entity, source, where.format(RETRYABLE, run_id))
 
 
 def take_unqueued(connection: Connection, run_id: str, entity: str, source: str) -> list[FailureMessage]:

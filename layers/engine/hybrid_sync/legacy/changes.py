@@ -16,7 +16,7 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.errors import MissingPrivilege
 from hybrid_sync.keys import BUCKET, between, bucket_of, key_literal
 from hybrid_sync.legacy.fence import Doubt, Fence
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Question
 
 Mode = Literal["fence", "full", "timestamp", "range", "keys", "none"]
 
@@ -160,9 +160,7 @@ class Bucket(NamedTuple):
     """About how many bytes these rows take."""
 
 
-def count_by_bucket(
-    connection: Connection, source: Source, condition: sql.Composable, octets: sql.Composable
-) -> list[Bucket]:
+def count_by_bucket(source: Source, condition: sql.Composable, octets: sql.Composable) -> Question[list[Bucket]]:
     """Changed rows with a complete key by bucket, in bucket order; `octets` is a row's size.
 
     One statement, because `age()` fixes its “now” per transaction.
@@ -170,4 +168,4 @@ def count_by_bucket(
     query = sql.SQL("select {} as n, count(*), sum({})::bigint from {} where {} and {} group by 1 order by 1").format(
         bucket_of(first_key(source)), octets, relations(source), keyed([raw(e) for e in source.key.values()]), condition
     )
-    return [Bucket(*row) for row in connection.execute(query).fetchall()]
+    return Question(query, None, lambda found: [Bucket(*row) for row in found.fetchall()])

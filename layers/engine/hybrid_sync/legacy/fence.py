@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import LegacyReplaced, MissingPrivilege
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, together
 
 MAX_AGE = 1_500_000_000
 """Transactions; beyond 2^31 `age()` wraps, so an older fence is not trusted."""
@@ -91,10 +91,14 @@ class Fence(BaseModel):
 
 
 def take(connection: Connection) -> Fence:
-    """Save the present; short statements, in a transaction of their own."""
-    settled, doubt = _bound(connection)
-    row = connection.execute(_TAKE).fetchone()
-    assert row is not None
+    """Save the present; short statements, in a transaction of their own, which ends with them."""
+    with together(connection, lets_go=True) as trip:
+        bound = trip.ask(Question(_BOUND, None, lambda found: found.fetchall()[0]))
+        # Asked second: what is prepared between the two is in the first answer still, as a session.
+        prepared = trip.ask(Question(_PREPARED, None, lambda found: bool(found.fetchall()[0][0])))
+        taken = trip.ask(Question(_TAKE, None, lambda found: found.fetchall()[0]))
+    settled, doubt = _bound(*bound.value, prepared=prepared.value)
+    row = taken.value
     failpoint("fence.taken", connection)
     if row[7]:
         settled, doubt = None, "replica"
@@ -104,15 +108,9 @@ def take(connection: Connection) -> Fence:
     )  # fmt: skip
 
 
-def _bound(connection: Connection) -> tuple[str | None, Doubt | None]:
+def _bound(granted: bool, untold: bool | None, settled: str, *, prepared: bool) -> tuple[str | None, Doubt | None]:
     """The moment before which every writer has ended, or why that cannot be told."""
-    row = connection.execute(_BOUND).fetchone()
-    # Asked second: what is prepared between the two is in the first answer still, as a session.
-    prepared = connection.execute(_PREPARED).fetchone()
-    assert row is not None
-    assert prepared is not None
-    granted, untold, settled = row
-    doubt: Doubt | None = "prepared" if prepared[0] else "untold" if untold else None
+    doubt: Doubt | None = "prepared" if prepared else "untold" if untold else None
     if not granted:
         doubt = "grant"
     return (None if doubt else settled), doubt

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
-
+from hybrid_sync.postgres import Question
 from hybrid_sync.report.part import Recorded
 
 WORDS = {
@@ -47,10 +44,11 @@ class AskedRow(Recorded):
         return f"{word} ({self.reason})" if self.reason else word
 
 
-def asked_rows(cursor: psycopg.Cursor[dict[str, Any]], run_id: str) -> tuple[AskedRow, ...]:
+def asked_rows(run_id: str) -> Question[tuple[AskedRow, ...]]:
     """Those of the request, in its order; what no verification has looked at is told as that."""
-    found = cursor.execute(_ASKED, {"run": run_id}).fetchall()
-    return tuple(AskedRow.model_validate(row["told"]) for row in found)
+    return Question(
+        _ASKED, {"run": run_id}, lambda found: tuple(AskedRow.model_validate(row[0]) for row in found.fetchall())
+    )
 
 
 # A reference without a source means the only one of its entity, under which its keys were planned. By name in JSON,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from psycopg import sql
 from pydantic import computed_field
 
+from hybrid_sync.postgres import Question, dicts
 from hybrid_sync.report.part import Part
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.totals import STATUS, Cursor, Totals, totals
@@ -43,9 +46,13 @@ class PastRun(Part):
         return self.current / self.due if self.due and self.current is not None else None
 
 
-def past_runs(cursor: Cursor, run_id: str) -> tuple[PastRun, ...]:
-    """The last runs before this one that have ended, oldest first."""
-    found = cursor.execute(_PAST, {"run": run_id, "limit": COMPARED}).fetchall()
+def ask_past(run_id: str) -> Question[list[dict[str, Any]]]:
+    """The last runs before this one that have ended, newest first."""
+    return dicts(_PAST, {"run": run_id, "limit": COMPARED})
+
+
+def past_runs(cursor: Cursor, found: Sequence[dict[str, Any]]) -> tuple[PastRun, ...]:
+    """The same with what they came to, oldest first."""
     came_to = totals(cursor, [(row["run_id"], row["status"]) for row in found])
     return tuple(PastRun(**row, **_rows(came_to[row["run_id"]])) for row in reversed(found))
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.failures.reasons import reason_of
-from hybrid_sync.report.analysis import CauseDetail, MissedCause, MissedRecord
+from hybrid_sync.postgres import Question, Trip, dicts
+from hybrid_sync.report.analysis import CauseDetail, MissedCause
 from hybrid_sync.report.conservation import Conservation
 from hybrid_sync.report.tolerance import in_words, is_beyond, tolerance_of
-
-Cursor = psycopg.Cursor[dict[str, Any]]
 
 SHOWN_KEYS = 5
 """Legacy keys named for each cause of an entity."""
@@ -25,23 +23,30 @@ LISTED = 300
 
 
 def missed_causes(
-    cursor: Cursor, run_id: str, catalog: Catalog, conserved: Mapping[str, Conservation]
-) -> tuple[MissedCause, ...]:
-    """One line per entity and reason, most records first; `conserved` is where the rows of each entity are.
+    trip: Trip, run_id: str, catalog: Catalog
+) -> Callable[[Mapping[str, Conservation]], tuple[MissedCause, ...]]:
+    """To be called after the trip, with where the rows of each entity are: one line per entity and reason, most
+    records first.
 
     Where a run names single rows, theirs only.
     """
-    found = cursor.execute(_CAUSES, {"run": run_id, "shown": SHOWN_KEYS}).fetchall()
-    details: dict[tuple[str, str], list[CauseDetail]] = {}
-    for row in cursor.execute(_DETAILS, {"run": run_id}):
-        details.setdefault((row.pop("entity"), row.pop("reason")), []).append(CauseDetail(**row))
-    return tuple(_cause(row, catalog, conserved, details.get((row["entity"], row["reason"]), [])) for row in found)
+    found = trip.ask(dicts(_CAUSES, {"run": run_id, "shown": SHOWN_KEYS}))
+    parts = trip.ask(dicts(_DETAILS, {"run": run_id}))
+
+    def told(conserved: Mapping[str, Conservation]) -> tuple[MissedCause, ...]:
+        details: dict[tuple[str, str], list[CauseDetail]] = {}
+        for row in parts.value:
+            details.setdefault((row.pop("entity"), row.pop("reason")), []).append(CauseDetail(**row))
+        return tuple(
+            _cause(row, catalog, conserved, details.get((row["entity"], row["reason"]), [])) for row in found.value
+        )
+
+    return told
 
 
-def missed_records(cursor: Cursor, run_id: str) -> tuple[MissedRecord, ...]:
+def missed_records(run_id: str) -> Question[list[dict[str, Any]]]:
     """The oldest records of each cause, so that a frequent cause does not hide the others."""
-    limits = {"run": run_id, "of_a_cause": LISTED_OF_A_CAUSE, "limit": LISTED}
-    return tuple(MissedRecord(**row) for row in cursor.execute(_RECORDS, limits))
+    return dicts(_RECORDS, {"run": run_id, "of_a_cause": LISTED_OF_A_CAUSE, "limit": LISTED})
 
 
 def _cause(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from pydantic import Field
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.postgres import Question
 from hybrid_sync.report.part import Part
 from hybrid_sync.undo.end import undone
 
@@ -54,18 +56,25 @@ class Rollback(Part):
     conflicts: tuple[LeftAlone, ...]
 
 
-def rollback_of(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> Rollback | None:
-    """What the run undid so far; None for a run that is no rollback."""
+def ask_undoes(run_id: str) -> Question[str | None]:
+    """Which run this one undoes; None for a run that is no rollback."""
     # By name in JSON, so that a report can be made of a target that lacks the column.
-    row = target.execute("select to_jsonb(r)->>'undoes' from hybrid_sync.run r where run_id = %s", (run_id,)).fetchone()
-    if row is None or row[0] is None:
+    query = sql.SQL("select to_jsonb(r)->>'undoes' from hybrid_sync.run r where run_id = {}").format(
+        sql.Literal(run_id)
+    )
+    return Question(query, None, lambda found: next((row[0] for row in found.fetchall()), None))
+
+
+def rollback_of(target: psycopg.Connection[Any], run_id: str, undoes: str | None, catalog: Catalog) -> Rollback | None:
+    """What the run undid so far; None for a run that is no rollback."""
+    if undoes is None:
         return None
     names = target.execute(
         "select entity from hybrid_sync.run_entity where run_id = %s order by wave desc, entity", (run_id,)
     ).fetchall()
     conflicts = target.execute(_CONFLICTS, {"run": run_id, "shown": SHOWN}).fetchall()
     return Rollback(
-        undoes=row[0],
+        undoes=undoes,
         entities=tuple(_entity(target, run_id, name, catalog) for (name,) in names),
         conflicts=tuple(
             LeftAlone(entity=entity, reason=reason, by_run=by_run, records=records, keys=tuple(keys))

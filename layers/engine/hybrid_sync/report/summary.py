@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
-from hybrid_sync.report.analysis import causes
+from hybrid_sync.postgres import dicts, together
+from hybrid_sync.report.analysis import MissedRecord, causes
 from hybrid_sync.report.asked import asked_rows
 from hybrid_sync.report.blind_spots import not_looked_at
 from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.report.conservation import Conservation
-from hybrid_sync.report.history import past_runs
+from hybrid_sync.report.history import ask_past, past_runs
 from hybrid_sync.report.missed import missed_causes, missed_records
 from hybrid_sync.report.model import (
     Counts,
@@ -27,7 +28,7 @@ from hybrid_sync.report.model import (
     WorkerPeak,
 )
 from hybrid_sync.report.money_lines import MoneyLine
-from hybrid_sync.report.rollback import rollback_of
+from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
 from hybrid_sync.report.totals import STATUS, UNDONE_BY
 
@@ -35,35 +36,37 @@ from hybrid_sync.report.totals import STATUS, UNDONE_BY
 def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
     """The run as it stands; for a run in flight, what it has done so far.
 
-    Reads only, one statement per part.  Entities that have left the catalog keep their bare names.
+    Reads only, in two round trips.  Entities that have left the catalog keep their bare names.
     Raises RunNotFound.
     """
+    given = {"run": run_id}
+    with together(target) as trip:
+        found, entity_rows = trip.ask(dicts(_RUN, given)), trip.ask(dicts(_ENTITIES, given))
+        missed_of = missed_causes(trip, run_id, catalog)
+        records, earlier = trip.ask(missed_records(run_id)), trip.ask(ask_past(run_id))
+        workers, failures = trip.ask(dicts(_WORKERS, given)), trip.ask(dicts(_FAILURES, given))
+        asked, undoes = trip.ask(asked_rows(run_id)), trip.ask(ask_undoes(run_id))
+    if not found.value:
+        raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
+    [run] = found.value
+    entities = tuple(_entity(row, catalog) for row in entity_rows.value)
+    missed = missed_of({e.entity: e.conservation for e in entities if e.conservation})
     with target.cursor(row_factory=dict_row) as cursor:
-        run = cursor.execute(_RUN, {"run": run_id}).fetchone()
-        if run is None:
-            raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
-        entities = tuple(_entity(row, catalog) for row in cursor.execute(_ENTITIES, {"run": run_id}))
-        conserved = {e.entity: e.conservation for e in entities if e.conservation}
-        missed = missed_causes(cursor, run_id, catalog, conserved)
-        records = missed_records(cursor, run_id)
-        past = past_runs(cursor, run_id)
-        workers = cursor.execute(_WORKERS, {"run": run_id}).fetchall()
-        failures = cursor.execute(_FAILURES, {"run": run_id}).fetchall()
-        asked = asked_rows(cursor, run_id)
+        past = past_runs(cursor, earlier.value)
     request = run.pop("request")
     return RunSummary(
         **run,
         scope=scope_of(request, entities, catalog),
-        asked=asked,
-        rollback=rollback_of(target, run_id, catalog),
+        asked=asked.value,
+        rollback=rollback_of(target, run_id, undoes.value, catalog),
         entities=entities,
         missed=missed,
         causes=causes(missed, [run.missed for run in past]),
-        records=records,
+        records=tuple(MissedRecord(**row) for row in records.value),
         past=past,
         not_looked_at=not_looked_at(entities, catalog),
-        workers=tuple(WorkerPeak(**row) for row in workers),
-        failures=tuple(StateFailure(**row) for row in failures),
+        workers=tuple(WorkerPeak(**row) for row in workers.value),
+        failures=tuple(StateFailure(**row) for row in failures.value),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
@@ -13,7 +13,7 @@ from hybrid_sync.contracts import Key, RunFailure, RunRequest
 from hybrid_sync.errors import EntityIncomplete, RunNotFound, no_such_run
 from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Cursor, Question, Trip, answer, together
 
 Requested = dict[str, dict[str, list[Key]]]
 """entity -> source -> keys."""
@@ -28,48 +28,60 @@ class RunRecord:
     waves: list[list[str]]
 
 
+_CREATE = """
+with created as (
+  insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)
+  values (%(run)s, %(profile)s, %(trigger)s, %(priority)s, %(request)s, %(fence)s, %(hash)s,
+          clock_timestamp() + make_interval(secs => %(deadline)s))
+  on conflict (run_id) do nothing returning run_id
+),
+entities as (
+  insert into hybrid_sync.run_entity (run_id, entity, wave, requested)
+  select created.run_id, u.* from created, unnest(%(entities)s::text[], %(waves)s::int[], %(asked)s::jsonb[]) u
+)
+select exists (select from created)
+"""
+_KNOWN = sql.SQL("insert into {} (entity) select unnest(%s::text[]) on conflict do nothing")
+
+
 def create_run(
     connection: Connection, request: RunRequest, fence: Fence, catalog_hash: str, deadline_seconds: int,
     waves: list[list[str]], requested: Requested,
 ) -> bool:  # fmt: skip
     """Record the run and its entities; False when an earlier delivery has already done so."""
-    created = connection.execute(
-        "insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)"
-        " values (%s, %s, %s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))"
-        " on conflict (run_id) do nothing returning 1",
-        (
-            request.run_id, request.profile, request.trigger, request.priority, request.model_dump_json(),
-            fence.model_dump_json(), catalog_hash, deadline_seconds,
-        ),
-    ).fetchone()  # fmt: skip
-    if created is None:
-        return False
     entities = [entity for wave in waves for entity in wave]
-    asked = [json.dumps(requested[entity]) if entity in requested else None for entity in entities]
-    connection.execute(
-        "insert into hybrid_sync.run_entity (run_id, entity, wave, requested)"
-        " select %s, * from unnest(%s::text[], %s::int[], %s::jsonb[])",
-        (request.run_id, entities, [n for n, wave in enumerate(waves) for _ in wave], asked),
-    )
-    for known in ("entity_state", "fence"):
-        connection.execute(
-            sql.SQL("insert into {} (entity) select unnest(%s::text[]) on conflict do nothing").format(
-                sql.Identifier("hybrid_sync", known)
-            ),
-            (entities,),
-        )
-    connection.execute("select hybrid_sync.ensure_journal_partition(now())")
-    connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
-    return True
+    given = {
+        "run": request.run_id, "profile": request.profile, "trigger": request.trigger, "priority": request.priority,
+        "request": request.model_dump_json(), "fence": fence.model_dump_json(), "hash": catalog_hash,
+        "deadline": deadline_seconds, "entities": entities,
+        "waves": [n for n, wave in enumerate(waves) for _ in wave],
+        "asked": [json.dumps(requested[e]) if e in requested else None for e in entities],
+    }  # fmt: skip
+    with together(connection) as trip:
+        created = trip.ask(Question(_CREATE, given, lambda found: bool(found.fetchall()[0][0])))
+        for known in ("entity_state", "fence"):
+            trip.do(_KNOWN.format(sql.Identifier("hybrid_sync", known)), (entities,))
+        for week in ("now()", "now() + interval '7 days'"):
+            trip.do(sql.SQL("select hybrid_sync.ensure_journal_partition({})").format(sql.SQL(week)))
+    return created.value
 
 
 def read_run(connection: Connection, run_id: str) -> RunRecord:
     """The run as planned; RunNotFound when there is none."""
-    row = connection.execute(
+    return answer(connection, ask_run(run_id))
+
+
+def ask_run(run_id: str) -> Question[RunRecord]:
+    """The same as one question among others."""
+    return Question(
         "select request, status, fence, array(select json_agg(entity order by entity) from hybrid_sync.run_entity e"
         "  where e.run_id = r.run_id group by wave order by wave) from hybrid_sync.run r where run_id = %s",
         (run_id,),
-    ).fetchone()
+        lambda found: _run(run_id, found.fetchone()),
+    )
+
+
+def _run(run_id: str, row: tuple[Any, ...] | None) -> RunRecord:
     if row is None:
         raise no_such_run(run_id)
     return RunRecord(run_id, RunRequest.model_validate(row[0]), row[1], Fence.model_validate(row[2]), row[3])
@@ -91,47 +103,75 @@ class EntityRecord:
     """What the delete step tells; None before it."""
     seen: dict[str, Any] | None = None
     """What planning has seen of both sides, where nothing had changed."""
+    batches_done: int = 0
+
+
+_DONE: LiteralString = (
+    "(select count(*) from hybrid_sync.batch_done b where b.run_id = e.run_id and b.entity = e.entity"
+    " and b.result is not null and b.until is null and b.step = 'batch')"
+)
+"""Batches whose last page is recorded as done."""
 
 
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
     """The entity's part of the run; RunNotFound when the run has no such part."""
-    found = read_entities(connection, run_id, [entity])
-    if not found:
-        raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
-    return found[entity]
+    return answer(connection, ask_entity(run_id, entity))
+
+
+def ask_entity(run_id: str, entity: str) -> Question[EntityRecord]:
+    """The same as one question among others."""
+    asked = ask_entities(run_id, [entity])
+
+    def only(found: Cursor) -> EntityRecord:
+        records = asked.meaning(found)
+        if not records:
+            raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
+        return records[entity]
+
+    return Question(asked.query, asked.parameters, only)
 
 
 def read_entities(connection: Connection, run_id: str, entities: Sequence[str]) -> dict[str, EntityRecord]:
     """Their parts of the run, in the order given; without those that the run does not have."""
-    rows = connection.execute(
+    return answer(connection, ask_entities(run_id, entities))
+
+
+def ask_entities(run_id: str, entities: Sequence[str] | None) -> Question[dict[str, EntityRecord]]:
+    """The same as one question among others; None is all of them."""
+    return Question(
         "select entity, status, detection, detection_reason, fence_at_start,"
         " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile,"
-        " deletes, seen"
-        " from hybrid_sync.run_entity where run_id = %s and entity = any(%s)",
-        (run_id, list(entities)),
-    ).fetchall()
-    found = {row[0]: _entity(*row[1:]) for row in rows}
+        f" deletes, seen, {_DONE}"
+        " from hybrid_sync.run_entity e where run_id = %s and entity = any(coalesce(%s::text[], array[entity]))",
+        (run_id, None if entities is None else list(entities)),
+        lambda found: _in_order(entities, {row[0]: _entity(*row[1:]) for row in found.fetchall()}),
+    )
+
+
+def _in_order(entities: Sequence[str] | None, found: Mapping[str, EntityRecord]) -> dict[str, EntityRecord]:
+    if entities is None:
+        return dict(found)
     return {entity: found[entity] for entity in entities if entity in found}
 
 
-def failed_with(connection: Connection, run_id: str, codes: Collection[str]) -> dict[str, str]:
+def ask_failed_with(run_id: str, codes: Collection[str]) -> Question[dict[str, str]]:
     """The run's entities that have failed with one of these codes, and with which."""
-    rows = connection.execute(
+    return Question(
         "select entity, failure->>'code' from hybrid_sync.run_entity"
         " where run_id = %s and status = 'failed' and failure->>'code' = any(%s)",
         (run_id, list(codes)),
-    ).fetchall()
-    return dict(rows)
+        lambda found: dict(found.fetchall()),
+    )
 
 
 def _entity(
     status: str, mode: Mode | None, reason: str | None, at_start: dict[str, Any] | None, planned: int | None,
     requested: dict[str, list[list[int]]] | None, version: int | None, reconcile: dict[str, Any] | None,
-    deletes: dict[str, Any] | None, seen: dict[str, Any] | None,
+    deletes: dict[str, Any] | None, seen: dict[str, Any] | None, done: int,
 ) -> EntityRecord:  # fmt: skip
     detection = Detection.recorded(mode, reason, at_start) if mode is not None else None
     keys = {s: [tuple(k) for k in keys] for s, keys in requested.items()} if requested is not None else None
-    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen)
+    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen, done)
 
 
 _NOW = sql.SQL("clock_timestamp()")
@@ -139,34 +179,33 @@ _NOW = sql.SQL("clock_timestamp()")
 
 def record_part(connection: Connection, run_id: str, entity: str, **columns: object) -> None:
     """Set these columns of the entity's part of the run; lists and dicts are kept as JSON."""
+    answer(connection, part(run_id, entity, **columns))
+
+
+def part(run_id: str, entity: str, **columns: object) -> Question[None]:
+    """The same among other statements."""
     assignments = [
         sql.SQL("{} = {}").format(sql.Identifier(c), json.dumps(v) if isinstance(v, list | dict) else v)
         for c, v in columns.items()
     ]
-    connection.execute(
-        sql.SQL("update hybrid_sync.run_entity set {} where run_id = {} and entity = {}").format(
-            sql.SQL(", ").join(assignments), run_id, entity
-        )
+    query = sql.SQL("update hybrid_sync.run_entity set {} where run_id = {} and entity = {}").format(
+        sql.SQL(", ").join(assignments), run_id, entity
     )
+    return Question(query, None, lambda _: None)
 
 
 def record_plan(
-    connection: Connection,
-    run_id: str,
-    entity: str,
-    detection: Detection,
-    version: int,
-    batches: int,
-    keys: int,
-    seen: Mapping[str, Any] | None = None,
-) -> None:
-    """How the entity is read, and into how many batches it was cut; the first plan stays."""
+    trip: Trip, run_id: str, entity: str, detection: Detection, version: int, batches: int, keys: int,
+    seen: Mapping[str, Any] | None = None, warnings: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """How the entity is read, into how many batches it was cut, and what people should know of it; the first plan
+    stays."""
     at_start = {
         "fence": detection.fence.model_dump() if detection.fence else None,
         "since": detection.since.isoformat() if detection.since else None,
         "until": detection.until.isoformat() if detection.until else None,
     }
-    connection.execute(
+    trip.do(
         "update hybrid_sync.run_entity set status = 'planned', detection = %s, detection_reason = %s,"
         " fence_at_start = %s, fence_version = %s, batches_planned = %s, keys_planned = %s, seen = %s,"
         " planned_at = clock_timestamp() where run_id = %s and entity = %s and status = 'waiting'",
@@ -175,67 +214,37 @@ def record_plan(
             None if seen is None else json.dumps(dict(seen)), run_id, entity,
         ),
     )  # fmt: skip
-
-
-def stored_fence(connection: Connection, entity: str) -> tuple[Fence | None, str | None, int]:
-    """The entity's fence, the definition it was taken under, and its version."""
-    row = connection.execute(
-        "select fence, definition_hash, version from hybrid_sync.fence where entity = %s", (entity,)
-    ).fetchone()
-    if row is None:
-        return None, None, 0
-    return Fence.model_validate(row[0]) if row[0] else None, row[1], row[2]
-
-
-def advance_fence(
-    connection: Connection, run_id: str, entity: str, fence: Fence, definition_hash: str, version: int
-) -> bool:
-    """Compare-and-set: only from the version that the run planned against, and only where nobody holds the entity."""
-    held = connection.execute(
-        "select held from hybrid_sync.entity_state where entity = %s for share", (entity,)
-    ).fetchone()
-    if held is not None and held[0]:
-        return False
-    return (
-        connection.execute(
-            "update hybrid_sync.fence set fence = %s, definition_hash = %s, version = version + 1, run_id = %s,"
-            " advanced_at = clock_timestamp() where entity = %s and version = %s",
-            (fence.model_dump_json(), definition_hash, run_id, entity, version),
-        ).rowcount
-        == 1
-    )
+    if warnings:
+        trip.ask(part(run_id, entity, warnings=list(warnings)))
 
 
 def batches_done(connection: Connection, run_id: str, entity: str) -> int:
-    """How many of the entity's batches are recorded as done: their last page is."""
-    row = connection.execute(
-        "select count(*) from hybrid_sync.batch_done"
-        " where run_id = %s and entity = %s and result is not null and until is null and step = 'batch'",
-        (run_id, entity),
-    ).fetchone()
-    return int(row[0]) if row else 0
+    """How many of the entity's batches are recorded as done."""
+    return read_entity(connection, run_id, entity).batches_done
 
 
-def require_complete(connection: Connection, run_id: str, entity: str, planned: int | None) -> None:
+def require_complete(entity: str, record: EntityRecord) -> None:
     """EntityIncomplete unless every planned batch is recorded as done."""
-    done = batches_done(connection, run_id, entity)
-    if planned is None:
+    if record.batches_planned is None:
         raise EntityIncomplete(f"Entity {entity} was not planned.", "See the run's failures, then start it again.")
-    if done < planned:
+    if record.batches_done < record.batches_planned:
         raise EntityIncomplete(
-            f"Entity {entity} has {done} of {planned} batches.",
+            f"Entity {entity} has {record.batches_done} of {record.batches_planned} batches.",
             "See the run's failures, then start it again.",
         )
 
 
 def record_verdict(
-    connection: Connection, run_id: str, entity: str, *, verified: bool, advanced: bool, counted: Mapping[str, Any]
+    trip: Trip, run_id: str, entity: str, *, verified: bool, advanced: bool, counted: Mapping[str, Any],
+    asked: Sequence[Mapping[str, Any]],
 ) -> None:  # fmt: skip
-    """What verification found; the report reads it from here."""
-    record_part(
-        connection, run_id, entity, status="verified" if verified else "incomplete", fence_advanced=advanced,
-        conservation=counted["conservation"], money=counted["money"], reference_counts=counted["references"],
-        finished_at=_NOW,
+    """What verification found, and what became of each row that the request names; the report reads it from here."""
+    trip.ask(
+        part(
+            run_id, entity, status="verified" if verified else "incomplete", fence_advanced=advanced,
+            conservation=counted["conservation"], money=counted["money"], reference_counts=counted["references"],
+            asked=list(asked), finished_at=_NOW,
+        )
     )  # fmt: skip
 
 
@@ -264,13 +273,13 @@ def record_links(connection: Connection, run_id: str, entity: str, *, linked: in
     )
 
 
-def begin_deletes(connection: Connection, run_id: str, entity: str) -> bool:
+def begin_deletes(run_id: str, entity: str) -> Question[bool]:
     """Claim the listing of what has departed; False when another delivery has listed it."""
-    claimed = connection.execute(
+    return Question(
         "update hybrid_sync.run_entity set deletes = '{}' where run_id = %s and entity = %s and deletes is null",
         (run_id, entity),
+        lambda found: found.rowcount == 1,
     )
-    return claimed.rowcount == 1
 
 
 def finish_run(connection: Connection, run_id: str, status: str) -> None:

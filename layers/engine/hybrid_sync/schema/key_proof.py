@@ -9,7 +9,7 @@ import re
 
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.place import table
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, Rounds, alone
 
 # A column of the base table as it stands: its alias or none before it, quoted or not.
 _COLUMN = re.compile(r'^(?:(?P<alias>[a-z_]\w*|"[^"]+")\s*\.\s*)?(?P<name>[a-z_]\w*|"[^"]+")$', re.IGNORECASE)
@@ -36,14 +36,17 @@ select exists (
 
 def proves_key(connection: Connection, source: Source) -> bool:
     """Whether an index of legacy keeps the source's keys apart; a join may multiply rows, so it proves nothing."""
-    if source.joins:
-        return False
+    return alone(connection, asking_proof(source))
+
+
+def asking_proof(source: Source) -> Rounds[bool]:
+    """The same beside other works."""
     columns = [_column(expression, source.table.alias) for expression in source.key.values()]
-    if None in columns:
-        return False
-    relation = table(source.table.table).as_string(connection)
-    row = connection.execute(_PROOF, (relation, columns)).fetchone()
-    return bool(row and row[0])
+    possible = not source.joins and None not in columns
+    relation = table(source.table.table).as_string(None)
+    given = (relation if possible else None, columns)
+    [proven] = yield [Question(_PROOF, given, lambda found: bool(found.fetchall()[0][0]))]
+    return possible and bool(proven)
 
 
 def _column(expression: str, alias: str) -> str | None:

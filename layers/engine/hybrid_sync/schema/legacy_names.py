@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.errors import StructureMismatch
-from hybrid_sync.postgres import Connection, path_setting
+from hybrid_sync.postgres import Connection, Question, Rounds, path_setting
 from hybrid_sync.schema.legacy_structure import asked, named_by
 
 # Types of others bring operators of their own, which are not found where only pg_catalog is looked at. Enums,
@@ -37,15 +37,16 @@ where p.name not in ('pg_catalog', 'pg_temp')
 """
 
 
-def warnings(connection: Connection, entity: Entity) -> tuple[str, ...]:
+def warnings(connection: Connection, entity: Entity, schemas: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """A sentence for each schema of `legacy_search_path` in which others may create something.
 
     StructureMismatch for a schema that legacy does not have, and where an operator means something else than it would
-    beside its type.
+    beside its type; `schemas` are those of the types, by source.
     """
     if entity.legacy_search_path is None:
-        for source in entity.sources:
-            _require_meaning(connection, entity, source)
+        for source, others in schemas.items():
+            if others:
+                _require_meaning(connection, entity, source, others)
         return ()
     rows = connection.execute(_OPEN, (list(entity.legacy_search_path),)).fetchall()
     for schema, there, _ in rows:
@@ -62,15 +63,18 @@ def warnings(connection: Connection, entity: Entity) -> tuple[str, ...]:
     )
 
 
-def _require_meaning(connection: Connection, entity: Entity, source_name: str) -> None:
+def schemas_of_types(source: Source) -> Rounds[list[str]]:
+    """The schemas of others whose types the source's relations have."""
+    names = lambda found: [row[0] for row in found.fetchall()]  # noqa: E731
+    [schemas] = yield [Question(_SCHEMAS_OF_TYPES, (list(named_by(source)),), names)]
+    return list(schemas)
+
+
+def _require_meaning(connection: Connection, entity: Entity, source_name: str, schemas: Sequence[str]) -> None:
     """Refuse an expression that would mean something else if the operators of its types were found.
 
     `email = 'A@X'` compares citext without regard to case; where only pg_catalog is looked at, it compares texts.
     """
-    relations = list(named_by(entity.sources[source_name]))
-    schemas = [row[0] for row in connection.execute(_SCHEMAS_OF_TYPES, (relations,)).fetchall()]
-    if not schemas:
-        return
     ours = _explained(connection, entity, source_name, schemas)
     connection.execute("savepoint meaning")
     connection.execute(path_setting(("pg_catalog", *schemas, "pg_temp")))
@@ -89,7 +93,7 @@ def _require_meaning(connection: Connection, entity: Entity, source_name: str) -
 
 def _explained(connection: Connection, entity: Entity, source_name: str, schemas: Sequence[str]) -> str:
     """The plan as PostgreSQL writes it, with every cast and operator, and without the schemas of their names."""
-    rows = asked(connection, entity, source_name, sql.SQL("explain (verbose, costs off) {}")).fetchall()
+    rows = asked(connection, entity, source_name, sql.SQL("explain (verbose, costs off) {}"))
     text = re.sub(r"OPERATOR\((?:\"[^\"]+\"|\w+)\.([^)]+)\)", r"\1", "\n".join(row[0] for row in rows))
     for schema in schemas:
         text = text.replace(f'"{schema}".', "").replace(f"{schema}.", "")

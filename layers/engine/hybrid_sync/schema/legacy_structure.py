@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -17,8 +17,8 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.pgtypes import describe
-from hybrid_sync.postgres import Connection, primary
+from hybrid_sync.pgtypes import described
+from hybrid_sync.postgres import Connection, Cursor, Question, Rounds, alone, answer, primary
 
 # Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
 # of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the
@@ -59,6 +59,7 @@ with recursive types (oid) as (
 select t.oid::bigint, array_agg(e.enumlabel::text order by e.enumsortorder)
 from types t join pg_enum e on e.enumtypid = t.oid group by t.oid order by t.oid
 """
+T = TypeVar("T")
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
 
@@ -80,16 +81,26 @@ class _Relation:
 
 def natural_types(connection: Connection, entity: Entity, source_name: str) -> NaturalTypes:
     """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
+    return alone(connection, asking_types(entity, source_name))
+
+
+def asking_types(entity: Entity, source_name: str) -> Rounds[NaturalTypes]:
+    """The same beside other works."""
     source = entity.sources[source_name]
     integers = _integers(source)
-    result = asked(connection, entity, source_name, sql.SQL("{} limit 0")).pgresult
-    assert result is not None, "a SELECT has a result"
     wanted = len(source.columns) + len(integers)
-    found = describe(connection, [(result.ftype(i), result.fmod(i)) for i in range(wanted)])
+    [types] = yield [_asked(entity, source_name, sql.SQL("{} limit 0"), lambda found: _types(found, wanted))]
+    [found] = yield [described(types)]
     return NaturalTypes(
         dict(zip(source.columns, found, strict=False)),
         dict(zip(integers, found[len(source.columns) :], strict=True)),
     )
+
+
+def _types(found: Cursor, wanted: int) -> list[tuple[int, int]]:
+    result = found.pgresult
+    assert result is not None, "a SELECT has a result"
+    return [(result.ftype(i), result.fmod(i)) for i in range(wanted)]
 
 
 def _integers(source: Source) -> list[str]:
@@ -97,18 +108,17 @@ def _integers(source: Source) -> list[str]:
     return [*source.key.values(), *(p.key for r in source.references.values() for p in r.parents)]
 
 
-def asked(
-    connection: Connection, entity: Entity, source_name: str, question: sql.SQL
-) -> psycopg.Cursor[tuple[Any, ...]]:
+def asked(connection: Connection, entity: Entity, source_name: str, question: sql.SQL) -> list[tuple[Any, ...]]:
     """Ask about the SELECT of everything that the catalog writes about the source, its columns first."""
+    return answer(connection, _asked(entity, source_name, question, lambda found: found.fetchall()))
+
+
+def _asked(entity: Entity, source_name: str, question: sql.SQL, meaning: Callable[[Cursor], T]) -> Question[T]:
     source = entity.sources[source_name]
     probes: list[sql.Composable] = [column.value for column in source.columns.values()]
     probes += [spliced(e) for e in (*_integers(source), *(rule.when for rule in source.rules))]
     query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(probes), relations(source))
-    try:
-        return connection.execute(question.format(query))
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        raise _refusal(entity, source_name, error) from None
+    return Question(question.format(query), None, meaning, lambda error: _refusal(entity, source_name, error))
 
 
 def _refusal(entity: Entity, source_name: str, error: psycopg.Error) -> MissingPrivilege | StructureMismatch:
@@ -130,8 +140,13 @@ def structure_hash(connection: Connection, entity: Entity) -> str:
     StructureMismatch for a relation whose rows carry no usable transaction id, MissingPrivilege for one whose row
     security would hide rows: hidden rows look deleted.
     """
+    return alone(connection, asking_structure(entity))
+
+
+def asking_structure(entity: Entity) -> Rounds[str]:
+    """The same beside other works."""
     named = {quoted: name for source in entity.sources.values() for quoted, name in named_by(source).items()}
-    found = _relations(connection, named)
+    [found] = yield [_relations(named)]
     there = {relation.named for relation in found}
     for quoted, name in named.items():
         if quoted not in there:
@@ -141,9 +156,13 @@ def structure_hash(connection: Connection, entity: Entity) -> str:
             )
     for relation in found:
         _require_whole(entity, relation, named[relation.named])
-    beside = {name for source in entity.sources for name in _planned(connection, entity, source)}
-    found += _relations(connection, sorted(beside - named.keys()))
-    labels = connection.execute(_LABELS, (sorted({relation.oid for relation in found}),)).fetchall()
+    explain = sql.SQL("explain (verbose, costs off, format json) {}")
+    planned = yield [_asked(entity, source, explain, lambda rows: set(_planned(rows))) for source in entity.sources]
+    if beside := sorted({name for names in planned for name in names} - named.keys()):
+        [more] = yield [_relations(beside)]
+        found = [*found, *more]
+    oids = sorted({relation.oid for relation in found})
+    [labels] = yield [Question(_LABELS, (oids,), lambda rows: rows.fetchall())]
     seen = [
         [r.named, r.oid, r.kind, r.bound, hashlib.sha256((r.view or "").encode()).hexdigest(), r.columns]
         for r in found
@@ -151,13 +170,13 @@ def structure_hash(connection: Connection, entity: Entity) -> str:
     return hashlib.sha256(json.dumps([seen, labels], sort_keys=True).encode()).hexdigest()
 
 
-def _relations(connection: Connection, quoted: Iterable[str]) -> list[_Relation]:
-    return [_Relation(*row) for row in connection.execute(_RELATIONS, (list(quoted),)).fetchall()]
+def _relations(quoted: Iterable[str]) -> Question[list[_Relation]]:
+    return Question(_RELATIONS, (list(quoted),), lambda found: [_Relation(*row) for row in found.fetchall()])
 
 
-def _planned(connection: Connection, entity: Entity, source_name: str) -> Iterator[str]:
+def _planned(found: Cursor) -> Iterator[str]:
     """The relations that PostgreSQL itself would read for the source, those of subqueries and views included."""
-    row = asked(connection, entity, source_name, sql.SQL("explain (verbose, costs off, format json) {}")).fetchone()
+    row = found.fetchone()
     assert row is not None, "a plan in JSON is one row"
     nodes = [row[0][0]["Plan"]]
     while nodes:
@@ -193,7 +212,21 @@ def _require_whole(entity: Entity, relation: _Relation, name: str) -> None:
 
 def has_transaction_ids(connection: Connection, source: Source) -> bool:
     """Whether every relation that the source reads tells by xmin when a row was written."""
-    return all(relation.kind not in _KINDS for relation in _relations(connection, named_by(source)))
+    return all(relation.kind not in _KINDS for relation in answer(connection, _relations(named_by(source))))
+
+
+def most_rows(source: Source) -> sql.Composed:
+    """How many rows the source's base table can have at most, by its size; NULL where its rows lie elsewhere.
+
+    A page of a table holds 291 rows at most (MaxHeapTuplesPerPage of 8 kB).
+    """
+    return sql.SQL(
+        "(with recursive tree (oid) as (select pg_catalog.to_regclass({named})::oid union"
+        " select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid)"
+        " select case when bool_and(c.relkind in ('r', 'p', 'm'))"
+        " then 291 * sum(pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8) end"
+        " from tree t join pg_catalog.pg_class c on c.oid = t.oid)"
+    ).format(named=sql.Literal(table(source.table.table).as_string(None)))
 
 
 def named_by(source: Source) -> dict[str, str]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.postgres import Connection, inside, transaction
+from hybrid_sync.postgres import Connection, Rounds, abreast, alone, inside, transaction
 from hybrid_sync.schema.codes import require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
-from hybrid_sync.schema.key_proof import proves_key
-from hybrid_sync.schema.legacy_names import warnings
-from hybrid_sync.schema.legacy_structure import natural_types, structure_hash
-from hybrid_sync.schema.target_structure import read_table
+from hybrid_sync.schema.key_proof import asking_proof
+from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
+from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
+from hybrid_sync.schema.target_structure import asking_table, read_table
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,19 @@ _recent: OrderedDict[tuple[object, ...], EntityPlan] = OrderedDict()
 
 def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit."""
-    place = (run_id, entity, *_address(legacy), *_address(target))
-    known = _recent.get(place)
-    if known is None:
-        known = _recent[place] = compile_entity(entity, catalog, legacy, target)
-        if len(_recent) > _REMEMBERED:
-            _recent.popitem(last=False)
-    return known
+    place = _place(run_id, entity, legacy, target)
+    return _recent.get(place) or _remember(place, compile_entity(entity, catalog, legacy, target))
+
+
+def _place(run_id: str, entity: str, legacy: Connection, target: Connection) -> tuple[object, ...]:
+    return run_id, entity, *_address(legacy), *_address(target)
+
+
+def _remember(place: tuple[object, ...], plan: EntityPlan) -> EntityPlan:
+    _recent[place] = plan
+    if len(_recent) > _REMEMBERED:
+        _recent.popitem(last=False)
+    return plan
 
 
 def _address(connection: Connection) -> tuple[bytes, ...]:
@@ -72,17 +81,70 @@ def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connect
     with transaction(legacy, "legacy", read_only=True, path=definition.legacy_search_path):
         for name in definition.sources:
             require_codes(legacy, definition, name)
-        relations = structure_hash(legacy, definition)
-        natural = {name: natural_types(legacy, definition, name) for name in definition.sources}
-        warned = warnings(legacy, definition)
-        proven = {name for name, source in definition.sources.items() if proves_key(legacy, source)}
+        found = {part: alone(legacy, work) for part, work in _works(definition).items()}
+        warned = warnings(legacy, definition, {name: found[name, "schemas"] for name in definition.sources})
     with inside(target, "target"):
         table = read_table(target, definition)
         require_fit(target, definition, table)
         warned += hidden_rows(target, definition, table)
+    return _planned(entity, catalog, found, warned, table)
+
+
+def compile_together(
+    run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection
+) -> None:
+    """Compile these entities in a few round trips, and remember them; where one does not fit, none.
+
+    Each that is left is compiled by itself when it is asked for, and an error is then its own.
+    """
+    places = {name: _place(run_id, name, legacy, target) for name in names}
+    wanted = {name: catalog[name] for name, place in places.items() if place not in _recent}
+    facts: dict[tuple[str, _Part], Any] = {}
+    warned: dict[str, tuple[str, ...]] = {}
+    try:
+        for path in dict.fromkeys(entity.legacy_search_path for entity in wanted.values()):
+            group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
+            with transaction(legacy, "legacy", read_only=True, path=path):
+                for entity in group.values():
+                    for source in entity.sources:
+                        require_codes(legacy, entity, source)
+                works = {(name, part): work for name, entity in group.items() for part, work in _works(entity).items()}
+                facts |= abreast(legacy, works)
+                for name, entity in group.items():
+                    warned[name] = warnings(legacy, entity, {s: facts[name, (s, "schemas")] for s in entity.sources})
+        with inside(target, "target"):
+            tables = abreast(target, {name: asking_table(entity) for name, entity in wanted.items()})
+            for name, entity in wanted.items():
+                require_fit(target, entity, tables[name])
+                warned[name] += hidden_rows(target, entity, tables[name])
+        for name in wanted:
+            found = {part: fact for (of, part), fact in facts.items() if of == name}
+            _remember(places[name], _planned(name, catalog, found, warned[name], tables[name]))
+    except (StructureMismatch, MissingPrivilege, psycopg.Error):
+        return
+
+
+_Part = tuple[str, str]
+"""Source and question; the structure is asked of the entity as a whole."""
+
+
+def _works(entity: Entity) -> dict[_Part, Rounds[Any]]:
+    """What legacy is asked of an entity, in the order in which its errors are told."""
+    works: dict[_Part, Rounds[Any]] = {("", "structure"): asking_structure(entity)}
+    for name, source in entity.sources.items():
+        works[name, "types"] = asking_types(entity, name)
+        works[name, "schemas"] = schemas_of_types(source)
+        works[name, "proof"] = asking_proof(source)
+    return works
+
+
+def _planned(
+    entity: str, catalog: Catalog, found: Mapping[_Part, Any], warned: tuple[str, ...], table: TargetTable
+) -> EntityPlan:
+    definition = catalog[entity]
     plans: dict[str, ReadPlan] = {}
     for name, source in definition.sources.items():
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
-        compiled = compile_source(definition, name, table, natural[name], parents)
-        plans[name] = replace(compiled, unique=name in proven)
-    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{relations}", warned)
+        compiled = compile_source(definition, name, table, found[name, "types"], parents)
+        plans[name] = replace(compiled, unique=found[name, "proof"])
+    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{found['', 'structure']}", warned)

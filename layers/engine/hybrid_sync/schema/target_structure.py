@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.pgtypes import describe
-from hybrid_sync.postgres import Connection
+from hybrid_sync.pgtypes import described
+from hybrid_sync.postgres import Connection, Question, Rounds, alone
 
 _COLUMNS = """
 select a.attname, a.atttypid::bigint, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -64,37 +65,52 @@ where tgrelid in (select %(table)s::regclass union select relid from pg_partitio
 """
 
 
+_RIGHTS = """
+select current_user, array_to_string(array(select r from unnest(array['select', 'insert', 'update']) r
+                                           where not has_table_privilege(%s::regclass, r)), ', '),
+       row_security_active(%s::regclass)
+"""
+
+
 def read_table(connection: Connection, entity: Entity) -> TargetTable:
     """The structure of the entity's target table; StructureMismatch names what is missing."""
+    return alone(connection, asking_table(entity))
+
+
+def asking_table(entity: Entity) -> Rounds[TargetTable]:
+    """The same beside other works."""
     schema, name = split(entity.target)
-    rows = connection.execute(_COLUMNS, (schema, name)).fetchall()
+    [rows] = yield [Question(_COLUMNS, (schema, name), lambda found: found.fetchall())]
     if not rows:
         raise StructureMismatch(
             f"The target has no table {schema}.{name}, which entity {entity.entity} names.",
             "Create it, or correct `target` in the catalog.",
         )
-    types = describe(connection, [(oid, modifier) for _, oid, modifier, *_ in rows])
+    regclass = table(entity.target).as_string(None)
+    types, security, _, unique, filled, fires = yield [
+        described([(oid, modifier) for _, oid, modifier, *_ in rows]),
+        Question(_RIGHTS, (regclass, regclass), lambda found: _require_rights(entity, found.fetchall()[0])),
+        Question(_RULES, (regclass,), lambda found: _refuse_rules(entity, found.fetchall()[0][0])),
+        Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
+        Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
+        Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
+    ]
     columns = {
         name: TargetColumn(
             name, oid, type_sql, kind, not_null, writable, default, (parent[0], parent[1]) if parent else None
         )
         for (name, oid, _, type_sql, not_null, writable, default, parent), kind in zip(rows, types, strict=True)
     }
-    regclass = table(entity.target).as_string(connection)
-    security = _require_rights(connection, entity, regclass)
-    _refuse_rules(connection, entity, regclass)
-    unique = connection.execute(_UNIQUE, (regclass,)).fetchall()
-    triggers = connection.execute(_FILLING, (regclass,)).fetchone()
-    fires = connection.execute(_FIRES, {"table": regclass}).fetchone()
-    assert triggers is not None and fires is not None, "exists() and an aggregate are one row"
-    keys = frozenset(frozenset(u[0]) for u in unique)
-    return TargetTable(schema, name, columns, security, keys, bool(triggers[0]), frozenset(fires[0]))
+    return TargetTable(schema, name, columns, security, unique, filled, fires)
 
 
-def guarded(connection: Connection, relation: str) -> set[tuple[str, str, str]]:
+def guarded(relation: str) -> Question[set[tuple[str, str, str]]]:
     """(column, schema, table): references that a foreign key of the target keeps from dangling."""
-    rows = connection.execute(_GUARDED, (table(relation).as_string(connection),)).fetchall()
-    return {(column, schema, name) for column, schema, name in rows}
+    return Question(
+        _GUARDED,
+        (table(relation).as_string(None),),
+        lambda found: {(column, schema, name) for column, schema, name in found.fetchall()},
+    )
 
 
 def base_types(connection: Connection, found: TargetTable, columns: Iterable[str]) -> dict[str, str]:
@@ -108,14 +124,8 @@ def base_types(connection: Connection, found: TargetTable, columns: Iterable[str
     return dict(zip(names, row[0], strict=True))
 
 
-def _require_rights(connection: Connection, entity: Entity, regclass: str) -> bool:
+def _require_rights(entity: Entity, row: tuple[Any, ...]) -> bool:
     """MissingPrivilege unless the role may write the table; whether row security applies to it."""
-    row = connection.execute(
-        "select current_user, array_to_string(array(select r from unnest(array['select', 'insert', 'update']) r"
-        " where not has_table_privilege(%s::regclass, r)), ', '), row_security_active(%s::regclass)",
-        (regclass, regclass),
-    ).fetchone()
-    assert row is not None, "a select without a table is one row"
     if row[1]:
         raise MissingPrivilege(
             f"The target role {row[0]} may not {row[1]} on {entity.target}, which entity {entity.entity} writes.",
@@ -124,11 +134,10 @@ def _require_rights(connection: Connection, entity: Entity, regclass: str) -> bo
     return bool(row[2])
 
 
-def _refuse_rules(connection: Connection, entity: Entity, regclass: str) -> None:
-    row = connection.execute(_RULES, (regclass,)).fetchone()
-    if row is not None and row[0]:
+def _refuse_rules(entity: Entity, rules: str | None) -> None:
+    if rules:
         raise StructureMismatch(
-            f"The target table {entity.target} has the rule {row[0]}, which would change what is written.",
+            f"The target table {entity.target} has the rule {rules}, which would change what is written.",
             "Drop or disable the rule; a trigger can do the same row by row.",
         )
 

@@ -12,6 +12,5 @@ def compare_segment(world: World, task: SegmentTask) -> ComparedSegment:
     """Safe to repeat, and beside the other segments."""
     with opened(world, EntityTask(run_id=task.run_id, entity=task.entity)) as reconcile:
         segment = Segment(task.n, task.source, task.lo, task.hi)
-        suspected = reconcile.compare(segment)
-        reconcile.check_ids(segment, world.id_cache)
+        suspected = reconcile.compare(segment, world.id_cache)
     return ComparedSegment(run_id=task.run_id, entity=task.entity, suspected=suspected)

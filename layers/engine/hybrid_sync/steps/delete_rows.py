@@ -11,7 +11,7 @@ from hybrid_sync.deletes.remove import MANAGED, Outcome, Removal
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import RunRecord
 from hybrid_sync.schema.plans import plan_for
@@ -111,7 +111,9 @@ class EntityDeletes:
     def _again(self) -> bool:
         """Take up again what was kept for a row that may have gone meanwhile; False when a round got nowhere."""
         with transaction(self._target, "target"):
-            deleted = deletes.counts(self._target, *self._place)["deleted"]
+            with together(self._target) as trip:
+                counted = deletes.counts(trip, *self._place)
+            deleted = counted()["deleted"]
             if deleted == self._told.get("deleted", 0) or not deletes.reopen(self._target, *self._place, MANAGED):
                 return False
             self._told["deleted"] = deleted
@@ -120,5 +122,7 @@ class EntityDeletes:
 
     def _end(self) -> None:
         with transaction(self._target, "target"):
-            found = deletes.counts(self._target, *self._place)
-            store.record_part(self._target, *self._place, deletes={**self._told, **found, "done": True})
+            with together(self._target) as trip:
+                counted = deletes.counts(trip, *self._place)
+            with together(self._target, commits=True) as trip:
+                trip.ask(store.part(*self._place, deletes={**self._told, **counted(), "done": True}))

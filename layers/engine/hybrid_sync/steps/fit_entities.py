@@ -11,7 +11,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.waves import needed
 from hybrid_sync.errors import MissingPrivilege, ParentFailed, StructureMismatch, SyncError
 from hybrid_sync.postgres import Connection
-from hybrid_sync.schema.plans import plan_for
+from hybrid_sync.schema.plans import compile_together, plan_for
 from hybrid_sync.world import World
 
 OF_THE_ENTITY = (StructureMismatch, MissingPrivilege)
@@ -28,6 +28,8 @@ def unfit(
     Raises only what is about a database as a whole, such as LegacyUnavailable.
     """
     found: dict[str, SyncError] = {}
+    names = list(names)
+    compile_together(run_id, names, world.catalog, legacy, target)
     for name in names:
         try:
             require_parents(world.catalog, name, found)

@@ -6,8 +6,8 @@ from hybrid_sync.contracts import LinkResult, LinkTask
 from hybrid_sync.errors import EntityHeld
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_numbers
-from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.runs.store import failed_with, read_run, record_links
+from hybrid_sync.postgres import Connection, together, transaction
+from hybrid_sync.runs.store import ask_failed_with, ask_run, record_links
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.fit_entities import LASTING
 from hybrid_sync.world import World
@@ -43,8 +43,9 @@ def link_references(world: World, task: LinkTask) -> LinkResult:
 
 def _waiting(world: World, run_id: str, target: Connection) -> list[Group]:
     with transaction(target, "target"):
-        run = read_run(target, run_id)
-        failed = failed_with(target, run_id, LASTING)
+        with together(target) as trip:
+            asked, lasting = trip.ask(ask_run(run_id)), trip.ask(ask_failed_with(run_id, LASTING))
+        run, failed = asked.value, lasting.value
         found = groups(target, world.catalog, {entity for wave in run.waves for entity in wave})
     return [group for group in found if group.entity not in failed and group.parent_entity not in failed]
 

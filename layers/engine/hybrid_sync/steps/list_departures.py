@@ -10,17 +10,17 @@ from psycopg import sql
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.scope import Scope, changed_after
-from hybrid_sync.compare.seen import seen_still
+from hybrid_sync.compare.seen import state_if_seen, still
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.deletes import guard as delete_guard
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.postgres import Connection, answer, snapshot, together, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import require_running
+from hybrid_sync.write.batches import entering
 from hybrid_sync.write.tombstones import any_marked
 
 
@@ -33,15 +33,20 @@ def list_departures(
     """
     entity = world.catalog[name]
     reconciled = record.reconcile is not None and bool(record.reconcile.get("done"))
-    compare = entity.on_delete.policy != "ignore" and not reconciled and not _seen(world, record, name, target)
+    looked = reconciled or _seen(world, run.run_id, record, name, target)
+    compare = entity.on_delete.policy != "ignore" and not looked
     plan = plan_for(run.run_id, name, world.catalog, legacy, target)
     found = _found(run, record, entity, plan, legacy, target, compare=compare)
     place = (run.run_id, name)
     with transaction(target, "target"):
-        require_running(target, run.run_id)
-        if not store.begin_deletes(target, *place):
+        with together(target) as trip:
+            trip.ask(entering(run.run_id, None))
+            begun = trip.ask(store.begin_deletes(*place))
+            already = trip.ask(deletes.listed(*place))
+            counted = deletes.counts(trip, *place)
+        if not begun.value:
             return
-        listed = deletes.listed(target, *place)
+        listed = already.value
         present = listed + sum(len(part.present) for part in found.values())
         # One source that looks wrong keeps the rows of all: they come from the same legacy.
         guarded = present if present and _guarded(run, entity, plan, found, target) else 0
@@ -56,15 +61,19 @@ def list_departures(
             deletes.keep_all(target, *place)
         if not guarded and not listed and not any(part.keys for part in found.values()):
             # Nothing will be paged through, so the end is told at once.
-            told |= {**deletes.counts(target, *place), "done": True}
-        store.record_part(target, *place, deletes=told)
+            told |= {**counted(), "done": True}
+        with together(target, commits=True) as trip:
+            trip.ask(store.part(*place, deletes=told))
     failpoint("delete.listed", target, legacy)
 
 
-def _seen(world: World, record: EntityRecord, name: str, target: Connection) -> bool:
+def _seen(world: World, run_id: str, record: EntityRecord, name: str, target: Connection) -> bool:
     """Planning has found the same keys on both sides, and nothing of them was written since."""
+    if record.seen is None:
+        return False
     with transaction(target, "target", read_only=True):
-        return seen_still(world.catalog, name, record.seen, target) is not None
+        state = answer(target, state_if_seen(world.catalog, run_id, name))
+    return still(record.seen, state) is not None
 
 
 def _found(
@@ -74,7 +83,8 @@ def _found(
     found: dict[str, deletes.Candidates] = {}
     # The target's snapshot first: what legacy commits in between counts as in flight, never as gone.
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
-        target.execute("select 1")
+        if entity.detect == "timestamp":
+            target.execute("select 1")  # legacy has to be asked how it tells what has changed
         for source, definition in entity.sources.items():
             keys = None if record.requested is None else record.requested.get(source, [])
             if keys == []:

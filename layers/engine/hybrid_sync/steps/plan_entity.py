@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import psycopg
-from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
@@ -19,21 +18,20 @@ from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy.changes import Bucket, Detection, changed, count_by_bucket, require_bound, since
 from hybrid_sync.legacy.fence import distrust
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, one_trip
+from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
     EntityRecord,
     RunRecord,
-    failed_with,
-    read_entity,
-    read_run,
-    record_part,
+    ask_entity,
+    ask_failed_with,
+    ask_run,
     record_plan,
-    stored_fence,
 )
 from hybrid_sync.schema.plans import plan_for
 from hybrid_sync.steps.fit_entities import LASTING, require_parents
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import require_free, require_running
+from hybrid_sync.write.batches import entering
 
 _BUCKET_BYTES = 40
 """What a run of buckets takes in a message, at most: two numbers of 18 characters."""
@@ -54,25 +52,23 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
     """
     entity = world.catalog[task.entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with transaction(target, "target"):
-            require_running(target, task.run_id)
-            require_free(target, task.entity)
-            run = read_run(target, task.run_id)
-            record = read_entity(target, task.run_id, task.entity)
-            require_parents(world.catalog, task.entity, failed_with(target, task.run_id, LASTING))
+        with one_trip(target, "target") as trip:
+            trip.ask(entering(task.run_id, task.entity))
+            asked_run = trip.ask(ask_run(task.run_id))
+            asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
+            unfit = trip.ask(ask_failed_with(task.run_id, LASTING))
+            fence = trip.ask(ask_fence(task.entity))
+            waiting = {s: trip.ask(keys_to_retry(task.run_id, task.entity, s)) for s in entity.sources}
+        run, record = asked_run.value, asked_entity.value
+        require_parents(world.catalog, task.entity, unfit.value)
         failpoint("plan.checked", target, legacy)
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
-        with transaction(target, "target"):
-            detection, version = _detection(run, record, entity, plan.definition_hash, target)
-            every = run.request.profile is Profile.weekly
-            retries = {
-                source: keys_to_retry(target, task.entity, source, every=every) if record.requested is None else []
-                for source in entity.sources
-            }
+        detection, version = _detection(run, record, entity, plan.definition_hash, fence.value)
+        retries = {s: keys.value if record.requested is None else [] for s, keys in waiting.items()}
         size = _batch_size(world, run, entity)
         counts: dict[str, list[Bucket]] | None = None if record.requested is None else {}
         seen: Seen | None = None
-        if detection.mode in _SINCE and not every and not any(retries.values()):
+        if detection.mode in _SINCE and run.request.profile is not Profile.weekly and not any(retries.values()):
             counts, seen = look(
                 world.catalog, plan, task.run_id, run.fence, detection, task.entity, legacy, target
             )  # fmt: skip
@@ -84,19 +80,12 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         failpoint("plan.manifest_written", target, legacy)
         changed_keys = sum(bucket.rows for per_source in counts.values() for bucket in per_source)
         named_keys = sum(len(keys) for keys in (record.requested or {}).values())
-        with transaction(target, "target"):
+        failpoint("plan.recording", target, legacy)
+        with one_trip(target, "target", writes=True) as trip:
             record_plan(
-                target,
-                task.run_id,
-                task.entity,
-                detection,
-                version,
-                manifest.batches,
-                changed_keys + named_keys,
-                None if seen is None or manifest.batches else asdict(seen),
-            )
-            record_part(target, task.run_id, task.entity, warnings=list(plan.warnings) or None)
-            failpoint("plan.recording", target, legacy)
+                trip, task.run_id, task.entity, detection, version, manifest.batches, changed_keys + named_keys,
+                None if seen is None or manifest.batches else asdict(seen), plan.warnings,
+            )  # fmt: skip
         failpoint("plan.recorded", target, legacy)
     return PlannedEntity(
         run_id=task.run_id, entity=task.entity, batches=manifest.batches, bucket=manifest.bucket,
@@ -105,10 +94,10 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
 
 
 def _detection(
-    run: RunRecord, record: EntityRecord, entity: Entity, definition: str, target: Connection
+    run: RunRecord, record: EntityRecord, entity: Entity, definition: str, fence: StoredFence
 ) -> tuple[Detection, int]:
     """How this entity's changed rows are found in this run, and the version of the fence it starts from."""
-    stored, stored_definition, version = stored_fence(target, entity.entity)
+    stored, stored_definition, version = fence
     request = run.request
     if record.requested is not None:
         return Detection("keys", "requested", stored), version
@@ -156,15 +145,15 @@ def _counts(
 ) -> list[Bucket]:  # fmt: skip
     definition = entity.sources[source]
     try:
-        with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
-            condition: sql.Composable = changed(definition, detection)
-            return count_by_bucket(legacy, definition, condition, plan.octets)
+        with one_trip(legacy, "legacy", read_only=True, path=entity.legacy_search_path) as trip:
+            found = trip.ask(count_by_bucket(definition, changed(definition, detection), plan.octets))
     except psycopg.DataError as error:  # without its key no row can be told from another
         raise StructureMismatch(
             f"Legacy cannot compute the key, or a join, of some row of entity {entity.entity}, source {source}"
             f" ({error.sqlstate}).",
             "Correct that row, or write the expression in the catalog so that every row has a value.",
         ) from None
+    return found.value
 
 
 def _batches(

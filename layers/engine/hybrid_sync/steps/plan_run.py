@@ -13,10 +13,10 @@ from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, R
 from hybrid_sync.errors import AwsUnavailable, Contention, RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.runs.closure import close, requested
 from hybrid_sync.runs.lost import end_lost_runs
-from hybrid_sync.runs.store import Requested, create_run, read_entities, read_run, record_failure
+from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.world import World
@@ -45,9 +45,10 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             if create_run(target, request, saved, world.catalog.hash, deadline, waves, wanted or {}):
                 _record(request, entities, failed, target)
             failpoint("run.creating", target, legacy)
+            with together(target, commits=True) as trip:
+                run, records = trip.ask(ask_run(request.run_id)), trip.ask(ask_entities(request.run_id, None))
         failpoint("run.recorded", target, legacy)
-        with transaction(target, "target"):
-            return _planned(request, target)
+        return _planned(request, run.value, records.value)
 
 
 def _end_lost_runs(world: World, run_id: str, target: Connection) -> None:
@@ -115,11 +116,9 @@ def _record(request: RunRequest, entities: list[str], failed: Mapping[str, SyncE
             )  # fmt: skip
 
 
-def _planned(request: RunRequest, target: Connection) -> PlannedRun:
+def _planned(request: RunRequest, run: RunRecord, records: Mapping[str, EntityRecord]) -> PlannedRun:
     """What the run carries: its waves without the entities that have failed."""
-    waves = read_run(target, request.run_id).waves
-    records = read_entities(target, request.run_id, [entity for wave in waves for entity in wave])
-    carried = [[e for e in wave if records[e].status != "failed"] for wave in waves]
+    carried = [[e for e in wave if records[e].status != "failed"] for wave in run.waves]
     tasks = tuple(tuple(EntityTask(run_id=request.run_id, entity=e) for e in wave) for wave in carried if wave)
     return PlannedRun(
         run_id=request.run_id,

@@ -8,7 +8,7 @@ transaction of its own, in which every candidate is looked at again in legacy un
 from __future__ import annotations
 
 from hybrid_sync.contracts import DeleteResult, DeleteTask, Profile
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.steps.contain import contained
@@ -29,8 +29,9 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
     """
     pages = _PAGES_PER_CALL
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with transaction(target, "target"):
-            run = store.read_run(target, task.run_id)
+        with one_trip(target, "target", read_only=True) as trip:
+            asked = trip.ask(store.ask_run(task.run_id))
+        run = asked.value
         if run.request.profile is Profile.verify and not run.request.repair:
             return DeleteResult(run_id=task.run_id, more=False)
         for name, record in _workable(run, target).items():
@@ -52,10 +53,10 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
 def _workable(run: RunRecord, target: Connection) -> dict[str, EntityRecord]:
     """Children before their parents; without the entities of whose deletes nothing can be said."""
     entities = [name for wave in reversed(run.waves) for name in wave]
-    with transaction(target, "target"):
-        records = store.read_entities(target, run.run_id, entities)
+    with one_trip(target, "target", read_only=True) as trip:
+        records = trip.ask(store.ask_entities(run.run_id, entities))
     return {
         name: record
-        for name, record in records.items()
+        for name, record in records.value.items()
         if record.status != "failed" and record.detection is not None and record.detection.mode not in _UNBOUNDED
     }

@@ -16,20 +16,19 @@ from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence, distrust
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, one_trip
+from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
     EntityRecord,
     RunRecord,
-    batches_done,
-    read_entity,
-    read_run,
+    ask_entity,
+    ask_run,
     record_plan,
-    stored_fence,
 )
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.plan_entity import cut, runs_of
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import require_free, require_running
+from hybrid_sync.write.batches import entering
 
 _CARRIED = ("fence", "full", "timestamp")
 """Ways of reading that carried everything up to the run's own fence."""
@@ -44,18 +43,15 @@ def reconcile_entity(world: World, task: EntityTask, segment_rows: int = SEGMENT
     definition and from this server.
     """
     with opened(world, task) as reconcile:
-        with transaction(reconcile.target, "target"):
-            findings.begin(reconcile.target, task.run_id, task.entity)
-        failpoint("reconcile.begun", reconcile.legacy, reconcile.target)
         segments = reconcile.segments(segment_rows)
-        with transaction(reconcile.target, "target"):
-            findings.record(reconcile.target, task.run_id, task.entity, {"segments_planned": len(segments)})
+        with one_trip(reconcile.target, "target", writes=True) as trip:
+            epoch = findings.begin(trip, task.run_id, task.entity, len(segments))
+        reconcile.cache_epoch = epoch.value
+        failpoint("reconcile.begun", reconcile.legacy, reconcile.target)
         if len(segments) > len(reconcile.entity.sources):
             return _side_by_side(world, task, segments)
-        for segment in segments:
-            reconcile.compare(segment)
-            reconcile.check_ids(segment, world.id_cache)
-        return confirmed(world, reconcile)
+        suspected = sum(reconcile.compare(segment, world.id_cache) for segment in segments)
+        return confirmed(world, reconcile, suspected=bool(suspected))
 
 
 def _side_by_side(world: World, task: EntityTask, segments: list[Segment]) -> ReconciledEntity:
@@ -69,30 +65,28 @@ def _side_by_side(world: World, task: EntityTask, segments: list[Segment]) -> Re
     )  # fmt: skip
 
 
-def confirmed(world: World, reconcile: Reconcile) -> ReconciledEntity:
+def confirmed(world: World, reconcile: Reconcile, *, suspected: bool = True) -> ReconciledEntity:
     """Look at every suspect again, record the result, and plan the batches that heal."""
     run_id, entity, target = reconcile.run_id, reconcile.entity.entity, reconcile.target
-    reconcile.confirm()
+    if suspected:
+        reconcile.confirm()
     failpoint("reconcile.confirmed", reconcile.legacy, target)
-    tasks: list[BatchTask] = []
-    for source in reconcile.entity.sources:
-        with transaction(target, "target"):
-            counts = findings.heal_counts(target, run_id, entity, source)
-        for buckets in cut(counts, _HEALED_AT_ONCE):
-            tasks.append(
-                BatchTask(
-                    run_id=run_id, entity=entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
-                    buckets=runs_of(buckets), purpose="heal", page_rows=_HEALED_AT_ONCE,
-                )
-            )  # fmt: skip
+    with one_trip(target, "target", read_only=True) as trip:
+        counts = {s: trip.ask(findings.heal_counts(run_id, entity, s)) for s in reconcile.entity.sources}
+        compared = trip.ask(findings.ask_segments_done(run_id, entity))
+        numbers = findings.numbers(trip, run_id, entity)
+    tasks = [
+        BatchTask(
+            run_id=run_id, entity=entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
+            buckets=runs_of(buckets), purpose="heal", page_rows=_HEALED_AT_ONCE,
+        )
+        for source, counted in counts.items() for buckets in cut(counted.value, _HEALED_AT_ONCE)
+    ]  # fmt: skip
     manifest = world.manifests.write_once(run_id, f"{entity}.heal", tasks)
     failpoint("reconcile.planned", reconcile.legacy, target)
-    with transaction(target, "target"):
-        result = {
-            **findings.segments_done(target, run_id, entity), **findings.numbers(target, run_id, entity),
-            "heal_batches": manifest.batches, "done": manifest.batches == 0,
-        }  # fmt: skip
-        findings.record(target, run_id, entity, result)
+    result = {**compared.value[0], **numbers(), "heal_batches": manifest.batches, "done": manifest.batches == 0}
+    with one_trip(target, "target", writes=True) as trip:
+        findings.record(trip, run_id, entity, result)
     return ReconciledEntity(
         run_id=run_id, entity=entity, batches=manifest.batches, bucket=manifest.bucket, manifest=manifest.key
     )
@@ -103,26 +97,37 @@ def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
     """The entity's reconcile between both databases, as the run's fences bound it."""
     entity = world.catalog[task.entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with transaction(target, "target"):
-            require_running(target, task.run_id)
-            require_free(target, task.entity)
-            run = read_run(target, task.run_id)
+        with one_trip(target, "target") as trip:
+            trip.ask(entering(task.run_id, task.entity))
+            asked_run = trip.ask(ask_run(task.run_id))
+            asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
+            fence = trip.ask(ask_fence(task.entity))
+        run, record = asked_run.value, asked_entity.value
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
-        with transaction(target, "target"):
-            carried, before = _fences(run, task, plan, target)
-            planned = read_entity(target, task.run_id, task.entity).batches_planned
-            complete = batches_done(target, task.run_id, task.entity) >= (planned or 0)
+        carried, before = _fences(run, task, plan, record, fence.value, target)
+        complete = record.batches_done >= (record.batches_planned or 0)
         yield Reconcile(
-            task.run_id, world.catalog, plan, entity, carried, before, complete, run.request.repair, legacy, target
+            task.run_id,
+            world.catalog,
+            plan,
+            entity,
+            carried,
+            before,
+            complete,
+            run.request.repair,
+            int((record.reconcile or {}).get("cache_epoch", 0)),
+            legacy,
+            target,
         )
 
 
-def _fences(run: RunRecord, task: EntityTask, plan: EntityPlan, target: Connection) -> tuple[Fence, Fence | None]:
+def _fences(
+    run: RunRecord, task: EntityTask, plan: EntityPlan, record: EntityRecord, fence: StoredFence, target: Connection
+) -> tuple[Fence, Fence | None]:
     """What the target should hold, and what it held before this run."""
-    record = read_entity(target, task.run_id, task.entity)
     if record.detection is not None and record.detection.mode in _CARRIED:
         return run.fence, record.detection.fence
-    stored, definition, version = stored_fence(target, task.entity)
+    stored, definition, version = fence
     why = distrust(stored, run.fence)
     if why is None and definition != plan.definition_hash:
         why = "definition_changed"
@@ -140,4 +145,5 @@ def _plan_nothing(
 ) -> None:
     """A verify run reads no changes: what legacy committed after the stored fence is the next sync's."""
     if run.request.profile is Profile.verify and record.detection is None:
-        record_plan(target, task.run_id, task.entity, Detection("none", "verify", stored), version, 0, 0)
+        with one_trip(target, "target", writes=True) as trip:
+            record_plan(trip, task.run_id, task.entity, Detection("none", "verify", stored), version, 0, 0)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from hybrid_sync.contracts import Key, RunFailure, SettleResult, SettleTask
 from hybrid_sync.errors import RunNotRunning, SyncError, TooManyMovedValues
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
@@ -37,8 +37,9 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
         with transaction(target, "target"):
             run = store.read_run(target, task.run_id)
             names = [task.entity] if task.entity else [name for wave in run.waves for name in wave]
-            records = store.read_entities(target, task.run_id, names)
-        for name, record in records.items():
+            with together(target, commits=True) as trip:
+                asked = trip.ask(store.ask_entities(task.run_id, names))
+        for name, record in asked.value.items():
             if task.entity is None and (record.status == "failed" or not (_freed(record) or arrived)):
                 continue
             with _contained(run, name, target, alone=task.entity is not None):

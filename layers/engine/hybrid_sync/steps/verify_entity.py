@@ -14,21 +14,20 @@ from hybrid_sync.compare import identity, proof
 from hybrid_sync.compare.asked import Asked, look_up, named_keys
 from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.compare.scope import Scope, changed_after
-from hybrid_sync.compare.seen import Seen, seen_still
+from hybrid_sync.compare.seen import Seen, state_if_seen, still
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import Detection, changed
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.postgres import Connection, one_trip, snapshot, together, transaction
+from hybrid_sync.runs.fences import advance_fence
 from hybrid_sync.runs.store import (
     EntityRecord,
     RunRecord,
-    advance_fence,
-    read_entity,
-    read_run,
-    record_part,
+    ask_entity,
+    ask_run,
     record_verdict,
     require_complete,
 )  # fmt: skip
@@ -45,28 +44,32 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
     Raises EntityIncomplete when a planned batch is missing, or another step of the entity failed.
     """
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with transaction(target, "target"):
-            run = read_run(target, task.run_id)
-            record = read_entity(target, task.run_id, task.entity)
-            require_complete(target, task.run_id, task.entity, record.batches_planned)
-            _require_steps(task, record)
-            seen = seen_still(world.catalog, task.entity, record.seen, target)
+        with one_trip(target, "target", read_only=True) as trip:
+            asked_run = trip.ask(ask_run(task.run_id))
+            asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
+            state = trip.ask(state_if_seen(world.catalog, task.run_id, task.entity))
+            known = {s: trip.ask(identity.ask_known(task.entity, s)) for s in world.catalog[task.entity].sources}
+        run, record = asked_run.value, asked_entity.value
+        require_complete(task.entity, record)
+        _require_steps(task, record)
+        seen = still(record.seen, state.value)
         plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
         found = _compare(world.catalog, plan, run, record, task.entity, legacy, target) if seen is None else _same(seen)
         failpoint("verify.compared", target, legacy)
         verified = found.ok and _reconciled(record) and not _guarded(record) and not found.wrong
         with transaction(target, "target"):
             for source, keys in found.keys.items():
-                identity.record(target, task.run_id, task.entity, source, keys)
+                identity.record(target, task.run_id, task.entity, source, keys, known[source].value)
             if found.wrong:
                 proof.refuse(target, task.run_id, world.catalog, task.entity, found.wrong)
             advanced = verified and _advance(run, task, record, plan, target)
             failpoint("verify.advanced", target, legacy)
-            record_verdict(
-                target, task.run_id, task.entity, verified=verified, advanced=advanced, counted=found.counted
-            )  # fmt: skip
-            record_part(target, task.run_id, task.entity, asked=[row.as_json() for row in found.asked])
             failpoint("verify.recorded", target, legacy)
+            with together(target, commits=True) as trip:
+                record_verdict(
+                    trip, task.run_id, task.entity, verified=verified, advanced=advanced, counted=found.counted,
+                    asked=[row.as_json() for row in found.asked],
+                )  # fmt: skip
         failpoint("verify.committed", target, legacy)
     return EntityVerdict(
         run_id=task.run_id, entity=task.entity, complete=True, conserved=verified, fence_advanced=advanced
@@ -123,15 +126,19 @@ def _compare(
     carried = _carried(run, record)
     # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
-        target.execute("select 1")
-        failpoint("verify.snapshots", target, legacy)
+        if entity.detect == "timestamp" or (record.detection is not None and record.detection.mode == "range"):
+            target.execute("select 1")  # legacy has to be asked what to look for
+        scopes: list[Scope] = []
         for source, definition in entity.sources.items():
             named = _changed(entity, source, record)
             keys = _scope_keys(plan, record, source, source_changed=named, legacy=legacy)
-            if keys == []:
-                continue
-            after_fence = changed_after(entity, definition, carried, legacy)
-            scope = Scope(plan.sources[source], definition, table(entity.target), after_fence, keys)
+            if keys != []:
+                after_fence = changed_after(entity, definition, carried, legacy)
+                scopes.append(Scope(plan.sources[source], definition, table(entity.target), after_fence, keys))
+                scopes[-1].find_failed(target)
+        failpoint("verify.snapshots", target, legacy)
+        for scope in scopes:
+            source, after_fence = scope.plan.source, scope.after_fence
             count.add(scope)
             if record.reconcile is None:
                 wrong += proof.wrong_references(run.run_id, catalog, entity, plan, source, after_fence, legacy, target)

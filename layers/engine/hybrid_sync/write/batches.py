@@ -14,7 +14,7 @@ from psycopg import sql
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotRunning, no_such_run
 from hybrid_sync.keys import PARAMETER, key_literal, key_texts, record_between, recorded
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Cursor, Question, answer
 from hybrid_sync.rows.failed import FailedRow
 
 
@@ -29,9 +29,18 @@ def require_free(connection: Connection, entity: str) -> None:
 
 
 def _enter(connection: Connection, run_id: str | None, entity: str | None) -> None:
-    row = connection.execute("select * from hybrid_sync.enter(%s, %s)", (run_id, entity)).fetchone()
-    assert row is not None, "a function with OUT parameters is one row"
-    require_entered(run_id, entity, *row)
+    answer(connection, entering(run_id, entity))
+
+
+def entering(run_id: str | None, entity: str | None) -> Question[None]:
+    """Both, as one question among others."""
+
+    def require(found: Cursor) -> None:
+        row = found.fetchone()
+        assert row is not None, "a function with OUT parameters is one row"
+        require_entered(run_id, entity, *row)
+
+    return Question("select * from hybrid_sync.enter(%s, %s)", (run_id, entity), require)
 
 
 def require_entered(run_id: str | None, entity: str | None, refused: str | None, status: str | None) -> None:

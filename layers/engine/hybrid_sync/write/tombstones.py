@@ -11,7 +11,7 @@ from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import is_row_of, record_among, record_between
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.images import image_of, restorable, restored
 from hybrid_sync.write.isolate import reason_of
@@ -42,11 +42,16 @@ def is_any_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed
 
 def any_marked(connection: Connection, entity: str, source: str) -> bool:
     """Whether any row is marked: mostly none is, and then no query need look for them."""
-    row = connection.execute(
+    return answer(connection, ask_marked(entity, source))
+
+
+def ask_marked(entity: str, source: str) -> Question[bool]:
+    """The same as one question among others."""
+    return Question(
         "select exists (select from hybrid_sync.tombstone where entity = %s and source = %s and ended_run is null)",
         (entity, source),
-    ).fetchone()
-    return bool(row and row[0])
+        lambda found: bool(found.fetchall()[0][0]),
+    )
 
 
 def revive(
