@@ -224,7 +224,7 @@ def most_rows(source: Source) -> sql.Composed:
         "(with recursive tree (oid) as (select pg_catalog.to_regclass({named})::oid union"
         " select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid)"
         " select case when bool_and(c.relkind in ('r', 'p', 'm'))"
-        " then 291 * sum(pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8) end"
+        " then 291 * sum(pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint) end"
         " from tree t join pg_catalog.pg_class c on c.oid = t.oid)"
     ).format(named=sql.Literal(table(source.table.table).as_string(None)))
 
