@@ -18,11 +18,12 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch, SyncError
-from hybrid_sync.postgres import Connection, alone, transaction, translated
+from hybrid_sync.postgres import Connection, transaction, translated
 from hybrid_sync.schema.fitness import problems
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import read_table
+from hybrid_sync.session import alone
 from hybrid_sync_cli.catalog_check.findings import Finding
 
 

@@ -35,17 +35,10 @@ from hybrid_sync.errors import (
 )
 from hybrid_sync.session import NATIVE_PATH as NATIVE_PATH
 from hybrid_sync.session import OUR_PATH as OUR_PATH
-from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, opening
-from hybrid_sync.session import Answer as Answer
+from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, Trip, opening
 from hybrid_sync.session import Parameters as Parameters
-from hybrid_sync.session import Query as Query
 from hybrid_sync.session import Question as Question
-from hybrid_sync.session import Rounds as Rounds
-from hybrid_sync.session import Trip as Trip
-from hybrid_sync.session import abreast as abreast
-from hybrid_sync.session import alone as alone
 from hybrid_sync.session import answer as answer
-from hybrid_sync.session import dicts as dicts
 from hybrid_sync.session import path_setting as path_setting
 from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together

@@ -24,7 +24,8 @@ from hybrid_sync.keys import (
     span,
 )
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.postgres import Answer, Connection, Question, Trip, answer, dicts, together
+from hybrid_sync.postgres import Connection, Question, answer, together
+from hybrid_sync.session import Answer, Trip, dicts
 
 KEPT_DAYS = 90
 SHOWN = 20

@@ -25,7 +25,8 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, among, bucket_of, make_room, place_of
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.postgres import Connection, Query, Question, together
+from hybrid_sync.postgres import Connection, Question, together
+from hybrid_sync.session import Query
 
 _PLACES = (*(place.value for place in Place if place not in (Place.missing, Place.gone)), "marked", "native")
 """Where a row of either side is: in legacy it may be excluded or absent, in the target marked as deleted or native."""

@@ -22,7 +22,8 @@ from hybrid_sync.deletes.remove import IGNORED, Outcome
 from hybrid_sync.halve import halve
 from hybrid_sync.keys import PARAMETER, key_list, one_of, record_among, recorded
 from hybrid_sync.legacy.unreadable import ask
-from hybrid_sync.postgres import Connection, Question, Trip
+from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.session import Trip
 
 Why = Literal["gone", "excluded"]
 

@@ -9,10 +9,11 @@ from typing import Any
 from psycopg import sql
 from pydantic import computed_field
 
-from hybrid_sync.postgres import Question, dicts
+from hybrid_sync.postgres import Question
 from hybrid_sync.report.part import Part
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.totals import STATUS, Cursor, Totals, totals
+from hybrid_sync.session import dicts
 
 COMPARED = 8
 """Earlier runs in a report: two months of weekly ones."""

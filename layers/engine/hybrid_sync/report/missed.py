@@ -9,10 +9,11 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.failures.reasons import reason_of
-from hybrid_sync.postgres import Question, Trip, dicts
+from hybrid_sync.postgres import Question
 from hybrid_sync.report.analysis import CauseDetail, MissedCause
 from hybrid_sync.report.conservation import Conservation
 from hybrid_sync.report.tolerance import in_words, is_beyond, tolerance_of
+from hybrid_sync.session import Trip, dicts
 
 SHOWN_KEYS = 5
 """Legacy keys named for each cause of an entity."""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
-from hybrid_sync.postgres import dicts, together
+from hybrid_sync.postgres import together
 from hybrid_sync.report.analysis import MissedRecord, causes
 from hybrid_sync.report.asked import asked_rows
 from hybrid_sync.report.blind_spots import not_looked_at
@@ -31,6 +31,7 @@ from hybrid_sync.report.money_lines import MoneyLine
 from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
 from hybrid_sync.report.totals import STATUS, UNDONE_BY
+from hybrid_sync.session import dicts
 
 
 def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:

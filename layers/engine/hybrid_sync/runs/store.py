@@ -13,7 +13,8 @@ from hybrid_sync.contracts import Key, RunFailure, RunRequest
 from hybrid_sync.errors import EntityIncomplete, RunNotFound, no_such_run
 from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, Cursor, Question, Trip, answer, together
+from hybrid_sync.postgres import Connection, Cursor, Question, answer, together
+from hybrid_sync.session import Trip
 
 Requested = dict[str, dict[str, list[Key]]]
 """entity -> source -> keys."""

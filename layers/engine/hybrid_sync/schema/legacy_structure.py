@@ -18,7 +18,8 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import described
-from hybrid_sync.postgres import Connection, Cursor, Question, Rounds, alone, answer, primary
+from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
+from hybrid_sync.session import Rounds, alone
 
 # Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
 # of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the

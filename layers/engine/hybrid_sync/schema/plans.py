@@ -14,7 +14,7 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.postgres import Connection, Rounds, abreast, alone, inside, transaction
+from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.schema.codes import require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
@@ -22,6 +22,7 @@ from hybrid_sync.schema.key_proof import asking_proof
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
 from hybrid_sync.schema.target_structure import asking_table, read_table
+from hybrid_sync.session import Rounds, abreast, alone
 
 
 @dataclass(frozen=True)
