@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import sql
 
@@ -107,13 +107,6 @@ class EntityRecord:
     batches_done: int = 0
 
 
-_DONE: LiteralString = (
-    "(select count(*) from hybrid_sync.batch_done b where b.run_id = e.run_id and b.entity = e.entity"
-    " and b.result is not null and b.until is null and b.step = 'batch')"
-)
-"""Batches whose last page is recorded as done."""
-
-
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
     """The entity's part of the run; RunNotFound when the run has no such part."""
     return answer(connection, ask_entity(run_id, entity))
@@ -142,7 +135,10 @@ def ask_entities(run_id: str, entities: Sequence[str] | None) -> Question[dict[s
     return Question(
         "select entity, status, detection, detection_reason, fence_at_start,"
         " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile,"
-        f" deletes, seen, {_DONE}"
+        " deletes, seen,"
+        # Batches whose last page is recorded as done.
+        " (select count(*) from hybrid_sync.batch_done b where b.run_id = e.run_id and b.entity = e.entity"
+        " and b.result is not null and b.until is null and b.step = 'batch')"
         " from hybrid_sync.run_entity e where run_id = %s and entity = any(coalesce(%s::text[], array[entity]))",
         (run_id, None if entities is None else list(entities)),
         lambda found: _in_order(entities, {row[0]: _entity(*row[1:]) for row in found.fetchall()}),
