@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
+
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import identity, one_pass, proof
@@ -59,8 +61,10 @@ def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | 
     """The same now, where planning has recorded one to compare it with."""
     asked = state_of(catalog, entity)
     return Question(
-        "select case when (select seen is not null from hybrid_sync.run_entity where run_id = %(run)s"
-        f" and entity = %(entity)s) then ({_STATE}) end",
+        sql.SQL(
+            "select case when (select seen is not null from hybrid_sync.run_entity where run_id = %(run)s"
+            " and entity = %(entity)s) then ({}) end"
+        ).format(sql.SQL(_STATE)),
         {**dict(asked.parameters or {}), "run": run_id},
         lambda found: found.fetchall()[0][0],
     )
