@@ -1,4 +1,4 @@
-"""What people are told: one message, and each channel's way to write it.
+"""What people are notified of: one message, and each channel's way to write it.
 
 A new channel is a class here and its place in `wiring.DeployedWorld.alerts`.
 """

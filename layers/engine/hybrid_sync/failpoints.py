@@ -81,7 +81,7 @@ POINTS: dict[str, str] = {
 LONGEST_STALL = 10.0
 """Seconds."""
 EXIT_CODE = 86
-"""How a process ends at an armed `Exit`, so that its parent can tell it from a crash of its own."""
+"""How a process ends at an armed `Exit`, so that its parent can distinguish it from a crash of its own."""
 
 
 class UnknownFailpoint(KeyError):

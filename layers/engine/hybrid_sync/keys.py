@@ -49,7 +49,7 @@ GivenPart = Annotated[KeyPart, BeforeValidator(_digits)]
 
 
 class KeyedSource(Protocol):
-    """What of the catalog's source tells its rows from those of others, by the target's columns."""
+    """What of the catalog's source distinguishes its rows from those of others, by the target's columns."""
 
     @property
     def key(self) -> Mapping[str, str]: ...

@@ -154,7 +154,7 @@ def _end(connection: Connection, command: LiteralString) -> None:
 
 
 def _give_up(connection: Connection) -> None:
-    """Roll back without a word: what went wrong first is what is told, whatever a connection says that idled since."""
+    """Roll back in silence: the first error is the one reported, whatever an idle connection says afterwards."""
     if not connection.closed and is_open(connection):
         try:
             _end(connection, "rollback")

@@ -39,7 +39,7 @@ STEP_ERRORS = (
     "Lambda.TooManyRequestsException", "Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
 )  # fmt: skip
 RECORD = Retry(attempts=3, first_delay=20, longest_delay=43_200)
-"""A message about failed records; SQS hides one for twelve hours at most.  After the last attempt a person is told."""
+"""A message about failed records; SQS hides one for twelve hours at most.  After the last, a person is notified."""
 CONTENDED_PAGE = Retry(attempts=3)
 """A page that a deadlock or a lock's time limit ends; it is repeated as a STEP, and in its last attempt the row that is
 in the way costs itself."""

@@ -1,4 +1,4 @@
-"""What the deployment tells a function: read from the environment once, checked before anything is done."""
+"""The deployment's settings of a function: read from the environment once, checked before anything is done."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Manifests(Protocol):
 
 
 class Reports(Protocol):
-    """Run reports as JSON documents, and as pages for people; both are told where they lie, as s3://bucket/key."""
+    """Run reports as JSON documents, and as pages for people; both return where they are, as s3://bucket/key."""
 
     def write(self, run_id: str, document: Mapping[str, Any]) -> str: ...
 

@@ -76,7 +76,7 @@ class ReadPlan:
     stored_widths: tuple[int, ...] | None = None
     """Bytes of each key column as the target takes it, where legacy may have keys that are too large for it."""
     octets: sql.Composable = field(default_factory=lambda: sql.SQL("0"))
-    """About how many bytes a row's texts take; told without reading them where legacy stores them apart."""
+    """About how many bytes a row's texts take; known without reading them where legacy stores them outside the row."""
     path: tuple[str, ...] | None = None
     """Where legacy looks up what the expressions name; None is nowhere but in PostgreSQL's own schema."""
     unique: bool = False
@@ -96,7 +96,7 @@ class ReadPlan:
 
     @property
     def keyed(self) -> sql.Composed:
-        """The condition that a row of legacy has a complete key; without one it cannot be told apart, so it stays."""
+        """The condition that a row of legacy has a complete key; without one nothing distinguishes it, so it stays."""
         return keyed(self.key_exprs)
 
     def select(self, where: sql.Composable, at_most: int | None = None) -> sql.Composed:
@@ -188,12 +188,12 @@ def keyed(key_exprs: Sequence[sql.Composable]) -> sql.Composed:
 def _octets(source: Source, natural: NaturalTypes) -> sql.Composable:
     # Of bare columns only: anything else would have to be computed, and could fail. pg_column_size would count
     # compressed bytes.
-    told = [
+    widths = [
         sql.SQL("coalesce(octet_length({}), 0)").format(form.value)
         for name, form in source.columns.items()
         if natural.columns[name].oid in (BYTEA, TEXT, VARCHAR) and form.is_bare_column
     ]
-    return sql.SQL(" + ").join(told) if told else sql.SQL("0")
+    return sql.SQL(" + ").join(widths) if widths else sql.SQL("0")
 
 
 def table_of(source: Source) -> sql.Composed:

@@ -1,4 +1,4 @@
-"""One SQL expression, told apart from anything more by its tokens: what it must not hold is refused where it stands.
+"""One SQL expression and nothing more, judged by its tokens: what it must not hold is refused where it stands.
 
 The catalog splices expressions into its own statements.  So each must end where it began: no comment that swallows
 what follows, no statement behind a semicolon, every parenthesis closed.  And a value must be the row's own: the same

@@ -38,7 +38,7 @@ class Form(Strict):
     """What every form is asked; the usual answers are of a form with one expression, named like its word."""
 
     word: ClassVar[str]
-    """The key that tells the form in a file."""
+    """The key by which a file names the form."""
     adoptable: ClassVar[bool] = True
     """Whether its value can say which native row of the target is the same thing."""
     as_written: ClassVar[bool] = False
@@ -243,7 +243,7 @@ def _require_labels(place: str, wanted: Iterable[str], target: TargetColumn) -> 
 
 
 def _word_of(value: Any) -> str | None:
-    """The form that a value of the file is of; None lets the loader tell which there are."""
+    """The form that a value of the file is of; None lets the loader list which there are."""
     if isinstance(value, str):
         return Sql.word
     if isinstance(value, Form):

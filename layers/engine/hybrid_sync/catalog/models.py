@@ -141,7 +141,7 @@ class Money(Strict):
 class Adopt(Strict):
     """How a legacy row that is new finds the native row of the target which is the same thing.
 
-    `by` names target columns that together tell who or what it is; `when` is a condition on the target row `t`.
+    `by` names target columns that together say who or what it is; `when` is a condition on the target row `t`.
     Exactly one row has to fit on each side.  Anybody can type in somebody's e-mail address, so adoption by one needs
     a condition that proves it was verified.
     """

@@ -22,7 +22,7 @@ _LONGEST = 63
 
 
 def identifier(text: str) -> str:
-    """The bare name that `text` stands for; ValueError tells how to write it."""
+    """The bare name that `text` stands for; ValueError says how to write it."""
     found = _ONE.fullmatch(text)
     if found is None:
         raise ValueError(_advice(text))
@@ -30,7 +30,7 @@ def identifier(text: str) -> str:
 
 
 def relation_text(text: str) -> str:
-    """`table` or `schema.table` in its shortest SQL spelling; ValueError tells how to write it."""
+    """`table` or `schema.table` in its shortest SQL spelling; ValueError says how to write it."""
     if _WHOLE_RELATION.fullmatch(text) is None:
         raise ValueError(_advice(text))
     return ".".join(quoted(_checked(_bare(part))) for part in _ONE.findall(text))

@@ -16,7 +16,7 @@ Group = tuple[str, str | None, str]
 
 @dataclass(frozen=True)
 class Tally:
-    """What one group adds up to; amounts that are no number (NaN, infinity) are counted apart and added to nothing."""
+    """What one group adds up to; what is no number (NaN, infinity) is counted separately and added to nothing."""
 
     amount: Decimal = Decimal(0)
     rows: int = 0

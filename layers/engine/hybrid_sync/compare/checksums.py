@@ -85,7 +85,7 @@ class Sides:
         )
 
     def _in_range(self) -> sql.Composable:
-        """Rows without a complete key are told as such, so nothing compares them."""
+        """Rows without a complete key are counted as such, so nothing compares them."""
         return sql.SQL("{} and {}").format(self.range.of(self.plan.key_exprs[0]), self.plan.keyed)
 
     def _settled(self) -> sql.Composed:

@@ -1,7 +1,7 @@
 """Conservation: legacy = current + stale + absent + excluded + in flight + missing, by key and not just by number.
 
 Each key bucket is compared as the exact set of its keys, a bitmap of 500 bits, so that two counts which agree by
-chance prove nothing; only buckets that differ are listed key by key.  The same pass tells where rows share a key:
+chance prove nothing; only buckets that differ are listed key by key.  The same pass shows where rows share a key:
 there are then more rows than bits.
 """
 

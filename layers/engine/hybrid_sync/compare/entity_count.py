@@ -44,7 +44,7 @@ class EntityCount:
         return [line for m in columns for line in money.lines(m, self._ours[m.column], self._theirs[m.column])]
 
     def add(self, scope: Scope) -> None:
-        """Count one source, whose failed records are known; one pass over each side mostly tells all."""
+        """Count one source, whose failed records are known; one pass over each side is mostly enough."""
         if scope.keys is None:
             ours = one_pass.over_legacy(scope, self.entity.money, self.legacy)
             if ours is not None and self.agrees(scope, ours):

@@ -34,7 +34,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Compared:
-    """What comparing one segment told."""
+    """What comparing one segment found."""
 
     legacy_rows: int
     target_rows: int
@@ -61,7 +61,7 @@ def begin(trip: Trip, run_id: str, entity: str, segments: int) -> Answer[int]:
     """
     place = (run_id, entity)
     trip.do("delete from hybrid_sync.difference where run_id = %s and entity = %s", place)
-    # An earlier run's drift is told again by every check after it, so old lines serve nobody.
+    # An earlier run's drift is reported again by every check after it, so old lines serve nobody.
     trip.do(
         "delete from hybrid_sync.difference where entity = %s and found_at < now() - make_interval(days => %s)",
         (entity, KEPT_DAYS),
@@ -82,7 +82,7 @@ def begin(trip: Trip, run_id: str, entity: str, segments: int) -> Answer[int]:
 
 
 def record(trip: Trip, run_id: str, entity: str, result: Mapping[str, Any]) -> None:
-    """Add to what is told of the entity's reconcile."""
+    """Add to the record of the entity's reconcile."""
     trip.do(
         "update hybrid_sync.run_entity set reconcile = coalesce(reconcile, '{}') || %s"
         " where run_id = %s and entity = %s",

@@ -28,7 +28,7 @@ class Found:
 
 
 Known = Mapping[Key, tuple[str, int, bool]]
-"""Reason, rows and presence of the failed records that tell of keys."""
+"""Reason, rows and presence of the failed records about keys."""
 
 
 def ask_known(entity: str, source: str) -> Question[Known]:

@@ -1,6 +1,6 @@
 """The second look: a handful of keys under fresh snapshots, down to the columns that differ.
 
-What has come right meanwhile drops out here, so that only differences which persist are told.
+What has come right meanwhile drops out here, so that only differences which persist are reported.
 """
 
 from __future__ import annotations

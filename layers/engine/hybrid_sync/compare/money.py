@@ -113,12 +113,12 @@ def _line(column: str, currency: str, status: str | None, ours: TwoWays, theirs:
     held, pending = theirs.of(*pair, Place.stale), theirs.of(*pair, Place.gone)
     arrived = theirs.of(*pair, Place.current)
     equal = current == arrived and not current.odd and ours.agree_on(*pair) and theirs.agree_on(*pair)
-    told = stale.rows + absent.rows + unexplained.rows + held.rows
+    missing_rows = stale.rows + absent.rows + unexplained.rows + held.rows
     return MoneyLine(
         column, currency, status, legacy.amount, current.amount, stale.amount, absent.amount, excluded.amount,
         moving.amount, unexplained.amount, target.amount, held.amount, pending.amount,
         EXACT.subtract(legacy.minus(excluded), target.amount), legacy.rows, current.rows, stale.rows, absent.rows,
-        excluded.rows, moving.rows, unexplained.rows, legacy.odd, equal, equal and told == 0,
+        excluded.rows, moving.rows, unexplained.rows, legacy.odd, equal, equal and missing_rows == 0,
     )  # fmt: skip
 
 

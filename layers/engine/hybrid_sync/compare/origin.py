@@ -37,7 +37,7 @@ baseline as (
 select x from given, baseline
 where xid not in (select xid from ours) and age(xid) between 0 and baseline.age
 """
-_TOLD = sql.SQL("""
+_REPORTED = sql.SQL("""
 select distinct key from hybrid_sync.difference
 where entity = {} and source = {} and run_id <> {} and origin <> 'legacy' and state = 'confirmed' and {}
 """)
@@ -52,16 +52,16 @@ def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[s
 
 
 def reported_before(target: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> set[Key]:
-    """Keys whose drift an earlier run has told and nobody has repaired: they were not equal then."""
-    told = _TOLD.format(entity, source, run_id, record_among(list(keys)))
-    rows = target.execute(told).fetchall()
+    """Keys whose drift an earlier run has reported and nobody has repaired: they were not equal then."""
+    reported = _REPORTED.format(entity, source, run_id, record_among(list(keys)))
+    rows = target.execute(reported).fetchall()
     return {tuple(row[0]) for row in rows}
 
 
-def origin(difference: Difference, native: Collection[str], told: Collection[Key], *, first: bool) -> Origin:
+def origin(difference: Difference, native: Collection[str], reported: Collection[Key], *, first: bool) -> Origin:
     """`first`: the entity was never verified before, so whatever is not there has not been carried yet."""
     if difference.kind == "changed":
-        touched = difference.xmin in native or difference.key in told
+        touched = difference.xmin in native or difference.key in reported
         if not touched:
             return "legacy"
         return "both" if difference.recent and not first else "target"

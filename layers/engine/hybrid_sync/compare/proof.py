@@ -47,7 +47,7 @@ def wrong_references(
 ) -> list[WrongReference]:  # fmt: skip
     """Rows of one source that the run wrote and that refer elsewhere; both connections hold snapshots.
 
-    `young` is the condition that legacy has changed a row since.  What was changed natively meanwhile is not ours.
+    `after_fence` is the condition that legacy has changed a row since.  What was changed natively is not ours.
     """
     columns = {slot.column for slot in plan.sources[source].references}
     runs = _unproved(target, run_id, entity.entity)

@@ -1,6 +1,6 @@
 """The reconcile of one entity: segments of keys, their checksums, and what is to be said of each key that differs.
 
-It depends on no cursor, clock, transaction id or trigger to find a difference; those only tell who made it.
+It depends on no cursor, clock, transaction id or trigger to find a difference; those only say who made it.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ class Reconcile:
         with transaction(self.target, "target"):
             xids = [d.xmin for d in differences if d.xmin is not None]
             native = native_xids(self.target, self.run_id, entity, xids)
-            told = reported_before(self.target, self.run_id, entity, name, kept)
-            sorted_ = [(d, origin(d, native, told, first=first)) for d in differences]
+            reported = reported_before(self.target, self.run_id, entity, name, kept)
+            sorted_ = [(d, origin(d, native, reported, first=first)) for d in differences]
             findings.clear(self.target, self.run_id, entity, name, [key for key in keys if key not in kept])
             lines = [
                 findings.Confirmed(d, o, self._missed_by_fence(d, o), self._heals(d, o)) for d, o in sorted_

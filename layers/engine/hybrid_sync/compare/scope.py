@@ -24,7 +24,7 @@ from hybrid_sync.write.tombstones import ask_marked, is_any_marked
 
 
 def changed_after(entity: Entity, source: Source, carried: Fence, legacy: Connection) -> sql.Composable:
-    """Legacy rows that changed after what was carried over; by transaction ids wherever legacy has them to tell."""
+    """Legacy rows that changed after what was carried over; by transaction ids wherever legacy has them."""
     stamped = entity.detect == "timestamp" and (carried.doubt == "replica" or not has_transaction_ids(legacy, source))
     return later(source, entity, carried, stamped=stamped)
 
@@ -62,7 +62,7 @@ class Scope:
     def settled(self) -> sql.Composed:
         """Legacy rows that the target ought to hold or the quarantine to know.
 
-        In flight is a key and not a row: where one of two rows of a key is young, the other waits for it.
+        In flight is a key and not a row: where one of two rows of a key changed since, the other waits for it.
         """
         return sql.SQL("{} and {} and not {} and {}").format(
             self.in_legacy(), self.plan.keyed, self.plan.excluded_sql, but(self.legacy_keys, self.in_flight)
@@ -138,7 +138,7 @@ class Scope:
         return but(self.stored_keys, keys)
 
     def find_failed(self, target: Connection) -> None:
-        """Keys in quarantine, apart by whether an older version of the row is in the target; and whether any row is
+        """Keys in quarantine, split by whether an older version of the row is in the target; and whether any row is
         marked as deleted."""
         place = (self.plan.entity, self.plan.source)
         waiting = sql.SQL("status <> 'resolved' and key <> '{}'")

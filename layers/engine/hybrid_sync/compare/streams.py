@@ -1,4 +1,4 @@
-"""Two servers' rows side by side, in key order: what stands apart is told, and nothing else is ever held.
+"""Two servers' rows side by side, in key order: yields the differing keys, and holds nothing else.
 
 A worker's memory so depends on how much differs, and not on how much there is.
 """
@@ -37,11 +37,11 @@ def differing_lines(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tu
 
     A key that one side repeats must be repeated by the other.
     """
-    told: Key | None = None
+    last: Key | None = None
     for key, where in _differing_lines(ours, theirs):
-        if key != told:
+        if key != last:
             yield key, where
-        told = key
+        last = key
 
 
 def _differing_lines(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[Key, Where]]:

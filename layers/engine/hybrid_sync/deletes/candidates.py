@@ -1,4 +1,4 @@
-"""Rows of the target whose legacy rows are gone, or excluded there by a rule: found, kept in mind, and looked at again.
+"""Rows of the target whose legacy rows are gone, or excluded there by a rule: found, listed, and checked again.
 
 What the comparison finds are candidates only.  Each is checked again in legacy under its bucket lock, and only what
 both looks say may be deleted.
@@ -56,7 +56,7 @@ def candidates(scope: Scope, legacy: Connection, target: Connection, *, compare:
 
 
 def _only_in_target(scope: Scope, legacy: Connection, target: Connection) -> list[Key]:
-    """One pass over each side mostly tells that there is nothing."""
+    """One pass over each side mostly shows that there is nothing."""
     ours = one_pass.over_legacy(scope, (), legacy) if scope.keys is None else None
     if ours is not None:
         scope.in_flight = ours.in_flight

@@ -134,7 +134,7 @@ class Api:
         return Health(status="ok", entities=len(self._catalog.entities))
 
     def _url_of(self, run_id: str) -> str:
-        """Absolute where the request tells our host; else below the address that the caller knows."""
+        """Absolute where the request names our host; else below the address that the caller knows."""
         context = self._app.current_event.request_context
         base = f"https://{context.domain_name}/{context.stage}" if context.domain_name else ""
         return f"{base}/v1/syncs/{run_id}"
@@ -152,14 +152,14 @@ def _body(event: APIGatewayProxyEvent) -> Any:
 
 def _scopes(event: APIGatewayProxyEvent) -> list[str]:
     """What the authorizer has found the token to be allowed, beside its routes."""
-    told = event.request_context.authorizer.get("scopes", "")
-    return str(told or "").split()
+    value = event.request_context.authorizer.get("scopes", "")
+    return str(value or "").split()
 
 
 def _status(state: RunState, report: Mapping[str, Any] | None) -> str:
     """As the run's report says, which knows more than its execution: a degraded run's flow has done its work."""
-    told = str(report.get("status")) if report else ""
-    return told if told == "rolled_back" or (told and state.status == "succeeded") else state.status
+    value = str(report.get("status")) if report else ""
+    return value if value == "rolled_back" or (value and state.status == "succeeded") else state.status
 
 
 def _reported(report: dict[str, Any] | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

@@ -96,7 +96,7 @@ class Tokens:
                 TableName=self._table, Key={"pk": {"S": _PREFIX + form["id"]}}, ConsistentRead=True
             )
         item = answer.get("Item")
-        # Hash and compare also when there is no such id, so that the time taken tells nothing.
+        # Hash and compare also when there is no such id, so that the time taken reveals nothing.
         kept = bytes(item["secret_sha256"]["B"]) if item else bytes(32)
         same = hmac.compare_digest(kept, _hash(form["secret"]))
         if item is None or not same:

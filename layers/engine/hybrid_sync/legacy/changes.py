@@ -89,7 +89,7 @@ _DOUBTS: dict[Doubt, tuple[str, str]] = {
 
 
 def require_bound(now: Fence, entity: Entity) -> None:
-    """Refuse to read by timestamp where it cannot be told from which moment the next run has to read."""
+    """Refuse to read by timestamp where it is not known from which moment the next run has to read."""
     if since(now, entity) is None and now.doubt is not None:
         why, remedy = _DOUBTS[now.doubt]
         raise MissingPrivilege(
@@ -99,7 +99,7 @@ def require_bound(now: Fence, entity: Entity) -> None:
 
 
 def later(source: Source, entity: Entity, fence: Fence, *, stamped: bool) -> sql.Composable:
-    """The condition that legacy changed a row after the fence; `stamped` where only its timestamp can tell.
+    """The condition that legacy changed a row after the fence; `stamped` where only its timestamp shows it.
 
     A row without a timestamp never counts as changed later: it is read in every run, so it is compared in every run.
     """

@@ -30,7 +30,7 @@ class Cut:
 
     @property
     def at_most(self) -> int:
-        """How many rows are worth asking for: one more than the page takes tells that there are more."""
+        """How many rows are worth asking for: one more than the page takes shows that there are more."""
         return self.most_rows + 1
 
     def take(self, rows: Iterable[bytes]) -> Iterator[bytes]:
@@ -53,7 +53,7 @@ class Cut:
             self.rows += 1
             self.size += len(row)
             yield row
-        # A page that its last key overfills took all that was asked for, and nothing tells what lies behind.
+        # A page that its last key overfills took all that was asked for, and nothing shows what lies behind.
         if previous:
             self.last = self._key(previous)
             self.more = self.rows >= self.at_most

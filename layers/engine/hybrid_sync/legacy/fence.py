@@ -40,8 +40,8 @@ from (select pg_current_snapshot() as snap) s
 """).format(_TIMELINE, _DATABASE)
 _IDENTITY = sql.SQL("select (pg_control_system()).system_identifier::text, {}, {}::bigint").format(_TIMELINE, _DATABASE)
 
-# Writers that have begun may still commit rows stamped with their start. Other sessions' starts are told to
-# pg_read_all_stats alone, and not at all where track_activities is off. A session tells its start a moment after it,
+# Writers that have begun may still commit rows stamped with their start. Other sessions' starts are shown to
+# pg_read_all_stats alone, and not at all where track_activities is off. A session shows its start a moment after it,
 # so a minute is taken off.
 _BOUND = """
 select pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
@@ -50,7 +50,7 @@ select pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
                'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 from pg_stat_activity
 """
-# A prepared transaction has left its session, and nobody tells when it began.
+# A prepared transaction has left its session, and nothing shows when it began.
 _PREPARED = "select exists (select from pg_prepared_xacts)"
 
 Identity = tuple[str, int, int | None]
@@ -109,7 +109,7 @@ def take(connection: Connection) -> Fence:
 
 
 def _bound(granted: bool, untold: bool | None, settled: str, *, prepared: bool) -> tuple[str | None, Doubt | None]:
-    """The moment before which every writer has ended, or why that cannot be told."""
+    """The moment before which every writer has ended, or why that cannot be known."""
     doubt: Doubt | None = "prepared" if prepared else "untold" if untold else None
     if not granted:
         doubt = "grant"

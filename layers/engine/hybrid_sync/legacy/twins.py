@@ -1,4 +1,4 @@
-"""Rows of legacy that share a natural key: which of them is meant, nobody can tell."""
+"""Rows of legacy that share a natural key: which of them is meant cannot be known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which version of a legacy row was read: told by transaction ids, never by contents, so nothing of the row leaves."""
+"""Which version of a legacy row was read: by its transaction ids, never by contents, so nothing of the row leaves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hybrid_sync.schema.legacy_structure import has_transaction_ids
 def versions(legacy: Connection, plan: ReadPlan, source: Source, keys: Sequence[Key]) -> dict[Key, str]:
     """A text per key that is another one whenever the row, or one joined to it, was written again.
 
-    By timestamp where legacy has no transaction ids to tell.  Keys that are gone are left out.
+    By timestamp where legacy has no transaction ids.  Keys that are gone are left out.
     """
     named = [key for key in keys if key]
     if not named:

@@ -60,12 +60,12 @@ def _bars(chart: Chart) -> str:
 
 def _svg(chart: Chart, height: int, drawn: list[str]) -> str:
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(_told(chart))}">'
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(_description(chart))}">'
         f"{''.join(drawn)}</svg>"
     )
 
 
-def _told(chart: Chart) -> str:
+def _description(chart: Chart) -> str:
     def one(point: Point) -> str:
         return f"{point.label}: {point.shown}"
 

@@ -1,4 +1,4 @@
-"""What verification, the reconcile and the delete step tell of an entity: rows, keys and names of columns."""
+"""What verification, the reconcile and the delete step record of an entity: rows, keys and names of columns."""
 
 from __future__ import annotations
 

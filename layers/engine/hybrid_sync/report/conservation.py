@@ -58,7 +58,7 @@ class Conservation(Recorded):
 
     @property
     def not_current(self) -> int:
-        """Rows that are told, and are not in the target as legacy has them."""
+        """Rows that have a failed record, and are not in the target as legacy has them."""
         return self.stale + self.absent
 
     @property

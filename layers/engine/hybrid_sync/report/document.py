@@ -1,4 +1,4 @@
-"""A report as a tree of blocks, told once and drawn as HTML and as Markdown, so that both say the same."""
+"""A report as a tree of blocks, composed once and drawn as HTML and as Markdown, so that both say the same."""
 
 from __future__ import annotations
 

@@ -58,9 +58,9 @@ def past_runs(cursor: Cursor, found: Sequence[dict[str, Any]]) -> tuple[PastRun,
     return tuple(PastRun(**row, **_rows(came_to[row["run_id"]])) for row in reversed(found))
 
 
-def _rows(told: Totals) -> dict[str, object]:
-    rows = told.rows
-    return {"adds_up": told.adds_up, "due": rows.due if rows else None, "current": rows.current if rows else None}
+def _rows(run_totals: Totals) -> dict[str, object]:
+    rows = run_totals.rows
+    return {"adds_up": run_totals.adds_up, "due": rows.due if rows else None, "current": rows.current if rows else None}
 
 
 _PAST = sql.SQL("""

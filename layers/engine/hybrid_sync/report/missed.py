@@ -34,7 +34,7 @@ def missed_causes(
     found = trip.ask(dicts(_CAUSES, {"run": run_id, "shown": SHOWN_KEYS}))
     parts = trip.ask(dicts(_DETAILS, {"run": run_id}))
 
-    def told(conserved: Mapping[str, Conservation]) -> tuple[MissedCause, ...]:
+    def causes_of(conserved: Mapping[str, Conservation]) -> tuple[MissedCause, ...]:
         details: dict[tuple[str, str], list[CauseDetail]] = {}
         for row in parts.value:
             details.setdefault((row.pop("entity"), row.pop("reason")), []).append(CauseDetail(**row))
@@ -42,7 +42,7 @@ def missed_causes(
             _cause(row, catalog, conserved, details.get((row["entity"], row["reason"]), [])) for row in found.value
         )
 
-    return told
+    return causes_of
 
 
 def missed_records(run_id: str) -> Question[list[dict[str, Any]]]:

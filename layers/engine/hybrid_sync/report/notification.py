@@ -11,7 +11,7 @@ from hybrid_sync.report.words import run_title
 
 
 def notification(summary: RunSummary, location: str) -> Alert:
-    """What the people who asked for it are told of a run."""
+    """What the people who asked for it hear of a run."""
     part = f" (in part: {summary.scope})" if summary.scope else ""
     title = f"{summary.profile.replace('_', ' ')} run {summary.status}"
     head = f"{run_title(summary.profile)}{part}, run {summary.run_id}: {summary.status}."

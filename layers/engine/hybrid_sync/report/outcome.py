@@ -22,19 +22,21 @@ def outcome(summary: RunSummary) -> str:
 
 def reasons(summary: RunSummary) -> tuple[str, ...]:
     """Why the run is not simply succeeded, one sentence each: counts, names and keys."""
-    told: list[str] = []
+    shortfalls: list[str] = []
     in_part = {e.entity for e in summary.entities if e.detection in _IN_PART}
     for line in summary.missed:
         if line.beyond and line.entity not in in_part:
             limit = f"the catalog tolerates {line.tolerated}" if line.tolerated else "the catalog tolerates none"
-            told.append(f"{line.title}: {line.open_rows:,} {_rows(line.open_rows)} failed with {line.reason}; {limit}.")
+            shortfalls.append(
+                f"{line.title}: {line.open_rows:,} {_rows(line.open_rows)} failed with {line.reason}; {limit}."
+            )
     for e in summary.entities:
-        # Of single rows each is told below; the parents that came with them are judged by what they brought.
+        # Single rows are listed below; the parents that came with them are judged by what they brought.
         if e.detection == "range" and e.conservation is not None and e.conservation.not_current:
             c = e.conservation
-            told.append(f"{e.title}: of the rows asked for, {c.stale:,} are stale and {c.absent:,} absent.")
-    told += [f"{row.ref}: {row.in_words}." for row in summary.asked if not row.ok]
-    return tuple(told)
+            shortfalls.append(f"{e.title}: of the rows asked for, {c.stale:,} are stale and {c.absent:,} absent.")
+    shortfalls += [f"{row.ref}: {row.in_words}." for row in summary.asked if not row.ok]
+    return tuple(shortfalls)
 
 
 def _rows(count: int) -> str:

@@ -18,11 +18,11 @@ def recent_runs(target: psycopg.Connection[Any], limit: int, *, retries: bool) -
         found = cursor.execute(_RECENT, {"limit": limit, "retries": retries}).fetchall()
         came_to = totals(cursor, [(row["run_id"], row["status"]) for row in found])
     for row in found:
-        told = came_to[row["run_id"]]
-        row["adds_up"] = str(told.adds_up)
+        run_totals = came_to[row["run_id"]]
+        row["adds_up"] = str(run_totals.adds_up)
         row["part"] = named(row.pop("request"))
         for name in ("current", "due", "stale", "absent"):
-            row[name] = getattr(told.rows, name) if told.rows else None
+            row[name] = getattr(run_totals.rows, name) if run_totals.rows else None
     return found
 
 

@@ -17,7 +17,7 @@ from hybrid_sync.report.standing import Sum, entity_sum, run_sum
 
 Cursor = psycopg.Cursor[dict[str, Any]]
 
-# A run that was undone, or is being undone, is told as that and as nothing else. Asked by name in JSON, so that a
+# A run that was undone, or is being undone, has that status and no other. Asked by name in JSON, so that a
 # report can be made of a target that lacks the column.
 UNDONE_BY = sql.SQL("""
 coalesce(to_jsonb(r)->>'undone_by', (select u.run_id from hybrid_sync.run u

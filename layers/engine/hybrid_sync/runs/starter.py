@@ -63,8 +63,8 @@ class RunStarter:
 
     def state(self, run_id: str) -> RunState:
         """Raises RunNotFound, also for runs that Step Functions has forgotten (after 90 days)."""
-        told = self._describe(run_id)
-        return RunState(run_id, STATUSES[told["status"]], told["startDate"], told.get("stopDate"))
+        execution = self._describe(run_id)
+        return RunState(run_id, STATUSES[execution["status"]], execution["startDate"], execution.get("stopDate"))
 
     def status(self, run_id: str) -> str | None:
         """The word for how its execution stands; None when Step Functions does not know it."""

@@ -99,9 +99,9 @@ class EntityRecord:
     requested: dict[str, list[Key]] | None
     fence_version: int | None
     reconcile: dict[str, Any] | None = None
-    """What the reconcile of this run tells; None when there was none."""
+    """What the reconcile of this run found; None when there was none."""
     deletes: dict[str, Any] | None = None
-    """What the delete step tells; None before it."""
+    """What the delete step has done; None before it."""
     seen: dict[str, Any] | None = None
     """What planning has seen of both sides, where nothing had changed."""
     batches_done: int = 0

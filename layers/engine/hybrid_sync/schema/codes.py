@@ -20,7 +20,7 @@ _INTEGERS = {20, 21, 23}
 def require_codes(connection: Connection, entity: Entity, source_name: str) -> None:
     """StructureMismatch for a code that the legacy type does not know, and for two that it takes for the same.
 
-    What else is wrong with the source's tables and expressions is told by whoever looks at all of them.
+    What else is wrong with the source's tables and expressions is reported by whoever looks at all of them.
     """
     source = entity.sources[source_name]
     enums = {name: column for name, column in source.columns.items() if isinstance(column, EnumMap)}
@@ -33,7 +33,7 @@ def require_codes(connection: Connection, entity: Entity, source_name: str) -> N
         return
     for name, column in enums.items():
         for code in column.values:
-            # From PostgreSQL 16 on 0x1F and 1_000 are integers, before they are not: neither is told by spelling.
+            # From PostgreSQL 16 on 0x1F and 1_000 are integers, before they are not: spelling decides neither.
             if kinds[name] in _INTEGERS and re.fullmatch(r"[+-]?\d+", code) is None:
                 raise _unknown(entity, name, code)
     for name, column in enums.items():

@@ -24,8 +24,8 @@ _TELLING = {16: "boolean", 20: "bigint", 21: "smallint", 23: "integer", 25: "tex
 
 def require_fit(connection: Connection, entity: Entity, found: TargetTable) -> None:
     """StructureMismatch with everything that the table lacks for the entity, not just the first."""
-    if told := list(problems(connection, entity, found)):
-        raise together(told)
+    if mismatches := list(problems(connection, entity, found)):
+        raise together(mismatches)
 
 
 def problems(connection: Connection, entity: Entity, found: TargetTable) -> Iterator[StructureMismatch]:
@@ -62,11 +62,11 @@ def _columns(entity: Entity, found: TargetTable) -> Iterator[StructureMismatch]:
             )
     for name, reference in source.references.items():
         nullable = name not in found.columns or not found.columns[name].not_null
-        for word, told in ((reference.deferred, "deferred"), (reference.on_missing == "null", "on_missing: null")):
+        for word, shown in ((reference.deferred, "deferred"), (reference.on_missing == "null", "on_missing: null")):
             if word and not nullable:
                 yield StructureMismatch(
-                    f"The target column {place}.{name} is {told} in the catalog but not nullable.",
-                    f"Drop its NOT NULL, or take `{told}` out of the catalog.",
+                    f"The target column {place}.{name} is {shown} in the catalog but not nullable.",
+                    f"Drop its NOT NULL, or take `{shown}` out of the catalog.",
                 )
 
 
@@ -92,7 +92,7 @@ def _key(entity: Entity, found: TargetTable) -> Iterator[StructureMismatch]:
 
 
 def _unfilled(entity: Entity, found: TargetTable) -> Iterator[StructureMismatch]:
-    """Columns that every new row would violate; a trigger before the insert may fill them, which nobody can tell."""
+    """Columns that every new row would violate; a trigger before the insert may fill them, which cannot be known."""
     if found.filled_by_triggers:
         return
     source = next(iter(entity.sources.values()))

@@ -1,4 +1,4 @@
-"""Rows of the target that row security hides from us: they can be neither compared nor deleted, so people are told."""
+"""Rows of the target that row security hides from us: neither compared nor deleted, so a warning says it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Whether legacy itself proves that no two rows share a key; where it does not, all rows of a changed key are read.
 
-A fence sees the row that changed and not its twin: read alone, the young one would win by chance.
+A fence sees the row that changed and not its twin: read alone, the changed one would win by chance.
 """
 
 from __future__ import annotations

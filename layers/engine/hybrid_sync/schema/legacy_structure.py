@@ -23,7 +23,7 @@ from hybrid_sync.session import Rounds, alone
 
 # Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
 # of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the
-# expression of a generated column, say what is read where no row carries a transaction id that would tell.
+# expression of a generated column, say what is read where no row carries a transaction id that would show it.
 _RELATIONS = """
 with recursive named (relation, at, oid) as (
   select n.relation, n.at, to_regclass(n.relation)::oid from unnest(%s::text[]) with ordinality as n(relation, at)
@@ -212,7 +212,7 @@ def _require_whole(entity: Entity, relation: _Relation, name: str) -> None:
 
 
 def has_transaction_ids(connection: Connection, source: Source) -> bool:
-    """Whether every relation that the source reads tells by xmin when a row was written."""
+    """Whether every relation that the source reads shows by xmin when a row was written."""
     return all(relation.kind not in _KINDS for relation in answer(connection, _relations(named_by(source))))
 
 

@@ -130,7 +130,7 @@ _Part = tuple[str, str]
 
 
 def _works(entity: Entity) -> dict[_Part, Rounds[Any]]:
-    """What legacy is asked of an entity, in the order in which its errors are told."""
+    """What legacy is asked of an entity, in the order in which its errors are reported."""
     works: dict[_Part, Rounds[Any]] = {("", "structure"): asking_structure(entity)}
     for name, source in entity.sources.items():
         works[name, "types"] = asking_types(entity, name)

@@ -51,7 +51,7 @@ where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
   and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 """
 
-# What a rule does instead of a write, or beside it, no count of rows would tell.
+# What a rule does instead of a write, or beside it, no count of rows would show.
 _RULES = """
 select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
 where ev_class = %s::regclass and ev_enabled <> 'D' and ev_type <> '1'

@@ -22,15 +22,15 @@ _PAGE = 1_000
 
 
 class EntityDeletes:
-    """The deletes of one entity in one run; `told` is what the run has recorded of them so far."""
+    """The deletes of one entity in one run; `counts` is what the run has recorded of them so far."""
 
     def __init__(
-        self, world: World, run: RunRecord, name: str, told: dict[str, Any], legacy: Connection, target: Connection
+        self, world: World, run: RunRecord, name: str, counts: dict[str, Any], legacy: Connection, target: Connection
     ) -> None:
         self._catalog = world.catalog
         self._entity = world.catalog[name]
         self._run = run
-        self._told = dict(told)
+        self._counts = dict(counts)
         self._legacy = legacy
         self._target = target
         self._place = (run.run_id, name)
@@ -114,10 +114,10 @@ class EntityDeletes:
             with together(self._target) as trip:
                 counted = deletes.counts(trip, *self._place)
             deleted = counted()["deleted"]
-            if deleted == self._told.get("deleted", 0) or not deletes.reopen(self._target, *self._place, MANAGED):
+            if deleted == self._counts.get("deleted", 0) or not deletes.reopen(self._target, *self._place, MANAGED):
                 return False
-            self._told["deleted"] = deleted
-            store.record_part(self._target, *self._place, deletes=self._told)
+            self._counts["deleted"] = deleted
+            store.record_part(self._target, *self._place, deletes=self._counts)
             return True
 
     def _end(self) -> None:
@@ -125,4 +125,4 @@ class EntityDeletes:
             with together(self._target) as trip:
                 counted = deletes.counts(trip, *self._place)
             with together(self._target, commits=True) as trip:
-                trip.ask(store.part(*self._place, deletes={**self._told, **counted(), "done": True}))
+                trip.ask(store.part(*self._place, deletes={**self._counts, **counted(), "done": True}))

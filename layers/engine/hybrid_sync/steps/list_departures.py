@@ -50,7 +50,7 @@ def list_departures(
         present = listed + sum(len(part.present) for part in found.values())
         # One source that looks wrong keeps the rows of all: they come from the same legacy.
         guarded = present if present and _guarded(run, entity, plan, found, target) else 0
-        told: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
+        counts: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
         if guarded:
             # Their number says it all; an emptied legacy would make the list as long as the table.
             store.record_part(target, *place, failure={"code": "delete_guard", "text": _sentence(name, present)})
@@ -60,10 +60,10 @@ def list_departures(
         if entity.on_delete.policy == "ignore":
             deletes.keep_all(target, *place)
         if not guarded and not listed and not any(part.keys for part in found.values()):
-            # Nothing will be paged through, so the end is told at once.
-            told |= {**counted(), "done": True}
+            # Nothing will be paged through, so the end is recorded at once.
+            counts |= {**counted(), "done": True}
         with together(target, commits=True) as trip:
-            trip.ask(store.part(*place, deletes=told))
+            trip.ask(store.part(*place, deletes=counts))
     failpoint("delete.listed", target, legacy)
 
 
@@ -84,7 +84,7 @@ def _found(
     # The target's snapshot first: what legacy commits in between counts as in flight, never as gone.
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
         if entity.detect == "timestamp":
-            target.execute("select 1")  # legacy has to be asked how it tells what has changed
+            target.execute("select 1")  # legacy has to be asked how it marks what has changed
         for source, definition in entity.sources.items():
             keys = None if record.requested is None else record.requested.get(source, [])
             if keys == []:

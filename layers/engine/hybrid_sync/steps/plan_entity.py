@@ -147,7 +147,7 @@ def _counts(
     try:
         with one_trip(legacy, "legacy", read_only=True, path=entity.legacy_search_path) as trip:
             found = trip.ask(count_by_bucket(definition, changed(definition, detection), plan.octets))
-    except psycopg.DataError as error:  # without its key no row can be told from another
+    except psycopg.DataError as error:  # without its key no row can be identified
         raise StructureMismatch(
             f"Legacy cannot compute the key, or a join, of some row of entity {entity.entity}, source {source}"
             f" ({error.sqlstate}).",

@@ -1,4 +1,4 @@
-"""Read page: the next rows of a batch as they are now; what legacy cannot compute is set apart."""
+"""Read page: the next rows of a batch as they are now; what legacy cannot compute becomes a failed record."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _wanted(
     assert opened.detection is not None, "an entity is planned before its batches run"
     changed = changes.changed(source, opened.detection)
     if not plan.unique and opened.detection.mode != "full":
-        # All rows of a changed key: where it has a twin, the young one must not win by being read alone.
+        # All rows of a changed key: where it has a twin, the changed one must not win by being read alone.
         changed = changes.keys_under(plan, sql.SQL(" and ").join([*parts, changed]))
     return _Wanted(sql.SQL(" and ").join([*parts, changed]))
 

@@ -1,4 +1,4 @@
-"""Record failure: what a Catch of the state machine tells becomes data, so that the report always runs."""
+"""Record failure: what a Catch of the state machine passes on becomes data, so that the report always runs."""
 
 from __future__ import annotations
 

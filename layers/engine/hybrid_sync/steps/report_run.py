@@ -1,4 +1,4 @@
-"""Report run: end the run, tell in numbers what it did and what is missing and why, and tell people."""
+"""Report run: end the run, record in numbers what it did and what is missing and why, and notify people."""
 
 from __future__ import annotations
 

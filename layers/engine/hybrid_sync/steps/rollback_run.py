@@ -1,4 +1,4 @@
-"""Rollback run: undo a run from its journal, batch by batch, the last one first; then tell what could not be undone."""
+"""Rollback run: undo a run from its journal, batch by batch, the last one first; then report what was not undone."""
 
 from __future__ import annotations
 

@@ -195,8 +195,8 @@ class _Settling:
         found: list[FailedRow] = []
         for (place, key), refusal in settled.refused.items():
             reason = reason_of(refusal.sqlstate)
-            told = reason in REASONS or (key not in self._asked.get(source, ()) and reason != ALTERED)
-            if place == source and not told:
+            recorded = reason in REASONS or (key not in self._asked.get(source, ()) and reason != ALTERED)
+            if place == source and not recorded:
                 present = (source, key) not in self._new or reason == ALTERED
                 found.append(
                     FailedRow(key, reason, refusal.column, refusal.sqlstate, refusal.constraint, present=present)
@@ -242,7 +242,7 @@ class _Settling:
 
 
 def _scanned(legacy: Connection, plan: ReadPlan, keys: Sequence[Key], unreadable: set[Key]) -> list[Scanned]:
-    """The rows of these keys; a row that legacy cannot compute is left out, and told."""
+    """The rows of these keys; a row that legacy cannot compute is left out, and recorded."""
     found: list[Scanned] = []
 
     def read(some: Sequence[Key]) -> None:

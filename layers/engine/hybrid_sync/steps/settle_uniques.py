@@ -52,8 +52,8 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
 
 def _freed(record: EntityRecord) -> bool:
     """Whether the run deleted or marked rows of the entity, whose values are free by now."""
-    told = record.deletes or {}
-    return bool(told.get("deleted") or told.get("soft"))
+    counts = record.deletes or {}
+    return bool(counts.get("deleted") or counts.get("soft"))
 
 
 def _wanted(

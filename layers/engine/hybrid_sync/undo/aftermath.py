@@ -11,7 +11,7 @@ from hybrid_sync.undo.verdict import UNDO, Stage
 from hybrid_sync.write.journal import CHANGE, Batch, entries
 from hybrid_sync.write.tombstones import follow_undo
 
-# One row costs one conflict, named by its latest entry; hashes tell versions apart without showing a value, and the
+# One row costs one conflict, named by its latest entry; hashes distinguish versions without showing a value, and the
 # id goes into them so that equal rows have different ones.
 _CONFLICTS = sql.SQL("""
 insert into hybrid_sync.rollback_conflict (run_id, entity, source, key, operation, reason, by_run, constraint_name,

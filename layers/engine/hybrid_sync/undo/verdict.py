@@ -90,7 +90,7 @@ class Stage:
         ).format(UNDO, self._entries())
 
     def _inserted(self) -> sql.Composed:
-        """One line for each inserted row; its key tells which row that is, and no row means that it is gone."""
+        """One line for each inserted row; its key says which row that is, and no row means that it is gone."""
         return sql.SQL(
             "insert into {undo} (id, key, xid) select t.id, k.key, k.xid from"
             " (select j.xid::text::bigint as xid, j.keys[(i - 1) * {width} + 1 : i * {width}] as key"

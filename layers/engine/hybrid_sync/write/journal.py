@@ -2,7 +2,7 @@
 
 An entry names the version that a row has after the write (`xid`, its xmin) and the one that the write replaced
 (`prior`).  A changed or deleted row has an entry of its own, with its before-image; inserted rows share one for each
-transaction id that they carry: under a savepoint the subtransaction's, which only the rows themselves tell.
+transaction id that they carry: under a savepoint the subtransaction's, which only the rows themselves carry.
 """
 
 from __future__ import annotations

@@ -174,8 +174,8 @@ def _write(connection: Connection, relation: sql.Identifier, group: Group) -> li
             )
         )  # fmt: skip
     hidden = connection.execute(sql.SQL("select key, refused from {} where refused is not null").format(_STAGE))
-    told = {row.key for row in refused}
-    refused += [FailedRow(tuple(k), why, group.column, present=True) for k, why in hidden if tuple(k) not in told]
+    known = {row.key for row in refused}
+    refused += [FailedRow(tuple(k), why, group.column, present=True) for k, why in hidden if tuple(k) not in known]
     return refused
 
 

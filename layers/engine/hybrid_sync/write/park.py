@@ -61,7 +61,7 @@ def move(lines: Lines[R]) -> list[R]:
         try:
             lost = _attempt(lines, deferring=deferring)
         except Collided:
-            # Without deferring the server tells whose row it is.
+            # Without deferring the server names the row.
             deferring = False
             continue
         if not lost:

@@ -88,7 +88,7 @@ def _by_constraint(connection: Connection, catalog: Catalog, entity: Entity, doo
 
 def _by_catalog(connection: Connection, entity: Entity, doomed: Doomed, child: Child) -> int:
     """References of the catalog count even where the target declares no foreign key."""
-    # Without its key columns nothing tells a row of ours from a native one.
+    # Without its key columns nothing distinguishes a row of ours from a native one.
     known = has_columns(connection, child.target, child.keys)
     native = sql.SQL(" or ").join(
         [sql.SQL("c.{} is null").format(sql.Identifier(key)) for key in child.keys if known]

@@ -32,7 +32,7 @@ MISPLACED = "ZS002"
 ALTERED_STATE = "ZS003"
 """For a row that is there with values that a trigger gave it."""
 
-# Writes one segment and looks at what is there now: whoever changes rows on the way, no count of a statement tells.
+# Writes one segment and looks at what is there now: whoever changes rows on the way, no count of a statement shows.
 _CHECKED = """
       {attempt}
       get diagnostics done = row_count;
@@ -93,7 +93,7 @@ class Splitter:
         self._connection = connection
         self._table = table
         self._rows = rows
-        # The first line of an error's context tells the statement, or the function, in which it arose.
+        # The first line of an error's context names the statement, or the function, in which it arose.
         self._ours = rows.as_string(connection)
         self._by_hand = by_hand
         self._last = last

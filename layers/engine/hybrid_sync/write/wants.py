@@ -45,7 +45,7 @@ class Want:
 
 
 class TooManyWants(Exception):
-    """Everybody wants what everybody has, as where many periods overlap: the server alone tells who is in the way."""
+    """Everybody wants what everybody has, as where many periods overlap: the server alone knows who is in the way."""
 
 
 class Wants:
@@ -148,7 +148,7 @@ class Wants:
                 if holder is None:
                     self.outsiders.add(row)
             if index.exclusion:
-                continue  # every pair of ranges would have to be looked at; the server tells which exclude each other
+                continue  # every pair of ranges would have to be looked at; the server knows which exclude each other
             self._find_twins(index, condition)
         self._connection.execute(sql.SQL("drop table {}").format(_THEN))
         return found

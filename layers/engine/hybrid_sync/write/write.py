@@ -34,7 +34,7 @@ _CHUNK_BYTES = 128 * 1024
 
 class RowsSuppressed(Exception):
     """The target left rows out without an error, or has them under another id or key; which ones, only writing them
-    one by one tells."""
+    one by one shows."""
 
 
 @dataclass

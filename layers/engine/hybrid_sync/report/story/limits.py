@@ -32,11 +32,11 @@ _WORDS = (
 def failures(summary: RunSummary) -> Section | None:
     """Components and states that failed, each with what to do."""
     items = [f"{capital(e.title)}: {e.failure.text} ({e.failure.code})" for e in summary.entities if e.failure]
-    told = {(e.failure.code, e.failure.text) for e in summary.entities if e.failure}
+    named = {(e.failure.code, e.failure.text) for e in summary.entities if e.failure}
     items += [
         f"{f.state}{f' of {f.entity}' if f.entity else ''}: {f.cause} ({f.error})"
         for f in summary.failures
-        if (f.error, f.cause) not in told
+        if (f.error, f.cause) not in named
     ]
     return Section("failures", "What went wrong", (Bullets(tuple(items)),)) if items else None
 
