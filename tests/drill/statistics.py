@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ from tests.flow.execution import Delivery
 MOST = 3.0
 _FLOOR = 5_000
 """Buffers (40 MB) below which a step's plan does not matter."""
+_OTHERS = """
+select count(*) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
 _TABLES = """
 select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = 'hybrid_sync' and c.relkind = 'r' and c.relname <> 'migration'
@@ -68,12 +73,16 @@ class Meter:
         """The mapped tables always, which autovacuum would do between two runs; ours where they are to be fresh."""
         if self._fresh:
             self._connection.execute("analyze")
-            return
-        for (table,) in self._connection.execute(_MAPPED).fetchall():
-            self._connection.execute(sql.SQL("analyze {}").format(sql.SQL(table)))
+        else:
+            for (table,) in self._connection.execute(_MAPPED).fetchall():
+                self._connection.execute(sql.SQL("analyze {}").format(sql.SQL(table)))
+        # What analyze has touched is counted now, and not in the middle of the step.
+        self._connection.execute("select pg_stat_force_next_flush()")
 
     def _read(self) -> int:
-        # A backend hands its counts over when it ends, which every step's do.
+        # A backend hands its counts over when it ends, which every step's do; it is listed until it has.
+        while self._connection.execute(_OTHERS).fetchone() != (0,):
+            time.sleep(0.005)
         self._connection.execute("select pg_stat_clear_snapshot()")
         row = self._connection.execute(
             "select sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0)"
