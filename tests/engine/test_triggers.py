@@ -94,6 +94,8 @@ def test_a_link_that_a_trigger_refuses_costs_its_row(world: EngineWorld, target:
     assert run(world, "first").verdicts["invoices"].conserved
     assert (3, "trigger_exception", None, "best_invoice_id") in refused(target)
     assert target("select count(*) from visits where best_invoice_id is null and legacy_id in (1, 2, 3)") == [(1,)]
+    waiting = "select key from hybrid_sync.pending_link where entity = 'visits' and column_name = 'best_invoice_id'"
+    assert ([3],) in target(waiting)
 
 
 def test_a_row_that_stays_locked_costs_itself_at_the_third_attempt(

@@ -70,17 +70,24 @@ class _Joined:
 def _joined(catalog: Catalog, group: Group) -> _Joined:
     child, parent = catalog[group.entity], catalog[group.parent_entity]
     source, parent_source = child.sources[group.source], parent.sources[group.parent_source]
-    conditions = [is_row_of(source, sql.SQL("l.key")), is_row_of(parent_source, sql.SQL("array[l.parent_key]"), "p")]
-    conditions += [
-        sql.SQL("l.{} = {}").format(sql.Identifier(column), sql.Literal(value))
-        for column, value in (
-            ("entity", group.entity), ("source", group.source), ("column_name", group.column),
-            ("parent_entity", group.parent_entity), ("parent_source", group.parent_source),
-        )
+    conditions = [
+        is_row_of(source, sql.SQL("l.key")), is_row_of(parent_source, sql.SQL("array[l.parent_key]"), "p"),
+        _of_group(group),
     ]  # fmt: skip
     return _Joined(
         sql.SQL("{} t, {} p").format(table(child.target), table(parent.target)), sql.SQL(" and ").join(conditions)
     )
+
+
+def _of_group(group: Group) -> sql.Composed:
+    """The condition that the pending link l is of this group."""
+    return sql.SQL(" and ").join(
+        sql.SQL("l.{} = {}").format(sql.Identifier(column), value)
+        for column, value in (
+            ("entity", group.entity), ("source", group.source), ("column_name", group.column),
+            ("parent_entity", group.parent_entity), ("parent_source", group.parent_source),
+        )
+    )  # fmt: skip
 
 
 def linkable(connection: Connection, catalog: Catalog, run_id: str, group: Group, limit: int) -> list[Key]:
@@ -112,25 +119,29 @@ def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, ke
     refused = _write(connection, relation, group)
     _journal(connection, relation, run_id, group)
     failpoint("link.journalled", connection)
-    settled = _settle(connection, run_id, group, joined)
+    settled = _settle(connection, relation, run_id, group)
     record_failed(connection, run_id, group.entity, group.source, refused)
     failpoint("link.written", connection)
     return settled
 
 
 def _stage(connection: Connection, relation: sql.Identifier, group: Group, joined: _Joined) -> None:
-    """The rows to link, locked in id order, with what they referred to before."""
+    """The rows of the links, locked in id order, with what they referred to before; some may have been linked already.
+
+    The rows are found by their keys here alone: what follows knows them by their ids.
+    """
     connection.execute("drop table if exists pg_temp.hybrid_sync_link")
     connection.execute(
         sql.SQL(
             "create temp table hybrid_sync_link (n int generated always as identity, id uuid, key {}, parent uuid,"
-            " old uuid, prior xid, refused text) on commit drop"
+            " old uuid, prior xid, refused text,"
+            " linked bool generated always as (old is not distinct from parent) stored) on commit drop"
         ).format(COLUMN)
     )
     chosen = sql.SQL(
         "insert into {stage} (id, key, parent, old, prior, refused) select x.id, x.key, x.parent, x.old, x.prior, {why}"
-        " from (select t.id, l.key, p.id as parent, t.{column} as old, t.xmin as prior from {rows}"
-        " and t.{column} is distinct from p.id {more} order by t.id {lock}) x"
+        " from (select t.id, l.key, p.id as parent, t.{column} as old, t.xmin as prior from {rows} {more}"
+        " order by t.id {lock}) x"
     )
     names = {"stage": _STAGE, "column": sql.Identifier(group.column), "rows": joined.rows}
     lock = sql.SQL("for no key update of t")
@@ -139,14 +150,15 @@ def _stage(connection: Connection, relation: sql.Identifier, group: Group, joine
     hidden = sql.SQL("and row_security_active({}::regclass) and t.id not in (select id from {})").format(
         sql.Literal(relation.as_string(connection)), _STAGE
     )
-    connection.execute(
-        chosen.format(**names, why=sql.Literal("policy_violation"), more=hidden, lock=sql.SQL("").format())
-    )
+    why = sql.SQL("case when x.old is distinct from x.parent then 'policy_violation' end")
+    connection.execute(chosen.format(**names, why=why, more=hidden, lock=sql.SQL("").format()))
 
 
 def _write(connection: Connection, relation: sql.Identifier, group: Group) -> list[FailedRow]:
     column = sql.Identifier(group.column)
-    rows = connection.execute(sql.SQL("select n, key from {} where refused is null").format(_STAGE)).fetchall()
+    rows = connection.execute(
+        sql.SQL("select n, key from {} where refused is null and not linked").format(_STAGE)
+    ).fetchall()
     lines: dict[int, list[int]] = dict(rows)
 
     def statement(some: Sequence[int]) -> sql.Composed:
@@ -184,17 +196,18 @@ def _journal(connection: Connection, relation: sql.Identifier, run_id: str, grou
     batch = Batch(run_id, uuid.uuid4(), group.entity, group.source)
     rows = sql.SQL(
         "select l.key, l.id, t.xmin, l.prior, jsonb_build_object({}::text, l.old)"
-        " from {} l join {} t on t.id = l.id where l.refused is null order by l.n"
+        " from {} l join {} t on t.id = l.id where l.refused is null and not l.linked order by l.n"
     ).format(group.column, _STAGE, relation)
     answer(connection, journal_changes(batch, rows, "link"))
 
 
-def _settle(connection: Connection, run_id: str, group: Group, joined: _Joined) -> int:
-    # Only what is linked now: a row that was read anew before its bucket was locked may wait for another parent.
+def _settle(connection: Connection, relation: sql.Identifier, run_id: str, group: Group) -> int:
+    # Only what is linked now: a trigger may have put another reference in its place.
     settled = connection.execute(
-        sql.SQL("delete from hybrid_sync.pending_link l using {} where {} and t.{} = p.id returning l.key").format(
-            joined.tables, joined.where, sql.Identifier(group.column)
-        )
+        sql.SQL(
+            "delete from hybrid_sync.pending_link l using {} s join {} t on t.id = s.id and t.{} = s.parent"
+            " where l.key = s.key and {} returning l.key"
+        ).format(_STAGE, relation, sql.Identifier(group.column), _of_group(group))
     ).fetchall()
     connection.execute(
         sql.SQL(
