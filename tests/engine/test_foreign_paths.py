@@ -140,6 +140,12 @@ def test_triggers_of_the_target_run_under_the_path_that_the_database_gives(
         "create constraint trigger look_at_code after insert or update on people"
         " deferrable initially deferred for each row execute function look_at_code()"
     )
+    # Rows of a table without triggers are copied; a default is computed under the path as well.
+    target(
+        "create function seen_path() returns text language plpgsql as"
+        " $$ begin return current_setting('search_path'); end $$;"
+    )
+    target("alter table invoices add column path text default null, alter column path set default seen_path()")
     first = run(world, "first")
     assert first.total("people")["failed"] == 0
     assert target("select count(*), count(code) from people where legacy_id is not null") == [(12, 12)]
@@ -147,6 +153,7 @@ def test_triggers_of_the_target_run_under_the_path_that_the_database_gives(
     second = run(world, "second")
     assert second.total("people")["failed"] == 0
     assert target("select count(*) from people where legacy_id is not null and code like 'codecode%'") == [(12,)]
+    assert target("select count(*) filter (where path like '%pg_temp%'), count(path) > 0 from invoices") == [(0, True)]
 
 
 def test_a_target_that_takes_no_writes_is_named_and_tried_again(world: EngineWorld, target_db: str) -> None:

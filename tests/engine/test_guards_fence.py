@@ -127,6 +127,11 @@ def test_a_row_whose_joined_rows_are_missing_is_settled_like_any_other(
     assert target("select count(*) from invoices where visit_id is null and legacy_id is not null") == [(1,)]
     found = conservation(target, "first", "invoices")
     assert (found["pending_deletes"], found["in_flight"]) == (0, 0)
+    run(world, "second")
+    compared = (
+        "select sum(legacy_rows)::int from hybrid_sync.reconcile_segment where run_id = %s and entity = 'invoices'"
+    )
+    assert target(compared, "second") == target("select count(*)::int from invoices where legacy_id is not null")
 
 
 def test_a_row_lost_beside_a_stranger_under_a_key_of_its_bucket_is_missed(world: EngineWorld, target: Query) -> None:
