@@ -28,7 +28,7 @@ def _sentences(entities: Sequence[EntitySummary], catalog: Catalog) -> Iterator[
     unread = [e for e in entities if e.detection in _BY_CHANGE and not (e.reconcile and e.reconcile.done)]
     yield from _contents(unread, len(unread) == len(entities))
     yield from _left_standing(entities)
-    yield from dict.fromkeys(warning for e in entities for warning in e.warnings)
+    yield from dict.fromkeys(warning for e in entities for warning in (*e.warnings, *e.hidden_rows))
     if without_money := [e.title for e in entities if e.conservation and not e.money]:
         yield f"No money column is declared, so no amounts were summed: {listed(without_money)}."
     yield (

@@ -66,6 +66,8 @@ class EntitySummary(Part):
     """None where none ran."""
     warnings: tuple[str, ...] = ()
     """What people should know of how the entity is read, in sentences."""
+    hidden_rows: tuple[str, ...] = ()
+    """Why rows of the target may be hidden from the run, in sentences."""
     deletes: Deletes | None = None
     """None where the run did not look for rows that have gone from legacy."""
     links_made: int

@@ -12,7 +12,8 @@ def outcome(summary: RunSummary) -> str:
     """Of a run whose last entity has been verified, or cannot be.
 
     Failed: something was not verified.  Degraded: verified, and more rows are missing or stale than the catalog
-    tolerates, or a row that the request names is not current.  Else succeeded.
+    tolerates, a row that the request names is not current, or row security of the target may hide rows: what it hides
+    nobody has compared.  Else succeeded.
     """
     stopped = any(failure.entity is None for failure in summary.failures)
     if stopped or not summary.entities or any(entity.status != "verified" for entity in summary.entities):
@@ -36,6 +37,7 @@ def reasons(summary: RunSummary) -> tuple[str, ...]:
             c = e.conservation
             shortfalls.append(f"{e.title}: of the rows asked for, {c.stale:,} are stale and {c.absent:,} absent.")
     shortfalls += [f"{row.ref}: {row.in_words}." for row in summary.asked if not row.ok]
+    shortfalls += dict.fromkeys(sentence for e in summary.entities for sentence in e.hidden_rows)
     return tuple(shortfalls)
 
 

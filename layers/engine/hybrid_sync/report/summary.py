@@ -110,6 +110,7 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
         reconcile=Reconcile.model_validate(row["reconcile"]) if row["reconcile"] else None,
         deletes=Deletes.model_validate(row["deletes"]) if row["deletes"] else None,
         warnings=tuple(row["warnings"] or ()),
+        hidden_rows=tuple(row["hidden_rows"] or ()),
         links_made=links.get("linked", 0),
         links_pending=links.get("pending", 0),
         fence_advanced=row["fence_advanced"],
@@ -136,6 +137,7 @@ select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_pl
        e.conservation, e.money, e.links, e.failure, e.fence_advanced,
        to_jsonb(e)->'reconcile' as reconcile, to_jsonb(e)->'deletes' as deletes,
        to_jsonb(e)->'reference_counts' as reference_counts, to_jsonb(e)->'warnings' as warnings,
+       to_jsonb(e)->'hidden_rows' as hidden_rows,
        coalesce(case when e.fence_advanced then r.fence->>'taken_at' else e.fence_at_start->'fence'->>'taken_at' end,
                 case when f.advanced_at <= coalesce(r.finished_at, 'infinity') then f.fence->>'taken_at' end
        )::timestamptz as complete_until,

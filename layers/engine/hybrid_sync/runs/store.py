@@ -193,7 +193,7 @@ def part(run_id: str, entity: str, **columns: object) -> Question[None]:
 
 def record_plan(
     trip: Trip, run_id: str, entity: str, detection: Detection, version: int, batches: int, keys: int,
-    seen: Mapping[str, Any] | None = None, warnings: Sequence[str] = (),
+    seen: Mapping[str, Any] | None = None, warnings: Sequence[str] = (), hidden_rows: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """How the entity is read, into how many batches it was cut, and what people should know of it; the first plan
     stays."""
@@ -211,8 +211,9 @@ def record_plan(
             None if seen is None else json.dumps(dict(seen)), run_id, entity,
         ),
     )  # fmt: skip
-    if warnings:
-        trip.ask(part(run_id, entity, warnings=list(warnings)))
+    for name, sentences in (("warnings", warnings), ("hidden_rows", hidden_rows)):
+        if sentences:
+            trip.ask(part(run_id, entity, **{name: list(sentences)}))
 
 
 def batches_done(connection: Connection, run_id: str, entity: str) -> int:

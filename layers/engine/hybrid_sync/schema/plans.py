@@ -35,6 +35,8 @@ class EntityPlan:
     """Of the catalog definition and the relations it reads; stored with the fence."""
     warnings: tuple[str, ...] = ()
     """What people should know of how it is read, in sentences."""
+    hidden_rows: tuple[str, ...] = ()
+    """Why rows of the target may be hidden from us, in sentences."""
 
 
 _REMEMBERED = 64
@@ -87,8 +89,8 @@ def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connect
     with inside(target, "target"):
         table = read_table(target, definition)
         require_fit(target, definition, table)
-        warned += hidden_rows(target, definition, table)
-    return _planned(entity, catalog, found, warned, table)
+        hidden = hidden_rows(target, definition, table)
+    return _planned(entity, catalog, found, table, warned, hidden)
 
 
 def compile_together(
@@ -102,6 +104,7 @@ def compile_together(
     wanted = {name: catalog[name] for name, place in places.items() if place not in _recent}
     facts: dict[tuple[str, _Part], Any] = {}
     warned: dict[str, tuple[str, ...]] = {}
+    hidden: dict[str, tuple[str, ...]] = {}
     try:
         for path in dict.fromkeys(entity.legacy_search_path for entity in wanted.values()):
             group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
@@ -117,10 +120,10 @@ def compile_together(
             tables = abreast(target, {name: asking_table(entity) for name, entity in wanted.items()})
             for name, entity in wanted.items():
                 require_fit(target, entity, tables[name])
-                warned[name] += hidden_rows(target, entity, tables[name])
+                hidden[name] = hidden_rows(target, entity, tables[name])
         for name in wanted:
             found = {part: fact for (of, part), fact in facts.items() if of == name}
-            _remember(places[name], _planned(name, catalog, found, warned[name], tables[name]))
+            _remember(places[name], _planned(name, catalog, found, tables[name], warned[name], hidden[name]))
     except (StructureMismatch, MissingPrivilege, psycopg.Error):
         return
 
@@ -140,7 +143,7 @@ def _works(entity: Entity) -> dict[_Part, Rounds[Any]]:
 
 
 def _planned(
-    entity: str, catalog: Catalog, found: Mapping[_Part, Any], warned: tuple[str, ...], table: TargetTable
+    entity: str, catalog: Catalog, found: Mapping[_Part, Any], table: TargetTable, *sentences: tuple[str, ...]
 ) -> EntityPlan:
     definition = catalog[entity]
     plans: dict[str, ReadPlan] = {}
@@ -148,4 +151,4 @@ def _planned(
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
         compiled = compile_source(definition, name, table, found[name, "types"], parents)
         plans[name] = replace(compiled, unique=found[name, "proof"])
-    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{found['', 'structure']}", warned)
+    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{found['', 'structure']}", *sentences)
