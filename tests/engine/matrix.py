@@ -24,7 +24,8 @@ from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection, connect, transaction
 from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
-from hybrid_sync.schema.legacy_structure import natural_types
+from hybrid_sync.schema.legacy_structure import asking_types
+from hybrid_sync.session import alone
 from hybrid_sync.write.write import copy_rows
 
 SAME = "{c}::text"
@@ -64,7 +65,7 @@ class Way:
                 "sources": {"x": {"from": "x x", "key": {"legacy_id": "x.id"}, "columns": {"c": {pair.form: "x.x"}}}},
             }
         )  # fmt: skip
-        natural = natural_types(self.legacy, self.entity, "x")
+        natural = alone(self.legacy, asking_types(self.entity, "x"))
         return compile_source(self.entity, "x", self._table(), natural, {})
 
     def carry(self, plan: ReadPlan) -> dict[int, str]:

@@ -8,8 +8,9 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import compile_source
 from hybrid_sync.catalog.load import load, load_with_places
 from hybrid_sync.postgres import connect
-from hybrid_sync.schema.legacy_structure import natural_types, structure_hash
+from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
 from hybrid_sync.schema.target_structure import read_table
+from hybrid_sync.session import alone
 from hybrid_sync_cli.catalog_check import databases, syntax
 from hybrid_sync_cli.stack import home
 from tests.sample.conftest import Sampled
@@ -21,7 +22,7 @@ def test_every_source_compiles_against_both_databases_and_reads_all_its_rows(wor
     with connect(world.legacy, "legacy") as legacy, connect(world.target, "target") as target:
         for name, entity in CATALOG.entities.items():
             table = read_table(target, entity)
-            assert structure_hash(legacy, entity)
+            assert alone(legacy, asking_structure(entity))
             for source_name, source in entity.sources.items():
                 sources_of = {
                     parent: CATALOG.source_of(parent)[0]
@@ -29,7 +30,7 @@ def test_every_source_compiles_against_both_databases_and_reads_all_its_rows(wor
                     for parent in reference.parents
                 }
                 plan = compile_source(
-                    entity, source_name, table, natural_types(legacy, entity, source_name), sources_of
+                    entity, source_name, table, alone(legacy, asking_types(entity, source_name)), sources_of
                 )
                 read = legacy.execute(plan.select(sql.SQL("true"))).rowcount
                 # Joins neither lose rows nor double them.

@@ -9,8 +9,8 @@ import re
 
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.place import table
-from hybrid_sync.postgres import Connection, Question
-from hybrid_sync.session import Rounds, alone
+from hybrid_sync.postgres import Question
+from hybrid_sync.session import Rounds
 
 # A column of the base table as it stands: its alias or none before it, quoted or not.
 _COLUMN = re.compile(r'^(?:(?P<alias>[a-z_]\w*|"[^"]+")\s*\.\s*)?(?P<name>[a-z_]\w*|"[^"]+")$', re.IGNORECASE)
@@ -35,13 +35,8 @@ select exists (
 """
 
 
-def proves_key(connection: Connection, source: Source) -> bool:
-    """Whether an index of legacy keeps the source's keys apart; a join may multiply rows, so it proves nothing."""
-    return alone(connection, asking_proof(source))
-
-
 def asking_proof(source: Source) -> Rounds[bool]:
-    """The same beside other works."""
+    """Whether an index of legacy keeps the source's keys unique; a join may multiply rows, so it proves nothing."""
     columns = [_column(expression, source.table.alias) for expression in source.key.values()]
     possible = not source.joins and None not in columns
     relation = table(source.table.table).as_string(None)

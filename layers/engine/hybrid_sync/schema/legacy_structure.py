@@ -19,7 +19,7 @@ from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import described
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
-from hybrid_sync.session import Rounds, alone
+from hybrid_sync.session import Rounds
 
 # Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
 # of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the
@@ -80,13 +80,8 @@ class _Relation:
     columns: Any
 
 
-def natural_types(connection: Connection, entity: Entity, source_name: str) -> NaturalTypes:
-    """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
-    return alone(connection, asking_types(entity, source_name))
-
-
 def asking_types(entity: Entity, source_name: str) -> Rounds[NaturalTypes]:
-    """The same beside other works."""
+    """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
     source = entity.sources[source_name]
     integers = _integers(source)
     wanted = len(source.columns) + len(integers)
@@ -135,17 +130,12 @@ def _refusal(entity: Entity, source_name: str, error: psycopg.Error) -> MissingP
     return StructureMismatch(said, "Correct the catalog, or the legacy table.")
 
 
-def structure_hash(connection: Connection, entity: Entity) -> str:
+def asking_structure(entity: Entity) -> Rounds[str]:
     """Changes when what the entity reads is another relation, has another partition, column, label or definition.
 
     StructureMismatch for a relation whose rows carry no usable transaction id, MissingPrivilege for one whose row
     security would hide rows: hidden rows look deleted.
     """
-    return alone(connection, asking_structure(entity))
-
-
-def asking_structure(entity: Entity) -> Rounds[str]:
-    """The same beside other works."""
     named = {quoted: name for source in entity.sources.values() for quoted, name in named_by(source).items()}
     [found] = yield [_relations(named)]
     there = {relation.named for relation in found}
