@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.cli.conftest import Command
 from tests.conftest import PASSWORD
+from tests.servers.authority import Authority
 
 
 @pytest.fixture
@@ -61,3 +63,78 @@ def test_a_secret_without_a_target_is_one_sentence(hybrid_sync: Command) -> None
 
     assert (said.status, said.err.count("\n")) == (1, 1)
     assert "--target-dsn" in said.err
+
+
+def test_the_cas_go_into_the_secret_as_text_and_their_end_is_told(
+    hybrid_sync: Command, secrets: Any, target_db: str, tmp_path: Path
+) -> None:
+    held = {"target_dsn": make_conninfo(target_db, user="x", password=PASSWORD)}
+    arn = secrets.create_secret(Name="connections", SecretString=json.dumps(held))["ARN"]
+    bundle = Authority("The CA").pem + Authority("The next CA", days=20).pem + Authority("The last CA", days=-1).pem
+    (tmp_path / "rds-bundle.pem").write_text(bundle, "ascii")
+    legacy = f"postgresql://reader:pw@legacy.example.com/app?sslrootcert={tmp_path / 'rds-bundle.pem'}"
+
+    said = hybrid_sync("install", "--target-dsn", target_db, "--legacy-dsn", legacy, "--secret", arn)
+
+    assert said.status == 0, said.err
+    told, warned = said.err.splitlines()
+    assert told.startswith("legacy CA: 2 CA certificates, the first valid until 20")
+    assert told.endswith("(1 more have expired).")
+    assert warned == "Warning: that is in 19 days; give the next CA before: --legacy-ca FILE."
+    filled = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    assert filled["legacy_ca"] == bundle
+    assert "target_ca" not in filled
+    assert conninfo_to_dict(filled["legacy_dsn"]) == conninfo_to_dict("postgresql://reader:pw@legacy.example.com/app")
+
+    again = hybrid_sync("install", "--target-dsn", target_db, "--legacy-ca", "system", "--secret", arn)
+
+    assert again.status == 0, again.err
+    kept = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    assert kept == {**filled, "legacy_ca": "system"}
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "said"),
+    [
+        ("--target-ca", "no certificate", "holds no certificates that can be read."),
+        ("--legacy-ca", Authority("The last CA", days=-1).pem, "holds no CA that is still valid: the last ended on "),
+        ("--legacy-ca", None, "cannot be read as text: name a PEM file, system or plaintext."),
+    ],
+)
+def test_a_ca_that_cannot_serve_is_refused_before_anything_is_done(
+    hybrid_sync: Command, secrets: Any, target_db: str, tmp_path: Path, option: str, content: str | None, said: str
+) -> None:
+    arn = secrets.create_secret(Name="connections", SecretString="{}")["ARN"]
+    if content is not None:
+        (tmp_path / "ca.crt").write_text(content, "ascii")
+
+    answered = hybrid_sync("install", "--target-dsn", target_db, option, str(tmp_path / "ca.crt"), "--secret", arn)
+
+    assert (answered.status, answered.err.count("\n")) == (1, 1)
+    assert said in answered.err
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("legacy", "said"),
+    [
+        ("postgresql://reader:pw@legacy.example.com/app?sslmode=disable", "--legacy-ca plaintext"),
+        (
+            "postgresql://reader:pw@legacy.example.com/app?options=-cx%3Dy",
+            "sets `options`, which connection poolers refuse",
+        ),
+        ("postgresql://reader:pw@db.abcdefgh.supabase.co/postgres", "IPv6 only unless the project has the IPv4 add-on"),
+    ],
+)
+def test_a_legacy_that_functions_may_not_or_cannot_reach_is_refused_before_anything_is_done(
+    hybrid_sync: Command, secrets: Any, target_db: str, legacy: str, said: str
+) -> None:
+    arn = secrets.create_secret(Name="connections", SecretString="{}")["ARN"]
+
+    answered = hybrid_sync("install", "--target-dsn", target_db, "--legacy-dsn", legacy, "--secret", arn)
+
+    assert answered.status == 1
+    assert said in answered.err
+    assert ":pw@" not in answered.err
+    with psycopg.connect(target_db) as connection:
+        assert connection.execute("select to_regnamespace('hybrid_sync')").fetchone() == (None,)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from hybrid_sync.schema.install import Way
 from hybrid_sync.schema.install import install as install_target
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.trust import ca_of, legacy_for_functions
 
 
 @click.command()
@@ -27,28 +30,41 @@ from hybrid_sync_cli.stack import Stack, home
     envvar="HYBRID_SYNC_LEGACY_DSN",
     help="Your legacy database, as a role that may only read: goes into the secret; also HYBRID_SYNC_LEGACY_DSN.",
 )
+@click.option("--target-ca", metavar="FILE", help="The CA of the target's certificate (PEM), system, or plaintext.")
+@click.option("--legacy-ca", metavar="FILE", help="The same of legacy.")
+@click.option("--pooler", metavar="HOST[:PORT]", help="Supabase's pooler, by which the functions reach the target.")
+@click.option("--ipv6", is_flag=True, help="The functions have IPv6, or the Supabase project has the IPv4 add-on.")
 @click.option("--secret", metavar="ARN", help="The deployment's ConnectionSecret on AWS, to put both DSNs into.")
 @click.option(
     "--new-password", is_flag=True, help="Replace the worker's password; whoever uses the old one is locked out."
 )
-def install(target_dsn: str | None, legacy_dsn: str | None, secret: str | None, new_password: bool) -> None:
+def install(
+    target_dsn: str | None, legacy_dsn: str | None, target_ca: str | None, legacy_ca: str | None, pooler: str | None,
+    ipv6: bool, secret: str | None, new_password: bool,
+) -> None:  # fmt: skip
     """Bring a target up to date: migrations, the worker role, its grants on the mapped tables. Safe to repeat.
 
-    With --secret the functions' DSNs are stored in the deployment's secret, and nothing secret is printed.
+    With --secret the functions' DSNs and CAs are stored in the deployment's secret, and nothing secret is printed.
     """
     if target_dsn is None:
-        if secret or legacy_dsn:
+        if secret or legacy_dsn or target_ca or legacy_ca or pooler or ipv6:
             raise CliError("Say which target to prepare: give --target-dsn, or set HYBRID_SYNC_TARGET_DSN.")
         _install_stack()
-    elif secret is None:
-        worker = install_target(target_dsn, secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password)
+        return
+    target = Way(ca_of("target", target_ca, target_dsn), pooler, ipv6)
+    if secret is None:
+        worker = install_target(
+            target_dsn, secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password, way=target
+        )
         click.echo(worker)
         click.echo(
-            "The target is ready; this DSN is the functions' own: put it into the secret as target_dsn.", err=True
-        )
-    else:
-        _install_deployment(target_dsn, legacy_dsn, secret, new_password=new_password)
-        click.echo("The target is ready, and the deployment's secret holds the functions' DSNs.")
+            "The target is ready; this DSN is the functions' own: put it into the secret as target_dsn, and its CA as"
+            " target_ca.", err=True,
+        )  # fmt: skip
+        return
+    legacy = _Legacy(legacy_dsn, ca_of("legacy", legacy_ca, legacy_dsn), ipv6)
+    _install_deployment(target_dsn, target, legacy, secret, new_password=new_password)
+    click.echo("The target is ready, and the deployment's secret holds the functions' DSNs.")
 
 
 def _install_stack() -> None:
@@ -60,15 +76,27 @@ def _install_stack() -> None:
     click.echo("The stack's target is up to date.")
 
 
-def _install_deployment(target_dsn: str, legacy_dsn: str | None, secret: str, *, new_password: bool) -> None:
-    """Prepare the target, then store the DSNs; whatever else the secret holds stays."""
+@dataclass(frozen=True)
+class _Legacy:
+    """What a person says of legacy; what is None stays as it was."""
+
+    dsn: str | None
+    ca: str | None
+    ipv6: bool
+
+
+def _install_deployment(target_dsn: str, target: Way, legacy: _Legacy, secret: str, *, new_password: bool) -> None:
+    """Prepare the target, then store DSNs and CAs; whatever else the secret holds stays."""
     client, held = _open_secret(secret)
+    target_ca, legacy_ca = target.ca or held.get("target_ca"), legacy.ca or held.get("legacy_ca")
+    if legacy.dsn is not None:  # what is wrong with it is said before anything is done
+        held["legacy_dsn"] = legacy_for_functions(legacy.dsn, legacy_ca, ipv6=legacy.ipv6)
     present = None if new_password else _password_in(held.get("target_dsn"))
     held["target_dsn"] = install_target(
-        target_dsn, present or secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password
-    )
-    if legacy_dsn is not None:
-        held["legacy_dsn"] = legacy_dsn
+        target_dsn, present or secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password,
+        way=replace(target, ca=target_ca),
+    )  # fmt: skip
+    held.update({name: ca for name, ca in (("target_ca", target_ca), ("legacy_ca", legacy_ca)) if ca})
     client.put_secret_value(SecretId=secret, SecretString=json.dumps(held))
 
 

@@ -63,10 +63,12 @@ def prepare(options: UpOptions, processes: Processes, state: StateFile, project:
 def install(target_dsn: str, state: StateFile, project: Path) -> str:
     """Bring the engine's own schema and role in the target up to date; the DSN of that role."""
     from hybrid_sync.catalog.load import load
+    from hybrid_sync.schema.install import Way
     from hybrid_sync.schema.install import install as install_target
 
     catalog = load(project / "layers" / "catalog")
-    return install_target(target_dsn, worker_password=state.secret("target_worker"), catalog=catalog)
+    way = Way(ipv6=True)  # the functions run on this machine, as the admin does
+    return install_target(target_dsn, worker_password=state.secret("target_worker"), catalog=catalog, way=way)
 
 
 def _legacy(options: UpOptions, own: Cluster | None, state: StateFile) -> tuple[str, str]:

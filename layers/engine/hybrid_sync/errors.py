@@ -48,6 +48,12 @@ class TargetUnavailable(SyncError):
     transient = True
 
 
+class ServerUntrusted(SyncError):
+    """A database server does not prove by TLS that it is the one that was meant: trying again proves no more."""
+
+    code = "server_untrusted"
+
+
 class AwsUnavailable(SyncError):
     """An AWS service throttles, is down or cannot be reached."""
 

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
+from hybrid_sync import supabase
 from hybrid_sync.blame import Side
 from hybrid_sync.postgres import open_session
 from hybrid_sync.session import Row, Session
@@ -36,17 +37,17 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[PooledConnection] = []
 
-    def connect(self, dsn: str, side: Side) -> PooledConnection:
+    def connect(self, dsn: str, side: Side, ca: str | None = None) -> PooledConnection:
         """A kept connection, or a new one; raises what `postgres.connect` raises."""
         self._close_expired()
         with self._lock:
-            for kept in [one for one in self._idle if one.dsn == dsn and one.side == side]:
+            for kept in [one for one in self._idle if (one.dsn, one.side, one.ca) == (dsn, side, ca)]:
                 self._idle.remove(kept)
                 if kept.is_quiet():
                     return kept
                 kept.end()
-        fresh = open_session(dsn, side, PooledConnection)
-        fresh.pool, fresh.dsn, fresh.side = self if is_kept(dsn) else None, dsn, side
+        fresh = open_session(dsn, side, PooledConnection, ca)
+        fresh.pool, fresh.dsn, fresh.side, fresh.ca = self if is_kept(dsn) else None, dsn, side, ca
         fresh.opened_at = self._clock()
         return fresh
 
@@ -81,8 +82,8 @@ class Pool:
 def is_kept(dsn: str) -> bool:
     """Whether its connections may be kept: one through a pooler in session mode would hold one of its few slots."""
     parts = conninfo_to_dict(dsn)
-    shared = str(parts.get("host") or "").endswith("pooler.supabase.com")
-    return not shared or str(parts.get("port") or "5432") == "6543"
+    shared = supabase.is_pooler(str(parts.get("host") or ""))
+    return not shared or str(parts.get("port") or supabase.SESSION_PORT) == supabase.TRANSACTION_PORT
 
 
 class PooledConnection(Session):
@@ -91,6 +92,7 @@ class PooledConnection(Session):
     pool: Pool | None = None
     dsn = ""
     side: Side = "target"
+    ca: str | None = None
     opened_at = used_at = 0.0
     _unproven = False
 
@@ -128,6 +130,6 @@ class PooledConnection(Session):
 
     def _replace(self) -> None:
         """Go on with a new session."""
-        fresh = open_session(self.dsn, self.side, PooledConnection)
+        fresh = open_session(self.dsn, self.side, PooledConnection, self.ca)
         self.pgconn, fresh.pgconn = fresh.pgconn, self.pgconn
         fresh.end()

@@ -8,8 +8,9 @@ from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 
+from hybrid_sync import supabase
 from hybrid_sync.blame import (
     CANCELLED,
     CONTENTION,
@@ -22,8 +23,8 @@ from hybrid_sync.blame import (
 )
 from hybrid_sync.blame import Side as Side
 from hybrid_sync.blame import is_row_state as is_row_state
+from hybrid_sync.dsn import Host, Parts, hosts, secured
 from hybrid_sync.errors import (
-    ConfigurationMissing,
     Contention,
     LegacyUnavailable,
     MissingPrivilege,
@@ -57,50 +58,54 @@ _TIMED_OUT = {
 _STRUCTURE = {"42P01", "42703", "3F000", "42883", "42804", "42704", "42601", "42P10"}
 
 
-def connect(dsn: str, side: Side) -> Connection:
-    """A connection in autocommit mode that holds no server-side prepared statements.
+def connect(dsn: str, side: Side, ca: str | None = None) -> Connection:
+    """A connection in autocommit mode that holds no server-side prepared statements; `ca` as `dsn.secured` has it.
 
-    Raises ConfigurationMissing for a DSN that is none, else LegacyUnavailable or TargetUnavailable; the sentence
-    names host and database, never the password.
+    Raises ConfigurationMissing for a DSN that may not be used, ServerUntrusted for a server that does not prove who it
+    is, else LegacyUnavailable or TargetUnavailable; the sentence names host and database, never the password.
     """
-    return open_session(dsn, side, Session)
+    return open_session(dsn, side, Session, ca)
 
 
-def open_session(dsn: str, side: Side, kind: type[S]) -> S:
+def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> S:
     """The same of another class."""
-    try:
-        parts = conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        raise ConfigurationMissing(
-            f"The {side} DSN is not a PostgreSQL connection string.",
-            "Write postgresql://user:password@host:port/db.",
-        ) from None
+    parts = {"connect_timeout": "10", **secured(dsn, side, ca)}
+    # Rows pass through as bytes, so both servers must mean the same ones; legacy checks and converts its own.
+    fixed = {**parts, "client_encoding": "UTF8", "application_name": "hybrid-sync"}
+    cursor = LegacyCursor if side == "legacy" else TargetCursor
     try:
         return kind.connect(
-            dsn,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=int(parts.get("connect_timeout") or 10),
-            # Rows pass through as bytes, so both servers must mean the same ones; legacy checks and converts its own.
-            client_encoding="UTF8",
-            application_name="hybrid-sync",
-            cursor_factory=LegacyCursor if side == "legacy" else TargetCursor,
-        )
-    except psycopg.OperationalError as error:
+            make_conninfo(**fixed), autocommit=True, prepare_threshold=None, cursor_factory=cursor
+        )  # fmt: skip
+    except psycopg.Error as error:
         raise _refused(side, parts, error) from None
 
 
-def _refused(side: Side, parts: dict[str, Any], error: psycopg.OperationalError) -> SyncError:
-    place = f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+def _refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
     text = str(error)
+    tried = hosts(parts)
     # libpq gives no SQLSTATE for a refused connection; these words choose the advice only, never the behaviour.
     if "password authentication failed" in text or "no password supplied" in text:
         advice = "Check the user and the password in its DSN."
     elif "does not exist" in text:
         advice = "Check the database name and the user in its DSN."
+    elif (untrusted := _untrusted(side, parts, tried)) is not None:
+        return untrusted
     else:
-        advice = "Check that the server runs and that host and port in its DSN are right."
-    return _UNAVAILABLE[side](f"The {side} database does not let us in at {place}.", advice)
+        advice = supabase.unreached(parts.get("host", "")) or (
+            "Check that the server runs and that host and port in its DSN are right."
+        )
+    places = ",".join(f"{host.name or host.address or 'localhost'}:{host.port}" for host in tried)
+    return _UNAVAILABLE[side](f"The {side} database does not let us in at {places}/{parts.get('dbname', '')}.", advice)
+
+
+def _untrusted(side: Side, parts: Parts, tried: Sequence[Host]) -> SyncError | None:
+    if parts.get("sslmode") != "verify-full":
+        return None
+    from hybrid_sync.handshake import distrust  # only for servers that refuse us
+
+    found = (distrust(host, side, parts["sslrootcert"]) for host in tried if not host.name.startswith(("/", "@")))
+    return next((error for error in found if error is not None), None)
 
 
 @contextmanager

@@ -42,6 +42,8 @@ class Connections(BaseModel):
 
     legacy_dsn: SecretStr | None = None
     target_dsn: SecretStr | None = None
+    legacy_ca: SecretStr | None = None
+    target_ca: SecretStr | None = None
     id_secret: SecretStr | None = None
 
     def need(self, field: str) -> str:
@@ -53,6 +55,10 @@ class Connections(BaseModel):
                 "Fill it in with: aws secretsmanager put-secret-value (keep the other fields).",
             )
         return value.get_secret_value()
+
+
+def _text(held: SecretStr | None) -> str | None:
+    return held.get_secret_value() or None if held else None
 
 
 class DeployedWorld:
@@ -127,10 +133,12 @@ class DeployedWorld:
         return Pool()
 
     def connect_legacy(self) -> Connection:
-        return self._pool.connect(self._connections().need("legacy_dsn"), "legacy")
+        held = self._connections()
+        return self._pool.connect(held.need("legacy_dsn"), "legacy", _text(held.legacy_ca))
 
     def connect_target(self) -> Connection:
-        return self._pool.connect(self._connections().need("target_dsn"), "target")
+        held = self._connections()
+        return self._pool.connect(held.need("target_dsn"), "target", _text(held.target_ca))
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
+from hybrid_sync import dsn, supabase
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.errors import RequestRejected, SyncError
@@ -31,18 +33,33 @@ where pg_catalog.has_schema_privilege(s::pg_catalog.text, 'usage with grant opti
 _POLICIES = "select 1 from pg_policies where schemaname = %s and tablename = %s and policyname = %s"
 
 
-def install(admin_dsn: str, worker_password: str, catalog: Catalog | None = None, *, new_password: bool = False) -> str:
+@dataclass(frozen=True)
+class Way:
+    """How functions reach the target, which may differ from the admin's way."""
+
+    ca: str | None = None
+    """As `dsn.secured` has it; the admin's too."""
+    pooler: str | None = None
+    ipv6: bool = False
+    """Both as `supabase.for_functions` has them."""
+
+
+def install(
+    admin_dsn: str, worker_password: str, catalog: Catalog | None = None, *, new_password: bool = False,
+    way: Way = Way(),
+) -> str:  # fmt: skip
     """Bring the target up to date; safe to repeat.
 
     Applies the migrations that are missing, creates the worker role, and grants it the mapped tables of `catalog` that
     exist.  Returns the worker's DSN.  All in one transaction: a failure leaves nothing half-done.  A worker role that
     is there and has another password may be somebody else's: RequestRejected, unless `new_password` says to replace it.
     """
-    worker_dsn = _worker_dsn(admin_dsn, worker_password)
-    with connect(admin_dsn, "target") as connection:
+    worker = supabase.as_role(dsn.read(admin_dsn, "target"), WORKER, worker_password)
+    for_functions = supabase.for_functions(worker, "target", way.pooler, ipv6=way.ipv6)
+    with connect(admin_dsn, "target", way.ca) as connection:
         with transaction(connection, "target"):
             known = connection.execute("select 1 from pg_roles where rolname = %s", (WORKER,)).fetchone() is not None
-        keeps = known and _lets_in(worker_dsn)
+        keeps = known and _lets_in(make_conninfo(**worker), way.ca)
         if known and not keeps and not new_password:
             raise RequestRejected(
                 f"The target has a role {WORKER} already, and its password is not ours: another deployment may use it.",
@@ -56,21 +73,13 @@ def install(admin_dsn: str, worker_password: str, catalog: Catalog | None = None
             _grant_own(connection, bypasses=bypasses)
             if catalog is not None:
                 _grant_mapped(connection, catalog, bypasses=bypasses)
-    return worker_dsn
+    return make_conninfo(**dsn.portable(for_functions))
 
 
-def _worker_dsn(admin_dsn: str, password: str) -> str:
-    parts = conninfo_to_dict(admin_dsn)
-    user = str(parts.get("user") or "")
-    # Supabase's shared pooler finds the project by a suffix of the user's name.
-    suffix = user[user.index(".") :] if "." in user and "pooler" in str(parts.get("host")) else ""
-    return make_conninfo(admin_dsn, user=WORKER + suffix, password=password)
-
-
-def _lets_in(dsn: str) -> bool:
-    """Whether the worker's password is the one in `dsn`."""
+def _lets_in(worker_dsn: str, ca: str | None) -> bool:
+    """Whether the worker's password is the one in its DSN."""
     try:
-        connect(dsn, "target").close()
+        connect(worker_dsn, "target", ca).close()
     except SyncError:
         return False
     return True
