@@ -180,8 +180,9 @@ def test_what_waits_to_be_proved_is_not_proved_by_planning(world: EngineWorld, i
     assert seen(world) == {"clients": True, "invoices": False}
 
 
+@pytest.mark.parametrize("request_", [{"profile": Profile.daily}, {"profile": Profile.verify, "repair": True}])
 def test_a_failed_record_without_a_row_on_either_side_is_closed_by_a_run_that_carries_others(
-    world: EngineWorld, in_legacy: Person, in_target: Person
+    world: EngineWorld, in_legacy: Person, in_target: Person, request_: dict[str, Any]
 ) -> None:
     """The keys of both sides are the same, and the quarantine has one that neither knows."""
     in_target(
@@ -189,6 +190,6 @@ def test_a_failed_record_without_a_row_on_either_side_is_closed_by_a_run_that_ca
         " values ('invoices', 'invoice', '{99}', 'check_violation', 'other', 'other')"
     )
     in_legacy("update invoice set total = 100 where id = 1")
-    assert run(world, "next", profile=Profile.daily).outcome.status == "succeeded"
+    assert run(world, "next", **request_).outcome.status == "succeeded"
     with world.connect_target() as target:
         assert target.execute("select status from hybrid_sync.failed_record").fetchall() == [("resolved",)]

@@ -95,10 +95,10 @@ def record(trip: Trip, run_id: str, entity: str, result: Mapping[str, Any]) -> N
 
 def record_segment(
     connection: Connection, run_id: str, entity: str, n: int, source: str, ends: tuple[int | None, int | None],
-    compared: Compared, suspects: Sequence[Key],
+    compared: Compared, suspects: Sequence[Key], *, commits: bool,
 ) -> None:  # fmt: skip
-    """Replace what an earlier attempt at this segment found."""
-    with together(connection) as trip:
+    """Replace what an earlier attempt at this segment found; where nothing is suspected, it `commits` if it may."""
+    with together(connection, commits=commits and not suspects) as trip:
         trip.do(
             "delete from hybrid_sync.difference where run_id = %s and entity = %s and segment = %s", (run_id, entity, n)
         )

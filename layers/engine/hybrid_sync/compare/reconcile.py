@@ -115,7 +115,7 @@ class Reconcile:
         with transaction(self.target, "target"):
             findings.record_segment(
                 self.target, self.run_id, entity, segment.n, segment.source, (segment.lo, segment.hi), compared,
-                suspects,
+                suspects, commits=not wrong,
             )  # fmt: skip
             if wrong:
                 findings.list_wrong_ids(self.target, self.run_id, entity, segment.source, wrong)

@@ -25,20 +25,30 @@ from hybrid_sync.schema.plans import EntityPlan
 
 _STATE = """
 select md5(concat_ws('/',
-  (select concat_ws(',', count(*), sum(gen)) from hybrid_sync.bucket where entity = any(%(family)s)),
+  (select concat_ws(',', count(*), sum(gen)) from hybrid_sync.bucket where entity = any({family})),
   (select coalesce(string_agg(md5(f::text), '' order by source, key), '')
-   from hybrid_sync.failed_record f where entity = %(entity)s and status <> 'resolved'),
+   from hybrid_sync.failed_record f where entity = {entity} and status <> 'resolved'),
   (select coalesce(string_agg(md5(l::text), '' order by source, key, column_name), '')
-   from hybrid_sync.pending_link l where entity = %(entity)s),
-  (select count(*) from hybrid_sync.tombstone where entity = %(entity)s and ended_run is null)))
+   from hybrid_sync.pending_link l where entity = {entity}),
+  (select count(*) from hybrid_sync.tombstone where entity = {entity} and ended_run is null)))
 """
 
 
-def state_of(catalog: Catalog, entity: str) -> Question[str]:
+def _state(catalog: Catalog, entity: str) -> sql.Composed:
     """Another text whenever a row of the entity or of a parent was written by us, or a failed record changed."""
     sources = catalog[entity].sources.values()
     family = {entity, *(p.to for source in sources for r in source.references.values() for p in r.parents)}
-    return Question(_STATE, {"family": sorted(family), "entity": entity}, lambda found: str(found.fetchall()[0][0]))
+    return sql.SQL(_STATE).format(family=sorted(family), entity=entity)
+
+
+def state_of(catalog: Catalog, entity: str) -> Question[str]:
+    """The state of our own records of the entity."""
+    return Question(_state(catalog, entity), None, lambda found: str(found.fetchall()[0][0]))
+
+
+def is_as_seen(catalog: Catalog, entity: str) -> sql.Composed:
+    """The condition that it is still the one that `e`, the entity's part of a run, has recorded as seen."""
+    return sql.SQL("coalesce(e.seen->>'state' = ({}), false)").format(_state(catalog, entity))
 
 
 @dataclass(frozen=True)
@@ -59,15 +69,11 @@ class Seen:
 
 def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | None]:
     """The same now, where planning has recorded one to compare it with."""
-    asked = state_of(catalog, entity)
-    return Question(
-        sql.SQL(
-            "select case when (select seen is not null from hybrid_sync.run_entity where run_id = %(run)s"
-            " and entity = %(entity)s) then ({}) end"
-        ).format(sql.SQL(_STATE)),
-        {**dict(asked.parameters or {}), "run": run_id},
-        lambda found: found.fetchall()[0][0],
-    )
+    query = sql.SQL(
+        "select case when (select seen is not null from hybrid_sync.run_entity where run_id = {} and entity = {})"
+        " then ({}) end"
+    ).format(run_id, entity, _state(catalog, entity))
+    return Question(query, None, lambda found: found.fetchall()[0][0])
 
 
 def still(seen: Mapping[str, Any] | None, state: str | None) -> Seen | None:

@@ -6,6 +6,7 @@ both looks say may be deleted.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -120,6 +121,24 @@ def keep_all(connection: Connection, run_id: str, entity: str) -> None:
         " where f.entity = c.entity and f.source = c.source and f.key = c.key and f.status <> 'resolved')",
         (IGNORED, run_id, entity),
     )
+
+
+_NONE = """
+update hybrid_sync.run_entity e set deletes = {}
+where e.run_id = {run} and e.entity = {entity} and e.deletes is null and {looked}
+  and not exists (select from hybrid_sync.failed_record f
+                  where f.entity = e.entity and f.status <> 'resolved' and f.key <> '{{}}')
+  and not exists (select from hybrid_sync.delete_candidate c where c.run_id = e.run_id and c.entity = e.entity)
+  and not exists (select from hybrid_sync.tombstone t where t.entity = e.entity and t.ended_run = e.run_id)
+"""
+
+
+def none_listed(run_id: str, entity: str, looked: sql.Composable) -> Question[bool]:
+    """Record that nothing is to be done, where a look at both sides (`looked`, of the run's entity `e`) has found no
+    candidate and no failed record could be one."""
+    done = json.dumps({**_counted((), 0), "guarded": 0, "done": True})
+    query = sql.SQL(_NONE).format(done, run=run_id, entity=entity, looked=looked)
+    return Question(query, None, lambda found: found.rowcount == 1)
 
 
 def listed(run_id: str, entity: str) -> Question[int]:

@@ -12,7 +12,7 @@ from pydantic import computed_field
 from hybrid_sync.postgres import Question
 from hybrid_sync.report.part import Part
 from hybrid_sync.report.standing import Sum
-from hybrid_sync.report.totals import STATUS, Cursor, Totals, totals
+from hybrid_sync.report.totals import ENTITIES, STATUS, totals
 from hybrid_sync.session import dicts
 
 COMPARED = 8
@@ -52,21 +52,22 @@ def ask_past(run_id: str) -> Question[list[dict[str, Any]]]:
     return dicts(_PAST, {"run": run_id, "limit": COMPARED})
 
 
-def past_runs(cursor: Cursor, found: Sequence[dict[str, Any]]) -> tuple[PastRun, ...]:
+def past_runs(found: Sequence[dict[str, Any]]) -> tuple[PastRun, ...]:
     """The same with what they came to, oldest first."""
-    came_to = totals(cursor, [(row["run_id"], row["status"]) for row in found])
-    return tuple(PastRun(**row, **_rows(came_to[row["run_id"]])) for row in reversed(found))
+    return tuple(_past(**row) for row in reversed(found))
 
 
-def _rows(run_totals: Totals) -> dict[str, object]:
-    rows = run_totals.rows
-    return {"adds_up": run_totals.adds_up, "due": rows.due if rows else None, "current": rows.current if rows else None}
+def _past(*, status: str, entities: Sequence[dict[str, Any]], **row: Any) -> PastRun:
+    came_to = totals(status, entities)
+    due, current = (came_to.rows.due, came_to.rows.current) if came_to.rows else (None, None)
+    return PastRun(status=status, adds_up=came_to.adds_up, due=due, current=current, **row)
 
 
 _PAST = sql.SQL("""
 select r.run_id, {} as status, r.started_at,
        round(extract(epoch from coalesce(r.finished_at, r.started_at) - r.started_at), 3)::float8 as seconds,
-       coalesce(b.read, 0) as read, coalesce(b.written, 0) as written, coalesce(b.failed, 0) as failed, m.missed
+       coalesce(b.read, 0) as read, coalesce(b.written, 0) as written, coalesce(b.failed, 0) as failed, m.missed,
+       {} as entities
 from hybrid_sync.run this
 join hybrid_sync.run r on r.profile = this.profile and r.started_at < this.started_at and r.status <> 'running'
   and (r.trigger = 'retry') = (this.trigger = 'retry')
@@ -88,4 +89,4 @@ left join lateral (
 where this.run_id = %(run)s
 order by r.started_at desc
 limit %(limit)s
-""").format(STATUS)
+""").format(STATUS, ENTITIES)

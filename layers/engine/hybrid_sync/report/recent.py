@@ -9,16 +9,15 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from hybrid_sync.report.scope import named
-from hybrid_sync.report.totals import STATUS, totals
+from hybrid_sync.report.totals import ENTITIES, STATUS, totals
 
 
 def recent_runs(target: psycopg.Connection[Any], limit: int, *, retries: bool) -> list[dict[str, Any]]:
     """Newest first; `retries` are the small runs of the failure queue."""
     with target.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(_RECENT, {"limit": limit, "retries": retries}).fetchall()
-        came_to = totals(cursor, [(row["run_id"], row["status"]) for row in found])
     for row in found:
-        run_totals = came_to[row["run_id"]]
+        run_totals = totals(row["status"], row.pop("entities"))
         row["adds_up"] = str(run_totals.adds_up)
         row["part"] = named(row.pop("request"))
         for name in ("current", "due", "stale", "absent"):
@@ -36,7 +35,7 @@ _RECENT = sql.SQL("""
 select r.run_id, r.request, r.profile, r.trigger, {} as status, r.started_at, r.finished_at,
        extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 as seconds,
        coalesce(b.read, 0) as read, coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
-       coalesce(b.failed, 0) as failed
+       coalesce(b.failed, 0) as failed, {} as entities
 from hybrid_sync.run r
 left join lateral (
   select sum((result->>'read')::bigint)::bigint as read,
@@ -48,4 +47,4 @@ left join lateral (
 where %(retries)s or r.trigger <> 'retry'
 order by r.started_at desc
 limit %(limit)s
-""").format(STATUS)
+""").format(STATUS, ENTITIES)

@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
@@ -37,7 +36,7 @@ from hybrid_sync.session import dicts
 def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
     """The run as it stands; for a run in flight, what it has done so far.
 
-    Reads only, in two round trips.  Entities that have left the catalog keep their bare names.
+    Reads only, in one round trip.  Entities that have left the catalog keep their bare names.
     Raises RunNotFound.
     """
     given = {"run": run_id}
@@ -52,8 +51,7 @@ def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) ->
     [run] = found.value
     entities = tuple(_entity(row, catalog) for row in entity_rows.value)
     missed = missed_of({e.entity: e.conservation for e in entities if e.conservation})
-    with target.cursor(row_factory=dict_row) as cursor:
-        past = past_runs(cursor, earlier.value)
+    past = past_runs(earlier.value)
     request = run.pop("request")
     return RunSummary(
         **run,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from hybrid_sync.report.checks import Reconcile, ReferenceLine
 from hybrid_sync.report.conservation import Conservation, over_all
 from hybrid_sync.report.money_lines import MoneyLine
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
-
-Cursor = psycopg.Cursor[dict[str, Any]]
 
 # A run that was undone, or is being undone, has that status and no other. Asked by name in JSON, so that a
 # report can be made of a target that lacks the column.
@@ -34,33 +30,29 @@ class Totals:
     rows: Conservation | None
 
 
-def totals(cursor: Cursor, runs: Sequence[tuple[str, str]]) -> dict[str, Totals]:
-    """By run id; `runs` are (run_id, status), as shown."""
-    sums: dict[str, list[Sum]] = defaultdict(list)
-    rows: dict[str, list[Conservation]] = defaultdict(list)
-    for row in cursor.execute(_ENTITIES, {"runs": [run_id for run_id, _ in runs]}):
-        found = Conservation.model_validate(row["conservation"]) if row["conservation"] else None
-        sums[row["run_id"]].append(
+def totals(status: str, entities: Iterable[Mapping[str, Any]]) -> Totals:
+    """Of a run with this status, as shown; `entities` are its `ENTITIES`."""
+    sums: list[Sum] = []
+    rows: list[Conservation] = []
+    for entity in entities:
+        found = Conservation.model_validate(entity["conservation"]) if entity["conservation"] else None
+        sums.append(
             entity_sum(
                 found,
-                [MoneyLine.model_validate(line) for line in row["money"] or ()],
-                [ReferenceLine.model_validate(line) for line in row["reference_counts"] or ()],
-                Reconcile.model_validate(row["reconcile"]) if row["reconcile"] else None,
+                [MoneyLine.model_validate(line) for line in entity["money"] or ()],
+                [ReferenceLine.model_validate(line) for line in entity["reference_counts"] or ()],
+                Reconcile.model_validate(entity["reconcile"]) if entity["reconcile"] else None,
             )
         )
-        if found is not None:
-            rows[row["run_id"]].append(found)
-    return {
-        run_id: Totals(
-            Sum.unknown if status == "rolled_back" else run_sum(sums[run_id], ended=status != "running"),
-            over_all(tuple(rows[run_id])),
-        )
-        for run_id, status in runs
-    }
+        rows += [found] if found is not None else []
+    adds_up = Sum.unknown if status == "rolled_back" else run_sum(sums, ended=status != "running")
+    return Totals(adds_up, over_all(tuple(rows)))
 
 
-_ENTITIES = """
-select e.run_id, e.conservation, case when e.detection = 'keys' then null else e.money end as money,
-       to_jsonb(e)->'reference_counts' as reference_counts, to_jsonb(e)->'reconcile' as reconcile
-from hybrid_sync.run_entity e where e.run_id = any(%(runs)s)
-"""
+ENTITIES = sql.SQL("""
+(select coalesce(jsonb_agg(jsonb_build_object(
+   'conservation', e.conservation, 'money', case when e.detection = 'keys' then null else e.money end,
+   'reference_counts', to_jsonb(e)->'reference_counts', 'reconcile', to_jsonb(e)->'reconcile')), '[]')
+ from hybrid_sync.run_entity e where e.run_id = r.run_id)
+""")
+"""What `totals` needs of the entities of the run `r`, as JSON."""

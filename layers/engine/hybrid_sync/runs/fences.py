@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.postgres import Question
 
 StoredFence = tuple[Fence | None, str | None, int]
 """The entity's fence, the definition it was taken under, and its version."""
@@ -26,19 +26,21 @@ def _stored(row: tuple[Any, ...] | None) -> StoredFence:
     return Fence.model_validate(row[0]) if row[0] else None, row[1], row[2]
 
 
-def advance_fence(
-    connection: Connection, run_id: str, entity: str, fence: Fence, definition_hash: str, version: int
-) -> bool:
-    """Compare-and-set: only from the version that the run planned against, and only where nobody holds the entity."""
-    return (
-        connection.execute(
-            "with state as (select held from hybrid_sync.entity_state where entity = %(entity)s for share)"
-            " update hybrid_sync.fence set fence = %(fence)s, definition_hash = %(hash)s, version = version + 1,"
-            " run_id = %(run)s, advanced_at = clock_timestamp() where entity = %(entity)s and version = %(version)s"
-            " and not coalesce((select held from state), false)",
-            {
-                "entity": entity, "fence": fence.model_dump_json(), "hash": definition_hash, "run": run_id,
-                "version": version,
-            },
-        ).rowcount == 1
+def advance_fence(run_id: str, entity: str, fence: Fence, definition_hash: str, version: int) -> Question[bool]:
+    """Compare-and-set: only from the version that the run planned against, and only where nobody holds the entity.
+
+    Recorded in the entity's part of the run, too.
+    """
+    return Question(
+        "with state as (select held from hybrid_sync.entity_state where entity = %(entity)s for share), moved as ("
+        " update hybrid_sync.fence set fence = %(fence)s, definition_hash = %(hash)s, version = version + 1,"
+        " run_id = %(run)s, advanced_at = clock_timestamp() where entity = %(entity)s and version = %(version)s"
+        " and not coalesce((select held from state), false) returning entity)"
+        " update hybrid_sync.run_entity e set fence_advanced = exists (select from moved)"
+        " where e.run_id = %(run)s and e.entity = %(entity)s returning e.fence_advanced",
+        {
+            "entity": entity, "fence": fence.model_dump_json(), "hash": definition_hash, "run": run_id,
+            "version": version,
+        },
+        lambda found: bool(found.fetchall()[0][0]),
     )  # fmt: skip

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer
 
 Ask = Callable[[str], str | None]
 """How the execution of a run stands: running, succeeded, failed, cancelled, lost; None where nobody knows it."""
+
+
+def at_work(but: str = "") -> Question[list[tuple[str, bool]]]:
+    """The other runs that stand at work, and whether each is past its deadline."""
+    return Question(
+        "select run_id, clock_timestamp() > deadline_at from hybrid_sync.run"
+        " where status = 'running' and undoes is null and trigger <> 'retry' and run_id <> %s order by run_id",
+        (but,),
+        lambda found: found.fetchall(),
+    )
 
 
 def end_lost_runs(connection: Connection, ask: Ask, *, but: str = "") -> dict[str, str]:
@@ -17,12 +27,7 @@ def end_lost_runs(connection: Connection, ask: Ask, *, but: str = "") -> dict[st
     it writes nothing, has passed.  Rollbacks and retries have no execution of their own.  Call it in a transaction.
     """
     ended: dict[str, str] = {}
-    running = connection.execute(
-        "select run_id, clock_timestamp() > deadline_at from hybrid_sync.run"
-        " where status = 'running' and undoes is null and trigger <> 'retry' and run_id <> %s order by run_id",
-        (but,),
-    ).fetchall()
-    for run_id, late in running:
+    for run_id, late in answer(connection, at_work(but)):
         state = ask(str(run_id))
         if state == "running" or (state is None and not late):
             continue

@@ -233,13 +233,13 @@ def require_complete(entity: str, record: EntityRecord) -> None:
 
 
 def record_verdict(
-    trip: Trip, run_id: str, entity: str, *, verified: bool, advanced: bool, counted: Mapping[str, Any],
+    trip: Trip, run_id: str, entity: str, *, verified: bool, counted: Mapping[str, Any],
     asked: Sequence[Mapping[str, Any]],
 ) -> None:  # fmt: skip
     """What verification found, and what became of each row that the request names; the report reads it from here."""
     trip.ask(
         part(
-            run_id, entity, status="verified" if verified else "incomplete", fence_advanced=advanced,
+            run_id, entity, status="verified" if verified else "incomplete", fence_advanced=False,
             conservation=counted["conservation"], money=counted["money"], reference_counts=counted["references"],
             asked=list(asked), finished_at=_NOW,
         )
@@ -282,19 +282,22 @@ def begin_deletes(run_id: str, entity: str) -> Question[bool]:
 
 def finish_run(connection: Connection, run_id: str, status: str) -> None:
     """End the run: nothing is written for it afterwards; one that has ended stays as it is."""
-    connection.execute(
-        "update hybrid_sync.run set status = %s, finished_at = clock_timestamp()"
-        " where run_id = %s and status = 'running'",
-        (status, run_id),
-    )
+    connection.execute(finishing(run_id, status))
+
+
+def finishing(run_id: str, status: str) -> sql.Composed:
+    """The same as a statement."""
+    return sql.SQL(
+        "update hybrid_sync.run set status = {}, finished_at = clock_timestamp()"
+        " where run_id = {} and status = 'running'"
+    ).format(status, run_id)
 
 
 def keep_report(connection: Connection, run_id: str, report: Mapping[str, Any]) -> None:
-    """Keep the report as it was at the run's end; the first one stays."""
-    connection.execute(
-        "update hybrid_sync.run set report = %s where run_id = %s and report is null",
-        (json.dumps(report), run_id),
-    )
+    """Keep the report as it was at the run's end; the first one stays.  Ends the transaction."""
+    with together(connection, commits=True) as trip:
+        trip.do("update hybrid_sync.run set report = %s where run_id = %s and report is null",
+                (json.dumps(report), run_id))  # fmt: skip
 
 
 def record_worker(

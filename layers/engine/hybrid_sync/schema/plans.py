@@ -14,7 +14,7 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.postgres import Connection, inside, transaction
+from hybrid_sync.postgres import Connection, inside, snapshot, transaction
 from hybrid_sync.schema.codes import require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
@@ -116,7 +116,7 @@ def compile_together(
                 facts |= abreast(legacy, works)
                 for name, entity in group.items():
                     warned[name] = warnings(legacy, entity, {s: facts[name, (s, "schemas")] for s in entity.sources})
-        with inside(target, "target"):
+        with snapshot(target, "target"):
             tables = abreast(target, {name: asking_table(entity) for name, entity in wanted.items()})
             for name, entity in wanted.items():
                 require_fit(target, entity, tables[name])

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 
-from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.postgres import Connection, inside
+from hybrid_sync.errors import ConfigurationMissing, MissingPrivilege, StructureMismatch
+from hybrid_sync.postgres import Connection, Cursor, Question, one_trip
 
 _REMEDY = "Run `hybrid-sync install` against the target once, with an owner's DSN."
 
 
 def require_installed(connection: Connection) -> None:
     """ConfigurationMissing unless every migration of this version is applied."""
-    with inside(connection, "target"):
-        row = connection.execute(
-            "select to_regclass('hybrid_sync.migration'),"
-            " case when to_regclass('hybrid_sync.migration') is not null"
-            " then has_table_privilege(to_regclass('hybrid_sync.migration'), 'select') end"
-        ).fetchone()
-        if row is None or row[0] is None or not row[1]:
-            raise ConfigurationMissing("The target is not prepared for hybrid-sync.", _REMEDY)
-        done = {name for (name,) in connection.execute("select name from hybrid_sync.migration").fetchall()}
+    with prepared(), one_trip(connection, "target", read_only=True) as trip:
+        trip.ask(asking_installed())
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Around `asking_installed`: where it is refused, there is no schema of ours that we may read."""
+    try:
+        yield
+    except (StructureMismatch, MissingPrivilege):
+        raise ConfigurationMissing("The target is not prepared for hybrid-sync.", _REMEDY) from None
+
+
+def asking_installed() -> Question[None]:
+    """The same as one question among others."""
+    return Question("select name from hybrid_sync.migration", None, _require)
+
+
+def _require(found: Cursor) -> None:
     folder = resources.files("hybrid_sync.schema") / "migrations"
     wanted = {f.name for f in folder.iterdir() if f.name.endswith(".sql")}
-    if wanted - done:
+    if wanted - {name for (name,) in found.fetchall()}:
         raise ConfigurationMissing("The target's hybrid_sync schema is of an older version.", _REMEDY)

@@ -6,7 +6,7 @@ from hybrid_sync.contracts import LinkResult, LinkTask
 from hybrid_sync.errors import EntityHeld
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_numbers
-from hybrid_sync.postgres import Connection, together, transaction
+from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs.store import ask_failed_with, ask_run, record_links
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.fit_entities import LASTING
@@ -42,12 +42,10 @@ def link_references(world: World, task: LinkTask) -> LinkResult:
 
 
 def _waiting(world: World, run_id: str, target: Connection) -> list[Group]:
-    with transaction(target, "target"):
-        with together(target) as trip:
-            asked, lasting = trip.ask(ask_run(run_id)), trip.ask(ask_failed_with(run_id, LASTING))
-        run, failed = asked.value, lasting.value
-        found = groups(target, world.catalog, {entity for wave in run.waves for entity in wave})
-    return [group for group in found if group.entity not in failed and group.parent_entity not in failed]
+    with one_trip(target, "target", read_only=True) as trip:
+        trip.ask(ask_run(run_id))
+        failed, found = trip.ask(ask_failed_with(run_id, LASTING)), trip.ask(groups(world.catalog, run_id))
+    return [g for g in found.value if g.entity not in failed.value and g.parent_entity not in failed.value]
 
 
 def _link_group(world: World, run_id: str, group: Group, target: Connection, most: int) -> tuple[int, int]:

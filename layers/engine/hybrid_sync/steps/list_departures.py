@@ -10,18 +10,43 @@ from psycopg import sql
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.scope import Scope, changed_after
-from hybrid_sync.compare.seen import state_if_seen, still
+from hybrid_sync.compare.seen import is_as_seen, state_if_seen, still
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.deletes import guard as delete_guard
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, answer, snapshot, together, transaction
+from hybrid_sync.postgres import Connection, answer, one_trip, snapshot, together, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
 from hybrid_sync.write.tombstones import any_marked
+
+
+def without_departures(
+    world: World, run: RunRecord, records: Mapping[str, EntityRecord], target: Connection
+) -> list[str]:
+    """Record at once that nothing has departed from these entities, and return them: a look of this run at both sides
+    has found no candidate, and nothing waits in quarantine."""
+    looks = {name: _look(world, name, record) for name, record in records.items() if record.deletes is None}
+    if not any(looks.values()):
+        return []
+    with one_trip(target, "target", writes=True) as trip:
+        trip.ask(entering(run.run_id, None))
+        none = {name: trip.ask(deletes.none_listed(run.run_id, name, look)) for name, look in looks.items() if look}
+    return [name for name, recorded in none.items() if recorded.value]
+
+
+def _look(world: World, name: str, record: EntityRecord) -> sql.Composable | None:
+    """The condition that keys need not be compared: nobody asks, a reconcile has, or planning saw what still holds."""
+    if world.catalog[name].on_delete.policy == "ignore" or _reconciled(record):
+        return sql.SQL("true")
+    return None if record.seen is None else is_as_seen(world.catalog, name)
+
+
+def _reconciled(record: EntityRecord) -> bool:
+    return record.reconcile is not None and bool(record.reconcile.get("done"))
 
 
 def list_departures(
@@ -32,8 +57,7 @@ def list_departures(
     A reconcile of this run has listed them already, all but those whose records wait in quarantine.
     """
     entity = world.catalog[name]
-    reconciled = record.reconcile is not None and bool(record.reconcile.get("done"))
-    looked = reconciled or _seen(world, run.run_id, record, name, target)
+    looked = _reconciled(record) or _seen(world, run.run_id, record, name, target)
     compare = entity.on_delete.policy != "ignore" and not looked
     plan = plan_for(run.run_id, name, world.catalog, legacy, target)
     found = _found(run, record, entity, plan, legacy, target, compare=compare)

@@ -13,11 +13,11 @@ from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, R
 from hybrid_sync.errors import AwsUnavailable, Contention, RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
-from hybrid_sync.postgres import Connection, together, transaction
+from hybrid_sync.postgres import Connection, one_trip, together, transaction
 from hybrid_sync.runs.closure import close, requested
-from hybrid_sync.runs.lost import end_lost_runs
+from hybrid_sync.runs.lost import at_work, end_lost_runs
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
-from hybrid_sync.schema.ready import require_installed
+from hybrid_sync.schema.ready import asking_installed, prepared
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.world import World
 
@@ -31,8 +31,11 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
     for entity in request.allow_deletes:
         world.catalog[entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        require_installed(target)
-        _end_lost_runs(world, request.run_id, target)
+        with prepared(), one_trip(target, "target", read_only=True) as trip:
+            trip.ask(asking_installed())
+            others = trip.ask(at_work(request.run_id))
+        if others.value:
+            _end_lost_runs(world, request.run_id, target)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         wanted, failed = _wanted(world, request, legacy, target)
@@ -54,8 +57,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
 def _end_lost_runs(world: World, run_id: str, target: Connection) -> None:
     """Runs that a person stopped, or that broke off, must not stand at work for ever; who cannot ask, leaves them."""
     with suppress(AwsUnavailable, Contention), transaction(target, "target"):
-        # Named when it is first needed: mostly no other run stands at work, and nobody has to be asked.
-        ended = end_lost_runs(target, lambda other: world.executions.status(other), but=run_id)
+        ended = end_lost_runs(target, world.executions.status, but=run_id)
         for other, status in ended.items():  # before the commit: an alert that cannot be sent is sent by the next run
             lines = (
                 f"Run {other} did not end by itself, and is {status}: it verified nothing more, and no fence of what"

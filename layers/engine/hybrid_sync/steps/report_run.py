@@ -10,7 +10,7 @@ from hybrid_sync.contracts import Profile, ReportRequest, RunOutcome
 from hybrid_sync.errors import Contention, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.cause import plain
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, one_trip, send_with_next, transaction
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import notification
 from hybrid_sync.report.outcome import outcome
@@ -65,15 +65,15 @@ def _ended(target: Connection, run_id: str, catalog: Catalog) -> RunSummary:
     summary = summarise(target, run_id, catalog)
     if summary.status != "running":
         return summary
-    store.finish_run(target, run_id, outcome(summary))
+    send_with_next(target, store.finishing(run_id, outcome(summary)))
     return summarise(target, run_id, catalog)
 
 
 def _forget_old_journal(target: Connection) -> None:
     """Drop the weeks of the journal from which no run can be undone any more; where one is in use, next time."""
-    with suppress(Contention), transaction(target, "target"):
-        target.execute("set local lock_timeout = '5s'")
-        target.execute("select hybrid_sync.drop_journal_partitions(%s)", (JOURNAL_KEPT,))
+    with suppress(Contention), one_trip(target, "target", writes=True) as trip:
+        trip.do("set local lock_timeout = '5s'")
+        trip.do("select hybrid_sync.drop_journal_partitions(%s)", (JOURNAL_KEPT,))
 
 
 def _brief(summary: RunSummary) -> dict[str, int]:

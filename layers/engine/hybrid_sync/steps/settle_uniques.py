@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from hybrid_sync.contracts import Key, RunFailure, SettleResult, SettleTask
 from hybrid_sync.errors import RunNotRunning, SyncError, TooManyMovedValues
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, together, transaction
+from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
@@ -34,12 +34,12 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
     settled = 0
     arrived: set[tuple[str, str, Key]] = set()
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with transaction(target, "target"):
-            run = store.read_run(target, task.run_id)
-            names = [task.entity] if task.entity else [name for wave in run.waves for name in wave]
-            with together(target, commits=True) as trip:
-                asked = trip.ask(store.ask_entities(task.run_id, names))
-        for name, record in asked.value.items():
+        with one_trip(target, "target", read_only=True) as trip:
+            asked = trip.ask(store.ask_run(task.run_id))
+            records = trip.ask(store.ask_entities(task.run_id, [task.entity] if task.entity else None))
+        run = asked.value
+        for name in (name for wave in run.waves for name in wave if name in records.value):
+            record = records.value[name]
             if task.entity is None and (record.status == "failed" or not (_freed(record) or arrived)):
                 continue
             with _contained(run, name, target, alone=task.entity is not None):

@@ -32,6 +32,7 @@ from hybrid_sync.runs.store import (
     require_complete,
 )  # fmt: skip
 from hybrid_sync.schema.plans import EntityPlan, plan_for
+from hybrid_sync.session import Answer, Trip
 from hybrid_sync.world import World
 
 _WHOLE = ("fence", "full", "timestamp")
@@ -62,18 +63,18 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
                 identity.record(target, task.run_id, task.entity, source, keys, known[source].value)
             if found.wrong:
                 proof.refuse(target, task.run_id, world.catalog, task.entity, found.wrong)
-            advanced = verified and _advance(run, task, record, plan, target)
-            failpoint("verify.advanced", target, legacy)
-            failpoint("verify.recorded", target, legacy)
+            failpoint("verify.recording", target, legacy)
             with together(target, commits=True) as trip:
                 record_verdict(
-                    trip, task.run_id, task.entity, verified=verified, advanced=advanced, counted=found.counted,
+                    trip, task.run_id, task.entity, verified=verified, counted=found.counted,
                     asked=[row.as_json() for row in found.asked],
                 )  # fmt: skip
+                advanced = _advance(trip, run, task, record, plan) if verified else None
         failpoint("verify.committed", target, legacy)
     return EntityVerdict(
-        run_id=task.run_id, entity=task.entity, complete=True, conserved=verified, fence_advanced=advanced
-    )
+        run_id=task.run_id, entity=task.entity, complete=True, conserved=verified,
+        fence_advanced=advanced is not None and advanced.value,
+    )  # fmt: skip
 
 
 @dataclass
@@ -177,8 +178,10 @@ def _carried(run: RunRecord, record: EntityRecord) -> Fence:
     return run.fence
 
 
-def _advance(run: RunRecord, task: EntityTask, record: EntityRecord, plan: EntityPlan, target: Connection) -> bool:
+def _advance(
+    trip: Trip, run: RunRecord, task: EntityTask, record: EntityRecord, plan: EntityPlan
+) -> Answer[bool] | None:  # fmt: skip
     detection: Detection | None = record.detection
     if detection is None or detection.mode not in _WHOLE or record.fence_version is None:
-        return False
-    return advance_fence(target, task.run_id, task.entity, run.fence, plan.definition_hash, record.fence_version)
+        return None
+    return trip.ask(advance_fence(task.run_id, task.entity, run.fence, plan.definition_hash, record.fence_version))

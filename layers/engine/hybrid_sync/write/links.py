@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -14,7 +14,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
 from hybrid_sync.keys import COLUMN, is_row_of, record_among
-from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.postgres import Connection, Cursor, Question, answer
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.batches import record_failed
 from hybrid_sync.write.isolate import reason_of
@@ -42,14 +42,20 @@ class Group:
     parent_source: str
 
 
-def groups(connection: Connection, catalog: Catalog, entities: Collection[str]) -> list[Group]:
-    """The groups with links that these entities wait for, or that wait for these entities."""
-    rows = connection.execute(
-        "select distinct entity, source, column_name, parent_entity, parent_source from hybrid_sync.pending_link"
-        " where entity = any(%s) or parent_entity = any(%s) order by 1, 2, 3, 4, 5",
-        (list(entities), list(entities)),
-    ).fetchall()
-    return [Group(*row) for row in rows if row[0] in catalog.entities and row[3] in catalog.entities]
+def groups(catalog: Catalog, run_id: str) -> Question[list[Group]]:
+    """The groups with links that the run's entities wait for, or that wait for these entities."""
+
+    def known(found: Cursor) -> list[Group]:
+        return [Group(*row) for row in found.fetchall() if row[0] in catalog.entities and row[3] in catalog.entities]
+
+    return Question(
+        "with ours as (select entity from hybrid_sync.run_entity where run_id = %s)"
+        " select distinct entity, source, column_name, parent_entity, parent_source from hybrid_sync.pending_link"
+        " where entity in (select entity from ours) or parent_entity in (select entity from ours)"
+        " order by 1, 2, 3, 4, 5",
+        (run_id,),
+        known,
+    )
 
 
 @dataclass(frozen=True)
