@@ -12,7 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from hybrid_sync_cli.emulator.refusals import unexpected
 from hybrid_sync_cli.stack import Stack, home, supabase
+from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster
@@ -64,10 +66,14 @@ def clear(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def deployed(session_home: Path) -> Iterator[Stack]:
-    """A stack of its own with the real template deployed, as `hybrid-sync up` makes it."""
+    """A stack of its own with the real template deployed, as `hybrid-sync up --strict` makes it.
+
+    AWS would have refused whatever is refused here: only what a test has expected may be.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_SYNC_HOME", str(session_home / "stack"))
-        yield Builder(UpOptions(), lambda line: None).run()
+        yield Builder(UpOptions(strict=True), lambda line: None).run()
+        assert unexpected(Aws(Processes(home.directory())).refusals) == []
         tear_down(Processes(home.directory()), StateFile(home.directory() / "keep.json"))
 
 

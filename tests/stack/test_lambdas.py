@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import time
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from hybrid_sync_cli.stack import deploy, home
-from hybrid_sync_cli.stack.aws import LAUNCHER, Aws, ensure_environments
+from hybrid_sync_cli.stack import deploy
+from hybrid_sync_cli.stack.aws import LAUNCHER, Aws
 from hybrid_sync_cli.stack.deploy import Host
 from hybrid_sync_cli.stack.processes import Processes
+from tests.stack.emulated import stack_python, zipped
 
 HANDLER = """
 import os, sys, time
@@ -47,19 +45,6 @@ StartAt: Only
 States:
   Only: {Type: Pass, Result: done, End: true}
 """
-
-
-def zipped(files: dict[str, str]) -> bytes:
-    blob = io.BytesIO()
-    with zipfile.ZipFile(blob, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return blob.getvalue()
-
-
-def stack_python() -> Path:
-    ensure_environments(home.project_root())
-    return home.project_root() / ".venv-stack" / "bin" / "python"
 
 
 @pytest.fixture(scope="module", params=["compiled", "pure"])

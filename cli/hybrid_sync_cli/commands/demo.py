@@ -146,7 +146,7 @@ def _up() -> Stack:
             "The stack runs on databases of your own, which a demo must not fill: run hybrid-sync down first."
         )
     with home.only_one():
-        return Builder(UpOptions(None, None, {}), lambda line: click.echo(f"  {line}")).run()
+        return Builder(UpOptions(), lambda line: click.echo(f"  {line}")).run()
 
 
 def _queue_in_words(queue: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import click
 
@@ -27,6 +28,12 @@ def _say(line: str) -> None:
 @click.option("--target-port", type=click.IntRange(1, 65535), help="Where the target listens.")
 @click.option("--rest-port", type=click.IntRange(1, 65535), help="Where the REST API listens.")
 @click.option("--aws-port", type=click.IntRange(1, 65535), help="Where AWS listens.")
+@click.option(
+    "--strict/--no-strict",
+    default=None,
+    help="Judge every role and signature as AWS does; it is the default in continuous integration.",
+)
+@click.option("--inject", default="", help="Bad luck: throttles=0.05,duplicates=0.2,cold_starts=0.1,seed=7.")
 def up(
     legacy_dsn: str | None,
     target_dsn: str | None,
@@ -34,22 +41,32 @@ def up(
     target_port: int | None,
     rest_port: int | None,
     aws_port: int | None,
+    strict: bool | None,
+    inject: str,
 ) -> None:
     """Start both databases and AWS on this machine, and deploy the template.
 
     Repeating it on a running stack deploys what has changed. Free ports are found where none is named.
     """
+    from hybrid_sync_cli.emulator import injected
     from hybrid_sync_cli.stack.options import UpOptions
     from hybrid_sync_cli.stack.up import Builder
 
+    try:
+        injected.parsed(inject)
+    except ValueError as error:
+        raise CliError(f"--inject: {error}.") from error
     for option, dsn in (("--legacy-dsn", legacy_dsn), ("--target-dsn", target_dsn)):
         if dsn is not None and not dsn.strip():
             raise CliError(
                 f"{option} is empty: give a connection string, or leave it out for a database of the stack's own."
             )
     ports = {"legacy": legacy_port, "target": target_port, "rest": rest_port, "aws": aws_port}
+    options = UpOptions(legacy_dsn, target_dsn, ports, injected=inject)
+    if strict is not None:
+        options = replace(options, strict=strict)
     with home.only_one():
-        stack = Builder(UpOptions(legacy_dsn, target_dsn, ports), _say).run()
+        stack = Builder(options, _say).run()
     _say(f"The stack is up: AWS at {stack.aws_endpoint_url}, the API at {stack.api_url or '(none)'}.")
     _say("Next: hybrid-sync env shows all addresses, hybrid-sync psql target opens the target.")
 

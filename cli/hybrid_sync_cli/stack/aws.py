@@ -9,6 +9,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybrid_sync_cli.emulator.injected import WORDS
+from hybrid_sync_cli.emulator.refusals import FILE
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import ACCESS, REGION, home
 from hybrid_sync_cli.stack.processes import Processes, free_port, wait_until
@@ -48,7 +50,14 @@ class Aws:
     """The emulator, as one recorded process that starts a process per running function."""
 
     processes: Processes
+    strict: bool = False  # every role is judged, as on AWS
+    injected: str = ""  # what emulator.injected puts in the way
     port: int = 0
+
+    @property
+    def refusals(self) -> Path:
+        """What was refused since the start (emulator.refusals)."""
+        return self.processes.home / "refusals.jsonl"
 
     @property
     def endpoint(self) -> str:
@@ -60,6 +69,7 @@ class Aws:
         scratch = self.processes.home / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
+        home.write_private(self.refusals, "")
         server = self.processes.start(
             "aws",
             [python, "-P", LAUNCHER],
@@ -71,6 +81,9 @@ class Aws:
                 "GATEWAY_PORT": str(self.port),
                 "MINISTACK_REGION": REGION,
                 "LAMBDA_EXECUTOR": "local",
+                "AUTH": str(self.strict).lower(),
+                FILE: str(self.refusals),
+                WORDS: self.injected,
                 "TMPDIR": str(scratch),
                 # Access logs quote the query string of every poll; what is read here is errors.
                 "LOG_LEVEL": "WARNING",

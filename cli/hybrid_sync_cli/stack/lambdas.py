@@ -1,6 +1,7 @@
 """Starts ministack with its Python functions run by AWS's own runtime client, so that they act as deployed.
 
-Runs in the environment of ministack (.venv-stack), by path; therefore it imports nothing of this project.
+Runs in the environment of ministack (.venv-stack), by path; of this project it imports `emulator` alone, which makes
+ministack as strict as AWS.
 Stock ministack reports every exception as Runtime.HandlerError, so that no Retry on an error's name ever
 matches, and restarts the environment after each. Here a function's process is `python -m awslambdaric` behind
 the Runtime API that ministack already serves to `provided.*` functions: real error names, the real context
@@ -26,9 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.services import apigateway_v1, eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
+
+# Behind everything else: what ministack imports must not be shadowed by a module of ours.
+sys.path.append(str(Path(__file__).parents[2]))
+from hybrid_sync_cli.emulator import denials, injected, quotas
 
 RUNTIME_API = Path(__file__).with_name("runtime_api")
 FORCE_PURE = "HYBRID_SYNC_PURE_RUNTIME_CLIENT"
@@ -42,10 +47,21 @@ REPLACED = {
         "_execute_function_provided_warm",
         "_extract_zip_preserving_mode",
         "_resolve_layer_zip",
+        "_acquire_execution_slot",
+        "_execute_function",
+        "_run_sqs_batch",
+        "_throttle_response",
+        "acquire_worker",
+        "invoke_async_with_retry",
     ),
-    lambda_runtime: ("_worker_class_for", "ProvidedWorker"),
+    lambda_runtime: ("_worker_class_for", "ProvidedWorker", "_lock", "_workers", "_worker_key", "kill_workers"),
     lambda_runtime.ProvidedWorker: ("_spawn", "_drain_stderr_bounded"),
     provisioners: ("_sfn_definition",),
+    stepfunctions: (*quotas.STATES, "_invoke_resource", "_error_matches", "_ExecutionError", "_state_machines"),
+    eventbridge: ("_dispatch_to_lambda",),
+    apigateway_v1: ("_call_lambda_raw",),
+    iam_actions: ("access_denied_response",),
+    iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext"),
 }
 
 
@@ -146,7 +162,8 @@ def install(unpacked: Unpacked) -> None:
         if not is_python(config):
             return original_execute(function, event, request_id)
         with turns[str(config.get("FunctionName"))]:
-            return lambda_svc._execute_function_provided_warm(function, event, request_id)
+            result = lambda_svc._execute_function_provided_warm(function, event, request_id)
+        return quotas.answered(str(config.get("FunctionName")), result)
 
     lambda_svc._provided_runtime_code_dir = folder
     lambda_svc._provided_worker_env = environment
@@ -154,6 +171,16 @@ def install(unpacked: Unpacked) -> None:
     lambda_runtime._worker_class_for = lambda config: PythonWorker if is_python(config) else original_class(config)
     # Headers and body of an event leave in two writes; Nagle's algorithm would hold the second for 40 ms.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+
+
+def be_strict() -> None:
+    """AWS's quotas always; its judgement of roles where AUTH is on, and bad luck where it is asked for."""
+    quotas.limit_states(stepfunctions)
+    quotas.limit_api(apigateway_v1)
+    injected.inject(lambda_svc, lambda_runtime, eventbridge)
+    denials.note_denials(iam_actions)
+    if os.environ.get("AUTH") == "true":
+        denials.judge_machines(stepfunctions, iam_evaluator)
 
 
 def read_yaml_definitions() -> None:
@@ -179,6 +206,7 @@ def main() -> None:
 
     unpacked = Unpacked()
     install(unpacked)
+    be_strict()
     read_yaml_definitions()
     sys.argv = sys.argv[:1]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from hybrid_sync_cli.stack.home import StateFile
@@ -15,6 +16,9 @@ class UpOptions:
     legacy_dsn: str | None = None
     target_dsn: str | None = None
     ports: dict[str, int | None] = field(default_factory=dict)  # of legacy, target, rest, aws
+    # Every role is judged as on AWS; continuous integration knows no other stack.
+    strict: bool = field(default_factory=lambda: bool(os.environ.get("CI")))
+    injected: str = ""  # bad luck, as emulator.injected reads it
 
     def check_ports(self) -> None:
         """CliError when a port that was asked for is taken."""
@@ -29,6 +33,10 @@ class UpOptions:
     def foreign(self, side: str) -> str | None:
         """The DSN of a person's own database on that side."""
         return self.legacy_dsn if side == "legacy" else self.target_dsn
+
+    def manners(self) -> dict[str, str | bool]:
+        """How AWS treats us; a stack with others is another stack."""
+        return {"strict": self.strict, "injected": self.injected}
 
     def databases(self) -> dict[str, str | None]:
         return {"legacy": self.legacy_dsn, "target": self.target_dsn}

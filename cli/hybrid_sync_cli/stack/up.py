@@ -58,7 +58,8 @@ class Builder:
 
     def _built(self) -> Stack:
         project = self.deployment.project
-        aws, served = Aws(self.processes), rest.Rest(self.processes)
+        aws = Aws(self.processes, self.options.strict, self.options.injected)
+        served = rest.Rest(self.processes)
         self._timed("environments", lambda: ensure_environments(project))
         # Building keeps a core busy, starting servers is mostly waiting: side by side.
         with ThreadPoolExecutor() as pool:
@@ -86,12 +87,15 @@ class Builder:
             owned=not any(self.options.databases().values()),
         )
         self.state.put("wishes", self.options.databases())
+        self.state.put("manners", self.options.manners())
         return self._timed("deploy", lambda: self._deployed(stack))
 
     def _living(self) -> Stack | None:
         """The running stack when it is whole, and the one that was asked for; else None."""
         stack = Stack.find()
         if stack is None or not self.state.get("deployed") or self.state.get("wishes") != self.options.databases():
+            return None
+        if self.state.get("manners") != self.options.manners():
             return None
         servers = [side for side, dsn in self.options.databases().items() if not dsn]
         servers += ["gateway", "postgrest"] if stack.supabase_url else []

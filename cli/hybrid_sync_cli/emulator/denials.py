@@ -1,0 +1,58 @@
+"""Who may do what: every denial is noted, and a state machine's role is asked before its tasks call a function.
+
+ministack judges requests by the caller's role (AUTH=true), but lets a state machine call whatever it names.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from typing import Any
+
+from hybrid_sync_cli.emulator.refusals import DENIED, record
+
+_role: contextvars.ContextVar[str] = contextvars.ContextVar("role", default="")
+
+
+def note_denials(actions: Any) -> None:
+    """Note every request that a policy does not allow; one without valid credentials is no such denial."""
+    original = actions.access_denied_response
+
+    def denied(service: str, action: str, principal: str, *rest: Any, **facts: Any) -> Any:
+        if not facts.get("error_code"):
+            record(DENIED, action=action, by=principal)
+        return original(service, action, principal, *rest, **facts)
+
+    actions.access_denied_response = denied
+
+
+def judge_machines(stepfunctions: Any, evaluator: Any) -> None:
+    """A task's function is called only when the machine's role allows it, named as the task names it."""
+    task, invoke = stepfunctions._execute_task, stepfunctions._invoke_resource
+
+    def execute(definition: Any, data: Any, execution: Any, context: Any) -> Any:
+        # A distributed map's child belongs to the machine "name/label".
+        machine = stepfunctions._state_machines.get(execution["stateMachineArn"].partition("/")[0]) or {}
+        _role.set(str(machine.get("roleArn", "")))
+        return task(definition, data, execution, context)
+
+    def call(resource: str, data: Any) -> Any:
+        function = str(data.get("FunctionName", "")) if isinstance(data, dict) else ""
+        if "states:::lambda:invoke" in resource and not _allowed(evaluator, _role.get(), function):
+            record(DENIED, action="lambda:InvokeFunction", by=_role.get())
+            cause = f"User: {_role.get()} is not authorized to perform: lambda:InvokeFunction on resource: {function}"
+            raise stepfunctions._ExecutionError(
+                "Lambda.AWSLambdaException", json.dumps({"errorMessage": cause, "errorType": "AccessDeniedException"})
+            )
+        return invoke(resource, data)
+
+    stepfunctions._execute_task = execute
+    stepfunctions._invoke_resource = call
+
+
+def _allowed(evaluator: Any, role: str, function: str) -> bool:
+    _, _, _, _, account, name = role.split(":", 5)
+    policies = evaluator._gather_role_policies(name.rpartition("/")[2], account)
+    region = function.split(":")[3]
+    asked = evaluator.EvalContext(role, "AssumedRole", account, "lambda:InvokeFunction", function, region)
+    return bool(evaluator.evaluate(asked, policies).decision == "Allow")
