@@ -14,7 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from hybrid_sync_cli.emulator.refusals import unexpected
 from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import purge
@@ -75,14 +77,19 @@ def _rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """`hybrid-sync demo` on a home of its own; everything is gone afterwards."""
+    """`hybrid-sync demo` on a home of its own, as in continuous integration: everything is gone afterwards.
+
+    AWS would have refused whatever was refused meanwhile.
+    """
     place = tmp_path_factory.mktemp("demo") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_SYNC_HOME", str(place))
+        patch.setenv("CI", "true")
         home.directory()
         try:
             ended = command(place, "demo")
             assert ended.status in (0, 1), ended.err
             yield Demo(place, ended, Stack.load())
+            assert unexpected(Aws(Processes(place)).refusals) == []
         finally:
             purge(Processes(place), StateFile(place / "keep.json"))

@@ -26,6 +26,34 @@ def note_denials(actions: Any) -> None:
     actions.access_denied_response = denied
 
 
+class _Origin:
+    """Whence a request comes: AWS's clients speak TLS, and what reaches the emulator over 127.0.0.1 counts as that."""
+
+    def __init__(self, told: contextvars.ContextVar[tuple[str, bool]]) -> None:
+        self._told = told
+        self.set = told.set
+
+    def get(self) -> tuple[str, bool]:
+        address, secure = self._told.get()
+        return address, secure or address == "127.0.0.1"
+
+
+def take_loopback_for_tls(evaluator: Any) -> None:
+    """Let policies that demand an encrypted transport allow what comes from this machine."""
+    evaluator._request_origin = _Origin(evaluator._request_origin)
+
+
+def name_actions_as_aws(actions: Any) -> None:
+    """SQS has no permission for batches: SendMessageBatch is allowed by sqs:SendMessage, and so on."""
+    original = actions.extract_iam_action
+
+    def extract(*request: Any) -> str | None:
+        action: str | None = original(*request)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    actions.extract_iam_action = extract
+
+
 def judge_machines(stepfunctions: Any, evaluator: Any) -> None:
     """A task's function is called only when the machine's role allows it, named as the task names it."""
     task, invoke = stepfunctions._execute_task, stepfunctions._invoke_resource

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-import json
 import os
 import shutil
 import socketserver
@@ -26,14 +25,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway_v1, eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 # Behind everything else: what ministack imports must not be shadowed by a module of ours.
 sys.path.append(str(Path(__file__).parents[2]))
-from hybrid_sync_cli.emulator import denials, injected, quotas
+from hybrid_sync_cli.emulator import cloudformation, denials, injected, quotas
 
 RUNTIME_API = Path(__file__).with_name("runtime_api")
 FORCE_PURE = "HYBRID_SYNC_PURE_RUNTIME_CLIENT"
@@ -56,12 +54,12 @@ REPLACED = {
     ),
     lambda_runtime: ("_worker_class_for", "ProvidedWorker", "_lock", "_workers", "_worker_key", "kill_workers"),
     lambda_runtime.ProvidedWorker: ("_spawn", "_drain_stderr_bounded"),
-    provisioners: ("_sfn_definition",),
+    provisioners: ("_sfn_definition", "_RESOURCE_HANDLERS"),
     stepfunctions: (*quotas.STATES, "_invoke_resource", "_error_matches", "_ExecutionError", "_state_machines"),
     eventbridge: ("_dispatch_to_lambda",),
     apigateway_v1: ("_call_lambda_raw",),
-    iam_actions: ("access_denied_response",),
-    iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext"),
+    iam_actions: ("access_denied_response", "extract_iam_action"),
+    iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext", "_request_origin"),
 }
 
 
@@ -180,22 +178,9 @@ def be_strict() -> None:
     injected.inject(lambda_svc, lambda_runtime, eventbridge)
     denials.note_denials(iam_actions)
     if os.environ.get("AUTH") == "true":
+        denials.name_actions_as_aws(iam_actions)
+        denials.take_loopback_for_tls(iam_evaluator)
         denials.judge_machines(stepfunctions, iam_evaluator)
-
-
-def read_yaml_definitions() -> None:
-    """Let a state machine be written in YAML, which AWS accepts and ministack does not."""
-    original = provisioners._sfn_definition
-
-    def definition(properties: dict[str, Any]) -> Any:
-        text = original(properties)
-        try:
-            json.loads(text)
-        except ValueError:
-            return json.dumps(yaml.safe_load(text))
-        return text
-
-    provisioners._sfn_definition = definition
 
 
 def main() -> None:
@@ -207,7 +192,8 @@ def main() -> None:
     unpacked = Unpacked()
     install(unpacked)
     be_strict()
-    read_yaml_definitions()
+    cloudformation.read_yaml_definitions(provisioners)
+    cloudformation.refer_to_secrets_by_arn(provisioners)
     sys.argv = sys.argv[:1]
     try:
         serve()
