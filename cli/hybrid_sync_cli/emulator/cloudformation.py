@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-SECRET = "AWS::SecretsManager::Secret"
-
 
 def read_yaml_definitions(provisioners: Any) -> None:
     """Let a state machine be written in YAML, which AWS accepts and ministack does not."""
@@ -27,7 +25,7 @@ def read_yaml_definitions(provisioners: Any) -> None:
 
 def refer_to_secrets_by_arn(provisioners: Any) -> None:
     """A reference to a secret is its ARN (AWS::SecretsManager::Secret, "Return values"); policies live on that."""
-    handlers = provisioners._RESOURCE_HANDLERS[SECRET]
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]
     create, update, delete = handlers["create"], handlers["update"], handlers["delete"]
 
     def created(*asked: Any) -> Any:
