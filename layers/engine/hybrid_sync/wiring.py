@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -188,3 +189,7 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
         return call(world(), given)
 
     return step(message, record_peak=record_peak)(bound)
+
+
+# A function imports this last: what is loaded by now stays as long as its worker, so no collection looks at it again.
+gc.freeze()
