@@ -63,8 +63,7 @@ mutants: $(DEV)  ## take the engine's guards out one by one: for each a test mus
 	@.venv/bin/python -m tests.mutants $(ARGS)
 
 deploy: $(DEV) $(SAM)  ## build and deploy to AWS; settings come from samconfig.toml and ARGS
-	@.venv-sam/bin/sam build
-	@.venv-sam/bin/sam deploy $(ARGS)
+	@.venv/bin/python -m hybrid_sync_cli.release $(ARGS)
 
 down: $(DEV)  ## stop everything that `demo` or `hybrid-sync up` started
 	@.venv/bin/hybrid-sync down

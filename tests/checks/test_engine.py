@@ -106,3 +106,15 @@ def _is_built(node: ast.expr) -> bool:
 
 def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def test_every_step_of_a_run_asks_whether_it_is_of_the_version_that_planned_the_run() -> None:
+    """An undo works from the journal, by whatever is deployed; a failure is recorded, whatever has failed."""
+    beside = {"rollback_run", "record_failure"}
+    steps = set(
+        re.findall(r"FunctionName: \$\{(\w+)Function\}", Path("statemachine/sync_run.asl.yaml").read_text("utf-8"))
+    )
+    files = {name: "_".join(re.findall("[A-Z][a-z]+", name)).lower() for name in steps}
+    asking = re.compile(r"same_version\(world, |\bwith opened\(world, |first=same_version\(self\._world, ")
+    silent = {f for f in files.values() if not asking.search((ENGINE / "steps" / f"{f}.py").read_text("utf-8"))}
+    assert silent == beside

@@ -43,7 +43,7 @@ def test_every_task_invokes_a_function_that_exists_and_waits_longer_than_it_may_
     usual = TEMPLATE["Globals"]["Function"]["Timeout"]
     for name, state in asl.tasks(definition()):
         placeholder = state["Parameters"]["FunctionName"].removeprefix("arn-of-")
-        target = MACHINE["DefinitionSubstitutions"][placeholder]["Fn::GetAtt"].removesuffix(".Arn")
+        target = MACHINE["DefinitionSubstitutions"][placeholder]["Ref"].removesuffix(".Version")
         assert state["TimeoutSeconds"] > functions[target].get("Timeout", usual), name
 
 

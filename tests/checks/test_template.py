@@ -67,13 +67,28 @@ def test_roles_use_a_star_only_for_actions_that_take_no_resource() -> None:
                     assert all(WITHOUT_RESOURCE.match(action) for action in actions), name
 
 
-def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names() -> None:
+def versions(machine: templates.Resource) -> list[str]:
+    """The functions that a state machine names; AssertionError unless it names a numbered version of each."""
+    named = [value for name, value in machine["DefinitionSubstitutions"].items() if name.endswith("Function")]
+    assert all(set(value) == {"Ref"} and value["Ref"].endswith(".Version") for value in named)
+    return [value["Ref"].removesuffix(".Version") for value in named]
+
+
+def test_the_state_machine_may_invoke_every_version_of_exactly_the_functions_that_it_names() -> None:
     machine = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
-    named = [value for value in machine["DefinitionSubstitutions"].values() if "Fn::GetAtt" in value]
     role = templates.resources(TEMPLATE, "AWS::IAM::Role")["SyncRunRole"]
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
     [invoke] = [s for s in statements if s["Action"] == "lambda:InvokeFunction"]
-    assert sorted(map(str, invoke["Resource"])) == sorted(map(str, named))
+    assert invoke["Resource"] == [{"Fn::Sub": f"${{{name}.Arn}}:*"} for name in versions(machine)]
+
+
+def test_a_run_keeps_the_versions_that_it_began_with() -> None:
+    """Numbered versions, published with every build; no alias of the machine, which would move in mid-run."""
+    machine = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
+    published = {name: f["AutoPublishCodeSha256"] for name, f in FUNCTIONS.items() if "AutoPublishAlias" in f}
+    assert published == {name: {"Ref": "BuildId"} for name in versions(machine)}
+    assert not {"AutoPublishAlias", "DeploymentPreference"} & set(machine)
+    assert "StateMachineAlias" not in templates.TEMPLATE.read_text("utf-8")
 
 
 def test_settings_and_the_template_know_the_same_variables() -> None:

@@ -116,6 +116,7 @@ class EngineWorld:
         self.catalog = catalog
         self.legacy_dsn = legacy_dsn
         self.target_dsn = target_dsn
+        self.build = ""
         self.id_secret = b"a secret for tests"
         self.id_cache = MemoryIdCache()
         self.manifests = MemoryManifests()

@@ -67,6 +67,7 @@ class FaultWorld:
         self._luck = luck = random.Random(seed)
         store = Store(place.store)
         self.catalog: Catalog = _CATALOG
+        self.build = ""
         self.id_secret = SECRET
         self.id_cache = DynamoIdCache(
             "ids",

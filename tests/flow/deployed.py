@@ -39,8 +39,8 @@ def substitutions() -> dict[str, str]:
 
 def _value(template: dict[str, Any], value: Any) -> str:
     [(kind, argument)] = value.items()
-    if kind == "Fn::GetAtt":
-        folder = templates.functions(template)[argument.removesuffix(".Arn")]["CodeUri"]
+    if kind == "Ref" and argument.endswith(".Version"):
+        folder = templates.functions(template)[argument.removesuffix(".Version")]["CodeUri"]
         return Path(folder).name
     if kind == "Fn::FindInMap":
         name, key, field = argument

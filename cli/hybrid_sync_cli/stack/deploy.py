@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,10 @@ import yaml
 
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import ACCESS, REGION, aws
+from hybrid_sync_cli.stack.build_id import build_id, seal
 from hybrid_sync_cli.stack.processes import MARK
 
 STACK_NAME = "hybrid-sync"
-# Whatever changes what is deployed.
-INPUTS = ("template.yaml", "functions", "layers", "statemachine", "requirements/runtime.txt")
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -95,17 +92,7 @@ class Deployment:
 
     def fingerprint(self) -> str:
         """A hash of everything that the deployed stack is made from."""
-        seal = hashlib.sha256(json.dumps([self.overrides(), self.host.platform]).encode())
-        for path in self._files():
-            seal.update(str(path.relative_to(self.project)).encode() + b"\0")
-            seal.update(hashlib.sha256(path.read_bytes()).digest())
-        return seal.hexdigest()
-
-    def _files(self) -> Iterator[Path]:
-        for name in INPUTS:
-            start = self.project / name
-            paths = [start] if start.is_file() else sorted(start.rglob("*"))
-            yield from (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+        return build_id(self.project, json.dumps([self.overrides(), self.host.platform]))
 
     def build(self) -> None:
         """Build functions and layers; nothing to do when they are built from the same inputs already."""
@@ -119,6 +106,7 @@ class Deployment:
             "build", "--template-file", "template.yaml", "--cached", "--parallel",
             "--build-dir", str(self.workshop / "build"), "--cache-dir", str(cache),
         )  # fmt: skip
+        seal(self.workshop / "build" / "template.yaml", wanted)
         stamp.write_text(wanted, "utf-8")
 
     def deploy(self, endpoint: str) -> None:
@@ -129,7 +117,7 @@ class Deployment:
             "--stack-name", STACK_NAME, "--region", REGION, "--resolve-s3",
             "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
             "--no-confirm-changeset", "--no-fail-on-empty-changeset",
-            *(["--parameter-overrides", *pairs] if pairs else []),
+            "--parameter-overrides", *pairs,
             endpoint=endpoint,
         )  # fmt: skip
 

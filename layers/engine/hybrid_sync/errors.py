@@ -111,6 +111,12 @@ class LegacyReplaced(SyncError):
     code = "legacy_replaced"
 
 
+class OtherVersion(SyncError):
+    """A step of a run is not of the catalog and code that planned the run (a deployment in mid-run)."""
+
+    code = "other_version"
+
+
 class RunNotRunning(SyncError):
     """The run was cancelled, has ended or is past its deadline: a late invocation must not write."""
 

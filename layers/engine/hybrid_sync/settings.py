@@ -18,6 +18,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    build: str = Field("", alias="BUILD_ID")
     secret: str | None = Field(None, alias="HYBRID_SYNC_SECRET")
     id_map_table: str | None = Field(None, alias="ID_MAP_TABLE")
     control_table: str | None = Field(None, alias="CONTROL_TABLE")

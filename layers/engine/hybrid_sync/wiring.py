@@ -77,6 +77,10 @@ class DeployedWorld:
         return load()
 
     @property
+    def build(self) -> str:
+        return self._settings.build
+
+    @property
     def id_secret(self) -> bytes:
         return self._connections().need("id_secret").encode()
 

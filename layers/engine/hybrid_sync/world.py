@@ -69,6 +69,11 @@ class World(Protocol):
     def catalog(self) -> Catalog: ...
 
     @property
+    def build(self) -> str:
+        """The deployment that this code belongs to; empty where nothing is deployed."""
+        ...
+
+    @property
     def id_secret(self) -> bytes: ...
 
     @property

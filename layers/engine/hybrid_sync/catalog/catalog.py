@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.waves import waves
@@ -48,9 +49,10 @@ class Catalog:
         """
         return _hash(self[name].model_dump(mode="json", by_alias=True, exclude={"tolerate"}))
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        return _hash([self.hash_of(name) for name in self.entities])
+        """Changes whenever anything of the catalog changes: a run is carried by the catalog that planned it."""
+        return _hash({name: entity.model_dump(mode="json", by_alias=True) for name, entity in self.entities.items()})
 
 
 def _hash(value: object) -> str:

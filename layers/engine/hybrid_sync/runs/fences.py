@@ -26,21 +26,33 @@ def _stored(row: tuple[Any, ...] | None) -> StoredFence:
     return Fence.model_validate(row[0]) if row[0] else None, row[1], row[2]
 
 
+# A run writes nothing after its deadline, but for the page that it is at; none is longer than a day.
+_ADVANCE = """
+with state as (select held from hybrid_sync.entity_state where entity = %(entity)s for share), moved as (
+  update hybrid_sync.fence set fence = %(fence)s, definition_hash = %(hash)s, version = version + 1, run_id = %(run)s,
+    advanced_at = clock_timestamp()
+  where entity = %(entity)s and version = %(version)s
+    and not coalesce((select held from state), false)
+    and not exists (
+      select from hybrid_sync.run mine
+      join hybrid_sync.run other on other.catalog_hash <> mine.catalog_hash
+        and other.started_at > mine.started_at - interval '2 days'
+        and least(coalesce(other.finished_at, 'infinity'), other.deadline_at + interval '15 minutes') > mine.started_at
+      join hybrid_sync.run_entity theirs on theirs.run_id = other.run_id and theirs.entity = %(entity)s
+      where mine.run_id = %(run)s)
+  returning entity)
+update hybrid_sync.run_entity e set fence_advanced = exists (select from moved)
+where e.run_id = %(run)s and e.entity = %(entity)s returning e.fence_advanced
+"""
+
+
 def advance_fence(run_id: str, entity: str, fence: Fence, definition_hash: str, version: int) -> Question[bool]:
     """Compare-and-set: only from the version that the run planned against, and only where nobody holds the entity.
 
+    Nor where a run of another catalog has worked beside this one: it may have written rows by its own definition.
     Recorded in the entity's part of the run, too.
     """
-    return Question(
-        "with state as (select held from hybrid_sync.entity_state where entity = %(entity)s for share), moved as ("
-        " update hybrid_sync.fence set fence = %(fence)s, definition_hash = %(hash)s, version = version + 1,"
-        " run_id = %(run)s, advanced_at = clock_timestamp() where entity = %(entity)s and version = %(version)s"
-        " and not coalesce((select held from state), false) returning entity)"
-        " update hybrid_sync.run_entity e set fence_advanced = exists (select from moved)"
-        " where e.run_id = %(run)s and e.entity = %(entity)s returning e.fence_advanced",
-        {
-            "entity": entity, "fence": fence.model_dump_json(), "hash": definition_hash, "run": run_id,
-            "version": version,
-        },
-        lambda found: bool(found.fetchall()[0][0]),
-    )  # fmt: skip
+    given = {
+        "entity": entity, "fence": fence.model_dump_json(), "hash": definition_hash, "run": run_id, "version": version,
+    }  # fmt: skip
+    return Question(_ADVANCE, given, lambda found: bool(found.fetchall()[0][0]))

@@ -31,8 +31,8 @@ class RunRecord:
 
 _CREATE = """
 with created as (
-  insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)
-  values (%(run)s, %(profile)s, %(trigger)s, %(priority)s, %(request)s, %(fence)s, %(hash)s,
+  insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, build, deadline_at)
+  values (%(run)s, %(profile)s, %(trigger)s, %(priority)s, %(request)s, %(fence)s, %(hash)s, %(build)s,
           clock_timestamp() + make_interval(secs => %(deadline)s))
   on conflict (run_id) do nothing returning run_id
 ),
@@ -46,15 +46,16 @@ _KNOWN = sql.SQL("insert into {} (entity) select unnest(%s::text[]) on conflict 
 
 
 def create_run(
-    connection: Connection, request: RunRequest, fence: Fence, catalog_hash: str, deadline_seconds: int,
+    connection: Connection, request: RunRequest, fence: Fence, version: tuple[str, str], deadline_seconds: int,
     waves: list[list[str]], requested: Requested,
 ) -> bool:  # fmt: skip
-    """Record the run and its entities; False when an earlier delivery has already done so."""
+    """Record the run, the catalog's hash and the build that plan it, and its entities; False when an earlier delivery
+    has already done so."""
     entities = [entity for wave in waves for entity in wave]
     given = {
         "run": request.run_id, "profile": request.profile, "trigger": request.trigger, "priority": request.priority,
-        "request": request.model_dump_json(), "fence": fence.model_dump_json(), "hash": catalog_hash,
-        "deadline": deadline_seconds, "entities": entities,
+        "request": request.model_dump_json(), "fence": fence.model_dump_json(), "hash": version[0],
+        "build": version[1], "deadline": deadline_seconds, "entities": entities,
         "waves": [n for n, wave in enumerate(waves) for _ in wave],
         "asked": [json.dumps(requested[e]) if e in requested else None for e in entities],
     }  # fmt: skip

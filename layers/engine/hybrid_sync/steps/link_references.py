@@ -10,6 +10,7 @@ from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs.store import ask_failed_with, ask_run, record_links
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.fit_entities import LASTING
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running
 from hybrid_sync.write.links import Group, groups, link, linkable, quarantine_unlinked
@@ -43,6 +44,7 @@ def link_references(world: World, task: LinkTask) -> LinkResult:
 
 def _waiting(world: World, run_id: str, target: Connection) -> list[Group]:
     with one_trip(target, "target", read_only=True) as trip:
+        trip.ask(same_version(world, run_id))
         trip.ask(ask_run(run_id))
         failed, found = trip.ask(ask_failed_with(run_id, LASTING)), trip.ask(groups(world.catalog, run_id))
     return [g for g in found.value if g.entity not in failed.value and g.parent_entity not in failed.value]

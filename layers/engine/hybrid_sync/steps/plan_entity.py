@@ -30,6 +30,7 @@ from hybrid_sync.runs.store import (
 )
 from hybrid_sync.schema.plans import plan_for
 from hybrid_sync.steps.fit_entities import LASTING, require_parents
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
 
@@ -54,6 +55,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with one_trip(target, "target") as trip:
             trip.ask(entering(task.run_id, task.entity))
+            trip.ask(same_version(world, task.run_id))
             asked_run = trip.ask(ask_run(task.run_id))
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             unfit = trip.ask(ask_failed_with(task.run_id, LASTING))

@@ -19,6 +19,7 @@ from hybrid_sync.runs.lost import at_work, end_lost_runs
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.ready import asking_installed, prepared
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
+from hybrid_sync.steps.same_version import same_version, version
 from hybrid_sync.world import World
 
 
@@ -45,10 +46,11 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         failed = {**unfit(world, request.run_id, entities, legacy, target), **failed}
         deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
         with transaction(target, "target"):
-            if create_run(target, request, saved, world.catalog.hash, deadline, waves, wanted or {}):
+            if create_run(target, request, saved, version(world), deadline, waves, wanted or {}):
                 _record(request, entities, failed, target)
             failpoint("run.creating", target, legacy)
             with together(target, commits=True) as trip:
+                trip.ask(same_version(world, request.run_id))
                 run, records = trip.ask(ask_run(request.run_id)), trip.ask(ask_entities(request.run_id, None))
         failpoint("run.recorded", target, legacy)
         return _planned(request, run.value, records.value)

@@ -16,6 +16,7 @@ from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.delete_rows import EntityDeletes
 from hybrid_sync.steps.list_departures import list_departures, without_departures
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 
 _PAGES_PER_CALL = 100
@@ -32,6 +33,7 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
     pages = _PAGES_PER_CALL
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
+            trip.ask(same_version(world, task.run_id))
             asked, records = trip.ask(store.ask_run(task.run_id)), trip.ask(store.ask_entities(task.run_id, None))
         run = asked.value
         if run.request.profile is Profile.verify and not run.request.repair:

@@ -27,6 +27,7 @@ from hybrid_sync.runs.store import (
 )
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.plan_entity import cut, runs_of
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
 
@@ -99,6 +100,7 @@ def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with one_trip(target, "target") as trip:
             trip.ask(entering(task.run_id, task.entity))
+            trip.ask(same_version(world, task.run_id))
             asked_run = trip.ask(ask_run(task.run_id))
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             fence = trip.ask(ask_fence(task.entity))

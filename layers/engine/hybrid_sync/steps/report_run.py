@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from hybrid_sync.alerts import Alert
-from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Profile, ReportRequest, RunOutcome
-from hybrid_sync.errors import Contention, RunNotFound, SyncError
+from hybrid_sync.contracts import Profile, ReportRequest, RunFailure, RunOutcome
+from hybrid_sync.errors import Contention, OtherVersion, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.cause import plain
-from hybrid_sync.postgres import Connection, one_trip, send_with_next, transaction
+from hybrid_sync.postgres import Connection, answer, one_trip, send_with_next, transaction
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import notification
 from hybrid_sync.report.outcome import outcome
@@ -19,6 +18,7 @@ from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.story import never_began
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.undo.begin import JOURNAL_KEPT
 from hybrid_sync.world import World
 
@@ -45,7 +45,7 @@ def _reported(world: World, request: ReportRequest, target: Connection) -> RunOu
         if request.failure is not None:
             store.read_run(target, request.run_id)
             store.record_failure(target, request.failure)
-        summary = _ended(target, request.run_id, world.catalog)
+        summary = _ended(world, target, request.run_id)
         failpoint("report.finished", target)
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
@@ -60,13 +60,18 @@ def _reported(world: World, request: ReportRequest, target: Connection) -> RunOu
     return RunOutcome(run_id=request.run_id, status=summary.status, report=location, summary=_brief(summary))
 
 
-def _ended(target: Connection, run_id: str, catalog: Catalog) -> RunSummary:
-    """End the run, unless somebody has, and summarise it as it then stands."""
-    summary = summarise(target, run_id, catalog)
+def _ended(world: World, target: Connection, run_id: str) -> RunSummary:
+    """End the run, unless somebody has, and summarise it as it then stands; by another catalog it cannot be judged."""
+    summary = summarise(target, run_id, world.catalog)
     if summary.status != "running":
         return summary
+    try:
+        answer(target, same_version(world, run_id))
+    except OtherVersion as error:
+        store.record_failure(target, RunFailure(run_id=run_id, state="ReportRun", error=error.code, cause=str(error)))
+        summary = summarise(target, run_id, world.catalog)
     send_with_next(target, store.finishing(run_id, outcome(summary)))
-    return summarise(target, run_id, catalog)
+    return summarise(target, run_id, world.catalog)
 
 
 def _forget_old_journal(target: Connection) -> None:

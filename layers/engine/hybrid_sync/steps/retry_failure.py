@@ -13,6 +13,7 @@ from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import create_run, finish_run, record_failure
 from hybrid_sync.steps.record_failure import placed
+from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.world import World
 
@@ -41,7 +42,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
             correlation_id=message.run_id,
         )  # fmt: skip
         with transaction(target, "target"):
-            create_run(target, request, saved, world.catalog.hash, _DEADLINE_SECONDS, [[message.entity]], {})
+            create_run(target, request, saved, version(world), _DEADLINE_SECONDS, [[message.entity]], {})
         failpoint("retry.recorded", target, legacy)
     try:
         result = sync_batch(world, _batch(run_id, message, together))

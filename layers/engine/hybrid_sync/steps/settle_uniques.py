@@ -15,6 +15,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
 from hybrid_sync.world import World
 from hybrid_sync.write.kept_out import kept_out, waiting_for
@@ -35,6 +36,7 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
     arrived: set[tuple[str, str, Key]] = set()
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
+            trip.ask(same_version(world, task.run_id))
             asked = trip.ask(store.ask_run(task.run_id))
             records = trip.ask(store.ask_entities(task.run_id, [task.entity] if task.entity else None))
         run = asked.value

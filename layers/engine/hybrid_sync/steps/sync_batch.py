@@ -25,6 +25,7 @@ from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.map_ids import BatchIds, cached
 from hybrid_sync.steps.read_page import PageRead, read_page
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import Outcome, open_failures
 from hybrid_sync.write.isolate import ALTERED, write_isolated
@@ -119,7 +120,10 @@ class _Page:
         """Do the page, or say what an earlier delivery has done of the batch from here on."""
         task, target, place = self._task, self._target, self._place
         began = time.monotonic()
-        opened = open_page(target, task, place, self._buckets(), self._keys(None), cached(self._plan))
+        opened = open_page(
+            target, task, place, self._buckets(), self._keys(None), cached(self._plan),
+            first=same_version(self._world, task.run_id),
+        )  # fmt: skip
         failpoint("batch.claimed", target, self._legacy)
         if not isinstance(opened, Opened):
             return opened

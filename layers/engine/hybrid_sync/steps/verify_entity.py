@@ -33,6 +33,7 @@ from hybrid_sync.runs.store import (
 )  # fmt: skip
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.session import Answer, Trip
+from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 
 _WHOLE = ("fence", "full", "timestamp")
@@ -46,6 +47,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
     """
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
+            trip.ask(same_version(world, task.run_id))
             asked_run = trip.ask(ask_run(task.run_id))
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             state = trip.ask(state_if_seen(world.catalog, task.run_id, task.entity))

@@ -81,14 +81,14 @@ class Opened:
 
 def open_page(
     connection: Connection, task: BatchTask, place: Place, buckets: Sequence[int], keys: tuple[int, int],
-    entities: Collection[str],
+    entities: Collection[str], *, first: Question[None],
 ) -> Opened | list[PageDone]:  # fmt: skip
-    """Take run, hold and buckets, in this order; then claim the page and look up what it needs.
+    """Ask `first`; take run, hold and buckets, in this order; then claim the page and look up what it needs.
 
     `keys` are the first and the last integer that a key of the page can begin with.  When an earlier delivery has done
     the page: what it did, here and behind it as far as it came.  Raises when the run has ended or the entity is held.
     """
-    row = connection.execute(
+    opening = Question(
         sql.SQL(
             "select * from hybrid_sync.open_batch(%s, %s, %s, {}, %s, %s, %s, %s, %s, %s, %s, {}, %s::text[])"
         ).format(PARAMETER, PARAMETER),
@@ -96,7 +96,12 @@ def open_page(
             task.run_id, task.entity, task.source, list(buckets), page_id(task, place), batch_id(task), place.number,
             task.lo, task.hi, *keys, list(place.after or ()), list(entities),
         ),
-    ).fetchone()  # fmt: skip
+        lambda cursor: cursor.fetchone(),
+    )  # fmt: skip
+    with together(connection) as trip:
+        trip.ask(first)
+        opened = trip.ask(opening)
+    row = opened.value
     assert row is not None, "a function with OUT parameters is one row"
     refused, status, done, planned, detection, epochs, waiting, marked, retired = row
     require_entered(task.run_id, task.entity, refused, status)

@@ -1,0 +1,52 @@
+"""Which build it is: one hash of everything that is deployed, so that each change publishes new versions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PARAMETER = "BuildId"
+
+# Whatever changes what is deployed.
+INPUTS = ("template.yaml", "functions", "layers", "statemachine", "requirements/runtime.txt")
+
+
+def build_id(project: Path, *chosen: str) -> str:
+    """Of the template, functions, both layers, the state machine, the locked packages, and of the values `chosen`."""
+    seal = hashlib.sha256("\0".join(chosen).encode())
+    for path in _files(project):
+        seal.update(str(path.relative_to(project)).encode() + b"\0")
+        seal.update(hashlib.sha256(path.read_bytes()).digest())
+    return seal.hexdigest()
+
+
+def _files(project: Path) -> Iterator[Path]:
+    for name in INPUTS:
+        start = project / name
+        paths = [start] if start.is_file() else sorted(start.rglob("*"))
+        yield from (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+
+
+def seal(built: Path, build: str) -> None:
+    """Write the build's id into a template that `sam build` has made, in place of the parameter.
+
+    As a parameter it would keep the value of last time wherever a deployment does not name it, and SAM would publish
+    nothing.
+    """
+    template = yaml.safe_load(built.read_text("utf-8"))
+    del template["Parameters"][PARAMETER], template["Rules"]["BuiltByMake"]
+    if not template["Rules"]:  # which must not be empty
+        del template["Rules"]
+    built.write_text(yaml.safe_dump(_sealed(template, build), sort_keys=False), "utf-8")
+
+
+def _sealed(value: Any, build: str) -> Any:
+    if value == {"Ref": PARAMETER}:
+        return build
+    if isinstance(value, dict):
+        return {name: _sealed(inner, build) for name, inner in value.items()}
+    return [_sealed(inner, build) for inner in value] if isinstance(value, list) else value
