@@ -1,0 +1,88 @@
+"""Every sample of events/ runs against what `sam build` has made, under AWS's runtime client.
+
+This is what `sam local invoke` does in a container, without one: for the Python and the processor of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync.schema.install import grant
+from hybrid_sync_cli.execution import catalog_of_project
+from hybrid_sync_cli.sample import generate, marker
+from hybrid_sync_cli.stack import ACCESS, Stack, home
+from tests.checks import templates
+from tests.integration.test_events import HANDLED_BY, sample
+from tests.stack import runtime
+
+
+@pytest.fixture(scope="module")
+def answers(deployed: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each built function answered to its samples; AssertionError where one raised."""
+    with psycopg.connect(deployed.legacy_dsn) as legacy:
+        filled = marker.found(legacy, "legacy") is not None
+    if not filled:
+        generate(deployed.legacy_dsn, deployed.target_dsn, 0.001, seed=7)
+        grant(deployed.target_dsn, catalog_of_project())
+    [packages] = (home.project_root() / ".venv-stack" / "lib").glob("python3*/site-packages")
+    client = runtime.runtime_client(packages, tmp_path_factory.mktemp("client"))
+    said: dict[str, Any] = {}
+    with ExitStack() as opened:
+        environments: dict[str, runtime.Api] = {}
+        for name, function in HANDLED_BY.items():
+            if function not in environments:
+                environments[function] = opened.enter_context(_environment(deployed, function, client))
+            said[name] = environments[function].ask(sample(name))
+    return said
+
+
+def _environment(deployed: Stack, function: str, client: Path) -> Any:
+    build = home.directory() / "sam" / "build"
+    named = str(templates.functions(templates.load())[function]["FunctionName"]["Fn::Sub"])
+    name = named.replace("${AWS::StackName}", "hybrid-sync")
+    configured = deployed.client("lambda").get_function_configuration(FunctionName=name)
+    variables = {
+        **ACCESS,
+        **configured["Environment"]["Variables"],
+        "AWS_REGION": deployed.region,
+        "AWS_DEFAULT_REGION": deployed.region,
+        "AWS_ENDPOINT_URL": deployed.aws_endpoint_url,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(configured["MemorySize"]),
+    }
+    return runtime.environment(build / function, [build / "EngineLayer", build / "CatalogLayer"], client, variables)
+
+
+def test_every_function_that_was_built_answers_its_samples(answers: dict[str, Any]) -> None:
+    assert set(answers) == set(HANDLED_BY)
+
+
+def test_the_run_of_the_samples_goes_from_plan_to_report(answers: dict[str, Any]) -> None:
+    planned = [task["entity"] for wave in answers["plan_run"]["waves"] for task in wave]
+    assert sorted(planned) == sorted(sample("plan_run")["request"]["entities"])
+    assert answers["verify_entity"]["complete"]
+    # The sample of a failure stands in it.
+    assert answers["report_run"]["status"] == "failed"
+
+
+def test_the_api_answers(answers: dict[str, Any]) -> None:
+    assert answers["api_get_health"]["statusCode"] == 200
+    assert json.loads(answers["api_get_health"]["body"])
+
+
+def test_the_path_holds_the_layers_and_the_runtime_client_alone(tmp_path: Path) -> None:
+    code, client = tmp_path / "code", tmp_path / "client"
+    code.mkdir()
+    client.mkdir()
+    (code / "app.py").write_text("import sys\ndef handler(event, context):\n    return sys.path\n", "utf-8")
+    [packages] = (home.project_root() / ".venv-stack" / "lib").glob("python3*/site-packages")
+    with runtime.environment(code, [], runtime.runtime_client(packages, client), {"AWS_REGION": "any"}) as api:
+        path = api.ask({})
+    assert [part for part in path if "packages" in part] == []
+    assert {path.name for path in client.iterdir()} >= {"awslambdaric", "simplejson"}
