@@ -9,6 +9,7 @@ import pytest
 
 from hybrid_sync.errors import EntityIncomplete
 from tests.engine.conftest import Query
+from tests.engine.small import small_world
 from tests.engine.worlds import EngineWorld, execution, functions_of, run
 from tests.flow.conduct import conduct, died
 from tests.flow.execution import Delivery
@@ -308,3 +309,25 @@ def test_what_a_missing_batch_has_not_written_was_not_missed_by_the_fence(
     assert EntityIncomplete in {type(error) for _, error in functions.errors}
     told = result(target, "second", "messages")
     assert (told["differing"], told["fence_missed"], told["silent"]) == (1, 0, 0)
+
+
+def test_a_row_that_fails_before_a_rule_excludes_it_is_recorded_again(legacy_db: str, target_db: str) -> None:
+    """Its failed record got lost, and nothing of it has changed: as a count it is excluded, and all is well."""
+    world = small_world(
+        legacy_db, target_db,
+        "create table a (id int primary key, code text); insert into a values (1, 'x'), (2, 'odd')",
+        "create table a (id uuid primary key, legacy_id bigint unique, code text)",
+        {
+            "entity": "a", "target": "a", "sources": {
+                "a": {
+                    "from": "a t", "key": {"legacy_id": "t.id"}, "columns": {"code": "t.code"},
+                    "rules": [{"fail": "odd", "when": "t.code = 'odd'"}, {"exclude": "second", "when": "t.id = 2"}],
+                }
+            },
+        },
+    )  # fmt: skip
+    with world.connect_target() as target:
+        for run_id in ("first", "second"):
+            run(world, run_id)
+            key = target.execute("delete from hybrid_sync.failed_record returning key").fetchall()
+            assert key == [([2],)], run_id

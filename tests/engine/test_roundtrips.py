@@ -25,8 +25,8 @@ def test_a_mixed_batch_waits_seldom_for_the_target(six: Counted) -> None:
 
 def test_an_idle_weekly_run_waits_seldom_and_connects_seldom(six: Counted) -> None:
     done = roundtrips.idle(six, Profile.weekly)
-    assert (done.waits <= 150, done.connections <= 12) == (True, True), done
-    assert (done.read_legacy <= 2.2, done.read_target <= 2.2) == (True, True), done
+    assert (done.waits <= 120, done.connections <= 12) == (True, True), done
+    assert (done.read_legacy <= 1.3, done.read_target <= 1.8) == (True, True), done
 
 
 def test_an_idle_daily_run_reads_each_row_about_once(six: Counted) -> None:

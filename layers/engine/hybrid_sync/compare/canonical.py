@@ -100,7 +100,7 @@ def _reference(
     for parent, source in slot.parents:
         alias = sql.Identifier(f"hybrid_sync_parent_{len(joins)}")
         joins.append(_parent(catalog, parent, source, alias, stored))
-        keys.append(sql.SQL("{}.k").format(alias))
+        keys.append(sql.SQL("{}.hybrid_sync_key").format(alias))
     empty, empty_key = _pending(plan, slot) if slot.left_empty else (sql.SQL("null"), sql.SQL("null"))
     chosen = sql.SQL("case when {stored} is null then {empty} {arms} else {none} end::int2").format(
         stored=stored, empty=empty, arms=_arms(keys), none=_UNTRANSLATED
@@ -141,10 +141,11 @@ def _arms(keys: Sequence[sql.Composable]) -> sql.Composed:
 def _parent(catalog: Catalog, entity: str, source: str, alias: sql.Identifier, stored: sql.Composable) -> sql.Composed:
     definition = catalog[entity]
     parent = definition.sources[source]
-    keyed = sql.SQL("select id, {} as k from {} where {}").format(
+    # Names of our own, so that the columns of `t` can be named without it.
+    keyed = sql.SQL("select id as hybrid_sync_id, {} as hybrid_sync_key from {} where {}").format(
         key_list(key_columns(parent.key)), relation(definition.target), belongs_to(parent)
     )
-    return sql.SQL("left join ({}) {alias} on {alias}.id = {}").format(keyed, stored, alias=alias)
+    return sql.SQL("left join ({}) {alias} on {alias}.hybrid_sync_id = {}").format(keyed, stored, alias=alias)
 
 
 def _digest(values: Sequence[sql.Composable]) -> sql.Composed:

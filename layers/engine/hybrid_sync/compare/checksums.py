@@ -90,23 +90,9 @@ class Sides:
 
     def _settled(self) -> sql.Composed:
         return sql.SQL("{} and {} and not {} and {}").format(
-            self._in_range(), self._not_excluded(), self.after_fence,
+            self._in_range(), not_excluded(self.plan), self.after_fence,
             but(self.form.legacy_key, [*self.failed, *self.unreadable]),
         )  # fmt: skip
-
-    def _not_excluded(self) -> sql.Composable:
-        rules = [i for i, verdict in enumerate(self.plan.verdicts) if verdict.outcome == "exclude"]
-        if not rules:
-            return sql.SQL("true")
-        return sql.SQL("coalesce({}, -1) <> all({}::int2[])").format(self.plan.verdict_sql, sql.Literal(rules))
-
-    def _legacy_row(self) -> sql.Composable:
-        """A row that must not be sent has a digest that no stored row has: without a failed record it differs."""
-        if not self.plan.verdicts:
-            return self.form.legacy_row()
-        return sql.SQL("case when ({}) is null then {} else md5('') end").format(
-            self.plan.verdict_sql, self.form.legacy_row()
-        )
 
     def target_rows(self, where: sql.Composable) -> sql.Composed:
         """The FROM clause of the target's rows of this source under `where`, as `t`, with their parents joined."""
@@ -146,12 +132,12 @@ class Sides:
             return ours.value, theirs.result()
 
     def _find_unreadable(self) -> list[Key]:
-        return unreadable_keys(self.legacy, self.plan, self._legacy_row(), self._settled())
+        return unreadable_keys(self.legacy, self.plan, sent_row(self.plan, self.form), self._settled())
 
     def _legacy_checksums(self) -> Question[Checksums]:
         key = self.form.legacy_key[0]
         rows = sql.SQL("select {} as n, {} as h from {} where {} offset 0").format(
-            bucket_of(key), self._legacy_row(), self.plan.relations, self._settled()
+            bucket_of(key), sent_row(self.plan, self.form), self.plan.relations, self._settled()
         )
         return _checksums(rows)
 
@@ -177,8 +163,8 @@ class Sides:
 
     def _legacy_digests(self, buckets: Sequence[int]) -> sql.Composed:
         return sql.SQL("select {}, {} from {} where {} and {}").format(
-            sql.SQL(", ").join(self.form.legacy_key), self._legacy_row(), self.plan.relations, self._settled(),
-            within(self.plan.key_exprs[0], buckets),
+            sql.SQL(", ").join(self.form.legacy_key), sent_row(self.plan, self.form), self.plan.relations,
+            self._settled(), within(self.plan.key_exprs[0], buckets),
         )  # fmt: skip
 
     def _target_digests(self, buckets: Sequence[int]) -> sql.Composed:
@@ -197,6 +183,22 @@ def within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:
     """The condition that a key lies in one of these buckets; a key index serves it."""
     ranges = (Range(n * BUCKET, (n + 1) * BUCKET).of(key) for n in buckets)
     return sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("({})").format(one) for one in ranges))
+
+
+def sent_row(plan: ReadPlan, form: Canonical) -> sql.Composable:
+    """The checksum of a legacy row; one that must not be sent has a digest that no stored row has: without a failed
+    record it differs."""
+    if not plan.verdicts:
+        return form.legacy_row()
+    return sql.SQL("case when ({}) is null then {} else md5('') end").format(plan.verdict_sql, form.legacy_row())
+
+
+def not_excluded(plan: ReadPlan) -> sql.Composable:
+    """The condition that the first rule that a legacy row breaks does not exclude it."""
+    rules = [i for i, verdict in enumerate(plan.verdicts) if verdict.outcome == "exclude"]
+    if not rules:
+        return sql.SQL("true")
+    return sql.SQL("coalesce({}, -1) <> all({}::int2[])").format(plan.verdict_sql, sql.Literal(rules))
 
 
 def _checksums(rows: sql.Composable) -> Question[Checksums]:

@@ -11,6 +11,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import conservation, identity, money, one_pass, references
+from hybrid_sync.compare.canonical import Canonical
 from hybrid_sync.compare.conservation import Conservation
 from hybrid_sync.compare.one_pass import Pass
 from hybrid_sync.compare.places import Place
@@ -51,10 +52,11 @@ class EntityCount:
                 return
         self._closely(scope)
 
-    def agrees(self, scope: Scope, ours: Pass) -> bool:
-        """Pass over the target after legacy, and count the source when both have the same keys."""
+    def agrees(self, scope: Scope, ours: Pass, form: Canonical | None = None) -> bool:
+        """Pass over the target after legacy, and count the source when both have the same keys; with a `form`, when
+        they have the same rows."""
         scope.in_flight = ours.in_flight
-        theirs = one_pass.over_target(scope, self.entity.money, self.target)
+        theirs = one_pass.over_target(scope, self.entity.money, self.target, form)
         if not one_pass.agree(scope, ours, theirs):
             return False
         live = sum(theirs.places[place] for place in (Place.current, Place.stale, Place.in_flight))

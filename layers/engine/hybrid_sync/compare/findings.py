@@ -24,7 +24,7 @@ from hybrid_sync.keys import (
     span,
 )
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.postgres import Connection, Question, answer, together
+from hybrid_sync.postgres import Connection, Question, answer
 from hybrid_sync.session import Answer, Trip, dicts
 
 KEPT_DAYS = 90
@@ -94,30 +94,29 @@ def record(trip: Trip, run_id: str, entity: str, result: Mapping[str, Any]) -> N
 
 
 def record_segment(
-    connection: Connection, run_id: str, entity: str, n: int, source: str, ends: tuple[int | None, int | None],
-    compared: Compared, suspects: Sequence[Key], *, commits: bool,
+    trip: Trip, run_id: str, entity: str, n: int, source: str, ends: tuple[int | None, int | None], compared: Compared,
+    suspected: int = 0,
 ) -> None:  # fmt: skip
-    """Replace what an earlier attempt at this segment found; where nothing is suspected, it `commits` if it may."""
-    with together(connection, commits=commits and not suspects) as trip:
-        trip.do(
-            "delete from hybrid_sync.difference where run_id = %s and entity = %s and segment = %s", (run_id, entity, n)
-        )
-        trip.do(
-            "insert into hybrid_sync.reconcile_segment (run_id, entity, n, source, lo, hi, legacy_rows, target_rows,"
-            " in_flight, suspected, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-            " on conflict (run_id, entity, n) do update set legacy_rows = excluded.legacy_rows,"
-            " target_rows = excluded.target_rows, in_flight = excluded.in_flight, suspected = excluded.suspected,"
-            " seconds = excluded.seconds, done_at = clock_timestamp()",
-            (
-                run_id, entity, n, source, *ends, compared.legacy_rows, compared.target_rows, compared.in_flight,
-                len(suspects), compared.seconds,
-            ),
-        )  # fmt: skip
-    _suspect(connection, (run_id, entity, source, n), suspects)
+    """Replace what an earlier attempt at this segment found."""
+    trip.do(
+        "delete from hybrid_sync.difference where run_id = %s and entity = %s and segment = %s", (run_id, entity, n)
+    )
+    trip.do(
+        "insert into hybrid_sync.reconcile_segment (run_id, entity, n, source, lo, hi, legacy_rows, target_rows,"
+        " in_flight, suspected, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (run_id, entity, n) do update set legacy_rows = excluded.legacy_rows,"
+        " target_rows = excluded.target_rows, in_flight = excluded.in_flight, suspected = excluded.suspected,"
+        " seconds = excluded.seconds, done_at = clock_timestamp()",
+        (
+            run_id, entity, n, source, *ends, compared.legacy_rows, compared.target_rows, compared.in_flight,
+            suspected, compared.seconds,
+        ),
+    )  # fmt: skip
 
 
-def _suspect(connection: Connection, place: tuple[str, str, str, int], keys: Sequence[Key]) -> None:
-    """List keys as suspects, by way of a temporary table: COPY is refused where row security applies to our role."""
+def suspect(connection: Connection, place: tuple[str, str, str, int], keys: Sequence[Key]) -> None:
+    """List keys as suspects of (run, entity, source, segment), by way of a temporary table: COPY is refused where row
+    security applies to our role."""
     if not keys:
         return
     connection.execute(sql.SQL("create temp table hybrid_sync_suspect (key {}) on commit drop").format(COLUMN))

@@ -18,6 +18,8 @@ from hybrid_sync.blame import is_row_state
 from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare import money
 from hybrid_sync.compare.amounts import Amounts, Sums, Tally
+from hybrid_sync.compare.canonical import Canonical
+from hybrid_sync.compare.checksums import sent_row
 from hybrid_sync.compare.ledger import Ledger
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import Carrying, given
@@ -33,6 +35,7 @@ _PLACES = (*(place.value for place in Place if place not in (Place.missing, Plac
 _FALSE, _TRUE, _NONE = sql.SQL("false"), sql.SQL("true"), sql.SQL("0")
 _SAVEPOINT = sql.SQL("savepoint one_pass")
 """The snapshot outlives a row that fails."""
+_CURRENT = sql.SQL("p = 'current'")
 _LIVE = sql.SQL("'current', 'stale', 'in_flight'")
 
 
@@ -47,6 +50,8 @@ class Pass:
     """Several rows have one key."""
     keys: dict[int, str] = field(default_factory=dict)
     """By bucket: a digest of the keys that both sides must have, those of current and of stale rows."""
+    rows: dict[int, str] = field(default_factory=dict)
+    """By bucket: a digest of the current rows, where whole rows are compared."""
     in_flight: list[Key] = field(default_factory=list)
     carried: dict[int, Carrying] = field(default_factory=dict)
     changed: list[Bucket] = field(default_factory=list)
@@ -55,11 +60,12 @@ class Pass:
 
 
 def over_legacy(
-    scope: Scope, columns: Sequence[Money], legacy: Connection, changed: sql.Composable = _FALSE
-) -> Pass | None:
+    scope: Scope, columns: Sequence[Money], legacy: Connection, changed: sql.Composable = _FALSE,
+    form: Canonical | None = None,
+) -> Pass | None:  # fmt: skip
     """Pass over legacy in the caller's snapshot; None where a row cannot be computed.
 
-    Rows under the condition `changed` are counted as planning needs them.
+    Rows under the condition `changed` are counted as planning needs them; with a `form` whole rows are compared.
     """
     make_room(legacy, max(len(scope.failed_absent), len(scope.failed_present)))
     plan = scope.plan
@@ -73,7 +79,7 @@ def over_legacy(
     rows = _Rows(
         scope.legacy_keys, plan.keyed, place, scope.after_fence, given(plan),
         [money.in_legacy(column, scope) for column in columns], plan.relations, _TRUE, changed, plan.octets,
-        sql.SQL("'current'"),
+        sql.SQL("'current'"), None if form is None else sent_row(plan, form),
     )  # fmt: skip
     try:
         return rows.passed(legacy, _SAVEPOINT)
@@ -84,7 +90,7 @@ def over_legacy(
         return None
 
 
-def over_target(scope: Scope, columns: Sequence[Money], target: Connection) -> Pass:
+def over_target(scope: Scope, columns: Sequence[Money], target: Connection, form: Canonical | None = None) -> Pass:
     """Pass over the target's rows in the caller's snapshot; legacy's pass has said what is in flight."""
     make_room(target, max(len(scope.in_flight), len(scope.failed_present)))
     keyed = sql.SQL(" and ").join(sql.SQL("{} is not null").format(column) for column in scope.key_columns)
@@ -92,25 +98,26 @@ def over_target(scope: Scope, columns: Sequence[Money], target: Connection) -> P
         "case when {} is null then 'native' when not ({}) then 'unkeyed' when {} then 'marked' when {} then 'in_flight'"
         " when {} then 'stale' else 'current' end"
     ).format(
-        scope.key_columns[0], keyed, scope.is_marked() if scope.has_marked else _FALSE,
+        scope.key_columns[0], keyed, scope.is_marked("t") if scope.has_marked else _FALSE,
         among(scope.stored_keys, scope.in_flight), among(scope.stored_keys, scope.failed_present),
     )  # fmt: skip
     carries = [sql.SQL("{} is not null").format(sql.Identifier(slot.column)) for slot in scope.plan.references]
     rows = _Rows(
         scope.stored_keys, keyed, place, _FALSE, carries, [money.in_target(column, scope, ()) for column in columns],
-        scope.relation, scope.of_source(), _FALSE, _NONE, _LIVE,
+        sql.SQL("{} t {}").format(scope.relation, sql.SQL("") if form is None else form.joins), scope.of_source(),
+        _FALSE, _NONE, _LIVE, None if form is None else form.target_row(),
     )  # fmt: skip
     return rows.passed(target)
 
 
 def agree(scope: Scope, ours: Pass, theirs: Pass) -> bool:
-    """Whether both sides hold the same keys, each once, and the quarantine holds those that the target lacks.
+    """Whether both sides hold the same, each key once, and the quarantine holds those that the target lacks.
 
     Rows with different keys that are as many as the records wait for are the same, since none is in the target.
     """
     waiting = len(set(scope.failed_absent).difference(scope.in_flight))
     absent = ours.places[Place.absent] - ours.without_key
-    return not ours.shared and ours.keys == theirs.keys and absent == waiting
+    return not ours.shared and ours.keys == theirs.keys and ours.rows == theirs.rows and absent == waiting
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,8 @@ class _Rows:
     octets: sql.Composable
     refer: sql.Composable
     """The places of the rows whose references are counted."""
+    row: sql.Composable | None
+    """The checksum of a whole row."""
 
     def passed(self, connection: Connection, before: Query | None = None) -> Pass:
         """Read the rows once; the amounts stream, everything else comes by bucket or by group."""
@@ -149,7 +158,7 @@ class _Rows:
     def _enter(self, found: Pass, n: str | None, counts: str, digests: str, in_flight: str | None) -> None:
         keyed, distinct, changed, octets, *numbers = map(int, counts.split(","))
         carried = numbers[len(_PLACES) :]
-        keys, *referring = digests.split(",")
+        keys, rows_digest, *referring = digests.split(",")
         for place, rows in zip(_PLACES, numbers, strict=False):
             found.places[place] += rows
         if n is None:
@@ -158,6 +167,8 @@ class _Rows:
         found.shared |= keyed != distinct
         if keys:
             found.keys[int(n)] = keys
+        if rows_digest:
+            found.rows[int(n)] = rows_digest
         found.carried[int(n)] = Carrying(numbers[0], carried, referring)
         found.in_flight += [tuple(map(int, key.split(":"))) for key in (in_flight or "").split()]
         if changed:
@@ -199,6 +210,8 @@ class _Rows:
                 self.after_fence, self.changed, self.octets
             ),
         ]
+        if self.row is not None:
+            named.append(sql.SQL("case when hybrid_sync_place.p = 'current' then {} end as d").format(self.row))
         for i, carries in enumerate(self.carries):
             of_row = sql.SQL("case when hybrid_sync_place.p in ({}) then {} end as {}")
             named.append(of_row.format(self.refer, carries, sql.Identifier(f"r{i}")))
@@ -225,10 +238,10 @@ class _Rows:
         return sql.SQL(
             "select 'bucket', n::text, concat_ws(',', count(*) filter (where keyed), {}, count(*) filter (where changed"
             " and keyed), coalesce(sum(octets) filter (where changed and keyed), 0)::bigint, {}{}),"
-            " concat_ws(',', {}{}), string_agg(k, ' ') filter (where y and keyed) from r group by n"
+            " concat_ws(',', {}, {}{}), string_agg(k, ' ') filter (where y and keyed) from r group by n"
         ).format(
             distinct, places, sql.SQL("").join(carried), _digest(single, sql.SQL("p in ('current', 'stale')")),
-            sql.SQL("").join(referring),
+            sql.SQL("''") if self.row is None else _sums(sql.Identifier("d"), _CURRENT), sql.SQL("").join(referring),
         )  # fmt: skip
 
     def _money(self, i: int) -> list[sql.Composed]:
@@ -251,7 +264,11 @@ def _digest(single: bool, which: sql.Composable) -> sql.Composed:
     """Of the keys of some rows: of one integer as key the exact set, as bits; of a composite one sums of 128 bits."""
     if single:
         return sql.SQL("coalesce(md5((bit_or(h) filter (where {}))::text), '')").format(which)
+    return _sums(sql.Identifier("h"), which)
+
+
+def _sums(digests: sql.Identifier, which: sql.Composable) -> sql.Composed:
     return sql.SQL(
-        "coalesce((sum(('x' || left(h, 16))::bit(64)::bigint) filter (where {which}))::text || ':' ||"
-        " (sum(('x' || right(h, 16))::bit(64)::bigint) filter (where {which}))::text, '')"
-    ).format(which=which)
+        "coalesce((sum(('x' || left({d}, 16))::bit(64)::bigint) filter (where {which}))::text || ':' ||"
+        " (sum(('x' || right({d}, 16))::bit(64)::bigint) filter (where {which}))::text, '')"
+    ).format(d=digests, which=which)

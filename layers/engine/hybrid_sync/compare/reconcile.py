@@ -6,7 +6,7 @@ It depends on no cursor, clock, transaction id or trigger to find a difference; 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +22,8 @@ from hybrid_sync.compare.canonical import canonical
 from hybrid_sync.compare.checksums import Range, Sides, differing_buckets
 from hybrid_sync.compare.look import Departure, Difference, Finding, Moving, look
 from hybrid_sync.compare.origin import native_xids, origin, reported_before
+from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.seen import Seen, look_at_rows
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
@@ -29,9 +31,10 @@ from hybrid_sync.ids.idmap import IdCache
 from hybrid_sync.keys import key_list
 from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, Question, one_trip, snapshot, transaction
+from hybrid_sync.postgres import Connection, Question, one_trip, snapshot, together, transaction
 from hybrid_sync.schema.legacy_structure import most_rows
 from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.session import Trip
 
 SEGMENT_ROWS = 250_000
 """Legacy rows in one segment: a few seconds of two snapshots, and the part of the work that runs in parallel."""
@@ -46,6 +49,15 @@ class Segment:
     source: str
     lo: int | None
     hi: int | None
+
+
+@dataclass(frozen=True)
+class Equal:
+    """Both sides of an entity hold the same rows."""
+
+    seen: Seen
+    """It stands for the entity's verification while nothing is written."""
+    compared: list[tuple[Segment, findings.Compared]]
 
 
 @dataclass
@@ -65,6 +77,8 @@ class Reconcile:
     repair: bool
     cache_epoch: int
     """Under which ids were cached when the reconcile began."""
+    whole: bool
+    """The run carries all of the entity, and by transaction ids: verification would compare the same rows."""
     legacy: Connection
     target: Connection
 
@@ -113,15 +127,40 @@ class Reconcile:
             round(spent, 3),
         )  # fmt: skip
         with transaction(self.target, "target"):
-            findings.record_segment(
-                self.target, self.run_id, entity, segment.n, segment.source, (segment.lo, segment.hi), compared,
-                suspects, commits=not wrong,
-            )  # fmt: skip
+            with together(self.target, commits=not (suspects or wrong)) as trip:
+                self.record(trip, segment, compared, len(suspects))
+            findings.suspect(self.target, (self.run_id, entity, segment.source, segment.n), suspects)
             if wrong:
                 findings.list_wrong_ids(self.target, self.run_id, entity, segment.source, wrong)
                 forget(self.target, entity, self.cache_epoch)
         failpoint("reconcile.compared", self.legacy, self.target)
         return len(suspects)
+
+    def record(self, trip: Trip, segment: Segment, compared: findings.Compared, suspected: int = 0) -> None:
+        """What comparing the segment found."""
+        ends = (segment.lo, segment.hi)
+        findings.record_segment(
+            trip, self.run_id, self.entity.entity, segment.n, segment.source, ends, compared, suspected
+        )  # fmt: skip
+
+    def equal(self, segments: Sequence[Segment], cache: IdCache) -> Equal | None:
+        """Look at each row of both sides once, and at every cached id; None where anything differs or is in doubt."""
+        began = time.monotonic()
+        name, legacy = self.entity.entity, snapshot(self.legacy, "legacy", path=self.entity.legacy_search_path)
+        with snapshot(self.target, "target"), legacy:
+            looked = look_at_rows(self.catalog, self.plan, self.carried, name, self.legacy, self.target)
+            if looked is None or any(
+                wrong_entries(self.target, self.catalog, cache, name, source, self.cache_epoch, sql.SQL("true"))
+                for source in self.entity.sources
+            ):
+                return None
+        seen, passes = looked
+        spent = round((time.monotonic() - began) / len(passes), 3)
+        compared: list[tuple[Segment, findings.Compared]] = []
+        for segment in segments:
+            rows, moving = passes[segment.source].places[Place.current], len(passes[segment.source].in_flight)
+            compared.append((segment, findings.Compared(rows, rows, moving, spent)))
+        return Equal(seen, compared)
 
     @contextmanager
     def _sides(self, name: str, keys: Range, *, settled: bool = True) -> Iterator[Sides]:

@@ -20,6 +20,7 @@ from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.schema.legacy_structure import has_transaction_ids
+from hybrid_sync.session import Answer, Trip
 from hybrid_sync.write.tombstones import ask_marked, is_any_marked
 
 
@@ -27,6 +28,16 @@ def changed_after(entity: Entity, source: Source, carried: Fence, legacy: Connec
     """Legacy rows that changed after what was carried over; by transaction ids wherever legacy has them."""
     stamped = entity.detect == "timestamp" and (carried.doubt == "replica" or not has_transaction_ids(legacy, source))
     return later(source, entity, carried, stamped=stamped)
+
+
+Known = tuple[Answer[bool], Answer[list[Key]]]
+"""Whether any row of a source is marked as deleted, and its keys in quarantine."""
+
+
+def ask_known(trip: Trip, entity: str, source: str) -> Known:
+    """Both among other questions."""
+    waiting = sql.SQL("status <> 'resolved' and key <> '{}'")
+    return trip.ask(ask_marked(entity, source)), trip.ask(ask_recorded("failed_record", entity, source, waiting))
 
 
 @dataclass
@@ -112,10 +123,10 @@ class Scope:
         rows = self.rows_in_target()
         return sql.SQL("{} and not {}").format(rows, self.is_marked()) if self.has_marked else rows
 
-    def is_marked(self) -> sql.Composable:
-        """Whether a target row is marked as deleted."""
+    def is_marked(self, row: str | sql.Composable | None = None) -> sql.Composable:
+        """Whether a target row, of the relation or an alias of it, is marked as deleted."""
         # Named in full: within the subquery a bare name could be a column of the tombstones.
-        key = record_key(key_columns(self.plan.key_columns, self.relation))
+        key = record_key(key_columns(self.plan.key_columns, row or self.relation))
         return is_any_marked(self.plan.entity, self.plan.source, key)
 
     def place_in_target(self, gone: Sequence[Key]) -> sql.Composed:
@@ -137,14 +148,13 @@ class Scope:
         """Target rows whose key is not one of these."""
         return but(self.stored_keys, keys)
 
-    def find_failed(self, target: Connection) -> None:
+    def find_failed(self, target: Connection, known: Known | None = None) -> None:
         """Keys in quarantine, split by whether an older version of the row is in the target; and whether any row is
         marked as deleted."""
-        place = (self.plan.entity, self.plan.source)
-        waiting = sql.SQL("status <> 'resolved' and key <> '{}'")
-        with together(target) as trip:
-            marked = trip.ask(ask_marked(*place))
-            failed = trip.ask(ask_recorded("failed_record", *place, waiting))
+        if known is None:
+            with together(target) as trip:
+                known = ask_known(trip, self.plan.entity, self.plan.source)
+        marked, failed = known
         self.has_marked = marked.value
         wanted = None if self.keys is None else set(self.keys)
         self.fail((key for key in failed.value if wanted is None or key in wanted), target)

@@ -1,8 +1,9 @@
-"""What planning has seen of an entity may stand for its verification, as long as nothing of it was written since.
+"""What planning, or a reconcile, has seen of an entity may stand for its verification, as long as nothing of it was
+written since.
 
 Whoever writes, links, deletes or undoes a row of ours raises the generation of its bucket in the same transaction, and
 what keeps a row out is a failed record.  So where the generations of the entity and of its parents and its failed
-records are those that planning saw in its snapshot, a second look would find what the first one found.
+records are those that it saw in its snapshot, a second look would find what the first one found.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import identity, one_pass, proof
+from hybrid_sync.compare.canonical import canonical
+from hybrid_sync.compare.checksums import not_excluded
 from hybrid_sync.compare.entity_count import EntityCount
-from hybrid_sync.compare.scope import Scope, changed_after
+from hybrid_sync.compare.scope import Scope, ask_known, changed_after
 from hybrid_sync.legacy.changes import Bucket, Detection, changed
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, Question, answer, snapshot
+from hybrid_sync.postgres import Connection, Question, snapshot, together
 from hybrid_sync.schema.plans import EntityPlan
 
 _STATE = """
@@ -94,12 +97,14 @@ def look(
     counts: dict[str, list[Bucket]] = {}
     # The target's snapshot first: what legacy commits in between counts as changed, and never as missing.
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
-        state = answer(target, state_of(catalog, name))
+        with together(target) as trip:
+            state = trip.ask(state_of(catalog, name))
+            known = {source: ask_known(trip, name, source) for source in entity.sources}
         passes: list[tuple[Scope, one_pass.Pass]] = []
         for source, definition in entity.sources.items():
             after_fence = changed_after(entity, definition, fence, legacy)
             scope = Scope(plan.sources[source], definition, table(entity.target), after_fence, None)
-            scope.find_failed(target)
+            scope.find_failed(target, known[source])
             ours = one_pass.over_legacy(scope, entity.money, legacy, changed(definition, detection))
             if ours is None:
                 return None, None
@@ -112,4 +117,32 @@ def look(
         count.count_native()
     if not count.ok:
         return counts, None
-    return counts, Seen(state, count.as_json(), {scope.plan.source: ours.without_key for scope, ours in passes})
+    return counts, Seen(state.value, count.as_json(), {scope.plan.source: ours.without_key for scope, ours in passes})
+
+
+def look_at_rows(
+    catalog: Catalog, plan: EntityPlan, fence: Fence, name: str, legacy: Connection, target: Connection
+) -> tuple[Seen, dict[str, one_pass.Pass]] | None:
+    """What both sides hold, by source what legacy does, where they are equal row by row; None where a closer look is
+    needed.  In the caller's snapshots, of which the target's is the older."""
+    entity = catalog[name]
+    count = EntityCount(catalog, entity, legacy, target)
+    with together(target) as trip:
+        state = trip.ask(state_of(catalog, name))
+        known = {source: ask_known(trip, name, source) for source in entity.sources}
+    passes: dict[str, one_pass.Pass] = {}
+    for source, definition in entity.sources.items():
+        read = plan.sources[source]
+        form = canonical(catalog, read)
+        scope = Scope(read, definition, table(entity.target), changed_after(entity, definition, fence, legacy), None)
+        scope.find_failed(target, known[source])
+        # A row that fails by one rule before another excludes it counts as excluded; its record is for the closer look.
+        failing = sql.SQL("{} and {}").format(read.excluded_sql, not_excluded(read))
+        ours = one_pass.over_legacy(scope, entity.money, legacy, failing, form)
+        if ours is None or ours.changed or not count.agrees(scope, ours, form):
+            return None
+        passes[source] = ours
+    count.count_native()
+    if not count.ok:
+        return None
+    return Seen(state.value, count.as_json(), {source: ours.without_key for source, ours in passes.items()}), passes

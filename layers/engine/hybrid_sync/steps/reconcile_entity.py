@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare import findings
-from hybrid_sync.compare.reconcile import SEGMENT_ROWS, Reconcile, Segment
+from hybrid_sync.compare.reconcile import SEGMENT_ROWS, Equal, Reconcile, Segment
 from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEntity, SegmentTask
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
@@ -23,6 +25,7 @@ from hybrid_sync.runs.store import (
     RunRecord,
     ask_entity,
     ask_run,
+    part,
     record_plan,
 )
 from hybrid_sync.schema.plans import EntityPlan, plan_for
@@ -51,6 +54,8 @@ def reconcile_entity(world: World, task: EntityTask, segment_rows: int = SEGMENT
         failpoint("reconcile.begun", reconcile.legacy, reconcile.target)
         if len(segments) > len(reconcile.entity.sources):
             return _side_by_side(world, task, segments)
+        if reconcile.whole and (equal := reconcile.equal(segments, world.id_cache)) is not None:
+            return confirmed(world, reconcile, equal)
         suspected = sum(reconcile.compare(segment, world.id_cache) for segment in segments)
         return confirmed(world, reconcile, suspected=bool(suspected))
 
@@ -66,13 +71,17 @@ def _side_by_side(world: World, task: EntityTask, segments: list[Segment]) -> Re
     )  # fmt: skip
 
 
-def confirmed(world: World, reconcile: Reconcile, *, suspected: bool = True) -> ReconciledEntity:
-    """Look at every suspect again, record the result, and plan the batches that heal."""
+def confirmed(
+    world: World, reconcile: Reconcile, equal: Equal | None = None, *, suspected: bool = True
+) -> ReconciledEntity:
+    """Look at every suspect again, record the result, and plan the batches that heal; or record that all is equal."""
     run_id, entity, target = reconcile.run_id, reconcile.entity.entity, reconcile.target
-    if suspected:
+    if suspected and equal is None:
         reconcile.confirm()
     failpoint("reconcile.confirmed", reconcile.legacy, target)
-    with one_trip(target, "target", read_only=True) as trip:
+    with one_trip(target, "target", writes=equal is not None) as trip:
+        for segment, compared_rows in equal.compared if equal else ():
+            reconcile.record(trip, segment, compared_rows)
         counts = {s: trip.ask(findings.heal_counts(run_id, entity, s)) for s in reconcile.entity.sources}
         compared = trip.ask(findings.ask_segments_done(run_id, entity))
         numbers = findings.numbers(trip, run_id, entity)
@@ -88,6 +97,8 @@ def confirmed(world: World, reconcile: Reconcile, *, suspected: bool = True) -> 
     result = {**compared.value[0], **numbers(), "heal_batches": manifest.batches, "done": manifest.batches == 0}
     with one_trip(target, "target", writes=True) as trip:
         findings.record(trip, run_id, entity, result)
+        if equal is not None:
+            trip.ask(part(run_id, entity, seen=asdict(equal.seen)))
     return ReconciledEntity(
         run_id=run_id, entity=entity, batches=manifest.batches, bucket=manifest.bucket, manifest=manifest.key
     )
@@ -118,9 +129,15 @@ def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
             complete,
             run.request.repair,
             int((record.reconcile or {}).get("cache_epoch", 0)),
+            _is_whole(record, entity),
             legacy,
             target,
         )
+
+
+def _is_whole(record: EntityRecord, entity: Entity) -> bool:
+    mode = record.detection.mode if record.detection is not None else "none"
+    return record.requested is None and mode in ("fence", "full", "none") and entity.detect == "commit_fence"
 
 
 def _fences(
