@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-import pytest
 from psycopg import sql
 
-from hybrid_sync_cli.stack import binaries, home
-from hybrid_sync_cli.stack.binaries import Binaries
+from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
+from tests.servers import versions
 from tests.servers.authority import Authority
 
 NAME = "db.example.test"
 """For whom its certificate is, besides 127.0.0.1."""
-_INSTALL = Path(__file__).parent.parent / "cases" / "postgres15.sh"
 
 
 @dataclass
@@ -80,7 +77,7 @@ class TlsServer:
 def serve(folder: Path, password: str) -> Iterator[TlsServer]:
     """A server of PostgreSQL 15, which Debian builds with TLS; gone afterwards."""
     cluster = Cluster("tls", home.reachable(folder) / "tls", "postgres", password, Processes(folder))
-    cluster.binaries = of(subprocess.run([_INSTALL], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    cluster.binaries = versions.of(15)
     try:
         cluster.ensure()
         server = TlsServer(cluster)
@@ -88,10 +85,3 @@ def serve(folder: Path, password: str) -> Iterator[TlsServer]:
         yield server
     finally:
         cluster.destroy()
-
-
-def of(folder: str | Path) -> Binaries:
-    """The programs in a bin folder, in a place where their user can run them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(binaries.OVERRIDE, str(folder))
-        return binaries.find()

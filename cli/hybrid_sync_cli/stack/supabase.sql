@@ -19,7 +19,13 @@ alter role postgres login nosuperuser createdb createrole replication bypassrls;
 grant anon, authenticated, service_role to authenticator;
 grant anon, authenticated, service_role to postgres with admin option;
 -- Hosted projects let `postgres` hand these on (it is how a watcher of other sessions is made).
-grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres with admin option;
+grant pg_monitor, pg_signal_backend to postgres with admin option;
+do $$
+begin
+  if exists (select from pg_roles where rolname = 'pg_read_all_data') then  -- came with PostgreSQL 14
+    grant pg_read_all_data to postgres with admin option;
+  end if;
+end $$;
 
 -- The limits that hosted projects impose.
 alter role anon set statement_timeout = '3s';

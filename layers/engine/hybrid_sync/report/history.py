@@ -65,7 +65,7 @@ def _past(*, status: str, entities: Sequence[dict[str, Any]], **row: Any) -> Pas
 
 _PAST = sql.SQL("""
 select r.run_id, {} as status, r.started_at,
-       round(extract(epoch from coalesce(r.finished_at, r.started_at) - r.started_at), 3)::float8 as seconds,
+       round(extract(epoch from coalesce(r.finished_at, r.started_at) - r.started_at)::numeric, 3)::float8 as seconds,
        coalesce(b.read, 0) as read, coalesce(b.written, 0) as written, coalesce(b.failed, 0) as failed, m.missed,
        {} as entities
 from hybrid_sync.run this

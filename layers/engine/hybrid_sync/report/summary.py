@@ -122,7 +122,7 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
 _RUN = sql.SQL("""
 select r.run_id, r.profile, r.trigger, r.priority, r.request, {status} as status, {undone_by} as undone_by,
        r.started_at, r.finished_at,
-       round(extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at), 3)::float8 as seconds
+       round(extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::numeric, 3)::float8 as seconds
 from hybrid_sync.run r where r.run_id = %(run)s
 """).format(status=STATUS, undone_by=UNDONE_BY)
 _RECALLED = sql.SQL("select r.report, {}, {} from hybrid_sync.run r where r.run_id = %(run)s").format(STATUS, UNDONE_BY)
@@ -144,7 +144,7 @@ select e.entity, e.wave, e.status, e.detection, e.detection_reason, e.batches_pl
        coalesce(b.inserted, 0) as inserted, coalesce(b.updated, 0) as updated,
        coalesce(b.unchanged, 0) as unchanged, coalesce(b.failed, 0) as failed,
        coalesce(b.excluded, 0) as excluded, coalesce(b.resolved, 0) as resolved,
-       round(extract(epoch from b.last_done - e.planned_at), 3)::float8 as seconds
+       round(extract(epoch from b.last_done - e.planned_at)::numeric, 3)::float8 as seconds
 from hybrid_sync.run_entity e
 join hybrid_sync.run r on r.run_id = e.run_id
 left join hybrid_sync.fence f on f.entity = e.entity
