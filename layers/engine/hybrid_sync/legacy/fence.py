@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+import psycopg
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import LegacyReplaced, MissingPrivilege
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, Question, together
+from hybrid_sync.postgres import Connection, Question, together, transaction
 
 MAX_AGE = 1_500_000_000
 """Transactions; beyond 2^31 `age()` wraps, so an older fence is not trusted."""
@@ -28,17 +29,31 @@ case when pg_is_in_recovery() then (pg_control_checkpoint()).timeline_id
 """)
 # A name says nothing: the databases of a server can be renamed.
 _DATABASE = sql.SQL("(select oid from pg_database where datname = current_database())")
-_TAKE = sql.SQL("""
+_SERVER = sql.SQL("(pg_control_system()).system_identifier::text, {}").format(_TIMELINE)
+_LSN = sql.SQL("case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text")
+_REPLAYED = sql.SQL("coalesce(pg_last_xact_replay_timestamp(), (pg_control_checkpoint()).checkpoint_time)")
+# Where those are withheld (Aurora without logical replication, a host that revokes them), the server's start stands for
+# its history: whatever could renew transaction ids, a failover or a restore, is another server process.
+_WITHHELD = ("0A000", "42501", "55000")
+_STARTED = "started "
+_SERVER_BY_START = sql.SQL("{} || to_char(pg_postmaster_start_time() at time zone 'UTC', {}), 0").format(
+    sql.Literal(_STARTED), sql.Literal("YYYY-MM-DD HH24:MI:SS.US")
+)
+_TAKE = """
 select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::text,
-       (pg_control_system()).system_identifier::text, {},
-       case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text,
-       to_char(case when pg_is_in_recovery()
-               then least(now(), coalesce(pg_last_xact_replay_timestamp(), (pg_control_checkpoint()).checkpoint_time))
-               else now() end at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       pg_is_in_recovery(), {}::bigint
+       {server}, {lsn},
+       to_char(case when pg_is_in_recovery() then least(now(), {replayed}) else now() end at time zone 'UTC',
+               'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       pg_is_in_recovery(), {database}::bigint
 from (select pg_current_snapshot() as snap) s
-""").format(_TIMELINE, _DATABASE)
-_IDENTITY = sql.SQL("select (pg_control_system()).system_identifier::text, {}, {}::bigint").format(_TIMELINE, _DATABASE)
+"""
+_TAKE_FULL = sql.SQL(_TAKE).format(server=_SERVER, lsn=_LSN, replayed=_REPLAYED, database=_DATABASE)
+_TAKE_BY_START = sql.SQL(_TAKE).format(
+    server=_SERVER_BY_START, lsn=sql.SQL("'withheld'"), replayed=sql.SQL("now()"), database=_DATABASE
+)
+_IDENTITY = "select {}, {}::bigint"
+_IDENTITY_FULL = sql.SQL(_IDENTITY).format(_SERVER, _DATABASE)
+_IDENTITY_BY_START = sql.SQL(_IDENTITY).format(_SERVER_BY_START, _DATABASE)
 
 # Writers that have begun may still commit rows stamped with their start. Other sessions' starts are shown to
 # pg_read_all_stats alone, and not at all where track_activities is off. A session shows its start a moment after it,
@@ -80,6 +95,11 @@ class Fence(BaseModel):
     """Why not."""
 
     @property
+    def is_by_start(self) -> bool:
+        """The server withheld what identifies it, so the moment of its start stands for it."""
+        return self.system_identifier.startswith(_STARTED)
+
+    @property
     def identity(self) -> Identity:
         """Where the transaction ids of this snapshot mean something."""
         return self.system_identifier, self.timeline, self.database
@@ -92,11 +112,22 @@ class Fence(BaseModel):
 
 def take(connection: Connection) -> Fence:
     """Save the present; short statements, in a transaction of their own, which ends with them."""
+    try:
+        return _taken(connection, _TAKE_FULL)
+    except psycopg.Error as error:
+        if error.sqlstate not in _WITHHELD:
+            raise
+    connection.execute("rollback")
+    with transaction(connection, "legacy", read_only=True):
+        return _taken(connection, _TAKE_BY_START)
+
+
+def _taken(connection: Connection, statement: sql.Composed) -> Fence:
     with together(connection, lets_go=True) as trip:
         bound = trip.ask(Question(_BOUND, None, lambda found: found.fetchall()[0]))
         # Asked second: what is prepared between the two is in the first answer still, as a session.
         prepared = trip.ask(Question(_PREPARED, None, lambda found: bool(found.fetchall()[0][0])))
-        taken = trip.ask(Question(_TAKE, None, lambda found: found.fetchall()[0]))
+        taken = trip.ask(Question(statement, None, lambda found: found.fetchall()[0]))
     settled, doubt = _bound(*bound.value, prepared=prepared.value)
     row = taken.value
     failpoint("fence.taken", connection)
@@ -117,7 +148,12 @@ def _bound(granted: bool, untold: bool | None, settled: str, *, prepared: bool) 
 
 
 def refuse_replica(fence: Fence, entities: Iterable[Entity]) -> None:
-    """A commit snapshot is the primary's: on a replica only timestamps can be read."""
+    """A commit snapshot is the primary's: on a replica only timestamps can be read, up to what it has replayed."""
+    if fence.doubt == "replica" and fence.is_by_start:
+        raise MissingPrivilege(
+            "Legacy is a read replica that does not tell what it has replayed (Aurora's readers do not).",
+            "Point the legacy DSN at the primary, which is Aurora's writer endpoint.",
+        )
     named = [entity.entity for entity in entities if entity.detect == "commit_fence"]
     if fence.doubt == "replica" and named:
         raise MissingPrivilege(
@@ -152,9 +188,9 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
     return min(one, other, key=lambda fence: (fence.xmin, fence.taken_at))
 
 
-def identity(connection: Connection) -> Identity:
-    """Which database this is, whatever it is called."""
-    row = connection.execute(_IDENTITY).fetchone()
+def identity(connection: Connection, planned: Fence) -> Identity:
+    """Which database this is, whatever it is called; by what the server told when the run was planned."""
+    row = connection.execute(_IDENTITY_BY_START if planned.is_by_start else _IDENTITY_FULL).fetchone()
     assert row is not None
     return row[0], row[1], row[2]
 

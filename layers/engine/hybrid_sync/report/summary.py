@@ -122,7 +122,8 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
 _RUN = sql.SQL("""
 select r.run_id, r.profile, r.trigger, r.priority, r.request, {status} as status, {undone_by} as undone_by,
        r.started_at, r.finished_at,
-       round(extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::numeric, 3)::float8 as seconds
+       round(extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::numeric, 3)::float8
+         as seconds
 from hybrid_sync.run r where r.run_id = %(run)s
 """).format(status=STATUS, undone_by=UNDONE_BY)
 _RECALLED = sql.SQL("select r.report, {}, {} from hybrid_sync.run r where r.run_id = %(run)s").format(STATUS, UNDONE_BY)

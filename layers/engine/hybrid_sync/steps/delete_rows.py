@@ -98,7 +98,7 @@ class EntityDeletes:
         failpoint("delete.locked", target, self._legacy)
         keys[:] = deletes.still_open(target, *self._place, source, keys)
         with transaction(self._legacy, "legacy", read_only=True, path=entity.legacy_search_path):
-            fence.require_same(self._run.fence, fence.identity(self._legacy))
+            fence.require_same(self._run.fence, fence.identity(self._legacy, self._run.fence))
             found = deletes.departed(self._legacy, self._plan.sources[source], entity.sources[source], keys)
         failpoint("delete.checked", target, self._legacy)
         return found

@@ -73,7 +73,7 @@ def _rows(
     trial = replace(cut)
     try:
         with transaction(legacy, "legacy", read_only=True, path=plan.path):
-            fence.require_same(opened.fence, fence.identity(legacy))
+            fence.require_same(opened.fence, fence.identity(legacy, opened.fence))
             # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
             with closing(rows.read(legacy, plan, wanted.where, at_most)) as found:
                 return trial, scan(plan, trial.take(found)), []

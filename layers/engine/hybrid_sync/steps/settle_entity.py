@@ -138,7 +138,7 @@ class _Settling:
         """Stage all rows as one moment of legacy has them: of two moments a value could be in both rows, or in none."""
         found: dict[str, _Read] = {}
         with self._world.connect_legacy() as reader, snapshot(reader, "legacy"):
-            fence.require_same(self._run.fence, fence.identity(reader))
+            fence.require_same(self._run.fence, fence.identity(reader, self._run.fence))
             for source, keys in self._wanted.items():
                 read = found[source] = _Read()
                 ids = self._ids[source] = BatchIds(
