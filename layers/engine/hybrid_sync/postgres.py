@@ -25,6 +25,7 @@ from hybrid_sync.blame import Side as Side
 from hybrid_sync.blame import is_row_state as is_row_state
 from hybrid_sync.dsn import Host, Parts, hosts, secured
 from hybrid_sync.errors import (
+    ConfigurationMissing,
     Contention,
     LegacyUnavailable,
     MissingPrivilege,
@@ -49,6 +50,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 S = TypeVar("S", bound=Session)
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 _UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
+OLDEST = 13
+"""The oldest major version that the tests play on."""
 _CONTENTION = {*CONTENTION, "53200", "53300"}
 _TIMED_OUT = {
     "25P03": "was left waiting in a transaction",
@@ -74,11 +77,16 @@ def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> 
     fixed = {**parts, "client_encoding": "UTF8", "application_name": "hybrid-sync"}
     cursor = LegacyCursor if side == "legacy" else TargetCursor
     try:
-        return kind.connect(
-            make_conninfo(**fixed), autocommit=True, prepare_threshold=None, cursor_factory=cursor
-        )  # fmt: skip
+        opened = kind.connect(make_conninfo(**fixed), autocommit=True, prepare_threshold=None, cursor_factory=cursor)
     except psycopg.Error as error:
         raise _refused(side, parts, error) from None
+    if (version := opened.info.server_version // 10_000) < OLDEST:
+        opened.close()
+        raise ConfigurationMissing(
+            f"{side} is PostgreSQL {version}, and hybrid-sync works with {OLDEST} and later.",
+            "Upgrade the server first.",
+        )
+    return opened
 
 
 def _refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
