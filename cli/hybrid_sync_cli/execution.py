@@ -1,60 +1,25 @@
-"""Start a run on the stack's state machine, and ask how it goes."""
+"""Start a run of a deployment, and say what became of it."""
 
 from __future__ import annotations
 
-import getpass
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from psycopg.errors import InvalidSchemaName, UndefinedTable
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import Profile, Ref, RunRequest
-from hybrid_sync.errors import RunNotFound
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.summary import recall
+from hybrid_sync.services.runs import RunAsked, Told
+from hybrid_sync.services.starts import StartAsked, Started
+from hybrid_sync.services.unrecorded import UnrecordedRun
+from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
-
-
-@dataclass(frozen=True)
-class Execution:
-    """One execution of the state machine; `run_id` is its name."""
-
-    run_id: str
-    arn: str
-
-    @classmethod
-    def of(cls, stack: Stack, run_id: str) -> Execution:
-        """The execution of a run that somebody else started."""
-        machine = stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:")
-        return cls(run_id, f"{machine}:{run_id}")
-
-
-class TargetAway(CliError):
-    """The target does not answer, or has stopped to."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What the state machine says: RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED, and why."""
-
-    status: str
-    why: str = ""
-
-    @property
-    def running(self) -> bool:
-        return self.status == "RUNNING"
-
-    @property
-    def succeeded(self) -> bool:
-        return self.status == "SUCCEEDED"
 
 
 def catalog_of_project() -> Catalog:
@@ -79,61 +44,52 @@ def reference(text: str) -> Ref:
         ) from None
 
 
-def start(stack: Stack, request: RunRequest) -> Execution:
+def start(deployment: Deployment, request: RunRequest, command: str = "sync") -> str:
     """Start the run; its id tells profile and time, as in weekly-20261129T010000-4fc1d2."""
-    moment = datetime.now(UTC)
-    run_id = f"{request.profile}-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    message = request.model_copy(update={"requested_by": request.requested_by or who()})
-    started = stack.client("stepfunctions").start_execution(
-        stateMachineArn=stack.outputs["StateMachineArn"],
-        name=run_id,
-        input=message.model_dump_json(exclude={"run_id"}, exclude_none=True),
-    )
-    return Execution(run_id, started["executionArn"])
+    run_id = f"{request.profile}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    asked = StartAsked(run_id=run_id, request=request)
+    # The name makes it safe to ask twice: it starts one run.
+    return deployment.ask(command, asked, Started, patient=True).run_id
 
 
-def standing(stack: Stack, execution: Execution) -> Standing:
-    """How the execution stands now; `why` is its error and cause, empty unless it failed."""
-    answer = stack.client("stepfunctions").describe_execution(executionArn=execution.arn)
-    why = ": ".join(part for part in (answer.get("error"), answer.get("cause")) if part)
-    return Standing(answer["status"], why)
+def told(deployment: Deployment, run_id: str, *, as_ended: bool = True) -> Told:
+    """What is known of a run; CliError where nobody knows it."""
+    return deployment.ask("report", RunAsked(run_id=run_id, as_ended=as_ended), Told)
+
+
+def outcome(deployment: Deployment, run_id: str) -> RunSummary:
+    """The summary of a run that has ended; CliError with the cause when it ended before it was planned."""
+    found = told(deployment, run_id)
+    summary = summary_of(found)
+    if summary is not None:
+        return summary
+    why = (found.unrecorded and why_not(found.unrecorded)) or "the state machine gives no cause"
+    raise CliError(f"Run {run_id} failed before it was planned: {why}")
+
+
+def summary_of(found: Told) -> RunSummary | None:
+    """From the target, else from the report in S3; None of a run that was never planned."""
+    if found.summary is not None:
+        return RunSummary.model_validate(found.summary)
+    report = found.unrecorded.report if found.unrecorded else None
+    return RunSummary.model_validate(report) if report and "entities" in report else None
+
+
+def why_not(run: UnrecordedRun) -> str:
+    """What stood in the way of a run that never began."""
+    failure = (run.report or {}).get("failure") or {}
+    return f"{failure['code']}: {failure['text']}" if failure else ""
 
 
 @contextmanager
 def target(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to the target for reading the run store, one transaction per statement."""
+    """A connection to the target of the stack on this machine, as its owner."""
     try:
         connection = psycopg.connect(stack.target_dsn, connect_timeout=5, autocommit=True)
     except psycopg.OperationalError:
-        raise TargetAway("The target database does not answer: start the stack with hybrid-sync up.") from None
+        raise CliError("The target database does not answer: start the stack with hybrid-sync up.") from None
     with connection:
-        try:
-            yield connection
-        except psycopg.OperationalError:
-            if not connection.broken:
-                raise
-            raise TargetAway(
-                "The target database has broken off, as when it restarts: look again with hybrid-sync status."
-            ) from None
-        except (InvalidSchemaName, UndefinedTable):
-            raise CliError(
-                "The target has no complete hybrid_sync schema: create it with hybrid-sync install."
-            ) from None
-
-
-def outcome(stack: Stack, execution: Execution, catalog: Catalog) -> RunSummary:
-    """The summary of a run that has ended; CliError with the cause when it ended before it was planned."""
-    with target(stack) as connection:
-        try:
-            return recall(connection, execution.run_id, catalog)
-        except RunNotFound:
-            failed = connection.execute(
-                "select error || ': ' || cause from hybrid_sync.run_failure where run_id = %s "
-                "order by failure_id limit 1",
-                (execution.run_id,),
-            ).fetchone()
-    why = failed[0] if failed else standing(stack, execution).why or "the state machine gives no cause"
-    raise CliError(f"Run {execution.run_id} failed before it was planned: {why}")
+        yield connection
 
 
 def profile_for(chosen: str | None, request_names_rows: bool) -> Profile:
@@ -141,11 +97,3 @@ def profile_for(chosen: str | None, request_names_rows: bool) -> Profile:
     if chosen is not None:
         return Profile(chosen)
     return Profile.on_demand if request_names_rows else Profile.weekly
-
-
-def who() -> str | None:
-    """The operator's name on this machine, for the record."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from hybrid_sync_cli.execution import Standing
-
 _OF = {"succeeded": 0, "degraded": 3}
 FAILED = 1
 
 
-def exit_of(status: str, ended: Standing | None = None) -> int:
+def exit_of(status: str, ended: str = "succeeded") -> int:
     """By the run's status; 1 whenever its execution (`ended`) did not come to its end, whatever the target says."""
-    if ended is not None and not ended.succeeded:
+    if ended != "succeeded":
         return FAILED
     return _OF.get(status, FAILED)

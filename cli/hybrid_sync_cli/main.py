@@ -40,7 +40,8 @@ MODULE_OF = {
     "rollback": "rollback",
     "release": "holds",
 }
-
+OF_THIS_MACHINE = frozenset(("up", "down", "psql", "sample", "mutate", "demo"))
+"""Commands about databases of a person's own."""
 
 _NO_ROOM = frozenset((errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM))
 
@@ -72,9 +73,22 @@ def _load(module: str) -> dict[str, click.Command]:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--stack", envvar="HYBRID_SYNC_STACK", metavar="NAME",
+    help="The deployment to speak to, by its stack's name on AWS; the stack on this machine unless given. Also"
+    " HYBRID_SYNC_STACK.",
+)  # fmt: skip
+@click.option("--region", metavar="REGION", help="Where that stack is; default: as for the aws command.")
+@click.option("--profile", metavar="PROFILE", help="Your AWS profile; default: as for the aws command.")
 @click.version_option(package_name="hybrid-sync")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context, stack: str | None, region: str | None, profile: str | None) -> None:
     """Keep a Supabase database in step with an active legacy PostgreSQL."""
+    if stack and context.invoked_subcommand in OF_THIS_MACHINE:
+        raise CliError(
+            f"{context.invoked_subcommand} is about the stack on this machine, not about {stack}: leave out --stack,"
+            " and unset HYBRID_SYNC_STACK."
+        )
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from hybrid_sync.http.tokens import Tokens
+from hybrid_sync.http.tokens import USUAL_SCOPES
+from hybrid_sync.services.tokens import CreateAsked, CreatedToken, RevokeAsked, Revoked
+from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack
 
@@ -49,8 +51,10 @@ class Carried:
 def carry(stack: Stack) -> Carried:
     """Insert a payment into legacy, ask for it over HTTP with a token of its own, and wait for its run to end."""
     key = _take_payment(stack)
-    tokens = Tokens(stack.outputs["ControlTable"], stack.client("dynamodb"))
-    token, bearer = tokens.create("demo")
+    deployment = Deployment.here(stack)
+    asked = CreateAsked(name="demo", scopes=USUAL_SCOPES, days=1)
+    token = deployment.ask("create-token", asked, CreatedToken)
+    bearer = token.token
     try:
         began = time.monotonic()
         refs = [{"entity": entity, "legacy_id": key} for entity in ("payments", "purchases")]
@@ -61,7 +65,7 @@ def carry(stack: Stack) -> Carried:
         arrived = _arrived(stack, key)
         return Carried(run_id, key, status, arrived, round(time.monotonic() - began, 2))
     finally:
-        tokens.revoke(token.token_id)
+        deployment.ask("revoke-token", RevokeAsked(token_id=token.id), Revoked)
 
 
 def _take_payment(stack: Stack) -> int:

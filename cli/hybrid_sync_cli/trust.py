@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from psycopg.conninfo import make_conninfo
 
-from hybrid_sync import certificates, dsn, supabase
+from hybrid_sync import certificates, dsn
 from hybrid_sync.blame import Side
 from hybrid_sync_cli.errors import CliError
 
@@ -35,11 +34,3 @@ def ca_of(side: Side, given: str | None, named_by: str | None) -> str | None:
         days = (bundle.ends - now).days
         click.echo(f"Warning: that is in {days} days; give the next CA before: --{side}-ca FILE.", err=True)
     return text
-
-
-def legacy_for_functions(given: str, ca: str | None, *, ipv6: bool) -> str:
-    """The legacy DSN as functions use it: a way that they have, TLS that verifies, no path of this machine."""
-    dsn.secured(given, "legacy", ca)
-    held = dsn.read(given, "legacy")
-    usable = dsn.portable(supabase.for_functions(held, "legacy", ipv6=ipv6))
-    return given if usable == held else make_conninfo(**usable)

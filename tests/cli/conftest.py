@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from hybrid_sync.catalog.load import load
 from hybrid_sync_cli.main import main
 from hybrid_sync_cli.stack import Stack, home
 from hybrid_sync_cli.stack.processes import Processes
+from tests.cli.gateway import Desk, gateway
 from tests.report.records import create_schema
 
 
@@ -44,13 +46,25 @@ def hybrid_sync(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def stack(target_db: str, hybrid_sync: Command) -> Stack:
-    """A stack of which only the target is there; this process stands for its AWS."""
+def desk(target_db: str) -> Desk:
+    """A deployment of which only the target is there."""
+    return Desk(load(home.project_root() / "layers" / "catalog"), target_db)
+
+
+@pytest.fixture
+def stack(desk: Desk, hybrid_sync: Command) -> Iterator[Stack]:
+    """The same as the stack on this machine; this process stands for its AWS."""
+    with gateway(desk) as address:
+        yield announce(address, desk.target_dsn)
+
+
+def announce(address: str, target_dsn: str) -> Stack:
+    """Let the commands find the stack at this address."""
     Processes(home.directory()).record("aws", os.getpid())
     described = Stack(
-        legacy_dsn="", target_dsn=target_db, worker_legacy_dsn="", worker_target_dsn="", supabase_url="",
-        supabase_anon_key="", supabase_service_key="", aws_endpoint_url="http://127.0.0.1:1", api_url="",
-        region="us-east-1", outputs={}, owned=True,
+        legacy_dsn="", target_dsn=target_dsn, worker_legacy_dsn="", worker_target_dsn="", supabase_url="",
+        supabase_anon_key="", supabase_service_key="", aws_endpoint_url=address, api_url="",
+        region="us-east-1", outputs={"ApiId": "abc", "ApiUrl": ""}, owned=True,
     )  # fmt: skip
     described.save()
     return described

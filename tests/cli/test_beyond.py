@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +12,11 @@ import pytest
 from moto import mock_aws
 
 from hybrid_sync.report.render import to_json
+from hybrid_sync.runs.manifest import S3Reports
+from hybrid_sync.runs.starter import RunStarter
 from hybrid_sync_cli.stack import Stack
 from tests.cli.conftest import Command
+from tests.cli.gateway import Desk
 from tests.report.records import add_run
 from tests.report.summaries import run as summary
 
@@ -23,20 +25,18 @@ NEVER = {"run_id": "weekly-9", "status": "failed", "failure": {"code": "legacy_u
 
 
 @pytest.fixture
-def aws(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An emulated account with the stack's state machine and bucket; a client of Step Functions."""
-    # moto answers at AWS's own addresses, and a stack has one address for all services.
-    monkeypatch.setattr(Stack, "client", lambda self, service: boto3.client(service, region_name="us-east-1"))
+def aws(desk: Desk, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An emulated account with the deployment's state machine and bucket; a client of Step Functions."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="data")
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="data")
         client = boto3.client("stepfunctions", region_name="us-east-1")
         made = client.create_state_machine(
             name="sync-run", definition="{}", roleArn="arn:aws:iam::123456789012:role/run"
         )
-        machine = made["stateMachineArn"]
-        dataclasses.replace(stack, outputs={"StateMachineArn": machine, "DataBucket": "data"}).save()
+        desk.executions, desk.reports = RunStarter(made["stateMachineArn"], client), S3Reports("data", s3)
         yield client
 
 
@@ -50,11 +50,20 @@ def keep(report: dict[str, Any] | str, run_id: str) -> None:
     boto3.client("s3", region_name="us-east-1").put_object(Bucket="data", Key=f"reports/{run_id}.json", Body=body)
 
 
+def claim(store: Store, desk: Desk) -> None:
+    """As `install` does."""
+    desk.deployment = "this one"
+    store.execute("insert into hybrid_sync.deployment (name) values ('this one')")
+
+
 def listed(hybrid_sync: Command) -> dict[str, str]:
     return {row["run_id"]: row["status"] for row in json.loads(hybrid_sync("status", "--json").out)}
 
 
-def test_status_ends_what_was_stopped_and_what_has_no_execution(aws: Any, store: Store, hybrid_sync: Command) -> None:
+def test_status_ends_what_was_stopped_and_what_has_no_execution(
+    aws: Any, desk: Desk, store: Store, hybrid_sync: Command
+) -> None:
+    claim(store, desk)
     for run_id in ("stopped", "gone", "at-work"):
         add_run(store, run_id, "running")
     aws.stop_execution(executionArn=begin(aws, "stopped"))
@@ -66,6 +75,15 @@ def test_status_ends_what_was_stopped_and_what_has_no_execution(aws: Any, store:
     assert "Run gone is lost" in said.err
     assert listed(hybrid_sync) == {"stopped": "cancelled", "gone": "lost", "at-work": "running"}
     assert dict(store.execute("select run_id, status from hybrid_sync.run").fetchall())["gone"] == "lost"
+
+
+def test_in_a_target_of_nobody_a_run_without_an_execution_may_be_another_deployments(
+    aws: Any, store: Store, hybrid_sync: Command
+) -> None:
+    add_run(store, "elsewhere", "running")
+    store.execute("update hybrid_sync.run set deadline_at = now() + interval '1 hour'")
+
+    assert listed(hybrid_sync) == {"elsewhere": "running"}
 
 
 def test_a_run_that_was_stopped_before_it_was_planned_is_listed(aws: Any, store: Store, hybrid_sync: Command) -> None:
@@ -88,16 +106,15 @@ def test_a_run_that_never_began_is_shown_with_what_stood_in_its_way(
 
 
 def test_while_the_target_is_away_status_and_report_tell_what_s3_knows(
-    aws: Any, stack: Stack, hybrid_sync: Command
+    aws: Any, desk: Desk, hybrid_sync: Command
 ) -> None:
-    away = dataclasses.replace(Stack.load(), target_dsn="postgresql://nobody@127.0.0.1:1/x")
-    away.save()
+    desk.target_dsn = "postgresql://nobody@127.0.0.1:1/x"
     keep(to_json(summary(run_id="weekly-3")), "weekly-3")
 
     said = hybrid_sync("status")
 
     assert "weekly-3" in said.out
-    assert "The target database does not answer" in said.err
+    assert "The target database does not let us in at 127.0.0.1:1/x." in said.err
     assert "34,452 of 34,458 rows" in hybrid_sync("status", "weekly-3").out
     assert "34,452 of 34,458 rows" in hybrid_sync("report", "weekly-3", "--format", "md").out
 

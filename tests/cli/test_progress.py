@@ -11,28 +11,28 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from hybrid_sync.contracts import BatchResult
-from hybrid_sync_cli.progress import Bars, Lines, Step, steps
+from hybrid_sync.services.progress import Step, steps
+from hybrid_sync_cli.progress import Bars, Lines, words
+from tests.cli.gateway import Desk
 from tests.report.records import add_batch, add_entity, add_run
 
 
 def step(status: str = "planned", planned: int | None = 2, done: int = 0, rows: int = 0) -> Step:
-    return Step("payments", status, planned, done, rows, 0)
+    return Step(entity="payments", title="Payments", status=status, planned=planned, done=done, rows=rows, failed=0)
 
 
-def test_steps_count_batches_and_rows_in_write_order(store: psycopg.Connection[Any]) -> None:
+def test_steps_count_batches_and_rows_in_write_order(desk: Desk, store: psycopg.Connection[Any]) -> None:
     add_run(store, "r1", "running")
     add_entity(store, "r1", "payments", status="planned", wave=1, planned=2)
     add_entity(store, "r1", "offices", status="waiting", planned=None)
     add_batch(store, "r1", "payments", 0, BatchResult(read=60, failed=2), "2026-01-04 01:00:03Z")
 
-    assert steps(store, "r1") == [
-        Step("offices", "waiting", None, 0, 0, 0),
-        Step("payments", "planned", 2, 1, 60, 2),
-    ]
-    assert steps(store, "unknown") == []
+    found = [(s.entity, s.status, s.planned, s.done, s.rows, s.failed) for s in steps(desk, store, "r1")]
+    assert found == [("offices", "waiting", None, 0, 0, 0), ("payments", "planned", 2, 1, 60, 2)]
+    assert steps(desk, store, "unknown") == []
 
 
-def test_what_a_check_has_compared_is_read_of_its_reconcile(store: psycopg.Connection[Any]) -> None:
+def test_what_a_check_has_compared_is_read_of_its_reconcile(desk: Desk, store: psycopg.Connection[Any]) -> None:
     add_run(store, "r1", "running")
     for entity, reconcile in (
         ("offices", {"done": True, "rows_checked": 12_345, "differing": 0, "healed": 0, "heal_batches": 0}),
@@ -51,7 +51,7 @@ def test_what_a_check_has_compared_is_read_of_its_reconcile(store: psycopg.Conne
         " 150, 150, 0, 0, 1)"
     )
 
-    assert {found.entity: found.words for found in steps(store, "r1")} == {
+    assert {found.entity: words(found) for found in steps(desk, store, "r1")} == {
         "offices": "12,345 rows compared, all equal",
         "payments": "1/1 batches, 3 rows, 900 rows compared, 3 differed and were healed",
         "people": "400 rows compared so far",
@@ -60,7 +60,8 @@ def test_what_a_check_has_compared_is_read_of_its_reconcile(store: psycopg.Conne
 
 def test_a_comparison_says_how_many_rows_differ() -> None:
     def run(differing: int, healed: int, *, reads: bool = False) -> str:
-        return Step("payments", "verified", 0, 0, 0, 0, reads, 12_345, differing, healed).words
+        found = step("verified", 0).model_copy(update={"reads": reads, "compared": 12_345})
+        return words(found.model_copy(update={"differing": differing, "healed": healed}))
 
     assert run(0, 0) == "12,345 rows compared, all equal, verified"
     assert run(3, 0) == "12,345 rows compared, 3 differ, verified"
@@ -70,12 +71,12 @@ def test_a_comparison_says_how_many_rows_differ() -> None:
 
 
 def test_a_check_that_has_not_begun_to_compare_says_so() -> None:
-    assert Step("payments", "planned", 0, 0, 0, 0, reads=False).words == "nothing compared yet"
+    assert words(step(planned=0).model_copy(update={"reads": False})) == "nothing compared yet"
 
 
 def test_a_line_is_written_only_when_an_entity_got_further() -> None:
     said: list[str] = []
-    lines = Lines(str.title, said.append)
+    lines = Lines(said.append)
 
     for now in (step("waiting", None), step(), step(done=1, rows=500), step(done=1, rows=500), step("verified", 2, 2)):
         lines.show([now])
@@ -84,14 +85,14 @@ def test_a_line_is_written_only_when_an_entity_got_further() -> None:
 
 
 def test_an_entity_without_changes_is_told_as_such() -> None:
-    assert step(planned=0).words == "nothing changed"
-    assert step("verified", 0).words == "nothing changed, verified"
+    assert words(step(planned=0)) == "nothing changed"
+    assert words(step("verified", 0)) == "nothing changed, verified"
 
 
 def test_a_bar_is_full_when_there_is_nothing_to_do() -> None:
     screen = Console(file=io.StringIO(), width=100, force_terminal=True)
     progress = Progress(TextColumn("{task.description}"), BarColumn(), console=screen)
-    bars = Bars(progress, str.title)
+    bars = Bars(progress)
 
     bars.show([step("waiting", None)])
     bars.show([step(planned=0)])
@@ -102,7 +103,7 @@ def test_a_bar_is_full_when_there_is_nothing_to_do() -> None:
 
 def test_a_bar_follows_the_batches() -> None:
     progress = Progress(console=Console(file=io.StringIO(), force_terminal=True))
-    bars = Bars(progress, str)
+    bars = Bars(progress)
 
     bars.show([step(done=1)])
 

@@ -1,12 +1,10 @@
-"""`hybrid-sync rollback` over Lambda's own protocol, with the engine behind it on real PostgreSQL."""
+"""`hybrid-sync rollback`, with the engine behind it on real PostgreSQL."""
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,10 +12,10 @@ import pytest
 from hybrid_sync.contracts import RollbackTask
 from hybrid_sync.entrypoint import error_sentence
 from hybrid_sync.errors import SyncError
+from hybrid_sync.runs.undo_function import UndoFunction
 from hybrid_sync.steps.rollback_run import rollback_run
-from hybrid_sync_cli.stack import Stack, home
-from hybrid_sync_cli.stack.processes import Processes
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, announce
+from tests.cli.gateway import Desk, gateway
 from tests.engine.worlds import run
 from tests.rollbacks.ground import Ground
 
@@ -34,50 +32,30 @@ def ground(legacy_db: str, target_db: str) -> Iterator[Ground]:
     made.close()
 
 
-@pytest.fixture
-def function(ground: Ground) -> Iterator[str]:
-    """The endpoint of a Lambda service whose only function is the one that undoes runs."""
+class Undo:
+    """The function that undoes runs, with its answers as Lambda hands them on."""
 
-    class Invoke(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/2015-03-31/functions/the-rollback/invocations"
-            event = self.rfile.read(int(self.headers["Content-Length"]))
-            try:
-                answer: Any = rollback_run(ground.world, RollbackTask.model_validate_json(event)).model_dump(
-                    mode="json"
-                )
-                failed = False
-            except SyncError as error:
-                sentence, transient = error_sentence(error)
-                name = "TransientError" if transient else "PermanentError"
-                answer, failed = {"errorType": name, "errorMessage": sentence}, True
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            if failed:
-                self.send_header("X-Amz-Function-Error", "Unhandled")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet: the test reads what the command prints."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Invoke) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - AWS's names
+        assert FunctionName == "the-rollback"
+        try:
+            done = rollback_run(self._ground.world, RollbackTask.model_validate_json(Payload))
+            return {"Payload": io.BytesIO(done.model_dump_json().encode())}
+        except SyncError as error:
+            sentence, transient = error_sentence(error)
+            name = "TransientError" if transient else "PermanentError"
+            told = json.dumps({"errorType": name, "errorMessage": sentence})
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(told.encode())}
 
 
 @pytest.fixture
-def stack(ground: Ground, function: str, target_db: str, hybrid_sync: Command) -> None:
-    Processes(home.directory()).record("aws", os.getpid())
-    Stack(
-        legacy_dsn="", target_dsn=target_db, worker_legacy_dsn="", worker_target_dsn="", supabase_url="",
-        supabase_anon_key="", supabase_service_key="", aws_endpoint_url=function, api_url="", region="us-east-1",
-        outputs={"RollbackFunction": "the-rollback"}, owned=True,
-    ).save()  # fmt: skip
+def stack(ground: Ground, target_db: str, hybrid_sync: Command) -> Iterator[None]:
+    desk = Desk(ground.world.catalog, target_db, undo=UndoFunction("the-rollback", Undo(ground)))
+    with gateway(desk) as address:
+        announce(address, target_db)
+        yield
 
 
 @pytest.mark.usefixtures("stack")

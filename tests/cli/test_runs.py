@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psycopg
 import pytest
 from moto import mock_aws
 
 from hybrid_sync.contracts import BatchResult, OnFailure, RunRequest
 from hybrid_sync.report.model import RunSummary
+from hybrid_sync.runs.starter import RunStarter
 from hybrid_sync_cli.stack import Stack
 from tests.cli.conftest import Command
+from tests.cli.gateway import Desk
 from tests.report.records import EQUATION, add_batch, add_entity, add_failed, add_run, money_line
 
 Store = psycopg.Connection[Any]
@@ -214,7 +216,7 @@ def test_an_unknown_run_is_one_sentence(store: Store, hybrid_sync: Command, comm
 def test_a_request_that_cannot_be_meant_starts_nothing(
     stack: Stack, hybrid_sync: Command, words: tuple[str, ...], sentence: str
 ) -> None:
-    # The stack's AWS address answers nothing, so a started run would be another error.
+    # The desk has no state machine, so a started run would be another error.
     said = hybrid_sync("sync", *words)
 
     assert said.status == 1
@@ -223,18 +225,18 @@ def test_a_request_that_cannot_be_meant_starts_nothing(
 
 
 @pytest.fixture
-def machine(stack: Stack) -> Iterator[Any]:
-    """An emulated account with the stack's state machine in it; its client knows what was started."""
+def machine(desk: Desk, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An emulated account with the deployment's state machine in it; its client knows what was started."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
     with mock_aws():
-        # moto answers at AWS's own addresses, and at no other.
-        running = dataclasses.replace(stack, aws_endpoint_url="https://states.us-east-1.amazonaws.com")
-        client = running.client("stepfunctions")
+        client = boto3.client("stepfunctions", region_name="us-east-1")
         made = client.create_state_machine(
             name="sync-run",
             definition='{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": true}}}',
             roleArn="arn:aws:iam::123456789012:role/run",
         )
-        dataclasses.replace(running, outputs={"StateMachineArn": made["stateMachineArn"]}).save()
+        desk.executions = RunStarter(made["stateMachineArn"], client)
         yield client
 
 

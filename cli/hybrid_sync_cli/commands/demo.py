@@ -17,8 +17,9 @@ from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.schema.install import grant
 from hybrid_sync_cli import payment, queue_counts, tables
+from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import Execution, catalog_of_project, outcome, start, target
+from hybrid_sync_cli.execution import catalog_of_project, outcome, start, target
 from hybrid_sync_cli.exits import FAILED, exit_of
 from hybrid_sync_cli.progress import follow
 from hybrid_sync_cli.result import kept_its_promises, read_as_changed, run_result
@@ -83,7 +84,7 @@ class Demo:
         carried = self._step("critical payment", lambda: payment.carry(stack))
         self._found["http"] = asdict(carried)
         click.echo(f"  payment {carried.legacy_id}: {carried.status}, in the target after {carried.seconds} s")
-        self._add(stack, outcome(stack, Execution.of(stack, carried.run_id), self._catalog))
+        self._add(stack, outcome(Deployment.here(stack), carried.run_id))
         queue = self._step("failure queue", lambda: queue_counts.settle(stack, QUEUE_PATIENCE))
         self._found["queue"] = queue
         click.echo(f"  {_queue_in_words(queue)}")
@@ -115,9 +116,10 @@ class Demo:
         grant(stack.target_dsn, self._catalog)
 
     def _sync(self, stack: Stack) -> RunSummary:
-        execution = start(stack, RunRequest(profile=Profile.weekly, trigger="demo"))
-        follow(stack, execution, self._catalog)
-        summary = outcome(stack, execution, self._catalog)
+        deployment = Deployment.here(stack)
+        run_id = start(deployment, RunRequest(profile=Profile.weekly, trigger="demo"))
+        follow(deployment, run_id)
+        summary = outcome(deployment, run_id)
         self._add(stack, summary)
         if exit_of(summary.status) == FAILED:
             tables.report(summary, self._out)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from hybrid_sync.schema.install import Way
 from hybrid_sync.schema.install import install as install_target
+from hybrid_sync.services.install import InstallAsked, Installed, prepare
+from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.deployment.outputs import outputs
+from hybrid_sync_cli.deployment.place import Place
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.stack import Stack, home
-from hybrid_sync_cli.trust import ca_of, legacy_for_functions
+from hybrid_sync_cli.trust import ca_of
 
 
 @click.command()
@@ -34,37 +39,66 @@ from hybrid_sync_cli.trust import ca_of, legacy_for_functions
 @click.option("--legacy-ca", metavar="FILE", help="The same of legacy.")
 @click.option("--pooler", metavar="HOST[:PORT]", help="Supabase's pooler, by which the functions reach the target.")
 @click.option("--ipv6", is_flag=True, help="The functions have IPv6, or the Supabase project has the IPv4 add-on.")
-@click.option("--secret", metavar="ARN", help="The deployment's ConnectionSecret on AWS, to put both DSNs into.")
+@click.option("--secret", metavar="ARN", help="The deployment's ConnectionSecret on AWS; --stack finds it by itself.")
+@click.option(
+    "--from-inside", is_flag=True,
+    help="Let the deployment do it: no database need be open to this machine. The DSN is used once and kept nowhere.",
+)  # fmt: skip
 @click.option(
     "--new-password", is_flag=True, help="Replace the worker's password; whoever uses the old one is locked out."
 )
+@click.pass_context
 def install(
-    target_dsn: str | None, legacy_dsn: str | None, target_ca: str | None, legacy_ca: str | None, pooler: str | None,
-    ipv6: bool, secret: str | None, new_password: bool,
+    context: click.Context, target_dsn: str | None, legacy_dsn: str | None, target_ca: str | None,
+    legacy_ca: str | None, pooler: str | None, ipv6: bool, secret: str | None, from_inside: bool, new_password: bool,
 ) -> None:  # fmt: skip
     """Bring a target up to date: migrations, the worker role, its grants on the mapped tables. Safe to repeat.
 
-    With --secret the functions' DSNs and CAs are stored in the deployment's secret, and nothing secret is printed.
+    With --stack or --secret the functions' DSNs and CAs are stored in the deployment's secret, and nothing secret is
+    printed.
     """
+    on_aws = bool(context.find_root().params.get("stack"))
+    if secret and (from_inside or on_aws):
+        raise CliError("The stack has its own secret: leave out --secret, or --stack and --from-inside.")
     if target_dsn is None:
-        if secret or legacy_dsn or target_ca or legacy_ca or pooler or ipv6:
+        if secret or legacy_dsn or target_ca or legacy_ca or pooler or ipv6 or on_aws:
             raise CliError("Say which target to prepare: give --target-dsn, or set HYBRID_SYNC_TARGET_DSN.")
-        _install_stack()
+        if not from_inside:
+            _install_stack()
+            return
+        target_dsn = Stack.load().target_dsn
+    asked = {
+        "target_dsn": target_dsn, "target_ca": ca_of("target", target_ca, target_dsn), "pooler": pooler, "ipv6": ipv6,
+        "legacy_dsn": legacy_dsn, "legacy_ca": ca_of("legacy", legacy_ca, legacy_dsn), "new_password": new_password,
+    }  # fmt: skip
+    if from_inside:
+        done = Deployment.chosen().ask("install", asked, Installed)
+    elif on_aws or secret:
+        done = prepare(_Secret(secret) if secret else _Secret.of_stack(), catalog_of_project(), _parsed(asked))
+    else:
+        _print_worker(_parsed(asked))
         return
-    target = Way(ca_of("target", target_ca, target_dsn), pooler, ipv6)
-    if secret is None:
-        worker = install_target(
-            target_dsn, secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password, way=target
-        )
-        click.echo(worker)
-        click.echo(
-            "The target is ready; this DSN is the functions' own: put it into the secret as target_dsn, and its CA as"
-            " target_ca.", err=True,
-        )  # fmt: skip
-        return
-    legacy = _Legacy(legacy_dsn, ca_of("legacy", legacy_ca, legacy_dsn), ipv6)
-    _install_deployment(target_dsn, target, legacy, secret, new_password=new_password)
     click.echo("The target is ready, and the deployment's secret holds the functions' DSNs.")
+    if not done.legacy:
+        click.echo("The secret holds no way to legacy yet: give --legacy-dsn, too.", err=True)
+
+
+def _parsed(asked: dict[str, Any]) -> InstallAsked:
+    return InstallAsked.model_validate(asked)
+
+
+def _print_worker(asked: InstallAsked) -> None:
+    """Without a deployment a person stores the DSN."""
+    ca = asked.target_ca.get_secret_value() if asked.target_ca else None
+    worker = install_target(
+        asked.target_dsn.get_secret_value(), secrets.token_urlsafe(32), catalog_of_project(),
+        new_password=asked.new_password, way=Way(ca, asked.pooler, asked.ipv6),
+    )  # fmt: skip
+    click.echo(worker)
+    click.echo(
+        "The target is ready; this DSN is the functions' own: put it into the secret as target_dsn, and its CA as"
+        " target_ca.", err=True,
+    )  # fmt: skip
 
 
 def _install_stack() -> None:
@@ -76,50 +110,43 @@ def _install_stack() -> None:
     click.echo("The stack's target is up to date.")
 
 
-@dataclass(frozen=True)
-class _Legacy:
-    """What a person says of legacy; what is None stays as it was."""
+class _Secret:
+    """A deployment's secret, as the person here may read and write it."""
 
-    dsn: str | None
-    ca: str | None
-    ipv6: bool
+    def __init__(self, name: str, session: Session | None = None, **place: Any) -> None:
+        self.name = name
+        with _readable():
+            self._client = (session or Session()).create_client("secretsmanager", **place)
+
+    @classmethod
+    def of_stack(cls) -> _Secret:
+        """The one that the chosen stack names."""
+        place = Place.chosen()
+        name = outputs(place)["ConnectionSecret"]
+        return cls(name, place.session, region_name=place.region, endpoint_url=place.endpoint or None)
+
+    def held(self) -> dict[str, str]:
+        with _readable():
+            held: dict[str, str] = json.loads(self._client.get_secret_value(SecretId=self.name)["SecretString"])
+        return held
+
+    def fill(self, values: dict[str, str]) -> None:
+        with _readable():
+            self._client.put_secret_value(SecretId=self.name, SecretString=json.dumps(values))
 
 
-def _install_deployment(target_dsn: str, target: Way, legacy: _Legacy, secret: str, *, new_password: bool) -> None:
-    """Prepare the target, then store DSNs and CAs; whatever else the secret holds stays."""
-    client, held = _open_secret(secret)
-    target_ca, legacy_ca = target.ca or held.get("target_ca"), legacy.ca or held.get("legacy_ca")
-    if legacy.dsn is not None:  # what is wrong with it is said before anything is done
-        held["legacy_dsn"] = legacy_for_functions(legacy.dsn, legacy_ca, ipv6=legacy.ipv6)
-    present = None if new_password else _password_in(held.get("target_dsn"))
-    held["target_dsn"] = install_target(
-        target_dsn, present or secrets.token_urlsafe(32), catalog_of_project(), new_password=new_password,
-        way=replace(target, ca=target_ca),
-    )  # fmt: skip
-    held.update({name: ca for name, ca in (("target_ca", target_ca), ("legacy_ca", legacy_ca)) if ca})
-    client.put_secret_value(SecretId=secret, SecretString=json.dumps(held))
-
-
-def _open_secret(secret: str) -> tuple[Any, dict[str, str]]:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        client = boto3.client("secretsmanager")
-        held: dict[str, str] = json.loads(client.get_secret_value(SecretId=secret)["SecretString"])
-    except (BotoCoreError, ClientError) as error:
-        raise CliError(
-            f"The secret cannot be read ({type(error).__name__}): check --secret, AWS_REGION and your credentials."
-        ) from None
-    return client, held
+        yield
+    except ClientError as error:
+        raise _unreadable(error.response["Error"]["Code"]) from None
+    except BotoCoreError as error:
+        raise _unreadable(type(error).__name__) from None
 
 
-def _password_in(dsn: str | None) -> str | None:
-    """The worker's present password: functions at work keep theirs until they read the secret again."""
-    try:
-        return str(conninfo_to_dict(dsn).get("password") or "") or None if dsn else None
-    except ProgrammingError:  # a person wrote something else there
-        return None
+def _unreadable(why: str) -> CliError:
+    return CliError(f"The secret cannot be read ({why}): check --secret, AWS_REGION and your credentials.")
 
 
 commands: list[click.Command] = [install]

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import click
 
-from hybrid_sync.errors import RunNotFound
+from hybrid_sync.report.document import Document
 from hybrid_sync.report.markdown import markdown
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.page import page
 from hybrid_sync.report.render import to_html, to_json, to_markdown
-from hybrid_sync.report.summary import recall
+from hybrid_sync.report.story import never_began
+from hybrid_sync.services.unrecorded import UnrecordedRun
 from hybrid_sync_cli import tables
-from hybrid_sync_cli.beyond import UnrecordedRun, find, settle
+from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import TargetAway, catalog_of_project, target
-from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.execution import summary_of, told, why_not
+from hybrid_sync_cli.stack import home
 
 _UNRECORDED: dict[str, Callable[[UnrecordedRun], str]] = {
-    "html": lambda run: page(run.document),
-    "md": lambda run: markdown(run.document),
+    "html": lambda run: page(_document(run)),
+    "md": lambda run: markdown(_document(run)),
     "json": lambda run: json.dumps(run.report or {"run_id": run.run_id, "status": run.status}, indent=2) + "\n",
 }
 _WRITERS: dict[str, Callable[[RunSummary], str]] = {"html": to_html, "md": to_markdown, "json": to_json}
@@ -48,14 +49,15 @@ def report(run_id: str, shape: str, output: Path | None, opening: bool) -> None:
         shape = "html"
     if output is not None and shape == "table":
         raise CliError("A table is made for the terminal: choose --format html, md or json for a file.")
-    found = _found(Stack.load(), run_id)
+    found = told(Deployment.chosen(), run_id)
+    summary, run = summary_of(found), found.unrecorded
     if shape == "table":
-        if isinstance(found, RunSummary):
-            tables.report(found, tables.console())
-        else:
-            click.echo(f"Run {run_id}: {found.status}; the target has no record of it. {found.why}".rstrip())
+        if summary is not None:
+            tables.report(summary, tables.console())
+        elif run is not None:
+            click.echo(f"Run {run_id}: {run.status}; the target has no record of it. {why_not(run)}".rstrip())
         return
-    text = _WRITERS[shape](found) if isinstance(found, RunSummary) else _UNRECORDED[shape](found)
+    text = _WRITERS[shape](summary) if summary is not None else _UNRECORDED[shape](run) if run is not None else ""
     if output is None and not opening:
         click.echo(text, nl=False)
         return
@@ -66,17 +68,11 @@ def report(run_id: str, shape: str, output: Path | None, opening: bool) -> None:
         raise CliError(f"No browser could be started here: open {path} yourself.")
 
 
-def _found(stack: Stack, run_id: str) -> RunSummary | UnrecordedRun:
-    """From the target, else from the report in S3 and the state machine."""
-    try:
-        with target(stack) as connection:
-            settle(stack, connection)
-            return recall(connection, run_id, catalog_of_project())
-    except (RunNotFound, TargetAway):
-        run = find(stack, run_id)
-        if run is None:
-            raise
-        return run.summary or run
+def _document(run: UnrecordedRun) -> Document:
+    """The report of a run that never began, or left none."""
+    failure = (run.report or {}).get("failure") or {}
+    text = f"Its execution ended as {run.status} and left no report." if not failure else str(failure["text"])
+    return never_began(run.run_id, str(failure.get("code", run.status)), text)
 
 
 def _kept(run_id: str) -> Path:

@@ -1,19 +1,13 @@
-"""`hybrid-sync rollback RUN`: undo what a run wrote; the deployed function does it, half a minute per call."""
+"""`hybrid-sync rollback RUN`: undo what a run wrote; the deployment does it, some seconds per call."""
 
 from __future__ import annotations
 
-import json
-import time
-
 import click
 
-from hybrid_sync.contracts import RollbackOutcome, RollbackTask
+from hybrid_sync.contracts import RollbackOutcome
 from hybrid_sync.report.story.rollback import REASONS
-from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import who
-from hybrid_sync_cli.stack import Stack
-
-_PATIENCE = 5
+from hybrid_sync.services.rollback import RollbackAsked
+from hybrid_sync_cli.deployment import Deployment
 
 
 @click.command()
@@ -26,34 +20,19 @@ _PATIENCE = 5
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def rollback(run_id: str, out_of_order: bool, as_json: bool) -> int:
     """Undo RUN where its rows still are what it wrote, and hold its entities; exit status 1 if some were not."""
-    stack = Stack.load()
-    task = RollbackTask(run_id=run_id, out_of_order=out_of_order, requested_by=who())
-    outcome = _call(stack, task)
+    deployment = Deployment.chosen()
+    asked = RollbackAsked(run_id=run_id, out_of_order=out_of_order)
+    outcome = deployment.ask("rollback", asked, RollbackOutcome, patient=True)
     while outcome.more:
         if not as_json:
             click.echo(f"{_done(outcome)} so far")
-        outcome = _call(stack, task.model_copy(update={"rollback_id": outcome.rollback_id}))
+        asked = asked.model_copy(update={"rollback_id": outcome.rollback_id})
+        outcome = deployment.ask("rollback", asked, RollbackOutcome, patient=True)
     if as_json:
         click.echo(outcome.model_dump_json())
     else:
         _show(outcome)
     return 1 if outcome.undone.conflicts or outcome.failed else 0
-
-
-def _call(stack: Stack, task: RollbackTask) -> RollbackOutcome:
-    """One call of the function; a busy target is asked again, a refusal becomes a sentence."""
-    for attempt in range(_PATIENCE):
-        answer = stack.client("lambda").invoke(
-            FunctionName=stack.outputs["RollbackFunction"], Payload=task.model_dump_json().encode()
-        )
-        outcome = json.loads(answer["Payload"].read())
-        if "FunctionError" not in answer:
-            return RollbackOutcome.model_validate(outcome)
-        if outcome.get("errorType") != "TransientError":
-            break
-        time.sleep(2**attempt)
-    code, _, sentence = str(outcome.get("errorMessage", "")).partition(": ")
-    raise CliError(sentence or code or "The function that undoes runs failed: see its log.")
 
 
 def _done(outcome: RollbackOutcome) -> str:

@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import click
-import psycopg
 from pydantic import ValidationError
 
-from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
-from hybrid_sync.errors import RunNotFound
-from hybrid_sync.http.requests import SyncRequest
-from hybrid_sync.report.recent import count_runs, recent_runs
 from hybrid_sync.report.render import percent, to_json
-from hybrid_sync.report.standing import Sum
-from hybrid_sync.report.summary import summarise
 from hybrid_sync.report.words import NOTHING, status_word
+from hybrid_sync.services.runs import Status, StatusAsked, Told
 from hybrid_sync_cli import tables
-from hybrid_sync_cli.beyond import UnrecordedRun, find, settle, unrecorded
+from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import (
-    Execution,
-    TargetAway,
-    catalog_of_project,
-    outcome,
-    profile_for,
-    reference,
-    start,
-    target,
-)
+from hybrid_sync_cli.execution import outcome, profile_for, reference, start, summary_of, told, why_not
 from hybrid_sync_cli.exits import exit_of
 from hybrid_sync_cli.progress import follow
-from hybrid_sync_cli.stack import Stack
 
 
 @click.command()
@@ -81,20 +65,17 @@ def sync(
     following: bool,
     as_json: bool,
 ) -> int:
-    """Start a run on the stack's state machine; exit status 0 if it succeeded, 3 if it is degraded, else 1."""
-    stack = Stack.load()
-    catalog = catalog_of_project()
+    """Start a run of the deployment; exit status 0 if it succeeded, 3 if it is degraded, else 1."""
+    deployment = Deployment.chosen()
     chosen = profile_for(profile, bool(entities or refs))
-    request = _request(catalog, chosen, entities, refs, priority, batch_size, allow_deletes, on_failure)
-    execution = start(stack, request)
+    run_id = start(deployment, _request(chosen, entities, refs, priority, batch_size, allow_deletes, on_failure))
     if not following:
-        click.echo(json.dumps({"run_id": execution.run_id}) if as_json else execution.run_id)
+        click.echo(json.dumps({"run_id": run_id}) if as_json else run_id)
         return 0
-    return _watch(stack, execution, catalog, as_json)
+    return _watch(deployment, run_id, as_json)
 
 
 def _request(
-    catalog: Catalog,
     profile: Profile,
     entities: tuple[str, ...],
     refs: tuple[str, ...],
@@ -103,13 +84,11 @@ def _request(
     allow_deletes: tuple[str, ...],
     on_failure: str,
 ) -> RunRequest:
-    """The request that was meant; CliError or RequestRejected before anything is started."""
-    for name in (*entities, *allow_deletes):
-        catalog[name]
+    """The request that was meant; CliError where it is none."""
     if refs and profile is not Profile.on_demand:
         raise CliError(f"--ref names single rows, which no {profile} run reads: leave out --profile.")
     try:
-        wanted = RunRequest(
+        return RunRequest(
             profile=profile, trigger="cli", priority=RunPriority(priority), entities=entities,
             refs=tuple(map(reference, refs)), batch_size=batch_size, allow_deletes=allow_deletes,
             on_failure=OnFailure(on_failure),
@@ -118,21 +97,17 @@ def _request(
         wrong = error.errors()[0]
         option = {"batch_size": "--batch-size", "refs": "--ref"}.get(str(wrong["loc"][0]), str(wrong["loc"][0]))
         raise CliError(f"{option}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}.") from None
-    if wanted.refs:
-        # The trigger's own rules for rows: known source, a key of the right number of parts.
-        SyncRequest(entities=wanted.entities, refs=wanted.refs).to_run(catalog, requested_by="cli")
-    return wanted
 
 
-def _watch(stack: Stack, execution: Execution, catalog: Catalog, as_json: bool) -> int:
+def _watch(deployment: Deployment, run_id: str, as_json: bool) -> int:
     if not as_json:
-        click.echo(f"run {execution.run_id}")
+        click.echo(f"run {run_id}")
     try:
-        ended = follow(stack, execution, catalog, quiet=as_json)
+        ended = follow(deployment, run_id, quiet=as_json)
     except KeyboardInterrupt:
-        click.echo(f"The run goes on; look at it with: hybrid-sync status {execution.run_id}", err=True)
+        click.echo(f"The run goes on; look at it with: hybrid-sync status {run_id}", err=True)
         raise
-    summary = outcome(stack, execution, catalog)
+    summary = outcome(deployment, run_id)
     if as_json:
         click.echo(to_json(summary), nl=False)
     else:
@@ -147,70 +122,45 @@ def _watch(stack: Stack, execution: Execution, catalog: Catalog, as_json: bool) 
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None:
     """Recent runs, or how far one run is."""
-    stack = Stack.load()
-    try:
-        with target(stack) as connection:
-            ended = settle(stack, connection)
-            if run_id is not None:
-                _show_one(stack, connection, run_id, as_json)
-                return
-            recent = recent_runs(connection, limit, retries=retries)
-            recent = newest([*recent, *map(row_of, unrecorded(stack, limit, _known(connection)))], limit)
-            every = count_runs(connection, retries=retries)
-    except TargetAway as away:
-        _without_target(stack, run_id, limit, as_json, away)
+    deployment = Deployment.chosen()
+    if run_id is not None:
+        _show_one(told(deployment, run_id, as_ended=False), as_json)
         return
-    for lost, word in ended.items():
+    found = deployment.ask("status", StatusAsked(limit=limit, retries=retries), Status)
+    _say_away(found.away)
+    for lost, word in found.ended.items():
         click.echo(f"Run {lost} is {word}: its execution has ended without a report.", err=True)
     if as_json:
-        click.echo(json.dumps(recent, default=str, sort_keys=True))
-    elif not recent:
+        click.echo(json.dumps(found.runs, sort_keys=True))
+    elif not found.runs:
         click.echo("No run yet; start one with: hybrid-sync sync --profile weekly")
     else:
-        _show_recent(recent)
-        if len(recent) < every:
-            click.echo(f"{len(recent):,} of {every:,} runs are shown: see more with --limit.")
+        _show_recent(found.runs)
+        if len(found.runs) < found.every:
+            click.echo(f"{len(found.runs):,} of {found.every:,} runs are shown: see more with --limit.")
 
 
-def _show_one(stack: Stack, connection: psycopg.Connection[Any], run_id: str, as_json: bool) -> None:
-    try:
-        summary = summarise(connection, run_id, catalog_of_project())
-    except RunNotFound:
-        if (run := find(stack, run_id)) is None:
-            raise
-        _show_unrecorded(run, as_json)
-        return
-    if as_json:
-        click.echo(to_json(summary), nl=False)
-    else:
-        tables.report(summary, tables.console())
+def _show_one(found: Told, as_json: bool) -> None:
+    _say_away(found.away)
+    summary, run = summary_of(found), found.unrecorded
+    if summary is not None:
+        if as_json:
+            click.echo(to_json(summary), nl=False)
+        else:
+            tables.report(summary, tables.console())
+    elif run is not None and as_json:
+        known = run.report or run.model_dump(mode="json", exclude={"report"})
+        click.echo(json.dumps(known, sort_keys=True))
+    elif run is not None:
+        click.echo(f"Run {run.run_id}: {run.status}; the target has no record of it. {why_not(run)}".rstrip())
 
 
-def _show_unrecorded(run: UnrecordedRun, as_json: bool) -> None:
-    """A run of which the target knows nothing."""
-    if as_json:
-        click.echo(json.dumps(run.report or row_of(run), default=str, sort_keys=True))
-    elif (summary := run.summary) is not None:
-        tables.report(summary, tables.console())
-    else:
-        click.echo(f"Run {run.run_id}: {run.status}; the target has no record of it. {run.why}".rstrip())
+def _say_away(away: str) -> None:
+    if away:
+        click.echo(f"{away} What follows is from the state machine and the reports in S3.", err=True)
 
 
-def _without_target(stack: Stack, run_id: str | None, limit: int, as_json: bool, away: CliError) -> None:
-    """What is known while the target is away; CliError where that is nothing."""
-    found = unrecorded(stack, limit, lambda _: set()) if run_id is None else _one(find(stack, run_id))
-    if not found:
-        raise away
-    click.echo(f"{away} What follows is from the state machine and the reports in S3.", err=True)
-    if run_id is not None:
-        _show_unrecorded(found[0], as_json)
-    elif as_json:
-        click.echo(json.dumps(newest([row_of(run) for run in found], limit), default=str, sort_keys=True))
-    else:
-        _show_recent(newest([row_of(run) for run in found], limit))
-
-
-def _show_recent(recent: list[dict[str, Any]]) -> None:
+def _show_recent(recent: Sequence[dict[str, Any]]) -> None:
     numbers = ("seconds", "read", "inserted", "updated", "failed tries", "current / due", "success")
     tables.console().print(
         tables.plain(
@@ -220,7 +170,7 @@ def _show_recent(recent: list[dict[str, Any]]) -> None:
                     r["run_id"],
                     r["part"] or "everything",
                     status_word(r["status"]),
-                    f"{r['started_at']:%Y-%m-%d %H:%M:%S}",
+                    f"{datetime.fromisoformat(r['started_at']):%Y-%m-%d %H:%M:%S}",
                     f"{r['seconds']:,.1f}",
                     *(_number(r[name]) for name in ("read", "inserted", "updated", "failed")),
                     NOTHING if r["due"] is None else f"{r['current']:,} / {r['due']:,}",
@@ -237,36 +187,8 @@ def _show_recent(recent: list[dict[str, Any]]) -> None:
             click.echo(f"{r['run_id']} never began: {r['why']}")
 
 
-def _known(connection: psycopg.Connection[Any]) -> Callable[[list[str]], set[str]]:
-    """Which of some runs the target has a record of."""
-
-    def known(run_ids: list[str]) -> set[str]:
-        rows = connection.execute("select run_id from hybrid_sync.run where run_id = any(%s)", (run_ids,)).fetchall()
-        return {row[0] for row in rows}
-
-    return known
-
-
-def _one(run: UnrecordedRun | None) -> list[UnrecordedRun]:
-    return [] if run is None else [run]
-
-
 def _number(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
-
-
-def row_of(run: UnrecordedRun) -> dict[str, Any]:
-    """As a row of the list; what nobody knows is None."""
-    numbers = ("read", "inserted", "updated", "failed", "current", "due", "stale", "absent")
-    seconds = ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
-    return {
-        "run_id": run.run_id, "status": run.status, "started_at": run.started_at, "finished_at": run.finished_at,
-        "seconds": seconds, "adds_up": Sum.unknown, "why": run.why, "part": NOTHING, **dict.fromkeys(numbers),
-    }  # fmt: skip
-
-
-def newest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: row["started_at"], reverse=True)[:limit]
 
 
 commands: list[click.Command] = [sync, status]

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import click
 
+from hybrid_sync_cli.deployment.outputs import api_url, outputs
+from hybrid_sync_cli.deployment.place import Place
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
 
@@ -91,12 +93,20 @@ def down(everything: bool) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def env(as_json: bool) -> None:
-    """Print where everything is, one KEY=value a line."""
-    values = Stack.load().environment()
+    """Print where everything is, one KEY=value a line; of a deployment on AWS nothing that is secret."""
+    values = _environment()
     if as_json:
         click.echo(json.dumps(values, indent=1))
     else:
         click.echo("\n".join(f"{name}={value}" for name, value in values.items()))
+
+
+def _environment() -> dict[str, str]:
+    place = Place.chosen()
+    if place.is_local:
+        return Stack.load().environment()
+    found = outputs(place)
+    return {"AWS_DEFAULT_REGION": place.region, "API_URL": api_url(place, found), **found}
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, LiteralString
+from collections.abc import Sequence
+from typing import Any
 
 import click
-import psycopg
-from psycopg.rows import dict_row
 
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.report.summary import recall
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync.services.findings import Findings, FindingsAsked, place_of
 from hybrid_sync_cli import tables
+from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import Standing, catalog_of_project, outcome, start, target
+from hybrid_sync_cli.execution import outcome, start
 from hybrid_sync_cli.exits import FAILED, exit_of
 from hybrid_sync_cli.progress import follow
-from hybrid_sync_cli.stack import Stack
 
+Rows = Sequence[dict[str, Any]]
 _SHOWN = 40
 
 
@@ -35,43 +36,49 @@ def verify(entities: tuple[str, ...], repair: bool, run_id: str | None, as_json:
     """
     if run_id is not None and (entities or repair):
         raise CliError("--of shows what a run has found: leave out the entities and --repair.")
-    stack = Stack.load()
-    ended = None
+    deployment = Deployment.chosen()
+    ended = "succeeded"
     if run_id is None:
-        run_id, ended = _run(stack, entities, repair, as_json)
-    with target(stack) as connection:
-        summary = recall(connection, run_id, catalog_of_project())
-        checked, left, failed = (_rows(connection, query, run_id) for query in (_CHECKED, _LEFT, _FAILED))
+        run_id, ended = _run(deployment, entities, repair, as_json)
+    found = _findings(deployment, run_id)
+    summary = RunSummary.model_validate(found.summary)
     if as_json:
-        result = {"run_id": run_id, "status": summary.status, "in_part": summary.scope, "entities": checked}
-        click.echo(json.dumps({**result, "differences": left, "failed": failed}, default=str, sort_keys=True))
+        result = {"run_id": run_id, "status": summary.status, "in_part": summary.scope, "entities": found.checked}
+        click.echo(json.dumps({**result, "differences": found.differences, "failed": found.failed}, sort_keys=True))
     else:
         click.echo(tables.headline(summary))
-        _show(checked)
-        _show_failed(failed)
-        _show_left(left, failed)
-    return FAILED if left else exit_of(summary.status, ended)
+        _show(found.checked)
+        _show_failed(found.failed)
+        _show_left(found.differences, found.failed)
+    return FAILED if found.differences else exit_of(summary.status, ended)
 
 
-def _run(stack: Stack, entities: tuple[str, ...], repair: bool, quiet: bool) -> tuple[str, Standing]:
+def _run(deployment: Deployment, entities: tuple[str, ...], repair: bool, quiet: bool) -> tuple[str, str]:
     """Check now; the run's id, and how its execution ended."""
-    catalog = catalog_of_project()
-    for name in entities:
-        catalog[name]
-    execution = start(stack, RunRequest(profile=Profile.verify, trigger="cli", entities=entities, repair=repair))
+    request = RunRequest(profile=Profile.verify, trigger="cli", entities=entities, repair=repair)
+    run_id = start(deployment, request, "verify")
     if not quiet:
-        click.echo(f"run {execution.run_id}")
-    ended = follow(stack, execution, catalog, quiet=quiet)
-    outcome(stack, execution, catalog)
-    return execution.run_id, ended
+        click.echo(f"run {run_id}")
+    ended = follow(deployment, run_id, quiet=quiet)
+    outcome(deployment, run_id)
+    return run_id, ended
 
 
-def _rows(connection: psycopg.Connection[Any], query: LiteralString, run_id: str) -> list[dict[str, Any]]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, {"run": run_id}).fetchall()
+def _findings(deployment: Deployment, run_id: str) -> Findings:
+    """All of them, page by page."""
+    found = page = deployment.ask("findings", FindingsAsked(run_id=run_id), Findings)
+    while page.more:
+        asked = FindingsAsked(
+            run_id=run_id, differences_after=place_of(found.differences), failed_after=place_of(found.failed)
+        )
+        page = deployment.ask("findings", asked, Findings)
+        found = found.model_copy(
+            update={"differences": found.differences + page.differences, "failed": found.failed + page.failed}
+        )
+    return found
 
 
-def _show(checked: list[dict[str, Any]]) -> None:
+def _show(checked: Rows) -> None:
     numbers = ("rows", "in flight", "differing", "healed", "persist", "native", "silent", "fence missed", "gone")
     tables.console().print(
         tables.plain(
@@ -82,7 +89,7 @@ def _show(checked: list[dict[str, Any]]) -> None:
     )
 
 
-def _show_failed(failed: list[dict[str, Any]]) -> None:
+def _show_failed(failed: Rows) -> None:
     """Rows that were not compared, because they are known to differ: an older version is in the target, or none."""
     if not failed:
         return
@@ -96,7 +103,7 @@ def _show_failed(failed: list[dict[str, Any]]) -> None:
         click.echo(f"  … {_SHOWN} of {len(failed):,}: all of them with --json.")
 
 
-def _show_left(left: list[dict[str, Any]], failed: list[dict[str, Any]]) -> None:
+def _show_left(left: Rows, failed: Rows) -> None:
     if not left:
         click.echo("Nothing else differs." if failed else "Nothing differs.")
         return
@@ -110,23 +117,5 @@ def _show_left(left: list[dict[str, Any]], failed: list[dict[str, Any]]) -> None
     if any(row["state"] == "confirmed" for row in left):
         click.echo("What was changed natively is undone by: hybrid-sync verify --repair")
 
-
-_CHECKED: LiteralString = """
-select entity, (reconcile->>'rows_checked')::bigint as rows, (reconcile->>'in_flight')::bigint as in_flight,
-       (reconcile->>'differing')::bigint as differing, (reconcile->>'healed')::bigint as healed,
-       (reconcile->>'persisted')::bigint as persist, (reconcile->>'drift')::bigint as native,
-       (reconcile->>'silent')::bigint as silent, (reconcile->>'fence_missed')::bigint as fence_missed,
-       (reconcile->>'gone')::bigint as gone, (reconcile->>'wrong_ids')::bigint as wrong_ids
-from hybrid_sync.run_entity where run_id = %(run)s order by wave, entity
-"""
-_LEFT: LiteralString = """
-select entity, source, key, kind, columns, origin, state from hybrid_sync.difference
-where run_id = %(run)s and state in ('confirmed', 'persists') order by entity, source, key
-"""
-_FAILED: LiteralString = """
-select f.entity, f.source, f.key, f.reason, f.column_name, f.constraint_name, f.present, f.status
-from hybrid_sync.failed_record f join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
-where f.status <> 'resolved' order by f.entity, f.source, f.key
-"""
 
 commands: list[click.Command] = [verify]

@@ -68,7 +68,12 @@ def install(target_dsn: str, state: StateFile, project: Path) -> str:
 
     catalog = load(project / "layers" / "catalog")
     way = Way(ipv6=True)  # the functions run on this machine, as the admin does
-    return install_target(target_dsn, worker_password=state.secret("target_worker"), catalog=catalog, way=way)
+    return install_target(target_dsn, state.secret("target_worker"), catalog, way=way, deployment=deployment(state))
+
+
+def deployment(state: StateFile) -> str:
+    """The name under which the stack of this home claims its target: no other home has it."""
+    return f"local-{state.secret('deployment', 9)}"
 
 
 def _legacy(options: UpOptions, own: Cluster | None, state: StateFile) -> tuple[str, str]:

@@ -152,6 +152,7 @@ class Builder:
             "target_dsn": stack.worker_target_dsn,
             # Ids are derived from it: the same for as long as the target's data lives.
             "id_secret": self.state.secret("id_secret", 48),
+            "deployment": databases.deployment(self.state),
         }
 
     def _jwt_secret(self) -> str:

@@ -42,10 +42,10 @@ def session() -> Session:
     return Session()
 
 
-def client(service: str) -> Client:
+def client(service: str, *, seconds: int = 15, attempts: int = AWS_CALL.attempts) -> Client:
     """A client that gives up within seconds: the caller has a retry of its own that waits longer."""
     patience = Config(
-        connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": AWS_CALL.attempts}
+        connect_timeout=3, read_timeout=seconds, retries={"mode": "standard", "total_max_attempts": attempts}
     )
     return session().create_client(service, config=patience)
 

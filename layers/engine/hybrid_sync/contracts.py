@@ -278,12 +278,14 @@ class RollbackTask(_OfRun):
     """Undo the run `run_id`, or go on with it: one call undoes a part, and the same task finds the rest.
 
     `by_policy`: do what the run's own `on_failure` says.  `rollback_id` names a rollback that has begun.
-    `out_of_order` allows later runs over the same entities; rows that these wrote are left alone.
+    `out_of_order` allows later runs over the same entities; rows that these wrote are left alone.  `brief`: somebody
+    waits for the answer.
     """
 
     rollback_id: str = ""
     by_policy: bool = False
     out_of_order: bool = False
+    brief: bool = False
     requested_by: str | None = None
 
 

@@ -25,6 +25,7 @@ class Settings(BaseModel):
     data_bucket: str | None = Field(None, alias="DATA_BUCKET")
     failed_queue_url: str | None = Field(None, alias="FAILED_QUEUE_URL")
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
+    rollback_function: str | None = Field(None, alias="ROLLBACK_FUNCTION")
     state_machine: str | None = Field(None, alias="STATE_MACHINE")
     retry_delay_seconds: int = Field(int(RECORD.first_delay), alias="RETRY_DELAY_SECONDS", ge=1)
     weekly_batch_size: int = Field(5000, alias="WEEKLY_BATCH_SIZE", ge=1)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from hybrid_sync.alerts import Channels, Log, Topic
-from hybrid_sync.aws import client, refusals
+from hybrid_sync.aws import Client, client, refusals
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, logger, step
 from hybrid_sync.errors import ConfigurationMissing
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from hybrid_sync.postgres import Connection
     from hybrid_sync.runs.manifest import S3Manifests, S3Reports
     from hybrid_sync.runs.starter import RunStarter
+    from hybrid_sync.runs.undo_function import UndoFunction
 
 M = TypeVar("M", bound=Message)
 
 SECRET_SECONDS = 300
 """How long a worker uses what it read from Secrets Manager; a changed password is picked up after that."""
+
+_TEXTS = TypeAdapter(dict[str, str], config=ConfigDict(defer_build=True))
 
 
 class Connections(BaseModel):
@@ -46,6 +49,7 @@ class Connections(BaseModel):
     legacy_ca: SecretStr | None = None
     target_ca: SecretStr | None = None
     id_secret: SecretStr | None = None
+    deployment: str = ""
 
     def need(self, field: str) -> str:
         """ConfigurationMissing when the secret does not hold the field."""
@@ -56,6 +60,32 @@ class Connections(BaseModel):
                 "Fill it in with: aws secretsmanager put-secret-value (keep the other fields).",
             )
         return value.get_secret_value()
+
+
+class SecretFile:
+    """The connection secret as a person fills it in: an object of texts."""
+
+    def __init__(self, name: str, client: Client, on_fill: Callable[[], None]) -> None:
+        self.name = name
+        self._client = client
+        self._on_fill = on_fill
+
+    def held(self) -> dict[str, str]:
+        """ConfigurationMissing where it is no such object."""
+        with refusals("the connection secret"):
+            answer = self._client.get_secret_value(SecretId=self.name)
+        try:
+            return _TEXTS.validate_json(answer["SecretString"])
+        except ValidationError:
+            raise ConfigurationMissing(
+                "The secret ConnectionSecret does not hold a JSON object of texts.",
+                'Write it as {"legacy_dsn": "…", "target_dsn": "…", "id_secret": "…"}.',
+            ) from None
+
+    def fill(self, values: dict[str, str]) -> None:
+        with refusals("the connection secret"):
+            self._client.put_secret_value(SecretId=self.name, SecretString=json.dumps(values))
+        self._on_fill()
 
 
 def _text(held: SecretStr | None) -> str | None:
@@ -128,6 +158,23 @@ class DeployedWorld:
 
         return Tokens(self._settings.need("control_table"), client("dynamodb"))
 
+    @cached_property
+    def undo(self) -> UndoFunction:
+        from hybrid_sync.runs.undo_function import UndoFunction
+
+        return UndoFunction(self._settings.need("rollback_function"), client("lambda", seconds=20, attempts=1))
+
+    @property
+    def secret(self) -> SecretFile:
+        return SecretFile(self._settings.need("secret"), client("secretsmanager"), self._forget)
+
+    def _forget(self) -> None:
+        self._secrets = None
+
+    @property
+    def deployment(self) -> str:
+        return self._connections().deployment
+
     def limits(self, profile: Profile) -> ProfileLimits:
         return self._settings.limits(profile)
 
@@ -162,16 +209,7 @@ class DeployedWorld:
     def _connections(self) -> Connections:
         now = self.now().timestamp()
         if self._secrets is None or now - self._secrets[0] > SECRET_SECONDS:
-            with refusals("the connection secret"):
-                answer = client("secretsmanager").get_secret_value(SecretId=self._settings.need("secret"))
-            try:
-                held = Connections.model_validate(json.loads(answer["SecretString"]))
-            except (ValueError, ValidationError):
-                raise ConfigurationMissing(
-                    "The secret ConnectionSecret does not hold a JSON object of texts.",
-                    'Write it as {"legacy_dsn": "…", "target_dsn": "…", "id_secret": "…"}.',
-                ) from None
-            self._secrets = (now, held)
+            self._secrets = (now, Connections.model_validate(self.secret.held()))
         return self._secrets[1]
 
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.errors import RequestRejected
+from hybrid_sync.services.starts import check_ref
 
 if TYPE_CHECKING:
     from hybrid_sync.catalog.catalog import Catalog
@@ -47,7 +48,7 @@ class SyncRequest(Message):
         for name in self.entities:
             self._check_range(catalog, name)
         for ref in self.refs:
-            _check_ref(catalog, ref)
+            check_ref(catalog, ref)
         return RunRequest(
             profile=Profile.on_demand,
             trigger="api",
@@ -68,24 +69,6 @@ class SyncRequest(Message):
             raise RequestRejected(
                 f"Entity {name} has no time of change to select by.", "Leave out since and until for it."
             )
-
-
-def _check_ref(catalog: Catalog, ref: Ref) -> None:
-    entity = catalog[ref.entity]
-    if ref.source is not None and ref.source not in entity.sources:
-        raise RequestRejected(
-            f"Entity {ref.entity} has no source {ref.source}.", f"Choose from {', '.join(entity.sources)}."
-        )
-    if ref.source is None and len(entity.sources) > 1:
-        raise RequestRejected(
-            f"Entity {ref.entity} has several sources.", f"Add source: one of {', '.join(entity.sources)}."
-        )
-    parts = len(next(iter(entity.sources.values())).key)
-    if len(ref.key) != parts:
-        raise RequestRejected(
-            f"A legacy key of {ref.entity} has {parts} part(s), and {len(ref.key)} were given.",
-            "Write an integer, or a list of integers for a composite key.",
-        )
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -15,8 +15,9 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message, OnFailure, RunRequest
-from hybrid_sync.entrypoint import error_sentence, logger, parsed, raised_at
-from hybrid_sync.errors import RequestConflicts, RequestForbidden, RequestRejected, RunNotFound, SyncError
+from hybrid_sync.entrypoint import logger, parsed
+from hybrid_sync.errors import RequestForbidden, RequestRejected, RunNotFound
+from hybrid_sync.http.answers import read, refusal
 from hybrid_sync.http.endpoints import (
     ENDPOINTS,
     HEALTH,
@@ -32,37 +33,9 @@ from hybrid_sync.http.tokens import ON_FAILURE
 from hybrid_sync.runs.starter import RunState
 from hybrid_sync.world import Reports
 
-
-class BodyRejected(SyncError):
-    """The body is not JSON."""
-
-    code = "body_invalid"
-
-
-class BodyTooLarge(SyncError):
-    """The body is longer than any request that can be served."""
-
-    code = "body_too_large"
-
-
 _RUN_ID = re.compile(r"^[A-Za-z0-9_-]{1,80}$")
 _KEY_LETTERS = 255
-_LONGEST_BODY = 64 * 1024
-_LONGEST_ECHO = 1_000
 _LONGEST_ANSWER = 64_000
-_STATUS: dict[type[SyncError], HTTPStatus] = {
-    RequestRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
-    BodyRejected: HTTPStatus.BAD_REQUEST,
-    RequestConflicts: HTTPStatus.CONFLICT,
-    RunNotFound: HTTPStatus.NOT_FOUND,
-    RequestForbidden: HTTPStatus.FORBIDDEN,
-    BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-}
-_INTERNAL = {
-    "error": "internal",
-    "message": "Something unexpected happened.",
-    "remedy": "Ask the operator to read the log.",
-}
 
 
 class Starter(Protocol):
@@ -141,13 +114,7 @@ class Api:
 
 
 def _body(event: APIGatewayProxyEvent) -> Any:
-    """The body as JSON; a text that is too long, too deep or none is refused before anything is made of it."""
-    if len(event.body or "") > _LONGEST_BODY:
-        raise BodyTooLarge(f"The body is longer than {_LONGEST_BODY} bytes.", "Send several requests.")
-    try:
-        return json.loads(event.decoded_body or "")
-    except (ValueError, RecursionError):
-        raise BodyRejected("The body is not JSON.", 'Send, for instance, {"entities": ["payments"]}.') from None
+    return read(event.decoded_body if event.is_base64_encoded else event.body)
 
 
 def _scopes(event: APIGatewayProxyEvent) -> list[str]:
@@ -181,14 +148,7 @@ def _name(caller: str, idempotency_key: str | None) -> str:
 
 
 def _refused(error: Exception) -> Response[str]:
-    """Every failure as a sentence with its remedy; the caller learns nothing of what is inside."""
-    if not isinstance(error, SyncError):
-        logger.error("request failed", extra={"error": error_sentence(error)[0], "raised_at": raised_at(error)})
-        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
-    otherwise = HTTPStatus.SERVICE_UNAVAILABLE if error.transient else HTTPStatus.INTERNAL_SERVER_ERROR
-    status = _STATUS.get(type(error), otherwise)
-    logger.warning("request refused", extra={"error": error.code, "status": int(status)})
-    return _answer(status, {"error": error.code, "message": _short(error.message), "remedy": _short(error.remedy)})
+    return _answer(*refusal(error))
 
 
 def _unknown(_: Exception) -> Response[str]:
@@ -196,11 +156,6 @@ def _unknown(_: Exception) -> Response[str]:
         HTTPStatus.NOT_FOUND,
         {"error": "not_found", "message": "There is nothing at this address.", "remedy": "See POST /v1/syncs."},
     )
-
-
-def _short(text: str) -> str:
-    """A sentence may name what the caller has sent: not all of it."""
-    return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"
 
 
 def _answer(status: HTTPStatus, body: dict[str, Any]) -> Response[str]:

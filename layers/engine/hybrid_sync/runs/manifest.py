@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import BatchTask, Manifest, Message, PageKind
 
+_REPORTS = "reports/"
 _PAGE_TYPES: dict[PageKind, str] = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
 
@@ -57,16 +59,29 @@ class S3Reports:
 
     def write_page(self, run_id: str, kind: PageKind, text: str) -> str:
         """Write or replace the report as a page, of a type that a browser shows; returns s3://bucket/key."""
-        key = f"reports/{run_id}.{kind}"
+        key = f"{_REPORTS}{run_id}.{kind}"
         with refusals("the data bucket"):
             _put(self._client, self._bucket, key, text, _PAGE_TYPES[kind])
         return f"s3://{self._bucket}/{key}"
 
     def read(self, run_id: str) -> dict[str, Any] | None:
         """The report, or None while there is none."""
+        stored = self.stored(run_id)
+        return None if stored is None else stored[0]
+
+    def stored(self, run_id: str) -> tuple[dict[str, Any], datetime] | None:
+        """The report, and when it was written; None while there is none."""
         with refusals("the data bucket"):
-            body = _get(self._client, self._bucket, _report(run_id))
-        return None if body is None else dict(json.loads(body))
+            found = _object(self._client, self._bucket, _report(run_id))
+        return None if found is None else (dict(json.loads(found[0])), found[1])
+
+    def newest(self, limit: int) -> list[str]:
+        """The ids of the runs whose reports were written last."""
+        with refusals("the data bucket"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_REPORTS)
+            files = [(o["LastModified"], o["Key"]) for page in pages for o in page.get("Contents", ())]
+        documents = sorted((found for found in files if found[1].endswith(".json")), reverse=True)
+        return [key.removeprefix(_REPORTS).removesuffix(".json") for _, key in documents[:limit]]
 
 
 class _ExistsError(Exception):
@@ -78,7 +93,7 @@ def _manifest(run_id: str, entity: str) -> str:
 
 
 def _report(run_id: str) -> str:
-    return f"reports/{run_id}.json"
+    return f"{_REPORTS}{run_id}.json"
 
 
 def _put(client: Client, bucket: str, key: str, body: str, kind: str = "application/json", **condition: str) -> None:
@@ -92,8 +107,14 @@ def _put(client: Client, bucket: str, key: str, body: str, kind: str = "applicat
 
 
 def _get(client: Client, bucket: str, key: str) -> bytes | None:
+    found = _object(client, bucket, key)
+    return None if found is None else found[0]
+
+
+def _object(client: Client, bucket: str, key: str) -> tuple[bytes, datetime] | None:
     try:
-        return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        answer = client.get_object(Bucket=bucket, Key=key)
+        return bytes(answer["Body"].read()), answer["LastModified"]
     except ClientError as error:
         # Without the right to list a bucket, S3 answers AccessDenied for an object that is not there.
         if error.response["Error"]["Code"] in ("NoSuchKey", "AccessDenied"):

@@ -22,6 +22,7 @@ STATUSES = {
     "ABORTED": "cancelled",
 }
 """What we call the state of an execution."""
+_MOST_LISTED = 1_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class RunState:
     status: str
     started_at: datetime
     finished_at: datetime | None
+    why: str = ""
+    """Error and cause of an execution that failed, where Step Functions tells them."""
+
+
+def _state(run_id: str, execution: dict[str, Any]) -> RunState:
+    why = ": ".join(part for part in (execution.get("error"), execution.get("cause")) if part)
+    return RunState(run_id, STATUSES[execution["status"]], execution["startDate"], execution.get("stopDate"), why)
 
 
 class RunStarter:
@@ -63,8 +71,13 @@ class RunStarter:
 
     def state(self, run_id: str) -> RunState:
         """Raises RunNotFound, also for runs that Step Functions has forgotten (after 90 days)."""
-        execution = self._describe(run_id)
-        return RunState(run_id, STATUSES[execution["status"]], execution["startDate"], execution.get("stopDate"))
+        return _state(run_id, self._describe(run_id))
+
+    def recent(self, limit: int) -> list[RunState]:
+        """The runs that began last, as far as Step Functions remembers (90 days)."""
+        with refusals("the state machine"):
+            found = self._client.list_executions(stateMachineArn=self._machine, maxResults=min(limit, _MOST_LISTED))
+        return [_state(execution["name"], execution) for execution in found["executions"]]
 
     def status(self, run_id: str) -> str | None:
         """The word for how its execution stands; None when Step Functions does not know it."""

@@ -46,13 +46,14 @@ class Way:
 
 def install(
     admin_dsn: str, worker_password: str, catalog: Catalog | None = None, *, new_password: bool = False,
-    way: Way = Way(),
+    way: Way = Way(), deployment: str = "",
 ) -> str:  # fmt: skip
     """Bring the target up to date; safe to repeat.
 
     Applies the migrations that are missing, creates the worker role, and grants it the mapped tables of `catalog` that
     exist.  Returns the worker's DSN.  All in one transaction: a failure leaves nothing half-done.  A worker role that
     is there and has another password may be somebody else's: RequestRejected, unless `new_password` says to replace it.
+    The schema is claimed for `deployment`, if that is named; what another one has claimed is refused in the same way.
     """
     worker = supabase.as_role(dsn.read(admin_dsn, "target"), WORKER, worker_password)
     for_functions = supabase.for_functions(worker, "target", way.pooler, ipv6=way.ipv6)
@@ -69,6 +70,8 @@ def install(
         with transaction(connection, "target"):
             connection.execute("select pg_advisory_xact_lock(hashtext('hybrid_sync.install'))")
             _migrate(connection)
+            if deployment:
+                _claim(connection, deployment, take_over=new_password)
             bypasses = _role(connection, None if keeps else worker_password)
             _grant_own(connection, bypasses=bypasses)
             if catalog is not None:
@@ -100,6 +103,23 @@ def _migrate(connection: Connection) -> None:
         if file.name not in done:
             connection.execute(file.read_text(encoding="utf-8").encode())
             connection.execute("insert into hybrid_sync.migration (name) values (%s)", (file.name,))
+
+
+def _claim(connection: Connection, deployment: str, *, take_over: bool) -> None:
+    """Two deployments in one schema would undo and delete what the other has written."""
+    row = connection.execute("select name from hybrid_sync.deployment").fetchone()
+    if row is not None and row[0] != deployment and not take_over:
+        raise RequestRejected(
+            f"The target's schema hybrid_sync belongs to another deployment ({row[0]}).",
+            "Give this one a database of its own; or take it over with `hybrid-sync install --new-password`, which"
+            " locks the other one out.",
+        )
+    connection.execute(
+        "insert into hybrid_sync.deployment (name) values (%s)"
+        " on conflict (only_one) do update set name = excluded.name, claimed_at = clock_timestamp()"
+        " where deployment.name <> excluded.name",
+        (deployment,),
+    )
 
 
 def _role(connection: Connection, password: str | None) -> bool:
@@ -151,6 +171,7 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
     connection.execute(
         sql.SQL("grant select, insert, update, delete on all tables in schema hybrid_sync to {}").format(role)
     )
+    connection.execute(sql.SQL("revoke update, delete on hybrid_sync.audit from {}").format(role))
     connection.execute(sql.SQL("grant usage on all sequences in schema hybrid_sync to {}").format(role))
     connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync to {}").format(role))
     connection.execute("revoke all on schema hybrid_sync from public")

@@ -17,7 +17,7 @@ from hybrid_sync.undo.end import finish, undone
 from hybrid_sync.undo.undo import steps, undo_batch
 from hybrid_sync.world import World
 
-_SECONDS_PER_CALL = 30.0
+_SECONDS_PER_CALL, _SECONDS_OF_A_BRIEF_CALL = 30.0, 10.0
 
 
 def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
@@ -36,16 +36,17 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
         with transaction(target, "target"):
             under_way = begin(target, world.catalog, task)
         if under_way.running:
-            if not _undo_some(world, under_way, target):
+            seconds = _SECONDS_OF_A_BRIEF_CALL if task.brief else _SECONDS_PER_CALL
+            if not _undo_some(world, under_way, target, seconds):
                 return _outcome(under_way, target, more=True)
             with transaction(target, "target"):
                 finish(target, under_way)
         return _report(world, under_way, target)
 
 
-def _undo_some(world: World, under_way: Rollback, target: Connection) -> bool:
+def _undo_some(world: World, under_way: Rollback, target: Connection, seconds: float) -> bool:
     """Whether everything is undone now."""
-    until = time.monotonic() + _SECONDS_PER_CALL
+    until = time.monotonic() + seconds
     with transaction(target, "target", read_only=True):
         waiting = steps(target, under_way.rollback_id, under_way.run_id)
     left_out: set[str] = set()

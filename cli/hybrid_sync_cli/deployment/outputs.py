@@ -1,0 +1,57 @@
+"""Where a deployment's parts are: the stack's outputs, kept in a private file for an hour."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from botocore.config import Config
+
+from hybrid_sync_cli.deployment.place import Place, sentences
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.stack import home
+
+KEPT_SECONDS = 3_600
+_FILE = "deployments.json"
+
+
+def outputs(place: Place, *, fresh: bool = False) -> dict[str, str]:
+    """By name; `fresh` asks again, whatever is kept.  CliError for a stack that is none of ours, or not there."""
+    if place.known is not None:
+        return place.known
+    path, name = home.directory() / _FILE, _name(place)
+    kept: dict[str, Any] = home.read_json(path)
+    if not fresh and name in kept and time.time() - kept[name]["at"] < KEPT_SECONDS:
+        return dict(kept[name]["outputs"])
+    found = _described(place)
+    if "ApiUrl" not in found:
+        raise CliError(f"The stack {place.stack} in {place.region} is no deployment of hybrid-sync: check --stack.")
+    living = {other: one for other, one in kept.items() if time.time() - one["at"] < KEPT_SECONDS}
+    home.write_private(path, json.dumps({**living, name: {"at": time.time(), "outputs": found}}))
+    return found
+
+
+def api_url(place: Place, found: dict[str, str]) -> str:
+    """The deployed API; an emulator serves it under its own address, as its AWS host name exists on AWS only."""
+    if not place.endpoint:
+        return found["ApiUrl"]
+    return f"{place.endpoint}/_aws/execute-api/{found['ApiId']}/{found.get('ApiStage', 'live')}"
+
+
+def _name(place: Place) -> str:
+    """Stacks of one name in several accounts are told apart by the profile, or by the environment's access key."""
+    key = "" if place.profile else place.credentials().access_key
+    parts = json.dumps([place.stack, place.region, place.endpoint, place.profile, key])
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _described(place: Place) -> dict[str, str]:
+    with sentences(place.stack, place.region, place.profile):
+        client = place.session.create_client(
+            "cloudformation", region_name=place.region, endpoint_url=place.endpoint or None,
+            config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4}),
+        )  # fmt: skip
+        [stack] = client.describe_stacks(StackName=place.stack)["Stacks"]
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}

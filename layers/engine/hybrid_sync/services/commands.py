@@ -1,0 +1,64 @@
+"""What an operator may ask of a deployment: one table, from which follow the paths, the policies and the audit trail.
+
+A command is a line here, a service in this room and a file of the operator's command; a test names the template's route
+and the policies that lack it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from hybrid_sync.contracts import Message
+from hybrid_sync.services import failed, findings, held, install, progress, rollback, runs, starts, tokens
+from hybrid_sync.services.desk import Asked, Desk
+
+
+class Role(IntEnum):
+    """Who may ask; each may do what those before it may."""
+
+    viewer = 1
+    operator = 2
+    admin = 3
+
+
+@dataclass(frozen=True)
+class Command:
+    """One path, `POST /ops/{name}`; `changes`: the audit trail has every call, refused ones too."""
+
+    name: str
+    role: Role
+    changes: bool
+    asks: type[Asked]
+    serve: Callable[[Desk, Any, str], Message]
+    """With who asks, as AWS has found."""
+
+    @property
+    def path(self) -> str:
+        return f"/ops/{self.name}"
+
+
+_READS, _CHANGES = False, True
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("status", Role.viewer, _READS, runs.StatusAsked, runs.status),
+        Command("progress", Role.viewer, _READS, progress.ProgressAsked, progress.progress),
+        Command("report", Role.viewer, _READS, runs.RunAsked, runs.report),
+        Command("findings", Role.viewer, _READS, findings.FindingsAsked, findings.findings),
+        Command("failures", Role.viewer, _READS, failed.FailuresAsked, failed.failures),
+        Command("holds", Role.viewer, _READS, held.HoldsAsked, held.holds),
+        Command("sync", Role.operator, _CHANGES, starts.StartAsked, starts.sync),
+        Command("verify", Role.operator, _CHANGES, starts.StartAsked, starts.verify),
+        Command("accept", Role.operator, _CHANGES, failed.AcceptAsked, failed.accept),
+        Command("hold", Role.operator, _CHANGES, held.HoldAsked, held.hold),
+        Command("release", Role.operator, _CHANGES, held.ReleaseAsked, held.release),
+        Command("rollback", Role.operator, _CHANGES, rollback.RollbackAsked, rollback.rollback),
+        Command("tokens", Role.operator, _READS, tokens.TokensAsked, tokens.tokens),
+        Command("create-token", Role.admin, _CHANGES, tokens.CreateAsked, tokens.create_token),
+        Command("revoke-token", Role.admin, _CHANGES, tokens.RevokeAsked, tokens.revoke_token),
+        Command("install", Role.admin, _CHANGES, install.InstallAsked, install.install),
+    )
+}

@@ -1,0 +1,122 @@
+"""What a service may use of the deployment, and the transactions in which it asks the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, LiteralString, Protocol
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask, RunRequest
+from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
+from hybrid_sync.postgres import Connection, send_with_next, transaction
+from hybrid_sync.runs.starter import RunState
+
+LIMITS: tuple[LiteralString, ...] = ("set local statement_timeout = '18s'", "set local lock_timeout = '8s'")
+"""API Gateway ends a call after 29 seconds; whoever asks should hear of it from us, and why."""
+PAGE_ROWS = 2_000
+"""Rows of a list in one answer: some 600 bytes each, and Lambda lets 6 MB pass."""
+
+
+class Runs(Protocol):
+    """The state machine's executions, by run id."""
+
+    def start(self, request: RunRequest, name: str) -> str: ...
+
+    def state(self, run_id: str) -> RunState: ...
+
+    def recent(self, limit: int) -> list[RunState]: ...
+
+
+class KeptReports(Protocol):
+    """The reports in S3."""
+
+    def stored(self, run_id: str) -> tuple[dict[str, Any], datetime] | None:
+        """The report as JSON, and when it was written."""
+        ...
+
+    def newest(self, limit: int) -> list[str]: ...
+
+
+class Tokens(Protocol):
+    """The service tokens of the HTTP trigger."""
+
+    def create(self, name: str, scopes: Sequence[str], days: int) -> tuple[Any, str]: ...
+
+    def list(self) -> Sequence[Any]: ...
+
+    def revoke(self, token_id: str) -> bool: ...
+
+
+class Undo(Protocol):
+    """The function that undoes runs."""
+
+    def some(self, task: RollbackTask) -> RollbackOutcome | None:
+        """A part of it; None where that takes longer than a call may, and goes on."""
+        ...
+
+
+class Secret(Protocol):
+    """The deployment's connection secret."""
+
+    @property
+    def name(self) -> str:
+        """Its ARN, by which the deployment claims its target."""
+        ...
+
+    def held(self) -> dict[str, str]: ...
+
+    def fill(self, values: dict[str, str]) -> None: ...
+
+
+class Desk(Protocol):
+    """Built by `wiring` from the deployment; a part is made when it is first used."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def executions(self) -> Runs: ...
+
+    @property
+    def reports(self) -> KeptReports: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
+
+    @property
+    def undo(self) -> Undo: ...
+
+    @property
+    def secret(self) -> Secret: ...
+
+    @property
+    def deployment(self) -> str:
+        """The name under which this deployment has claimed its target; empty before that."""
+        ...
+
+    def connect_target(self) -> Connection: ...
+
+
+class Asked(Message):
+    """The body of a command."""
+
+    @property
+    def goes_on(self) -> bool:
+        """It is a further call of one command, which the audit trail has already."""
+        return False
+
+
+@contextmanager
+def at_target(desk: Desk) -> Iterator[Connection]:
+    """One transaction in the target, bounded as a call is; ConfigurationMissing where our schema is not there."""
+    try:
+        with desk.connect_target() as target, transaction(target, "target"):
+            for limit in LIMITS:
+                send_with_next(target, limit)
+            yield target
+    except StructureMismatch:  # nothing is asked here but of our own tables
+        raise ConfigurationMissing(
+            "The target has no complete hybrid_sync schema: create it with hybrid-sync install."
+        ) from None

@@ -1,0 +1,125 @@
+"""Failed records: the list of them, and a person's word that some may stay as they are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, LiteralString
+
+from pydantic import Field
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Key, Message
+from hybrid_sync.errors import RequestRejected, RunNotFound
+from hybrid_sync.failures.accept import accept as accept_records
+from hybrid_sync.failures.reasons import REASONS, reason_of
+from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.services.desk import PAGE_ROWS, Asked, Desk, at_target
+from hybrid_sync.services.findings import Place
+from hybrid_sync.session import dicts
+
+
+class FailuresAsked(Asked):
+    """Which of the failed records; `everything`: resolved ones too; `after`: where the page before ended."""
+
+    run_id: str | None = None
+    entity: str | None = None
+    reason: str | None = None
+    everything: bool = False
+    limit: Annotated[int, Field(ge=1, le=PAGE_ROWS)] = PAGE_ROWS
+    after: Place | None = None
+
+
+class Failures(Message):
+    """A page; `every` are all that fit, from this page on; `remedies` by reason."""
+
+    records: tuple[dict[str, Any], ...]
+    every: int
+    remedies: dict[str, str]
+
+
+class AcceptAsked(Asked):
+    """`source` may stay open where the entity has one; the empty key stands for the rows without a complete key."""
+
+    entity: str
+    source: str | None = None
+    keys: Annotated[tuple[Key, ...], Field(min_length=1)]
+    by: str | None = None
+    why: Annotated[str, Field(min_length=1)]
+
+
+class Accepted(Message):
+    accepted: int
+
+
+def failures(desk: Desk, asked: FailuresAsked, _: str) -> Failures:
+    """By entity, source and key; RunNotFound, or RequestRejected for a reason or entity that does not exist."""
+    if asked.entity is not None:
+        desk.catalog[asked.entity]
+    entity, source, key = asked.after or (None, None, None)
+    chosen = asked.model_dump(exclude={"after"}) | {
+        "at_entity": entity, "at_source": source, "at_key": None if key is None else list(key),
+    }  # fmt: skip
+    with at_target(desk) as target:
+        if asked.run_id is not None:
+            _require_run(target, asked.run_id)
+        found = answer(target, dicts(_FAILED, chosen))
+        if asked.reason is not None and not found:
+            _require_reason(target, desk.catalog, asked.reason)
+    every = found[0]["every"] if found else 0
+    for row in found:
+        del row["every"]
+    reasons = dict.fromkeys(row["reason"] for row in found)
+    return Failures(records=tuple(found), every=every, remedies={code: reason_of(code).remedy for code in reasons})
+
+
+def accept(desk: Desk, asked: AcceptAsked, who: str) -> Accepted:
+    """Accept all of them or none; RequestRejected names what cannot be."""
+    sources = desk.catalog[asked.entity].sources
+    source = asked.source or next(iter(sources))
+    if asked.source is None and len(sources) > 1:
+        raise RequestRejected(
+            f"{asked.entity} has several sources: write {asked.entity}/source, with one of {', '.join(sources)}."
+        )
+    if source not in sources:
+        raise RequestRejected(f"{asked.entity} has no source {source}: choose from {', '.join(sources)}.")
+    width = len(sources[source].key)
+    for key in asked.keys:
+        if key and len(key) != width:
+            raise RequestRejected(
+                f"{','.join(map(str, key))} is no key of {asked.entity}: it has {width} part(s),"
+                f" as in {','.join('7' * width)}."
+            )
+    with at_target(desk) as target:
+        accept_records(target, asked.entity, source, asked.keys, by=asked.by or who, why=asked.why)
+    return Accepted(accepted=len(asked.keys))
+
+
+def _require_run(target: Connection, run_id: str) -> None:
+    if target.execute("select from hybrid_sync.run where run_id = %s", (run_id,)).fetchone() is None:
+        raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
+
+
+def _require_reason(target: Connection, catalog: Catalog, reason: str) -> None:
+    """A misspelt reason must not look like good news."""
+    sources = [source for entity in catalog.entities.values() for source in entity.sources.values()]
+    rules = {rule.fail for source in sources for rule in source.rules if rule.fail}
+    present = {row[0] for row in target.execute("select distinct reason from hybrid_sync.failed_record").fetchall()}
+    if reason not in REASONS.keys() | rules | present:
+        here = ", ".join(sorted(present)) or "none"
+        raise RequestRejected(
+            f"There is no reason {reason}: the records have {here}; "
+            f"there are also {', '.join(sorted((REASONS.keys() | rules) - present))}."
+        )
+
+
+_FAILED: LiteralString = """
+select entity, source, key, rows, reason, sqlstate, constraint_name, column_name, waits_for, present, status,
+       attempts, first_run, last_run, first_seen, last_seen, ended_by, accepted_why, count(*) over () as every
+from hybrid_sync.failed_record
+where (%(run_id)s::text is null or last_run = %(run_id)s::text)
+  and (%(entity)s::text is null or entity = %(entity)s::text)
+  and (%(reason)s::text is null or reason = %(reason)s::text)
+  and (%(everything)s::bool or status <> 'resolved')
+  and (%(at_entity)s::text is null or (entity, source, key) > (%(at_entity)s, %(at_source)s, %(at_key)s::int8[]))
+order by entity, source, key
+limit %(limit)s::bigint
+"""

@@ -1,0 +1,82 @@
+"""How far a run is, for whoever watches it: each entity's batches and comparisons, and how its execution stands."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from hybrid_sync.contracts import Message
+from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.session import dicts
+
+
+class ProgressAsked(Asked):
+    run_id: str
+
+
+class Step(Message):
+    """How far one entity of a run is; `planned` is None before its plan, `compared` where no reconcile has begun."""
+
+    entity: str
+    title: str
+    status: str
+    planned: int | None
+    done: int
+    rows: int
+    failed: int
+    reads: bool = True
+    """False in a check, which reads no changes."""
+    compared: int | None = None
+    """Rows whose contents were compared on both sides so far."""
+    differing: int | None = None
+    """Of these, the rows that differed; None before all are compared."""
+    healed: int = 0
+
+
+class Progress(Message):
+    """`status` is running, succeeded, failed, cancelled or lost; `steps` is None while the target is away."""
+
+    status: str
+    why: str = ""
+    steps: tuple[Step, ...] | None
+
+
+def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:
+    """RunNotFound where the state machine does not know the run."""
+    state = desk.executions.state(asked.run_id)
+    found: tuple[Step, ...] | None
+    try:
+        with at_target(desk) as target:
+            found = tuple(steps(desk, target, asked.run_id))
+    except TargetUnavailable:  # the run waits for its target with its own patience; whoever watches it waits with it
+        found = None
+    return Progress(status=state.status, why=state.why, steps=found)
+
+
+def steps(desk: Desk, target: Connection, run_id: str) -> list[Step]:
+    """Every entity of the run in write order; empty before the run is planned."""
+    known = desk.catalog.entities
+    return [
+        Step(**row, title=known[row["entity"]].title if row["entity"] in known else row["entity"])
+        for row in answer(target, dicts(_STEPS, {"run": run_id}))
+    ]
+
+
+_STEPS: LiteralString = """
+select e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'heal_batches')::int, 0) as planned,
+       count(b.result) filter (where b.until is null and b.step = 'batch')::int as done,
+       coalesce(sum((b.result->>'read')::bigint), 0)::bigint as rows,
+       coalesce(sum((b.result->>'failed')::bigint), 0)::bigint as failed,
+       e.detection is distinct from 'none' as reads,
+       case when e.reconcile is not null then coalesce((e.reconcile->>'rows_checked')::bigint, (
+         select coalesce(sum(s.legacy_rows), 0)::bigint from hybrid_sync.reconcile_segment s
+         where s.run_id = e.run_id and s.entity = e.entity)) end as compared,
+       (e.reconcile->>'differing')::bigint as differing,
+       coalesce((e.reconcile->>'healed')::bigint, 0) as healed
+from hybrid_sync.run_entity e
+left join hybrid_sync.batch_done b on b.run_id = e.run_id and b.entity = e.entity
+where e.run_id = %(run)s
+group by e.run_id, e.entity
+order by e.wave, e.entity
+"""

@@ -1,0 +1,106 @@
+"""Runs: the recent ones, how far one is, what one did and found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from hybrid_sync.contracts import Message
+from hybrid_sync.errors import RunNotFound, TargetUnavailable
+from hybrid_sync.postgres import Connection
+from hybrid_sync.report.recent import count_runs, recent_runs
+from hybrid_sync.report.standing import Sum
+from hybrid_sync.report.summary import recall, summarise
+from hybrid_sync.report.words import NOTHING
+from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.unrecorded import UnrecordedRun, find, settle, unrecorded
+
+
+class StatusAsked(Asked):
+    """The recent runs; `retries`: the small ones of the failure queue too."""
+
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 10
+    retries: bool = False
+
+
+class Status(Message):
+    """`every` are all that the target knows; `ended` became known as lost or cancelled just now; `away`: why the
+    target was not asked."""
+
+    runs: tuple[dict[str, Any], ...]
+    every: int = 0
+    ended: dict[str, str] = Field(default_factory=dict)
+    away: str = ""
+
+
+class RunAsked(Asked):
+    run_id: str
+    as_ended: bool = True
+    """As the run's report says, made when it ended; else as its records are now."""
+
+
+class Told(Message):
+    """One run: its summary, or what is known of one that the target has no record of."""
+
+    summary: dict[str, Any] | None = None
+    unrecorded: UnrecordedRun | None = None
+    away: str = ""
+
+
+def status(desk: Desk, asked: StatusAsked, _: str) -> Status:
+    """The newest runs, those among them that the target has no record of."""
+    try:
+        with at_target(desk) as target:
+            ended = settle(desk, target)
+            recent = recent_runs(target, asked.limit, retries=asked.retries)
+            beyond = unrecorded(desk, asked.limit, _known(target))
+            every = count_runs(target, retries=asked.retries)
+    except TargetUnavailable as away:
+        found = unrecorded(desk, asked.limit, lambda _: set())
+        if not found:
+            raise
+        return Status(runs=_newest(map(row_of, found), asked.limit), away=str(away))
+    return Status(runs=_newest([*recent, *map(row_of, beyond)], asked.limit), every=every, ended=ended)
+
+
+def report(desk: Desk, asked: RunAsked, _: str) -> Told:
+    """RunNotFound where neither the target nor the state machine nor S3 knows the run."""
+    try:
+        with at_target(desk) as target:
+            settle(desk, target)
+            made = (recall if asked.as_ended else summarise)(target, asked.run_id, desk.catalog)
+            return Told(summary=made.model_dump(mode="json"))
+    except (RunNotFound, TargetUnavailable) as missing:
+        run = find(desk, asked.run_id)
+        if run is None:
+            raise
+        return Told(unrecorded=run, away=str(missing) if isinstance(missing, TargetUnavailable) else "")
+
+
+def row_of(run: UnrecordedRun) -> dict[str, Any]:
+    """As a row of the list; what nobody knows is None."""
+    numbers = ("read", "inserted", "updated", "failed", "current", "due", "stale", "absent")
+    seconds = ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
+    failure = (run.report or {}).get("failure") or {}
+    return {
+        "run_id": run.run_id, "status": run.status, "started_at": run.started_at, "finished_at": run.finished_at,
+        "seconds": seconds, "adds_up": Sum.unknown, "part": NOTHING, **dict.fromkeys(numbers),
+        "why": f"{failure['code']}: {failure['text']}" if failure else "",
+    }  # fmt: skip
+
+
+def _newest(rows: Iterable[dict[str, Any]], limit: int) -> tuple[dict[str, Any], ...]:
+    return tuple(sorted(rows, key=lambda row: row["started_at"], reverse=True)[:limit])
+
+
+def _known(target: Connection) -> Callable[[Sequence[str]], set[str]]:
+    """Which of some runs the target has a record of."""
+
+    def known(run_ids: Sequence[str]) -> set[str]:
+        found = target.execute("select run_id from hybrid_sync.run where run_id = any(%s)", (list(run_ids),))
+        return {row[0] for row in found.fetchall()}
+
+    return known

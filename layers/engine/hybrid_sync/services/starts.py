@@ -1,0 +1,61 @@
+"""Start a run: what is asked for is compared with the catalog before anything is started."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Message, Profile, Ref, RunRequest
+from hybrid_sync.errors import RequestRejected
+from hybrid_sync.services.desk import Asked, Desk
+
+RunName = Annotated[str, Field(pattern="^[a-z_]{1,20}-[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$")]
+"""Profile, time and something random, as in weekly-20261129T010000-4fc1d2; whoever repeats a call repeats it."""
+
+
+class StartAsked(Asked):
+    run_id: RunName
+    request: RunRequest
+
+
+class Started(Message):
+    run_id: str
+
+
+def sync(desk: Desk, asked: StartAsked, who: str) -> Started:
+    """Start the run once, whatever is sent twice; RequestRejected for what the catalog does not know."""
+    request = asked.request
+    for name in (*request.entities, *request.allow_deletes):
+        desk.catalog[name]
+    for ref in request.refs:
+        check_ref(desk.catalog, ref)
+    asked_by = request.model_copy(update={"run_id": "", "requested_by": who})
+    return Started(run_id=desk.executions.start(asked_by, asked.run_id))
+
+
+def verify(desk: Desk, asked: StartAsked, who: str) -> Started:
+    """The same for a run that compares; RequestRejected for another profile."""
+    if asked.request.profile is not Profile.verify:
+        raise RequestRejected(f"A {asked.request.profile} run is no verification.", "Start it with hybrid-sync sync.")
+    return sync(desk, asked, who)
+
+
+def check_ref(catalog: Catalog, ref: Ref) -> None:
+    """RequestRejected where the catalog cannot tell which legacy row it names."""
+    entity = catalog[ref.entity]
+    if ref.source is not None and ref.source not in entity.sources:
+        raise RequestRejected(
+            f"Entity {ref.entity} has no source {ref.source}.", f"Choose from {', '.join(entity.sources)}."
+        )
+    if ref.source is None and len(entity.sources) > 1:
+        raise RequestRejected(
+            f"Entity {ref.entity} has several sources.", f"Add source: one of {', '.join(entity.sources)}."
+        )
+    parts = len(next(iter(entity.sources.values())).key)
+    if len(ref.key) != parts:
+        raise RequestRejected(
+            f"A legacy key of {ref.entity} has {parts} part(s), and {len(ref.key)} were given.",
+            "Write an integer, or a list of integers for a composite key.",
+        )
