@@ -13,7 +13,8 @@ import pytest
 ENGINE = Path("layers/engine/hybrid_sync")
 FUNCTIONS = sorted(path.parent.name for path in Path("functions").glob("*/app.py"))
 REPORTING = {"report_run", "rollback_run"}
-OVER_HTTP = {"serve_api", "authorize_request"}
+ASKED = {"serve_ops"}
+OVER_HTTP = {"serve_api", "authorize_request", *ASKED}
 OF_A_QUEUE = {"retry_failure", "escalate_failure"}
 # Who may import what is heavy, or another function's business; everybody else starts without it.
 MAY_IMPORT = {
@@ -25,8 +26,8 @@ MAY_IMPORT = {
     "aws_lambda_powertools.event_handler": {"serve_api"},
     "aws_lambda_powertools.utilities.batch": OF_A_QUEUE,
     "hybrid_sync.http": OVER_HTTP,
-    "hybrid_sync.report": REPORTING,
-    "hybrid_sync.undo": REPORTING,
+    "hybrid_sync.report": REPORTING | ASKED,
+    "hybrid_sync.undo": REPORTING | ASKED,
     "hybrid_sync.deletes": {"propagate_deletes", "settle_uniques"},
     "hybrid_sync.rows": set(FUNCTIONS) - OVER_HTTP - {"plan_run", "report_run", "record_failure"},
 }

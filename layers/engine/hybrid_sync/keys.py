@@ -259,6 +259,14 @@ def key_literal(key: Sequence[int]) -> sql.Composed:
     return sql.SQL("{}::{}").format(sql.Literal(list(key)), COLUMN)
 
 
+def records_behind(place: tuple[str, str, Key] | None, alias: str) -> sql.Composable:
+    """Records behind the one of this entity, source and key, in that order; every record when there is none."""
+    if place is None:
+        return sql.SQL("true")
+    order = sql.SQL(", ").join(sql.Identifier(alias, name) for name in ("entity", "source", "key"))
+    return sql.SQL("({}) > ({}, {}, {})").format(order, place[0], place[1], key_literal(place[2]))
+
+
 def key_texts(keys: Iterable[Key]) -> list[str]:
     """Keys of any width as the texts of their arrays."""
     return [f"{{{key_text(key)}}}" for key in keys]

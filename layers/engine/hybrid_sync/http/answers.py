@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -46,12 +48,13 @@ INTERNAL = {
 Refusal = tuple[HTTPStatus, dict[str, str]]
 
 
-def read(body: str | None) -> Any:
-    """The body as JSON; a text that is too long, too deep or none is refused before anything is made of it."""
-    if len(body or "") > LONGEST_BODY:
+def read(event: Mapping[str, Any]) -> Any:
+    """The request's body as JSON; a text that is too long, too deep or none is refused before anything is made of it."""
+    body = str(event.get("body") or "")
+    if len(body) > LONGEST_BODY:
         raise BodyTooLarge(f"The body is longer than {LONGEST_BODY} bytes.", "Send several requests.")
     try:
-        return json.loads(body or "")
+        return json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
     except (ValueError, RecursionError):
         raise BodyRejected("The body is not JSON.", 'Send, for instance, {"entities": ["payments"]}.') from None
 

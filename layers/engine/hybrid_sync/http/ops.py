@@ -36,7 +36,7 @@ class Ops:
         command = COMMANDS[str(event["resource"]).rpartition("/")[2]]
         what: dict[str, Any] = {}
         try:
-            asked = parsed(command.asks, read(event.get("body")))
+            asked = parsed(command.asks, read(event))
             what = asked.model_dump(mode="json", exclude_defaults=True)
             self._note(command, caller, what, asked)
             answer = command.serve(self._desk, asked, caller.who)

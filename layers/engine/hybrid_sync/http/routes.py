@@ -68,7 +68,7 @@ class Api:
         """The call with the request's body as the endpoint's model, and its answer as a response."""
 
         def answered(**parameters: str) -> Response[str]:
-            given = () if endpoint.body is None else (parsed(endpoint.body, _body(self._app.current_event)),)
+            given = () if endpoint.body is None else (parsed(endpoint.body, read(self._app.current_event.raw_event)),)
             return _answer(endpoint.status, call(*given, **parameters).model_dump(mode="json"))
 
         return answered
@@ -111,10 +111,6 @@ class Api:
         context = self._app.current_event.request_context
         base = f"https://{context.domain_name}/{context.stage}" if context.domain_name else ""
         return f"{base}/v1/syncs/{run_id}"
-
-
-def _body(event: APIGatewayProxyEvent) -> Any:
-    return read(event.decoded_body if event.is_base64_encoded else event.body)
 
 
 def _scopes(event: APIGatewayProxyEvent) -> list[str]:

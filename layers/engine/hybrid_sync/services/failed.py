@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, LiteralString
+from typing import Annotated, Any
 
+from psycopg import sql
 from pydantic import Field
 
 from hybrid_sync.catalog.catalog import Catalog
@@ -11,6 +12,7 @@ from hybrid_sync.contracts import Key, Message
 from hybrid_sync.errors import RequestRejected, RunNotFound
 from hybrid_sync.failures.accept import accept as accept_records
 from hybrid_sync.failures.reasons import REASONS, reason_of
+from hybrid_sync.keys import records_behind
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.services.desk import PAGE_ROWS, Asked, Desk, at_target
 from hybrid_sync.services.findings import Place
@@ -54,14 +56,11 @@ def failures(desk: Desk, asked: FailuresAsked, _: str) -> Failures:
     """By entity, source and key; RunNotFound, or RequestRejected for a reason or entity that does not exist."""
     if asked.entity is not None:
         desk.catalog[asked.entity]
-    entity, source, key = asked.after or (None, None, None)
-    chosen = asked.model_dump(exclude={"after"}) | {
-        "at_entity": entity, "at_source": source, "at_key": None if key is None else list(key),
-    }  # fmt: skip
     with at_target(desk) as target:
         if asked.run_id is not None:
             _require_run(target, asked.run_id)
-        found = answer(target, dicts(_FAILED, chosen))
+        query = _FAILED.format(behind=records_behind(asked.after, "f"))
+        found = answer(target, dicts(query, asked.model_dump(exclude={"after"})))
         if asked.reason is not None and not found:
             _require_reason(target, desk.catalog, asked.reason)
     every = found[0]["every"] if found else 0
@@ -111,15 +110,15 @@ def _require_reason(target: Connection, catalog: Catalog, reason: str) -> None:
         )
 
 
-_FAILED: LiteralString = """
+_FAILED = sql.SQL("""
 select entity, source, key, rows, reason, sqlstate, constraint_name, column_name, waits_for, present, status,
        attempts, first_run, last_run, first_seen, last_seen, ended_by, accepted_why, count(*) over () as every
-from hybrid_sync.failed_record
+from hybrid_sync.failed_record f
 where (%(run_id)s::text is null or last_run = %(run_id)s::text)
   and (%(entity)s::text is null or entity = %(entity)s::text)
   and (%(reason)s::text is null or reason = %(reason)s::text)
   and (%(everything)s::bool or status <> 'resolved')
-  and (%(at_entity)s::text is null or (entity, source, key) > (%(at_entity)s, %(at_source)s, %(at_key)s::int8[]))
+  and {behind}
 order by entity, source, key
 limit %(limit)s::bigint
-"""
+""")

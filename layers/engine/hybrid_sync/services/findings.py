@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
+from psycopg import sql
+
 from hybrid_sync.contracts import Key, Message
-from hybrid_sync.postgres import answer
+from hybrid_sync.keys import records_behind
+from hybrid_sync.postgres import Question, answer
 from hybrid_sync.report.summary import recall
 from hybrid_sync.services.desk import PAGE_ROWS, Asked, Desk, at_target
 from hybrid_sync.session import dicts
@@ -38,8 +41,8 @@ def findings(desk: Desk, asked: FindingsAsked, _: str) -> Findings:
     with at_target(desk) as target:
         summary = recall(target, asked.run_id, desk.catalog)
         checked = answer(target, dicts(_CHECKED, {"run": asked.run_id}))
-        left = answer(target, dicts(_LEFT, _page(asked.run_id, asked.differences_after)))
-        failed = answer(target, dicts(_FAILED, _page(asked.run_id, asked.failed_after)))
+        left = answer(target, _page(_LEFT, asked.run_id, asked.differences_after))
+        failed = answer(target, _page(_FAILED, asked.run_id, asked.failed_after))
     return Findings(
         summary=summary.model_dump(mode="json"), checked=tuple(checked), differences=tuple(left),
         failed=tuple(failed), more=PAGE_ROWS in (len(left), len(failed)),
@@ -51,15 +54,9 @@ def place_of(rows: Sequence[dict[str, Any]]) -> Place | None:
     return (rows[-1]["entity"], rows[-1]["source"], tuple(rows[-1]["key"])) if rows else None
 
 
-def _page(run_id: str, after: Place | None) -> dict[str, Any]:
-    entity, source, key = after or (None, None, None)
-    return {
-        "run": run_id,
-        "entity": entity,
-        "source": source,
-        "key": None if key is None else list(key),
-        "limit": PAGE_ROWS,
-    }
+def _page(query: sql.SQL, run_id: str, after: Place | None) -> Question[list[dict[str, Any]]]:
+    behind = records_behind(after, "f")
+    return dicts(query.format(run=run_id, behind=behind, limit=PAGE_ROWS), None)
 
 
 _CHECKED: LiteralString = """
@@ -70,16 +67,14 @@ select entity, (reconcile->>'rows_checked')::bigint as rows, (reconcile->>'in_fl
        (reconcile->>'gone')::bigint as gone, (reconcile->>'wrong_ids')::bigint as wrong_ids
 from hybrid_sync.run_entity where run_id = %(run)s order by wave, entity
 """
-_LEFT: LiteralString = """
-select entity, source, key, kind, columns, origin, state from hybrid_sync.difference
-where run_id = %(run)s and state in ('confirmed', 'persists')
-  and (%(entity)s::text is null or (entity, source, key) > (%(entity)s, %(source)s, %(key)s::int8[]))
-order by entity, source, key limit %(limit)s
-"""
-_FAILED: LiteralString = """
+_LEFT = sql.SQL("""
+select f.entity, f.source, f.key, f.kind, f.columns, f.origin, f.state from hybrid_sync.difference f
+where f.run_id = {run} and f.state in ('confirmed', 'persists') and {behind}
+order by f.entity, f.source, f.key limit {limit}
+""")
+_FAILED = sql.SQL("""
 select f.entity, f.source, f.key, f.reason, f.column_name, f.constraint_name, f.present, f.status
-from hybrid_sync.failed_record f join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
-where f.status <> 'resolved'
-  and (%(entity)s::text is null or (f.entity, f.source, f.key) > (%(entity)s, %(source)s, %(key)s::int8[]))
-order by f.entity, f.source, f.key limit %(limit)s
-"""
+from hybrid_sync.failed_record f join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = {run}
+where f.status <> 'resolved' and {behind}
+order by f.entity, f.source, f.key limit {limit}
+""")

@@ -1,0 +1,50 @@
+"""The table of commands, the template's routes, the policies and the pages say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_sync.services.commands import COMMANDS, Role
+from tests.checks import templates
+
+TEMPLATE = templates.load()
+BY_IAM = {"Authorizer": "AWS_IAM", "InvokeRole": "NONE"}
+
+
+def policy(role: Role) -> list[dict[str, Any]]:
+    document = json.loads(Path("policies", f"{role.name}.json").read_text("utf-8"))
+    return list(document["Statement"])
+
+
+def test_each_command_has_one_route_that_iam_guards_and_no_other_route_is_there() -> None:
+    events = [event["Properties"] for event in templates.functions(TEMPLATE)["ServeOps"]["Events"].values()]
+    assert {(e["Method"], e["Path"]) for e in events} == {("POST", command.path) for command in COMMANDS.values()}
+    # With the caller's own credentials API Gateway would ask for the right to invoke the function, too.
+    assert all(event["Auth"] == BY_IAM for event in events)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_policy_lists_the_single_paths_of_its_role(role: Role) -> None:
+    find, ask = policy(role)
+    stage = TEMPLATE["Resources"]["Api"]["Properties"]["StageName"]
+    api = f"arn:aws:execute-api:REGION:ACCOUNT:API_ID/{stage}/POST"
+    assert ask["Action"] == "execute-api:Invoke"
+    assert ask["Resource"] == [api + command.path for command in COMMANDS.values() if command.role <= role]
+    assert find["Action"] == "cloudformation:DescribeStacks"
+    assert {statement["Effect"] for statement in (find, ask)} == {"Allow"}
+
+
+def test_whoever_only_looks_changes_nothing() -> None:
+    assert [c.name for c in COMMANDS.values() if c.changes and c.role is Role.viewer] == []
+
+
+def test_the_page_on_security_says_who_may_do_what() -> None:
+    page = Path("docs/security.md").read_text("utf-8")
+    for role in Role:
+        [line] = re.findall(rf"^\| `policies/{role.name}.json` \|(.*)\|$", page, re.MULTILINE)
+        assert re.findall(r"`([a-z-]+)`", line) == [c.name for c in COMMANDS.values() if c.role is role]
