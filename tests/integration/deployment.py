@@ -131,6 +131,8 @@ class Deployment:
             name=f"{STACK}-sync-run", definition="{}", roleArn=f"arn:aws:iam::{ACCOUNT}:role/run"
         )["stateMachineArn"]
         assert refs["SyncRun"] == MACHINE
+        # moto calls no function: what the operator's command needs of this one, another test has.
+        refs["RollbackRun"] = arns["RollbackRun"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-rollback-run"
         return refs, arns
 
     def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -143,6 +145,10 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
     if service == "DynamoDB":
         tables = list(params.get("RequestItems", ())) or [params["TableName"]]
         return [Call(f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{t}") for t in tables]
+    if operation == "ListObjectsV2":
+        return [Call("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")]
+    if service == "Lambda":
+        return [Call("lambda:InvokeFunction", params["FunctionName"])]
     if service == "S3":
         return [Call(f"s3:{operation}", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")]
     if service == "SQS":

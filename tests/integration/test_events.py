@@ -37,6 +37,7 @@ HANDLED_BY = {
     "api_get_health": "ServeApi",
     "api_post_sync": "ServeApi",
     "api_get_sync": "ServeApi",
+    "ops_status": "ServeOps",
 }
 SCHEDULES = {"weekly_schedule": "Weekly", "daily_schedule": "Daily"}
 
@@ -121,6 +122,12 @@ def test_the_api_answers(answers: dict[str, Any]) -> None:
         200,
     ]
     assert json.loads(answers["api_get_sync"]["body"])["status"] == "running"
+
+
+def test_the_operator_is_answered(answers: dict[str, Any]) -> None:
+    assert answers["ops_status"]["statusCode"] == 200
+    runs = json.loads(answers["ops_status"]["body"])["runs"]
+    assert sample("plan_run")["run_id"] in [run["run_id"] for run in runs]
 
 
 def test_a_posted_sync_starts_an_execution_whose_input_plan_run_accepts(

@@ -9,9 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.errors import PermanentError
 from hybrid_sync.http.tokens import Tokens
+from hybrid_sync_cli.stack import supabase
+from tests.conftest import PASSWORD
 from tests.integration.deployment import Call, Deployment
 
 # Enough for every kind of call: references, links that close a cycle, records that fail.
@@ -92,7 +95,31 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     undo = {"run_id": RUN, "out_of_order": True}
     while deployment.invoke("RollbackRun", undo)["more"]:
         pass
+    _as_operator(deployment)
     yield deployment
+
+
+def _as_operator(deployment: Deployment) -> None:
+    """Commands that need each of AWS's services; the function that undoes runs is none that moto could call."""
+    run_id = "weekly-20261129T010000-000001"
+    install = {"target_dsn": make_conninfo(deployment.target_dsn, user=supabase.ADMIN, password=PASSWORD)}
+    for command, body, status in (
+        ("status", {}, 200),
+        ("sync", {"run_id": run_id, "request": {"profile": "weekly"}}, 200),
+        ("report", {"run_id": run_id}, 200),
+        ("rollback", {"run_id": run_id}, 500),
+        ("tokens", {}, 200),
+        ("create-token", {"name": "x", "scopes": ["syncs:read"], "days": 1}, 200),
+        ("revoke-token", {"token_id": "0" * 12}, 422),
+        ("install", install, 200),
+    ):
+        event = sample("ops_status") | {"resource": f"/ops/{command}", "body": json.dumps(body)}
+        answer = deployment.invoke("ServeOps", event)
+        assert answer["statusCode"] == status, (command, answer["body"])
+        if command == "create-token":
+            token = json.loads(answer["body"])["id"]
+    event["resource"], event["body"] = "/ops/revoke-token", json.dumps({"token_id": token})
+    assert deployment.invoke("ServeOps", event)["statusCode"] == 200
 
 
 def _keep_out(deployment: Deployment, entity: str) -> None:

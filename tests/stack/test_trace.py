@@ -16,8 +16,7 @@ import pytest
 
 from hybrid_sync.runs.holds import hold, holds, release
 from hybrid_sync.schema.install import grant
-from hybrid_sync_cli.execution import Execution as Started
-from hybrid_sync_cli.execution import catalog_of_project, standing
+from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.sample import generate
 from hybrid_sync_cli.stack import Stack
 from tests.flow.conduct import conduct
@@ -55,10 +54,9 @@ def emulated(stack: Stack, run_id: str, request: dict[str, Any]) -> Trace:
         stateMachineArn=stack.outputs["StateMachineArn"], name=run_id, input=json.dumps(request)
     )["executionArn"]
     end = time.monotonic() + PATIENCE
-    while standing(stack, Started(run_id, arn)).running:
+    while (told := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
         assert time.monotonic() < end, "the run does not end"
         time.sleep(0.1)
-    told = states.describe_execution(executionArn=arn)
     events = states.get_execution_history(executionArn=arn, maxResults=1_000)["events"]
     entered = [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
     return Trace(entered, (told["status"], told.get("error", "")), *recorded(stack, run_id))

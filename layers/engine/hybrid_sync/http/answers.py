@@ -49,7 +49,7 @@ Refusal = tuple[HTTPStatus, dict[str, str]]
 
 
 def read(event: Mapping[str, Any]) -> Any:
-    """The request's body as JSON; a text that is too long, too deep or none is refused before anything is made of it."""
+    """The body as JSON; a text that is too long, too deep or none is refused before anything is made of it."""
     body = str(event.get("body") or "")
     if len(body) > LONGEST_BODY:
         raise BodyTooLarge(f"The body is longer than {LONGEST_BODY} bytes.", "Send several requests.")
