@@ -48,6 +48,7 @@ def prepare(secret: Secret, catalog: Catalog, asked: InstallAsked) -> Installed:
     Safe to repeat.  RequestRejected where the target's role or schema is another deployment's.
     """
     held = secret.held()
+    held.setdefault("deployment", secret.name)
     target_ca, legacy_ca = (
         _text(asked.target_ca) or held.get("target_ca"),
         _text(asked.legacy_ca) or held.get("legacy_ca"),
@@ -57,10 +58,9 @@ def prepare(secret: Secret, catalog: Catalog, asked: InstallAsked) -> Installed:
     present = None if asked.new_password else _password_in(held.get("target_dsn"))
     held["target_dsn"] = install_target(
         asked.target_dsn.get_secret_value(), present or token_urlsafe(32), catalog, new_password=asked.new_password,
-        way=Way(target_ca, asked.pooler, asked.ipv6), deployment=secret.name,
+        way=Way(target_ca, asked.pooler, asked.ipv6), deployment=held["deployment"],
     )  # fmt: skip
     held.update({name: ca for name, ca in (("target_ca", target_ca), ("legacy_ca", legacy_ca)) if ca})
-    held["deployment"] = secret.name
     secret.fill(held)
     return Installed(legacy=bool(held.get("legacy_dsn")))
 
