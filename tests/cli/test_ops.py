@@ -112,7 +112,7 @@ def test_lists_come_in_pages_and_whole(store: Store, hybrid_sync: Command, monke
         add_failed(store, key, "bad_json")
         store.execute(
             "insert into hybrid_sync.difference (run_id, entity, source, key, segment, state, kind, columns, origin)"
-            " values ('weekly-1', 'payments', 'payment', array[%s::int8], 0, 'confirmed', 'changed', '{fee}', 'legacy')",
+            " values ('weekly-1', 'payments', 'payment', array[%s::int8], 0, 'confirmed', 'changed', '{a}', 'legacy')",
             (key,),
         )
 
