@@ -25,6 +25,7 @@ from hybrid_sync.legacy.changes import Bucket, Detection, changed
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, snapshot, together
 from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.session import Answer
 
 _STATE = """
 select md5(concat_ws('/',
@@ -63,6 +64,8 @@ class Seen:
     """Rows, money and references, as the verdict keeps them."""
     null_keys: dict[str, int]
     """By source: rows of legacy without a complete key."""
+    definition: str
+    """Of the catalog and the relations by which it was looked at."""
 
     @property
     def keys(self) -> dict[str, identity.Found]:
@@ -80,8 +83,17 @@ def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | 
 
 
 def still(seen: Mapping[str, Any] | None, state: str | None) -> Seen | None:
-    """What planning has recorded, unless something of it was written since."""
-    return None if seen is None or seen["state"] != state else Seen(**seen)
+    """What was recorded, unless something of it was written since."""
+    if seen is None or seen["state"] != state or "definition" not in seen:  # an older release did not say
+        return None
+    return Seen(**seen)
+
+
+def _seen(plan: EntityPlan, state: Answer[str], count: EntityCount, passes: Mapping[str, one_pass.Pass]) -> Seen | None:
+    if not count.ok:
+        return None
+    null_keys = {source: ours.without_key for source, ours in passes.items()}
+    return Seen(state.value, count.as_json(), null_keys, plan.definition_hash)
 
 
 def look(
@@ -115,9 +127,7 @@ def look(
         if not all(count.agrees(scope, ours) for scope, ours in passes):
             return counts, None
         count.count_native()
-    if not count.ok:
-        return counts, None
-    return counts, Seen(state.value, count.as_json(), {scope.plan.source: ours.without_key for scope, ours in passes})
+    return counts, _seen(plan, state, count, {scope.plan.source: ours for scope, ours in passes})
 
 
 def look_at_rows(
@@ -143,6 +153,5 @@ def look_at_rows(
             return None
         passes[source] = ours
     count.count_native()
-    if not count.ok:
-        return None
-    return Seen(state.value, count.as_json(), {source: ours.without_key for source, ours in passes.items()}), passes
+    seen = _seen(plan, state, count, passes)
+    return None if seen is None else (seen, passes)

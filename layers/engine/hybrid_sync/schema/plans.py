@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,15 +15,15 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.postgres import Connection, inside, snapshot, transaction
+from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.schema.codes import require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
 from hybrid_sync.schema.key_proof import asking_proof
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
-from hybrid_sync.schema.target_structure import asking_table, read_table
-from hybrid_sync.session import Rounds, abreast, alone
+from hybrid_sync.schema.target_structure import asking_table
+from hybrid_sync.session import K, Rounds, abreast, alone
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ _recent: OrderedDict[tuple[object, ...], EntityPlan] = OrderedDict()
 
 def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit."""
+    compile_together(run_id, [entity], catalog, legacy, target)
     place = _place(run_id, entity, legacy, target)
     return _recent.get(place) or _remember(place, compile_entity(entity, catalog, legacy, target))
 
@@ -68,7 +70,7 @@ def _address(connection: Connection) -> tuple[bytes, ...]:
 def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
     """Compile without remembering; what does not fit is named by entity and catalog file."""
     try:
-        return _compiled(entity, catalog, legacy, target)
+        return _compiled([entity], catalog, legacy, target, _one_by_one)[entity]
     except (StructureMismatch, MissingPrivilege) as error:
         raise type(error)(f"Entity {entity} ({catalog.file_of(entity)}): {error.message}", error.remedy) from None
     except psycopg.Error as error:
@@ -78,54 +80,56 @@ def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Co
         ) from None
 
 
-def _compiled(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
-    definition = catalog[entity]
-    # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
-    with transaction(legacy, "legacy", read_only=True, path=definition.legacy_search_path):
-        for name in definition.sources:
-            require_codes(legacy, definition, name)
-        found = {part: alone(legacy, work) for part, work in _works(definition).items()}
-        warned = warnings(legacy, definition, {name: found[name, "schemas"] for name in definition.sources})
-    with inside(target, "target"):
-        table = read_table(target, definition)
-        require_fit(target, definition, table)
-        hidden = hidden_rows(target, definition, table)
-    return _planned(entity, catalog, found, table, warned, hidden)
-
-
 def compile_together(
     run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection
 ) -> None:
     """Compile these entities in a few round trips, and remember them; where one does not fit, none.
 
-    Each that is left is compiled by itself when it is asked for, and an error is then its own.
+    Each that is left is compiled by itself when it is asked for, and an error is then its own.  In no transaction.
     """
     places = {name: _place(run_id, name, legacy, target) for name in names}
-    wanted = {name: catalog[name] for name, place in places.items() if place not in _recent}
+    wanted = [name for name, place in places.items() if place not in _recent]
+    with suppress(StructureMismatch, MissingPrivilege, psycopg.Error):
+        for name, plan in _compiled(wanted, catalog, legacy, target, abreast).items():
+            _remember(places[name], plan)
+
+
+def _one_by_one(connection: Connection, works: Mapping[K, Rounds[Any]]) -> dict[K, Any]:
+    return {name: alone(connection, work) for name, work in works.items()}
+
+
+def _compiled(
+    names: Sequence[str], catalog: Catalog, legacy: Connection, target: Connection,
+    ask: Callable[[Connection, Mapping[Any, Rounds[Any]]], dict[Any, Any]],
+) -> dict[str, EntityPlan]:  # fmt: skip
+    """The plans of these entities; `ask` says whether their questions travel together."""
+    wanted = {name: catalog[name] for name in names}
     facts: dict[tuple[str, _Part], Any] = {}
     warned: dict[str, tuple[str, ...]] = {}
     hidden: dict[str, tuple[str, ...]] = {}
-    try:
-        for path in dict.fromkeys(entity.legacy_search_path for entity in wanted.values()):
-            group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
-            with transaction(legacy, "legacy", read_only=True, path=path):
-                for entity in group.values():
-                    for source in entity.sources:
-                        require_codes(legacy, entity, source)
-                works = {(name, part): work for name, entity in group.items() for part, work in _works(entity).items()}
-                facts |= abreast(legacy, works)
-                for name, entity in group.items():
-                    warned[name] = warnings(legacy, entity, {s: facts[name, (s, "schemas")] for s in entity.sources})
-        with snapshot(target, "target"):
-            tables = abreast(target, {name: asking_table(entity) for name, entity in wanted.items()})
-            for name, entity in wanted.items():
-                require_fit(target, entity, tables[name])
-                hidden[name] = hidden_rows(target, entity, tables[name])
-        for name in wanted:
-            found = {part: fact for (of, part), fact in facts.items() if of == name}
-            _remember(places[name], _planned(name, catalog, found, tables[name], warned[name], hidden[name]))
-    except (StructureMismatch, MissingPrivilege, psycopg.Error):
-        return
+    for path in dict.fromkeys(entity.legacy_search_path for entity in wanted.values()):
+        group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
+        # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
+        with transaction(legacy, "legacy", read_only=True, path=path):
+            for entity in group.values():
+                for source in entity.sources:
+                    require_codes(legacy, entity, source)
+            works = {(name, part): work for name, entity in group.items() for part, work in _works(entity).items()}
+            facts |= ask(legacy, works)
+            for name, entity in group.items():
+                warned[name] = warnings(legacy, entity, {s: facts[name, (s, "schemas")] for s in entity.sources})
+    with inside(target, "target"):
+        tables = ask(target, {name: asking_table(entity) for name, entity in wanted.items()})
+        for name, entity in wanted.items():
+            require_fit(target, entity, tables[name])
+            hidden[name] = hidden_rows(target, entity, tables[name])
+    return {
+        name: _planned(
+            name, catalog, {part: fact for (of, part), fact in facts.items() if of == name}, tables[name],
+            warned[name], hidden[name],
+        )
+        for name in wanted
+    }  # fmt: skip
 
 
 _Part = tuple[str, str]

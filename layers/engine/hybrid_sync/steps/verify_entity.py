@@ -14,7 +14,7 @@ from hybrid_sync.compare import identity, proof
 from hybrid_sync.compare.asked import Asked, look_up, named_keys
 from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.compare.scope import Scope, changed_after
-from hybrid_sync.compare.seen import Seen, state_if_seen, still
+from hybrid_sync.compare.seen import state_if_seen, still
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
@@ -56,8 +56,11 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         require_complete(task.entity, record)
         _require_steps(task, record)
         seen = still(record.seen, state.value)
-        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
-        found = _compare(world.catalog, plan, run, record, task.entity, legacy, target) if seen is None else _same(seen)
+        if seen is None:
+            plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+            found = _compare(world.catalog, plan, run, record, task.entity, legacy, target)
+        else:
+            found = _Found(True, seen.counted, seen.keys, seen.definition)
         failpoint("verify.compared", target, legacy)
         verified = found.ok and _reconciled(record) and not _guarded(record) and not found.wrong
         with transaction(target, "target"):
@@ -71,7 +74,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
                     trip, task.run_id, task.entity, verified=verified, counted=found.counted,
                     asked=[row.as_json() for row in found.asked],
                 )  # fmt: skip
-                advanced = _advance(trip, run, task, record, plan) if verified else None
+                advanced = _advance(trip, run, task, record, found) if verified else None
         failpoint("verify.committed", target, legacy)
     return EntityVerdict(
         run_id=task.run_id, entity=task.entity, complete=True, conserved=verified,
@@ -88,6 +91,8 @@ class _Found:
     counted: dict[str, Any]
     keys: dict[str, identity.Found]
     """By source: what its keys are not."""
+    definition: str
+    """Of the catalog and the relations by which it was looked at."""
     asked: list[Asked] = field(default_factory=list)
     """The rows that the request names."""
     wrong: list[proof.WrongReference] = field(default_factory=list)
@@ -111,11 +116,6 @@ def _reconciled(record: EntityRecord) -> bool:
 def _guarded(record: EntityRecord) -> bool:
     """More rows have departed than the delete guard lets go: a person has to look first."""
     return bool(record.deletes and record.deletes.get("guarded"))
-
-
-def _same(seen: Seen) -> _Found:
-    """What planning has seen; it keeps only what adds up."""
-    return _Found(True, seen.counted, seen.keys)
 
 
 def _compare(
@@ -147,7 +147,7 @@ def _compare(
                 wrong += proof.wrong_references(run.run_id, catalog, entity, plan, source, after_fence, legacy, target)
             asked += look_up(entity, scope, named_keys(run.request.refs, entity, source), legacy, target)
         count.count_native()
-    return _Found(count.ok, count.as_json(), count.keys, asked, wrong)
+    return _Found(count.ok, count.as_json(), count.keys, plan.definition_hash, asked, wrong)
 
 
 def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:
@@ -181,9 +181,9 @@ def _carried(run: RunRecord, record: EntityRecord) -> Fence:
 
 
 def _advance(
-    trip: Trip, run: RunRecord, task: EntityTask, record: EntityRecord, plan: EntityPlan
+    trip: Trip, run: RunRecord, task: EntityTask, record: EntityRecord, found: _Found
 ) -> Answer[bool] | None:  # fmt: skip
     detection: Detection | None = record.detection
     if detection is None or detection.mode not in _WHOLE or record.fence_version is None:
         return None
-    return trip.ask(advance_fence(task.run_id, task.entity, run.fence, plan.definition_hash, record.fence_version))
+    return trip.ask(advance_fence(task.run_id, task.entity, run.fence, found.definition, record.fence_version))
