@@ -20,6 +20,7 @@ from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import Builder, purge, tear_down
+from tests.servers.tls import TlsServer, serve
 
 PASSWORD = "only-for-tests"
 HOMES = home.project_root() / ".hybrid-sync" / "tests"
@@ -89,6 +90,12 @@ def supabase_postgres(session_home: Path) -> Iterator[Cluster]:
     for cluster in _cluster("target", supabase.SUPERUSER, session_home):
         _bootstrap(cluster.dsn())
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def tls_server(session_home: Path) -> Iterator[TlsServer]:
+    """A PostgreSQL with TLS, superuser `postgres`; whoever changes what it shows leaves it so."""
+    yield from serve(session_home, PASSWORD)
 
 
 def _cluster(name: str, superuser: str, folder: Path) -> Iterator[Cluster]:

@@ -20,7 +20,7 @@ def ca_of(side: Side, given: str | None, named_by: str | None) -> str | None:
     if named is None or named in WORDS:
         return named
     try:
-        text = Path(named).expanduser().read_text("ascii")
+        text = Path(named).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise CliError(
             f"The {side} CA {named} cannot be read as text: name a PEM file, {' or '.join(WORDS)}."
@@ -33,4 +33,4 @@ def ca_of(side: Side, given: str | None, named_by: str | None) -> str | None:
     if bundle.ends_soon(now):
         days = (bundle.ends - now).days
         click.echo(f"Warning: that is in {days} days; give the next CA before: --{side}-ca FILE.", err=True)
-    return text
+    return certificates.bare(text)

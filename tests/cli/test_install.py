@@ -13,9 +13,11 @@ import pytest
 from moto import mock_aws
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from hybrid_sync.postgres import connect
 from tests.cli.conftest import Command
 from tests.conftest import PASSWORD
 from tests.servers.authority import Authority
+from tests.servers.tls import NAME, TlsServer
 
 
 @pytest.fixture
@@ -138,3 +140,66 @@ def test_a_legacy_that_functions_may_not_or_cannot_reach_is_refused_before_anyth
     assert ":pw@" not in answered.err
     with psycopg.connect(target_db) as connection:
         assert connection.execute("select to_regnamespace('hybrid_sync')").fetchone() == (None,)
+
+
+def test_what_does_not_fit_into_a_secret_is_said_before_anything_is_done(
+    hybrid_sync: Command, secrets: Any, target_db: str, tmp_path: Path
+) -> None:
+    arn = secrets.create_secret(Name="connections", SecretString="{}")["ARN"]
+    (tmp_path / "global-bundle.pem").write_text(Authority("The CA").pem * 150, "ascii")
+
+    said = hybrid_sync(
+        "install", "--target-dsn", target_db, "--legacy-ca", str(tmp_path / "global-bundle.pem"), "--secret", arn
+    )
+
+    assert said.status == 1
+    assert "KB and can have 64. Name CA files with fewer certificates" in said.err
+    with psycopg.connect(target_db) as connection:
+        assert connection.execute("select to_regnamespace('hybrid_sync')").fetchone() == (None,)
+
+
+def test_a_target_is_prepared_over_tls_that_the_given_ca_proves(
+    hybrid_sync: Command, secrets: Any, tls_server: TlsServer, tmp_path: Path
+) -> None:
+    tls_server.show(tls_server.authority.issue(NAME))
+    arn = secrets.create_secret(Name="connections", SecretString="{}")["ARN"]
+    for name, authority in (("prod-ca.crt", tls_server.authority), ("other-ca.crt", Authority("Another CA"))):
+        (tmp_path / name).write_text(authority.pem, "ascii")
+    install = ("install", "--target-dsn", tls_server.url(), "--secret", arn, "--target-ca")
+
+    refused = hybrid_sync(*install, str(tmp_path / "other-ca.crt"))
+
+    assert refused.status == 1
+    told, reason = refused.err.splitlines()
+    assert told.startswith("target CA: 1 CA certificate valid until")
+    assert reason.startswith(f"hybrid-sync: The certificate of target at {NAME}:{tls_server.cluster.port} is signed by")
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] == "{}"
+
+    said = hybrid_sync(*install, str(tmp_path / "prod-ca.crt"))
+
+    assert said.status == 0, said.err
+    assert PASSWORD not in said.out + said.err
+    filled = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    assert filled["target_ca"] == tls_server.authority.pem
+    with connect(filled["target_dsn"], "target", filled["target_ca"]) as connection:
+        assert connection.execute("select count(*) from hybrid_sync.run").fetchone() == (0,)
+
+
+def test_the_catalog_is_checked_over_tls_too(hybrid_sync: Command, tls_server: TlsServer, tmp_path: Path) -> None:
+    tls_server.show(tls_server.authority.issue("db.elsewhere.test"))
+    (tmp_path / "ca.crt").write_text(tls_server.authority.pem, "ascii")
+
+    said = hybrid_sync("catalog", "check", "--legacy-dsn", tls_server.url(), "--legacy-ca", str(tmp_path / "ca.crt"))
+
+    assert said.status == 1
+    assert f"is for db.elsewhere.test, and not for {NAME}." in said.err
+
+
+def test_a_database_of_ones_own_has_to_prove_itself_to_the_stack(hybrid_sync: Command, tls_server: TlsServer) -> None:
+    tls_server.show(tls_server.authority.issue(NAME))
+
+    said = hybrid_sync("up", "--legacy-dsn", tls_server.url(sslmode="verify-full"))
+
+    assert said.status == 1
+    assert "is signed by a CA that is not among those given" in said.err
+    assert PASSWORD not in said.err

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import boto3
 import psycopg
@@ -18,18 +16,14 @@ from hybrid_sync.settings import Settings
 from hybrid_sync.wiring import DeployedWorld
 from tests.conftest import PASSWORD
 from tests.servers.authority import Authority, self_signed
-from tests.servers.tls import NAME, TlsServer, serve
+from tests.servers.tls import NAME, TlsServer
 
 
-@pytest.fixture(scope="module")
-def server(session_home: Path) -> Iterator[TlsServer]:
-    yield from serve(session_home, PASSWORD)
-
-
-@pytest.fixture(autouse=True)
-def usual(server: TlsServer) -> None:
+@pytest.fixture
+def server(tls_server: TlsServer) -> TlsServer:
     """Each test begins with a good certificate."""
-    server.show(server.authority.issue(NAME, "127.0.0.1"))
+    tls_server.show(tls_server.authority.issue(NAME, "127.0.0.1"))
+    return tls_server
 
 
 def refused(server: TlsServer, ca: str | None = None, dsn: str = "") -> SyncError:

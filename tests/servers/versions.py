@@ -7,6 +7,7 @@ import json
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,7 @@ _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm6
 def of(major: int) -> Binaries:
     """The programs of one version, installed where they are not yet."""
     if major == 15:
-        script = _HERE.parent / "cases" / "postgres15.sh"
-        return in_folder(subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+        return in_folder(_printed(_HERE.parent / "cases" / "postgres15.sh"))
     place = home.project_root() / ".hybrid-sync" / "servers"
     place.mkdir(mode=0o711, parents=True, exist_ok=True)
     with (place / "lock").open("w") as lock:
@@ -41,20 +41,26 @@ def in_folder(folder: str | Path) -> Binaries:
 def _from_npm(major: int, place: Path) -> Path:
     """npm's packages as the lock file has them, running none of their scripts."""
     if not all(_is_same(_HERE / name, place / name) for name in ("package.json", "package-lock.json")):
-        if shutil.which("npm") is None:
-            pytest.fail(f"There is no npm to fetch PostgreSQL {major} with: install npm (Debian: apt-get install npm).")
+        npm = _printed(_HERE / "npm.sh")
         for name in ("package.json", "package-lock.json"):
             shutil.copy(_HERE / name, place / name)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
         if done.returncode:
             (place / "package.json").unlink()
             pytest.fail(f"npm cannot fetch the servers of the tests: {done.stderr.strip()}")
-    package = place / "node_modules" / f"postgres-{major}-{_MACHINES.get(platform.machine(), platform.machine())}"
+    machine = f"{sys.platform}-{_MACHINES.get(platform.machine(), platform.machine())}"
+    package = place / "node_modules" / f"postgres-{major}-{machine.removeprefix('linux-')}"
     if not package.is_dir():
-        pytest.fail(f"npm has no PostgreSQL {major} for this machine ({platform.machine()}).")
+        said = f"npm's PostgreSQL {major} is not there for this machine ({machine})."
+        pytest.fail(said) if machine == "linux-x64" else pytest.skip(said)
     _link(package)
     return package / "native" / "bin"
+
+
+def _printed(script: Path) -> str:
+    """What a script that installs a program prints: where it is."""
+    return subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def _is_same(one: Path, other: Path) -> bool:

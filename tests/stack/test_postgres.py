@@ -11,6 +11,7 @@ import psutil
 import psycopg
 import pytest
 
+from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import binaries, home
 from hybrid_sync_cli.stack.postgres import Cluster, connect
@@ -125,7 +126,7 @@ def test_private_binaries_are_copied_once_with_the_libraries_beside_them(tmp_pat
 def test_a_wrong_dsn_is_told_in_words(cluster: Cluster) -> None:
     with pytest.raises(CliError, match=r"cannot be reached .* check --legacy-dsn\."):
         connect(f"postgresql://nobody:x@127.0.0.1:{free_port()}/x", "legacy", "--legacy-dsn")
-    with pytest.raises(CliError, match="is no PostgreSQL connection string"):
+    with pytest.raises(ConfigurationMissing, match="is not a PostgreSQL connection string"):
         connect("not a dsn", "legacy", "--legacy-dsn")
 
 

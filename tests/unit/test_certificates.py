@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hybrid_sync.certificates import examine, file_of
+from hybrid_sync.certificates import bare, examine, file_of
 from hybrid_sync.errors import ConfigurationMissing
 from tests.servers.authority import Authority
 
@@ -23,6 +23,14 @@ def test_a_bundle_is_counted_and_dated() -> None:
     assert timedelta(days=19) < bundle.ends - now <= timedelta(days=20)
     assert bundle.ends_soon(now)
     assert not examine(PEM, "ca.pem").ends_soon(now)
+
+
+def test_remarks_between_certificates_are_left_out() -> None:
+    remarked = f"# Autorité de certification\nSubject: CN = The CA\n{PEM}\nthe end -----\n"
+
+    assert examine(remarked, "ca.pem").valid == 1
+    assert bare(remarked) == PEM
+    assert file_of(remarked, "target_ca").read_text("ascii") == PEM
 
 
 @pytest.mark.parametrize(

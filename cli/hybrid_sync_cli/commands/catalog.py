@@ -10,11 +10,12 @@ import click
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import Loaded, load, load_with_places
-from hybrid_sync.postgres import connect
+from hybrid_sync.postgres import Connection, Side, connect
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.catalog_check import databases, syntax
 from hybrid_sync_cli.catalog_check.findings import Finding
 from hybrid_sync_cli.stack import home
+from hybrid_sync_cli.trust import ca_of
 
 
 @click.group()
@@ -26,8 +27,13 @@ def catalog() -> None:
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--legacy-dsn", help="Let this legacy database resolve every expression; nothing is run or read.")
 @click.option("--target-dsn", help="Look at this target's tables as well, as a role that may write them.")
+@click.option("--legacy-ca", metavar="FILE", help="The CA of legacy's certificate (PEM), system, or plaintext.")
+@click.option("--target-ca", metavar="FILE", help="The same of the target.")
 @click.option("--stack", "of_stack", is_flag=True, help="Use the databases of the stack that runs.")
-def check(path: Path | None, legacy_dsn: str | None, target_dsn: str | None, of_stack: bool) -> int:
+def check(
+    path: Path | None, legacy_dsn: str | None, target_dsn: str | None, legacy_ca: str | None, target_ca: str | None,
+    of_stack: bool,
+) -> int:  # fmt: skip
     """Check the entity files in PATH (default: layers/catalog) and list the entities in write order.
 
     Every mistake is listed at once, by file and line. Exit status 0 only if there is none.
@@ -38,7 +44,10 @@ def check(path: Path | None, legacy_dsn: str | None, target_dsn: str | None, of_
         stack = Stack.load()
         legacy_dsn, target_dsn = legacy_dsn or stack.worker_legacy_dsn, target_dsn or stack.worker_target_dsn
     loaded = load_with_places(path or home.project_root() / "layers" / "catalog")
-    found = sorted(set(_findings(loaded, legacy_dsn, target_dsn)))
+    with ExitStack() as opened:
+        legacy = opened.enter_context(_connected(legacy_dsn, "legacy", legacy_ca)) if legacy_dsn else None
+        target = opened.enter_context(_connected(target_dsn, "target", target_ca)) if target_dsn else None
+        found = sorted(set(_findings(loaded, legacy, target)))
     for finding in found:
         click.echo(str(finding), err=True)
     mistakes = sum(not finding.doubtful for finding in found)
@@ -64,19 +73,20 @@ def describe(path: Path | None) -> None:
         click.echo(f"{name}: {' '.join(entity.description.split()) or entity.title}")
 
 
-def _findings(loaded: Loaded, legacy_dsn: str | None, target_dsn: str | None) -> Iterator[Finding]:
+def _connected(dsn: str, side: Side, ca: str | None) -> Connection:
+    return connect(dsn, side, ca_of(side, ca, dsn))
+
+
+def _findings(loaded: Loaded, legacy: Connection | None, target: Connection | None) -> Iterator[Finding]:
     """Where a database can judge, the parser is not asked."""
-    with ExitStack() as opened:
-        legacy = opened.enter_context(connect(legacy_dsn, "legacy")) if legacy_dsn else None
-        target = opened.enter_context(connect(target_dsn, "target")) if target_dsn else None
-        if legacy is None:
-            yield from syntax.findings(loaded)
-        for name in loaded.catalog.entities:
-            found = list(databases.in_legacy(loaded, name, legacy)) if legacy else []
-            found += databases.in_target(loaded, name, target) if target else []
-            yield from found
-            if legacy and target and all(finding.doubtful for finding in found):
-                yield from databases.together(loaded, name, legacy, target)
+    if legacy is None:
+        yield from syntax.findings(loaded)
+    for name in loaded.catalog.entities:
+        found = list(databases.in_legacy(loaded, name, legacy)) if legacy else []
+        found += databases.in_target(loaded, name, target) if target else []
+        yield from found
+        if legacy and target and all(finding.doubtful for finding in found):
+            yield from databases.together(loaded, name, legacy, target)
 
 
 def _rows(found: Catalog) -> list[tuple[str, ...]]:

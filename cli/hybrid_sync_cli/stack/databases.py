@@ -42,7 +42,7 @@ def check(options: UpOptions) -> None:
     """CliError when a person's own database cannot be reached; asked before anything is written."""
     for side, dsn in options.databases().items():
         if dsn:
-            connect(dsn, side, f"--{side}-dsn").close()
+            connect(dsn, "legacy" if side == "legacy" else "target", f"--{side}-dsn").close()
 
 
 def prepare(options: UpOptions, processes: Processes, state: StateFile, project: Path) -> Databases:

@@ -13,7 +13,10 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+from psycopg.conninfo import make_conninfo
 
+from hybrid_sync.dsn import secured
+from hybrid_sync.postgres import Side, why_untrusted
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import binaries
 from hybrid_sync_cli.stack.binaries import Binaries
@@ -182,14 +185,13 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
-def connect(dsn: str, side: str, option: str) -> psycopg.Connection[tuple[object, ...]]:
-    """Connect to a database that a person named; CliError in words when that is not possible."""
+def connect(dsn: str, side: Side, option: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect to a database that a person named, as the engine does; in words when that is not possible."""
+    parts = {"connect_timeout": "5", **secured(dsn, side)}
     try:
-        return psycopg.connect(dsn, connect_timeout=5, autocommit=True)
-    except psycopg.ProgrammingError as error:
-        raise CliError(
-            f"{option} is no PostgreSQL connection string: write postgresql://user:password@host:port/database."
-        ) from error
-    except psycopg.OperationalError as error:
+        return psycopg.connect(make_conninfo(**parts), autocommit=True)
+    except psycopg.Error as error:
+        if (untrusted := why_untrusted(side, parts)) is not None:
+            raise untrusted from None
         reason = " ".join(str(error).split()).partition(" Is the server")[0]
         raise CliError(f"The {side} database cannot be reached ({reason}): check {option}.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import re
 import shutil
 import ssl
 import tempfile
@@ -20,7 +21,7 @@ SYSTEM = "system"
 SOON = timedelta(days=30)
 """A CA that ends within this time is told of."""
 
-_BEGINS = "-----BEGIN CERTIFICATE-----"
+_BEGINS, _ENDS = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ def examine(text: str, named: str, now: datetime | None = None) -> Bundle:
         raise ConfigurationMissing(f"{named} holds a private key.", "Give the CA's certificate alone.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        if _BEGINS not in text:
-            raise ValueError
-        context.load_verify_locations(cadata=text)
+        context.load_verify_locations(cadata=bare(text))
     except (ValueError, ssl.SSLError):
         raise ConfigurationMissing(
             f"{named} holds no certificates that can be read.",
@@ -61,6 +60,14 @@ def examine(text: str, named: str, now: datetime | None = None) -> Bundle:
             "Give the certificate of the CA that signed the server's.",
         )
     return _dated([str(one["notAfter"]) for one in context.get_ca_certs()], named, now or datetime.now(UTC))
+
+
+def bare(text: str) -> str:
+    """The certificates alone, without the remarks that bundles have between them; ValueError when one is cut off."""
+    blocks = re.findall(f"{_BEGINS}[^-]*{_ENDS}", text)
+    if not blocks or len(blocks) != text.count(_BEGINS):
+        raise ValueError
+    return "\n".join([*blocks, ""])
 
 
 def _dated(ends: list[str], named: str, now: datetime) -> Bundle:
@@ -85,7 +92,7 @@ def file_of(ca: str, named: str) -> Path:
         examine(ca, named)
         draft = path.with_suffix(f".{os.urandom(4).hex()}")
         draft.touch(mode=0o600)
-        draft.write_text(ca, "utf-8")
+        draft.write_text(bare(ca), "ascii")
         draft.rename(path)
     return path
 

@@ -49,8 +49,8 @@ def _reason(code: int, place: str, host: Host, side: Side, ca_file: str) -> tupl
         signed = "self-signed" if code == _SELF_SIGNED else "signed by a CA that is not among those given"
         return (
             f"The certificate of {place} is {signed}.",
-            f"Give the CA's certificate: `hybrid-sync install --{side}-ca FILE`, or sslrootcert=FILE in a DSN that you"
-            f" use on this machine (Supabase: Database Settings, SSL Configuration; RDS and Aurora: global-bundle.pem;"
+            f"Give the CA's certificate: `hybrid-sync install --{side}-ca FILE`, or sslrootcert=FILE in a DSN of this"
+            " machine (Supabase: Database Settings, SSL Configuration; RDS and Aurora: <region>-bundle.pem;"
             f" `{SYSTEM}`: the public CAs).",
         )
     if code == _EXPIRED:

@@ -23,7 +23,7 @@ from hybrid_sync.blame import (
 )
 from hybrid_sync.blame import Side as Side
 from hybrid_sync.blame import is_row_state as is_row_state
-from hybrid_sync.dsn import Host, Parts, hosts, secured
+from hybrid_sync.dsn import Parts, hosts, secured
 from hybrid_sync.errors import (
     ConfigurationMissing,
     Contention,
@@ -97,7 +97,7 @@ def _refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
         advice = "Check the user and the password in its DSN."
     elif "does not exist" in text:
         advice = "Check the database name and the user in its DSN."
-    elif (untrusted := _untrusted(side, parts, tried)) is not None:
+    elif (untrusted := why_untrusted(side, parts)) is not None:
         return untrusted
     else:
         advice = supabase.unreached(parts.get("host", "")) or (
@@ -107,12 +107,15 @@ def _refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
     return _UNAVAILABLE[side](f"The {side} database does not let us in at {places}/{parts.get('dbname', '')}.", advice)
 
 
-def _untrusted(side: Side, parts: Parts, tried: Sequence[Host]) -> SyncError | None:
+def why_untrusted(side: Side, parts: Parts) -> SyncError | None:
+    """What is wrong with the TLS of the first of the servers that does not prove itself."""
     if parts.get("sslmode") != "verify-full":
         return None
     from hybrid_sync.handshake import distrust  # only for servers that refuse us
 
-    found = (distrust(host, side, parts["sslrootcert"]) for host in tried if not host.name.startswith(("/", "@")))
+    found = (
+        distrust(host, side, parts["sslrootcert"]) for host in hosts(parts) if not host.name.startswith(("/", "@"))
+    )
     return next((error for error in found if error is not None), None)
 
 

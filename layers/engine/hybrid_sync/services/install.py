@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from secrets import token_urlsafe
 
 from psycopg import ProgrammingError
@@ -11,9 +12,12 @@ from pydantic import SecretStr
 from hybrid_sync import dsn, supabase
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message
+from hybrid_sync.errors import RequestRejected
 from hybrid_sync.schema.install import Way
 from hybrid_sync.schema.install import install as install_target
 from hybrid_sync.services.desk import Asked, Desk, Secret
+
+_SECRET_BYTES = 65_536  # as many as Secrets Manager takes
 
 
 class InstallAsked(Asked):
@@ -53,16 +57,28 @@ def prepare(secret: Secret, catalog: Catalog, asked: InstallAsked) -> Installed:
         _text(asked.target_ca) or held.get("target_ca"),
         _text(asked.legacy_ca) or held.get("legacy_ca"),
     )
-    if asked.legacy_dsn is not None:  # what is wrong with it is said before anything is done
+    # What is wrong with legacy or the CAs is said before anything is done.
+    if asked.legacy_dsn is not None:
         held["legacy_dsn"] = _legacy_for_functions(asked.legacy_dsn.get_secret_value(), legacy_ca, ipv6=asked.ipv6)
+    held.update({name: ca for name, ca in (("target_ca", target_ca), ("legacy_ca", legacy_ca)) if ca})
+    _require_room(held)
     present = None if asked.new_password else _password_in(held.get("target_dsn"))
     held["target_dsn"] = install_target(
         asked.target_dsn.get_secret_value(), present or token_urlsafe(32), catalog, new_password=asked.new_password,
         way=Way(target_ca, asked.pooler, asked.ipv6), deployment=held["deployment"],
     )  # fmt: skip
-    held.update({name: ca for name, ca in (("target_ca", target_ca), ("legacy_ca", legacy_ca)) if ca})
     secret.fill(held)
     return Installed(legacy=bool(held.get("legacy_dsn")))
+
+
+def _require_room(held: dict[str, str]) -> None:
+    """RequestRejected where CAs are too many for a secret; a new DSN is as long as the old one, or a kilobyte."""
+    size = len(json.dumps(held)) + 1024
+    if size > _SECRET_BYTES:
+        raise RequestRejected(
+            f"The secret would have {size // 1024} KB and can have {_SECRET_BYTES // 1024}.",
+            "Name CA files with fewer certificates (RDS and Aurora: <region>-bundle.pem, not global-bundle.pem).",
+        )
 
 
 def _text(given: SecretStr | None) -> str | None:
