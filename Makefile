@@ -38,7 +38,7 @@ check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state 
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
-	@.venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules --template template.yaml
+	@.venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules --include-checks I --template template.yaml
 	@AWS_DEFAULT_REGION=$(REGION) .venv-sam/bin/sam validate --lint --template template.yaml
 	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml layers cli functions
 	@.venv/bin/python requirements/lock.py --check

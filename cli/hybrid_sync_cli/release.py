@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from hybrid_sync_cli.chosen import Machine, overrides, spring_gaps
+from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.build_id import build_id, seal
+from hybrid_sync_cli.stack.deploy import parameters
 
-BUILT = Path(".aws-sam/build/template.yaml")
+BUILT = Path(".aws-sam/build")
 
 
 def release(arguments: Sequence[str], project: Path) -> int:
     """The exit status of sam; what it says is on the terminal."""
+    settings = (project / "samconfig.toml").read_text("utf-8")
+    given = overrides(settings, arguments)
+    defaults = _defaults(project / "template.yaml")
+    for sentence in spring_gaps(defaults | given, datetime.now(UTC).date()):
+        print(f"warning: {sentence}", file=sys.stderr)
+    machine = Machine.chosen(given, defaults["LambdaArchitecture"])
     sam = str(project / ".venv-sam" / "bin" / "sam")
-    if status := subprocess.run([sam, "build"], cwd=project).returncode:
+    if status := subprocess.run([sam, "build"], cwd=project, env=os.environ | machine.environment()).returncode:
         return status
+    machine.require_layer(project / BUILT / "EngineLayer")
     # Other parameters make another build, because a version keeps the settings that it was published with; whoever
     # answers questions may give any.
     asked = str(time.time()) if {"--guided", "-g"} & set(arguments) else ""
-    settings = (project / "samconfig.toml").read_text("utf-8")
-    seal(project / BUILT, build_id(project, settings, *arguments, asked))
+    build = build_id(project, settings, *arguments, asked, machine.python, machine.architecture)
+    # One source: what the layer was built for is what the template says.
+    told = {"LambdaRuntime": f"python{machine.python}", "LambdaArchitecture": machine.architecture}
+    seal(project / BUILT / "template.yaml", build, told)
     return subprocess.run([sam, "deploy", *arguments], cwd=project).returncode
 
 
+def _defaults(template: Path) -> dict[str, str]:
+    return {name: str(p["Default"]) for name, p in parameters(template).items() if "Default" in p}
+
+
 if __name__ == "__main__":
-    sys.exit(release(sys.argv[1:], home.project_root()))
+    try:
+        sys.exit(release(sys.argv[1:], home.project_root()))
+    except CliError as error:
+        sys.exit(f"make deploy: {error}")

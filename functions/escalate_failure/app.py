@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_lambda_powertools.metrics import MetricUnit
+
 from hybrid_sync.consumer import all_messages
 from hybrid_sync.contracts import FailureMessage
+from hybrid_sync.entrypoint import metrics
 from hybrid_sync.steps.escalate_failure import escalate_failure
 from hybrid_sync.wiring import record_peak, world
 
 
 @all_messages(FailureMessage, record_peak=record_peak)
 def handler(messages: Sequence[FailureMessage]) -> None:
-    escalate_failure(world(), messages)
+    metrics.add_metric("Escalated", MetricUnit.Count, escalate_failure(world(), messages))

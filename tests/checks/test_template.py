@@ -11,6 +11,7 @@ import pytest
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.settings import Settings
+from hybrid_sync_cli.chosen import PLATFORMS
 from tests.checks import templates
 
 TEMPLATE = templates.load()
@@ -130,6 +131,9 @@ def test_the_schedules_are_sunday_one_and_every_day_two_and_only_the_first_is_on
     assert parameters["DailyEnabled"]["Default"] == "false"
     assert "State" not in weekly
     assert daily["State"] == {"Fn::If": ["HasDaily", "ENABLED", "DISABLED"]}
+    for event in (weekly, daily):
+        assert event["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimeZone"}
+        assert event["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": "MissedScheduleQueue.Arn"}}
     for policy in parameters["OnFailure"]["AllowedValues"]:
         sent = [e["Input"]["Fn::Sub"].replace("${OnFailure}", policy) for e in (weekly, daily)]
         asked = [RunRequest.model_validate_json(text) for text in sent]
@@ -174,7 +178,74 @@ def test_a_secret_is_never_resolved_into_a_functions_configuration() -> None:
     assert "{{resolve" not in templates.TEMPLATE.read_text("utf-8")
 
 
-def test_the_secret_makes_its_own_id_secret_and_has_no_value_that_a_redeploy_could_restore() -> None:
-    [secret] = templates.resources(TEMPLATE, "AWS::SecretsManager::Secret").values()
-    assert secret["GenerateSecretString"]["GenerateStringKey"] == "id_secret"
-    assert "SecretString" not in secret
+def test_the_layer_is_built_for_what_the_template_says() -> None:
+    makefile = Path("layers/engine/Makefile").read_text("utf-8")
+    [python] = re.findall(r"^HYBRID_SYNC_LAYER_PYTHON \?= (.*)$", makefile, re.M)
+    [platform] = re.findall(r"^HYBRID_SYNC_LAYER_PLATFORM \?= (.*)$", makefile, re.M)
+    parameters = TEMPLATE["Parameters"]
+    assert parameters["LambdaRuntime"]["Default"] == f"python{python}"
+    assert PLATFORMS[parameters["LambdaArchitecture"]["Default"]] == platform.split("-")[0]
+    assert set(PLATFORMS) == set(parameters["LambdaArchitecture"]["AllowedValues"])
+
+
+def test_no_secret_has_a_value_that_a_redeploy_could_restore() -> None:
+    secrets = templates.resources(TEMPLATE, "AWS::SecretsManager::Secret")
+    assert not [name for name, secret in secrets.items() if "SecretString" in secret]
+    # A changed property would make a new value: this is the one that the first deployments have.
+    made = secrets["ConnectionSecret"]["GenerateSecretString"]
+    assert (made["SecretStringTemplate"], made["GenerateStringKey"]) == ("{}", "id_secret")
+    assert (made["PasswordLength"], made["ExcludePunctuation"]) == (64, True)
+    assert set(secrets["IdSecret"]) == {"Description"}
+
+
+def test_what_holds_state_outlives_the_stack() -> None:
+    for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsManager::Secret"):
+        for name in templates.resources(TEMPLATE, kind):
+            resource = TEMPLATE["Resources"][name]
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+            assert f"${{{name}}}" in TEMPLATE["Outputs"]["KeptByDelete"]["Value"]["Fn::Sub"]
+
+
+def test_queues_topic_and_bucket_refuse_what_is_not_encrypted_on_its_way() -> None:
+    refused: set[str] = set()
+    for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"):
+        for policy in templates.resources(TEMPLATE, kind).values():
+            [deny] = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+            assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            refused |= {ref["Ref"] for ref in [*policy.get("Queues", ()), *policy.get("Topics", ())]}
+            refused |= {policy["Bucket"]["Ref"]} if "Bucket" in policy else set()
+    kinds = ("AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket")
+    assert refused == {name for kind in kinds for name in templates.resources(TEMPLATE, kind)}
+
+
+def test_the_boundary_lets_through_what_the_functions_are_allowed_and_network_rights_only_with_a_vpc() -> None:
+    boundary = templates.resources(TEMPLATE, "AWS::IAM::ManagedPolicy")["FunctionBoundary"]
+    used, network = boundary["PolicyDocument"]["Statement"]
+    allowed = {a for f in FUNCTIONS.values() for s in templates.statements(f) for a in templates.listed(s["Action"])}
+    # SAM's own: logs, traces, and polling of a queue.
+    by_sam = {action for action in used["Action"] if action.split(":")[0] in ("logs", "xray", "sqs")} - allowed
+    assert set(used["Action"]) == allowed | by_sam, "name a new action in FunctionBoundary, too"
+    condition, with_vpc, without = network["Fn::If"]
+    assert (condition, without) == ("HasVpc", {"Ref": "AWS::NoValue"})
+    assert all(action.startswith("ec2:") for action in with_vpc["Action"])
+    assert TEMPLATE["Globals"]["Function"]["PermissionsBoundary"] == {"Ref": "FunctionBoundary"}
+
+
+def test_each_alarm_names_the_paragraph_of_the_runbook_that_helps_and_tells_somebody() -> None:
+    titles = set(re.findall(r"^## (.*)$", Path("docs/runbook.md").read_text("utf-8"), re.M))
+    for name, alarm in templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm").items():
+        [title] = re.findall(r"\. Runbook, (.*)\.$", alarm["AlarmDescription"])
+        assert title in titles, name
+        assert alarm["AlarmActions"] == [{"Ref": "AlertTopic"}]
+
+
+def test_the_deploying_person_may_make_every_kind_of_resource_and_no_star_stands_for_an_action() -> None:
+    policy = json.loads(Path("policies/deployer.json").read_text("utf-8"))
+    actions = [action for statement in policy["Statement"] for action in statement["Action"]]
+    assert not [action for action in actions if "*" in action]
+    # IAM: a managed policy has 6,144 characters at most, without white space.
+    assert len(json.dumps(policy, separators=(",", ":"))) <= 6144
+    services = {action.split(":")[0] for action in actions} | {"events"}
+    called = {"serverless": "lambda", "apigateway": "apigateway"}
+    kinds = {resource["Type"].split("::")[1].lower() for resource in TEMPLATE["Resources"].values()}
+    assert {called.get(kind, kind) for kind in kinds} <= services

@@ -33,6 +33,7 @@ HANDLED_BY = {
     "rollback_run": "RollbackRun",
     "retry_failure": "RetryFailure",
     "escalate_failure": "EscalateFailure",
+    "watch_freshness": "WatchFreshness",
     "authorize_request": "AuthorizeRequest",
     "api_get_health": "ServeApi",
     "api_post_sync": "ServeApi",

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from hybrid_sync import wiring
 from hybrid_sync.errors import PermanentError
 from hybrid_sync.http.tokens import Tokens
 from hybrid_sync_cli.stack import supabase
@@ -91,6 +92,7 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     again = queue_event(deployment, "FailedRecordsQueue")
     assert {json.loads(record["body"])["entity"] for record in again["Records"]} == {"case_states"}
     assert deployment.invoke("EscalateFailure", failed) == {"batchItemFailures": []}
+    assert deployment.invoke("WatchFreshness", sample("watch_freshness"))["days"] < 1
     _over_http(deployment)
     undo = {"run_id": RUN, "out_of_order": True}
     while deployment.invoke("RollbackRun", undo)["more"]:
@@ -195,6 +197,25 @@ def _over_http(deployment: Deployment) -> None:
     deployment.client("stepfunctions").stop_execution(executionArn=arn)
     show = json.loads(json.dumps(sample("api_get_sync")).replace(RUN, run_id))
     assert json.loads(deployment.invoke("ServeApi", show)["body"])["status"] == "cancelled"
+
+
+def test_the_id_secret_is_kept_apart_by_the_slow_clock_and_no_new_connections_lose_it(
+    ran: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = ran.client("secretsmanager")
+
+    assert secrets.get_secret_value(SecretId=ran.refs["IdSecret"])["SecretString"] == "only for tests"
+    before = secrets.get_secret_value(SecretId=ran.refs["ConnectionSecret"])["SecretString"]
+    others = json.loads(before) | {"id_secret": "another one"}
+    secrets.put_secret_value(SecretId=ran.refs["ConnectionSecret"], SecretString=json.dumps(others))
+    monkeypatch.setenv("HYBRID_SYNC_SECRET", ran.refs["ConnectionSecret"])
+    monkeypatch.setenv("ID_SECRET", ran.refs["IdSecret"])
+    wiring.world.cache_clear()
+    try:
+        wiring.keep_id_secret()
+        assert wiring.world().id_secret == b"only for tests"
+    finally:
+        secrets.put_secret_value(SecretId=ran.refs["ConnectionSecret"], SecretString=before)
 
 
 def test_every_call_is_allowed(ran: Deployment) -> None:

@@ -55,7 +55,7 @@ def test_a_sealed_template_names_its_build_and_has_no_parameter_for_it(tmp_path:
     seal(built, "0123abcd")
     sealed = yaml.safe_load(built.read_text("utf-8"))
     assert "BuildId" not in sealed["Parameters"]
-    assert "Rules" not in sealed
+    assert "BuiltByMake" not in sealed["Rules"]
     assert sealed["Globals"]["Function"]["Environment"]["Variables"]["BUILD_ID"] == "0123abcd"
     assert sealed["Resources"]["PlanRun"]["Properties"]["AutoPublishCodeSha256"] == "0123abcd"
     assert sealed["Resources"]["PlanRun"]["Properties"]["CodeUri"] == "functions/plan_run"

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg.errors
 import pytest
 
-from hybrid_sync.contracts import BatchResult, EntityTask
+from hybrid_sync.contracts import BatchResult, BatchTask, EntityTask
 from hybrid_sync.entrypoint import logger, step
 from hybrid_sync.errors import (
     Contention,
@@ -143,3 +143,23 @@ def test_peak_memory_remembers_what_has_been_given_back() -> None:
     )
     grown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert int(grown) > 200 * 1024
+
+
+def test_each_line_of_the_log_says_of_which_run_entity_and_batch_it_is(logged: StringIO) -> None:
+    @step(BatchTask)
+    def handler(task: BatchTask) -> None:
+        logger.info("within")
+        raise Contention("busy")
+
+    batch = {**EVENT, "source": "main", "lo": 3, "hi": 9, "buckets": [[3, 4]]}
+    with pytest.raises(TransientError):
+        handler(batch, FakeContext())
+    raising_nothing = step(EntityTask)(lambda task: None)
+    raising_nothing(EVENT, FakeContext())
+    lines = [json.loads(line) for line in logged.getvalue().splitlines() if '"level"' in line]
+    told = [(line["message"], line["run_id"], line["entity"], line.get("batch")) for line in lines]
+    assert told == [
+        ("within", "weekly-1", "orders", "main 3..9"),
+        ("step failed", "weekly-1", "orders", "main 3..9"),
+        ("step done", "weekly-1", "orders", None),
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +31,24 @@ def _files(project: Path) -> Iterator[Path]:
         yield from (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
 
 
-def seal(built: Path, build: str) -> None:
-    """Write the build's id into a template that `sam build` has made, in place of the parameter.
+def seal(built: Path, build: str, told: Mapping[str, str] | None = None) -> None:
+    """Write the build's id, and whatever else is `told`, into a template that `sam build` has made, for its parameters.
 
-    As a parameter it would keep the value of last time wherever a deployment does not name it, and SAM would publish
-    nothing.
+    A parameter keeps the value of last time wherever a deployment does not name it, and SAM would then publish nothing.
     """
     template = yaml.safe_load(built.read_text("utf-8"))
-    del template["Parameters"][PARAMETER], template["Rules"]["BuiltByMake"]
+    values = {PARAMETER: build, **(told or {})}
+    for name in values:
+        del template["Parameters"][name]
+    del template["Rules"]["BuiltByMake"]
     if not template["Rules"]:  # which must not be empty
         del template["Rules"]
-    built.write_text(yaml.safe_dump(_sealed(template, build), sort_keys=False), "utf-8")
+    built.write_text(yaml.safe_dump(_sealed(template, values), sort_keys=False), "utf-8")
 
 
-def _sealed(value: Any, build: str) -> Any:
-    if value == {"Ref": PARAMETER}:
-        return build
+def _sealed(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {name: _sealed(inner, build) for name, inner in value.items()}
-    return [_sealed(inner, build) for inner in value] if isinstance(value, list) else value
+        if set(value) == {"Ref"} and value["Ref"] in values:
+            return values[value["Ref"]]
+        return {name: _sealed(inner, values) for name, inner in value.items()}
+    return [_sealed(inner, values) for inner in value] if isinstance(value, list) else value

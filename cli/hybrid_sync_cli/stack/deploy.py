@@ -58,11 +58,11 @@ class _Template(yaml.SafeLoader):
 _Template.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
-def parameters(template: Path) -> set[str]:
-    """The names of the parameters that a template declares."""
+def parameters(template: Path) -> dict[str, dict[str, Any]]:
+    """The parameters that a template declares, by name."""
     # A SafeLoader at heart: it makes plain values only.
     content: dict[str, Any] = yaml.load(template.read_text("utf-8"), Loader=_Template)  # nosec B506
-    return set(content.get("Parameters") or {})
+    return dict(content.get("Parameters") or {})
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class Deployment:
             # A person watches: what fails is tried again at once, not after the time that a cloud needs.
             "RetryDelaySeconds": "1",
             "LogRetentionDays": "7",
+            "AlertEmail": "none",
         }
         known = parameters(self.project / "template.yaml")
         return {name: value for name, value in wanted.items() if name in known}

@@ -15,6 +15,7 @@ from hybrid_sync.entrypoint import (
     Event,
     Handler,
     PeakRecorder,
+    correlate,
     error_sentence,
     logger,
     measured,
@@ -43,6 +44,7 @@ def each_message(
             def one(record: SQSRecord) -> None:
                 try:
                     given = _message(message, record.body)
+                    correlate(given)
                     runs.add(_run_of(given))
                     call(given)
                 except Exception as error:

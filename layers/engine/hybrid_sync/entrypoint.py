@@ -63,10 +63,11 @@ def step(
         def handler(event: Event, context: Context) -> Any:
             with measured(context):
                 given = parsed(message, event)
+                correlate(given)
                 result = call(given)
             run_id = str(getattr(given, "run_id", ""))
             report_peak(record_peak, run_id, context)
-            logger.info("step done", extra={"run_id": run_id} | _counts(result))
+            logger.info("step done", extra=_counts(result))
             return None if result is None else result.model_dump(mode="json")
 
         return handler
@@ -78,6 +79,7 @@ def step(
 def measured(context: Context) -> Iterator[None]:
     """Count, time and name what happens within: every failure leaves as TransientError or PermanentError."""
     began = time.perf_counter()
+    correlate(None)
     logger.append_keys(function=context.function_name)
     try:
         yield
@@ -91,6 +93,15 @@ def measured(context: Context) -> Iterator[None]:
         metrics.add_metric("Seconds", MetricUnit.Seconds, round(time.perf_counter() - began, 3))
         metrics.add_metric("PeakRss", MetricUnit.Kilobytes, peak_rss_kib())
         metrics.flush_metrics()
+
+
+def correlate(given: BaseModel | None) -> None:
+    """From here on each line of the log says of which run, entity and batch it is; None forgets them."""
+    logger.remove_keys(["run_id", "entity", "batch"])
+    keys = {name: str(value) for name in ("run_id", "entity") if (value := getattr(given, name, None))}
+    if (lo := getattr(given, "lo", None)) is not None:
+        keys["batch"] = f"{getattr(given, 'source', '')} {lo}..{getattr(given, 'hi', None)}"
+    logger.append_keys(**keys)
 
 
 def parsed(message: type[M], event: object) -> M:

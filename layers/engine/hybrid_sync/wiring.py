@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import hashlib
 import json
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -99,6 +101,7 @@ class DeployedWorld:
         self._settings = settings
         self._secrets: tuple[float, Connections] | None = None
         self._recorded_peaks: dict[str, int] = {}
+        self._keeps_ids = False
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -110,9 +113,34 @@ class DeployedWorld:
     def build(self) -> str:
         return self._settings.build
 
-    @property
+    @cached_property
     def id_secret(self) -> bytes:
-        return self._connections().need("id_secret").encode()
+        """From the secret of its own; where that is still empty, from where the deployment made it."""
+        return (self._kept_id_secret() or self._connections().need("id_secret")).encode()
+
+    def keep_id_secret(self) -> None:
+        """Put the id secret into the secret of its own, once: whoever replaces the connections cannot lose it then."""
+        if self._keeps_ids:
+            return
+        if self._kept_id_secret() is None:
+            made = self._connections().need("id_secret")
+            # The same for the same value, so that two workers at once are one.
+            token = str(uuid.UUID(bytes=hashlib.sha256(made.encode()).digest()[:16]))
+            with refusals("the id secret"):
+                client("secretsmanager").put_secret_value(
+                    SecretId=self._settings.need("id_secret"), SecretString=made, ClientRequestToken=token
+                )
+
+        self._keeps_ids = True
+
+    def _kept_id_secret(self) -> str | None:
+        with refusals("the id secret"):
+            secrets = client("secretsmanager")
+            try:
+                answer = secrets.get_secret_value(SecretId=self._settings.need("id_secret"))
+            except secrets.exceptions.ResourceNotFoundException:  # it has no value yet
+                return None
+        return str(answer["SecretString"])
 
     @cached_property
     def id_cache(self) -> DynamoIdCache:
@@ -217,6 +245,11 @@ class DeployedWorld:
 def world() -> DeployedWorld:
     """The world of this worker; ConfigurationMissing when the environment is wrong."""
     return DeployedWorld(Settings.from_environment())
+
+
+def keep_id_secret() -> None:
+    """As `DeployedWorld.keep_id_secret`."""
+    world().keep_id_secret()
 
 
 def record_peak(**peak: Any) -> None:

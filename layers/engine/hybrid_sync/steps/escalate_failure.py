@@ -13,8 +13,8 @@ from hybrid_sync.postgres import transaction
 from hybrid_sync.world import World
 
 
-def escalate_failure(world: World, messages: Sequence[FailureMessage]) -> None:
-    """Mark the records as escalated and publish their number by entity and reason; keys and values stay out."""
+def escalate_failure(world: World, messages: Sequence[FailureMessage]) -> int:
+    """Mark the records as escalated and publish how many, by entity and reason; keys and values stay out."""
     counts: Counter[tuple[str, str]] = Counter()
     with world.connect_target() as target, transaction(target, "target"):
         for message in messages:
@@ -25,3 +25,4 @@ def escalate_failure(world: World, messages: Sequence[FailureMessage]) -> None:
     if lines:
         title = f"{sum(counts.values())} failed records need a person"
         world.alerts.publish(Alert(title, (*lines, "See: hybrid-sync failures")))
+    return sum(counts.values())

@@ -1,0 +1,122 @@
+"""What whoever deploys has chosen: the template's parameters, as `sam deploy` will read them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from hybrid_sync_cli.errors import CliError
+
+PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
+_PAIR = re.compile(r"(?:ParameterKey=)?(\w+)(?:,ParameterValue)?=(?:\"([^\"]*)\"|'([^']*)'|(\S*))")
+_DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_LOOKED_AHEAD = 550
+"""Days, so that each change of the clock comes once at least."""
+
+
+def overrides(settings: str, arguments: Sequence[str]) -> dict[str, str]:
+    """Parameters by name: those of samconfig.toml, unless the arguments give some, which then replace them all."""
+    given = [a for a in arguments if "=" in a and not a.startswith("-")]
+    if "--parameter-overrides" in arguments:
+        return _pairs(" ".join(given))
+    environment = _option(arguments, "--config-env") or "default"
+    commands: Mapping[str, Any] = tomllib.loads(settings).get(environment, {})
+    found = commands.get("deploy", {}).get("parameters", {}).get("parameter_overrides", "")
+    return _pairs(" ".join(map(str, found)) if isinstance(found, list) else str(found))
+
+
+def _option(arguments: Sequence[str], name: str) -> str | None:
+    return next((after for one, after in pairwise(arguments) if one == name), None)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return {name: double or single or bare for name, double, single, bare in _PAIR.findall(text)}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the functions run on; the layer is built for it, and the template is told the same."""
+
+    python: str
+    """3.13"""
+    architecture: str
+    interpreter: str
+    """Compiles the layer: byte code fits only its own minor version."""
+
+    @classmethod
+    def chosen(cls, parameters: Mapping[str, str], default_architecture: str) -> Machine:
+        """This environment's Python unless LambdaRuntime names another that is installed here, too."""
+        own = f"{sys.version_info.major}.{sys.version_info.minor}"
+        python = parameters.get("LambdaRuntime", f"python{own}").removeprefix("python")
+        interpreter = sys.executable if python == own else shutil.which(f"python{python}")
+        if interpreter is None:
+            raise CliError(
+                f"There is no Python {python} here to compile the layer with: install it, or deploy with"
+                f" LambdaRuntime=python{own}, this environment's."
+            )
+        architecture = parameters.get("LambdaArchitecture", default_architecture)
+        if architecture not in PLATFORMS:
+            raise CliError(f"LambdaArchitecture is {architecture}: write {' or '.join(PLATFORMS)}.")
+        return cls(python, architecture, interpreter)
+
+    def environment(self) -> dict[str, str]:
+        """As the layer's Makefile takes it; Python 3.11 runs on an older Amazon Linux than the others."""
+        system = "manylinux_2_17" if self.python == "3.11" else "manylinux_2_28"
+        return {
+            "PYTHON": self.interpreter,
+            "HYBRID_SYNC_LAYER_PYTHON": self.python,
+            "HYBRID_SYNC_LAYER_PLATFORM": f"{PLATFORMS[self.architecture]}-{system}",
+        }
+
+    def require_layer(self, layer: Path) -> None:
+        """CliError unless a built layer holds byte code of this Python and libraries of this processor."""
+        tag = f".cpython-{self.python.replace('.', '')}"
+        if not any(layer.rglob(f"*{tag}.pyc")):
+            raise CliError(f"The built layer has no byte code for Python {self.python}: see what its Makefile said.")
+        machine = {"arm64": 183, "x86_64": 62}[self.architecture]  # e_machine of an ELF header
+        for library in layer.rglob("*.so"):
+            with library.open("rb") as file:
+                if int.from_bytes(file.read(20)[18:20], "little") != machine:
+                    raise CliError(f"{library.name} in the built layer is not for {self.architecture}: build it again.")
+
+
+def spring_gaps(parameters: Mapping[str, str], today: date) -> list[str]:
+    """A sentence for each schedule whose time the clock leaves out on some day, which is then not run."""
+    name = parameters.get("ScheduleTimeZone", "UTC")
+    try:
+        zone = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise CliError(f"ScheduleTimeZone is {name}, which is no time zone: write one such as Europe/Berlin.") from None
+    said = []
+    for schedule in ("WeeklySchedule", "DailySchedule"):
+        if day := _left_out(parameters.get(schedule, ""), zone, today):
+            said.append(
+                f"{schedule} is {parameters[schedule]} in {name}, where the clock leaves this time out on {day}: that"
+                " run will not start. Choose a time before 01:00 or after 03:00."
+            )
+    return said
+
+
+def _left_out(schedule: str, zone: ZoneInfo, today: date) -> date | None:
+    found = re.fullmatch(r"cron\(([\d,]+) ([\d,]+) \S+ \S+ (\S+) \S+\)", schedule.strip())
+    if found is None:
+        return None
+    minutes, hours, weekdays = found.groups()
+    times = [time(int(h), int(m)) for h in hours.split(",") for m in minutes.split(",")]
+    for ahead in range(_LOOKED_AHEAD):
+        day = today + timedelta(days=ahead)
+        if weekdays in ("?", "*") or _DAYS[day.weekday()] in weekdays.upper():
+            for at in times:
+                local = datetime.combine(day, at, zone)
+                if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+                    return day
+    return None
