@@ -13,7 +13,7 @@ SECRET = "p-w-d"
 
 
 @pytest.mark.parametrize(
-    "place", ["db.example.com", "10.0.0.5", "[2001:db8::1]", "0.0.0.0", "127.1", "a.com,localhost"]
+    "place", ["db.example.com", "10.0.0.5", "[2001:db8::1]", "[::ffff:10.0.0.5]", "0.0.0.0", "127.1", "a.com,localhost"]
 )
 @pytest.mark.parametrize("mode", ["", "allow", "prefer", "require", "verify-ca", "verify-full"])
 def test_the_way_to_another_machine_is_verified(place: str, mode: str) -> None:

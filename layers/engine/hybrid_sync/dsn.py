@@ -38,10 +38,8 @@ class Host:
         place = self.address or self.name
         if not place or place.startswith(("/", "@")) or place.lower() == "localhost":
             return True
-        try:
-            return ipaddress.ip_address(place).is_loopback
-        except ValueError:
-            return False
+        address = _address(place)
+        return address is not None and address.is_loopback
 
 
 def read(dsn: str, side: Side) -> Parts:
@@ -51,15 +49,27 @@ def read(dsn: str, side: Side) -> Parts:
     except psycopg.ProgrammingError:
         raise ConfigurationMissing(f"The {side} DSN is not a PostgreSQL connection string.", _FORM) from None
     # An unescaped @ or / in a password makes the rest of it a host, a port or a database, and those are quoted.
-    names = [name.lstrip("@") for name in parts.get("host", "").split(",")]
     if (
-        any("@" in name or (":" in name and "." in name) for name in names)
+        any(_is_spoilt(name) for name in parts.get("host", "").split(","))
         or "@" in parts.get("dbname", "")
         or not re.fullmatch(r"[0-9,]*", parts.get("port", ""))
         or not re.fullmatch(r"[0-9]*", parts.get("connect_timeout", ""))
     ):
         raise ConfigurationMissing(f"The {side} DSN is not a PostgreSQL connection string.", _FORM)
     return parts
+
+
+def _is_spoilt(name: str) -> bool:
+    if name.startswith(("/", "@")):  # a socket
+        return False
+    return "@" in name or (":" in name and _address(name) is None)
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
 
 
 def hosts(parts: Mapping[str, str]) -> list[Host]:
