@@ -96,6 +96,22 @@ def _seen(plan: EntityPlan, state: Answer[str], count: EntityCount, passes: Mapp
     return Seen(state.value, count.as_json(), null_keys, plan.definition_hash)
 
 
+def _scopes(
+    catalog: Catalog, plan: EntityPlan, fence: Fence, name: str, legacy: Connection, target: Connection
+) -> tuple[Answer[str], dict[str, Scope]]:
+    """The state of our own records, and all of each source; the target is asked first, so that its snapshot is the
+    older one: what legacy commits in between counts as changed, and never as missing."""
+    entity, scopes = catalog[name], dict[str, Scope]()
+    with together(target) as trip:
+        state = trip.ask(state_of(catalog, name))
+        known = {source: ask_known(trip, name, source) for source in entity.sources}
+    for source, definition in entity.sources.items():
+        after_fence = changed_after(entity, definition, fence, legacy)
+        scopes[source] = Scope(plan.sources[source], definition, table(entity.target), after_fence, None)
+        scopes[source].find_failed(target, known[source])
+    return state, scopes
+
+
 def look(
     catalog: Catalog, plan: EntityPlan, run_id: str, fence: Fence, detection: Detection, name: str, legacy: Connection,
     target: Connection,
@@ -105,49 +121,35 @@ def look(
     None for the changed rows where some row cannot be computed, and for the rest wherever a closer look is needed.
     """
     entity = catalog[name]
-    count = EntityCount(catalog, entity, legacy, target)
-    counts: dict[str, list[Bucket]] = {}
-    # The target's snapshot first: what legacy commits in between counts as changed, and never as missing.
+    count, passes = EntityCount(catalog, entity, legacy, target), dict[str, one_pass.Pass]()
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
-        with together(target) as trip:
-            state = trip.ask(state_of(catalog, name))
-            known = {source: ask_known(trip, name, source) for source in entity.sources}
-        passes: list[tuple[Scope, one_pass.Pass]] = []
-        for source, definition in entity.sources.items():
-            after_fence = changed_after(entity, definition, fence, legacy)
-            scope = Scope(plan.sources[source], definition, table(entity.target), after_fence, None)
-            scope.find_failed(target, known[source])
-            ours = one_pass.over_legacy(scope, entity.money, legacy, changed(definition, detection))
+        state, scopes = _scopes(catalog, plan, fence, name, legacy, target)
+        for source, scope in scopes.items():
+            ours = one_pass.over_legacy(scope, entity.money, legacy, changed(scope.source, detection))
             if ours is None:
                 return None, None
-            counts[source] = sorted(ours.changed)
-            passes.append((scope, ours))
+            passes[source] = ours
+        counts = {source: sorted(ours.changed) for source, ours in passes.items()}
         if any(counts.values()) or proof.has_unproved(target, run_id, plan):
             return counts, None
-        if not all(count.agrees(scope, ours) for scope, ours in passes):
+        if not all(count.agrees(scope, passes[source]) for source, scope in scopes.items()):
             return counts, None
         count.count_native()
-    return counts, _seen(plan, state, count, {scope.plan.source: ours for scope, ours in passes})
+    return counts, _seen(plan, state, count, passes)
 
 
 def look_at_rows(
     catalog: Catalog, plan: EntityPlan, fence: Fence, name: str, legacy: Connection, target: Connection
 ) -> tuple[Seen, dict[str, one_pass.Pass]] | None:
     """What both sides hold, by source what legacy does, where they are equal row by row; None where a closer look is
-    needed.  In the caller's snapshots, of which the target's is the older."""
+    needed.  In the caller's snapshots."""
     entity = catalog[name]
-    count = EntityCount(catalog, entity, legacy, target)
-    with together(target) as trip:
-        state = trip.ask(state_of(catalog, name))
-        known = {source: ask_known(trip, name, source) for source in entity.sources}
-    passes: dict[str, one_pass.Pass] = {}
-    for source, definition in entity.sources.items():
-        read = plan.sources[source]
-        form = canonical(catalog, read)
-        scope = Scope(read, definition, table(entity.target), changed_after(entity, definition, fence, legacy), None)
-        scope.find_failed(target, known[source])
+    count, passes = EntityCount(catalog, entity, legacy, target), dict[str, one_pass.Pass]()
+    state, scopes = _scopes(catalog, plan, fence, name, legacy, target)
+    for source, scope in scopes.items():
+        form = canonical(catalog, scope.plan)
         # A row that fails by one rule before another excludes it counts as excluded; its record is for the closer look.
-        failing = sql.SQL("{} and {}").format(read.excluded_sql, not_excluded(read))
+        failing = sql.SQL("{} and {}").format(scope.plan.excluded_sql, not_excluded(scope.plan))
         ours = one_pass.over_legacy(scope, entity.money, legacy, failing, form)
         if ours is None or ours.changed or not count.agrees(scope, ours, form):
             return None
