@@ -12,7 +12,7 @@ import pytest
 
 ENGINE = Path("layers/engine/hybrid_sync")
 FUNCTIONS = sorted(path.parent.name for path in Path("functions").glob("*/app.py"))
-REPORTING = {"report_run", "rollback_run"}
+REPORTING = {"report_run", "rollback_run", "sync_keys"}
 ASKED = {"serve_ops"}
 OVER_HTTP = {"serve_api", "authorize_request", *ASKED}
 OF_A_QUEUE = {"retry_failure", "escalate_failure"}
@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "hybrid_sync.http": OVER_HTTP,
     "hybrid_sync.report": REPORTING | ASKED,
     "hybrid_sync.undo": REPORTING | ASKED,
-    "hybrid_sync.deletes": {"propagate_deletes", "settle_uniques"},
+    "hybrid_sync.deletes": {"propagate_deletes", "settle_uniques", "sync_keys"},
     "hybrid_sync.rows": set(FUNCTIONS) - OVER_HTTP - {"plan_run", "report_run", "record_failure"},
 }
 

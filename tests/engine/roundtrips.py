@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from hybrid_sync.contracts import BatchResult, BatchTask, Profile, Ref, RunRequest
+from hybrid_sync.contracts import BatchResult, BatchTask, Profile, Ref, RunRequest, SyncedKeys
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from tests.engine.six_tables import Counted
-from tests.engine.worlds import run
+from tests.engine.worlds import execution, functions_of, run
+from tests.flow.conduct import conduct
 
 DELAY = 0.02
 """Seconds."""
@@ -40,6 +41,8 @@ class OneRow:
 
     target: int
     legacy: int
+    connections: int
+    """New ones, in a worker that has both."""
 
 
 def batches(six: Counted) -> Batch:
@@ -100,9 +103,15 @@ def one_row(six: Counted) -> OneRow:
     run(six.world, "before-one")
     six.change("update line set quantity = quantity + 1 where id = 21")
     six.take()
-    done = run(six.world, "one", profile=Profile.on_demand, refs=(Ref(entity="lines", legacy_id=21),))
-    assert done.total("lines")["updated"] == 1
-    return OneRow(six.target.take().waits, six.legacy.take().waits)
+    functions = functions_of(six.world)
+    refs = (Ref(entity="lines", legacy_id=21),)
+    ended = conduct(execution(six.world, "one", profile=Profile.on_demand, refs=refs), functions)
+    target, legacy = six.target.take(), six.legacy.take()
+    [(_, said)] = functions.said(SyncedKeys)
+    assert ended.status == "SUCCEEDED"
+    assert said.outcome is not None
+    assert said.outcome.summary["updated"] == 1
+    return OneRow(target.waits, legacy.waits, target.connections + legacy.connections)
 
 
 def line(batch: Batch, weekly: Idle, daily: Idle, one: OneRow) -> str:

@@ -38,6 +38,15 @@ def test_fences_do_not_move_so_the_next_full_run_misses_nothing(
     assert run(world, "second").total("messages")["read"] == 6
 
 
+def test_a_run_of_keys_and_entities_and_one_of_a_date_range_move_no_fence(world: EngineWorld, target: Query) -> None:
+    run(world, "first")
+    before = target("select entity, version from hybrid_sync.fence order by 1")
+    ref = Ref(entity="messages", source="remark", legacy_id=1)
+    run(world, "keys", profile="on_demand", entities=("messages",), refs=(ref,))
+    run(world, "range", profile="on_demand", entities=("people",), since="2020-01-01")
+    assert target("select entity, version from hybrid_sync.fence order by 1") == before
+
+
 def test_whole_entities_on_demand_move_their_fences(world: EngineWorld, target: Query) -> None:
     run(world, "first")
     run(world, "asked", profile="on_demand", entities=("messages",))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from hybrid_sync.alerts import Alert
@@ -13,6 +14,7 @@ from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import (
     BatchResult,
     BatchTask,
+    EntityTask,
     EntityVerdict,
     FailureMessage,
     Key,
@@ -23,6 +25,7 @@ from hybrid_sync.contracts import (
     Profile,
     RunOutcome,
     RunRequest,
+    SyncedKeys,
 )
 from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
@@ -166,12 +169,47 @@ def run(world: EngineWorld, run_id: str, **request: Any) -> Run:
     for delivery, error in functions.errors:
         if not delivery.items:
             raise error
-    [(_, plan)] = functions.said(PlannedRun)
+    [(_, outcome)] = [*functions.said(RunOutcome), *_at_once(functions)]
+    planned = [plan for _, plan in functions.said(PlannedRun)]
+    if not planned:
+        return _recorded(world, run_id, outcome)
+    [plan] = planned
     batches: dict[str, list[BatchResult]] = {task.entity: [] for task in plan.entities}
     for task, result in functions.said(BatchResult):
         batches[task.entity].append(result)
     verdicts = {task.entity: verdict for task, verdict in functions.said(EntityVerdict)}
-    [(_, outcome)] = functions.said(RunOutcome)
+    return Run(plan, batches, verdicts, outcome)
+
+
+def _at_once(functions: Functions) -> Iterator[tuple[Any, RunOutcome]]:
+    """Of a run of a few keys, which one function has carried and reported."""
+    return ((given, said.outcome) for given, said in functions.said(SyncedKeys) if said.outcome is not None)
+
+
+def _recorded(world: EngineWorld, run_id: str, outcome: RunOutcome) -> Run:
+    """The same of a run that no step has said in parts: as it stands in the target."""
+    with world.connect_target() as target:
+        entities = target.execute(
+            "select wave, entity, status = 'verified', fence_advanced from hybrid_sync.run_entity where run_id = %s"
+            " order by wave, entity",
+            (run_id,),
+        ).fetchall()
+        done = target.execute(
+            "select entity, result from hybrid_sync.batch_done where run_id = %s order by entity, source", (run_id,)
+        ).fetchall()
+        profile = target.execute("select profile from hybrid_sync.run where run_id = %s", (run_id,)).fetchall()[0][0]
+    tasks = {entity: EntityTask(run_id=run_id, entity=entity) for _, entity, *_ in entities}
+    waves = tuple(
+        tuple(tasks[entity] for _, entity, *_ in wave) for _, wave in groupby(entities, key=lambda row: row[0])
+    )
+    verdicts = {
+        entity: EntityVerdict(
+            run_id=run_id, entity=entity, complete=True, conserved=verified, fence_advanced=advanced
+        )
+        for _, entity, verified, advanced in entities
+    }  # fmt: skip
+    batches = {name: [BatchResult.model_validate(r) for entity, r in done if entity == name] for name in tasks}
+    plan = PlannedRun(run_id=run_id, profile=profile, waves=waves, entities=tuple(tasks.values()))
     return Run(plan, batches, verdicts, outcome)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, RunRequest
+from hybrid_sync.contracts import BatchTask, FailureMessage, RunOutcome, RunRequest, SyncedKeys
 from hybrid_sync.failpoints import Action
 from tests.faults.cloud import StoredManifests
 from tests.faults.faultplan import FaultPlan
@@ -93,8 +93,9 @@ class Driver:
                 execution.abort()
                 return
             for delivery, reply in zip(due, self._deliver(due), strict=True):
-                if delivery.function == "report_run" and reply.result is not None:
-                    self.status = reply.result.status
+                ended = reply.result.outcome if isinstance(reply.result, SyncedKeys) else reply.result
+                if isinstance(ended, RunOutcome):
+                    self.status = ended.status
                 settle(execution, delivery, outcome(reply))
 
     def retry(self, messages: Iterable[FailureMessage]) -> None:
@@ -124,6 +125,9 @@ class Driver:
                 self._double(order.message)
             elif order.step == "settle_uniques" and self._chance(0.1):
                 self._deliveries.now(order)
+            elif order.step == "sync_keys" and self._chance(0.3):
+                self.doubled += 1
+                self._deliveries.late(Order(order.step, order.message))
         if any(delivery.state == "PlanEntity" for delivery in due):
             self._raise_the_dead()
         return self._deliveries.many(orders)

@@ -11,6 +11,7 @@ _STALL_SECONDS = 0.25
 # How many of a step's deliveries carry a fault: few where a run has many of them, most where the failpoints lie behind
 # work that is seldom there.
 _SHARES = {
+    "sync_keys": 0.6,
     "plan_entity": 0.12,
     "sync_batch": 0.15,
     "verify_entity": 0.12,
@@ -21,6 +22,7 @@ _SHARES = {
 }
 _SHARE = 0.35
 _AREAS = {
+    "sync_keys": ("keys.", "fence.", "batch.", "delete.", "link.", "report."),
     "plan_run": ("fence.", "run."),
     "plan_entity": ("plan.",),
     "sync_batch": ("batch.",),
@@ -49,6 +51,8 @@ class FaultPlan:
         names = [name for name in POINTS if name.startswith(_AREAS.get(step, ("?",)))]
         if not names or self._luck.random() >= _SHARES.get(step, _SHARE):
             return {}
+        if step == "sync_keys" and self._luck.random() < 0.5:
+            names = [name for name in names if name.startswith("keys.")]
         some = self._luck.sample(names, min(7, len(names)))
         return {min(some, key=lambda name: (self._tally.fired[name], self._tally.passed[name])): self._action()}
 

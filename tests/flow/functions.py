@@ -29,15 +29,19 @@ _reading = threading.Lock()
 
 @dataclass(frozen=True)
 class Steps:
-    """What the functions do, over a world; only the size of a reconcile's segments may be another one."""
+    """What the functions do, over a world; only the size of a reconcile's segments may be another one, and nobody
+    waits: `wait` says what happens instead."""
 
     world: World
     segment_rows: int = SEGMENT_ROWS
+    wait: Callable[[float], None] = lambda seconds: None
 
     def __call__(self, function: str, given: BaseModel) -> BaseModel | None:
         _, step = deployed(function)
-        more = {"segment_rows": self.segment_rows} if function == "reconcile_entity" else {}
-        return step(self.world, given, **more)
+        more: dict[str, dict[str, Any]] = {
+            "reconcile_entity": {"segment_rows": self.segment_rows}, "sync_keys": {"wait": self.wait},
+        }  # fmt: skip
+        return step(self.world, given, **more.get(function, {}))
 
 
 @dataclass

@@ -52,7 +52,7 @@ def rule(d: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_deployed_file_is_understood_and_parsed_once() -> None:
     assert flow() is flow()
-    assert flow().machine.start == "PlanRun"
+    assert flow().machine.start == "ChooseWay"
     assert flow().seconds == 86_400
 
 

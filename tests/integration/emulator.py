@@ -45,6 +45,9 @@ class Scenario:
     settle_calls: int = 1
     lost_manifests: frozenset[str] = frozenset()
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    refs: list[dict[str, Any]] = field(default_factory=list)
+    few: bool = True
+    """Whether its keys are few enough for one function."""
 
     def fail(self, function: str, kind: str, says: str, times: int = 1000, **when: Any) -> Scenario:
         failure = {"kind": kind, "says": says, "times": times, "when": when}
@@ -66,6 +69,7 @@ class Scenario:
         }
         report = {"run_id": self.run_id, "status": self.status, "report": "s3://data/r", "summary": self.summary}
         parts: dict[str, dict[str, Any]] = {
+            "sync_keys": {"answers": [self._synced(report)]},
             "plan_run": {"answers": [plan]},
             "plan_entity": {"by_entity": planned},
             # Larger than a state could carry 2,100 times.
@@ -85,6 +89,16 @@ class Scenario:
         for function, failures in self.failures.items():
             parts[function]["failures"] = failures
         return parts
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The input of the execution."""
+        return {**INPUT, "profile": self.profile, **({"refs": self.refs} if self.refs else {})}
+
+    def _synced(self, report: dict[str, Any]) -> dict[str, Any]:
+        if self.few:
+            return {"run_id": self.run_id, "whole": False, "why": "", "outcome": report, "request": None}
+        return {"run_id": self.run_id, "whole": True, "why": "too_many", "outcome": None, "request": self.given}
 
     def _reconciled(self, task: dict[str, str], of: str) -> dict[str, Any]:
         """What is to be done next: the entity's segments if it has any, else what heals it."""
@@ -178,9 +192,9 @@ class Stage:
         for key, tasks in scenario.manifests().items():
             self._client("s3").put_object(Bucket="data", Key=key, Body=json.dumps(tasks).encode())
         states = self._client("stepfunctions")
-        arn = states.start_execution(stateMachineArn=self.machine, name=scenario.run_id, input=json.dumps(INPUT))[
-            "executionArn"
-        ]
+        arn = states.start_execution(
+            stateMachineArn=self.machine, name=scenario.run_id, input=json.dumps(scenario.given)
+        )["executionArn"]
         execution = self._until_ended(arn)
         history = states.get_execution_history(executionArn=arn, maxResults=1_000)["events"]
         ended = Ended(execution, _calls(self._calls), history)
@@ -192,7 +206,7 @@ class Stage:
         calls = self._calls.with_suffix(".played")
         calls.write_text("", "utf-8")
         manifests = scenario.manifests()
-        execution = Execution(deployed.flow(), scenario.run_id, INPUT, lambda bucket, key: manifests[key])
+        execution = Execution(deployed.flow(), scenario.run_id, scenario.given, lambda bucket, key: manifests[key])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SCENARIO", str(self._scenario))
             patch.setenv("CALLS", str(calls))

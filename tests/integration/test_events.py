@@ -17,6 +17,7 @@ from tests.integration.deployment import Deployment
 EVENTS = Path("events")
 # In the order in which a run meets them.
 HANDLED_BY = {
+    "sync_keys": "SyncKeys",
     "plan_run": "PlanRun",
     "plan_entity": "PlanEntity",
     "sync_batch": "SyncBatch",
@@ -71,6 +72,11 @@ def test_a_schedule_sends_what_its_sample_says(name: str) -> None:
     sent = json.loads(text.replace("${OnFailure}", template["Parameters"]["OnFailure"]["Default"]))
     assert sent == sample(name)
     assert RunRequest.model_validate(sample(name)).profile is Profile(name.removesuffix("_schedule"))
+
+
+def test_a_few_keys_are_carried_and_verified(answers: dict[str, Any]) -> None:
+    assert not answers["sync_keys"]["whole"], answers["sync_keys"]["why"]
+    assert answers["sync_keys"]["outcome"]["status"] == "succeeded"
 
 
 def test_a_planned_run_names_its_waves(answers: dict[str, Any]) -> None:

@@ -5,7 +5,9 @@ Order, retries, and failures that cost only what they must.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -31,9 +33,9 @@ def test_a_run_goes_through_its_states_in_order(stage: Stage) -> None:
     ended = stage.play(Scenario("in-order", WAVES, batches={"orders": 3, "products": 0}))
     assert ended.status == "SUCCEEDED"
     assert ended.states == [
-        "PlanRun", "Waves", "LinkReferences", "AnyLinksLeft", "Reconciles", "ReconcileEntities", "PropagateDeletes",
-        "AnyDeletesLeft", "SettleFreed", "VerifyEntities", "DescribeEnd", "ReportRun", "KeptItsPromises",
-        "RunSucceeded",
+        "ChooseWay", "PlanRun", "Waves", "LinkReferences", "AnyLinksLeft", "Reconciles", "ReconcileEntities",
+        "PropagateDeletes", "AnyDeletesLeft", "SettleFreed", "VerifyEntities", "DescribeEnd", "ReportRun",
+        "KeptItsPromises", "RunSucceeded",
     ]  # fmt: skip
     assert ended.asked("plan_run") == [{"run_id": "in-order", "request": {"profile": "weekly", "trigger": "schedule"}}]
     assert len(ended.asked("plan_entity")) == len(ended.asked("verify_entity")) == 4
@@ -50,6 +52,46 @@ def test_a_run_goes_through_its_states_in_order(stage: Stage) -> None:
     assert ended.last("verify_entity") < ended.first("report_run")
     assert ended.asked("report_run") == [{"run_id": "in-order", "failure": None}]
     assert ended.asked("record_failure") == []
+
+
+def few(run_id: str, **more: Any) -> Scenario:
+    return Scenario(run_id, [["orders"]], profile="on_demand", refs=[{"entity": "orders", "legacy_id": 7}], **more)
+
+
+def test_a_few_keys_are_one_function_whose_outcome_is_the_runs(stage: Stage) -> None:
+    scenario = few("few")
+    ended = stage.play(scenario)
+    assert ended.states == ["ChooseWay", "SyncKeys", "KeysSynced", "TakeOutcome", "KeptItsPromises", "RunSucceeded"]
+    assert ended.calls == [("sync_keys", {"run_id": "few", "request": scenario.given})]
+    assert json.loads(ended.execution["output"])["status"] == "succeeded"
+
+
+def test_keys_that_are_not_few_go_the_whole_way_with_their_request(stage: Stage) -> None:
+    scenario = few("many", few=False)
+    ended = stage.play(scenario)
+    assert ended.states[:5] == ["ChooseWay", "SyncKeys", "KeysSynced", "TakeWholeWay", "PlanRun"]
+    assert ended.asked("plan_run") == [{"run_id": "many", "request": scenario.given}]
+    assert (ended.status, len(ended.asked("report_run"))) == ("SUCCEEDED", 1)
+
+
+def test_a_few_keys_whose_function_fails_for_good_are_reported_with_its_failure(stage: Stage) -> None:
+    ended = stage.play(few("few-fails", status="failed").fail("sync_keys", "permanent", "unexpected: KeyError"))
+    assert len(ended.asked("sync_keys")) == 1
+    [report] = ended.asked("report_run")
+    assert report["failure"]["error"] == "PermanentError"
+    assert ended.asked("plan_run") == []
+    assert (ended.status, ended.execution["error"]) == ("FAILED", "RunFailed")
+    assert len(ended.asked("rollback_run")) == 1
+
+
+def test_a_few_keys_whose_function_dies_are_asked_for_again(stage: Stage) -> None:
+    ended = stage.play(few("few-dies").fail("sync_keys", "dies", "", times=2))
+    assert (ended.status, len(ended.asked("sync_keys"))) == ("SUCCEEDED", 3)
+
+
+def test_a_few_keys_of_a_failed_run_are_settled_by_policy(stage: Stage) -> None:
+    ended = stage.play(few("few-failed", status="failed"))
+    assert ended.asked("rollback_run") == [{"run_id": "few-failed", "by_policy": True}]
 
 
 def test_a_batch_gets_its_line_of_the_manifest(stage: Stage) -> None:

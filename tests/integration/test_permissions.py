@@ -57,6 +57,7 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     """Every function has done everything that it does."""
     _lose_a_run(deployment)
     _orphan_an_order(deployment)
+    _sync_keys(deployment)
     request = sample("weekly_schedule") | {"entities": ENTITIES}
     plan = deployment.invoke("PlanRun", {"run_id": RUN, "request": request})
     for wave in plan["waves"]:
@@ -144,6 +145,15 @@ def _orphan_an_order(deployment: Deployment) -> None:
             "update dispatch_instruction set patient_id = -patient_id where id ="
             " (select min(id) from dispatch_instruction where status = 1 and not deleted and patient_id is not null)"
         )
+
+
+def _sync_keys(deployment: Deployment) -> None:
+    """The order waits for its patient."""
+    with psycopg.connect(deployment.legacy_dsn) as legacy:
+        [(order,)] = legacy.execute("select id from dispatch_instruction where patient_id < 0").fetchall()
+    request = {"profile": "on_demand", "refs": [{"entity": "orders", "legacy_id": order}]}
+    said = deployment.invoke("SyncKeys", {"run_id": "a-few-keys", "request": request})
+    assert said["outcome"]["status"] == "degraded", said
 
 
 def _heal_one_and_lose_one(deployment: Deployment, failed: dict[str, Any]) -> str:

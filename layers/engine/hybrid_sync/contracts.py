@@ -18,10 +18,7 @@ from hybrid_sync.keys import Key as Key
 
 MAX_REFS = 500
 """Legacy keys in one request; more is a full run of the entity."""
-
-
-PageKind = Literal["html", "md"]
-"""A report as people read it."""
+PageKind = Literal["html", "md"]  # a report as people read it
 
 
 class Message(BaseModel):
@@ -73,8 +70,7 @@ class Ref(Message):
 class RunRequest(Message):
     """What a run shall do; the state machine's input (the schedule sends just `profile`).
 
-    Without `entities` and `refs` the whole catalog is synced.  `since`/`until` (ISO 8601) select by the sources'
-    `changed_at` and never move a fence.
+    Without `entities` and `refs` the whole catalog.  `since`/`until` (ISO 8601) select by `changed_at`; no fence moves.
     """
 
     run_id: str = ""
@@ -101,6 +97,15 @@ class StartedRun(_OfRun):
     """A request under way: the execution's name is the run id."""
 
     request: RunRequest
+
+
+class SyncedKeys(_OfRun):
+    """What became of a few keys: the run's outcome, or (`whole`) the request for the whole flow, with a word why."""
+
+    whole: bool
+    why: str = ""
+    outcome: RunOutcome | None = None
+    request: RunRequest | None = None
 
 
 class PlannedRun(_OfRun):
@@ -137,8 +142,7 @@ class BatchTask(_OfEntity):
 
     `lo` and `hi` are bucket numbers.  `buckets` lists the buckets that held changed keys at planning, as runs
     `[first, last]`; `keys` restricts the batch to keys that a request (`requested`) or the quarantine (`retry`) names.
-    `heal` reads the keys that the reconcile found to differ in these buckets.  The batch is carried over in pages of
-    at most `page_rows` rows, each a transaction.
+    `heal` reads the keys that the reconcile found to differ.  Each page of at most `page_rows` rows is a transaction.
     """
 
     source: str
@@ -153,7 +157,8 @@ class BatchTask(_OfEntity):
 class BatchResult(Message):
     """What one batch did, or one page of it; recorded in the page's own transaction.
 
-    `read` counts rows that changed or were asked for, `retried` those that were read because they failed before.
+    `read` counts rows that changed or were asked for, `retried` those that were read because they failed before;
+    `healed` are rows that a heal batch wrote, among `inserted` and `updated`, too.
     """
 
     read: int = 0
@@ -165,7 +170,6 @@ class BatchResult(Message):
     excluded: int = 0
     resolved: int = 0
     healed: int = 0
-    """Rows that a heal batch wrote; they are among `inserted` and `updated`, too."""
 
     def plus(self, other: BatchResult) -> BatchResult:
         """The sum of both."""
@@ -300,11 +304,8 @@ class UndoneBatch(Message):
 
     def plus(self, other: UndoneBatch) -> UndoneBatch:
         """The sum of both."""
-        conflicts = dict(Counter(self.conflicts) + Counter(other.conflicts))
-        return UndoneBatch(
-            inserted=self.inserted + other.inserted, updated=self.updated + other.updated,
-            deleted=self.deleted + other.deleted, unchanged=self.unchanged + other.unchanged, conflicts=conflicts,
-        )  # fmt: skip
+        sums = {n: getattr(self, n) + getattr(other, n) for n in ("inserted", "updated", "deleted", "unchanged")}
+        return UndoneBatch(**sums, conflicts=dict(Counter(self.conflicts) + Counter(other.conflicts)))
 
 
 class RollbackOutcome(_OfRun):

@@ -41,6 +41,7 @@ from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, Trip,
 from hybrid_sync.session import Parameters as Parameters
 from hybrid_sync.session import Question as Question
 from hybrid_sync.session import answer as answer
+from hybrid_sync.session import is_open as is_open
 from hybrid_sync.session import path_setting as path_setting
 from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together
@@ -144,9 +145,8 @@ def snapshot(connection: Connection, side: Side, *, path: SearchPath = None) -> 
     with _between(connection, side, opening(side, "repeatable read", path, read_only=True)):
         yield connection
         if isinstance(connection, Session) and side == "target":
-            if not connection.forget_unsent():
-                connection.end_with_next()  # what was seen is recorded at once
-        elif not connection.closed:
+            connection.end_with_next()  # what was seen is recorded at once
+        elif not connection.closed and is_open(connection):
             _end(connection, "rollback")
 
 
@@ -178,13 +178,6 @@ def _give_up(connection: Connection) -> None:
             connection.close()
 
 
-def is_open(connection: Connection) -> bool:
-    """Whether a transaction has begun, or begins with the next statement."""
-    if isinstance(connection, Session):
-        return connection.is_open
-    return connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
-
-
 @contextmanager
 def one_trip(
     connection: Connection, side: Side, *, read_only: bool = False, writes: bool = False, path: SearchPath = None
@@ -198,13 +191,17 @@ def one_trip(
 
 
 @contextmanager
-def inside(connection: Connection, side: Side) -> Iterator[Connection]:
-    """The transaction that is open, or else one to read in."""
+def inside(connection: Connection, side: Side, *, path: SearchPath = None, soon: bool = False) -> Iterator[Connection]:
+    """The transaction that is open, or else one to read in, which ends at once or (`soon`) with the next statement."""
     if is_open(connection):
+        if side == "legacy":
+            send_with_next(connection, path_setting(path))
         yield connection
         return
-    with transaction(connection, side, read_only=True):
+    with transaction(connection, side, read_only=True, path=path):
         yield connection
+        if soon and isinstance(connection, Session):
+            connection.end_with_next()
 
 
 @contextmanager

@@ -47,5 +47,7 @@ SCHEDULE = Retry(attempts=11)
 """EventBridge's start of a scheduled run, within an hour."""
 AWS_CALL = Retry(attempts=4)
 """A request to AWS within a step, in botocore's standard mode; a STEP waits longer."""
+UNSEEN_KEY = Retry(attempts=6, first_delay=0.1, longest_delay=1)
+"""A look at legacy for a key that a request names and neither side has: the event came before its commit."""
 CACHE_ROUND = Retry(attempts=7, first_delay=0.05, longest_delay=2)
 """What DynamoDB leaves unprocessed of a request for ids; any part of the delay.  Then the target is asked."""

@@ -105,7 +105,8 @@ class Session(psycopg.Connection[Row]):
 
     def end_with_next(self) -> None:
         """Roll back just before the next statement, which is to follow at once."""
-        self._ending = (b"rollback",)
+        if not self.forget_unsent():
+            self._ending = (b"rollback",)
 
     def send_with_next(self, statement: Any) -> None:
         """The same of a statement within it, that only what follows in the transaction needs."""
@@ -178,6 +179,13 @@ def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameter
     if isinstance(query, sql.Composable):
         return query.as_bytes(connection)
     return query if isinstance(query, bytes) else query.encode()
+
+
+def is_open(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a transaction has begun, or begins with the next statement."""
+    if isinstance(connection, Session):
+        return connection.is_open
+    return connection.info.transaction_status != TransactionStatus.IDLE
 
 
 def send_with_next(connection: psycopg.Connection[Any], statement: Any) -> None:

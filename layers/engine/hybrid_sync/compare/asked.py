@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.compare.conservation import still_in_legacy
+from hybrid_sync.compare.conservation import ask_legacy
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key, Ref
-from hybrid_sync.keys import key_list, one_of, record_among, recorded
-from hybrid_sync.postgres import Connection
+from hybrid_sync.keys import ask_recorded, key_list, one_of, record_among
+from hybrid_sync.postgres import Connection, Cursor, Question, together
+from hybrid_sync.session import Trip
 
 _TWIN = "duplicate_key"
 """What has no failed record yet was found to share its key by this very verification."""
@@ -41,14 +42,40 @@ def named_keys(refs: Iterable[Ref], entity: Entity, source: str) -> list[Key]:
 
 def look_up(entity: Entity, scope: Scope, keys: Sequence[Key], legacy: Connection, target: Connection) -> list[Asked]:
     """The state of each key, in their order; conservation must have been counted."""
-    if not keys:
-        return []
-    wanted = list(keys)
-    there = still_in_legacy(scope, legacy, wanted)
-    excluded = _excluded(scope, wanted, legacy)
-    live, known = _in_target(scope, wanted, target)
+    with together(legacy) as ours, together(target) as theirs:
+        looked = Looked(scope, keys, ours, theirs)
+    return looked.up(entity)
+
+
+class Looked:
+    """What both sides say of these keys, asked among other things; to be used after both trips."""
+
+    def __init__(self, scope: Scope, keys: Sequence[Key], ours: Trip, theirs: Trip) -> None:
+        self._scope = scope
+        self._wanted = wanted = list(keys)
+        if not wanted:
+            return
+        self._there, self._excluded = ours.ask(ask_legacy(scope, wanted)), ours.ask(_ask_excluded(scope, wanted))
+        place, among = (scope.plan.entity, scope.plan.source), record_among(wanted)
+        self._live = theirs.ask(_ask_live(scope, wanted))
+        self._gone = [theirs.ask(ask_recorded(name, *place, among)) for name in ("retired_id", "tombstone")]
+        self._reasons = theirs.ask(_ask_reasons(scope, wanted))
+
+    def up(self, entity: Entity) -> list[Asked]:
+        """The state of each key, in their order; conservation must have been counted."""
+        if not self._wanted:
+            return []
+        live = self._live.value
+        known = {key for answer in self._gone for key in answer.value}
+        sides = (self._there.value, self._excluded.value, live, known, self._reasons.value)
+        return _states(entity, self._scope, self._wanted, *sides)
+
+
+def _states(
+    entity: Entity, scope: Scope, wanted: Sequence[Key], there: set[Key], excluded: set[Key], live: set[Key],
+    known: set[Key], reasons: Mapping[Key, str],
+) -> list[Asked]:  # fmt: skip
     stale, absent = set(scope.failed_present), set(scope.failed_absent)
-    reasons = _reasons(scope, wanted, target)
     found: list[Asked] = []
     for key in wanted:
         if key not in there:
@@ -68,30 +95,33 @@ def look_up(entity: Entity, scope: Scope, keys: Sequence[Key], legacy: Connectio
     return found
 
 
-def _excluded(scope: Scope, keys: list[Key], legacy: Connection) -> set[Key]:
+def _ask_excluded(scope: Scope, keys: list[Key]) -> Question[set[Key]]:
     columns = key_list(scope.plan.key_exprs)
     query = sql.SQL("select {} from {} where {} and {}").format(
         columns, scope.plan.relations, one_of(scope.plan.key_exprs, keys), scope.plan.excluded_sql
     )
-    return {tuple(row) for row in legacy.execute(query).fetchall()}
+    return Question(query, None, _keys)
 
 
-def _in_target(scope: Scope, keys: list[Key], target: Connection) -> tuple[set[Key], set[Key]]:
-    """Keys that have a live row, and keys that have or had any: a marked row, or an id that waits for its return."""
+def _ask_live(scope: Scope, keys: list[Key]) -> Question[set[Key]]:
+    """Keys that have a live row; one that is marked, or an id that waits for its return, is another matter."""
     columns = key_list(scope.key_columns)
-    rows = sql.SQL("select {} from {} where {}").format(columns, scope.relation, scope.in_target())
-    live = {tuple(row) for row in target.execute(rows).fetchall()} & set(keys)
-    gone: set[Key] = set()
-    for table in ("retired_id", "tombstone"):
-        gone |= set(recorded(target, table, scope.plan.entity, scope.plan.source, record_among(keys)))
-    return live, gone
+    query = sql.SQL("select {} from {} where {} and {}").format(
+        columns, scope.relation, scope.in_target(), one_of(scope.key_columns, keys)
+    )
+    return Question(query, None, _keys)
 
 
-def _reasons(scope: Scope, keys: list[Key], target: Connection) -> dict[Key, str]:
-    rows = target.execute(
+def _ask_reasons(scope: Scope, keys: list[Key]) -> Question[dict[Key, str]]:
+    return Question(
         sql.SQL(
             "select key, reason from hybrid_sync.failed_record"
             " where entity = {} and source = {} and status <> 'resolved' and {}"
-        ).format(scope.plan.entity, scope.plan.source, record_among(keys))
-    ).fetchall()
-    return {tuple(key): str(reason) for key, reason in rows}
+        ).format(scope.plan.entity, scope.plan.source, record_among(keys)),
+        None,
+        lambda found: {tuple(key): str(reason) for key, reason in found.fetchall()},
+    )
+
+
+def _keys(found: Cursor) -> set[Key]:
+    return {tuple(row) for row in found.fetchall()}

@@ -20,7 +20,7 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.streams import Line, differing_lines, lines
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, bucket_number, bucket_of, key_table, make_room, one_of, place_of
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer
 
 
 @dataclass
@@ -306,9 +306,12 @@ def _target_keys(scope: Scope, buckets: list[int] | None) -> sql.Composed:
 
 def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Key]:
     """Which of the keys legacy still has, whatever its rules say; the others are gone."""
-    if not keys:
-        return set()
+    return answer(legacy, ask_legacy(scope, keys)) if keys else set()
+
+
+def ask_legacy(scope: Scope, keys: list[Key]) -> Question[set[Key]]:
+    """The same as one question among others."""
     query = sql.SQL("select {} from {} where {}").format(
         sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, one_of(scope.plan.key_exprs, keys)
     )
-    return {tuple(row) for row in legacy.execute(query).fetchall()}
+    return Question(query, None, lambda found: {tuple(row) for row in found.fetchall()})

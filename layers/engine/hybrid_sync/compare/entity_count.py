@@ -16,8 +16,14 @@ from hybrid_sync.compare.conservation import Conservation
 from hybrid_sync.compare.one_pass import Pass
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.scope import Scope
-from hybrid_sync.errors import StructureMismatch
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer
+
+
+def ask_native(entity: Entity) -> Question[int]:
+    """How many rows of the target were born there."""
+    key = next(iter(next(iter(entity.sources.values())).key))
+    query = sql.SQL("select count(*) from {} where {} is null").format(table(entity.target), sql.Identifier(key))
+    return Question(query, None, lambda found: int(found.fetchall()[0][0]))
 
 
 @dataclass
@@ -56,7 +62,10 @@ class EntityCount:
         """Pass over the target after legacy, and count the source when both have the same keys; with a `form`, when
         they have the same rows."""
         scope.in_flight = ours.in_flight
-        theirs = one_pass.over_target(scope, self.entity.money, self.target, form)
+        return self.agree(scope, ours, one_pass.over_target(scope, self.entity.money, self.target, form))
+
+    def agree(self, scope: Scope, ours: Pass, theirs: Pass, stored: references.Stored | None = None) -> bool:
+        """Count the source when both passes have seen the same; `stored` is what the target was asked before."""
         if not one_pass.agree(scope, ours, theirs):
             return False
         live = sum(theirs.places[place] for place in (Place.current, Place.stale, Place.in_flight))
@@ -65,12 +74,12 @@ class EntityCount:
             self.total, scope, places, ours.without_key, (live, theirs.places["marked"]), self.legacy
         )  # fmt: skip
         looked = (ours.carried, theirs.carried)
-        references.count(self.references, self.catalog, scope, [], self.legacy, self.target, looked)
+        references.count(self.references, self.catalog, scope, [], self.legacy, self.target, looked, stored)
         for i, m in enumerate(self.entity.money):
             for side, sums in ((self._ours, ours.money[i]), (self._theirs, theirs.money[i])):
                 side[m.column].add(sums[0], sums[1].sums())
-        self.keys[scope.plan.source] = identity.Found({}, (), ours.without_key)
-        if len(self.entity.sources) == 1:
+        self.keys[scope.plan.source] = identity.Found({}, (), ours.without_key if scope.keys is None else None)
+        if len(self.entity.sources) == 1 and scope.keys is None:
             self._native = theirs.places["native"]
         return True
 
@@ -88,16 +97,7 @@ class EntityCount:
 
     def count_native(self) -> None:
         """Rows of the target that were born there, once all sources are counted."""
-        self.total.native = self._asked_native() if self._native is None else self._native
-
-    def _asked_native(self) -> int:
-        key = next(iter(next(iter(self.entity.sources.values())).key))
-        row = self.target.execute(
-            sql.SQL("select count(*) from {} where {} is null").format(table(self.entity.target), sql.Identifier(key))
-        ).fetchone()
-        if row is None:
-            raise StructureMismatch(f"The target table {self.entity.target} cannot be counted.")
-        return int(row[0])
+        self.total.native = answer(self.target, ask_native(self.entity)) if self._native is None else self._native
 
     @property
     def ok(self) -> bool:

@@ -7,7 +7,7 @@ cannot be computed, nothing is concluded: whoever asked looks closer, at each of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -32,7 +32,7 @@ from hybrid_sync.session import Query
 
 _PLACES = (*(place.value for place in Place if place not in (Place.missing, Place.gone)), "marked", "native")
 """Where a row of either side is: in legacy it may be excluded or absent, in the target marked as deleted or native."""
-_FALSE, _TRUE, _NONE = sql.SQL("false"), sql.SQL("true"), sql.SQL("0")
+_FALSE, _NONE = sql.SQL("false"), sql.SQL("0")
 _SAVEPOINT = sql.SQL("savepoint one_pass")
 """The snapshot outlives a row that fails."""
 _CURRENT = sql.SQL("p = 'current'")
@@ -68,6 +68,21 @@ def over_legacy(
     Rows under the condition `changed` are counted as planning needs them; with a `form` whole rows are compared.
     """
     make_room(legacy, max(len(scope.failed_absent), len(scope.failed_present)))
+    try:
+        return _legacy_rows(scope, columns, changed, form).passed(legacy, _SAVEPOINT)
+    except psycopg.Error as error:
+        if not is_row_state(error.sqlstate):
+            raise
+        legacy.execute("rollback to savepoint one_pass")
+        return None
+
+
+def ask_legacy(scope: Scope, columns: Sequence[Money]) -> Question[Pass]:
+    """The same of few rows, as one question among others."""
+    return _legacy_rows(scope, columns, _FALSE, None).question()
+
+
+def _legacy_rows(scope: Scope, columns: Sequence[Money], changed: sql.Composable, form: Canonical | None) -> _Rows:
     plan = scope.plan
     place = sql.SQL(
         "case when {} then 'excluded' when not ({}) then 'absent' when {} then 'in_flight' when {} then 'stale'"
@@ -76,23 +91,25 @@ def over_legacy(
         plan.excluded_sql, plan.keyed, scope.after_fence, scope.is_among(scope.failed_present),
         scope.is_among(scope.failed_absent),
     )  # fmt: skip
-    rows = _Rows(
+    return _Rows(
         scope.legacy_keys, plan.keyed, place, scope.after_fence, given(plan),
-        [money.in_legacy(column, scope) for column in columns], plan.relations, _TRUE, changed, plan.octets,
+        [money.in_legacy(column, scope) for column in columns], plan.relations, scope.in_legacy(), changed, plan.octets,
         sql.SQL("'current'"), None if form is None else sent_row(plan, form),
     )  # fmt: skip
-    try:
-        return rows.passed(legacy, _SAVEPOINT)
-    except psycopg.Error as error:
-        if not is_row_state(error.sqlstate):
-            raise
-        legacy.execute("rollback to savepoint one_pass")
-        return None
 
 
 def over_target(scope: Scope, columns: Sequence[Money], target: Connection, form: Canonical | None = None) -> Pass:
     """Pass over the target's rows in the caller's snapshot; legacy's pass has said what is in flight."""
     make_room(target, max(len(scope.in_flight), len(scope.failed_present)))
+    return _target_rows(scope, columns, form).passed(target)
+
+
+def ask_target(scope: Scope, columns: Sequence[Money]) -> Question[Pass]:
+    """The same of few rows, as one question among others."""
+    return _target_rows(scope, columns, None).question()
+
+
+def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None) -> _Rows:
     keyed = sql.SQL(" and ").join(sql.SQL("{} is not null").format(column) for column in scope.key_columns)
     place = sql.SQL(
         "case when {} is null then 'native' when not ({}) then 'unkeyed' when {} then 'marked' when {} then 'in_flight'"
@@ -102,12 +119,12 @@ def over_target(scope: Scope, columns: Sequence[Money], target: Connection, form
         among(scope.stored_keys, scope.in_flight), among(scope.stored_keys, scope.failed_present),
     )  # fmt: skip
     carries = [sql.SQL("{} is not null").format(sql.Identifier(slot.column)) for slot in scope.plan.references]
-    rows = _Rows(
+    return _Rows(
         scope.stored_keys, keyed, place, _FALSE, carries, [money.in_target(column, scope, ()) for column in columns],
-        sql.SQL("{} t {}").format(scope.relation, sql.SQL("") if form is None else form.joins), scope.of_source(),
+        sql.SQL("{} t {}").format(scope.relation, sql.SQL("") if form is None else form.joins),
+        scope.of_source() if scope.keys is None else scope.rows_in_target(),
         _FALSE, _NONE, _LIVE, None if form is None else form.target_row(),
     )  # fmt: skip
-    return rows.passed(target)
 
 
 def agree(scope: Scope, ours: Pass, theirs: Pass) -> bool:
@@ -141,8 +158,15 @@ class _Rows:
 
     def passed(self, connection: Connection, before: Query | None = None) -> Pass:
         """Read the rows once; the amounts stream, everything else comes by bucket or by group."""
+        return self._added_up(self._lines(connection, before))
+
+    def question(self) -> Question[Pass]:
+        """The same at once, for few rows."""
+        return Question(self._statement(), None, lambda rows: self._added_up(rows.fetchall()))
+
+    def _added_up(self, lines: Iterable[tuple[str | None, ...]]) -> Pass:
         found = Pass(money=[({}, Ledger()) for _ in self.amounts])
-        for kind, first, second, third, last in self._lines(connection, before):
+        for kind, first, second, third, last in lines:
             assert kind is not None, "the first column says what a line is"
             if kind == "bucket":
                 self._enter(found, first, second or "", third or "", last)
@@ -177,11 +201,8 @@ class _Rows:
     # --- the statement ---------------------------------------------------------------------------------------------
 
     def _lines(self, connection: Connection, before: Query | None) -> Iterator[tuple[str | None, ...]]:
-        """Kind and four texts; the rows stand in a WITH, which reads their table once for all that is asked of it."""
-        parts = [self._buckets()]
-        for i in range(len(self.amounts)):
-            parts += self._money(i)
-        query = sql.SQL("with r as ({}) {} ").format(self._computed(), sql.SQL(" union all ").join(parts))
+        """Kind and four texts."""
+        query = self._statement()
         if not self.amounts:
             with together(connection) as trip:
                 if before is not None:
@@ -193,6 +214,13 @@ class _Rows:
             connection.execute(before)
         with connection.cursor() as cursor, cursor.copy(sql.SQL("copy ({}) to stdout").format(query)) as copy:
             yield from copy.rows()
+
+    def _statement(self) -> sql.Composed:
+        """The rows stand in a WITH, which reads their table once for all that is asked of it."""
+        parts = [self._buckets()]
+        for i in range(len(self.amounts)):
+            parts += self._money(i)
+        return sql.SQL("with r as ({}) {} ").format(self._computed(), sql.SQL(" union all ").join(parts))
 
     def _computed(self) -> sql.Composed:
         """OFFSET 0: each value is computed once, and a reference only of rows whose place is known to be current."""

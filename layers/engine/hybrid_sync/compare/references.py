@@ -22,6 +22,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, bucket_of, but, key_list, key_text, place_of, record_among, recorded
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.schema.target_structure import guarded
+from hybrid_sync.session import Answer, Trip
 
 _SHOWN = 20
 _BUCKETS_AT_ONCE = 40
@@ -72,26 +73,41 @@ def references_of(entity: Entity) -> dict[str, ReferenceCount]:
     return found
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What the target says of a source's references before they are counted."""
+
+    waiting: Answer[list[tuple[str, int]]]
+    proven: Answer[set[tuple[str, str, str]]]
+
+
+def ask_stored(trip: Trip, catalog: Catalog, scope: Scope) -> Stored:
+    """Asked among others; to be used after the trip."""
+    return Stored(trip.ask(_waiting(scope)), trip.ask(guarded(catalog[scope.plan.entity].target)))
+
+
 def count(
     total: References, catalog: Catalog, scope: Scope, differing: Sequence[Key], legacy: Connection,
     target: Connection, looked: tuple[Mapping[int, Carrying], Mapping[int, Carrying]] | None = None,
+    stored: Stored | None = None,
 ) -> None:  # fmt: skip
     """Add one source to `total`; both connections hold the snapshots of this verification.
 
-    `differing` are the keys that conservation found on one side only; `looked` is what a pass over both sides has seen.
+    `differing` are the keys that conservation found on one side only; `looked` is what a pass over both sides has seen,
+    and `stored` what the target was asked before.
     """
     slots = scope.plan.references
     if not slots:
         return
     source = _Source(total, scope, slots, [*scope.failed_absent, *scope.failed_present, *differing], legacy, target)
     source.count(*(looked or source.look()))
-    with together(target) as trip:
-        waiting = trip.ask(_waiting(scope))
-        proven = trip.ask(guarded(catalog[scope.plan.entity].target))
-    _count_waiting(total, scope, waiting.value)
+    if stored is None:
+        with together(target) as trip:
+            stored = ask_stored(trip, catalog, scope)
+    _count_waiting(total, scope, stored.waiting.value)
     for slot in slots:
         parents = [catalog[entity].target for entity, _ in slot.parents]
-        if len(parents) > 1 or (slot.column, *split(parents[0])) not in proven.value:
+        if len(parents) > 1 or (slot.column, *split(parents[0])) not in stored.proven.value:
             _count_dangling(total[slot.column], scope, parents, target)
 
 

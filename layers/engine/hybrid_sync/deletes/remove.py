@@ -35,6 +35,7 @@ IGNORED = "ignored"
 """Kept because the entity's policy is to ignore deletes."""
 _REMOVAL = sql.Identifier("pg_temp", "hybrid_sync_removal")
 _CREATE = sql.SQL("""
+drop table if exists pg_temp.hybrid_sync_removal;
 create temp table hybrid_sync_removal (
   n int generated always as identity, id uuid, key {key}, outcome text, reason text, constraint_name text,
   sqlstate text

@@ -29,6 +29,19 @@ class IdCache(Protocol):
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
 
 
+class Ids(Protocol):
+    """Where a batch looks ids up."""
+
+    def own(self, connection: Connection, entity: str, source: str, keys: list[Key]) -> dict[Key, bytes]: ...
+
+    def resolve(
+        self, connection: Connection, entity: str, source: str, legacy: Collection[bytes], *, fresh: bool = False,
+        guarded: bool = True,
+    ) -> dict[bytes, bytes]: ...  # fmt: skip
+
+    def remember(self, entity: str, source: str, ids: Mapping[Key, bytes]) -> None: ...
+
+
 class IdMap:
     """Resolves references for one batch: memory and cache first, then the target, which also repairs the cache."""
 
@@ -45,20 +58,26 @@ class IdMap:
         legacy: Collection[bytes],
         *,
         fresh: bool = False,
+        guarded: bool = True,
     ) -> dict[bytes, bytes]:
         """UUIDs for 8-byte legacy integers; those without a target row are left out.
 
-        `fresh` bypasses the cache: the answer to a foreign-key violation that a stale entry may have caused.
+        `fresh` bypasses the cache: the answer to a foreign-key violation that a stale entry may have caused.  So does a
+        reference that no foreign key has `guarded`.
         """
         wanted: dict[Key, bytes] = {(decode_part(key),): key for key in legacy}
         epoch = self._epochs.get(entity, 0)
-        found = {} if fresh else self._cache.get(entity, source, epoch, wanted.keys())
+        found = {} if fresh or not guarded else self._cache.get(entity, source, epoch, wanted.keys())
         absent = [key for key in wanted if key not in found]
         if absent:
             asked = ids_in_target(connection, self._catalog, entity, source, absent)
             self.remember(entity, source, asked)
             found = {**found, **asked}
         return {wanted[key]: uuid for key, uuid in found.items()}
+
+    def own(self, connection: Connection, entity: str, source: str, keys: list[Key]) -> dict[Key, bytes]:
+        """UUIDs of the rows of these keys that are there; never from the cache."""
+        return ids_in_target(connection, self._catalog, entity, source, keys)
 
     def remember(self, entity: str, source: str, ids: Mapping[Key, bytes]) -> None:
         """Write to the cache; only ids of rows whose transaction has committed."""

@@ -6,7 +6,7 @@ id is at or above xmin) or had no id yet (at or above xmax).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import psycopg
@@ -17,6 +17,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import LegacyReplaced, MissingPrivilege
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, Question, together, transaction
+from hybrid_sync.session import Trip
 
 MAX_AGE = 1_500_000_000
 """Transactions; beyond 2^31 `age()` wraps, so an older fence is not trusted."""
@@ -110,24 +111,29 @@ class Fence(BaseModel):
         return str(self.xmin % 2**32)
 
 
-def take(connection: Connection) -> Fence:
-    """Save the present; short statements, in a transaction of their own, which ends with them."""
+def take(connection: Connection, more: Callable[[Trip], object] | None = None) -> Fence:
+    """Save the present; short statements, in a transaction of their own, which ends with them.
+
+    What asks for `more` behind them, in the same message, goes on in that transaction.
+    """
     try:
-        return _taken(connection, _TAKE_FULL)
+        return _taken(connection, _TAKE_FULL, more)
     except psycopg.Error as error:
         if error.sqlstate not in _WITHHELD:
             raise
     connection.execute("rollback")
     with transaction(connection, "legacy", read_only=True):
-        return _taken(connection, _TAKE_BY_START)
+        return _taken(connection, _TAKE_BY_START, more)
 
 
-def _taken(connection: Connection, statement: sql.Composed) -> Fence:
-    with together(connection, lets_go=True) as trip:
+def _taken(connection: Connection, statement: sql.Composed, more: Callable[[Trip], object] | None) -> Fence:
+    with together(connection, lets_go=more is None) as trip:
         bound = trip.ask(Question(_BOUND, None, lambda found: found.fetchall()[0]))
         # Asked second: what is prepared between the two is in the first answer still, as a session.
         prepared = trip.ask(Question(_PREPARED, None, lambda found: bool(found.fetchall()[0][0])))
         taken = trip.ask(Question(statement, None, lambda found: found.fetchall()[0]))
+        if more is not None:
+            more(trip)
     settled, doubt = _bound(*bound.value, prepared=prepared.value)
     row = taken.value
     failpoint("fence.taken", connection)

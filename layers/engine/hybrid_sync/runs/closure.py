@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from psycopg import sql
 
@@ -11,13 +11,15 @@ from hybrid_sync.catalog.columns import spliced
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.contracts import MAX_REFS, Key, Ref
 from hybrid_sync.errors import RequestRejected
-from hybrid_sync.ids.idmap import ids_in_target
+from hybrid_sync.ids.known import Place, ask_ids
 from hybrid_sync.keys import key_list, one_of
-from hybrid_sync.postgres import Connection, path_setting
+from hybrid_sync.postgres import Connection, Cursor, Question, path_setting, together
 from hybrid_sync.runs.store import Requested
+from hybrid_sync.session import Answer, Trip
 
 _MOST = 20 * MAX_REFS
 """Rows in one closure; a request that needs more is really a run of its entities."""
+Parents = dict[Place, set[Key]]
 
 
 def requested(catalog: Catalog, refs: tuple[Ref, ...]) -> Requested:
@@ -43,53 +45,121 @@ def requested(catalog: Catalog, refs: tuple[Ref, ...]) -> Requested:
     return found
 
 
-def close(
-    catalog: Catalog, wanted: Requested, legacy: Connection, target: Connection, *, without: Collection[str] = ()
-) -> Requested:
-    """Add the parents that are missing in the target, and their parents; read without locks.
+def places(rows: Requested) -> list[tuple[Place, list[Key]]]:
+    """The rows of each source."""
+    return [((entity, source), keys) for entity, of in rows.items() for source, keys in of.items()]
 
-    The batches lock and read again, so a parent that arrives in between is merely read once more.  Entities among
-    `without` cannot be carried: neither they nor their parents are looked at.
+
+class Closure:
+    """The rows so far; each round asks legacy what the latest of them refer to, and the target which of that is there.
+
+    Read without locks: whoever writes locks and reads again, so a parent that arrives in between is merely read once
+    more.  Entities among `without` cannot be carried: neither they nor their parents are looked at.
     """
-    closed: Requested = {e: {s: list(keys) for s, keys in sources.items()} for e, sources in wanted.items()}
-    waiting = [(e, s, keys) for e, sources in wanted.items() for s, keys in sources.items()]
-    while waiting:
-        entity, source, keys = waiting.pop()
-        if entity in without:
-            continue
-        for parent_entity, parent_source, parent_keys in _parents(catalog, entity, source, keys, legacy):
-            if parent_entity in without:
-                continue
-            known = closed.get(parent_entity, {}).get(parent_source, [])
-            unknown = [key for key in parent_keys if key not in set(known)]
-            there = ids_in_target(target, catalog, parent_entity, parent_source, unknown) if unknown else {}
-            missing = [key for key in unknown if key not in there]
-            if missing:
-                closed.setdefault(parent_entity, {}).setdefault(parent_source, []).extend(missing)
-                waiting.append((parent_entity, parent_source, missing))
-        if sum(len(keys) for sources in closed.values() for keys in sources.values()) > _MOST:
+
+    def __init__(self, catalog: Catalog, wanted: Requested, without: Collection[str] = ()) -> None:
+        self._catalog = catalog
+        self._without = without
+        self.rows: Requested = {e: {s: list(keys) for s, keys in sources.items()} for e, sources in wanted.items()}
+        self._latest: dict[Place, set[Key]] = {place: set(keys) for place, keys in places(wanted)}
+        self.there: dict[Place, set[Key]] = {}
+        """Keys that the target has, of all that it was asked about."""
+        self.seen: dict[Place, set[Key]] = {}
+        """Keys that legacy has, of the rows."""
+
+    def ask_legacy(self, trip: Trip) -> Callable[[], None]:
+        """What the latest rows refer to; to be called after the trip."""
+        asked: dict[Place, Answer[tuple[set[Key], Parents]]] = {}
+        for place, keys in self._latest.items():
+            if place[0] not in self._without:
+                trip.do(path_setting(self._catalog[place[0]].legacy_search_path))
+                asked[place] = trip.ask(_parents(self._catalog, place, keys))
+
+        def refer() -> None:
+            self._latest = {}
+            for place, answer in asked.items():
+                keys, parents = answer.value
+                self.seen.setdefault(place, set()).update(keys)
+                for parent, of in parents.items():
+                    self.refer(parent, of)
+
+        return refer
+
+    def refer(self, parent: Place, keys: set[Key]) -> None:
+        """Rows refer to these keys of the parent, which the target may lack."""
+        known = set(self.rows.get(parent[0], {}).get(parent[1], [])) | self.there.get(parent, set())
+        if parent[0] not in self._without and (new := keys - known):
+            self._latest.setdefault(parent, set()).update(new)
+
+    def ask_target(self, trip: Trip) -> Callable[[], None]:
+        """Which of them are there; the others become rows.  To be called after the trip."""
+        latest = self._latest
+        asked = {place: trip.ask(ask_ids(self._catalog, place, keys)) for place, keys in latest.items()}
+
+        def grow() -> None:
+            self._latest = {}
+            for place, answer in asked.items():
+                self.there.setdefault(place, set()).update(answer.value)
+                self.add(place, latest[place] - answer.value.keys())
+
+        return grow
+
+    def add(self, place: Place, missing: Collection[Key]) -> None:
+        """Rows that the target does not have."""
+        if missing:
+            self._latest.setdefault(place, set()).update(missing)
+            self.rows.setdefault(place[0], {}).setdefault(place[1], []).extend(sorted(missing))
+        if self.size > _MOST:
             raise RequestRejected(
                 "The request needs too many rows that the target does not have yet.",
                 "Run the entities as a whole, without refs.",
             )
-    return closed
+
+    def grow(self, legacy: Connection, target: Connection) -> None:
+        """One round."""
+        with together(legacy) as trip:
+            refer = self.ask_legacy(trip)
+        refer()
+        with together(target) as trip:
+            grow = self.ask_target(trip)
+        grow()
+
+    @property
+    def size(self) -> int:
+        return sum(len(keys) for _, keys in places(self.rows))
+
+    @property
+    def growing(self) -> bool:
+        """Whether something is left to be asked."""
+        return bool(self._latest)
 
 
-def _parents(
-    catalog: Catalog, entity: str, source_name: str, keys: list[Key], legacy: Connection
-) -> list[tuple[str, str, list[Key]]]:
-    """The parent keys that these rows refer to, deferred references included, per parent entity and source."""
-    source = catalog[entity].sources[source_name]
+def close(
+    catalog: Catalog, wanted: Requested, legacy: Connection, target: Connection, *, without: Collection[str] = ()
+) -> Requested:
+    """Add the parents that are missing in the target, and their parents."""
+    closure = Closure(catalog, wanted, without)
+    while closure.growing:
+        closure.grow(legacy, target)
+    return closure.rows
+
+
+def _parents(catalog: Catalog, place: Place, keys: Collection[Key]) -> Question[tuple[set[Key], Parents]]:
+    """Which of the keys legacy has, and what these rows refer to, deferred references included."""
+    source = catalog[place[0]].sources[place[1]]
     parents = [p for reference in source.references.values() for p in reference.parents]
-    if not parents:
-        return []
-    selected = key_list(spliced(p.key) for p in parents)
-    where = one_of([spliced(e) for e in source.key.values()], keys)
-    legacy.execute(path_setting(catalog[entity].legacy_search_path))
-    rows = legacy.execute(sql.SQL("select {} from {} where {}").format(selected, relations(source), where)).fetchall()
-    found: list[tuple[str, str, list[Key]]] = []
-    for i, parent in enumerate(parents):
-        values: list[Key] = [(value,) for value in sorted({row[i] for row in rows if row[i] is not None})]
-        if values:
-            found.append((parent.to, catalog.source_of(parent)[0], values))
-    return found
+    own = [spliced(e) for e in source.key.values()]
+    width = len(own)
+    selected = key_list([*own, *(spliced(p.key) for p in parents)])
+    query = sql.SQL("select {} from {} where {}").format(selected, relations(source), one_of(own, keys))
+
+    def meaning(found: Cursor) -> tuple[set[Key], Parents]:
+        rows = found.fetchall()
+        referred: Parents = {}
+        for i, parent in enumerate(parents, start=width):
+            values = {(row[i],) for row in rows if row[i] is not None}
+            if values:
+                referred.setdefault((parent.to, catalog.source_of(parent)[0]), set()).update(values)
+        return {tuple(row[:width]) for row in rows}, referred
+
+    return Question(query, None, meaning)

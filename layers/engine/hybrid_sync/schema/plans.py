@@ -15,7 +15,7 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.postgres import Connection, inside, transaction
+from hybrid_sync.postgres import Connection, inside
 from hybrid_sync.schema.codes import require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
@@ -87,11 +87,16 @@ def compile_together(
 
     Each that is left is compiled by itself when it is asked for, and an error is then its own.  In no transaction.
     """
+    with suppress(StructureMismatch, MissingPrivilege, psycopg.Error):
+        compile_all(run_id, names, catalog, legacy, target)
+
+
+def compile_all(run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection) -> None:
+    """The same, also in transactions that are open; an error says that one of them does not fit, and not which."""
     places = {name: _place(run_id, name, legacy, target) for name in names}
     wanted = [name for name, place in places.items() if place not in _recent]
-    with suppress(StructureMismatch, MissingPrivilege, psycopg.Error):
-        for name, plan in _compiled(wanted, catalog, legacy, target, abreast).items():
-            _remember(places[name], plan)
+    for name, plan in _compiled(wanted, catalog, legacy, target, abreast).items():
+        _remember(places[name], plan)
 
 
 def _one_by_one(connection: Connection, works: Mapping[K, Rounds[Any]]) -> dict[K, Any]:
@@ -110,7 +115,7 @@ def _compiled(
     for path in dict.fromkeys(entity.legacy_search_path for entity in wanted.values()):
         group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
         # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
-        with transaction(legacy, "legacy", read_only=True, path=path):
+        with inside(legacy, "legacy", path=path):
             for entity in group.values():
                 for source in entity.sources:
                     require_codes(legacy, entity, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from hybrid_sync.contracts import Key
@@ -22,17 +23,22 @@ _PAGE = 1_000
 
 
 class EntityDeletes:
-    """The deletes of one entity in one run; `counts` is what the run has recorded of them so far."""
+    """The deletes of one entity in one run; `counts` is what the run has recorded of them so far.
+
+    Each page is a transaction of its own, or (`within`) all of it a part of the caller's.
+    """
 
     def __init__(
-        self, world: World, run: RunRecord, name: str, counts: dict[str, Any], legacy: Connection, target: Connection
-    ) -> None:
+        self, world: World, run: RunRecord, name: str, counts: dict[str, Any], legacy: Connection, target: Connection,
+        *, within: bool = False,
+    ) -> None:  # fmt: skip
         self._catalog = world.catalog
         self._entity = world.catalog[name]
         self._run = run
         self._counts = dict(counts)
         self._legacy = legacy
         self._target = target
+        self._within = within
         self._place = (run.run_id, name)
         self._plan = plan_for(run.run_id, name, world.catalog, legacy, target)
 
@@ -47,12 +53,15 @@ class EntityDeletes:
                 pages -= 1
         return pages
 
+    def _transaction(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._within else transaction(self._target, "target")
+
     def _tied(self, tie: unlink.Tie) -> list[Key]:
-        with transaction(self._target, "target"):
+        with self._transaction():
             return unlink.tied(self._target, self._catalog, self._run.run_id, tie, _PAGE)
 
     def _clear(self, tie: unlink.Tie, keys: list[Key]) -> None:
-        with transaction(self._target, "target"):
+        with self._transaction():
             departed = self._departed(tie.source, keys)
             unlink.unlink(self._target, self._catalog, self._run.run_id, tie, departed)
             self._settle(tie.source, [Outcome(key, "back") for key in keys if key not in departed], departed)
@@ -73,12 +82,12 @@ class EntityDeletes:
         return pages
 
     def _next(self, source: str) -> list[Key]:
-        with transaction(self._target, "target"):
+        with self._transaction():
             return deletes.page(self._target, *self._place, source, _PAGE)
 
     def _page(self, source: str, keys: list[Key]) -> None:
         target, entity = self._target, self._entity
-        with transaction(target, "target"):
+        with self._transaction():
             departed = self._departed(source, keys)
             removal = Removal(target, self._catalog, entity, source, self._plan.table, self._run.run_id)
             outcomes = removal.remove(sorted(departed))
@@ -87,7 +96,8 @@ class EntityDeletes:
             # There is no legacy row left that could be repaired.
             resolve_failed(target, self._run.run_id, entity.entity, source, departed)
             failpoint("delete.before_commit", target, self._legacy)
-        failpoint("delete.committed", target, self._legacy)
+        if not self._within:
+            failpoint("delete.committed", target, self._legacy)
 
     def _departed(self, source: str, keys: list[Key]) -> dict[Key, deletes.Why]:
         """Lock the keys' buckets and ask legacy again; `keys` is narrowed to what no other delivery has dealt with."""
@@ -110,7 +120,7 @@ class EntityDeletes:
 
     def _again(self) -> bool:
         """Take up again what was kept for a row that may have gone meanwhile; False when a round got nowhere."""
-        with transaction(self._target, "target"):
+        with self._transaction():
             with together(self._target) as trip:
                 counted = deletes.counts(trip, *self._place)
             deleted = counted()["deleted"]
@@ -121,8 +131,8 @@ class EntityDeletes:
             return True
 
     def _end(self) -> None:
-        with transaction(self._target, "target"):
+        with self._transaction():
             with together(self._target) as trip:
                 counted = deletes.counts(trip, *self._place)
-            with together(self._target, commits=True) as trip:
+            with together(self._target, commits=not self._within) as trip:
                 trip.ask(store.part(*self._place, deletes={**self._counts, **counted(), "done": True}))

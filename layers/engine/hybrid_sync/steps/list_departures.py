@@ -61,34 +61,45 @@ def list_departures(
     compare = entity.on_delete.policy != "ignore" and not looked
     plan = plan_for(run.run_id, name, world.catalog, legacy, target)
     found = _found(run, record, entity, plan, legacy, target, compare=compare)
-    place = (run.run_id, name)
     with transaction(target, "target"):
-        with together(target) as trip:
-            trip.ask(entering(run.run_id, None))
-            begun = trip.ask(store.begin_deletes(*place))
-            already = trip.ask(deletes.listed(*place))
-            counted = deletes.counts(trip, *place)
-        if not begun.value:
+        counts = list_found(run, entity, plan, found, target)
+        if counts is None:
             return
-        listed = already.value
-        present = listed + sum(len(part.present) for part in found.values())
-        # One source that looks wrong keeps the rows of all: they come from the same legacy.
-        guarded = present if present and _guarded(run, entity, plan, found, target) else 0
-        counts: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
-        if guarded:
-            # Their number says it all; an emptied legacy would make the list as long as the table.
-            store.record_part(target, *place, failure={"code": "delete_guard", "text": _sentence(name, present)})
-            found = {}
-        for source, part in found.items():
-            deletes.list_candidates(target, *place, source, part.keys)
-        if entity.on_delete.policy == "ignore":
-            deletes.keep_all(target, *place)
-        if not guarded and not listed and not any(part.keys for part in found.values()):
-            # Nothing will be paged through, so the end is recorded at once.
-            counts |= {**counted(), "done": True}
         with together(target, commits=True) as trip:
-            trip.ask(store.part(*place, deletes=counts))
+            trip.ask(store.part(run.run_id, name, deletes=counts))
     failpoint("delete.listed", target, legacy)
+
+
+def list_found(
+    run: RunRecord, entity: Entity, plan: EntityPlan, found: Mapping[str, deletes.Candidates], target: Connection
+) -> dict[str, Any] | None:
+    """List what was found, within the caller's transaction: the counts for the entity's record; None where another
+    delivery has listed it."""
+    place = (run.run_id, entity.entity)
+    with together(target) as trip:
+        trip.ask(entering(run.run_id, None))
+        begun = trip.ask(store.begin_deletes(*place))
+        already = trip.ask(deletes.listed(*place))
+        counted = deletes.counts(trip, *place)
+    if not begun.value:
+        return None
+    listed = already.value
+    present = listed + sum(len(part.present) for part in found.values())
+    # One source that looks wrong keeps the rows of all: they come from the same legacy.
+    guarded = present if present and _guarded(run, entity, plan, found, target) else 0
+    counts: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
+    if guarded:
+        # Their number says it all; an emptied legacy would make the list as long as the table.
+        store.record_part(target, *place, failure={"code": "delete_guard", "text": _sentence(entity.entity, present)})
+        found = {}
+    for source, part in found.items():
+        deletes.list_candidates(target, *place, source, part.keys)
+    if entity.on_delete.policy == "ignore":
+        deletes.keep_all(target, *place)
+    if not guarded and not listed and not any(part.keys for part in found.values()):
+        # Nothing will be paged through, so the end is recorded at once.
+        counts |= {**counted(), "done": True}
+    return counts
 
 
 def _seen(world: World, run_id: str, record: EntityRecord, name: str, target: Connection) -> bool:

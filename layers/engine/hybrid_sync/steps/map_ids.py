@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.place import split
 from hybrid_sync.contracts import BatchTask, Key
-from hybrid_sync.ids.idmap import IdMap, ids_in_target
+from hybrid_sync.ids.idmap import IdMap, Ids
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.keys import decode_key
 from hybrid_sync.postgres import Connection
@@ -29,14 +29,19 @@ def cached(plan: ReadPlan) -> set[str]:
     return {plan.entity, *(entity for slot in plan.references for entity, _ in slot.parents)}
 
 
+def through_cache(world: World, epochs: Mapping[str, int]) -> IdMap:
+    """Where batches look ids up: `epochs` are those of the entities in `cached`."""
+    return IdMap(world.catalog, world.id_cache, epochs)
+
+
 class BatchIds:
     """The ids of one batch, within its transaction; `found` may be cached once it has committed."""
 
     def __init__(
         self, world: World, task: BatchTask, plan: EntityPlan, legacy: Connection, target: Connection,
-        epochs: Mapping[str, int], *, retired: bool = True,
+        ids: Ids, *, retired: bool = True,
     ) -> None:  # fmt: skip
-        """`epochs` are those of the entities in `cached`; `retired` says whether any of its keys has a retired id."""
+        """`retired` says whether any of its keys has a retired id."""
         self._catalog = world.catalog
         self._secret = world.id_secret
         self._task = task
@@ -45,18 +50,18 @@ class BatchIds:
         self._legacy = legacy
         self._target = target
         self._retired = retired
-        self._idmap = IdMap(world.catalog, world.id_cache, epochs)
+        self._ids = ids
         self.found: dict[Key, bytes] = {}
 
     def remember(self) -> None:
         """Put the rows' own ids into the cache; only after the commit."""
-        self._idmap.remember(self._task.entity, self._task.source, self.found)
+        self._ids.remember(self._task.entity, self._task.source, self.found)
 
     def splice(self, writer: Writer, scanned: Scanned, *, fresh: bool = False) -> SplicedBatch:
         """Rows ready to be written; `fresh` asks the target for every reference."""
         task, plan = self._task, self._plan
         keys = {row.key: decode_key(row.key) for row in scanned.rows}
-        there = ids_in_target(self._target, self._catalog, task.entity, task.source, list(keys.values()))
+        there = self._ids.own(self._target, task.entity, task.source, list(keys.values()))
         own = {row: there[key] for row, key in keys.items() if key in there}
         mint_one = minter(self._secret, task.entity, task.source)
         absent = [key for key in keys.values() if key not in there] if self._retired else []
@@ -96,6 +101,6 @@ class BatchIds:
                     unguarded.add(parent)
                 at += 1
         return {
-            parent: self._idmap.resolve(self._target, *parent, keys, fresh=fresh or parent in unguarded)
+            parent: self._ids.resolve(self._target, *parent, keys, fresh=fresh, guarded=parent not in unguarded)
             for parent, keys in wanted.items()
         }

@@ -167,9 +167,9 @@ def _batches(
             yield _batch(task, source, buckets, size)
         named = sorted((record.requested or {}).get(source, []))
         for keys in _shares(named, size):
-            yield _batch_of_keys(task, source, keys, size, retry=False)
+            yield batch_of_keys(task.run_id, (task.entity, source), keys, size)
         for keys in _shares(retries[source], size):
-            yield _batch_of_keys(task, source, keys, size, retry=True)
+            yield batch_of_keys(task.run_id, (task.entity, source), keys, size, retry=True)
 
 
 def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
@@ -227,9 +227,13 @@ def _batch(task: EntityTask, source: str, buckets: Sequence[int], size: int) -> 
     )  # fmt: skip
 
 
-def _batch_of_keys(task: EntityTask, source: str, keys: Sequence[Key], size: int, *, retry: bool) -> BatchTask:
+def batch_of_keys(
+    run_id: str, place: tuple[str, str], keys: Sequence[Key], size: int | None = None, *, retry: bool = False
+) -> BatchTask:
+    """Just these keys of an entity's source, in pages of `size` rows, or in one."""
+    entity, source = place
     buckets = bucket_numbers(keys)
     return BatchTask(
-        run_id=task.run_id, entity=task.entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,
-        buckets=runs_of(buckets), keys=tuple(keys), purpose="retry" if retry else "requested", page_rows=size,
+        run_id=run_id, entity=entity, source=source, lo=buckets[0], hi=buckets[-1] + 1, buckets=runs_of(buckets),
+        keys=tuple(keys), purpose="retry" if retry else "requested", page_rows=size or len(keys),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.story import never_began
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
+from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.undo.begin import JOURNAL_KEPT
 from hybrid_sync.world import World
@@ -33,15 +34,18 @@ def report_run(world: World, request: ReportRequest) -> RunOutcome:
         request = request.model_copy(update={"failure": plain(request.failure)})
     try:
         with world.connect_target() as target:
-            return _reported(world, request, target)
+            return reported(world, request, target)
     except SyncError as error:
         if request.failure is None and not isinstance(error, RunNotFound):
             raise
         return _never_began(world, request)
 
 
-def _reported(world: World, request: ReportRequest, target: Connection) -> RunOutcome:
+def reported(world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None) -> RunOutcome:
+    """The same over a connection; `verdicts` record what a verification has just found."""
     with transaction(target, "target"):
+        for verdict in verdicts.answers if verdicts else ():
+            send_with_next(target, verdict.question.query)
         if request.failure is not None:
             store.read_run(target, request.run_id)
             store.record_failure(target, request.failure)

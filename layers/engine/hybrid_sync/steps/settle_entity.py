@@ -22,7 +22,7 @@ from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import RunRecord, read_entity
 from hybrid_sync.schema.plans import EntityPlan, plan_for
-from hybrid_sync.steps.map_ids import BatchIds, cached
+from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import (
     Outcome,
@@ -143,7 +143,7 @@ class _Settling:
                 read = found[source] = _Read()
                 ids = self._ids[source] = BatchIds(
                     self._world, self._task(source, keys), self._plan, self._legacy, self._target,
-                    cache_epochs(self._target, cached(self._plan.sources[source])),
+                    through_cache(self._world, cache_epochs(self._target, cached(self._plan.sources[source]))),
                 )  # fmt: skip
                 for page in (keys[at : at + _PAGE] for at in range(0, len(keys), _PAGE)):
                     for scanned in _scanned(reader, self._plan.sources[source], page, read.unreadable):

@@ -15,7 +15,7 @@ from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.errors import Contention, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import RETRYABLE, take_unqueued
-from hybrid_sync.ids.idmap import ids_in_target
+from hybrid_sync.ids.idmap import Ids, ids_in_target
 from hybrid_sync.keys import bucket_number, decode_key, span
 from hybrid_sync.legacy.versions import versions
 from hybrid_sync.postgres import Connection, transaction
@@ -23,7 +23,7 @@ from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan, plan_for
-from hybrid_sync.steps.map_ids import BatchIds, cached
+from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
@@ -65,7 +65,7 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
         while place is not None:
             try:
                 with transaction(target, "target"):
-                    page = _Page(world, task, place, plan, legacy, target)
+                    page = Page(world, task, place, plan, legacy, target)
                     done = page.run(row_bytes)
             except Contention:
                 with transaction(target, "target"):
@@ -75,14 +75,15 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
             page.remember()
             failpoint("batch.cached", target, legacy)
             if page.unqueued:
-                _queue_failures(world, task, target)
+                queue_failures(world, task, target)
             for one in done:
                 total = total.plus(one.result)
             place, row_bytes = done[-1].next(), page.row_bytes
     return total
 
 
-def _queue_failures(world: World, task: BatchTask, target: Connection) -> None:
+def queue_failures(world: World, task: BatchTask, target: Connection) -> None:
+    """Send messages about failed records that wait for one; after the commit."""
     # Marked and sent in one transaction: a crash between the two sends again, which is harmless, and forgets none.
     with transaction(target, "target"):
         messages = take_unqueued(target, task.run_id, task.entity, task.source)
@@ -97,7 +98,16 @@ class _Rows:
     failed: list[FailedRow]
 
 
-class _Page:
+@dataclass(frozen=True)
+class Carried:
+    """What a page has done within its transaction, to be recorded in the same."""
+
+    outcome: Outcome
+    done: PageDone
+    xids: list[int]
+
+
+class Page:
     """The state of one page's transaction, from the locks to the record of what it did and the commit."""
 
     def __init__(
@@ -130,9 +140,17 @@ class _Page:
         read = read_page(self._world, task, place, self._plan, opened, row_bytes, self._legacy, target)
         failpoint("batch.read", target, self._legacy)
         self.row_bytes = read.row_bytes
-        ids = self._ids = BatchIds(
-            self._world, task, self._entity, self._legacy, target, opened.epochs, retired=opened.retired
+        carried = self.carry(opened, read, through_cache(self._world, opened.epochs))
+        failpoint("batch.before_commit", target, self._legacy)
+        page, self.unqueued = close_page(
+            target, task, place, carried.outcome, carried.done, time.monotonic() - began, carried.xids, RETRYABLE
         )
+        return [page]
+
+    def carry(self, opened: Opened, read: PageRead, known: Ids) -> Carried:
+        """Map ids, check, stage, journal and write what was read, under the locks and within the transaction."""
+        task, target, place = self._task, self._target, self._place
+        ids = self._ids = BatchIds(self._world, task, self._entity, self._legacy, target, known, retired=opened.retired)
         writer = Writer(target, self._entity.table, self._plan, task.run_id, page_id(task, place))
         written, spliced = self._write(writer, ids, read.scanned)
         failpoint("batch.written", target, self._legacy)
@@ -143,15 +161,11 @@ class _Page:
         for row in outcome.failed:
             ids.found.pop(row.key, None)
         failpoint("batch.recorded", target, self._legacy)
-        page = PageDone(place.number, self._result(read.scanned, written.written, len(outcome.failed)), read.until)
-        failpoint("batch.before_commit", target, self._legacy)
-        page, self.unqueued = close_page(
-            target, task, place, outcome, page, time.monotonic() - began, written.written.xids, RETRYABLE
-        )
-        return [page]
+        done = PageDone(place.number, self._result(read.scanned, written.written, len(outcome.failed)), read.until)
+        return Carried(outcome, done, written.written.xids)
 
     def remember(self) -> None:
-        """Put the rows' own ids into the cache; only after the commit."""
+        """Put the rows' own ids where others look them up: into the cache, only after the commit."""
         if self._ids is not None:
             self._ids.remember()
 

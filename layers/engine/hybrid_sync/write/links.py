@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -13,7 +13,7 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
-from hybrid_sync.keys import COLUMN, is_row_of, record_among
+from hybrid_sync.keys import COLUMN, is_row_of, record_among, single
 from hybrid_sync.postgres import Connection, Cursor, Question, answer
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.batches import record_failed
@@ -56,6 +56,23 @@ def groups(catalog: Catalog, run_id: str) -> Question[list[Group]]:
         (run_id,),
         known,
     )
+
+
+def any_waiting(rows: Mapping[tuple[str, str], Sequence[Key]]) -> Question[bool]:
+    """Whether one of these rows, by entity and source, waits for a parent, or some row waits for one of them."""
+    either: list[sql.Composable] = [sql.SQL("false")]
+    for (entity, source), keys in rows.items():
+        parents = [one for key in keys if (one := single(key)) is not None]
+        either.append(sql.SQL("(entity = {} and source = {} and {})").format(entity, source, record_among(keys)))
+        either.append(
+            sql.SQL("(parent_entity = {} and parent_source = {} and parent_key = any({}))").format(
+                entity, source, parents
+            )
+        )
+    query = sql.SQL("select exists (select from hybrid_sync.pending_link where {})").format(
+        sql.SQL(" or ").join(either)
+    )
+    return Question(query, None, lambda found: bool(found.fetchall()[0][0]))
 
 
 @dataclass(frozen=True)

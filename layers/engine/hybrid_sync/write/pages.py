@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from psycopg import sql
 
@@ -100,11 +101,19 @@ def open_page(
     )  # fmt: skip
     with together(connection) as trip:
         trip.ask(first)
-        opened = trip.ask(opening)
-    row = opened.value
+        asked = trip.ask(opening)
+    row = asked.value
     assert row is not None, "a function with OUT parameters is one row"
-    refused, status, done, planned, detection, epochs, waiting, marked, retired = row
+    refused, status, *found = row
     require_entered(task.run_id, task.entity, refused, status)
+    return opened(*found)
+
+
+def opened(
+    done: list[Any] | None, planned: Any, detection: Any, epochs: Mapping[str, int], waiting: list[list[int]] | None,
+    marked: bool, retired: bool,
+) -> Opened | list[PageDone]:  # fmt: skip
+    """What `hybrid_sync.open_batch` answers where it lets the page in."""
     if done is not None:
         return [PageDone(n, BatchResult.model_validate(r), tuple(until) if until else None) for n, r, until in done]
     return Opened(
@@ -123,23 +132,29 @@ _CLOSE = sql.SQL(
 ).format(PARAMETER)
 
 
-def close_page(
-    connection: Connection, task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float,
-    xids: Iterable[int], retryable: Sequence[str],
-) -> tuple[PageDone, bool]:  # fmt: skip
-    """Record what became of the rows, what the page did, and where the next one begins; then commit.
+def closing(
+    task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float, xids: Iterable[int],
+    retryable: Sequence[str],
+) -> Question[tuple[int, bool]]:  # fmt: skip
+    """Record what became of the rows, what the page did, and where the next one begins, as one question among others.
 
-    Returns the page with the number of resolved records, and whether failed records with a retryable reason wait for a
-    message.
+    How many records were resolved, and whether failed records with a retryable reason wait for a message.
     """
     parameters = (
         task.run_id, task.entity, task.source, *outcome.parameters(), page_id(task, place),
         done.result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))],
         None if done.until is None else list(done.until), list(retryable),
     )  # fmt: skip
+    return Question(_CLOSE, parameters, lambda cursor: (int((row := cursor.fetchall()[0])[0]), bool(row[1])))
+
+
+def close_page(
+    connection: Connection, task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float,
+    xids: Iterable[int], retryable: Sequence[str],
+) -> tuple[PageDone, bool]:  # fmt: skip
+    """The same, and the commit; the page with the number of resolved records, and whether a message is due."""
     with together(connection, commits=True) as trip:
-        closed = trip.ask(Question(_CLOSE, parameters, lambda cursor: cursor.fetchone()))
-    assert closed.value is not None, "a function with OUT parameters is one row"
+        closed = trip.ask(closing(task, place, outcome, done, seconds, xids, retryable))
     resolved, unqueued = closed.value
     return replace(done, result=done.result.model_copy(update={"resolved": resolved})), unqueued
 

@@ -1,0 +1,117 @@
+"""Find keys: what a run of a few keys has to carry, and how; read without locks, which come before it is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import RunRequest
+from hybrid_sync.ids.known import ask_ids
+from hybrid_sync.keys import ask_recorded, record_among
+from hybrid_sync.legacy import fence
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection, Question, inside, together
+from hybrid_sync.retries import UNSEEN_KEY
+from hybrid_sync.runs.closure import Closure, places, requested
+from hybrid_sync.runs.store import Requested
+from hybrid_sync.schema.plans import EntityPlan, compile_all, plan_for
+from hybrid_sync.schema.ready import asking_installed
+from hybrid_sync.world import World
+
+Wait = Callable[[float], None]
+"""Let so many seconds pass."""
+
+
+class Whole(Exception):
+    """The request is one for the whole flow; nothing of it has been written."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass
+class Found:
+    """What to carry, before any lock is taken."""
+
+    fence: Fence
+    closure: Closure
+    unseen: bool
+    """A row that the request names is on neither side."""
+    plans: dict[str, EntityPlan] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Requested:
+        return self.closure.rows
+
+
+def find_keys(
+    world: World, request: RunRequest, most: int, wait: Wait, legacy: Connection, target: Connection
+) -> Found | None:  # fmt: skip
+    """The rows that the request names, with the parents that the target lacks; None where the run is recorded.
+
+    A key that neither side has is waited for, since the event may have come before its commit; one that the target
+    knows has gone.  Raises Whole above `most` rows.
+    """
+    named = requested(world.catalog, request.refs)
+    for attempt in range(1, UNSEEN_KEY.attempts + 1):
+        found = _first_look(world.catalog, named, request.run_id, legacy, target)
+        if found is None or not found.unseen or attempt == UNSEEN_KEY.attempts:
+            break
+        wait(UNSEEN_KEY.delay(attempt))
+    if found is None:
+        return None
+    grow(world, request, found, most, legacy, target)
+    return found
+
+
+def grow(world: World, request: RunRequest, found: Found, most: int, legacy: Connection, target: Connection) -> None:
+    """Look for parents until none is missing, and compile what the rows need."""
+    closure = found.closure
+    with inside(legacy, "legacy", soon=True), inside(target, "target", soon=True):
+        while closure.growing:
+            if closure.size > most:
+                break
+            closure.grow(legacy, target)
+        if closure.size > most:
+            raise Whole("too_many_keys")
+        fence.refuse_replica(found.fence, (world.catalog[name] for name in closure.rows))
+        compile_all(request.run_id, closure.rows, world.catalog, legacy, target)
+    for name in closure.rows:
+        found.plans[name] = plan_for(request.run_id, name, world.catalog, legacy, target)
+
+
+def _first_look(
+    catalog: Catalog, named: Requested, run_id: str, legacy: Connection, target: Connection
+) -> Found | None:  # fmt: skip
+    """The fence, the rows and the parents that the target lacks; None where the run is recorded."""
+    closure = Closure(catalog, named)
+    with inside(legacy, "legacy", soon=True), inside(target, "target", soon=True):
+        asked: list[Callable[[], None]] = []
+        saved = fence.take(legacy, lambda trip: asked.append(closure.ask_legacy(trip)))
+        asked[-1]()
+        with together(target) as trip:
+            trip.ask(asking_installed())
+            recorded = trip.ask(_ask_recorded(run_id))
+            grow = closure.ask_target(trip)
+            there = {place: trip.ask(ask_ids(catalog, place, keys)) for place, keys in places(named)}
+            retired = {
+                place: trip.ask(ask_recorded("retired_id", *place, record_among(keys))) for place, keys in places(named)
+            }
+        grow()
+    if recorded.value:
+        return None
+    unseen = {
+        place: set(keys) - closure.seen.get(place, set()) - there[place].value.keys() - set(retired[place].value)
+        for place, keys in places(named)
+    }
+    return Found(saved, closure, any(unseen.values()))
+
+
+def _ask_recorded(run_id: str) -> Question[bool]:
+    return Question(
+        "select exists (select from hybrid_sync.run where run_id = %s)",
+        (run_id,),
+        lambda found: bool(found.fetchall()[0][0]),
+    )

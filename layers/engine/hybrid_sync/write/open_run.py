@@ -1,0 +1,63 @@
+"""The beginning of a run of a few keys: its record, holds, locks and pages, all in one statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_sync.contracts import BatchTask, RunRequest
+from hybrid_sync.keys import bucket_numbers, span
+from hybrid_sync.legacy.fence import Fence
+from hybrid_sync.postgres import Connection
+from hybrid_sync.write.batches import require_entered
+from hybrid_sync.write.pages import Opened, Place, opened, page_id
+
+
+@dataclass(frozen=True)
+class RunToOpen:
+    """What is recorded of the run."""
+
+    request: RunRequest
+    fence: Fence
+    version: tuple[str, str]
+    """The catalog's hash and the build."""
+    deadline_seconds: int
+    entities: Sequence[Mapping[str, Any]]
+    """Of each: entity, wave, requested, batches, keys, warnings, hidden_rows."""
+
+
+def open_run(
+    connection: Connection, run: RunToOpen, parts: Sequence[tuple[BatchTask, Collection[str]]]
+) -> list[Opened] | None:
+    """Record the run, share its entities' rows, lock all buckets and claim all pages, in this order; None where an
+    earlier delivery has recorded the run.
+
+    `parts` come in the global order of locks, each with the entities of which it looks ids up.  Raises EntityHeld.
+    """
+    request = run.request
+    given = {
+        "run_id": request.run_id, "profile": request.profile, "trigger": request.trigger, "priority": request.priority,
+        "request": request.model_dump(mode="json"), "fence": run.fence.model_dump(mode="json"),
+        "catalog_hash": run.version[0], "build": run.version[1], "deadline": run.deadline_seconds,
+    }  # fmt: skip
+    row = connection.execute(
+        "select * from hybrid_sync.open_run(%s, %s, %s)",
+        (json.dumps(given), json.dumps(list(run.entities)), json.dumps([_part(*part) for part in parts])),
+    ).fetchone()
+    assert row is not None, "a function with OUT parameters is one row"
+    refused, status, entity, pages = row
+    if refused == "recorded":
+        return None
+    require_entered(request.run_id, entity, refused, status)
+    return [page for one in pages if isinstance(page := opened(*one), Opened)]
+
+
+def _part(task: BatchTask, entities: Collection[str]) -> dict[str, Any]:
+    first, last = span(task.lo, task.hi)
+    return {
+        "entity": task.entity, "source": task.source, "buckets": bucket_numbers(task.keys or ()),
+        "page": str(page_id(task, Place())), "lo": task.lo, "hi": task.hi, "first": first, "last": last,
+        "entities": sorted(entities),
+    }  # fmt: skip
