@@ -31,16 +31,21 @@ class Said:
 Command = Callable[..., Said]
 
 
+def say(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
+    """`hybrid-sync` with these words, in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    printed = capsys.readouterr()
+    return Said(int(ended.value.code or 0), printed.out, printed.err)
+
+
 @pytest.fixture
 def hybrid_sync(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """Call with a command line; there is no stack unless the test asks for one."""
     monkeypatch.setenv("HYBRID_SYNC_HOME", str(tmp_path))
 
     def run(*words: str) -> Said:
-        with pytest.raises(SystemExit) as ended:
-            main(list(words))
-        printed = capsys.readouterr()
-        return Said(int(ended.value.code or 0), printed.out, printed.err)
+        return say(capsys, *words)
 
     return run
 

@@ -1,0 +1,192 @@
+"""Every command against a deployment that is known by its name alone, as on AWS; and denied without its path."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync.schema.install import grant
+from hybrid_sync.services.commands import COMMANDS, Role
+from hybrid_sync_cli.emulator.refusals import DENIED, expect
+from hybrid_sync_cli.execution import catalog_of_project
+from hybrid_sync_cli.sample import generate, marker
+from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.stack.aws import Aws
+from hybrid_sync_cli.stack.deploy import STACK_NAME
+from hybrid_sync_cli.stack.processes import Processes
+from tests.cli.conftest import Said, say
+
+ACCOUNT = "000000000000"
+RUN = "on_demand-20261129T010000-4fc1d2"
+WITHOUT = "without"
+
+
+@dataclass
+class People:
+    """Users of the account with one of the repository's policies each, and one whose policy lacks a path."""
+
+    stack: Stack
+    iam: Any
+    keys: dict[str, tuple[str, str]]
+
+    def policy(self, role: Role, but: str = "") -> str:
+        """As the page on security says: with everything filled in."""
+        text = Path("policies", f"{role.name}.json").read_text("utf-8")
+        values = {"REGION": self.stack.region, "ACCOUNT": ACCOUNT, "STACK": STACK_NAME}
+        for name, value in {**values, "API_ID": self.stack.outputs["ApiId"]}.items():
+            text = text.replace(name, value)
+        document = json.loads(text)
+        paths = document["Statement"][1]["Resource"]
+        document["Statement"][1]["Resource"] = [path for path in paths if not path.endswith(f"/ops/{but}")]
+        return json.dumps(document)
+
+    def add(self, name: str, policy: str) -> None:
+        self.iam.create_user(UserName=name)
+        self.grant(name, policy)
+        key = self.iam.create_access_key(UserName=name)["AccessKey"]
+        self.keys[name] = (key["AccessKeyId"], key["SecretAccessKey"])
+
+    def grant(self, name: str, policy: str) -> None:
+        self.iam.put_user_policy(UserName=name, PolicyName="ops", PolicyDocument=policy)
+
+
+@pytest.fixture(scope="module")
+def people(deployed: Stack) -> Iterator[People]:
+    """A small world, and whoever may ask for it."""
+    with psycopg.connect(deployed.legacy_dsn) as legacy:
+        empty = marker.found(legacy, "legacy") is None
+    if empty:
+        generate(deployed.legacy_dsn, deployed.target_dsn, 0.001, seed=7)
+        grant(deployed.target_dsn, catalog_of_project())
+    expect(Aws(Processes(home.directory())).refusals, DENIED, action="execute-api:Invoke")
+    made = People(deployed, deployed.client("iam"), {})
+    for role in Role:
+        made.add(role.name, made.policy(role))
+    made.add(WITHOUT, made.policy(Role.admin))
+    yield made
+
+
+Ask = Callable[..., Said]
+
+
+@pytest.fixture
+def ask(people: People, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
+    """Call with a person and a command line; there is no stack on the machine where the command runs."""
+    monkeypatch.setenv("HYBRID_SYNC_HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", people.stack.aws_endpoint_url)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "HYBRID_SYNC_TARGET_DSN", "HYBRID_SYNC_LEGACY_DSN"):
+        monkeypatch.delenv(name, raising=False)
+
+    def as_person(name: str, *words: str, region: str | None = None, stack: str = STACK_NAME) -> Said:
+        key, secret = people.keys[name]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        return say(capsys, "--stack", stack, "--region", region or people.stack.region, *words)
+
+    return as_person
+
+
+def lines(stack: Stack) -> dict[str, tuple[str, str]]:
+    """Command of the table -> a command line that asks for it, and a word of what it says when it is let in."""
+    return {
+        "status": ("status", "run"),
+        "progress": ("sync --entity offices", "rows, references and money add up"),
+        "report": (f"report {RUN} --format md", f"There is no run {RUN}."),
+        "findings": (f"verify --of {RUN}", f"There is no run {RUN}."),
+        "failures": ("failures --json", "["),
+        "holds": ("holds", "held"),
+        "sync": ("sync --entity offices --no-follow", "on_demand-"),
+        "verify": ("verify offices", "Nothing differs."),
+        "accept": ("failures accept offices 99 --why known", "Nothing was accepted"),
+        "hold": ("hold payments --why restore", "payments is held"),
+        "release": ("release jaws", "jaws is not held"),
+        "rollback": (f"rollback {RUN}", f"There is no run {RUN}"),
+        "tokens": ("tokens list --json", "["),
+        "create-token": ("tokens create billing", "hs_"),
+        "revoke-token": ("tokens revoke 000000000000", "There is no token 000000000000"),
+        "install": (f"install --from-inside --target-dsn {stack.target_dsn}", "The target is ready"),
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_served_to_the_least_role_that_has_it(people: People, ask: Ask, name: str) -> None:
+    line, word = lines(people.stack)[name]
+    role = COMMANDS[name].role if name != "progress" else Role.operator  # a run that is followed was started
+
+    said = ask(role.name, *line.split())
+
+    assert word in said.out + said.err
+    assert "You may not" not in said.err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_denied_to_a_role_without_its_path(people: People, ask: Ask, name: str) -> None:
+    people.grant(WITHOUT, people.policy(Role.admin, but=name))
+
+    said = ask(WITHOUT, *lines(people.stack)[name][0].split())
+
+    assert said.status == 1
+    assert f"hybrid-sync: You may not call POST /ops/{name} of the stack {STACK_NAME}" in said.err.splitlines()[-1]
+
+
+def test_nobody_is_let_in_by_a_role_that_only_looks(ask: Ask) -> None:
+    assert "You may not call POST /ops/hold " in ask("viewer", "hold", "payments", "--why", "x").err
+
+
+def test_the_trail_names_the_person(people: People, ask: Ask) -> None:
+    ask("operator", "hold", "roles", "--why", "by the trail's test")
+    with psycopg.connect(people.stack.target_dsn) as target:
+        who = target.execute(
+            "select who, outcome from hybrid_sync.audit where what->>'why' = 'by the trail''s test'"
+        ).fetchall()
+    assert who == [(f"arn:aws:iam::{ACCOUNT}:user/operator", "done")]
+
+
+def test_outputs_are_asked_for_once_and_kept_private(people: People, ask: Ask, tmp_path: Path) -> None:
+    assert f"API_URL={people.stack.api_url}" in ask("viewer", "env").out
+    assert "DSN" not in ask("viewer", "env").out
+    kept = tmp_path / "deployments.json"
+    assert kept.stat().st_mode & 0o077 == 0
+    # What is kept may be of a stack that has been made again: a call finds out, and asks.
+    kept.write_text(re.sub(r'"ApiId": "\w+"', '"ApiId": "gone"', kept.read_text()))
+    assert ask("viewer", "holds").status == 0
+    assert "gone" not in kept.read_text()
+
+
+def test_a_stack_that_is_not_there_and_one_elsewhere_are_one_sentence(ask: Ask) -> None:
+    for where in ({"stack": "nope"}, {"region": "eu-central-1"}):
+        said = ask("viewer", "status", **where)
+        assert said.status == 1
+        assert "There is no stack" in said.err or "You may not look up the stack" in said.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({}, "There are no AWS credentials to reach the stack"),
+        ({"AWS_PROFILE": "nope"}, "There is no usable AWS profile nope"),
+        ({"AWS_ACCESS_KEY_ID": "AKIANOBODY", "AWS_SECRET_ACCESS_KEY": "x"}, "AWS does not know these credentials"),
+    ],
+)
+def test_whoever_is_not_known_is_told_how_to_log_in(
+    ask: Ask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    environment: dict[str, str], sentence: str,
+) -> None:  # fmt: skip
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    for name, value in {"AWS_EC2_METADATA_DISABLED": "true", **environment}.items():
+        monkeypatch.setenv(name, value)
+
+    said = say(capsys, "--stack", STACK_NAME, "--region", "us-east-1", "status")
+
+    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert sentence in said.err
