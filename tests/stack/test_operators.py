@@ -65,8 +65,9 @@ def people(deployed: Stack) -> Iterator[People]:
     if empty:
         generate(deployed.legacy_dsn, deployed.target_dsn, 0.001, seed=7)
         grant(deployed.target_dsn, catalog_of_project())
-    expect(Aws(Processes(home.directory())).refusals, DENIED, action="execute-api:Invoke")
-    made = People(deployed, deployed.client("iam"), {})
+    for action in ("execute-api:Invoke", "cloudformation:DescribeStacks"):
+        expect(Aws(Processes(home.directory())).refusals, DENIED, action=action)
+    made = People(deployed, deployed.client("iam"), {"root": ("test", "test")})
     for role in Role:
         made.add(role.name, made.policy(role))
     made.add(WITHOUT, made.policy(Role.admin))
@@ -160,11 +161,17 @@ def test_outputs_are_asked_for_once_and_kept_private(people: People, ask: Ask, t
     assert "gone" not in kept.read_text()
 
 
-def test_a_stack_that_is_not_there_and_one_elsewhere_are_one_sentence(ask: Ask) -> None:
-    for where in ({"stack": "nope"}, {"region": "eu-central-1"}):
-        said = ask("viewer", "status", **where)
-        assert said.status == 1
-        assert "There is no stack" in said.err or "You may not look up the stack" in said.err
+@pytest.mark.parametrize("where", [{"stack": "nope"}, {"region": "eu-central-1"}])
+def test_a_stack_that_is_not_there_is_one_sentence(ask: Ask, where: dict[str, str]) -> None:
+    named = f"{where.get('stack', STACK_NAME)} in {where.get('region', 'us-east-1')}"
+    # Whoever may look up one stack is not told whether there is another.
+    for person, sentence in (
+        ("root", f"There is no stack {named}"),
+        ("viewer", f"You may not look up a stack {named}"),
+    ):
+        said = ask(person, "status", **where)
+        assert (said.status, said.err.count("\n")) == (1, 1)
+        assert said.err.startswith(f"hybrid-sync: {sentence}")
 
 
 @pytest.mark.parametrize(

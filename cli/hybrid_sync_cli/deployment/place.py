@@ -138,8 +138,8 @@ def _refused(error: dict[str, Any], stack: str, region: str, profile: str | None
         return unknown_credentials()
     if code in _DENIED:
         return CliError(
-            f"You may not look up the stack {stack} (cloudformation:DescribeStacks): ask for one of the policies in"
-            " policies/."
+            f"You may not look up a stack {stack} in {region} (cloudformation:DescribeStacks): check --stack and"
+            " --region, or ask for one of the policies in policies/."
         )
     if code in _BUSY:
         return CliError("CloudFormation is asked too often: try again in a minute.")
