@@ -10,26 +10,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from hybrid_sync.schema.install import grant
-from hybrid_sync_cli.execution import catalog_of_project
-from hybrid_sync_cli.sample import generate, marker
 from hybrid_sync_cli.stack import ACCESS, Stack, home
 from tests.checks import templates
 from tests.integration.test_events import HANDLED_BY, sample
 from tests.stack import runtime
+from tests.stack.world import fill
 
 
 @pytest.fixture(scope="module")
 def answers(deployed: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each built function answered to its samples; AssertionError where one raised."""
-    with psycopg.connect(deployed.legacy_dsn) as legacy:
-        filled = marker.found(legacy, "legacy") is not None
-    if not filled:
-        generate(deployed.legacy_dsn, deployed.target_dsn, 0.001, seed=7)
-        grant(deployed.target_dsn, catalog_of_project())
+    fill(deployed)
     [packages] = (home.project_root() / ".venv-stack" / "lib").glob("python3*/site-packages")
     client = runtime.runtime_client(packages, tmp_path_factory.mktemp("client"))
     said: dict[str, Any] = {}

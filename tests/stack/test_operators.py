@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from hybrid_sync.schema.install import grant
+from hybrid_sync.runs.holds import release
 from hybrid_sync.services.commands import COMMANDS, Role
 from hybrid_sync_cli.emulator.refusals import DENIED, expect
-from hybrid_sync_cli.execution import catalog_of_project
-from hybrid_sync_cli.sample import generate, marker
 from hybrid_sync_cli.stack import Stack, home
 from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.deploy import STACK_NAME
 from hybrid_sync_cli.stack.processes import Processes
 from tests.cli.conftest import Said, say
+from tests.stack.world import fill
 
 ACCOUNT = "000000000000"
 RUN = "on_demand-20261129T010000-4fc1d2"
@@ -60,11 +60,7 @@ class People:
 @pytest.fixture(scope="module")
 def people(deployed: Stack) -> Iterator[People]:
     """A small world, and whoever may ask for it."""
-    with psycopg.connect(deployed.legacy_dsn) as legacy:
-        empty = marker.found(legacy, "legacy") is None
-    if empty:
-        generate(deployed.legacy_dsn, deployed.target_dsn, 0.001, seed=7)
-        grant(deployed.target_dsn, catalog_of_project())
+    fill(deployed)
     for action in ("execute-api:Invoke", "cloudformation:DescribeStacks"):
         expect(Aws(Processes(home.directory())).refusals, DENIED, action=action)
     made = People(deployed, deployed.client("iam"), {"root": ("test", "test")})
@@ -72,6 +68,14 @@ def people(deployed: Stack) -> Iterator[People]:
         made.add(role.name, made.policy(role))
     made.add(WITHOUT, made.policy(Role.admin))
     yield made
+    with psycopg.connect(deployed.target_dsn) as target:
+        release(target, ["payments", "roles"])
+    # Other modules use this stack, too: what was started without being followed ends before.
+    machine = deployed.outputs["StateMachineArn"]
+    while deployed.client("stepfunctions").list_executions(stateMachineArn=machine, statusFilter="RUNNING")[
+        "executions"
+    ]:
+        time.sleep(0.2)
 
 
 Ask = Callable[..., Said]

@@ -15,14 +15,12 @@ import psycopg
 import pytest
 
 from hybrid_sync.runs.holds import hold, holds, release
-from hybrid_sync.schema.install import grant
-from hybrid_sync_cli.execution import catalog_of_project
-from hybrid_sync_cli.sample import generate
 from hybrid_sync_cli.stack import Stack
 from tests.flow.conduct import conduct
 from tests.flow.data import StateError
 from tests.flow.deployed import flow
 from tests.flow.execution import Delivery, Execution
+from tests.stack.world import fill
 
 PATIENCE = 400.0
 ENTITIES = ["offices", "profiles", "payments"]
@@ -42,8 +40,7 @@ class Trace:
 @pytest.fixture(scope="module")
 def stack(deployed: Stack) -> Iterator[Stack]:
     """With a small world, synced once."""
-    generate(deployed.legacy_dsn, deployed.target_dsn, 0.001, seed=7)
-    grant(deployed.target_dsn, catalog_of_project())
+    fill(deployed)
     assert emulated(deployed, "first", {"profile": "daily", "entities": ENTITIES}).end == ("SUCCEEDED", "")
     yield deployed
 
