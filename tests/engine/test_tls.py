@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import boto3
+import certifi
 import psycopg
 import pytest
 from moto import mock_aws
@@ -48,6 +50,16 @@ def test_a_server_that_the_given_ca_vouches_for_lets_us_in(server: TlsServer, ho
 def test_a_ca_among_several_is_enough(server: TlsServer) -> None:
     others = Authority("Another CA").pem + Authority("An old CA", days=-10).pem
     with connect(server.url(), "target", others + server.authority.pem) as connection:
+        assert is_encrypted(connection)
+
+
+@pytest.mark.parametrize("ca", ["system", None])
+def test_the_public_cas_are_certifis(
+    server: TlsServer, ca: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "public.pem").write_text(server.authority.pem, "ascii")
+    monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "public.pem"))
+    with connect(server.url(sslmode="verify-full"), "target", ca) as connection:
         assert is_encrypted(connection)
 
 
