@@ -22,10 +22,10 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test cases faults rollbacks check bench drill mutants deploy down lock environments browser
+.PHONY: help demo test cases faults rollbacks check bench drill deploy-drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: environments  ## a legacy and a Supabase database on this machine, synced by the real template
 	@.venv/bin/hybrid-sync demo
@@ -58,6 +58,9 @@ bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over te
 
 drill: $(DEV)  ## spoil a synced target in 2,000 known ways: each must be named, and nothing else (ARGS=--seed 7)
 	@.venv/bin/python -m tests.drill $(ARGS)
+
+deploy-drill: environments  ## the README's way to AWS on a stack as strict as AWS: deploy, sync, roll back, redeploy, away again (minutes)
+	@.venv/bin/python -m tests.deploy_drill
 
 mutants: $(DEV)  ## take the engine's guards out one by one: for each a test must fail (ARGS="bucket_lock --jobs 4")
 	@.venv/bin/python -m tests.mutants $(ARGS)

@@ -1,0 +1,22 @@
+"""The README's way to AWS is what `make deploy-drill` types; here is checked that it can."""
+
+from __future__ import annotations
+
+import inspect
+
+from tests.deploy_drill import readme
+from tests.deploy_drill.drill import Drill
+
+
+def test_the_way_to_aws_deploys_connects_and_can_be_gone_back() -> None:
+    typed = [line for line in readme.commands() if not line.startswith("export ")]
+    assert typed[0] == "make deploy"
+    assert "hybrid-sync install" in typed[1]
+    assert "sam delete" in typed[-1]
+
+
+def test_the_drill_knows_what_a_person_writes_for_the_dots() -> None:
+    known = inspect.getsource(Drill._value)
+    dotted = [line for line in readme.commands() if line.startswith("export ") and "…" in line]
+    assert dotted
+    assert [line for line in dotted if f'"{line.split()[1].partition("=")[0]}"' not in known] == []
