@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,12 +19,12 @@ from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from tests.deploy_drill.pooler import Pooler, pooled
-from tests.servers.tls import NAME, TlsServer, of
+from tests.servers import versions
+from tests.servers.tls import NAME, TlsServer
 
 PASSWORD = secrets.token_urlsafe(16)
 READER = "hybrid_sync_reader"
 SCALE = 0.001
-_INSTALL = Path("tests/cases/postgres15.sh")
 _CLIENTS = """
 select count(*) from pg_stat_activity
 where backend_type = 'client backend' and datname = %s and pid <> pg_backend_pid()
@@ -104,7 +103,7 @@ def prepared(folder: Path) -> Iterator[Ground]:
 def _server(folder: Path, superuser: str) -> Iterator[TlsServer]:
     folder.mkdir()
     cluster = Cluster("tls", home.reachable(folder) / "tls", superuser, PASSWORD, Processes(folder))
-    cluster.binaries = of(subprocess.run([_INSTALL], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    cluster.binaries = versions.of(15)
     try:
         cluster.ensure()
         server = TlsServer(cluster)
