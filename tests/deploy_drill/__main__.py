@@ -20,8 +20,8 @@ def main() -> int:
             try:
                 print(Drill(ground, checkout, lambda line: print(line, flush=True)).run())
             except Failed as failed:
-                kept = shutil.copy(checkout.log, "/tmp") if checkout.log.exists() else "nowhere"
-                print(f"DEPLOY failed: {failed} (what the commands said: {kept})", file=sys.stderr)
+                said = "".join(checkout.log.read_text("utf-8").splitlines(keepends=True)[-40:])
+                print(f"{said}DEPLOY failed: {failed}", file=sys.stderr)
                 return 1
             return 0
     finally:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from hybrid_sync.runs.holds import holds, release
+from hybrid_sync.report.model import RunSummary
 from hybrid_sync_cli.emulator import refusals
 from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.sample import mutate
@@ -25,7 +25,8 @@ from tests.deploy_drill.pooler import SLOTS
 PATIENCE = 900.0
 ADMIN = supabase.ADMIN
 Result = TypeVar("Result")
-GOOD = {"succeeded", "degraded"}
+COMMAND = ".venv/bin/hybrid-sync"
+SYNC = f"{COMMAND} sync --profile weekly"
 
 
 @dataclass
@@ -42,15 +43,13 @@ class Drill:
         self._prepare()
         first, again = self._split(readme.commands())
         self._typed(first)
-        self._step("first sync", lambda: self._sync())
         before = self._look()
         self._step("a week in legacy", lambda: mutate(self.ground.legacy.direct))
-        second = self._step("second sync", lambda: self._sync())
+        second = self._step("second sync", self._sync)
         self._step("rollback", lambda: self._roll_back(second))
         self._step("redeploy in mid-run", self._redeploy_in_mid_run)
         self._typed(again)
         self._typed(first)
-        self._step("sync after redeploy", lambda: self._sync())
         if touched(before, self._look()).ids:
             raise Failed("An id that was there before is another one after the redeploy.")
         return self._verdict()
@@ -72,8 +71,6 @@ class Drill:
 
     def _value(self, name: str) -> str:
         """What a person would write for the README's dots."""
-        if name == "SECRET":
-            return self._outputs()["ConnectionSecret"]
         return {
             "HYBRID_SYNC_TARGET_DSN": self.ground.target.pooler.url(ADMIN, PASSWORD),
             "HYBRID_SYNC_LEGACY_DSN": self.ground.legacy.pooler.url(READER, PASSWORD),
@@ -94,47 +91,34 @@ class Drill:
 
     # --- what the deployment does -----------------------------------------------------------------------------
 
-    def _sync(self, profile: str = "weekly") -> str:
-        run = self._start(profile)
-        self._ended(run)
-        return run
-
-    def _start(self, profile: str) -> str:
-        run = f"{profile}-drill-{len(self.steps)}"
-        self._client("stepfunctions").start_execution(
-            stateMachineArn=self._outputs()["StateMachineArn"], name=run, input=json.dumps({"profile": profile})
-        )
-        return run
-
-    def _ended(self, run: str) -> None:
-        machine = self._outputs()["StateMachineArn"].replace(":stateMachine:", ":execution:")
-        end = time.monotonic() + PATIENCE
-        states = self._client("stepfunctions")
-        while (told := states.describe_execution(executionArn=f"{machine}:{run}"))["status"] == "RUNNING":
-            if time.monotonic() > end:
-                raise Failed(f"Run {run} does not end.")
-            time.sleep(0.1)
-        [(status,)] = self._target("select status from hybrid_sync.run where run_id = %s", run) or [("absent",)]
-        if told["status"] != "SUCCEEDED" or status not in GOOD:
-            raise Failed(f"Run {run} ended {told['status']}, {status}: {told.get('error')} {told.get('cause')}")
+    def _sync(self) -> str:
+        """As the README has it; Failed unless rows and money add up."""
+        summary = RunSummary.model_validate_json(self.checkout.run(f"{SYNC} --json"))
+        if summary.status != "succeeded":
+            raise Failed(f"Run {summary.run_id} ended {summary.status}.")
+        return summary.run_id
 
     def _roll_back(self, run: str) -> None:
-        lambdas, function = self._client("lambda"), self._outputs()["RollbackFunction"]
-        more = True
-        while more:
-            answer = lambdas.invoke(FunctionName=function, Payload=json.dumps({"run_id": run}).encode())
-            told = json.loads(answer["Payload"].read())
-            if "FunctionError" in answer:
-                raise Failed(f"Rollback of {run}: {told}")
-            more = told["more"]
-        if self._target("select 1 from hybrid_sync.run where run_id = %s and undone_by is null", run):
-            raise Failed(f"Run {run} stands as it was.")
-        with psycopg.connect(self._admin) as target:
-            release(target, [held.entity for held in holds(target)])
+        told = json.loads(self.checkout.run(f"{COMMAND} rollback {run} --json"))
+        if told["undone"]["conflicts"] or told["failed"]:
+            raise Failed(f"Not all of {run} could be undone: {told}")
+        self.checkout.run(f"{COMMAND} release {' '.join(told['held'])}")
+
+    def _ended(self, execution: str) -> None:
+        states, end = self._client("stepfunctions"), time.monotonic() + PATIENCE
+        while (told := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+            if time.monotonic() > end:
+                raise Failed(f"{execution} does not end.")
+            time.sleep(0.1)
+        if told["status"] != "SUCCEEDED":
+            raise Failed(f"{execution} ended {told['status']}: {told.get('error')} {told.get('cause')}")
 
     def _redeploy_in_mid_run(self) -> None:
         """Only the engine's layer changes, while a run waits for the pooler."""
-        old = self._start("weekly")
+        old = "weekly-in-mid-run"
+        execution = self._client("stepfunctions").start_execution(
+            stateMachineArn=self._outputs()["StateMachineArn"], name=old, input='{"profile": "weekly"}'
+        )["executionArn"]
         while not self._target("select 1 from hybrid_sync.run where run_id = %s", old):
             time.sleep(0.02)
         self.ground.target.pooler.pause()
@@ -144,7 +128,7 @@ class Drill:
             self.checkout.run("make deploy")
         finally:
             self.ground.target.pooler.resume()
-        self._ended(old)
+        self._ended(execution)
         new = self._sync()
         builds = dict(self._target("select run_id, build from hybrid_sync.run where run_id = any(%s)", [old, new]))
         first = self._target("select build from hybrid_sync.run order by started_at limit 1")[0][0]
