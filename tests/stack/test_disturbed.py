@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from hybrid_sync.contracts import RunRequest
-from hybrid_sync.schema.install import WORKER, grant
-from hybrid_sync_cli.execution import catalog_of_project, standing, start
-from hybrid_sync_cli.sample import generate, marker
+from hybrid_sync.schema.install import WORKER
 from hybrid_sync_cli.stack import Stack
 from tests.stack.swapping import swapped_catalog
 from tests.stack.test_trace import emulated
+from tests.stack.world import fill
 
 REQUEST = {"profile": "daily", "entities": ["offices", "profiles", "payments"]}
 
 
 @pytest.fixture
 def stack(deployed: Stack) -> Stack:
-    """With a small world."""
-    with psycopg.connect(deployed.legacy_dsn) as legacy:
-        filled = marker.found(legacy, "legacy") is not None
-    if not filled:
-        generate(deployed.legacy_dsn, deployed.target_dsn, 0.001, seed=7)
-    grant(deployed.target_dsn, catalog_of_project())
+    fill(deployed)
     return deployed
 
 
@@ -54,11 +47,11 @@ def test_a_run_into_a_read_only_target_fails_and_the_next_one_makes_up_for_it(st
 
 
 def test_a_catalog_layer_that_is_swapped_in_mid_run_is_not_seen_by_the_run(stack: Stack) -> None:
-    run = start(stack, RunRequest.model_validate(REQUEST | {"trigger": "test"}))
-    with swapped_catalog(stack, {"offices.yaml": ("name: o.name", "name: { lower: o.name }")}):
-        while standing(stack, run).running:
-            time.sleep(0.1)
+    assert emulated(stack, "before-the-swap", REQUEST).end == ("SUCCEEDED", "")
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(emulated, stack, "swapped", REQUEST)
+        with swapped_catalog(stack, {"offices.yaml": ("name: o.name", "name: { lower: o.name }")}):
+            assert run.result().end == ("SUCCEEDED", "")
     with psycopg.connect(stack.target_dsn) as target:
-        hashes = target.execute("select distinct catalog_hash from hybrid_sync.run").fetchall()
-        [(status,)] = target.execute("select status from hybrid_sync.run where run_id = %s", (run.run_id,)).fetchall()
-    assert (len(hashes), status) == (1, "succeeded")
+        hashes = "select distinct catalog_hash from hybrid_sync.run where run_id in ('before-the-swap', 'swapped')"
+        assert len(target.execute(hashes).fetchall()) == 1
