@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 
 from tests.deploy_drill import readme
-from tests.deploy_drill.drill import SYNC, Drill
+from tests.deploy_drill.drill import ADDRESS, SYNC, Drill
 
 
 def test_the_way_to_aws_deploys_connects_and_can_be_gone_back() -> None:
     typed = [line for line in readme.commands() if not line.startswith("export ")]
-    assert typed[0] == "make deploy"
+    assert typed[0] == f"make deploy ARGS='--parameter-overrides {ADDRESS}'"
     assert "hybrid-sync install" in typed[1]
     assert typed[2] == SYNC
     assert "sam delete" in typed[-1]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from hybrid_sync_cli.stack import aws, home
-from hybrid_sync_cli.stack.deploy import Host
 
 _PYTHON = """#!/bin/sh
 PYTHONPATH={here}/cli:{here}/layers/engine exec {real} "$@"
@@ -54,29 +52,21 @@ class Checkout:
         (self.folder / ".venv-sam").symlink_to(self._real / ".venv-sam")
         (self.folder / ".venv" / ".ready").touch()
 
-    def settle(self, overrides: Mapping[str, str]) -> None:
-        """What a person changes in samconfig.toml: nobody is there to be asked."""
+    def ask_nobody(self) -> None:
+        """Nobody is there to look at a change set."""
         file = self.folder / "samconfig.toml"
-        pairs = " ".join(f"{name}={value}" for name, value in overrides.items())
-        asking = "confirm_changeset = true\n"
         before = file.read_text("utf-8")
-        assert asking in before
-        assert "parameter_overrides" not in before
-        file.write_text(
-            before.replace(asking, f'confirm_changeset = false\nparameter_overrides = "{pairs}"\n'), "utf-8"
-        )
+        assert "confirm_changeset = true" in before
+        file.write_text(before.replace("confirm_changeset = true", "confirm_changeset = false"), "utf-8")
 
     def export(self, **variables: str) -> None:
         self._variables |= variables
 
     def run(self, line: str) -> str:
         """What the command printed; Failed with its last words."""
-        host = Host.this()
         environment = {
             **aws.environment(),
             "HYBRID_SYNC_HOME": str(self.folder.parent / "home"),
-            "HYBRID_SYNC_LAYER_PYTHON": host.python,
-            "HYBRID_SYNC_LAYER_PLATFORM": host.platform,
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.2",
             "__SAM_CLI_APP_DIR": str(self.folder.parent / "sam"),

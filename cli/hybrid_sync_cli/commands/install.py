@@ -122,7 +122,8 @@ class _Secret:
     def of_stack(cls) -> _Secret:
         """The one that the chosen stack names."""
         place = Place.chosen()
-        name = outputs(place)["ConnectionSecret"]
+        # What is kept may be of a stack that was deleted since, whose secret outlives it.
+        name = outputs(place, fresh=True)["ConnectionSecret"]
         return cls(name, place.session, region_name=place.region, endpoint_url=place.endpoint or None)
 
     def held(self) -> dict[str, str]:
