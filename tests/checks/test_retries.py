@@ -8,18 +8,28 @@ import pytest
 
 from hybrid_sync.aws import client
 from hybrid_sync.failures.queue import SqsFailureQueue
-from hybrid_sync.retries import AWS_CALL, CACHE_ROUND, CONTENDED_PAGE, RECORD, SCHEDULE, STEP, STEP_ERRORS
+from hybrid_sync.retries import (
+    AWS_CALL,
+    CACHE_ROUND,
+    CONTENDED_PAGE,
+    RECORD,
+    SCHEDULE,
+    STEP,
+    STEP_ERRORS,
+    THROTTLED,
+    THROTTLED_ERRORS,
+    Retry,
+)
 from tests.checks import asl, templates
 
 TEMPLATE = templates.load()
 MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
 DEFAULTS = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
 RETRIERS = [
-    (name, retrier)
+    (name, state["Retry"])
     for name, state in asl.tasks(
         asl.load(asl.STATE_MACHINE.read_text("utf-8"), {"Retries": "2", "RetryDelaySeconds": "20"})
     )
-    for retrier in state["Retry"]
 ]
 
 
@@ -32,16 +42,27 @@ def test_the_parameters_of_the_deployment_default_to_the_table() -> None:
     assert MACHINE["DefinitionSubstitutions"]["RetryDelaySeconds"] == {"Ref": "RetryDelaySeconds"}
 
 
-@pytest.mark.parametrize(("state", "retrier"), RETRIERS, ids=[name for name, _ in RETRIERS])
-def test_a_state_is_retried_as_the_table_says(state: str, retrier: dict[str, Any]) -> None:
-    assert retrier == {
-        "ErrorEquals": list(STEP_ERRORS),
-        "IntervalSeconds": STEP.first_delay,
-        "BackoffRate": STEP.factor,
-        "MaxAttempts": STEP.attempts - 1,
-        "MaxDelaySeconds": STEP.longest_delay,
+def written(retry: Retry, errors: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "ErrorEquals": list(errors),
+        "IntervalSeconds": retry.first_delay,
+        "BackoffRate": retry.factor,
+        "MaxAttempts": retry.attempts - 1,
+        "MaxDelaySeconds": retry.longest_delay,
         "JitterStrategy": "FULL",
     }
+
+
+@pytest.mark.parametrize(("state", "retriers"), RETRIERS, ids=[name for name, _ in RETRIERS])
+def test_a_state_is_retried_as_the_table_says(state: str, retriers: list[dict[str, Any]]) -> None:
+    """Each retrier counts for itself, so waiting for capacity uses up no attempt."""
+    assert retriers == [written(THROTTLED, THROTTLED_ERRORS), written(STEP, STEP_ERRORS)]
+
+
+def test_no_error_is_retried_in_two_ways_and_waiting_for_capacity_takes_a_quarter_of_an_hour() -> None:
+    assert not set(STEP_ERRORS) & set(THROTTLED_ERRORS)
+    waited = sum(THROTTLED.delay(failed) for failed in range(1, THROTTLED.attempts))
+    assert 900 <= waited <= 1200
 
 
 def test_the_queue_delivers_a_message_as_often_as_the_table_says() -> None:

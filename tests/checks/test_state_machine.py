@@ -13,7 +13,8 @@ from tests.checks import asl, templates
 TEMPLATE = templates.load()
 MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
 TEXT = asl.STATE_MACHINE.read_text("utf-8")
-NUMBERS = {"BatchConcurrency": "4", "Retries": "2", "RetryDelaySeconds": "20", "Partition": "aws"}
+NUMBERS = {"EntityConcurrency": "3", "BatchConcurrency": "4", "Retries": "2", "RetryDelaySeconds": "20"}
+NUMBERS["Partition"] = "aws"
 SUBSTITUTIONS = {name: NUMBERS.get(name, f"arn-of-{name}") for name in MACHINE["DefinitionSubstitutions"]}
 
 
@@ -118,7 +119,7 @@ MUTANTS: dict[str, Mutation] = {
     "a task without Catch": lambda d: _entity(d)["PlanEntity"].pop("Catch"),
     "a retry without jitter": lambda d: d["States"]["ReportRun"]["Retry"][0].pop("JitterStrategy"),
     "a misspelt error to retry": lambda d: _batch(d)["SyncBatch"]["Retry"][0]["ErrorEquals"].append("Transient"),
-    "TransientError forgotten": lambda d: _batch(d)["SyncBatch"]["Retry"][0]["ErrorEquals"].remove("TransientError"),
+    "TransientError forgotten": lambda d: _batch(d)["SyncBatch"]["Retry"][1]["ErrorEquals"].remove("TransientError"),
     "a Catch of one error only": lambda d: _batch(d)["SyncBatch"]["Catch"][0].update(ErrorEquals=["PermanentError"]),
     "a Catch that drops the input": lambda d: _entity(d)["PlanEntity"]["Catch"][0].pop("ResultPath"),
     "a map of the run without Catch": lambda d: d["States"]["VerifyEntities"].pop("Catch"),

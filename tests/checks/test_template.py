@@ -117,6 +117,19 @@ def test_a_deadline_lies_well_before_the_backstop_of_the_state_machine() -> None
         assert TEMPLATE["Parameters"][name]["MaxValue"] + 3600 < int(backstop)
 
 
+def test_what_runs_side_by_side_follows_from_the_connections_that_may_be_used() -> None:
+    entities, batches = TEMPLATE["Mappings"]["EntitiesOf"], TEMPLATE["Mappings"]["BatchesOf"]
+    for name in ("TargetConnections", "LegacyConnections"):
+        assert TEMPLATE["Parameters"][name]["AllowedValues"] == list(entities) == list(batches)
+    [retries] = FUNCTIONS["RetryFailure"]["Events"].values()
+    beside = retries["Properties"]["ScalingConfig"]["MaximumConcurrency"] + 1  # and a person's command
+    for target in entities:
+        for legacy in entities[target]:
+            side_by_side = entities[target][legacy] * batches[target][legacy]
+            assert side_by_side + beside <= min(int(target), int(legacy))
+            assert 1 <= batches[target][legacy] <= 40
+
+
 def test_attempts_are_one_more_than_retries() -> None:
     retries = TEMPLATE["Mappings"]["RetriesOf"]
     assert {int(attempts): found["Count"] + 1 for attempts, found in retries.items()} == {

@@ -17,13 +17,13 @@ SETTINGS = """
 [default.deploy.parameters]
 parameter_overrides = "AlertEmail=\\"none\\" WeeklySchedule=\\"cron(0 2 ? * SUN *)\\""
 [prod.deploy.parameters]
-parameter_overrides = ["AlertEmail=ops@example.com", "MaxConcurrency=2"]
+parameter_overrides = ["AlertEmail=ops@example.com", "TargetConnections=2"]
 """
 
 
 def test_parameters_come_from_the_settings_of_the_environment_unless_the_arguments_give_some() -> None:
     assert overrides(SETTINGS, []) == {"AlertEmail": "none", "WeeklySchedule": "cron(0 2 ? * SUN *)"}
-    assert overrides(SETTINGS, ["--config-env", "prod"]) == {"AlertEmail": "ops@example.com", "MaxConcurrency": "2"}
+    assert overrides(SETTINGS, ["--config-env", "prod"]) == {"AlertEmail": "ops@example.com", "TargetConnections": "2"}
     given = ["--parameter-overrides", "AlertEmail=none", 'DailySchedule="cron(0 3 * * ? *)"']
     assert overrides(SETTINGS, given) == {"AlertEmail": "none", "DailySchedule": "cron(0 3 * * ? *)"}
 

@@ -43,7 +43,8 @@ def _value(template: dict[str, Any], value: Any) -> str:
         folder = templates.functions(template)[argument.removesuffix(".Version")]["CodeUri"]
         return Path(folder).name
     if kind == "Fn::FindInMap":
-        name, key, field = argument
-        return str(template["Mappings"][name][_value(template, key)][field])
+        name, *keys = argument
+        first, second = (_value(template, key) if isinstance(key, dict) else key for key in keys)
+        return str(template["Mappings"][name][first][second])
     assert kind == "Ref"
     return "aws" if argument == "AWS::Partition" else str(template["Parameters"][argument]["Default"])

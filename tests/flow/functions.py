@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from hybrid_sync import wiring
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS
-from hybrid_sync.entrypoint import error_sentence
+from hybrid_sync.entrypoint import error_sentence, name_of
 from hybrid_sync.errors import SyncError
 from hybrid_sync.world import World
 from hybrid_sync_cli.stack import home
@@ -69,9 +69,8 @@ class Functions:
 
 
 def step_failed(error: SyncError) -> StateError:
-    """As a function's entrypoint lets an error out: under one of two names, with code, sentence and remedy."""
-    sentence, transient = error_sentence(error)
-    return raised("TransientError" if transient else "PermanentError", sentence)
+    """As a function's entrypoint lets an error out: under one of three names, with code, sentence and remedy."""
+    return raised(name_of(error).__name__, error_sentence(error)[0])
 
 
 def payload_of(delivery: Delivery) -> BaseModel:

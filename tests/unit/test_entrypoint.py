@@ -16,11 +16,14 @@ import pytest
 from hybrid_sync.contracts import BatchResult, BatchTask, EntityTask
 from hybrid_sync.entrypoint import logger, step
 from hybrid_sync.errors import (
+    AwsThrottled,
     Contention,
     EntityHeld,
     LegacyUnavailable,
     PermanentError,
     SyncError,
+    ThrottledError,
+    TooManyConnections,
     TransientError,
 )
 from tests.unit.lambdas import FakeContext
@@ -163,3 +166,10 @@ def test_each_line_of_the_log_says_of_which_run_entity_and_batch_it_is(logged: S
         ("step failed", "weekly-1", "orders", "main 3..9"),
         ("step done", "weekly-1", "orders", None),
     ]
+
+
+@pytest.mark.parametrize("error", [AwsThrottled("busy"), TooManyConnections("full")])
+def test_what_waits_for_capacity_leaves_under_a_name_of_its_own(error: SyncError) -> None:
+    with pytest.raises(ThrottledError) as caught:
+        raising(error)(EVENT, FakeContext())
+    assert str(caught.value).startswith(f"{error.code}: ")

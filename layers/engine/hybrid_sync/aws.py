@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.session import Session
 
-from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
+from hybrid_sync.errors import AwsThrottled, AwsUnavailable, ConfigurationMissing
 from hybrid_sync.retries import AWS_CALL
 
 Client = Any
@@ -24,6 +24,17 @@ _NOT_ALLOWED = {
     "AuthorizationErrorException",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
+}
+_THROTTLED = {
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
 }
 _NOT_THERE = {
     "AWS.SimpleQueueService.NonExistentQueue",
@@ -68,7 +79,8 @@ def refusals(what: str) -> Iterator[None]:
             raise ConfigurationMissing(
                 f"There is no such {what} ({code}).", "Deploy the template again, or correct the name."
             ) from None
-        raise AwsUnavailable(f"AWS failed on {what} ({code}).") from None
+        kind = AwsThrottled if code in _THROTTLED else AwsUnavailable
+        raise kind(f"AWS failed on {what} ({code}).") from None
     except NoCredentialsError:
         raise ConfigurationMissing(
             f"There are no AWS credentials for {what}.", "Log in to AWS, or set AWS_PROFILE."

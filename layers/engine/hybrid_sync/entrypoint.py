@@ -1,4 +1,4 @@
-"""The border of every function: parse, call, return; log facts, measure, and let two error names out.
+"""The border of every function: parse, call, return; log facts, measure, and let three error names out.
 
 Nothing that a database or AWS says in an error text passes: it may quote a cell.  A SyncError passes with its
 code, sentence and remedy; any other exception with its class, and the log adds where it was raised.
@@ -19,7 +19,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel, ValidationError
 
-from hybrid_sync.errors import PermanentError, RequestRejected, SyncError, TransientError
+from hybrid_sync.errors import PermanentError, RequestRejected, SyncError, ThrottledError, TransientError
 
 M = TypeVar("M", bound=BaseModel)
 Event = dict[str, Any]
@@ -77,17 +77,17 @@ def step(
 
 @contextmanager
 def measured(context: Context) -> Iterator[None]:
-    """Count, time and name what happens within: every failure leaves as TransientError or PermanentError."""
+    """Count, time and name what happens within: every failure leaves under one of three names."""
     began = time.perf_counter()
     correlate(None)
     logger.append_keys(function=context.function_name)
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - the border: every failure leaves under one of two names
+    except Exception as error:  # noqa: BLE001 - the border: every failure leaves under one of three names
         sentence, transient = error_sentence(error)
         logger.error("step failed", extra={"error": sentence, "transient": transient, "raised_at": raised_at(error)})
         metrics.add_metric("TransientFailures" if transient else "PermanentFailures", MetricUnit.Count, 1)
-        raise (TransientError if transient else PermanentError)(sentence) from None
+        raise name_of(error)(sentence) from None
     finally:
         metrics.add_dimension("function", context.function_name)
         metrics.add_metric("Seconds", MetricUnit.Seconds, round(time.perf_counter() - began, 3))
@@ -127,6 +127,13 @@ def error_sentence(error: Exception) -> tuple[str, bool]:
     if isinstance(error, SyncError):
         return f"{error.code}: {error}", error.transient
     return f"unexpected: {type(error).__name__}", False
+
+
+def name_of(error: Exception) -> type[Exception]:
+    """The name under which an error leaves."""
+    if not isinstance(error, SyncError) or not error.transient:
+        return PermanentError
+    return ThrottledError if error.throttled else TransientError
 
 
 def raised_at(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Failures by name, each with the operator's remedy; only two of them cross a Lambda border."""
+"""Failures by name, each with the operator's remedy; only three of them cross a Lambda border."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ class SyncError(Exception):
 
     code = "sync_error"
     transient = False
+    throttled = False
+    """Somebody's capacity is used up: transient, and a matter of minutes rather than of attempts."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -26,6 +28,10 @@ class SyncError(Exception):
 
 class TransientError(Exception):
     """The name that Step Functions retries: trying again later can help."""
+
+
+class ThrottledError(Exception):
+    """The name that Step Functions retries with patience: it passes when others have done their work."""
 
 
 class PermanentError(Exception):
@@ -59,6 +65,19 @@ class AwsUnavailable(SyncError):
 
     code = "aws_unavailable"
     transient = True
+
+
+class AwsThrottled(AwsUnavailable):
+    code = "aws_throttled"
+    throttled = True
+
+
+class TooManyConnections(SyncError):
+    """A database or its pooler has no connection left for us."""
+
+    code = "too_many_connections"
+    transient = True
+    throttled = True
 
 
 class Contention(SyncError):

@@ -10,7 +10,6 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from hybrid_sync import supabase
 from hybrid_sync.blame import (
     CANCELLED,
     CONTENTION,
@@ -23,18 +22,17 @@ from hybrid_sync.blame import (
 )
 from hybrid_sync.blame import Side as Side
 from hybrid_sync.blame import is_row_state as is_row_state
-from hybrid_sync.dsn import Parts, hosts, secured
+from hybrid_sync.dsn import secured
 from hybrid_sync.errors import (
     ConfigurationMissing,
     Contention,
-    LegacyUnavailable,
     MissingPrivilege,
     SessionTimedOut,
     StatementTimeout,
     StructureMismatch,
     SyncError,
-    TargetUnavailable,
 )
+from hybrid_sync.refused import UNAVAILABLE, no_connection_left, refused
 from hybrid_sync.session import NATIVE_PATH as NATIVE_PATH
 from hybrid_sync.session import OUR_PATH as OUR_PATH
 from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, Trip, opening
@@ -50,10 +48,9 @@ from hybrid_sync.session import usual_limits as usual_limits
 Connection = psycopg.Connection[tuple[Any, ...]]
 S = TypeVar("S", bound=Session)
 Cursor = psycopg.Cursor[tuple[Any, ...]]
-_UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
 OLDEST = 13
 """The oldest major version that the tests play on."""
-_CONTENTION = {*CONTENTION, "53200", "53300"}
+_CONTENTION = {*CONTENTION, "53200"}
 _TIMED_OUT = {
     "25P03": "was left waiting in a transaction",
     "25P04": "kept a transaction open",
@@ -80,7 +77,7 @@ def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> 
     try:
         opened = kind.connect(make_conninfo(**fixed), autocommit=True, prepare_threshold=None, cursor_factory=cursor)
     except psycopg.Error as error:
-        raise _refused(side, parts, error) from None
+        raise refused(side, parts, error) from None
     if (version := opened.info.server_version // 10_000) < OLDEST:
         opened.close()
         raise ConfigurationMissing(
@@ -88,36 +85,6 @@ def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> 
             "Upgrade the server first.",
         )
     return opened
-
-
-def _refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
-    text = str(error)
-    tried = hosts(parts)
-    # libpq gives no SQLSTATE for a refused connection; these words choose the advice only, never the behaviour.
-    if "password authentication failed" in text or "no password supplied" in text:
-        advice = "Check the user and the password in its DSN."
-    elif "does not exist" in text:
-        advice = "Check the database name and the user in its DSN."
-    elif (untrusted := why_untrusted(side, parts)) is not None:
-        return untrusted
-    else:
-        advice = supabase.unreached(parts.get("host", "")) or (
-            "Check that the server runs and that host and port in its DSN are right."
-        )
-    places = ",".join(f"{host.name or host.address or 'localhost'}:{host.port}" for host in tried)
-    return _UNAVAILABLE[side](f"The {side} database does not let us in at {places}/{parts.get('dbname', '')}.", advice)
-
-
-def why_untrusted(side: Side, parts: Parts) -> SyncError | None:
-    """What is wrong with the TLS of the first of the servers that does not prove itself."""
-    if parts.get("sslmode") != "verify-full":
-        return None
-    from hybrid_sync.handshake import distrust  # only for servers that refuse us
-
-    found = (
-        distrust(host, side, parts["sslrootcert"]) for host in hosts(parts) if not host.name.startswith(("/", "@"))
-    )
-    return next((error for error in found if error is not None), None)
 
 
 @contextmanager
@@ -227,7 +194,7 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
     side = side_of(error, side)
     if state is None:
         if isinstance(error, psycopg.OperationalError):
-            return _UNAVAILABLE[side](
+            return UNAVAILABLE[side](
                 f"The connection to {side} was lost.", "It is tried again; check the server if it persists."
             )
         return None
@@ -235,10 +202,12 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
         return None
     if state == CANCELLED:
         return _cancelled(side, error)
+    if state == "53300":
+        return no_connection_left(side)
     if state in _CONTENTION:
         return Contention(f"{side} answered {state} (busy).", "The same step is tried again.")
     if state == "25006":
-        return _UNAVAILABLE[side](
+        return UNAVAILABLE[side](
             f"{side} takes no writes at present (25006, read-only).",
             "It is tried again; on Supabase a full disk does this: enlarge it, or free space.",
         )
@@ -248,7 +217,7 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
             f"It is tried again; where it persists, raise that timeout of our role in {side}.",
         )
     if state[:2] in ("08", "57", "53", "58"):
-        return _UNAVAILABLE[side](f"{side} answered {state} (not available).", "It is tried again.")
+        return UNAVAILABLE[side](f"{side} answered {state} (not available).", "It is tried again.")
     if error.diag.context is not None:  # met with inside a function, perhaps for one row: whoever knows rows asks
         return None
     if state == "42501":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybrid_sync.errors import TransientError
+from hybrid_sync.errors import ThrottledError, TransientError
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,12 @@ STEP_ERRORS = (
     TransientError.__name__,
     # Lambda's own failures, and a worker that is lost with its function's answer (Step Functions guide, "Error names").
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException", "Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
+    "Lambda.ClientExecutionTimeoutException", "Lambda.ResourceNotReadyException", "Lambda.Unknown",
+    "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout",
 )  # fmt: skip
+THROTTLED = Retry(attempts=13, first_delay=5, longest_delay=120)
+"""A state that finds Lambda, DynamoDB or a pooler used up, beside the attempts of STEP: a quarter of an hour."""
+THROTTLED_ERRORS = (ThrottledError.__name__, "Lambda.TooManyRequestsException")
 RECORD = Retry(attempts=3, first_delay=20, longest_delay=43_200)
 """A message about failed records; SQS hides one for twelve hours at most.  After the last, a person is notified."""
 CONTENDED_PAGE = Retry(attempts=3)

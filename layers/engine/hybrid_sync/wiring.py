@@ -140,7 +140,7 @@ class DeployedWorld:
                 answer = secrets.get_secret_value(SecretId=self._settings.need("id_secret"))
             except secrets.exceptions.ResourceNotFoundException:  # it has no value yet
                 return None
-        return str(answer["SecretString"])
+        return str(answer["SecretString"]) or None  # an emulator's empty secret has an empty value
 
     @cached_property
     def id_cache(self) -> DynamoIdCache:

@@ -1,0 +1,59 @@
+"""Why a server lets nobody in: in one sentence, with what to look at."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from hybrid_sync import supabase
+from hybrid_sync.blame import Side
+from hybrid_sync.dsn import Parts, hosts
+from hybrid_sync.errors import LegacyUnavailable, SyncError, TargetUnavailable, TooManyConnections
+
+UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
+_NO_CONNECTION_LEFT = re.compile(
+    "max clients|too many (clients|connections)|connection slots|no more connections", re.I
+)
+
+
+def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
+    """What stands in the way of a connection."""
+    text = str(error)
+    tried = hosts(parts)
+    # libpq gives no SQLSTATE for a refused connection; these words choose the advice and how patient we are, no more.
+    if _NO_CONNECTION_LEFT.search(text):
+        return no_connection_left(side)
+    if "password authentication failed" in text or "no password supplied" in text:
+        advice = "Check the user and the password in its DSN."
+    elif "does not exist" in text:
+        advice = "Check the database name and the user in its DSN."
+    elif (untrusted := why_untrusted(side, parts)) is not None:
+        return untrusted
+    else:
+        advice = supabase.unreached(parts.get("host", "")) or (
+            "Check that the server runs and that host and port in its DSN are right."
+        )
+    places = ",".join(f"{host.name or host.address or 'localhost'}:{host.port}" for host in tried)
+    return UNAVAILABLE[side](f"The {side} database does not let us in at {places}/{parts.get('dbname', '')}.", advice)
+
+
+def no_connection_left(side: Side) -> SyncError:
+    """Others use all that there are."""
+    parameter = "LegacyConnections" if side == "legacy" else "TargetConnections"
+    return TooManyConnections(
+        f"The {side} database, or its pooler, has no connection left.",
+        f"It is tried again for a quarter of an hour; lower {parameter}, or raise the limit there.",
+    )
+
+
+def why_untrusted(side: Side, parts: Parts) -> SyncError | None:
+    """What is wrong with the TLS of the first of the servers that does not prove itself."""
+    if parts.get("sslmode") != "verify-full":
+        return None
+    from hybrid_sync.handshake import distrust  # only for servers that refuse us
+
+    found = (
+        distrust(host, side, parts["sslrootcert"]) for host in hosts(parts) if not host.name.startswith(("/", "@"))
+    )
+    return next((error for error in found if error is not None), None)
