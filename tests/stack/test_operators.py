@@ -145,6 +145,14 @@ def test_nobody_is_let_in_by_a_role_that_only_looks(ask: Ask) -> None:
     assert "You may not call POST /ops/hold " in ask("viewer", "hold", "payments", "--why", "x").err
 
 
+def test_install_from_outside_finds_the_secret_by_the_stacks_name(people: People, ask: Ask) -> None:
+    said = ask("root", "install", "--target-dsn", people.stack.target_dsn)
+
+    assert (said.status, said.err) == (0, "")
+    assert said.out == "The target is ready, and the deployment's secret holds the functions' DSNs.\n"
+    assert ask("viewer", "holds").status == 0
+
+
 def test_the_trail_names_the_person(people: People, ask: Ask) -> None:
     ask("operator", "hold", "roles", "--why", "by the trail's test")
     with psycopg.connect(people.stack.target_dsn) as target:
