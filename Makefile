@@ -22,7 +22,7 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test cases faults rollbacks check bench drill deploy-drill mutants deploy down lock environments browser
+.PHONY: help demo test cases faults gate gate-storm rollbacks check bench drill deploy-drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,12 @@ rollbacks: $(DEV)  ## undo N random runs (SEED=… replays): all is as before th
 
 bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over ten times the rows and at every size, waits, cold imports (ARGS=roundtrips for one)
 	@.venv/bin/python -m bench $(ARGS)
+
+gate: $(DEV) $(STACK)  ## N seeded schedules of admission (SEED=…), late and killed between any two calls: never a fourth run
+	@.venv/bin/python -m tests.gate --n $(or $(N),1000) --seed $(or $(SEED),0)
+
+gate-storm: $(DEV)  ## 50 starts at once on the stack that is up, while executions are stopped and functions killed
+	@.venv/bin/python -m tests.gate.storm
 
 drill: $(DEV)  ## spoil a synced target in 2,000 known ways: each must be named, and nothing else (ARGS=--seed 7)
 	@.venv/bin/python -m tests.drill $(ARGS)

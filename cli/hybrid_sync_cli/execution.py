@@ -44,12 +44,12 @@ def reference(text: str) -> Ref:
         ) from None
 
 
-def start(deployment: Deployment, request: RunRequest, command: str = "sync") -> str:
-    """Start the run; its id tells profile and time, as in weekly-20261129T010000-4fc1d2."""
+def start(deployment: Deployment, request: RunRequest, command: str = "sync", *, dry_run: bool = False) -> Started:
+    """Have the run start as soon as it may; its id tells profile and time, as in weekly-20261129T010000-4fc1d2."""
     run_id = f"{request.profile}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    asked = StartAsked(run_id=run_id, request=request)
+    asked = StartAsked(run_id=run_id, request=request, dry_run=dry_run)
     # The name makes it safe to ask twice: it starts one run.
-    return deployment.ask(command, asked, Started, patient=True).run_id
+    return deployment.ask(command, asked, Started, patient=True)
 
 
 def told(deployment: Deployment, run_id: str, *, as_ended: bool = True) -> Told:
@@ -76,9 +76,9 @@ def summary_of(found: Told) -> RunSummary | None:
 
 
 def why_not(run: UnrecordedRun) -> str:
-    """What stood in the way of a run that never began."""
+    """What stands, or stood, in the way of a run that has not begun."""
     failure = (run.report or {}).get("failure") or {}
-    return f"{failure['code']}: {failure['text']}" if failure else ""
+    return f"{failure['code']}: {failure['text']}" if failure else run.why
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.progress import Progress as ProgressBars
 
 from hybrid_sync.services.progress import Progress, ProgressAsked, Step
 from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.errors import CliError
 
 PAUSE = 0.5
 """Seconds between two looks: a look costs one call and one small query."""
@@ -93,8 +94,11 @@ class Lines:
             self._write(f"  {step.title}: {words(step)}")
 
 
-def follow(deployment: Deployment, run_id: str, quiet: bool = False) -> str:
-    """Show the run (unless `quiet`) until the state machine ends it, and how; an interrupt does not stop the run."""
+def follow(deployment: Deployment, run_id: str, quiet: bool = False) -> tuple[str, str]:
+    """Show the run (unless `quiet`) until it has ended; the run that answered for it, mostly itself, and how it ended.
+
+    An interrupt does not stop the run.
+    """
     drawing: AbstractContextManager[object] = nullcontext()
     display: Display = Lines(write=_nothing if quiet else print)
     if sys.stdout.isatty() and not quiet:
@@ -105,12 +109,18 @@ def follow(deployment: Deployment, run_id: str, quiet: bool = False) -> str:
             TimeElapsedColumn(),
         )
         display = Bars(progress)
+    said = ""
     with drawing:
         while True:
             now = deployment.ask("progress", ProgressAsked(run_id=run_id), Progress, patient=True)
+            if now.status == "waiting" and now.why != said and not quiet:
+                said = now.why
+                print(f"  waiting: {said}")
             display.show(now.steps or ())
-            if now.status != "running":
-                return now.status
+            if now.never_began:
+                raise CliError(f"Run {now.run_id} was {now.status} before it had started.")
+            if now.status not in ("waiting", "running"):
+                return now.run_id, now.status
             time.sleep(PAUSE)
 
 

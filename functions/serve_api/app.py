@@ -13,7 +13,7 @@ from hybrid_sync.wiring import world
 @functools.cache
 def api() -> Api:
     """The routes of this worker."""
-    return Api(world().catalog, world().executions, world().reports)
+    return Api(world().catalog, world().gate, world().executions, world().reports)
 
 
 def handler(event: Event, context: Context) -> Any:

@@ -107,6 +107,7 @@ def test_the_defaults_of_settings_are_those_of_the_template() -> None:
     assert settings.weekly_deadline_seconds == parameters["WeeklyDeadlineSeconds"]["Default"]
     assert settings.daily_batch_size == parameters["DailyBatchSize"]["Default"]
     assert settings.daily_deadline_seconds == parameters["DailyDeadlineSeconds"]["Default"]
+    assert settings.max_runs == parameters["MaxRuns"]["Default"]
     assert settings.retry_delay_seconds == parameters["RetryDelaySeconds"]["Default"]
 
 
@@ -138,8 +139,7 @@ def test_attempts_are_one_more_than_retries() -> None:
 
 
 def test_the_schedules_are_sunday_one_and_every_day_two_and_only_the_first_is_on() -> None:
-    machine = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
-    weekly, daily = (machine["Events"][name]["Properties"] for name in ("Weekly", "Daily"))
+    weekly, daily = (FUNCTIONS["AdmitRuns"]["Events"][name]["Properties"] for name in ("Weekly", "Daily"))
     parameters = TEMPLATE["Parameters"]
     assert parameters["WeeklySchedule"]["Default"] == "cron(0 1 ? * SUN *)"
     assert parameters["DailySchedule"]["Default"] == "cron(0 2 * * ? *)"

@@ -6,13 +6,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from hybrid_sync.admission.gate import Bounds, Gate
+from hybrid_sync.admission.jobs import JobStore
+from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.http.ops import Ops
 from hybrid_sync.postgres import Connection, connect
+from hybrid_sync.runs.starter import RunStarter
 
 PERSON = "arn:aws:iam::123456789012:user/ann"
 
@@ -34,6 +39,7 @@ class Desk:
     catalog: Catalog
     target_dsn: str
     executions: Any = field(default_factory=Away)
+    gate: Any = field(default_factory=Away)
     reports: Any = field(default_factory=Away)
     tokens: Any = field(default_factory=Away)
     undo: Any = field(default_factory=Away)
@@ -42,6 +48,15 @@ class Desk:
 
     def connect_target(self) -> Connection:
         return connect(self.target_dsn, "target")
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def admit_by(self, executions: RunStarter, table: str, dynamodb: Any) -> None:
+        """Give it a state machine, and the gate before that."""
+        self.executions = executions
+        jobs, slots = JobStore(table, dynamodb), SlotStore(table, dynamodb)
+        self.gate = Gate(jobs, slots, executions, Bounds(), self.now)
 
 
 @contextmanager

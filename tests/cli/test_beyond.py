@@ -17,6 +17,7 @@ from hybrid_sync.runs.starter import RunStarter
 from hybrid_sync_cli.stack import Stack
 from tests.cli.conftest import Command
 from tests.cli.gateway import Desk
+from tests.gate.table import control_table
 from tests.report.records import add_run
 from tests.report.summaries import run as summary
 
@@ -36,8 +37,11 @@ def aws(desk: Desk, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
         made = client.create_state_machine(
             name="sync-run", definition="{}", roleArn="arn:aws:iam::123456789012:role/run"
         )
-        desk.executions, desk.reports = RunStarter(made["stateMachineArn"], client), S3Reports("data", s3)
-        yield client
+        desk.reports = S3Reports("data", s3)
+        dynamodb = boto3.client("dynamodb", region_name="us-east-1")
+        with control_table(dynamodb, "control") as table:
+            desk.admit_by(RunStarter(made["stateMachineArn"], client), table, dynamodb)
+            yield client
 
 
 def begin(aws: Any, run_id: str) -> str:

@@ -19,6 +19,7 @@ from hybrid_sync.runs.starter import RunStarter
 from hybrid_sync_cli.stack import Stack
 from tests.cli.conftest import Command
 from tests.cli.gateway import Desk
+from tests.gate.table import control_table
 from tests.report.records import EQUATION, add_batch, add_entity, add_failed, add_run, money_line
 
 Store = psycopg.Connection[Any]
@@ -236,8 +237,10 @@ def machine(desk: Desk, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterat
             definition='{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": true}}}',
             roleArn="arn:aws:iam::123456789012:role/run",
         )
-        desk.executions = RunStarter(made["stateMachineArn"], client)
-        yield client
+        dynamodb = boto3.client("dynamodb", region_name="us-east-1")
+        with control_table(dynamodb, "control") as table:
+            desk.admit_by(RunStarter(made["stateMachineArn"], client), table, dynamodb)
+            yield client
 
 
 def only_request(machine: Any, run_id: str) -> RunRequest:
@@ -260,6 +263,35 @@ def test_a_run_is_started_with_the_policy_that_was_asked_for(
     assert (said.status, said.err) == (0, "")
     request = only_request(machine, said.out.strip())
     assert (request.on_failure, request.entities) == (policy, ("payments",))
+
+
+def test_what_waits_is_listed_with_its_place_and_why_and_can_be_cancelled(machine: Any, hybrid_sync: Command) -> None:
+    assert hybrid_sync("pause", "--why", "moving house").out.startswith("Starts are paused; 0 still run, 0 wait.")
+    seen = hybrid_sync("sync", "--entity", "payments", "--key", "17", "--dry-run")
+    assert seen.out.startswith("It would wait now. Starts are paused: by ")
+    run_id = hybrid_sync("sync", "--entity", "payments", "--key", "17", "--no-follow").out.strip()
+    [job] = json.loads(hybrid_sync("syncs", "--json").out)["jobs"]
+    assert (job["run_id"], job["status"], job["place"]) == (run_id, "waiting", 1)
+    assert job["why"].endswith("moving house.")
+    assert hybrid_sync("cancel", run_id).out == f"Run {run_id} is cancelled.\n"
+    assert hybrid_sync("resume").out == "Runs start again; at once: none, nothing waits.\n"
+    assert hybrid_sync("cancel", "nothing").status == 1
+
+
+def test_a_run_that_was_started_is_cancelled(machine: Any, hybrid_sync: Command) -> None:
+    run_id = hybrid_sync("sync", "--entity", "payments", "--no-follow").out.strip()
+    assert hybrid_sync("cancel", run_id).out == f"Run {run_id} is cancelled.\n"
+    # Listed until the clock has looked after what it may have left at work in the target.
+    [job] = json.loads(hybrid_sync("syncs", "--json").out)["jobs"]
+    assert (job["run_id"], job["status"]) == (run_id, "cancelled")
+
+
+def test_a_key_belongs_to_one_entity_and_a_time_to_entities_that_have_one(machine: Any, hybrid_sync: Command) -> None:
+    assert "name it with --entity" in hybrid_sync("sync", "--key", "17").err
+    said = hybrid_sync("sync", "--entity", "offices", "--since", "2026-11-01", "--no-follow")
+    assert "has no time of change to select by" in said.err
+    run_id = hybrid_sync("sync", "--entity", "orders", "--since", "2026-11-01", "--no-follow").out.strip()
+    assert only_request(machine, run_id).since == "2026-11-01T00:00:00+00:00"
 
 
 def test_an_unknown_policy_is_refused_in_one_sentence_and_starts_nothing(machine: Any, hybrid_sync: Command) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hybrid_sync.contracts import RunRequest
-from hybrid_sync.errors import ConfigurationMissing, RequestConflicts, RunNotFound
+from hybrid_sync.errors import ConfigurationMissing, RunNotFound
 from hybrid_sync.runs.starter import RunStarter
 
 REQUEST = RunRequest(entities=("orders",), trigger="api")
@@ -15,29 +15,29 @@ REQUEST = RunRequest(entities=("orders",), trigger="api")
 
 def test_a_run_is_called_as_asked_and_is_running(stepfunctions: Any, machine: str) -> None:
     starter = RunStarter(machine, stepfunctions)
-    assert starter.start(REQUEST, "api-1") == "api-1"
+    starter.begin(REQUEST, "api-1")
     state = starter.state("api-1")
     assert (state.run_id, state.status, state.finished_at) == ("api-1", "running", None)
 
 
-def test_the_same_request_under_the_same_name_starts_once(stepfunctions: Any, machine: str) -> None:
+def test_a_name_starts_once_whether_the_run_is_at_work_or_has_ended(stepfunctions: Any, machine: str) -> None:
     starter = RunStarter(machine, stepfunctions)
-    starter.start(REQUEST, "api-1")
-    assert starter.start(REQUEST, "api-1") == "api-1"
+    starter.begin(REQUEST, "api-1")
+    starter.begin(REQUEST, "api-1")
+    assert starter.stop("api-1")
+    starter.begin(REQUEST, "api-1")
+    assert starter.status("api-1") == "cancelled"
     assert len(stepfunctions.list_executions(stateMachineArn=machine)["executions"]) == 1
 
 
-def test_another_request_under_the_same_name_conflicts(stepfunctions: Any, machine: str) -> None:
-    starter = RunStarter(machine, stepfunctions)
-    starter.start(REQUEST, "api-1")
-    with pytest.raises(RequestConflicts):
-        starter.start(REQUEST.model_copy(update={"entities": ("cases",)}), "api-1")
+def test_stopping_what_nobody_has_started_says_so(stepfunctions: Any, machine: str) -> None:
+    assert not RunStarter(machine, stepfunctions).stop("api-1")
 
 
 def test_a_stopped_run_is_cancelled_and_has_an_end(stepfunctions: Any, machine: str) -> None:
     starter = RunStarter(machine, stepfunctions)
-    starter.start(REQUEST, "api-1")
-    stepfunctions.stop_execution(executionArn=machine.replace(":stateMachine:", ":execution:") + ":api-1")
+    starter.begin(REQUEST, "api-1")
+    starter.stop("api-1")
     state = starter.state("api-1")
     assert state.status == "cancelled"
     assert state.finished_at is not None
@@ -50,4 +50,4 @@ def test_an_unknown_run_is_not_found(stepfunctions: Any, machine: str) -> None:
 
 def test_an_unknown_machine_is_told_in_a_sentence(stepfunctions: Any, machine: str) -> None:
     with pytest.raises(ConfigurationMissing, match="state machine"):
-        RunStarter(machine + "x", stepfunctions).start(REQUEST, "api-1")
+        RunStarter(machine + "x", stepfunctions).begin(REQUEST, "api-1")

@@ -115,7 +115,8 @@ class Deployment:
         arns: dict[str, str] = {}
         for table in TABLES:
             properties = self.template["Resources"][table]["Properties"]
-            keys = {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+            parts = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+            keys = {name: properties[name] for name in parts if name in properties}
             made = self.client("dynamodb").create_table(TableName=table, **keys)
             refs[table], arns[table] = table, made["TableDescription"]["TableArn"]
         for queue in QUEUES:
@@ -145,7 +146,8 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
     """The actions and resources that IAM checks for one request (Service Authorization Reference)."""
     if service == "DynamoDB":
         tables = list(params.get("RequestItems", ())) or [params["TableName"]]
-        return [Call(f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{t}") for t in tables]
+        index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+        return [Call(f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{t}{index}") for t in tables]
     if operation == "ListObjectsV2":
         return [Call("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")]
     if service == "Lambda":

@@ -12,6 +12,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from hybrid_sync import wiring
+from hybrid_sync.admission.job import JobState
+from hybrid_sync.admission.jobs import JobStore
 from hybrid_sync.errors import PermanentError
 from hybrid_sync.http.tokens import Tokens
 from hybrid_sync_cli.stack import supabase
@@ -98,8 +100,31 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     undo = {"run_id": RUN, "out_of_order": True}
     while deployment.invoke("RollbackRun", undo)["more"]:
         pass
+    _end_all(deployment)
     _as_operator(deployment)
+    _end_all(deployment)
+    _on_schedule(deployment)
     yield deployment
+
+
+def _end_all(deployment: Deployment) -> None:
+    states, machine = deployment.client("stepfunctions"), deployment.refs["SyncRun"]
+    for execution in states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
+        states.stop_execution(executionArn=execution["executionArn"])
+    deployment.invoke("AdmitRuns", sample("execution_ended"))
+
+
+def _on_schedule(deployment: Deployment) -> None:
+    """A schedule starts a run; somebody has asked to cancel it, and the clock does.  It also finds a lost run."""
+    deployment.invoke("AdmitRuns", sample("daily_schedule"))
+    jobs = JobStore("ControlTable", deployment.client("dynamodb"))
+    [started] = [job_id for job_id in jobs.ids(JobState.admitted) if job_id.startswith("daily")]
+    jobs.ask_cancel(started, "a person")
+    _lose_a_run(deployment)
+    deployment.invoke("AdmitRuns", sample("execution_ended"))
+    job = jobs.get(started)
+    assert job is not None
+    assert (job.state, job.outcome) == (JobState.cancelled, "cancelled")
 
 
 def _as_operator(deployment: Deployment) -> None:
@@ -108,8 +133,12 @@ def _as_operator(deployment: Deployment) -> None:
     install = {"target_dsn": make_conninfo(deployment.target_dsn, user=supabase.ADMIN, password=PASSWORD)}
     for command, body, status in (
         ("status", {}, 200),
+        ("pause", {}, 200),
+        ("resume", {}, 200),
         ("sync", {"run_id": run_id, "request": {"profile": "weekly"}}, 200),
         ("report", {"run_id": run_id}, 200),
+        ("cancel", {"run_id": run_id}, 200),
+        ("syncs", {}, 200),
         ("rollback", {"run_id": run_id}, 500),
         ("tokens", {}, 200),
         ("create-token", {"name": "x", "scopes": ["syncs:read"], "days": 1}, 200),
@@ -174,6 +203,7 @@ def _lose_a_run(deployment: Deployment) -> None:
             "insert into hybrid_sync.run"
             " (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)"
             " values ('weekly-lost', 'weekly', 'schedule', 'normal', '{}', '{}', '', now() - interval '1 day')"
+            " on conflict (run_id) do update set status = 'running'"
         )
 
 
@@ -203,6 +233,7 @@ def _over_http(deployment: Deployment) -> None:
     started = deployment.invoke("ServeApi", sample("api_post_sync"))
     assert started["statusCode"] == 202, started["body"]
     run_id = json.loads(started["body"])["run_id"]
+    _fill_the_slots(deployment, run_id)
     arn = deployment.refs["SyncRun"].replace(":stateMachine:", ":execution:") + f":{run_id}"
     deployment.client("stepfunctions").stop_execution(executionArn=arn)
     show = json.loads(json.dumps(sample("api_get_sync")).replace(RUN, run_id))
@@ -226,6 +257,16 @@ def test_the_id_secret_is_kept_apart_by_the_slow_clock_and_no_new_connections_lo
         assert wiring.world().id_secret == b"only for tests"
     finally:
         secrets.put_secret_value(SecretId=ran.refs["ConnectionSecret"], SecretString=before)
+
+
+def _fill_the_slots(deployment: Deployment, run_id: str) -> None:
+    """Critical requests until no slot is free; the next one finds that a run was to be cancelled, and stops it."""
+    JobStore("ControlTable", deployment.client("dynamodb")).ask_cancel(run_id, "a person")
+    for key in range(1, 4):
+        body = json.dumps({"refs": [{"entity": "offices", "legacy_id": key}], "priority": "critical"})
+        event = sample("api_post_sync") | {"body": body}
+        event["headers"] = {n: v for n, v in event["headers"].items() if n.lower() != "idempotency-key"}
+        assert deployment.invoke("ServeApi", event)["statusCode"] == 202
 
 
 def test_every_call_is_allowed(ran: Deployment) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hybrid_sync.admission.gate import Standing
+from hybrid_sync.admission.job import Job, JobState, new_job
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
-from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, RequestConflicts, RunNotFound
+from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, QueueFull, RequestConflicts, RunNotFound
 from hybrid_sync.http.routes import Api
 from hybrid_sync.runs.starter import RunState
 from tests.engine.worlds import MemoryReports
@@ -24,17 +27,25 @@ STARTED = datetime(2026, 11, 29, 1, 0, tzinfo=UTC)
 
 
 class Starter:
-    """Runs by name; the same name and request start one run, as the state machine does."""
+    """Jobs and their runs by name; each is admitted at once, and the same name and request are one."""
 
     def __init__(self) -> None:
         self.runs: dict[str, RunRequest] = {}
         self.states: dict[str, RunState] = {}
+        self.waiting: dict[str, Standing] = {}
 
-    def start(self, request: RunRequest, name: str) -> str:
-        if self.runs.setdefault(name, request) != request:
+    def add(self, request: RunRequest, job_id: str, caller: str) -> Job:
+        if self.runs.setdefault(job_id, request) != request:
             raise RequestConflicts("This idempotency key was used for a different request.")
-        self.states[name] = RunState(name, "running", STARTED, None)
-        return name
+        self.states[job_id] = RunState(job_id, "running", STARTED, None)
+        return self.standing(job_id).job
+
+    def standing(self, job_id: str) -> Standing:
+        if job_id in self.waiting:
+            return self.waiting[job_id]
+        if job_id not in self.runs:
+            raise RunNotFound(f"There is no run {job_id}.")
+        return Standing(replace(new_job(job_id, self.runs[job_id], "caller", STARTED), state=JobState.admitted))
 
     def state(self, run_id: str) -> RunState:
         if run_id not in self.states:
@@ -48,7 +59,7 @@ class Desk:
     def __init__(self) -> None:
         self.starter = Starter()
         self.reports = MemoryReports()
-        self.api = Api(CATALOG, self.starter, self.reports)
+        self.api = Api(CATALOG, self.starter, self.starter, self.reports)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         text = body if isinstance(body, str) else None if body is None else json.dumps(body)
@@ -220,6 +231,34 @@ def test_a_run_under_way_tells_its_state_and_no_report(desk: Desk) -> None:
     assert told["started_at"] == "2026-11-29T01:00:00+00:00"
 
 
+def test_a_run_that_waits_tells_its_place_and_why(desk: Desk) -> None:
+    job = new_job("api-1", RunRequest(profile=Profile.on_demand, entities=("orders",)), "token-1", STARTED)
+    desk.starter.waiting["api-1"] = Standing(job, 4, "3 jobs go before it.")
+    _, told = desk.ask("GET", "/v1/syncs/api-1")
+    assert (told["status"], told["place"], told["why"]) == ("waiting", 4, "3 jobs go before it.")
+    assert told["started_at"] is None
+
+
+def test_a_run_that_another_one_answers_for_is_as_that_one_is(desk: Desk) -> None:
+    job = new_job("api-2", RunRequest(profile=Profile.on_demand, entities=("orders",)), "token-1", STARTED)
+    desk.starter.waiting["api-2"] = Standing(replace(job, state=JobState.merged, into="api-1"))
+    desk.starter.states["api-1"] = RunState("api-1", "succeeded", STARTED, STARTED)
+    desk.reports.write("api-1", {"status": "degraded"})
+    _, told = desk.ask("GET", "/v1/syncs/api-2")
+    assert (told["run_id"], told["answered_by"], told["status"]) == ("api-2", "api-1", "degraded")
+
+
+def test_a_full_queue_says_when_to_come_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(request: RunRequest, job_id: str, caller: str) -> Job:
+        raise QueueFull("100 jobs of this caller wait already.", "Send it again later.")
+
+    monkeypatch.setattr(desk.starter, "add", full)
+    given = event("POST", "/v1/syncs", json.dumps({"entities": ["orders"]}), {})
+    answer = desk.api.resolve(given, FakeContext())
+    assert answer["statusCode"] == 429
+    assert answer["multiValueHeaders"]["Retry-After"] == ["60"]
+
+
 def test_an_ended_run_tells_its_report(desk: Desk) -> None:
     desk.starter.states["weekly-1"] = RunState("weekly-1", "succeeded", STARTED, STARTED)
     desk.reports.write("weekly-1", {"status": "succeeded"})
@@ -271,10 +310,10 @@ def test_health_answers(desk: Desk) -> None:
 def test_a_failure_inside_is_a_sentence_without_details(
     desk: Desk, error: Exception, status: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(request: RunRequest, name: str) -> str:
+    def fail(request: RunRequest, job_id: str, caller: str) -> Job:
         raise error
 
-    monkeypatch.setattr(desk.starter, "start", fail)
+    monkeypatch.setattr(desk.starter, "add", fail)
     answered, told = desk.ask("POST", "/v1/syncs", {"entities": ["orders"]})
     assert (answered, told["error"]) == (status, code)
     assert "anna" not in json.dumps(told)

@@ -117,7 +117,7 @@ class Demo:
 
     def _sync(self, stack: Stack) -> RunSummary:
         deployment = Deployment.here(stack)
-        run_id = start(deployment, RunRequest(profile=Profile.weekly, trigger="demo"))
+        run_id = start(deployment, RunRequest(profile=Profile.weekly, trigger="demo")).run_id
         follow(deployment, run_id)
         summary = outcome(deployment, run_id)
         self._add(stack, summary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -20,6 +20,8 @@ from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import outcome, profile_for, reference, start, summary_of, told, why_not
 from hybrid_sync_cli.exits import exit_of
 from hybrid_sync_cli.progress import follow
+
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command()
@@ -52,6 +54,10 @@ from hybrid_sync_cli.progress import follow
     show_default=True,
     help="If the run fails: keep what it wrote, hold what it could not verify, or roll it back.",
 )
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this row of the one --entity; may be repeated.")
+@click.option("--since", type=MOMENT, help="Only rows changed since then, UTC; moves no fence.")
+@click.option("--until", type=MOMENT, help="Only rows changed before then, UTC; moves no fence.")
+@click.option("--dry-run", is_flag=True, help="Check the request and say whether it would have to wait; start nothing.")
 @click.option("--follow/--no-follow", "following", default=True, help="Watch the run until it ends (default).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 def sync(
@@ -62,13 +68,25 @@ def sync(
     batch_size: int | None,
     allow_deletes: tuple[str, ...],
     on_failure: str,
+    keys: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    dry_run: bool,
     following: bool,
     as_json: bool,
 ) -> int:
     """Start a run of the deployment; exit status 0 if it succeeded, 3 if it is degraded, else 1."""
     deployment = Deployment.chosen()
-    chosen = profile_for(profile, bool(entities or refs))
-    run_id = start(deployment, _request(chosen, entities, refs, priority, batch_size, allow_deletes, on_failure))
+    chosen = profile_for(profile, bool(entities or refs or since or until))
+    rows = (*refs, *(f"{only_one(entities, '--key')}:{key}" for key in keys))
+    request = _request(
+        chosen, () if keys else entities, rows, priority, batch_size, allow_deletes, on_failure, since, until
+    )
+    started = start(deployment, request, dry_run=dry_run)
+    run_id = started.run_id
+    if dry_run:
+        click.echo(started.model_dump_json() if as_json else f"It {started.status} now. {started.why}".rstrip())
+        return 0
     if not following:
         click.echo(json.dumps({"run_id": run_id}) if as_json else run_id)
         return 0
@@ -83,6 +101,8 @@ def _request(
     batch_size: int | None,
     allow_deletes: tuple[str, ...],
     on_failure: str,
+    since: datetime | None,
+    until: datetime | None,
 ) -> RunRequest:
     """The request that was meant; CliError where it is none."""
     if refs and profile is not Profile.on_demand:
@@ -91,7 +111,7 @@ def _request(
         return RunRequest(
             profile=profile, trigger="cli", priority=RunPriority(priority), entities=entities,
             refs=tuple(map(reference, refs)), batch_size=batch_size, allow_deletes=allow_deletes,
-            on_failure=OnFailure(on_failure),
+            on_failure=OnFailure(on_failure), since=_utc(since), until=_utc(until),
         )  # fmt: skip
     except ValidationError as error:
         wrong = error.errors()[0]
@@ -99,11 +119,22 @@ def _request(
         raise CliError(f"{option}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}.") from None
 
 
+def only_one(entities: tuple[str, ...], option: str) -> str:
+    """The entity that the option is about; CliError where it is not said, or several are."""
+    if len(entities) != 1:
+        raise CliError(f"{option} is about one entity: name it with --entity, once.")
+    return entities[0]
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.replace(tzinfo=UTC).isoformat()
+
+
 def _watch(deployment: Deployment, run_id: str, as_json: bool) -> int:
     if not as_json:
         click.echo(f"run {run_id}")
     try:
-        ended = follow(deployment, run_id, quiet=as_json)
+        run_id, ended = follow(deployment, run_id, quiet=as_json)
     except KeyboardInterrupt:
         click.echo(f"The run goes on; look at it with: hybrid-sync status {run_id}", err=True)
         raise

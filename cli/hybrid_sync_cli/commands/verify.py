@@ -56,10 +56,10 @@ def verify(entities: tuple[str, ...], repair: bool, run_id: str | None, as_json:
 def _run(deployment: Deployment, entities: tuple[str, ...], repair: bool, quiet: bool) -> tuple[str, str]:
     """Check now; the run's id, and how its execution ended."""
     request = RunRequest(profile=Profile.verify, trigger="cli", entities=entities, repair=repair)
-    run_id = start(deployment, request, "verify")
+    run_id = start(deployment, request, "verify").run_id
     if not quiet:
         click.echo(f"run {run_id}")
-    ended = follow(deployment, run_id, quiet=quiet)
+    run_id, ended = follow(deployment, run_id, quiet=quiet)
     outcome(deployment, run_id)
     return run_id, ended
 

@@ -197,6 +197,14 @@ class RequestConflicts(SyncError):
     code = "request_conflicts"
 
 
+class QueueFull(SyncError):
+    """More jobs wait than may: whoever asks comes again later."""
+
+    code = "queue_full"
+    retry_after = 60
+    """Seconds."""
+
+
 class ConfigurationMissing(SyncError):
     """A setting, a secret or a grant that the deployment should have provided is absent."""
 

@@ -28,6 +28,7 @@ class Settings(BaseModel):
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
     rollback_function: str | None = Field(None, alias="ROLLBACK_FUNCTION")
     state_machine: str | None = Field(None, alias="STATE_MACHINE")
+    max_runs: int = Field(3, alias="MAX_RUNS", ge=3)
     retry_delay_seconds: int = Field(int(RECORD.first_delay), alias="RETRY_DELAY_SECONDS", ge=1)
     weekly_batch_size: int = Field(5000, alias="WEEKLY_BATCH_SIZE", ge=1)
     weekly_deadline_seconds: int = Field(14400, alias="WEEKLY_DEADLINE_SECONDS", ge=1)

@@ -23,6 +23,7 @@ from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
 
 if TYPE_CHECKING:
+    from hybrid_sync.admission.gate import Gate
     from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.tokens import Tokens
@@ -185,6 +186,16 @@ class DeployedWorld:
         from hybrid_sync.http.tokens import Tokens
 
         return Tokens(self._settings.need("control_table"), client("dynamodb"))
+
+    @cached_property
+    def gate(self) -> Gate:
+        from hybrid_sync.admission.gate import Bounds, Gate
+        from hybrid_sync.admission.jobs import JobStore
+        from hybrid_sync.admission.slots import SlotStore
+
+        table, dynamodb = self._settings.need("control_table"), client("dynamodb")
+        jobs, slots = JobStore(table, dynamodb), SlotStore(table, dynamodb)
+        return Gate(jobs, slots, self.executions, Bounds(self._settings.max_runs), self.now)
 
     @cached_property
     def undo(self) -> UndoFunction:

@@ -9,7 +9,14 @@ from http import HTTPStatus
 from typing import Any
 
 from hybrid_sync.entrypoint import error_sentence, logger, raised_at
-from hybrid_sync.errors import RequestConflicts, RequestForbidden, RequestRejected, RunNotFound, SyncError
+from hybrid_sync.errors import (
+    QueueFull,
+    RequestConflicts,
+    RequestForbidden,
+    RequestRejected,
+    RunNotFound,
+    SyncError,
+)
 
 
 class BodyRejected(SyncError):
@@ -38,6 +45,7 @@ STATUS: dict[type[SyncError], HTTPStatus] = {
     RequestConflicts: HTTPStatus.CONFLICT,
     RunNotFound: HTTPStatus.NOT_FOUND,
     RequestForbidden: HTTPStatus.FORBIDDEN,
+    QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 INTERNAL = {
@@ -68,6 +76,12 @@ def refusal(error: Exception) -> Refusal:
     status = STATUS.get(type(error), otherwise)
     logger.warning("request refused", extra={"error": error.code, "status": int(status)})
     return status, {"error": error.code, "message": _short(error.message), "remedy": _short(error.remedy)}
+
+
+def headers(error: Exception | None = None) -> dict[str, str]:
+    """Of every answer; one that refuses for the time being says when to come again."""
+    later = {"Retry-After": str(error.retry_after)} if isinstance(error, QueueFull) else {}
+    return {"Cache-Control": "no-store", **later}
 
 
 def _short(text: str) -> str:

@@ -40,18 +40,25 @@ class Endpoint:
 
 
 class StartedSync(Message):
-    """A run that has been started, and where to ask how it goes."""
+    """A run that starts as soon as it may, and where to ask how it goes."""
 
     run_id: str
     status_url: str
 
 
 class SyncState(Message):
-    """How far a run is; its report whole, or without its lists where an answer cannot hold them (`report_cut`)."""
+    """How far a run is; its report whole, or without its lists where an answer cannot hold them (`report_cut`).
+
+    One that waits has its `place` in the queue, and `why`; one that another run answers for, which waited for the same
+    rows, is as that run is (`answered_by`).
+    """
 
     run_id: str
     status: str
-    started_at: str
+    place: int | None = None
+    why: str = ""
+    answered_by: str = ""
+    started_at: str | None
     finished_at: str | None
     report: dict[str, Any] | None
     report_cut: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from hybrid_sync.entrypoint import error_sentence, logger, parsed
 from hybrid_sync.errors import RequestForbidden, SyncError
-from hybrid_sync.http.answers import STATUS, AnswerTooLarge, read, refusal
+from hybrid_sync.http.answers import STATUS, AnswerTooLarge, headers, read, refusal
 from hybrid_sync.services.audit import Caller, Result, record
 from hybrid_sync.services.commands import COMMANDS, Command
 from hybrid_sync.services.desk import Asked, Desk
@@ -26,10 +26,10 @@ class Ops:
     def resolve(self, event: dict[str, Any]) -> dict[str, Any]:
         """One request in, one response out; no exception leaves."""
         try:
-            return _response(HTTPStatus.OK, self._answer(event))
+            return _response(HTTPStatus.OK, self._answer(event), headers())
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a sentence
             status, sentence = refusal(error)
-            return _response(status, json.dumps(sentence))
+            return _response(status, json.dumps(sentence), headers(error))
 
     def _answer(self, event: dict[str, Any]) -> str:
         caller = _caller(event)
@@ -80,6 +80,5 @@ def _caller(event: dict[str, Any]) -> Caller:
     return Caller(str(identity["userArn"]), str(identity.get("sourceIp", "")), str(context.get("requestId", "")))
 
 
-def _response(status: HTTPStatus, body: str) -> dict[str, Any]:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return {"statusCode": int(status), "headers": headers, "body": body}
+def _response(status: HTTPStatus, body: str, said: dict[str, str]) -> dict[str, Any]:
+    return {"statusCode": int(status), "headers": {"Content-Type": "application/json", **said}, "body": body}

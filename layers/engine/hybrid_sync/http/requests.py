@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AwareDatetime, Field, model_validator
 
 from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
-from hybrid_sync.errors import RequestRejected
-from hybrid_sync.services.starts import check_ref
+from hybrid_sync.services.starts import check_range, check_ref
 
 if TYPE_CHECKING:
     from hybrid_sync.catalog.catalog import Catalog
@@ -46,7 +45,9 @@ class SyncRequest(Message):
     def to_run(self, catalog: Catalog, requested_by: str) -> RunRequest:
         """The run that does it; RequestRejected for what the catalog does not know or cannot select."""
         for name in self.entities:
-            self._check_range(catalog, name)
+            catalog[name]
+            if self.since or self.until:
+                check_range(catalog, name)
         for ref in self.refs:
             check_ref(catalog, ref)
         return RunRequest(
@@ -62,13 +63,6 @@ class SyncRequest(Message):
             correlation_id=self.correlation_id,
             requested_by=requested_by,
         )
-
-    def _check_range(self, catalog: Catalog, name: str) -> None:
-        entity = catalog[name]
-        if (self.since or self.until) and any(source.changed_at is None for source in entity.sources.values()):
-            raise RequestRejected(
-                f"Entity {name} has no time of change to select by.", "Leave out since and until for it."
-            )
 
 
 def _iso(moment: datetime | None) -> str | None:

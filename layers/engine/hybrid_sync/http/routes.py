@@ -13,11 +13,13 @@ from typing import Any, Protocol
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
+from hybrid_sync.admission.gate import Standing
+from hybrid_sync.admission.job import Job
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message, OnFailure, RunRequest
 from hybrid_sync.entrypoint import logger, parsed
 from hybrid_sync.errors import RequestForbidden, RequestRejected, RunNotFound
-from hybrid_sync.http.answers import read, refusal
+from hybrid_sync.http.answers import headers, read, refusal
 from hybrid_sync.http.endpoints import (
     ENDPOINTS,
     HEALTH,
@@ -38,20 +40,27 @@ _KEY_LETTERS = 255
 _LONGEST_ANSWER = 64_000
 
 
-class Starter(Protocol):
-    """What the routes need of the state machine."""
+class Gate(Protocol):
+    """Where everything that starts is admitted."""
 
-    def start(self, request: RunRequest, name: str) -> str: ...
+    def add(self, request: RunRequest, job_id: str, caller: str) -> Job: ...
+
+    def standing(self, job_id: str) -> Standing: ...
+
+
+class Runs(Protocol):
+    """The state machine's executions."""
 
     def state(self, run_id: str) -> RunState: ...
 
 
 class Api:
-    """The routes over a catalog, a starter of runs and the stored reports."""
+    """The routes over a catalog, the gate, the runs and their stored reports."""
 
-    def __init__(self, catalog: Catalog, starter: Starter, reports: Reports) -> None:
+    def __init__(self, catalog: Catalog, gate: Gate, runs: Runs, reports: Reports) -> None:
         self._catalog = catalog
-        self._starter = starter
+        self._gate = gate
+        self._runs = runs
         self._reports = reports
         self._app = APIGatewayRestResolver()
         calls: dict[Endpoint, Callable[..., Message]] = {START: self._start, SHOW: self._show, HEALTH: self._health}
@@ -83,25 +92,44 @@ class Api:
             )
         request = asked.to_run(self._catalog, requested_by=caller)
         name = _name(caller, event.headers.get("Idempotency-Key"))
-        run_id = self._starter.start(request, name)
-        facts = {"run_id": run_id, "priority": request.priority, "refs": len(request.refs)}
-        logger.info("run started", extra=facts)
-        return StartedSync(run_id=run_id, status_url=self._url_of(run_id))
+        job = self._gate.add(request, name, caller)
+        facts = {"run_id": name, "priority": request.priority, "refs": len(request.refs), "status": job.status}
+        logger.info("run asked for", extra=facts)
+        return StartedSync(run_id=name, status_url=self._url_of(name))
 
     def _show(self, run_id: str) -> SyncState:
         if not _RUN_ID.match(run_id):
             raise RunNotFound("That is no run id.", "Ask for the run_id that POST /v1/syncs returned.")
-        state = self._starter.state(run_id)
-        report = self._reports.read(run_id) if state.finished_at is not None else None
+        standing, state = self._known(run_id)
+        report = self._reports.read(state.run_id) if state is not None and state.finished_at is not None else None
         whole, cut = _reported(report)
+        job = standing.job if standing else None
+        ended_at = (state and state.finished_at) or (job and job.ended_at)
         return SyncState(
             run_id=run_id,
-            status=_status(state, report),
-            started_at=state.started_at.isoformat(),
-            finished_at=state.finished_at.isoformat() if state.finished_at else None,
+            status=_status(state, report) if state else job.status if job else "",
+            place=standing.place if standing else None,
+            why=standing.why if standing else "",
+            answered_by=job.into if job else "",
+            started_at=state.started_at.isoformat() if state else None,
+            finished_at=ended_at.isoformat() if ended_at else None,
             report=whole,
             report_cut=cut,
         )
+
+    def _known(self, run_id: str) -> tuple[Standing | None, RunState | None]:
+        """The job, and the run that it is or is answered by once that has begun; RunNotFound where there is neither.
+
+        A run that was started past the gate is no job, and one that ended long ago is forgotten as such.
+        """
+        try:
+            standing = self._gate.standing(run_id)
+        except RunNotFound:
+            return None, self._runs.state(run_id)
+        try:
+            return standing, self._runs.state(standing.job.into or run_id)
+        except RunNotFound:
+            return standing, None
 
     def _health(self) -> Health:
         return Health(status="ok", entities=len(self._catalog.entities))
@@ -144,7 +172,7 @@ def _name(caller: str, idempotency_key: str | None) -> str:
 
 
 def _refused(error: Exception) -> Response[str]:
-    return _answer(*refusal(error))
+    return _answer(*refusal(error), headers(error))
 
 
 def _unknown(_: Exception) -> Response[str]:
@@ -154,6 +182,5 @@ def _unknown(_: Exception) -> Response[str]:
     )
 
 
-def _answer(status: HTTPStatus, body: dict[str, Any]) -> Response[str]:
-    headers = {"Cache-Control": "no-store"}
-    return Response(int(status), content_type="application/json", body=json.dumps(body), headers=headers)
+def _answer(status: HTTPStatus, body: dict[str, Any], said: dict[str, str] | None = None) -> Response[str]:
+    return Response(int(status), content_type="application/json", body=json.dumps(body), headers=said or headers())

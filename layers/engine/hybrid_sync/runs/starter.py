@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import RunRequest
-from hybrid_sync.errors import RequestConflicts, RunNotFound
+from hybrid_sync.errors import RequestRejected, RunNotFound
 
 STATUSES = {
     "RUNNING": "running",
@@ -23,6 +22,8 @@ STATUSES = {
 }
 """What we call the state of an execution."""
 _MOST_LISTED = 1_000
+_UNKNOWN = ("ExecutionDoesNotExist", "InvalidArn")
+_INVALID = ("InvalidExecutionInput", "InvalidName", "ValidationException")
 
 
 @dataclass(frozen=True)
@@ -49,25 +50,33 @@ class RunStarter:
         self._machine = state_machine
         self._client = client
 
-    def start(self, request: RunRequest, name: str) -> str:
-        """Start the run called `name` and return its id; the same request and name start only one.
+    def begin(self, request: RunRequest, name: str) -> None:
+        """Start the run called `name`, or find that it is or was started: AWS takes a name once in 90 days.
 
-        Raises RequestConflicts when the name belongs to another request.
+        RequestRejected where no such request can be started by anybody; ConfigurationMissing where we may not;
+        AwsUnavailable where it may have been started, or not.
         """
         text = request.model_dump_json(exclude={"run_id"})
         with refusals("the state machine"):
             try:
                 self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)
-                return name
             except ClientError as error:
-                if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                code = error.response["Error"]["Code"]
+                if code in _INVALID:
+                    raise RequestRejected(f"The state machine takes no such run ({code}).", "Ask for less.") from None
+                if code != "ExecutionAlreadyExists":
                     raise
-        # It has this name with other input, or has ended.
-        if json.loads(self._describe(name)["input"]) != json.loads(text):
-            raise RequestConflicts(
-                "This idempotency key was used for a different request.", "Send a new Idempotency-Key."
-            )
-        return name
+
+    def stop(self, name: str) -> bool:
+        """Stop the run; False where nobody has started one of this name.  One that has ended stays as it is."""
+        with refusals("the state machine"):
+            try:
+                self._client.stop_execution(executionArn=self._arn(name), error="Cancelled")
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _UNKNOWN:
+                    raise
+                return False
+        return True
 
     def state(self, run_id: str) -> RunState:
         """Raises RunNotFound, also for runs that Step Functions has forgotten (after 90 days)."""
@@ -86,12 +95,14 @@ class RunStarter:
         except RunNotFound:
             return None
 
+    def _arn(self, run_id: str) -> str:
+        return f"{self._machine.replace(':stateMachine:', ':execution:')}:{run_id}"
+
     def _describe(self, run_id: str) -> dict[str, Any]:
-        arn = f"{self._machine.replace(':stateMachine:', ':execution:')}:{run_id}"
         with refusals("the state machine"):
             try:
-                return dict(self._client.describe_execution(executionArn=arn))
+                return dict(self._client.describe_execution(executionArn=self._arn(run_id)))
             except ClientError as error:
-                if error.response["Error"]["Code"] not in ("ExecutionDoesNotExist", "InvalidArn"):
+                if error.response["Error"]["Code"] not in _UNKNOWN:
                     raise
         raise RunNotFound(f"There is no run {run_id}.", "Ask for the run_id that POST /v1/syncs returned.")

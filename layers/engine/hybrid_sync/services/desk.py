@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, LiteralString, Protocol
 
+from hybrid_sync.admission.gate import Standing
+from hybrid_sync.admission.job import Job
+from hybrid_sync.admission.order import Slots
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
@@ -22,11 +25,29 @@ PAGE_ROWS = 2_000
 class Runs(Protocol):
     """The state machine's executions, by run id."""
 
-    def start(self, request: RunRequest, name: str) -> str: ...
-
     def state(self, run_id: str) -> RunState: ...
 
     def recent(self, limit: int) -> list[RunState]: ...
+
+    def stop(self, name: str) -> bool: ...
+
+
+class Gate(Protocol):
+    """Where everything that starts is admitted."""
+
+    def add(self, request: RunRequest, job_id: str, caller: str) -> Job: ...
+
+    def preview(self, request: RunRequest) -> str: ...
+
+    def cancel(self, job_id: str, who: str) -> Job: ...
+
+    def pause(self, words: str) -> None: ...
+
+    def resume(self) -> list[str]: ...
+
+    def standing(self, job_id: str) -> Standing: ...
+
+    def at_work(self) -> tuple[list[Standing], int, Slots]: ...
 
 
 class KeptReports(Protocol):
@@ -80,6 +101,9 @@ class Desk(Protocol):
     def executions(self) -> Runs: ...
 
     @property
+    def gate(self) -> Gate: ...
+
+    @property
     def reports(self) -> KeptReports: ...
 
     @property
@@ -97,6 +121,8 @@ class Desk(Protocol):
         ...
 
     def connect_target(self) -> Connection: ...
+
+    def now(self) -> datetime: ...
 
 
 class Asked(Message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import LiteralString
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.errors import RunNotFound, TargetUnavailable
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.session import dicts
@@ -35,23 +35,39 @@ class Step(Message):
 
 
 class Progress(Message):
-    """`status` is running, succeeded, failed, cancelled or lost; `steps` is None while the target is away."""
+    """`status` is waiting, running, succeeded, failed, cancelled or lost; `steps` is None while the target is away.
 
+    `run_id` is the run that answers for the one asked for: mostly itself.
+    """
+
+    run_id: str
     status: str
     why: str = ""
+    never_began: bool = False
+    """It was cancelled while it waited: there is nothing to report."""
     steps: tuple[Step, ...] | None
 
 
 def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:
     """RunNotFound where the state machine does not know the run."""
-    state = desk.executions.state(asked.run_id)
+    run_id = asked.run_id
+    try:
+        standing = desk.gate.standing(run_id)
+        run_id = standing.job.into or run_id
+        if standing.place is not None:
+            return Progress(run_id=run_id, status="waiting", why=standing.why, steps=())
+        if standing.job.status == "cancelled" and not standing.job.starter:
+            return Progress(run_id=run_id, status="cancelled", never_began=True, steps=())
+    except RunNotFound:
+        pass  # started past the gate, or forgotten as a job
+    state = desk.executions.state(run_id)
     found: tuple[Step, ...] | None
     try:
         with at_target(desk) as target:
-            found = tuple(steps(desk, target, asked.run_id))
+            found = tuple(steps(desk, target, run_id))
     except TargetUnavailable:  # the run waits for its target with its own patience; whoever watches it waits with it
         found = None
-    return Progress(status=state.status, why=state.why, steps=found)
+    return Progress(status=state.status, why=state.why, steps=found, run_id=run_id)
 
 
 def steps(desk: Desk, target: Connection, run_id: str) -> list[Step]:

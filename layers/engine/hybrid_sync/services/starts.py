@@ -16,23 +16,40 @@ RunName = Annotated[str, Field(pattern="^[a-z_]{1,20}-[0-9]{8}T[0-9]{6}-[0-9a-f]
 
 
 class StartAsked(Asked):
+    """`dry_run`: say what would become of it, and start nothing."""
+
     run_id: RunName
     request: RunRequest
+    dry_run: bool = False
 
 
 class Started(Message):
+    """The run starts as soon as it may; in a dry run, `why` it would have to wait."""
+
     run_id: str
+    status: str
+    why: str = ""
 
 
 def sync(desk: Desk, asked: StartAsked, who: str) -> Started:
-    """Start the run once, whatever is sent twice; RequestRejected for what the catalog does not know."""
+    """Start the run once, whatever is sent twice, when the gate admits it.
+
+    RequestRejected for what the catalog does not know.
+    """
     request = asked.request
     for name in (*request.entities, *request.allow_deletes):
         desk.catalog[name]
+    if request.since or request.until:
+        for name in request.entities:
+            check_range(desk.catalog, name)
     for ref in request.refs:
         check_ref(desk.catalog, ref)
     asked_by = request.model_copy(update={"run_id": "", "requested_by": who})
-    return Started(run_id=desk.executions.start(asked_by, asked.run_id))
+    if asked.dry_run:
+        seen = desk.gate.preview(asked_by)
+        return Started(run_id=asked.run_id, status="would start" if not seen else "would wait", why=seen)
+    job = desk.gate.add(asked_by, asked.run_id, who)
+    return Started(run_id=job.job_id, status=job.status)
 
 
 def verify(desk: Desk, asked: StartAsked, who: str) -> Started:
@@ -40,6 +57,12 @@ def verify(desk: Desk, asked: StartAsked, who: str) -> Started:
     if asked.request.profile is not Profile.verify:
         raise RequestRejected(f"A {asked.request.profile} run is no verification.", "Start it with hybrid-sync sync.")
     return sync(desk, asked, who)
+
+
+def check_range(catalog: Catalog, name: str) -> None:
+    """RequestRejected where the entity's rows cannot be selected by the time of their change."""
+    if any(source.changed_at is None for source in catalog[name].sources.values()):
+        raise RequestRejected(f"Entity {name} has no time of change to select by.", "Leave out since and until for it.")
 
 
 def check_ref(catalog: Catalog, ref: Ref) -> None:

@@ -19,13 +19,15 @@ from hybrid_sync.services.desk import Desk
 
 
 class UnrecordedRun(Message):
-    """One run, from the state machine and its report in S3 (None where there is none)."""
+    """One run, from the state machine and its report in S3 (None where there is none), or a job that waits."""
 
     run_id: str
     status: str
     started_at: datetime
     finished_at: datetime | None
     report: dict[str, Any] | None
+    why: str = ""
+    """Why it waits."""
 
 
 def settle(desk: Desk, target: Connection) -> dict[str, str]:
@@ -71,7 +73,7 @@ def find(desk: Desk, run_id: str) -> UnrecordedRun | None:
         try:
             return _begun(desk, desk.executions.state(run_id))
         except RunNotFound:
-            return _kept(desk, run_id)
+            return _kept(desk, run_id) or _job(desk, run_id)
     except AwsUnavailable:
         return None
 
@@ -86,6 +88,19 @@ def _kept(desk: Desk, run_id: str) -> UnrecordedRun | None:
     return UnrecordedRun(
         run_id=run_id, status=str(report.get("status", "failed")), finished_at=at, report=report,
         started_at=datetime.fromisoformat(str(began)) if began else at,
+    )  # fmt: skip
+
+
+def _job(desk: Desk, run_id: str) -> UnrecordedRun | None:
+    """What the gate knows of one that has no execution."""
+    try:
+        standing = desk.gate.standing(run_id)
+    except RunNotFound:
+        return None
+    job = standing.job
+    return UnrecordedRun(
+        run_id=run_id, status=job.status, started_at=job.accepted_at, finished_at=job.ended_at, report=None,
+        why=standing.why or (f"Run {job.into} answers for it." if job.into else ""),
     )  # fmt: skip
 
 

@@ -6,20 +6,19 @@ An entity that does not fit its databases is recorded as failed, with those that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
-from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, RunRequest
-from hybrid_sync.errors import AwsUnavailable, Contention, RequestRejected, SyncError
+from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, one_trip, together, transaction
 from hybrid_sync.runs.closure import close, requested
-from hybrid_sync.runs.lost import at_work, end_lost_runs
+from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.ready import asking_installed, prepared
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.steps.same_version import same_version, version
+from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
 from hybrid_sync.world import World
 
 
@@ -36,7 +35,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             trip.ask(asking_installed())
             others = trip.ask(at_work(request.run_id))
         if others.value:
-            _end_lost_runs(world, request.run_id, target)
+            tell_lost_runs(world, target, finder=request.run_id)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         wanted, failed = _wanted(world, request, legacy, target)
@@ -54,19 +53,6 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
                 run, records = trip.ask(ask_run(request.run_id)), trip.ask(ask_entities(request.run_id, None))
         failpoint("run.recorded", target, legacy)
         return _planned(request, run.value, records.value)
-
-
-def _end_lost_runs(world: World, run_id: str, target: Connection) -> None:
-    """Runs that a person stopped, or that broke off, must not stand at work for ever; who cannot ask, leaves them."""
-    with suppress(AwsUnavailable, Contention), transaction(target, "target"):
-        ended = end_lost_runs(target, world.executions.status, but=run_id)
-        for other, status in ended.items():  # before the commit: an alert that cannot be sent is sent by the next run
-            lines = (
-                f"Run {other} did not end by itself, and is {status}: it verified nothing more, and no fence of what"
-                f" it had not verified moved. Run {run_id}, which found it, reads those rows again.",
-                f"See: hybrid-sync report {other}",
-            )
-            world.alerts.publish(Alert(f"run {status}", lines, urgent=True))
 
 
 def _check(request: RunRequest) -> None:

@@ -1,0 +1,1 @@
+"""Admission: which runs may start, in which order, and how many at once."""

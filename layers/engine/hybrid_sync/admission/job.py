@@ -1,0 +1,127 @@
+"""Jobs: a run that somebody has asked for, from the moment it is accepted until it has ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from hybrid_sync.contracts import Profile, RunPriority, RunRequest
+
+LOW_WAITS = timedelta(minutes=30)
+"""How much later than it came a low job takes its turn: whatever is accepted after that goes after it."""
+SCHEDULED = frozenset({Profile.weekly, Profile.daily})
+
+
+class JobState(StrEnum):
+    """`merged` jobs are answered by another one that waited for the same rows; `ending`: the execution has ended, and
+    what it may have left at work in the target is not looked after yet."""
+
+    waiting = "waiting"
+    admitted = "admitted"
+    merged = "merged"
+    ending = "ending"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+    lost = "lost"
+
+
+class Line(StrEnum):
+    """Where a job waits; the later lines never take the last slot."""
+
+    critical = "critical"
+    scheduled = "scheduled"
+    ordinary = "ordinary"
+
+
+_RANKS = {line: rank for rank, line in enumerate(Line)}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What the choice of the next job needs to know of one; `place` sorts them."""
+
+    job_id: str
+    place: str
+    accepted_at: datetime
+    work: str = ""
+    caller: str = ""
+
+    @property
+    def line(self) -> Line:
+        return tuple(Line)[int(self.place[0])]
+
+
+@dataclass(frozen=True)
+class Job(Waiting):
+    """One job as it is stored; its id is the run's id and the execution's name."""
+
+    request: RunRequest = field(default_factory=RunRequest)
+    state: JobState = JobState.waiting
+    starter: str = ""
+    """Who marked it as admitted last: each attempt to start it has a name of its own."""
+    merged: tuple[str, ...] = ()
+    """Jobs that this one answers for, too."""
+    into: str = ""
+    """The job that answers for this one."""
+    outcome: str = ""
+    """How its execution ended."""
+    cancelled_by: str = ""
+    ended_at: datetime | None = None
+    why: str = ""
+    """Why it has not started although it had its turn, or did not end well."""
+
+    @property
+    def to_start(self) -> RunRequest:
+        """What its execution is given: as urgent as the most urgent one that it answers for."""
+        urgent = {"priority": RunPriority.critical} if self.line is Line.critical else {}
+        return self.request.model_copy(update=urgent)
+
+    @property
+    def status(self) -> str:
+        """As callers know it: waiting, running, merged, or how it ended."""
+        if self.state is JobState.admitted:
+            return "running"
+        return self.outcome or str(self.state)
+
+
+def new_job(job_id: str, request: RunRequest, caller: str, now: datetime) -> Job:
+    """A job that begins to wait."""
+    asked = request.model_copy(update={"run_id": ""})
+    return Job(job_id, place_of(asked, now), now, work_of(asked), caller, request=asked)
+
+
+def place_of(request: RunRequest, accepted_at: datetime) -> str:
+    """Sorts waiting jobs: by line, and within a line by the time of acceptance; low jobs stand some minutes back.
+
+    A place never moves, and time does: only finitely many jobs ever stand before it in its line, so none starves.
+    """
+    due = accepted_at + (LOW_WAITS if request.priority is RunPriority.low else timedelta())
+    return f"{_RANKS[_line(request)]}/{written(due)}"
+
+
+def _line(request: RunRequest) -> Line:
+    if request.priority is RunPriority.critical:
+        return Line.critical
+    return Line.scheduled if request.profile in SCHEDULED else Line.ordinary
+
+
+def work_of(request: RunRequest) -> str:
+    """The same for two requests of which one run serves both: everything but who asked, why, and how urgently."""
+    given = request.model_dump(mode="json", exclude={"run_id", "priority", "trigger", "correlation_id", "requested_by"})
+    for name in ("entities", "refs", "allow_deletes"):
+        given[name] = sorted({json.dumps(one, sort_keys=True) for one in given[name]})
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def written(moment: datetime) -> str:
+    """As text that sorts like time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def read(text: str) -> datetime:
+    """The moment that was written."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -1,0 +1,30 @@
+"""Runs that a person stopped, or that broke off, must not stand at work for ever: whoever finds them ends and tells."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hybrid_sync.alerts import Alert
+from hybrid_sync.errors import AwsUnavailable, Contention
+from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.runs.lost import end_lost_runs
+from hybrid_sync.world import World
+
+
+def tell_lost_runs(world: World, target: Connection, *, finder: str = "") -> dict[str, str]:
+    """End them in the target and alert people; what became of which run.  Who cannot ask, leaves them.
+
+    `finder` is the run that looks, where it is one.
+    """
+    ended: dict[str, str] = {}
+    with suppress(AwsUnavailable, Contention), transaction(target, "target"):
+        ended = end_lost_runs(target, world.executions.status, but=finder)
+        reads = f"Run {finder}, which found it," if finder else "The next run of its entities"
+        for other, status in ended.items():  # before the commit: an alert that cannot be sent is sent by the next one
+            lines = (
+                f"Run {other} did not end by itself, and is {status}: it verified nothing more, and no fence of what"
+                f" it had not verified moved. {reads} reads those rows again.",
+                f"See: hybrid-sync report {other}",
+            )
+            world.alerts.publish(Alert(f"run {status}", lines, urgent=True))
+    return ended
