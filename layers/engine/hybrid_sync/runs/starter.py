@@ -56,7 +56,8 @@ class RunStarter:
         RequestRejected where no such request can be started by anybody; ConfigurationMissing where we may not;
         AwsUnavailable where it may have been started, or not.
         """
-        text = request.model_dump_json(exclude={"run_id"})
+        # The machine chooses the way of a request by whether it names rows.
+        text = request.model_dump_json(exclude={"run_id"} if request.refs else {"run_id", "refs"})
         with refusals("the state machine"):
             try:
                 self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)
