@@ -35,6 +35,7 @@ MODULE_OF = {
     "verify": "verify",
     "demo": "demo",
     "catalog": "catalog",
+    "check": "check",
     "hold": "holds",
     "holds": "holds",
     "rollback": "rollback",

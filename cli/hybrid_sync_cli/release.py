@@ -38,7 +38,10 @@ def release(arguments: Sequence[str], project: Path) -> int:
     # One source: what the layer was built for is what the template says.
     told = {"LambdaRuntime": f"python{machine.python}", "LambdaArchitecture": machine.architecture}
     seal(project / BUILT / "template.yaml", build, told)
-    return subprocess.run([sam, "deploy", *arguments], cwd=project).returncode
+    status = subprocess.run([sam, "deploy", *arguments], cwd=project).returncode
+    if not status:
+        print("Next: hybrid-sync check. Scheduled runs start once this catalog has passed one.")
+    return status
 
 
 def _defaults(template: Path) -> dict[str, str]:

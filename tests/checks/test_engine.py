@@ -109,8 +109,9 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def test_every_step_of_a_run_asks_whether_it_is_of_the_version_that_planned_the_run() -> None:
-    """An undo works from the journal, by whatever is deployed; a failure is recorded, whatever has failed."""
-    beside = {"rollback_run", "record_failure"}
+    """An undo works from the journal, by whatever is deployed; a failure is recorded, whatever has failed; a check is
+    no step of a run."""
+    beside = {"rollback_run", "record_failure", "check_deployment"}
     steps = set(
         re.findall(r"FunctionName: \$\{(\w+)Function\}", Path("statemachine/sync_run.asl.yaml").read_text("utf-8"))
     )

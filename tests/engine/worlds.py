@@ -10,6 +10,7 @@ from typing import Any
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.check.ground import Parts
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import (
     BatchResult,
@@ -127,6 +128,8 @@ class EngineWorld:
         self.failure_queue = MemoryQueue()
         self.alerts = MemoryAlerts()
         self.executions = MemoryExecutions()
+        self.parts: Parts | None = None
+        self.workers = 15
         self.segment_rows = SEGMENT_ROWS
         self.flow = flow(Retries=0)
         self.pool = Pool()

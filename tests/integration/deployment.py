@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
+import io
 import json
 import re
 from collections import defaultdict
@@ -16,6 +17,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from urllib3 import HTTPResponse
 
 from hybrid_sync import aws, wiring
 from hybrid_sync.settings import Settings
@@ -52,6 +55,7 @@ class Deployment:
         self._running = ""
         aws.session.cache_clear()
         aws.session().register("before-parameter-build.*.*", self._record)
+        aws.session().register("before-send.lambda.GetAccountSettings", _account)
         self.refs, self.arns = self._resources(legacy_dsn, target_dsn)
 
     def client(self, service: str) -> Any:
@@ -142,14 +146,23 @@ class Deployment:
             self.calls[self._running] |= set(_calls(model.service_model.service_id, model.name, params))
 
 
+def _account(request: Any, **_: Any) -> AWSResponse:
+    """What moto does not answer."""
+    settings = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}}
+    body = HTTPResponse(io.BytesIO(json.dumps(settings).encode()), preload_content=False)
+    return AWSResponse(request.url, 200, {}, body)
+
+
 def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
     """The actions and resources that IAM checks for one request (Service Authorization Reference)."""
     if service == "DynamoDB":
         tables = list(params.get("RequestItems", ())) or [params["TableName"]]
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
         return [Call(f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{t}{index}") for t in tables]
-    if operation == "ListObjectsV2":
+    if operation in ("ListObjectsV2", "HeadBucket"):
         return [Call("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")]
+    if operation == "GetAccountSettings":
+        return [Call("lambda:GetAccountSettings", "*")]
     if service == "Lambda":
         return [Call("lambda:InvokeFunction", params["FunctionName"])]
     if service == "S3":

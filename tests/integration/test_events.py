@@ -17,6 +17,7 @@ from tests.integration.deployment import Deployment
 EVENTS = Path("events")
 # In the order in which a run meets them.
 HANDLED_BY = {
+    "check_deployment": "CheckDeployment",
     "sync_keys": "SyncKeys",
     "plan_run": "PlanRun",
     "plan_entity": "PlanEntity",
@@ -80,6 +81,12 @@ def test_a_schedule_sends_what_its_sample_says(name: str) -> None:
 def test_a_few_keys_are_carried_and_verified(answers: dict[str, Any]) -> None:
     assert not answers["sync_keys"]["whole"], answers["sync_keys"]["why"]
     assert answers["sync_keys"]["outcome"]["status"] == "succeeded"
+
+
+def test_the_check_passes_and_finds_nothing_that_asks_for_a_person(answers: dict[str, Any]) -> None:
+    found = answers["check_deployment"]
+    assert [f for f in found["findings"] if f["severity"] != "note"] == []
+    assert found["passed"]
 
 
 def test_a_planned_run_names_its_waves(answers: dict[str, Any]) -> None:

@@ -60,6 +60,7 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     _lose_a_run(deployment)
     _orphan_an_order(deployment)
     _sync_keys(deployment)
+    assert deployment.invoke("CheckDeployment", sample("check_deployment"))["passed"]
     request = sample("weekly_schedule") | {"entities": ENTITIES}
     plan = deployment.invoke("PlanRun", {"run_id": RUN, "request": request})
     for wave in plan["waves"]:

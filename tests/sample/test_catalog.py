@@ -7,11 +7,13 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import compile_source
 from hybrid_sync.catalog.load import load, load_with_places
+from hybrid_sync.check.misfits import in_legacy, in_target
 from hybrid_sync.postgres import connect
 from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
+from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.session import alone
-from hybrid_sync_cli.catalog_check import databases, syntax
+from hybrid_sync_cli.catalog_check import syntax
 from hybrid_sync_cli.stack import home
 from tests.sample.conftest import Sampled
 
@@ -59,17 +61,14 @@ def test_parents_come_in_earlier_waves() -> None:
 
 
 def test_both_databases_find_nothing_wrong_with_it(world: Sampled) -> None:
-    loaded = load_with_places(home.project_root() / "layers" / "catalog")
     with connect(world.legacy, "legacy") as legacy, connect(world.target, "target") as target:
         found = [
-            str(finding)
-            for name in loaded.catalog.entities
-            for finding in (
-                *databases.in_legacy(loaded, name, legacy),
-                *databases.in_target(loaded, name, target),
-                *databases.together(loaded, name, legacy, target),
-            )
+            misfit
+            for entity in CATALOG.entities.values()
+            for misfit in (*in_legacy(entity, legacy), *in_target(entity, target))
         ]
+        for name in CATALOG.entities:
+            compile_entity(name, CATALOG, legacy, target)
     assert found == []
 
 

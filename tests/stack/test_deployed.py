@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 
 import psycopg
 import pytest
 
+from hybrid_sync.check.model import Severity
+from hybrid_sync_cli.checking import checked
+from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.progress import PAUSE
 from hybrid_sync_cli.stack import Stack
 
 
@@ -44,3 +49,28 @@ def test_functions_run_on_this_machines_python(deployed: Stack) -> None:
 def test_other_commands_find_the_stack(deployed: Stack) -> None:
     assert Stack.load() == deployed
     assert deployed.api_url.startswith(deployed.aws_endpoint_url)
+
+
+def test_a_check_runs_inside_and_tells_all_that_empty_databases_lack(deployed: Stack) -> None:
+    found = checked(Deployment.here(deployed), disk_gb=100)
+    assert not found.passed
+    assert {f.code for f in found.findings if f.severity is Severity.error} == {"structure_mismatch"}
+    # Every part of the stack let itself be asked, with the rights that the template gives.
+    assert {f.code for f in found.findings} >= {"reached", "queue", "quota", "disk"}
+    assert not {"could_not_look", "not_looked", "part_missing"} & {f.code for f in found.findings}
+    body = (
+        deployed.client("s3")
+        .get_object(Bucket=deployed.outputs["DataBucket"], Key=f"reports/{found.check_id}.json")["Body"]
+        .read()
+    )
+    assert len(json.loads(body)["findings"]) == len(found.findings) + found.left_out
+
+
+def test_a_scheduled_run_does_not_begin_before_a_check_has_passed(deployed: Stack) -> None:
+    request = json.dumps({"profile": "weekly", "trigger": "schedule"})
+    client = deployed.client("stepfunctions")
+    machine = deployed.outputs["StateMachineArn"]
+    arn = client.start_execution(stateMachineArn=machine, name="weekly-too-early", input=request)["executionArn"]
+    while (now := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        time.sleep(PAUSE)
+    assert now["error"] == "not_checked" and "hybrid-sync check" in now["cause"]

@@ -1,1 +1,1 @@
-"""What `catalog check` looks at beyond the files' grammar: syntax offline, and the databases that are named."""
+"""What `catalog check` looks at beyond the files' grammar while no database is near."""

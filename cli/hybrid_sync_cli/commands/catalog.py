@@ -10,9 +10,12 @@ import click
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import Loaded, load, load_with_places
+from hybrid_sync.check.misfits import Misfit, in_legacy, in_target
+from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, Side, connect
+from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync_cli import tables
-from hybrid_sync_cli.catalog_check import databases, syntax
+from hybrid_sync_cli.catalog_check import syntax
 from hybrid_sync_cli.catalog_check.findings import Finding
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.trust import ca_of
@@ -82,11 +85,20 @@ def _findings(loaded: Loaded, legacy: Connection | None, target: Connection | No
     if legacy is None:
         yield from syntax.findings(loaded)
     for name in loaded.catalog.entities:
-        found = list(databases.in_legacy(loaded, name, legacy)) if legacy else []
-        found += databases.in_target(loaded, name, target) if target else []
-        yield from found
-        if legacy and target and all(finding.doubtful for finding in found):
-            yield from databases.together(loaded, name, legacy, target)
+        entity = loaded.catalog[name]
+        found = list(in_legacy(entity, legacy)) if legacy else []
+        found += in_target(entity, target) if target else []
+        if legacy and target and all(misfit.doubtful for misfit in found):
+            found += _where_both_meet(loaded, name, legacy, target)
+        yield from (Finding(loaded.place(name, misfit.path), misfit.text, misfit.doubtful) for misfit in found)
+
+
+def _where_both_meet(loaded: Loaded, name: str, legacy: Connection, target: Connection) -> Iterator[Misfit]:
+    """Types that do not fit, codes that are none."""
+    try:
+        compile_entity(name, loaded.catalog, legacy, target)
+    except (StructureMismatch, MissingPrivilege) as error:
+        yield Misfit((), str(error))
 
 
 def _rows(found: Catalog) -> list[tuple[str, ...]]:

@@ -16,7 +16,7 @@ from hybrid_sync.postgres import connect
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.schema.install import grant
-from hybrid_sync_cli import payment, queue_counts, tables
+from hybrid_sync_cli import checking, payment, queue_counts, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project, outcome, start, target
@@ -76,6 +76,7 @@ class Demo:
         stack = self._step("up", _up)
         self._step("sample", lambda: self._sample(stack))
         before = self._look(stack)
+        self._step("check", lambda: self._check(stack))
         self._step("weekly sync", lambda: self._sync(stack))
         week = self._step("a week", lambda: mutate(stack.legacy_dsn))
         click.echo(f"  {len(week.changes):,} legacy rows inserted, updated or deleted")
@@ -114,6 +115,12 @@ class Demo:
         else:
             click.echo(f"  the world of an earlier demo is there (scale {world[1]:g}): it is used as it is")
         grant(stack.target_dsn, self._catalog)
+
+    def _check(self, stack: Stack) -> None:
+        found = checking.checked(Deployment.here(stack))
+        checking.show(found, notes=False)
+        if not found.passed:
+            raise CliError("The stack is not fit to run: correct what the check names, then repeat the demo.")
 
     def _sync(self, stack: Stack) -> RunSummary:
         deployment = Deployment.here(stack)

@@ -15,6 +15,7 @@ from botocore.session import Session
 from hybrid_sync.schema.install import Way
 from hybrid_sync.schema.install import install as install_target
 from hybrid_sync.services.install import InstallAsked, Installed, prepare
+from hybrid_sync_cli import checking
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.deployment.outputs import outputs
 from hybrid_sync_cli.deployment.place import Place
@@ -81,6 +82,10 @@ def install(
     click.echo("The target is ready, and the deployment's secret holds the functions' DSNs.")
     if not done.legacy:
         click.echo("The secret holds no way to legacy yet: give --legacy-dsn, too.", err=True)
+    elif from_inside or on_aws:
+        click.echo(checking.after(Deployment.chosen()))
+    else:
+        click.echo("Next: hybrid-sync --stack NAME check; scheduled runs start once it has passed.")
 
 
 def _parsed(asked: dict[str, Any]) -> InstallAsked:
@@ -108,6 +113,7 @@ def _install_stack() -> None:
     stack = Stack.load()
     databases.install(stack.target_dsn, StateFile(home.directory() / "keep.json"), home.project_root())
     click.echo("The stack's target is up to date.")
+    click.echo(checking.after(Deployment.here(stack)), err=True)
 
 
 class _Secret:

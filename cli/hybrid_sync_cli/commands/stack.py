@@ -46,10 +46,12 @@ def up(
     strict: bool | None,
     inject: str,
 ) -> None:
-    """Start both databases and AWS on this machine, and deploy the template.
+    """Start both databases and AWS on this machine, deploy the template, and check it.
 
     Repeating it on a running stack deploys what has changed. Free ports are found where none is named.
     """
+    from hybrid_sync_cli import checking
+    from hybrid_sync_cli.deployment import Deployment
     from hybrid_sync_cli.emulator import injected
     from hybrid_sync_cli.stack.options import UpOptions
     from hybrid_sync_cli.stack.up import Builder
@@ -70,6 +72,7 @@ def up(
     with home.only_one():
         stack = Builder(options, _say).run()
     _say(f"The stack is up: AWS at {stack.aws_endpoint_url}, the API at {stack.api_url or '(none)'}.")
+    _say(checking.after(Deployment.here(stack)))
     _say("Next: hybrid-sync env shows all addresses, hybrid-sync psql target opens the target.")
 
 

@@ -17,7 +17,9 @@ from hybrid_sync.retries import AWS_CALL
 Client = Any
 """botocore makes its clients at run time, so they have no static type."""
 
+# A HEAD request is answered by a number.
 _NOT_ALLOWED = {
+    "403",
     "AccessDenied",
     "AccessDeniedException",
     "AuthorizationError",
@@ -37,6 +39,7 @@ _THROTTLED = {
     "TooManyRequestsException",
 }
 _NOT_THERE = {
+    "404",
     "AWS.SimpleQueueService.NonExistentQueue",
     "NoSuchBucket",
     "NotFound",

@@ -68,14 +68,14 @@ class Ref(Message):
 
 
 class RunRequest(Message):
-    """What a run shall do; the state machine's input (the schedule sends just `profile`).
+    """What a run shall do; the state machine's input.
 
     Without `entities` and `refs` the whole catalog.  `since`/`until` (ISO 8601) select by `changed_at`; no fence moves.
     """
 
     run_id: str = ""
     profile: Profile = Profile.weekly
-    trigger: str = "schedule"
+    trigger: str = "hand"
     priority: RunPriority = RunPriority.normal
     entities: tuple[str, ...] = ()
     refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()

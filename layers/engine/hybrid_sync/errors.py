@@ -205,6 +205,12 @@ class QueueFull(SyncError):
     """Seconds."""
 
 
+class NotChecked(SyncError):
+    """A scheduled run whose catalog has not passed a check in this deployment."""
+
+    code = "not_checked"
+
+
 class ConfigurationMissing(SyncError):
     """A setting, a secret or a grant that the deployment should have provided is absent."""
 

@@ -24,7 +24,9 @@ from hybrid_sync.world import ProfileLimits, World
 
 if TYPE_CHECKING:
     from hybrid_sync.admission.gate import Gate
+    from hybrid_sync.aws import Client
     from hybrid_sync.catalog.catalog import Catalog
+    from hybrid_sync.check.ground import Parts
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.tokens import Tokens
     from hybrid_sync.ids.cache import DynamoIdCache
@@ -98,8 +100,9 @@ def _text(held: SecretStr | None) -> str | None:
 class DeployedWorld:
     """`hybrid_sync.world.World` over a deployment; a part is imported and made when it is first used."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: Callable[[str], Client] = client) -> None:
         self._settings = settings
+        self._client = client
         self._secrets: tuple[float, Connections] | None = None
         self._recorded_peaks: dict[str, int] = {}
         self._keeps_ids = False
@@ -128,7 +131,7 @@ class DeployedWorld:
             # The same for the same value, so that two workers at once are one.
             token = str(uuid.UUID(bytes=hashlib.sha256(made.encode()).digest()[:16]))
             with refusals("the id secret"):
-                client("secretsmanager").put_secret_value(
+                self._client("secretsmanager").put_secret_value(
                     SecretId=self._settings.need("id_secret"), SecretString=made, ClientRequestToken=token
                 )
 
@@ -136,7 +139,7 @@ class DeployedWorld:
 
     def _kept_id_secret(self) -> str | None:
         with refusals("the id secret"):
-            secrets = client("secretsmanager")
+            secrets = self._client("secretsmanager")
             try:
                 answer = secrets.get_secret_value(SecretId=self._settings.need("id_secret"))
             except secrets.exceptions.ResourceNotFoundException:  # it has no value yet
@@ -147,19 +150,19 @@ class DeployedWorld:
     def id_cache(self) -> DynamoIdCache:
         from hybrid_sync.ids.cache import DynamoIdCache
 
-        return DynamoIdCache(self._settings.need("id_map_table"), client("dynamodb"), self.id_secret)
+        return DynamoIdCache(self._settings.need("id_map_table"), self._client("dynamodb"), self.id_secret)
 
     @cached_property
     def manifests(self) -> S3Manifests:
         from hybrid_sync.runs.manifest import S3Manifests
 
-        return S3Manifests(self._settings.need("data_bucket"), client("s3"))
+        return S3Manifests(self._settings.need("data_bucket"), self._client("s3"))
 
     @cached_property
     def reports(self) -> S3Reports:
         from hybrid_sync.runs.manifest import S3Reports
 
-        return S3Reports(self._settings.need("data_bucket"), client("s3"))
+        return S3Reports(self._settings.need("data_bucket"), self._client("s3"))
 
     @cached_property
     def failure_queue(self) -> SqsFailureQueue:
@@ -167,25 +170,40 @@ class DeployedWorld:
 
         return SqsFailureQueue(
             self._settings.need("failed_queue_url"),
-            client("sqs"),
+            self._client("sqs"),
             retry_delay_seconds=self._settings.retry_delay_seconds,
         )
 
     @cached_property
     def alerts(self) -> Channels:
-        return Channels(Topic(self._settings.need("alert_topic"), client("sns")), Log(logger.info))
+        return Channels(Topic(self._settings.need("alert_topic"), self._client("sns")), Log(logger.info))
 
     @cached_property
     def executions(self) -> RunStarter:
         from hybrid_sync.runs.starter import RunStarter
 
-        return RunStarter(self._settings.need("state_machine"), client("stepfunctions"))
+        return RunStarter(self._settings.need("state_machine"), self._client("stepfunctions"))
 
     @cached_property
     def tokens(self) -> Tokens:
         from hybrid_sync.http.tokens import Tokens
 
-        return Tokens(self._settings.need("control_table"), client("dynamodb"))
+        return Tokens(self._settings.need("control_table"), self._client("dynamodb"))
+
+    @cached_property
+    def parts(self) -> Parts:
+        from hybrid_sync.check.ground import Parts
+
+        need = self._settings.need
+        return Parts(
+            client=self._client, id_map_table=need("id_map_table"), data_bucket=need("data_bucket"),
+            failed_queue_url=need("failed_queue_url"), alert_topic=need("alert_topic"),
+            state_machine=need("state_machine"), id_secret=lambda: self.id_secret,
+        )  # fmt: skip
+
+    @property
+    def workers(self) -> int:
+        return min(self._settings.target_connections, self._settings.legacy_connections)
 
     @cached_property
     def gate(self) -> Gate:
@@ -205,7 +223,7 @@ class DeployedWorld:
 
     @property
     def secret(self) -> SecretFile:
-        return SecretFile(self._settings.need("secret"), client("secretsmanager"), self._forget)
+        return SecretFile(self._settings.need("secret"), self._client("secretsmanager"), self._forget)
 
     def _forget(self) -> None:
         self._secrets = None

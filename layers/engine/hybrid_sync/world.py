@@ -12,6 +12,7 @@ from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, 
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
+    from hybrid_sync.check.ground import Parts
     from hybrid_sync.ids.idmap import IdCache
     from hybrid_sync.postgres import Connection
 
@@ -93,6 +94,16 @@ class World(Protocol):
 
     @property
     def executions(self) -> Executions: ...
+
+    @property
+    def parts(self) -> Parts | None:
+        """The deployment's own in AWS, for a check; None where there is no AWS."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Functions that may be at work at the same time, each with a connection to either side."""
+        ...
 
     def limits(self, profile: Profile) -> ProfileLimits: ...
 

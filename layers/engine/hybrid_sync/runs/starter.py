@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.contracts import RunRequest
+from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RequestRejected, RunNotFound
 
 STATUSES = {
@@ -36,11 +36,16 @@ class RunState:
     finished_at: datetime | None
     why: str = ""
     """Error and cause of an execution that failed, where Step Functions tells them."""
+    output: str = ""
+    """JSON, of one that succeeded."""
 
 
 def _state(run_id: str, execution: dict[str, Any]) -> RunState:
     why = ": ".join(part for part in (execution.get("error"), execution.get("cause")) if part)
-    return RunState(run_id, STATUSES[execution["status"]], execution["startDate"], execution.get("stopDate"), why)
+    return RunState(
+        run_id, STATUSES[execution["status"]], execution["startDate"], execution.get("stopDate"), why,
+        execution.get("output", ""),
+    )  # fmt: skip
 
 
 class RunStarter:
@@ -50,14 +55,14 @@ class RunStarter:
         self._machine = state_machine
         self._client = client
 
-    def begin(self, request: RunRequest, name: str) -> None:
+    def begin(self, request: Message, name: str) -> None:
         """Start the run called `name`, or find that it is or was started: AWS takes a name once in 90 days.
 
         RequestRejected where no such request can be started by anybody; ConfigurationMissing where we may not;
         AwsUnavailable where it may have been started, or not.
         """
         # The machine chooses the way of a request by whether it names rows.
-        text = request.model_dump_json(exclude={"run_id"} if request.refs else {"run_id", "refs"})
+        text = request.model_dump_json(exclude={"run_id"} if getattr(request, "refs", ()) else {"run_id", "refs"})
         with refusals("the state machine"):
             try:
                 self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.services import failed, findings, held, install, jobs, progress, rollback, runs, starts, tokens
+from hybrid_sync.services import checks, failed, findings, held, install, jobs, progress, rollback, runs, starts, tokens
 from hybrid_sync.services.desk import Asked, Desk
 
 
@@ -51,8 +51,10 @@ COMMANDS = {
         Command("failures", Role.viewer, _READS, failed.FailuresAsked, failed.failures),
         Command("holds", Role.viewer, _READS, held.HoldsAsked, held.holds),
         Command("syncs", Role.viewer, _READS, jobs.JobsAsked, jobs.syncs),
+        Command("checked", Role.viewer, _READS, checks.CheckedAsked, checks.checked),
         Command("sync", Role.operator, _CHANGES, starts.StartAsked, starts.sync),
         Command("verify", Role.operator, _CHANGES, starts.StartAsked, starts.verify),
+        Command("check", Role.operator, _CHANGES, checks.CheckAsked, checks.check),
         Command("cancel", Role.operator, _CHANGES, jobs.CancelAsked, jobs.cancel),
         Command("pause", Role.operator, _CHANGES, jobs.PauseAsked, jobs.pause),
         Command("resume", Role.operator, _CHANGES, jobs.JobsAsked, jobs.resume),

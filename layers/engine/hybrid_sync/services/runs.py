@@ -100,7 +100,12 @@ def _known(target: Connection) -> Callable[[Sequence[str]], set[str]]:
     """Which of some runs the target has a record of."""
 
     def known(run_ids: Sequence[str]) -> set[str]:
-        found = target.execute("select run_id from hybrid_sync.run where run_id = any(%s)", (list(run_ids),))
+        found = target.execute(
+            "select run_id from hybrid_sync.run where run_id = any(%(ids)s)"
+            # A check is an execution of the same machine, and no run.
+            " union select check_id from hybrid_sync.deployment_check where check_id = any(%(ids)s)",
+            {"ids": list(run_ids)},
+        )
         return {row[0] for row in found.fetchall()}
 
     return known

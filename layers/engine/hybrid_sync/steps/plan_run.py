@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hybrid_sync.check.kept import require_passed
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, RunRequest
 from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
@@ -36,6 +37,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             others = trip.ask(at_work(request.run_id))
         if others.value:
             tell_lost_runs(world, target, finder=request.run_id)
+        if request.trigger == "schedule":
+            require_passed(target, world.catalog.hash)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         wanted, failed = _wanted(world, request, legacy, target)

@@ -1,11 +1,13 @@
-"""With databases: PostgreSQL itself resolves every expression, and the target is looked at; nothing is run or read.
+"""What of an entity the databases do not have, or do not understand: every mistake, where it is written.
 
-Each expression is prepared on its own, so one that does not fit hides none of the others.
+PostgreSQL itself resolves each expression on its own, so one that does not fit hides none of the others; nothing is
+run, and no row is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
@@ -13,95 +15,88 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import relations, table_of
 from hybrid_sync.catalog.expressions import called
-from hybrid_sync.catalog.load import Loaded
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
-from hybrid_sync.errors import MissingPrivilege, StructureMismatch, SyncError
-from hybrid_sync.postgres import Connection, transaction, translated
+from hybrid_sync.errors import MissingPrivilege, StructureMismatch
+from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.schema.fitness import problems
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
-from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.session import alone
-from hybrid_sync_cli.catalog_check.findings import Finding
 
 
-def in_legacy(loaded: Loaded, name: str, legacy: Connection) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Misfit:
+    """One sentence about a part of an entity's file; `doubtful` where only its author can tell."""
+
+    path: tuple[object, ...]
+    text: str
+    doubtful: bool = False
+
+
+def in_legacy(entity: Entity, legacy: Connection) -> Iterator[Misfit]:
     """What legacy does not have, or does not understand."""
-    entity: Entity = loaded.catalog[name]
-    _look_up_in(legacy, entity.legacy_search_path or ("pg_catalog", "pg_temp"))
-    found = False
-    for source_name, source in entity.sources.items():
-        missing = list(_missing_tables(source, legacy))
-        for path, relation in missing:
-            yield Finding(loaded.place(name, ("sources", source_name, *path)), f"legacy has no table {relation}.")
-        if missing:
-            found = True
+    found: list[Misfit] = []
+    with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
+        for name, source in entity.sources.items():
+            missing = list(_missing_tables(source, legacy))
+            found += [
+                Misfit(("sources", name, *path), f"legacy has no table {relation}.") for path, relation in missing
+            ]
+            if not missing:
+                found += _expressions(entity, name, legacy)
+    yield from found
+    if all(one.doubtful for one in found):
+        yield from _meanings(entity, legacy)
+
+
+def _expressions(entity: Entity, name: str, legacy: Connection) -> Iterator[Misfit]:
+    """Of one source; behind a join that is wrong nothing else can be judged."""
+    wrong_joins = False
+    for one in written(entity):
+        if one.source != name or (wrong_joins and one.use != "join"):
             continue
-        wrong_joins = False
-        for one in written(entity):
-            if one.source != source_name or (wrong_joins and one.use != "join"):
-                continue
-            for text, doubtful in _resolved(source, one, legacy):
-                found = found or not doubtful
-                wrong_joins = wrong_joins or one.use == "join"
-                yield Finding(loaded.place(name, one.path), text, doubtful)
-    if not found:
-        yield from _meanings(loaded, name, legacy)
+        for text, doubtful in _resolved(entity.sources[name], one, legacy):
+            wrong_joins = wrong_joins or one.use == "join"
+            yield Misfit(one.path, text, doubtful)
 
 
-def _meanings(loaded: Loaded, name: str, legacy: Connection) -> Iterator[Finding]:
+def _meanings(entity: Entity, legacy: Connection) -> Iterator[Misfit]:
     """Names that would mean something else by another search path, or that others can give another meaning."""
-    entity = loaded.catalog[name]
-    place = loaded.place(name, () if entity.legacy_search_path is None else ("legacy_search_path",))
+    path = () if entity.legacy_search_path is None else ("legacy_search_path",)
     try:
         with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
             schemas = {name: alone(legacy, schemas_of_types(source)) for name, source in entity.sources.items()}
             told = warnings(legacy, entity, schemas)
     except (StructureMismatch, MissingPrivilege) as error:
-        yield Finding(place, str(error))
+        yield Misfit(path, str(error))
         return
     for text in told:
-        yield Finding(place, text, doubtful=True)
+        yield Misfit(path, text, doubtful=True)
 
 
-def in_target(loaded: Loaded, name: str, target: Connection) -> Iterator[Finding]:
+def in_target(entity: Entity, target: Connection) -> Iterator[Misfit]:
     """What the target table lacks, and what it does not take."""
-    entity = loaded.catalog[name]
-    place = loaded.place(name, ("target",))
-    _look_up_in(target, ("pg_catalog", "pg_temp"))
     try:
-        with translated("target"):
+        with transaction(target, "target", read_only=True):
             found = read_table(target, entity)
+            yield from _marks(entity, found.columns, target)
+            for problem in problems(target, entity, found):
+                yield Misfit(("target",), str(problem))
     except (StructureMismatch, MissingPrivilege) as error:
-        yield Finding(place, str(error))
-        return
-    for problem in problems(target, entity, found):
-        yield Finding(place, str(problem))
+        yield Misfit(("target",), str(error))
+
+
+def _marks(entity: Entity, columns: Collection[str], target: Connection) -> Iterator[Misfit]:
+    """What a soft delete sets."""
     for one in written(entity):
-        if one.use == "mark" and one.column in found.columns:
+        if one.use == "mark" and one.column is not None and one.column in columns:
             statement = sql.SQL("update {} t set {} = {}").format(
                 table(entity.target), sql.Identifier(one.column), raw(one.text)
             )
             if (said := _prepared(target, statement)[0]) is not None:
-                yield Finding(loaded.place(name, one.path), f"the target answers “{said}”.")
-
-
-def together(loaded: Loaded, name: str, legacy: Connection, target: Connection) -> Iterator[Finding]:
-    """What shows only where both meet: types that do not fit, codes that are none."""
-    try:
-        compile_entity(name, loaded.catalog, legacy, target)
-    except SyncError as error:
-        if not isinstance(error, StructureMismatch | MissingPrivilege):
-            raise
-        yield Finding(loaded.place(name), str(error))
-
-
-def _look_up_in(connection: Connection, schemas: Sequence[str]) -> None:
-    """For the session, which is the check's own: names mean here what they mean in a run."""
-    path = sql.SQL(", ").join(map(sql.Identifier, schemas))
-    connection.execute(sql.SQL("set search_path to {}").format(path))
+                yield Misfit(one.path, f"the target answers “{said}”.")
 
 
 def _missing_tables(source: Source, legacy: Connection) -> Iterator[tuple[tuple[object, ...], str]]:
@@ -159,7 +154,9 @@ def _functions(one: Written, legacy: Connection) -> Iterator[str]:
 
 def _prepared(connection: Connection, statement: sql.Composable) -> tuple[str | None, str | None]:
     """What the server says against the statement, and its SQLSTATE; it is parsed and analysed, never run."""
+    connection.execute("savepoint misfit")  # opens the transaction, if nothing has
     result = connection.pgconn.prepare(b"", statement.as_bytes(connection))
+    connection.execute("rollback to savepoint misfit")
     if result.status == ExecStatus.COMMAND_OK:
         return None, None
     state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()

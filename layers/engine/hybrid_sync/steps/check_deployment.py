@@ -1,0 +1,61 @@
+"""Check deployment: look at all that a run depends on and tell what is wrong at once; only the result is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TypeVar
+
+from hybrid_sync.blame import Side
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.check.ground import Ground, Limits
+from hybrid_sync.check.kept import keep
+from hybrid_sync.check.model import CheckOutcome, Finding, StartedCheck, error, in_order, outcome
+from hybrid_sync.check.probe import look, table
+from hybrid_sync.errors import SyncError
+from hybrid_sync.postgres import Connection
+from hybrid_sync.world import World
+
+T = TypeVar("T")
+
+
+def check_deployment(world: World, started: StartedCheck, limits: Limits | None = None) -> CheckOutcome:
+    """Everything that stands in the way of a run, as findings; safe to repeat.
+
+    What cannot be reached, or cannot be stored, is a finding as well.
+    """
+    found: list[Finding] = []
+    catalog = _tried(found, lambda: world.catalog)
+    ways: Mapping[Side, Callable[[], Connection]] = {"legacy": world.connect_legacy, "target": world.connect_target}
+    with ExitStack() as opened:
+        reached = {side: _tried(found, connect) for side, connect in ways.items()}
+        connections = {side: opened.enter_context(one) for side, one in reached.items() if one is not None}
+        ground = Ground(
+            check_id=started.check_id, catalog=catalog or Catalog({}), connections=connections, now=world.now,
+            parts=world.parts, workers=world.workers, disk_gb=started.request.disk_gb,
+            limits=limits or Limits(),
+        )  # fmt: skip
+        found += look(ground, table())
+        report = _tried(found, lambda: world.reports.write(started.check_id, _document(started, found)), "not_stored")
+        if catalog is not None and "target" in connections:
+            told = outcome(started.check_id, in_order(found), report or "")
+            _tried(found, lambda: keep(connections["target"], catalog.hash, told), "not_stored")
+    return outcome(started.check_id, in_order(found), report or "")
+
+
+def _tried(found: list[Finding], work: Callable[[], T], code: str = "") -> T | None:
+    """What the work gives; or None, and a finding why."""
+    try:
+        return work()
+    except SyncError as refused:
+        found.append(error(code or refused.code, refused.message, refused.remedy))
+        return None
+
+
+def _document(started: StartedCheck, found: list[Finding]) -> dict[str, object]:
+    """The report: all findings, and how the check ended."""
+    whole = outcome(started.check_id, in_order(found), "")
+    told = {**whole.model_dump(mode="json", exclude={"left_out", "report"}), "findings": [
+        finding.model_dump(mode="json") for finding in in_order(found)
+    ]}  # fmt: skip
+    return {**told, "status": "succeeded" if whole.passed else "failed", "profile": "check"}

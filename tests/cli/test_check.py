@@ -1,0 +1,71 @@
+"""`check` starts once, waits, shows everything, and ends by what was found."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from hybrid_sync.check.model import CheckRequest, error, note, outcome, warning
+from hybrid_sync.runs.starter import RunState
+from tests.cli.conftest import Command
+from tests.cli.gateway import PERSON, Desk
+
+Store = psycopg.Connection[Any]
+GRANT = error(
+    "missing_privilege", "The role r lacks 1 grants (select).", 'Run as the owner: grant select on "t" to "r";'
+)
+SLOW = warning("slow_line", "legacy takes 80 ms for a round trip.", "Deploy to the region of the databases.")
+SEEN = note("entities", "3 of 3 entities of the catalog fit both databases.")
+
+
+class Machine:
+    """Executions that end at the second look."""
+
+    def __init__(self, *findings: Any, status: str = "succeeded") -> None:
+        self.findings, self.status = findings, status
+        self.started: list[tuple[str, CheckRequest]] = []
+        self.looks = 0
+
+    def begin(self, request: CheckRequest, name: str) -> None:
+        self.started.append((name, request))
+
+    def state(self, name: str) -> RunState:
+        self.looks += 1
+        now = datetime.now(UTC)
+        if self.looks == 1:
+            return RunState(name, "running", now, None)
+        told = outcome(name, list(self.findings), "s3://bucket/reports/x.json").model_dump_json()
+        ended = self.status == "succeeded"
+        return RunState(name, self.status, now, now, "" if ended else "CheckFailed: why", told if ended else "")
+
+
+@pytest.mark.parametrize(("findings", "status"), [((SLOW, SEEN), 0), ((GRANT, SLOW, SEEN), 1)])
+def test_only_an_error_makes_it_fail(
+    findings: Any, status: int, desk: Desk, store: Store, hybrid_sync: Command
+) -> None:
+    desk.executions = Machine(*findings)
+    said = hybrid_sync("check", "--disk-gb", "100")
+    assert said.status == status, said.err
+    assert [(r.profile, r.disk_gb, r.requested_by) for _, r in desk.executions.started] == [("check", 100.0, PERSON)]
+    assert all(finding.code in said.out for finding in findings)
+    assert ("has NOT passed" in said.out) is bool(status)
+    # Each look is a call, and one of them has started something.
+    assert store.execute("select command, outcome from hybrid_sync.audit").fetchall() == [("check", "done")]
+
+
+def test_as_json_it_is_the_outcome_and_nothing_else(desk: Desk, store: Store, hybrid_sync: Command) -> None:
+    desk.executions = Machine(GRANT, SEEN)
+    told = json.loads(hybrid_sync("check", "--json").out)
+    assert not told["passed"]
+    assert [f["remedy"] for f in told["findings"]] == [GRANT.remedy, ""]
+
+
+def test_a_check_that_could_not_be_made_is_told_in_a_sentence(desk: Desk, store: Store, hybrid_sync: Command) -> None:
+    desk.executions = Machine(status="failed")
+    said = hybrid_sync("check")
+    assert said.status == 1
+    assert "could not be made: CheckFailed: why" in said.err
