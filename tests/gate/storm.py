@@ -101,7 +101,7 @@ class Storm:
     def _disturb(self) -> None:
         client = self._stack.client("stepfunctions")
         machine = self._stack.outputs["StateMachineArn"]
-        while not self._over.wait(self._luck.uniform(4, 12)):
+        while not self._over.wait(self._luck.uniform(2, 5)):
             running = client.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
             if running and self._luck.random() < 0.7:
                 chosen = self._luck.choice(running)
