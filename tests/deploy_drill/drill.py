@@ -74,7 +74,9 @@ class Drill:
 
     def _parameters(self) -> str:
         """What suits this machine."""
-        return f"LambdaArchitecture={Host.this().architecture} TargetConnections=8 LegacyConnections=8 RetryDelaySeconds=1"
+        return (
+            f"LambdaArchitecture={Host.this().architecture} TargetConnections=8 LegacyConnections=8 RetryDelaySeconds=1"
+        )
 
     def _value(self, name: str) -> str:
         """What a person would write for the README's dots."""
