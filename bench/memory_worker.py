@@ -53,11 +53,15 @@ class WorkerWorld(DeployedWorld):
     def __init__(self, order: Order) -> None:
         super().__init__(Settings(ID_MAP_TABLE=TABLE, DATA_BUCKET=BUCKET, FAILED_QUEUE_URL="none"))
         self._catalog: Catalog = importlib.import_module(order.catalog).CATALOG
-        self._told = Connections.model_validate({**order.model_dump(), "id_secret": "only for benchmarks"})
+        self._told = Connections.model_validate(order.model_dump())
 
     @cached_property
     def catalog(self) -> Catalog:
         return self._catalog
+
+    @property
+    def id_secret(self) -> bytes:
+        return b"only for benchmarks"
 
     def _connections(self) -> Connections:
         return self._told

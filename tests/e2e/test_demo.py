@@ -150,7 +150,8 @@ def test_every_worker_stayed_within_its_memory(demo: Demo) -> None:
     workers = demo.target("select function, peak_rss_kib, memory_mib from hybrid_sync.run_worker")
 
     assert {name.rpartition("hybrid-sync-")[2] for name, _, _ in workers} >= {"plan-run", "sync-batch", "verify-entity"}
-    assert all(0 < peak <= memory * 1024 and memory <= 512 for _, peak, memory in workers)
+    # Memory buys a processor, too: whatever a function is given, it needs no more than this.
+    assert all(0 < peak <= min(memory, 512) * 1024 for _, peak, memory in workers)
 
 
 def test_a_run_after_the_demo_reads_only_what_came_since(demo: Demo) -> None:

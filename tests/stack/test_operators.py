@@ -116,6 +116,12 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "tokens": ("tokens list --json", "["),
         "create-token": ("tokens create billing", "hs_"),
         "revoke-token": ("tokens revoke 000000000000", "There is no token 000000000000"),
+        "syncs": ("syncs", "run"),
+        "cancel": (f"cancel {RUN}", f"There is no run {RUN}"),
+        "pause": ("pause --why restore", "Starts are paused"),
+        "resume": ("resume", "Runs start again"),
+        "check": ("check", "passed"),
+        "checked": ("check", "passed"),
         "install": (f"install --from-inside --target-dsn {stack.target_dsn}", "The target is ready"),
     }
 
@@ -123,7 +129,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_served_to_the_least_role_that_has_it(people: People, ask: Ask, name: str) -> None:
     line, word = lines(people.stack)[name]
-    role = COMMANDS[name].role if name != "progress" else Role.operator  # a run that is followed was started
+    role = Role.operator if name in ("progress", "checked") else COMMANDS[name].role  # what is followed was started
 
     said = ask(role.name, *line.split())
 
@@ -149,7 +155,9 @@ def test_install_from_outside_finds_the_secret_by_the_stacks_name(people: People
     said = ask("root", "install", "--target-dsn", people.stack.target_dsn)
 
     assert (said.status, said.err) == (0, "")
-    assert said.out == "The target is ready, and the deployment's secret holds the functions' DSNs.\n"
+    ready, checked = said.out.splitlines()
+    assert ready == "The target is ready, and the deployment's secret holds the functions' DSNs."
+    assert re.fullmatch(r"Check \S+ has passed \(0 errors, .*\)\.", checked)
     assert ask("viewer", "holds").status == 0
 
 
