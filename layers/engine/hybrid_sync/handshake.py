@@ -83,7 +83,7 @@ def _shaken(host: Host, ca_file: str, *, by_name: bool = True) -> ssl.SSLSocket:
         if answer != b"S":
             raise OSError
         return context.wrap_socket(wire, server_hostname=host.name or host.address)
-    except BaseException:
+    except BaseException:  # an interrupt too: nobody else closes the socket
         wire.close()
         raise
 
