@@ -309,7 +309,10 @@ def test_an_unknown_policy_is_refused_in_one_sentence_and_starts_nothing(machine
 def test_without_a_stack_every_command_says_how_to_get_one(hybrid_sync: Command, command: str) -> None:
     said = hybrid_sync(*command.split())
 
-    assert (said.status, said.err) == (1, "hybrid-sync: No stack is running: run hybrid-sync up.\n")
+    assert (said.status, said.err) == (
+        1,
+        "hybrid-sync: No stack is running here: run hybrid-sync up, or name a deployment with --stack.\n",
+    )
 
 
 def test_a_target_without_the_engines_schema_is_one_sentence(stack: Stack, hybrid_sync: Command) -> None:

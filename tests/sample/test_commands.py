@@ -27,7 +27,7 @@ def test_without_a_stack_the_sentence_says_how_to_start_one(tmp_path: Path, monk
     monkeypatch.setenv("HYBRID_SYNC_HOME", str(tmp_path))
     result = CliRunner().invoke(sample, [])
     assert isinstance(result.exception, CliError)
-    assert str(result.exception) == "No stack is running: run hybrid-sync up."
+    assert str(result.exception) == "No stack is running here: run hybrid-sync up, or name a deployment with --stack."
 
 
 @pytest.mark.parametrize("command", [sample, mutate], ids=["sample", "mutate"])

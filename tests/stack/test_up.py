@@ -91,7 +91,10 @@ def test_a_reused_pid_is_not_mistaken_for_ours(place: Path) -> None:
 
 
 def test_without_a_stack_env_says_what_to_do(command: Command) -> None:
-    assert told(command("env")) == (1, "hybrid-sync: No stack is running: run hybrid-sync up.")
+    assert told(command("env")) == (
+        1,
+        "hybrid-sync: No stack is running here: run hybrid-sync up, or name a deployment with --stack.",
+    )
 
 
 def test_a_wrong_dsn_is_one_sentence_and_starts_nothing(place: Path, command: Command) -> None:

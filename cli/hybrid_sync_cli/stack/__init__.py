@@ -38,7 +38,7 @@ class Stack:
         """The stack that runs now; CliError when there is none."""
         stack = cls.find()
         if stack is None:
-            raise CliError("No stack is running: run hybrid-sync up.")
+            raise CliError("No stack is running here: run hybrid-sync up, or name a deployment with --stack.")
         return stack
 
     @classmethod
