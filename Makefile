@@ -83,7 +83,7 @@ lock: $(DEV)  ## renew requirements/*.txt from pyproject.toml (ARGS=--upgrade mo
 environments: $(DEV) $(SAM) $(STACK)
 
 browser:
-	@tests/report/browser/install.sh
+	@tests/browser/install.sh
 
 $(DEV): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null \

@@ -22,6 +22,8 @@ from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import Builder, purge, tear_down
 from tests.servers.tls import TlsServer, serve
 
+pytest_plugins = ["tests.browser.plugin"]
+
 PASSWORD = "only-for-tests"
 HOMES = home.project_root() / ".hybrid-sync" / "tests"
 LENT = "HYBRID_SYNC_TEST_HOME"
