@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 
 from tests.deploy_drill import readme
-from tests.deploy_drill.drill import ADDRESS, SYNC, Drill
+from tests.deploy_drill.drill import ADDRESS, CHECK, SYNC, Drill
 
 
-def test_the_way_to_aws_deploys_connects_and_can_be_gone_back() -> None:
+def test_the_way_to_aws_deploys_connects_checks_and_can_be_gone_back() -> None:
     typed = [line for line in readme.commands() if not line.startswith("export ")]
     assert typed[0] == f"make deploy ARGS='--parameter-overrides {ADDRESS}'"
     assert "hybrid-sync install" in typed[1]
-    assert typed[2] == SYNC
+    assert typed[2] == CHECK
+    assert typed[3] == SYNC
     assert "sam delete" in typed[-1]
 
 

@@ -19,7 +19,7 @@ from hybrid_sync_cli.stack.deploy import Host
 from hybrid_sync_cli.untouched import look, touched
 from tests.deploy_drill import readme
 from tests.deploy_drill.checkout import Checkout, Failed
-from tests.deploy_drill.ground import PASSWORD, READER, Ground
+from tests.deploy_drill.ground import READER, Ground
 from tests.deploy_drill.pooler import SLOTS
 
 PATIENCE = 900.0
@@ -27,6 +27,7 @@ ADMIN = supabase.ADMIN
 Result = TypeVar("Result")
 ADDRESS = "AlertEmail=ops@example.com"
 COMMAND = ".venv/bin/hybrid-sync"
+CHECK = f"{COMMAND} check"
 SYNC = f"{COMMAND} sync --profile weekly"
 
 
@@ -81,8 +82,8 @@ class Drill:
     def _value(self, name: str) -> str:
         """What a person would write for the README's dots."""
         return {
-            "HYBRID_SYNC_TARGET_DSN": self.ground.target.pooler.url(ADMIN, PASSWORD),
-            "HYBRID_SYNC_LEGACY_DSN": self.ground.legacy.pooler.url(READER, PASSWORD),
+            "HYBRID_SYNC_TARGET_DSN": self.ground.target.pooled(ADMIN),
+            "HYBRID_SYNC_LEGACY_DSN": self.ground.legacy.pooled(READER),
         }[name]
 
     def _prepare(self) -> None:
@@ -122,14 +123,15 @@ class Drill:
         )["executionArn"]
         while not self._target("select 1 from hybrid_sync.run where run_id = %s", old):
             time.sleep(0.02)
-        self.ground.target.pooler.pause()
+        target = self.ground.target
+        target.pooler.pause(target.database)
         try:
             engine = self.checkout.folder / "layers" / "engine" / "hybrid_sync" / "__init__.py"
             engine.write_text(engine.read_text("utf-8") + "\n# another build\n", "utf-8")
             [line] = [line for line in readme.commands() if line.startswith("make deploy")]
             self.checkout.run(line.replace(ADDRESS, f"{ADDRESS} {self._parameters()}"))
         finally:
-            self.ground.target.pooler.resume()
+            target.pooler.resume(target.database)
         self._ended(execution)
         new = self._sync()
         builds = dict(self._target("select run_id, build from hybrid_sync.run where run_id = any(%s)", [old, new]))

@@ -18,8 +18,9 @@ from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
-from tests.deploy_drill.pooler import Pooler, pooled
+from tests.deploy_drill.pooler import pooled, url
 from tests.servers import versions
+from tests.servers.pgbouncer import Pooler
 from tests.servers.tls import NAME, TlsServer
 
 PASSWORD = secrets.token_urlsafe(16)
@@ -42,6 +43,9 @@ class Side:
     @property
     def direct(self) -> str:
         return self.server.cluster.dsn(self.database)
+
+    def pooled(self, user: str) -> str:
+        return url(self.pooler, self.database, user, PASSWORD)
 
 
 @dataclass
