@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 
+from hybrid_sync.contracts import EntityTask, PlannedRun, Profile
+from hybrid_sync.failures.cause import UNCAUGHT
+from hybrid_sync.runs.starter import MOST_BYTES
+from hybrid_sync_cli.emulator.quotas import BY_NAME_ONLY, STATE_BYTES
 from tests.checks import asl, templates
+from tests.flow import execution
 
 TEMPLATE = templates.load()
 MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
 TEXT = asl.STATE_MACHINE.read_text("utf-8")
 NUMBERS = {"EntityConcurrency": "3", "BatchConcurrency": "4", "Retries": "2", "RetryDelaySeconds": "20"}
 NUMBERS["Partition"] = "aws"
+LONGEST_CAUSE = 32_768  # of a failure, as the API of Step Functions has it
 SUBSTITUTIONS = {name: NUMBERS.get(name, f"arn-of-{name}") for name in MACHINE["DefinitionSubstitutions"]}
 
 
@@ -54,6 +60,23 @@ def test_no_task_lets_a_result_of_unknown_size_into_the_state() -> None:
         selected = "ResultSelector" in state
         planned = name in ("PlanRun", "PlanEntity", "ReportRun", "SyncKeys", "CheckDeployment")
         assert kept is None or selected or planned, name
+
+
+def test_whoever_speaks_of_what_no_catch_sees_names_the_same_errors() -> None:
+    assert set(UNCAUGHT) == BY_NAME_ONLY == execution.UNCAUGHT
+    named = {name for _, state in asl.tasks(definition()) for c in state["Catch"] for name in c["ErrorEquals"]}
+    assert not named & BY_NAME_ONLY, "an execution that meets one ends: the clock reports it"
+
+
+def test_the_largest_plan_fits_into_a_state_beside_the_longest_cause() -> None:
+    tasks = tuple(EntityTask(run_id="r" * 80, entity=f"{n:063}") for n in range(300))
+    plan = PlannedRun(run_id="r" * 80, profile=Profile.weekly, waves=(tasks,), entities=tasks)
+    assert len(plan.model_dump_json()) + LONGEST_CAUSE < STATE_BYTES
+
+
+def test_a_request_has_room_in_every_state_that_carries_it() -> None:
+    """With its name, beside it what was caught, and as the answer of the function that hands it back."""
+    assert 1.02 * MOST_BYTES + LONGEST_CAUSE < STATE_BYTES
 
 
 def test_the_results_of_every_map_are_dropped() -> None:

@@ -22,7 +22,8 @@ class Unreachable:
 @pytest.mark.parametrize(
     ("execution", "status"),
     [
-        ("running", "running"), ("cancelled", "cancelled"), ("lost", "lost"), ("failed", "lost"), ("succeeded", "lost"),
+        ("running", "running"), ("cancelled", "cancelled"), ("lost", "lost"), ("failed", "failed"),
+        ("succeeded", "lost"),
         (None, "running"),
     ],
 )  # fmt: skip

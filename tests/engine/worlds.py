@@ -24,6 +24,7 @@ from hybrid_sync.contracts import (
     PageKind,
     PlannedRun,
     Profile,
+    RunFailure,
     RunOutcome,
     RunRequest,
     SyncedKeys,
@@ -109,8 +110,13 @@ class MemoryExecutions:
 
     states: dict[str, str] = field(default_factory=dict)
 
+    failures: dict[str, RunFailure] = field(default_factory=dict)
+
     def status(self, run_id: str) -> str | None:
         return self.states.get(run_id)
+
+    def failure(self, run_id: str) -> RunFailure | None:
+        return self.failures.get(run_id)
 
 
 class EngineWorld:

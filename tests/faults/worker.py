@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
-from hybrid_sync.contracts import FailureMessage, Profile
+from hybrid_sync.contracts import FailureMessage, Profile, RunFailure
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
@@ -56,6 +56,9 @@ class NoExecutions:
     """There is no Step Functions here: the driver plays it."""
 
     def status(self, run_id: str) -> str | None:
+        return None
+
+    def failure(self, run_id: str) -> RunFailure | None:
         return None
 
 

@@ -24,7 +24,7 @@ Items = Callable[[str, str], list[Any]]
 """(bucket, key) -> the lines of a manifest; LookupError when it is not there."""
 Order = Callable[[Place, int], Sequence[int]]
 """(a map, how many items) -> in which order these start."""
-_UNCAUGHT = {"States.Runtime", "States.DataLimitExceeded"}
+UNCAUGHT = {"States.Runtime", "States.DataLimitExceeded"}
 """What neither Retry nor Catch handles, not even as States.ALL."""
 
 
@@ -278,6 +278,6 @@ class Execution:
 
 
 def _handles(handler: Catcher | Retrier, failed: StateError) -> bool:
-    if failed.error in _UNCAUGHT:
+    if failed.error in UNCAUGHT:
         return False
     return failed.error in handler.errors or "States.ALL" in handler.errors

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from hybrid_sync.failures.cause import UNCAUGHT, of_execution
+from hybrid_sync.runs.starter import RunStarter
 from hybrid_sync_cli.emulator import injected, refusals
-from hybrid_sync_cli.emulator.quotas import RESPONSE_BYTES, STATE_BYTES
+from hybrid_sync_cli.emulator.quotas import RESPONSE_BYTES, STATE_BYTES, TOO_LARGE
 from hybrid_sync_cli.emulator.refusals import DENIED, LATE, PAYLOAD
 from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.processes import Processes
@@ -108,6 +110,10 @@ def test_what_a_map_gathers_is_limited_too(strict: Emulated) -> None:
     told = strict.run("gathered", {"Gather": gather}, role("may"), [1, 2, 3, 4])
     assert told["error"] == "States.DataLimitExceeded"
     assert "'Gather' returned a result with a size exceeding the maximum number of bytes" in told["cause"]
+    starter = RunStarter(told["stateMachineArn"], strict.client("stepfunctions"))
+    failure = of_execution(starter.failure)(told["name"])
+    assert failure is not None
+    assert (failure.state, failure.cause) == ("Gather", UNCAUGHT[TOO_LARGE])
 
 
 def test_a_response_of_more_than_lambda_carries_is_an_error(strict: Emulated) -> None:

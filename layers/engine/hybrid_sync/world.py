@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hybrid_sync.alerts import Alert
-from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind, Profile
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind, Profile, RunFailure
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
@@ -54,6 +54,10 @@ class Executions(Protocol):
 
     def status(self, run_id: str) -> str | None:
         """running, succeeded, failed, cancelled or lost; None where it is not known."""
+        ...
+
+    def failure(self, run_id: str) -> RunFailure | None:
+        """What ended an execution that failed; None of any other."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.contracts import Message
+from hybrid_sync.contracts import Message, RunFailure
 from hybrid_sync.errors import RequestRejected, RunNotFound
 
 STATUSES = {
@@ -21,6 +21,8 @@ STATUSES = {
     "ABORTED": "cancelled",
 }
 """What we call the state of an execution."""
+MOST_BYTES = 200_000
+"""Of a request: a state may carry 262,144, this and what the flow adds to it; beyond that no Catch sees the error."""
 _MOST_LISTED = 1_000
 _UNKNOWN = ("ExecutionDoesNotExist", "InvalidArn")
 _INVALID = ("InvalidExecutionInput", "InvalidName", "ValidationException")
@@ -63,6 +65,10 @@ class RunStarter:
         """
         # The machine chooses the way of a request by whether it names rows.
         text = request.model_dump_json(exclude={"run_id"} if getattr(request, "refs", ()) else {"run_id", "refs"})
+        if len(text.encode()) > MOST_BYTES:
+            raise RequestRejected(
+                f"The request has {len(text.encode()):,} bytes, and a run takes {MOST_BYTES:,}.", "Ask for less."
+            )
         with refusals("the state machine"):
             try:
                 self._client.start_execution(stateMachineArn=self._machine, name=name, input=text)
@@ -100,6 +106,16 @@ class RunStarter:
             return self.state(run_id).status
         except RunNotFound:
             return None
+
+    def failure(self, run_id: str) -> RunFailure | None:
+        """What ended an execution that failed, as Step Functions names it; None of any other."""
+        try:
+            found = self._describe(run_id)
+        except RunNotFound:
+            return None
+        if STATUSES[found["status"]] != "failed":
+            return None
+        return RunFailure(run_id=run_id, error=found.get("error", ""), cause=found.get("cause", ""))
 
     def _arn(self, run_id: str) -> str:
         return f"{self._machine.replace(':stateMachine:', ':execution:')}:{run_id}"

@@ -11,7 +11,7 @@ from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.order import Slots
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask, RunRequest
+from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask, RunFailure, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
 from hybrid_sync.postgres import Connection, send_with_next, transaction
 from hybrid_sync.runs.starter import RunState
@@ -32,6 +32,8 @@ class Runs(Protocol):
     def recent(self, limit: int) -> list[RunState]: ...
 
     def stop(self, name: str) -> bool: ...
+
+    def failure(self, run_id: str) -> RunFailure | None: ...
 
 
 class Gate(Protocol):

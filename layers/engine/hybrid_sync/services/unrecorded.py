@@ -12,6 +12,7 @@ from typing import Any
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import AwsUnavailable, RunNotFound
+from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.lost import end_lost_runs
 from hybrid_sync.runs.starter import RunState
@@ -46,7 +47,7 @@ def settle(desk: Desk, target: Connection) -> dict[str, str]:
 
     try:
         with target.transaction():
-            return end_lost_runs(target, ask)
+            return end_lost_runs(target, ask, of_execution(desk.executions.failure))
     except AwsUnavailable:
         return {}  # status answers whatever is away
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from hybrid_sync.admission.gate import Gate
 from hybrid_sync.admission.job import Job
-from hybrid_sync.alerts import Alert
-from hybrid_sync.contracts import RunRequest
+from hybrid_sync.contracts import ReportRequest, RunFailure, RunRequest
 from hybrid_sync.entrypoint import logger
 from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
 from hybrid_sync.world import World
@@ -40,26 +40,42 @@ def admit_runs(world: Admitting, request: RunRequest | None) -> None:
 
 
 def _settle(world: Admitting) -> None:
-    """End in the target, and tell, what has ended there in no other way; once the target can be asked."""
+    """End in the target, report and tell what has ended in no other way; once the target can be asked."""
     unsettled = world.gate.unsettled()
     if not unsettled:
         return
     try:
         with world.connect_target() as target:
-            tell_lost_runs(world, target)
+            ended = tell_lost_runs(world, target)
+            for run_id in ended.keys() - {job.job_id for job in unsettled}:
+                _report(world, run_id, target, told=True)
             for job in unsettled:
-                _tell_if_never_planned(world, job, target)
+                if not _report(world, job.job_id, target, told=job.job_id in ended) and not job.cancelled_by:
+                    _report_unplanned(world, job)
                 world.gate.settled(job)
     except TargetUnavailable:
         logger.warning("the target is away: ended runs are looked after later", extra={"runs": len(unsettled)})
 
 
-def _tell_if_never_planned(world: Admitting, job: Job, target: Connection) -> None:
-    """A run that left no record is known to nobody but its job; who cancelled it knows."""
-    if job.outcome not in ("lost", "cancelled") or job.cancelled_by:
-        return
+def _report(world: World, run_id: str, target: Connection, *, told: bool) -> bool:
+    """Write the report of a run that has ended without one; False where it had not been planned."""
+    from hybrid_sync.steps.report_run import reported  # what nearly no call needs
+
     with transaction(target, "target"):
-        planned = target.execute("select from hybrid_sync.run where run_id = %s", (job.job_id,)).rowcount
-    if not planned:
-        lines = (f"Run {job.job_id} did not end by itself, and is {job.outcome}: it had not been planned.",)
-        world.alerts.publish(Alert(f"run {job.outcome}", lines, urgent=True))
+        found = target.execute(
+            "select status <> 'running' and report is null from hybrid_sync.run where run_id = %s", (run_id,)
+        ).fetchone()
+    if found is not None and found[0]:
+        reported(world, ReportRequest(run_id=run_id), target, told=told)
+    return found is not None
+
+
+def _report_unplanned(world: World, job: Job) -> None:
+    """A run that left no record is known to nobody but its job; who cancelled it knows."""
+    from hybrid_sync.steps.report_run import never_began
+
+    if world.reports.read(job.job_id) is None:
+        failure = of_execution(world.executions.failure)(job.job_id) or RunFailure(
+            run_id=job.job_id, error=job.outcome, cause="It did not end by itself, and had not been planned."
+        )
+        never_began(world, ReportRequest(run_id=job.job_id, failure=failure), job.outcome)

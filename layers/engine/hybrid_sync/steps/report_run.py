@@ -15,7 +15,7 @@ from hybrid_sync.report.notification import notification
 from hybrid_sync.report.outcome import outcome
 from hybrid_sync.report.page import page
 from hybrid_sync.report.render import to_html, to_markdown
-from hybrid_sync.report.story import never_began
+from hybrid_sync.report.story import never_began as unbegun
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
 from hybrid_sync.session import Trip
@@ -38,11 +38,16 @@ def report_run(world: World, request: ReportRequest) -> RunOutcome:
     except SyncError as error:
         if request.failure is None and not isinstance(error, RunNotFound):
             raise
-        return _never_began(world, request)
+        return never_began(world, request)
 
 
-def reported(world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None) -> RunOutcome:
-    """The same over a connection; `verdicts` record what a verification has just found."""
+def reported(
+    world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None, *, told: bool = False
+) -> RunOutcome:
+    """The same over a connection; `verdicts` record what a verification has just found.
+
+    `told`: people have heard how the run ended.
+    """
     with transaction(target, "target"):
         for verdict in verdicts.answers if verdicts else ():
             send_with_next(target, verdict.question.query)
@@ -60,7 +65,8 @@ def reported(world: World, request: ReportRequest, target: Connection, verdicts:
     world.reports.write_page(request.run_id, "md", to_markdown(summary))
     location = world.reports.write(request.run_id, document)
     failpoint("report.stored", target)
-    world.alerts.publish(notification(summary, shown))
+    if not told:
+        world.alerts.publish(notification(summary, shown))
     return RunOutcome(run_id=request.run_id, status=summary.status, report=location, summary=_brief(summary))
 
 
@@ -91,13 +97,14 @@ def _brief(summary: RunSummary) -> dict[str, int]:
             "current": summary.current_rows}  # fmt: skip
 
 
-def _never_began(world: World, request: ReportRequest) -> RunOutcome:
+def never_began(world: World, request: ReportRequest, status: str = "failed") -> RunOutcome:
+    """The report of a run that the target has no record of, by what ended it."""
     failure = request.failure
     code = failure.error if failure else "unknown"
     text = failure.cause if failure else "The run was not recorded."
-    document = {"run_id": request.run_id, "status": "failed", "failure": {"code": code, "text": text}}
-    world.reports.write_page(request.run_id, "html", page(never_began(request.run_id, code, text)))
+    document = {"run_id": request.run_id, "status": status, "failure": {"code": code, "text": text}}
+    world.reports.write_page(request.run_id, "html", page(unbegun(request.run_id, code, text, status)))
     location = world.reports.write(request.run_id, document)
-    alert = Alert("run failed before it began", (f"Run {request.run_id}: {code}: {text}",), urgent=True)
+    alert = Alert(f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}",), urgent=True)
     world.alerts.publish(alert)
-    return RunOutcome(run_id=request.run_id, status="failed", report=location, summary={"code": code, "text": text})
+    return RunOutcome(run_id=request.run_id, status=status, report=location, summary={"code": code, "text": text})

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.errors import AwsUnavailable, Contention
+from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.runs.lost import end_lost_runs
 from hybrid_sync.world import World
@@ -18,7 +19,8 @@ def tell_lost_runs(world: World, target: Connection, *, finder: str = "") -> dic
     """
     ended: dict[str, str] = {}
     with suppress(AwsUnavailable, Contention), transaction(target, "target"):
-        ended = end_lost_runs(target, world.executions.status, but=finder)
+        why = of_execution(world.executions.failure)
+        ended = end_lost_runs(target, world.executions.status, why, but=finder)
         reads = f"Run {finder}, which found it," if finder else "The next run of its entities"
         for other, status in ended.items():  # before the commit: an alert that cannot be sent is sent by the next one
             lines = (

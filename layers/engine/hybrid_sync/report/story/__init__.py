@@ -14,7 +14,7 @@ from hybrid_sync.report.story.money import money
 from hybrid_sync.report.story.references import references
 from hybrid_sync.report.story.rollback import rollback_story
 from hybrid_sync.report.story.work import freshness, throughput
-from hybrid_sync.report.words import day, moment, run_title
+from hybrid_sync.report.words import capital, day, moment, run_title
 
 
 def title(summary: RunSummary) -> str:
@@ -53,13 +53,13 @@ def story_of(summary: RunSummary) -> Document:
     )
 
 
-def never_began(run_id: str, code: str, text: str) -> Document:
+def never_began(run_id: str, code: str, text: str, status: str = "failed") -> Document:
     """The report of a run that ended before it was recorded: there is nothing to count."""
     return Document(
         title="A run that did not begin",
         run_id=run_id,
         subtitle=f"Run {run_id}",
-        verdict="Failed",
+        verdict=capital(status),
         tone=Tone.bad,
         opening=(Text("The run ended before anything was read or written."),),
         sections=(Section("failures", "What went wrong", (Text(f"{code}: {text}"),)),),
