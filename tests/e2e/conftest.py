@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from hybrid_sync_cli.emulator.refusals import unexpected
-from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.stack import Stack
 from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.processes import Processes
@@ -61,7 +61,7 @@ def command(place: Path, *words: str) -> Ended:
     """Run `hybrid-sync …` on the stack in `place`."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words],
-        env={**os.environ, "HYBRID_SYNC_HOME": str(place)},
+        env={**os.environ, "HYBRID_SYNC_HOME": str(place), "CI": "true"},
         capture_output=True,
         text=True,
         timeout=600,
@@ -82,14 +82,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     AWS would have refused whatever was refused meanwhile.
     """
     place = tmp_path_factory.mktemp("demo") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HYBRID_SYNC_HOME", str(place))
-        patch.setenv("CI", "true")
-        home.directory()
-        try:
-            ended = command(place, "demo")
-            assert ended.status in (0, 1), ended.err
-            yield Demo(place, ended, Stack.load())
-            assert unexpected(Aws(Processes(place)).refusals) == []
-        finally:
-            purge(Processes(place), StateFile(place / "keep.json"))
+    try:
+        ended = command(place, "demo")
+        assert ended.status in (0, 1), ended.err
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HYBRID_SYNC_HOME", str(place))
+            stack = Stack.load()
+        yield Demo(place, ended, stack)
+        assert unexpected(Aws(Processes(place)).refusals) == []
+    finally:
+        purge(Processes(place), StateFile(place / "keep.json"))

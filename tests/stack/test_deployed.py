@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from hybrid_sync_cli.checking import checked
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.progress import PAUSE
 from hybrid_sync_cli.stack import Stack
+from tests.stack.world import fill
 
 
 def test_the_secret_holds_what_the_functions_connect_with(deployed: Stack) -> None:
@@ -51,7 +53,18 @@ def test_other_commands_find_the_stack(deployed: Stack) -> None:
     assert deployed.api_url.startswith(deployed.aws_endpoint_url)
 
 
-def test_a_check_runs_inside_and_tells_all_that_empty_databases_lack(deployed: Stack) -> None:
+@pytest.fixture
+def column_renamed(deployed: Stack) -> Iterator[None]:
+    """Legacy has moved on: a mapped column has another name."""
+    fill(deployed)
+    rename = "alter table dispatch_payment rename column {} to {}"
+    with psycopg.connect(deployed.legacy_dsn, autocommit=True) as owner:
+        owner.execute(rename.format("paid_price", "price_paid"))
+        yield
+        owner.execute(rename.format("price_paid", "paid_price"))
+
+
+def test_a_check_runs_inside_and_lists_what_the_databases_lack(deployed: Stack, column_renamed: None) -> None:
     found = checked(Deployment.here(deployed), disk_gb=100)
     assert not found.passed
     assert {f.code for f in found.findings if f.severity is Severity.error} == {"structure_mismatch"}
@@ -67,6 +80,8 @@ def test_a_check_runs_inside_and_tells_all_that_empty_databases_lack(deployed: S
 
 
 def test_a_scheduled_run_does_not_begin_before_a_check_has_passed(deployed: Stack) -> None:
+    with psycopg.connect(deployed.target_dsn) as owner:
+        owner.execute("delete from hybrid_sync.deployment_check")
     request = json.dumps({"profile": "weekly", "trigger": "schedule"})
     client = deployed.client("stepfunctions")
     machine = deployed.outputs["StateMachineArn"]
