@@ -1,4 +1,4 @@
-"""Start runs and tell how they go, over HTTP."""
+"""Serve the HTTP API."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hybrid_sync.wiring import world
 @functools.cache
 def api() -> Api:
     """The routes of this worker."""
-    return Api(world().catalog, world().gate, world().executions, world().reports)
+    return Api(world())
 
 
 def handler(event: Event, context: Context) -> Any:
     with measured(context):
-        return api().resolve(event, context)
+        return api().resolve(event)

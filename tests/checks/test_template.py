@@ -10,8 +10,10 @@ import pytest
 
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.http.endpoints import ENDPOINTS
+from hybrid_sync.http.problems import MEDIA, Problem, problem
 from hybrid_sync.settings import Settings
 from hybrid_sync_cli.chosen import PLATFORMS
+from hybrid_sync_cli.deployment.deployment import GATEWAYS
 from tests.checks import templates
 
 TEMPLATE = templates.load()
@@ -178,10 +180,26 @@ def test_a_queue_consumer_reports_single_failures(function: str) -> None:
 def test_the_api_has_the_endpoints_that_the_engine_declares_and_opens_those_without_a_scope() -> None:
     api = templates.resources(TEMPLATE, "AWS::Serverless::Api")["Api"]
     assert api["Auth"]["DefaultAuthorizer"] in api["Auth"]["Authorizers"]
-    events = [event["Properties"] for event in FUNCTIONS["ServeApi"]["Events"].values()]
-    routed = {(event["Method"], event["Path"]): event.get("Auth") for event in events}
-    assert routed == {(e.method, e.path): None if e.scope else {"Authorizer": "NONE"} for e in ENDPOINTS}
-    assert [e.path for e in ENDPOINTS if e.scope is None] == ["/v1/health"]
+    routed = {
+        name: (event["Properties"]["Method"], event["Properties"]["Path"], event["Properties"].get("Auth"))
+        for name, event in FUNCTIONS["ServeApi"]["Events"].items()
+    }
+    assert routed == {e.event: (e.method, e.path, None if e.scope else {"Authorizer": "NONE"}) for e in ENDPOINTS}
+    assert {e.path for e in ENDPOINTS if e.scope is None} == {"/v1/health"}
+
+
+def test_what_the_gateway_answers_by_itself_is_a_problem_that_the_command_knows() -> None:
+    api = templates.resources(TEMPLATE, "AWS::Serverless::Api")["Api"]
+    told: dict[str, Problem] = {}
+    for kind, answer in api["GatewayResponses"].items():
+        text = answer["ResponseTemplates"]["application/json"].replace("$context.error.messageString", '"words"')
+        told[kind] = Problem.model_validate_json(text.replace("\n", " "))
+        assert answer["ResponseParameters"]["Headers"]["Content-Type"] == f"'{MEDIA}'"
+        assert told[kind].status == answer["StatusCode"]
+        assert told[kind] == problem(
+            told[kind].code, answer["StatusCode"], told[kind].detail, told[kind].remedy, "$context.requestId"
+        )
+    assert {p.code for p in told.values()} - {"body_too_large"} == GATEWAYS
 
 
 def test_everything_kept_is_encrypted() -> None:

@@ -19,44 +19,56 @@ from hybrid_sync_cli.errors import CliError
 from tests.cli.conftest import Command
 from tests.cli.gateway import Desk
 
-# As API Gateway answers (its guide, "Gateway response types"): status, name of the error, body.
+# As API Gateway answers (its guide, "Gateway response types", worded by the template): status, error's name, body.
 Canned = tuple[int, str, dict[str, Any]]
 GOOD: Canned = (200, "", {"holds": []})
-DENIED = (
-    "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: execute-api:Invoke on resource:"
-    " arn:aws:execute-api:us-east-1:********9012:abc/live/POST/ops/holds"
-)
 REFUSED: dict[str, tuple[Canned, str]] = {
     "denied": (
-        (403, "AccessDeniedException", {"Message": DENIED}),
+        (
+            403,
+            "AccessDeniedException",
+            {"code": "access_denied", "detail": "What the request shows does not let it in."},
+        ),
         "You may not call POST /ops/holds of the stack hybrid-sync (execute-api:Invoke)",
     ),
     "expired": (
-        (403, "ExpiredTokenException", {"message": "The security token included in the request is expired"}),
+        (
+            403,
+            "ExpiredTokenException",
+            {"code": "session_expired", "detail": "The security token included in the request is expired"},
+        ),
         "Your AWS session has expired: log in again, for instance with aws sso login.",
     ),
     "unknown key": (
-        (403, "UnrecognizedClientException", {"message": "The security token included in the request is invalid."}),
+        (
+            403,
+            "UnrecognizedClientException",
+            {"code": "refused", "detail": "The security token included in the request is invalid."},
+        ),
         "AWS does not know these credentials: check AWS_PROFILE",
     ),
     "a wrong clock": (
-        (403, "InvalidSignatureException", {"message": "Signature expired: 20260101T000000Z is now earlier than"}),
+        (
+            403,
+            "InvalidSignatureException",
+            {"code": "signature_invalid", "detail": "Signature expired: 20260101T000000Z is now"},
+        ),
         "this machine's clock.",
     ),
     "an older deployment": (
-        (403, "MissingAuthenticationTokenException", {"message": "Missing Authentication Token"}),
+        (404, "MissingAuthenticationTokenException", {"code": "not_found", "detail": "There is nothing here."}),
         "does not know the command holds: it is older than this hybrid-sync, deploy it again.",
     ),
     "too long": (
-        (504, "", {"message": "Endpoint request timed out"}),
+        (504, "", {"code": "timeout", "detail": "It took longer than a call may."}),
         "holds took longer than a call may: look with hybrid-sync status",
     ),
     "broken inside": (
-        (502, "", {"message": "Internal server error"}),
+        (502, "", {"code": "internal", "detail": "Something unexpected happened."}),
         "its reason is in the log of the function hybrid-sync-serve-ops.",
     ),
     "our own sentence": (
-        (422, "", {"error": "request_rejected", "message": "No.", "remedy": "Ask otherwise."}),
+        (422, "", {"code": "request_rejected", "detail": "No.", "remedy": "Ask otherwise."}),
         "No. Ask otherwise.",
     ),
     "another version": ((200, "", {"holdings": []}), "it is of another version"),
@@ -107,7 +119,11 @@ def test_what_goes_wrong_is_one_sentence_with_its_remedy(case: str) -> None:
 
 
 def test_a_throttled_call_is_asked_again_later_and_later() -> None:
-    throttled: Canned = (429, "TooManyRequestsException", {"message": "Too Many Requests"})
+    throttled: Canned = (
+        429,
+        "TooManyRequestsException",
+        {"code": "throttled", "detail": "The API is asked too often."},
+    )
     with answering(throttled, throttled, GOOD) as (deployment, waited):
         assert deployment.ask("holds", HoldsAsked(), Holds).holds == ()
         assert len(waited) == 2
@@ -119,7 +135,7 @@ def test_a_throttled_call_is_asked_again_later_and_later() -> None:
 
 
 def test_only_who_is_patient_waits_for_a_database_that_is_away() -> None:
-    away: Canned = (503, "", {"error": "target_unavailable", "message": "The target is away.", "remedy": "Wait."})
+    away: Canned = (503, "", {"code": "target_unavailable", "detail": "The target is away.", "remedy": "Wait."})
     with answering(away, GOOD) as (deployment, waited):
         with pytest.raises(TargetAway, match=r"The target is away\. Wait\."):
             deployment.ask("holds", HoldsAsked(), Holds)

@@ -43,7 +43,7 @@ def test_a_request_that_nobody_has_signed_is_refused_whatever_let_it_pass(desk: 
 
     answer = Ops(desk).resolve({"resource": "/ops/hold", "body": body, "requestContext": {"identity": {}}})
 
-    assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (403, "request_forbidden")
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "request_forbidden")
     assert store.execute("select count(*) from hybrid_sync.entity_state where held").fetchone() == (0,)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.http.authorizer import Authorizer
-from hybrid_sync.http.tokens import ON_FAILURE, READ, WRITE, Tokens
+from hybrid_sync.http.scopes import ON_FAILURE, READ, WRITE
+from hybrid_sync.http.tokens import Tokens
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/live"
 

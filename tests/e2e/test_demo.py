@@ -187,7 +187,7 @@ def test_a_request_for_what_the_catalog_does_not_have_is_refused_in_words(demo: 
     status, told = _post(demo, f"Bearer {created['token']}", {"entities": ["nope"]})
 
     assert status == 422
-    assert told["message"] == "There is no entity nope in the catalog."
+    assert told["detail"] == "There is no entity nope in the catalog."
 
 
 def _post(demo: Demo, bearer: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

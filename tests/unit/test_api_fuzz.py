@@ -15,9 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from hybrid_sync.contracts import OnFailure
-from hybrid_sync.http.tokens import ON_FAILURE
-from tests.unit.lambdas import FakeContext
-from tests.unit.test_routes import Desk, event
+from hybrid_sync.http.scopes import ON_FAILURE
+from tests.unit.asking import Desk, event
 
 LONGEST = 64 * 1024
 REQUESTS = 2_000
@@ -49,7 +48,7 @@ _FAILED_BEFORE: list[tuple[str, str, str | None]] = [
 
 
 def answered(desk: Desk, given: dict[str, Any]) -> dict[str, Any]:
-    answer = desk.api.resolve(given, FakeContext())
+    answer = desk.api.resolve(given)
     assert answer["statusCode"] < 500, given["path"]
     assert len(answer.get("body") or "") <= LONGEST
     if answer.get("body"):

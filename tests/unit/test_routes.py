@@ -5,96 +5,21 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job, JobState, new_job
-from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
-from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, QueueFull, RequestConflicts, RunNotFound
-from hybrid_sync.http.routes import Api
+from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, QueueFull
+from hybrid_sync.http.answers import LONGEST_BODY
+from hybrid_sync.http.endpoint import Endpoint
+from hybrid_sync.http.endpoints import ENDPOINTS
+from hybrid_sync.http.routes import served_by
+from hybrid_sync.http.scopes import OPERATE, WRITE
 from hybrid_sync.runs.starter import RunState
-from tests.engine.worlds import MemoryReports
-from tests.unit.lambdas import FakeContext
-
-CATALOG: Catalog = load(Path("layers/catalog"))
-STARTED = datetime(2026, 11, 29, 1, 0, tzinfo=UTC)
-
-
-class Starter:
-    """Jobs and their runs by name; each is admitted at once, and the same name and request are one."""
-
-    def __init__(self) -> None:
-        self.runs: dict[str, RunRequest] = {}
-        self.states: dict[str, RunState] = {}
-        self.waiting: dict[str, Standing] = {}
-
-    def add(self, request: RunRequest, job_id: str, caller: str) -> Job:
-        if self.runs.setdefault(job_id, request) != request:
-            raise RequestConflicts("This idempotency key was used for a different request.")
-        self.states[job_id] = RunState(job_id, "running", STARTED, None)
-        return self.standing(job_id).job
-
-    def standing(self, job_id: str) -> Standing:
-        if job_id in self.waiting:
-            return self.waiting[job_id]
-        if job_id not in self.runs:
-            raise RunNotFound(f"There is no run {job_id}.")
-        return Standing(replace(new_job(job_id, self.runs[job_id], "caller", STARTED), state=JobState.admitted))
-
-    def state(self, run_id: str) -> RunState:
-        if run_id not in self.states:
-            raise RunNotFound(f"There is no run {run_id}.")
-        return self.states[run_id]
-
-
-class Desk:
-    """The routes, and everything behind them."""
-
-    def __init__(self) -> None:
-        self.starter = Starter()
-        self.reports = MemoryReports()
-        self.api = Api(CATALOG, self.starter, self.starter, self.reports)
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        text = body if isinstance(body, str) else None if body is None else json.dumps(body)
-        return self.send(event(method, path, text, headers))
-
-    def send(self, given: dict[str, Any]) -> tuple[int, Any]:
-        answer = self.api.resolve(given, FakeContext())
-        return answer["statusCode"], json.loads(answer["body"])
-
-    def only_run(self) -> RunRequest:
-        [request] = self.starter.runs.values()
-        return request
-
-
-def event(method: str, path: str, body: str | None, headers: dict[str, str]) -> dict[str, Any]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return {
-        "resource": path,
-        "path": path,
-        "httpMethod": method,
-        "headers": named,
-        "multiValueHeaders": {name: [value] for name, value in named.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "body": body,
-        "isBase64Encoded": False,
-        "requestContext": {
-            "authorizer": {"principalId": "token-1"},
-            "domainName": "abc.execute-api.us-east-1.amazonaws.com",
-            "stage": "live",
-            "path": f"/live{path}",
-            "requestId": "1",
-        },
-    }
+from tests.unit.asking import CATALOG, STARTED, Desk, event
 
 
 @pytest.fixture
@@ -144,7 +69,7 @@ def test_a_caller_says_what_happens_when_the_run_fails(desk: Desk, body: dict[st
 def test_an_unknown_policy_is_refused_in_one_sentence(desk: Desk) -> None:
     status, told = desk.ask("POST", "/v1/syncs", {"entities": ["orders"], "on_failure": "undo"})
     assert status == 422
-    assert told["message"] == "on_failure: Input should be 'keep', 'hold' or 'rollback'."
+    assert told["detail"] == "on_failure: Input should be 'keep', 'hold' or 'rollback'."
     assert desk.starter.runs == {}
 
 
@@ -164,6 +89,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an unknown source": ({"refs": [{"entity": "orders", "legacy_id": 3, "source": "x"}]}, "no source x"),
     "an unknown priority": ({"entities": ["orders"], "priority": "urgent"}, "priority"),
     "an unknown field": ({"entities": ["orders"], "entity": "orders"}, "entity"),
+    "rows in a weekly run": ({"profile": "verify", "refs": [{"entity": "orders", "legacy_id": 3}]}, "on_demand run"),
     "an unknown include": ({"entities": ["orders"], "include": "everything"}, "include"),
     "a time without a zone": ({"entities": ["orders"], "since": "2026-11-01T00:00:00"}, "since"),
     "a range backwards": (
@@ -180,16 +106,88 @@ REFUSED: dict[str, tuple[Any, str]] = {
 def test_it_refuses(desk: Desk, case: str) -> None:
     body, sentence = REFUSED[case]
     status, told = desk.ask("POST", "/v1/syncs", body)
-    assert (status, told["error"]) == (422, "request_rejected")
-    assert sentence in told["message"]
+    assert (status, told["code"]) == (422, "request_rejected")
+    assert sentence in told["detail"]
     assert told["remedy"]
     assert desk.starter.runs == {}
+
+
+def test_a_body_above_256_kb_is_too_large_and_one_below_is_read(desk: Desk) -> None:
+    for size, expected in ((LONGEST_BODY, (422, "request_rejected")), (LONGEST_BODY + 1, (413, "body_too_large"))):
+        body = json.dumps({"entities": ["orders"], "x": ""})
+        status, told = desk.ask("POST", "/v1/syncs", body[:-2] + "x" * (size - len(body)) + body[-2:])
+        assert (status, told["code"]) == expected
+    encoded = event("POST", "/v1/syncs", base64.b64encode(b"x" * (LONGEST_BODY + 1)).decode(), {})
+    assert desk.send({**encoded, "isBase64Encoded": True})[0] == 413
+    assert desk.ask("POST", "/v1/syncs", "é" * (LONGEST_BODY // 2 + 1))[0] == 413  # bytes, not letters
+
+
+def test_a_refusal_is_a_problem_with_its_type_and_the_requests_id(desk: Desk) -> None:
+    answer = desk.api.resolve(event("GET", "/v1/syncs/nope", None, {}))
+    assert answer["headers"]["Content-Type"] == "application/problem+json"
+    assert json.loads(answer["body"]) == {
+        "type": "urn:hybrid-sync:problem:run_not_found",
+        "title": "Run not found",
+        "status": 404,
+        "detail": "There is no run nope.",
+        "code": "run_not_found",
+        "remedy": "",
+        "instance": "urn:hybrid-sync:request:1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("context", "scheme", "base"),
+    [
+        ({"domainName": "a.example", "path": "/live/v1/syncs"}, "", "https://a.example/live"),
+        ({"domainName": "a.example", "path": "/live/v1/syncs/"}, "https", "https://a.example/live"),
+        ({"domainName": "a.example", "path": "/v1/syncs"}, "https", "https://a.example"),
+        ({"domainName": "a.example", "path": "/sync/eu/v1/syncs"}, "javascript", "https://a.example/sync/eu"),
+        (
+            {"domainName": "127.0.0.1:4566", "path": "/_aws/execute-api/a/live/v1/syncs"}, "http",
+            "http://127.0.0.1:4566/_aws/execute-api/a/live",
+        ),
+        ({"path": "/live/v1/syncs"}, "", "/live"),
+        ({}, "", ""),
+    ],
+)  # fmt: skip
+def test_a_link_stands_below_what_the_caller_has_asked(
+    desk: Desk, context: dict[str, str], scheme: str, base: str
+) -> None:
+    given = event("POST", "/v1/syncs", '{"entities": ["orders"]}', {"X-Forwarded-Proto": scheme})
+    answer = desk.api.resolve({**given, "requestContext": context})
+    [run_id] = desk.starter.runs
+    assert answer["statusCode"] == 202
+    assert answer["headers"]["Location"] == f"{base}/v1/syncs/{run_id}"
+    assert json.loads(answer["body"])["status_url"] == answer["headers"]["Location"]
+
+
+def test_a_dry_run_is_judged_and_starts_nothing(desk: Desk) -> None:
+    body = {"entities": ["orders"], "dry_run": True}
+    assert desk.ask("POST", "/v1/syncs", body) == (
+        200, {"run_id": "", "status": "would start", "status_url": "", "why": ""},
+    )  # fmt: skip
+    assert desk.ask("POST", "/v1/syncs", {**body, "entities": ["nonsense"]})[0] == 422
+    assert desk.starter.runs == {}
+
+
+def test_a_run_of_another_profile_is_an_operators(desk: Desk) -> None:
+    given = event("POST", "/v1/syncs", '{"profile": "weekly"}', {})
+    assert desk.send(given)[1]["code"] == "request_forbidden"
+    given["requestContext"]["authorizer"]["scopes"] = f"{WRITE} {OPERATE}"
+    assert desk.send(given)[0] == 202
+    assert (desk.only_run().profile, desk.only_run().entities) == (Profile.weekly, ())
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_every_endpoint_is_served(endpoint: Endpoint) -> None:
+    assert callable(served_by(endpoint))
 
 
 @pytest.mark.parametrize("body", ["{", None, "entities=orders"])
 def test_a_body_that_is_no_json_is_a_bad_request(desk: Desk, body: str | None) -> None:
     status, told = desk.ask("POST", "/v1/syncs", body)
-    assert (status, told["error"]) == (400, "body_invalid")
+    assert (status, told["code"]) == (400, "body_invalid")
 
 
 def test_the_same_key_and_request_start_one_run(desk: Desk) -> None:
@@ -201,7 +199,7 @@ def test_the_same_key_and_request_start_one_run(desk: Desk) -> None:
 def test_the_same_key_for_another_request_conflicts(desk: Desk) -> None:
     desk.ask("POST", "/v1/syncs", {"entities": ["orders"]}, Idempotency_Key="evt-1")
     status, told = desk.ask("POST", "/v1/syncs", {"entities": ["cases"]}, Idempotency_Key="evt-1")
-    assert (status, told["error"]) == (409, "request_conflicts")
+    assert (status, told["code"]) == (409, "request_conflicts")
 
 
 def test_two_callers_may_use_the_same_key(desk: Desk) -> None:
@@ -254,9 +252,9 @@ def test_a_full_queue_says_when_to_come_again(desk: Desk, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(desk.starter, "add", full)
     given = event("POST", "/v1/syncs", json.dumps({"entities": ["orders"]}), {})
-    answer = desk.api.resolve(given, FakeContext())
+    answer = desk.api.resolve(given)
     assert answer["statusCode"] == 429
-    assert answer["multiValueHeaders"]["Retry-After"] == ["60"]
+    assert answer["headers"]["Retry-After"] == "60"
 
 
 def test_an_ended_run_tells_its_report(desk: Desk) -> None:
@@ -292,7 +290,7 @@ def test_a_run_that_ended_without_a_report_is_told_all_the_same(desk: Desk) -> N
 @pytest.mark.parametrize("run_id", ["nothing", "a.b", "x" * 81, "%2e%2e"])
 def test_an_unknown_run_is_not_found(desk: Desk, run_id: str) -> None:
     status, told = desk.ask("GET", f"/v1/syncs/{run_id}")
-    assert (status, told["error"]) == (404, "run_not_found")
+    assert (status, told["code"]) == (404, "run_not_found")
 
 
 def test_health_answers(desk: Desk) -> None:
@@ -315,5 +313,5 @@ def test_a_failure_inside_is_a_sentence_without_details(
 
     monkeypatch.setattr(desk.starter, "add", fail)
     answered, told = desk.ask("POST", "/v1/syncs", {"entities": ["orders"]})
-    assert (answered, told["error"]) == (status, code)
+    assert (answered, told["code"]) == (status, code)
     assert "anna" not in json.dumps(told)

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from hybrid_sync.http.tokens import USUAL_DAYS, USUAL_SCOPES
+from hybrid_sync.http.scopes import USUAL_SCOPES
+from hybrid_sync.http.tokens import USUAL_DAYS
 from hybrid_sync.services.tokens import (
     CreateAsked,
     CreatedToken,

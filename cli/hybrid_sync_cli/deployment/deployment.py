@@ -23,6 +23,20 @@ from hybrid_sync_cli.stack import Stack
 M = TypeVar("M", bound=BaseModel)
 ANSWER_SECONDS = 35
 """API Gateway ends a call after 29."""
+GATEWAYS = frozenset(
+    [
+        "unauthorized",
+        "access_denied",
+        "not_found",
+        "signature_invalid",
+        "session_expired",
+        "throttled",
+        "timeout",
+        "refused",
+        "internal",
+    ]
+)
+"""Codes of problems that are API Gateway's own, as the template words them: its sentences know nothing of commands."""
 ATTEMPTS = 7
 """Of a call that is throttled, or whose database is busy: half a second first, then twice as long each time."""
 _NEVER_SENT = (EndpointConnectionError, ConnectTimeoutError)
@@ -80,7 +94,7 @@ class Deployment:
         """The answer; where a deployment of yesterday's address seems gone, it is looked up once more."""
         url = self.url
         found = self._send(url, command, body)
-        if found[0] in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) and "error" not in found[2]:
+        if found[0] in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) and not _ours(found[2]):
             now = api_url(self.place, outputs(self.place, fresh=True))
             if now != url:
                 return self._send(now, command, body)
@@ -127,12 +141,11 @@ class Deployment:
 
     def _refused(self, command: str, status: HTTPStatus, kind: str, said: dict[str, Any]) -> CliError:
         """Our own sentence where the answer is ours, else what API Gateway means."""
-        if "error" in said:
-            sentence = f"{said.get('message', '')} {said.get('remedy', '')}".strip()
-            return (TargetAway if said["error"] == "target_unavailable" else CliError)(sentence)
-        text = str(said.get("message") or said.get("Message") or "")
-        if status is HTTPStatus.FORBIDDEN:
-            return self._forbidden(command, kind, text)
+        if _ours(said):
+            sentence = f"{said.get('detail', '')} {said.get('remedy', '')}".strip()
+            return (TargetAway if said["code"] == "target_unavailable" else CliError)(sentence)
+        if status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            return self._forbidden(command, kind, str(said.get("detail", "")))
         if status is HTTPStatus.TOO_MANY_REQUESTS:
             return CliError("The deployment's API is asked too often: try again in a minute.")
         if status is HTTPStatus.GATEWAY_TIMEOUT:
@@ -143,17 +156,22 @@ class Deployment:
         )
 
     def _forbidden(self, command: str, kind: str, text: str) -> CliError:
-        """Why API Gateway lets nobody pass: an error's name and text are all that it tells."""
+        """Why API Gateway lets nobody pass: an error's name is all that it tells."""
         if "Expired" in kind or "is expired" in text:
             return expired(self.place.profile)
-        if "authorized" in text:
+        if "AccessDenied" in kind:
             return CliError(
                 f"You may not call POST /ops/{command} of the stack {self.place.stack} (execute-api:Invoke): ask its"
                 f" admin for a policy that lists this path, such as those in policies/."
             )
-        if "MissingAuthenticationToken" in kind or "Missing Authentication Token" in text:
+        if "MissingAuthenticationToken" in kind:
             return CliError(
                 f"The stack {self.place.stack} does not know the command {command}: it is older than this hybrid-sync,"
                 " deploy it again."
             )
         return unknown_credentials()
+
+
+def _ours(said: Mapping[str, Any]) -> bool:
+    """Whether a function of the deployment has answered."""
+    return "code" in said and said["code"] not in GATEWAYS

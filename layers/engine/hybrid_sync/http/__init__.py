@@ -1,1 +1,1 @@
-"""The HTTP trigger: routes, and the service tokens that open them."""
+"""What is asked over HTTP: the API for programs, the operator's commands, and who may ask."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import Any
 
 from hybrid_sync.entrypoint import error_sentence, logger, parsed
 from hybrid_sync.errors import RequestForbidden, SyncError
-from hybrid_sync.http.answers import STATUS, AnswerTooLarge, headers, read, refusal
+from hybrid_sync.http.answers import Response, read, refused, request_id, response
+from hybrid_sync.http.problems import STATUS, AnswerTooLarge
 from hybrid_sync.services.audit import Caller, Result, record
 from hybrid_sync.services.commands import COMMANDS, Command
 from hybrid_sync.services.desk import Asked, Desk
@@ -23,13 +23,12 @@ class Ops:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def resolve(self, event: dict[str, Any]) -> dict[str, Any]:
+    def resolve(self, event: dict[str, Any]) -> Response:
         """One request in, one response out; no exception leaves."""
         try:
-            return _response(HTTPStatus.OK, self._answer(event), headers())
-        except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a sentence
-            status, sentence = refusal(error)
-            return _response(status, json.dumps(sentence), headers(error))
+            return response(HTTPStatus.OK, self._answer(event))
+        except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a problem
+            return refused(error, event)
 
     def _answer(self, event: dict[str, Any]) -> str:
         caller = _caller(event)
@@ -41,8 +40,8 @@ class Ops:
             self._note(command, caller, what, asked)
             answer = command.serve(self._desk, asked, caller.who)
         except Exception as error:
-            refused = isinstance(error, SyncError) and type(error) in STATUS
-            self._record(command, caller, what, "refused" if refused else "failed", error_sentence(error)[0])
+            known = isinstance(error, SyncError) and type(error) in STATUS
+            self._record(command, caller, what, "refused" if known else "failed", error_sentence(error)[0])
             raise
         if not getattr(answer, "more", False):
             self._record(command, caller, what, "done", "")
@@ -77,8 +76,4 @@ def _caller(event: dict[str, Any]) -> Caller:
     identity = context.get("identity") or {}
     if not identity.get("userArn"):
         raise RequestForbidden("Nobody has said who asks this.", "Sign the request with AWS credentials.")
-    return Caller(str(identity["userArn"]), str(identity.get("sourceIp", "")), str(context.get("requestId", "")))
-
-
-def _response(status: HTTPStatus, body: str, said: dict[str, str]) -> dict[str, Any]:
-    return {"statusCode": int(status), "headers": {"Content-Type": "application/json", **said}, "body": body}
+    return Caller(str(identity["userArn"]), str(identity.get("sourceIp", "")), request_id(event))

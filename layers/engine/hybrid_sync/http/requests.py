@@ -3,55 +3,50 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
-from hybrid_sync.services.starts import check_range, check_ref
-
-if TYPE_CHECKING:
-    from hybrid_sync.catalog.catalog import Catalog
 
 MAX_ENTITIES = 200
 EntityName = Annotated[str, Field(max_length=63, pattern="^[a-z_][a-z0-9_]*$")]
 
 
 class SyncRequest(Message):
-    """The body of POST /v1/syncs: entities, single rows, or both.
+    """The body of POST /v1/syncs: entities, single rows, or both; a `profile` other than on_demand may leave both out.
 
     `since`/`until` narrow the entities to rows changed in that time; they need a time zone.  `include:
     dependencies` also carries over the rows that the named ones refer to.  `on_failure` says what happens to what a
-    failed run has written.
+    failed run has written.  `dry_run` starts nothing, and says whether the run would have to wait.
     """
 
     entities: Annotated[tuple[EntityName, ...], Field(max_length=MAX_ENTITIES)] = ()
     refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()
+    profile: Profile = Profile.on_demand
     priority: RunPriority = RunPriority.normal
     include: Annotated[str | None, Field(pattern="^dependencies$")] = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     on_failure: OnFailure = OnFailure.keep
     correlation_id: Annotated[str | None, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")] = None
+    dry_run: bool = False
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> SyncRequest:
-        if not self.entities and not self.refs:
+        on_demand = self.profile is Profile.on_demand
+        if on_demand and not self.entities and not self.refs:
             raise ValueError("name at least one entity in `entities`, or one row in `refs`")
+        if not on_demand and (self.refs or self.since or self.until or self.include):
+            raise ValueError("`refs`, `since`, `until` and `include` belong to an on_demand run")
         if self.since and self.until and self.since >= self.until:
             raise ValueError("`since` must be earlier than `until`")
         return self
 
-    def to_run(self, catalog: Catalog, requested_by: str) -> RunRequest:
-        """The run that does it; RequestRejected for what the catalog does not know or cannot select."""
-        for name in self.entities:
-            catalog[name]
-            if self.since or self.until:
-                check_range(catalog, name)
-        for ref in self.refs:
-            check_ref(catalog, ref)
+    def to_run(self) -> RunRequest:
+        """The run that does it."""
         return RunRequest(
-            profile=Profile.on_demand,
+            profile=self.profile,
             trigger="api",
             priority=self.priority,
             entities=self.entities,
@@ -61,7 +56,6 @@ class SyncRequest(Message):
             until=_iso(self.until),
             on_failure=self.on_failure,
             correlation_id=self.correlation_id,
-            requested_by=requested_by,
         )
 
 

@@ -17,13 +17,8 @@ from typing import Any
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.errors import RequestRejected
+from hybrid_sync.http.scopes import SCOPES, USUAL_SCOPES
 
-READ = "syncs:read"
-WRITE = "syncs:write"
-ON_FAILURE = "syncs:on_failure"
-"""To say that a failed run is undone, or its entities held: others cannot write these until a person releases them."""
-SCOPES = (READ, WRITE, ON_FAILURE)
-USUAL_SCOPES = (READ, WRITE)
 USUAL_DAYS = 365
 LONGEST_DAYS = 730
 

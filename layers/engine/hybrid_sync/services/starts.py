@@ -32,11 +32,15 @@ class Started(Message):
 
 
 def sync(desk: Desk, asked: StartAsked, who: str) -> Started:
+    """As `start`."""
+    return start(desk, asked.run_id, asked.request, who, dry_run=asked.dry_run)
+
+
+def start(desk: Desk, run_id: str, request: RunRequest, who: str, *, dry_run: bool = False) -> Started:
     """Start the run once, whatever is sent twice, when the gate admits it.
 
-    RequestRejected for what the catalog does not know.
+    RequestRejected for what the catalog does not know, RequestConflicts where the id belongs to another request.
     """
-    request = asked.request
     for name in (*request.entities, *request.allow_deletes):
         desk.catalog[name]
     if request.since or request.until:
@@ -45,10 +49,10 @@ def sync(desk: Desk, asked: StartAsked, who: str) -> Started:
     for ref in request.refs:
         check_ref(desk.catalog, ref)
     asked_by = request.model_copy(update={"run_id": "", "requested_by": who})
-    if asked.dry_run:
+    if dry_run:
         seen = desk.gate.preview(asked_by)
-        return Started(run_id=asked.run_id, status="would start" if not seen else "would wait", why=seen)
-    job = desk.gate.add(asked_by, asked.run_id, who)
+        return Started(run_id=run_id, status="would start" if not seen else "would wait", why=seen)
+    job = desk.gate.add(asked_by, run_id, who)
     return Started(run_id=job.job_id, status=job.status)
 
 

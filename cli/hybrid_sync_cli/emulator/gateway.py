@@ -1,0 +1,41 @@
+"""Where ministack's API Gateway differs from AWS's in what this template and its functions use."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+EXTENSION = "x-amazon-apigateway-gateway-responses"
+
+
+def import_gateway_responses(gateway: Any) -> None:
+    """An imported OpenAPI body may bring gateway responses, as SAM's does."""
+    original = gateway._import_rest_api
+
+    def imported(spec: dict[str, Any], base_data: Any = None) -> Any:
+        api_id = original(spec, base_data)
+        for kind, response in (spec.get(EXTENSION) or {}).items():
+            status, _, body = gateway._put_gateway_response(api_id, kind, response)
+            if status >= 400:
+                raise ValueError(f"{kind} is no gateway response: {body!r}")
+        return api_id
+
+    gateway._import_rest_api = imported
+
+
+def tell_addresses(gateway: Any) -> None:
+    """A function is told the host, the scheme and the whole path that were asked for."""
+    original = gateway._build_lambda_event_v1
+
+    def built(api_id: str, stage_name: str, *rest: Any, **more: Any) -> dict[str, Any]:
+        event: dict[str, Any] = original(api_id, stage_name, *rest, **more)
+        headers = {name.lower(): value for name, value in (event["headers"] or {}).items()}
+        host, context = str(headers.get("host", "")), event["requestContext"]
+        context["domainName"] = host
+        event["headers"]["X-Forwarded-Proto"] = "http"
+        event["multiValueHeaders"]["X-Forwarded-Proto"] = ["http"]
+        if not re.match(rf"{api_id}\.execute-api\.", host):
+            context["path"] = f"/_aws/execute-api/{api_id}{context['path']}"
+        return event
+
+    gateway._build_lambda_event_v1 = built

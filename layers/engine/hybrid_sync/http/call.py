@@ -1,0 +1,40 @@
+"""One request as the function that serves its endpoint sees it, and what that tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from hybrid_sync.contracts import Message
+from hybrid_sync.services.audit import Caller
+
+
+@dataclass(frozen=True)
+class Call:
+    """`body` and `query` are of the endpoint's models; `base` is what stands before its path, such as
+    `https://abc.execute-api.eu-central-1.amazonaws.com/live`."""
+
+    caller: Caller
+    scopes: frozenset[str] = frozenset()
+    """What the authorizer has found the caller to be allowed, beside its endpoints."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By name in lower case."""
+    body: Any = None
+    query: Any = None
+    base: str = ""
+
+    def link(self, path: str) -> str:
+        """Where an endpoint of ours is, for whoever has asked this."""
+        return self.base + path
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is answered; the endpoint's status, unless another one is given."""
+
+    answer: Message
+    status: HTTPStatus | None = None
+    location: str = ""

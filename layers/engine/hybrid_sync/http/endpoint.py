@@ -1,0 +1,48 @@
+"""One endpoint of the HTTP API, declared once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from hybrid_sync.contracts import Message
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one path; without a scope it is open to everybody.
+
+    `hybrid_sync.http.calls.{room}.{name}` serves it, and the template's event is called like `name`.
+    """
+
+    name: str
+    """Also the operation's id in the OpenAPI document."""
+    room: str
+    method: str
+    path: str
+    """As API Gateway writes it: `/v1/syncs/{run_id}`."""
+    scope: str | None
+    summary: str
+    answer: type[Message]
+    body: type[Message] | None = None
+    query: type[Message] | None = None
+    status: HTTPStatus = HTTPStatus.OK
+    """Of an answer that refuses nothing."""
+    otherwise: HTTPStatus | None = None
+    """Of one that refuses nothing and has changed nothing, where that differs."""
+
+    @property
+    def event(self) -> str:
+        """The name of its event in the template."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of what stands in its path."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def resource(self) -> str:
+        """The part of an API Gateway ARN that names it, whatever its parameters are."""
+        return self.method + re.sub(r"{\w+}", "*", self.path)

@@ -1,0 +1,14 @@
+"""What a caller may be allowed over HTTP: the words that tokens carry and endpoints ask for."""
+
+from __future__ import annotations
+
+READ = "syncs:read"
+"""To look: runs, holds, failed records, freshness; keys, codes and counts, never a value."""
+WRITE = "syncs:write"
+"""To start runs of named rows and entities."""
+ON_FAILURE = "syncs:on_failure"
+"""To say that a failed run is undone, or its entities held: others cannot write these until a person releases them."""
+OPERATE = "syncs:operate"
+"""To do what an operator does: whole runs, cancel, roll back, release, accept and redrive failed records."""
+SCOPES = (READ, WRITE, ON_FAILURE, OPERATE)
+USUAL_SCOPES = (READ, WRITE)
