@@ -20,6 +20,7 @@ UV := .venv/bin/uv
 SYNC = $(UV) pip sync --quiet --require-hashes
 DEV := .venv/.ready
 SAM := .venv-sam/.ready
+CHECKOV := .venv-checkov/.ready
 STACK := .venv-stack/.ready
 
 .PHONY: help demo test cases faults gate gate-storm rollbacks check bench drill deploy-drill mutants deploy down lock environments browser
@@ -33,13 +34,14 @@ demo: environments  ## a legacy and a Supabase database on this machine, synced 
 test: environments browser  ## every test except those of `make check`
 	@.venv/bin/python -m pytest tests --ignore=tests/checks --numprocesses=2 --dist=loadfile $(ARGS)
 
-check: $(DEV) $(SAM)  ## format, lint, types, import contracts, template, state machine, security, locks
+check: $(DEV) $(SAM) $(CHECKOV)  ## format, lint, types, import contracts, template, state machine, security, locks
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules --include-checks I --template template.yaml
 	@AWS_DEFAULT_REGION=$(REGION) .venv-sam/bin/sam validate --lint --template template.yaml
+	@.venv-checkov/bin/checkov
 	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml layers cli functions
 	@.venv/bin/python requirements/lock.py --check
 	@.venv/bin/python -m pytest tests/checks $(ARGS)
@@ -103,6 +105,12 @@ $(SAM): requirements/sam.txt | $(DEV)
 	@echo "setting up .venv-sam"
 	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
 	@$(SYNC) --python .venv-sam/bin/python requirements/sam.txt
+	@touch $@
+
+$(CHECKOV): requirements/checkov.txt | $(DEV)
+	@echo "setting up .venv-checkov"
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-checkov
+	@$(SYNC) --python .venv-checkov/bin/python requirements/checkov.txt
 	@touch $@
 
 $(STACK): requirements/stack.txt | $(DEV)

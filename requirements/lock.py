@@ -21,6 +21,7 @@ LOCKS: dict[str, list[str]] = {
     "runtime": ["pyproject.toml"],
     "dev": ["pyproject.toml", "--extra", "cli", "--group", "dev", "--constraint", "requirements/runtime.txt"],
     "sam": ["--group", "sam"],
+    "checkov": ["--group", "checkov"],
     "stack": ["--group", "stack"],
     "bootstrap": ["--group", "bootstrap"],
 }

@@ -286,3 +286,14 @@ def test_the_deploying_person_may_make_every_kind_of_resource_and_no_star_stands
     called = {"serverless": "lambda", "apigateway": "apigateway"}
     kinds = {resource["Type"].split("::")[1].lower() for resource in TEMPLATE["Resources"].values()}
     assert {called.get(kind, kind) for kind in kinds} <= services
+
+
+def test_whatever_checkov_skips_has_its_reason_beside_it() -> None:
+    lines = Path(".checkov.yaml").read_text("utf-8").partition("skip-check:\n")[2].splitlines()
+    explained = False
+    for line in lines:
+        explained = "#" in line or (explained and line.startswith("  - "))
+        assert explained, line
+    for name, resource in TEMPLATE["Resources"].items():
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
+            assert len(skip["comment"].split()) > 4, name

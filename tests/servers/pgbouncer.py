@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.binaries import clean_environment, find
 from hybrid_sync_cli.stack.processes import Processes, free_port, wait_until
-from tests.servers.versions import printed
+from tests.servers.npm import printed
 
 Mode = Literal["session", "transaction"]
 _INSTALL = Path(__file__).with_name("pgbouncer.sh")
