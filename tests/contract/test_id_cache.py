@@ -101,6 +101,13 @@ def test_a_full_page_is_written_without_reading_it(dynamodb: Any) -> None:
     assert client.calls == {"batch_write_item": 1}
 
 
+def test_a_page_that_holds_the_ids_already_is_not_written_again(dynamodb: Any) -> None:
+    dynamo(dynamodb).put("orders", "main", 0, ids(*range(3 * PAGE)))
+    client = Counting(dynamodb)
+    dynamo(client).put("orders", "main", 0, ids(7, PAGE + 7))
+    assert client.calls == {"batch_get_item": 1}
+
+
 def test_what_memory_holds_is_not_asked_again(dynamodb: Any) -> None:
     client = Counting(dynamodb)
     cache = dynamo(client)

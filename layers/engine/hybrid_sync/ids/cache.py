@@ -127,7 +127,8 @@ class DynamoIdCache:
                 page[offset : offset + WIDTH] = uuid
             written[item] = bytes(page)
         self._memory.add(written)
-        self._write(written)
+        # Rows that were only updated have the ids that their page holds: nothing to write.
+        self._write({item: page for item, page in written.items() if there.get(item) != page})
 
     # --- DynamoDB -------------------------------------------------------------------------------------------
 
