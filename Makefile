@@ -23,7 +23,7 @@ SAM := .venv-sam/.ready
 CHECKOV := .venv-checkov/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test cases faults gate gate-storm rollbacks check bench drill deploy-drill mutants deploy down lock environments browser
+.PHONY: help demo test cases faults gate gate-storm rollbacks check bench bench-ondemand drill deploy-drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ rollbacks: $(DEV)  ## undo N random runs (SEED=… replays): all is as before th
 
 bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over ten times the rows and at every size, waits, cold imports (ARGS=roundtrips for one)
 	@.venv/bin/python -m bench $(ARGS)
+
+bench-ondemand: environments  ## a critical event from its request to the target, idle and beside a weekly run (minutes; ARGS="--requests 40 --rows 200000", --cold)
+	@.venv/bin/python -m bench ondemand $(ARGS)
 
 gate: $(DEV) $(STACK)  ## N seeded schedules of admission (SEED=…), late and killed between any two calls: never a fourth run
 	@.venv/bin/python -m tests.gate --n $(or $(N),1000) --seed $(or $(SEED),0)

@@ -2,7 +2,9 @@
 with so many rows and with ten times as many, and with rows of every size, waits for the databases over six tables, and
 what a cold start costs.
 
-All times but the last are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike;
+`ondemand` is about the deployed stack: how long a critical event takes until it is in the target.
+
+All times but a cold start's and an event's are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike;
 medians are compared.
 """
 
@@ -15,6 +17,7 @@ from statistics import median
 
 from bench import imports, memory, poison, roundtrips, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
+from bench.ondemand import contest as ondemand
 from bench.servers import server
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync_cli.errors import CliError
@@ -24,14 +27,19 @@ def main() -> int:
     """Print a table and a line of results each; 0 unless something does not work at all, or memory grows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "which", nargs="?", choices=("all", "copy", "poison", "memory", "roundtrips", "imports"), default="all",
-        help="(default: all)",
+        "which", nargs="?", choices=("all", "copy", "poison", "memory", "roundtrips", "imports", "ondemand"),
+        default="all", help="(default: all but ondemand)",
     )  # fmt: skip
     parser.add_argument(
-        "--rows", type=int, default=None, help="legacy rows (default: 200000, poison: 100000, memory: 30000)"
-    )
+        "--rows", type=int, default=None,
+        help="legacy rows (default: 200000, poison: 100000, memory: 30000, ondemand: 1000000 of a weekly run)",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="rounds, alternating (default: 3)")
+    parser.add_argument("--requests", type=int, default=200, help="of ondemand, idle and loaded each (default: 200)")
+    parser.add_argument("--cold", action="store_true", help="of ondemand: requests that find no worker")
     options = parser.parse_args()
+    if options.which == "ondemand":
+        return ondemand.cold() if options.cold else ondemand.contest(options.requests, options.rows or 1_000_000)
     cold = imports.contest() if options.which in ("all", "imports") else 0
     if options.which == "imports":
         return cold

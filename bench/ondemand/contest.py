@@ -105,8 +105,8 @@ class Contest:
         return event
 
 
-def contest(requests: int, rows: int, seed: int) -> int:
-    """Print what was measured, and the line `ONDEMAND …`, of whose names the times are in seconds."""
+def contest(requests: int, rows: int, seed: int = 1) -> int:
+    """Print a line `ONDEMAND …`: with a weekly run of so many rows beside it, then what was measured on an idle stack."""
     with ground(print) as stack, Watcher(stack.target_dsn).watching() as watcher:
         measured = Contest(stack, watcher, seed)
         measured.warm_up()
@@ -123,8 +123,8 @@ def contest(requests: int, rows: int, seed: int) -> int:
     return 0
 
 
-def cold(seed: int) -> int:
-    """The same of a stack whose workers have gone."""
+def cold(seed: int = 1) -> int:
+    """Print a line `COLD …`: requests that find no worker."""
     with ground(print) as stack, Watcher(stack.target_dsn).watching() as watcher:
         measured = Contest(stack, watcher, seed)
         measured.warm_up()

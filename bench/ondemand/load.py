@@ -22,7 +22,7 @@ select sender, template_name, template_context, read, sent, send, item_id, item_
 from dispatch_notification, generate_series(1, %s) where id = %s
 """
 _WELL = "select max(legacy_id) from system_messages where legacy_id is not null and archived_at is null"
-_BROUGHT = "select coalesce(sum(inserted), 0) from hybrid_sync.batch_done where run_id = any(%s)"
+_BROUGHT = "select coalesce(sum((result->>'inserted')::int), 0) from hybrid_sync.batch_done where run_id = any(%s)"
 _STATUS = "select status from hybrid_sync.run where run_id = %s"
 
 

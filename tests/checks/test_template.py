@@ -22,7 +22,7 @@ FUNCTIONS = templates.functions(TEMPLATE)
 WITHOUT_RESOURCE = re.compile(r"^(logs|xray):|^lambda:GetAccountSettings$")
 PHYSICAL_MEMORY = 512
 # Memory is a share of a processor, too: a function for whose work somebody waits has all of one.
-PROCESSOR = {"SyncKeys": 1_769}
+PROCESSOR = dict.fromkeys(("AuthorizeRequest", "ServeApi", "AdmitRuns", "SyncKeys"), 1_769)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -34,7 +34,7 @@ def handler(event, context):
     return {
         "pid": os.getpid(), "layer": from_layer.NAME, "shadowed": shadowed.NAME,
         "request": context.aws_request_id, "function": context.function_name,
-        "left": context.get_remaining_time_in_millis(), "client": sys.modules["runtime_client"].__file__,
+        "niceness": os.nice(0), "left": context.get_remaining_time_in_millis(), "client": sys.modules["runtime_client"].__file__,
         "environment": {name: os.environ.get(name) for name in (
             "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_LAMBDA_LOG_GROUP_NAME")},
     }
@@ -73,6 +73,7 @@ def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             for n, files in enumerate(layers)
         ],
         Timeout=20,
+        MemorySize=256,
     )
     running.compiled = request.param == "compiled"  # type: ignore[attr-defined]
     yield running
@@ -127,6 +128,13 @@ def test_a_function_sees_what_it_would_see_on_aws(aws: Aws) -> None:
 def test_the_chosen_runtime_client_is_in_use(aws: Aws) -> None:
     _, answer = invoke(aws)
     assert answer["client"].endswith(".py") is not aws.compiled  # type: ignore[attr-defined]
+
+
+def test_a_worker_gives_way_to_those_of_functions_with_more_memory(aws: Aws) -> None:
+    server = aws.processes.recorded("aws")
+    assert server is not None
+    assert invoke(aws)[1]["niceness"] == min(19, server.nice() + 9)
+    assert launcher("print(*map(launcher['niceness'], (128, 512, 1769, 3008)))") == "12 6 0 0"
 
 
 def test_invocations_of_one_function_take_turns(aws: Aws) -> None:

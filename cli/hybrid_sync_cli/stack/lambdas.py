@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import math
 import os
 import shutil
 import socketserver
@@ -36,7 +37,9 @@ from hybrid_sync_cli.emulator import cloudformation, denials, gateway, injected,
 RUNTIME_API = Path(__file__).with_name("runtime_api")
 FORCE_PURE = "HYBRID_SYNC_PURE_RUNTIME_CLIENT"
 CONCURRENCY = "HYBRID_SYNC_LAMBDA_CONCURRENCY"
-BOOTSTRAP = '#!/bin/sh\nexec "{python}" -m awslambdaric "$_HANDLER"\n'
+NICENESS = "HYBRID_SYNC_NICENESS"
+BOOTSTRAP = f'#!/bin/sh\nexec nice -n "${NICENESS}" "{{python}}" -m awslambdaric "$_HANDLER"\n'
+WHOLE_PROCESSOR = 1_769  # MB; AWS gives less memory as much less of one
 REPLACED = {
     lambda_svc: (
         "_provided_runtime_code_dir",
@@ -98,6 +101,14 @@ def is_python(config: dict[str, Any]) -> bool:
     return str(config.get("Runtime", "")).startswith("python")
 
 
+def niceness(memory: int) -> int:
+    """So that functions which compute at the same time share this machine's processors by their memory, as on AWS.
+
+    A step of niceness is a quarter of a share ("nice levels", sched(7)).
+    """
+    return max(0, min(19, round(math.log(WHOLE_PROCESSOR / memory, 1.25))))
+
+
 def worker_environment(environment: dict[str, str], config: dict[str, Any], layers: list[Path]) -> dict[str, str]:
     """What AWS sets besides what ministack does: layers behind the code, the log group, the way to AWS."""
     code = environment["LAMBDA_TASK_ROOT"]
@@ -111,6 +122,7 @@ def worker_environment(environment: dict[str, str], config: dict[str, Any], laye
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{config['Runtime']}",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{config.get('FunctionName', '')}",
         "PYTHONPATH": os.pathsep.join(paths),
+        NICENESS: str(niceness(int(config.get("MemorySize") or 128))),
     }
 
 
