@@ -4,8 +4,8 @@ what a cold start costs.
 
 `ondemand` is about the deployed stack: how long a critical event takes until it is in the target.
 
-All times but a cold start's and an event's are ratios measured in one run.  Rounds alternate, so that a busy machine slows both alike;
-medians are compared.
+All other times but a cold start's are ratios measured in one run.  Rounds alternate, so that a busy machine slows both
+alike; medians are compared.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Contest:
 
 
 def contest(requests: int, rows: int, seed: int = 1) -> int:
-    """Print a line `ONDEMAND …`: with a weekly run of so many rows beside it, then what was measured on an idle stack."""
+    """Print a line `ONDEMAND …`: beside a weekly run of so many rows, then on an idle stack."""
     with ground(print) as stack, Watcher(stack.target_dsn).watching() as watcher:
         measured = Contest(stack, watcher, seed)
         measured.warm_up()

@@ -34,7 +34,8 @@ def handler(event, context):
     return {
         "pid": os.getpid(), "layer": from_layer.NAME, "shadowed": shadowed.NAME,
         "request": context.aws_request_id, "function": context.function_name,
-        "niceness": os.nice(0), "left": context.get_remaining_time_in_millis(), "client": sys.modules["runtime_client"].__file__,
+        "niceness": os.nice(0), "left": context.get_remaining_time_in_millis(),
+        "client": sys.modules["runtime_client"].__file__,
         "environment": {name: os.environ.get(name) for name in (
             "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_LAMBDA_LOG_GROUP_NAME")},
     }
