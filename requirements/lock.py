@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-# file -> what it locks. The order matters: dev takes over the pins of runtime.
+SHIPPED = ["--constraint", "requirements/runtime.txt"]
+# file -> what it locks. The order matters: dev takes over the pins of what ships.
 LOCKS: dict[str, list[str]] = {
     "runtime": ["pyproject.toml"],
-    "dev": ["pyproject.toml", "--extra", "cli", "--group", "dev", "--constraint", "requirements/runtime.txt"],
+    "auth": ["--group", "auth", *SHIPPED],
+    "dev": ["pyproject.toml", "--extra", "cli", "--group", "dev", *SHIPPED, "--constraint", "requirements/auth.txt"],
     "sam": ["--group", "sam"],
     "checkov": ["--group", "checkov"],
     "stack": ["--group", "stack"],

@@ -51,6 +51,12 @@ def environment(template: dict[str, Any], function: Resource) -> dict[str, Any]:
     return {**shared, **own}
 
 
+def layers(template: dict[str, Any], function: Resource) -> list[str]:
+    """The logical ids of a function's layers: those of all functions, then its own."""
+    shared = template["Globals"]["Function"]["Layers"]
+    return [str(layer["Ref"]) for layer in [*shared, *function.get("Layers", ())]]
+
+
 def statements(function: Resource) -> list[dict[str, Any]]:
     """The statements of a function's own policies."""
     found = []

@@ -177,6 +177,13 @@ def test_a_queue_consumer_reports_single_failures(function: str) -> None:
     assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+def test_no_answer_of_the_authorizer_is_kept_so_that_what_is_revoked_is_closed_at_once() -> None:
+    api = templates.resources(TEMPLATE, "AWS::Serverless::Api")["Api"]
+    [authorizer] = api["Auth"]["Authorizers"].values()
+    # With an identity source API Gateway would ask for all of them, a header and a cookie, and answer 401 without one.
+    assert (authorizer["FunctionPayloadType"], authorizer["Identity"]) == ("REQUEST", {"ReauthorizeEvery": 0})
+
+
 def test_the_api_has_the_endpoints_that_the_engine_declares_and_opens_those_without_a_scope() -> None:
     api = templates.resources(TEMPLATE, "AWS::Serverless::Api")["Api"]
     assert api["Auth"]["DefaultAuthorizer"] in api["Auth"]["Authorizers"]
@@ -215,8 +222,9 @@ def test_a_secret_is_never_resolved_into_a_functions_configuration() -> None:
     assert "{{resolve" not in templates.TEMPLATE.read_text("utf-8")
 
 
-def test_the_layer_is_built_for_what_the_template_says() -> None:
-    makefile = Path("layers/engine/Makefile").read_text("utf-8")
+@pytest.mark.parametrize("layer", ["engine", "auth"])
+def test_a_layer_is_built_for_what_the_template_says(layer: str) -> None:
+    makefile = Path("layers", layer, "Makefile").read_text("utf-8")
     [python] = re.findall(r"^HYBRID_SYNC_LAYER_PYTHON \?= (.*)$", makefile, re.M)
     [platform] = re.findall(r"^HYBRID_SYNC_LAYER_PLATFORM \?= (.*)$", makefile, re.M)
     parameters = TEMPLATE["Parameters"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.http.authorizer import Authorizer
-from hybrid_sync.http.scopes import ON_FAILURE, READ, WRITE
-from hybrid_sync.http.tokens import Tokens
+from hybrid_sync.http.credentials import COOKIE
+from hybrid_sync.http.endpoints import ENDPOINTS
+from hybrid_sync.http.people import Person, Refused
+from hybrid_sync.http.scopes import ON_FAILURE, READ, SCOPES, WRITE
+from hybrid_sync.http.tokens import Token, Tokens
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/live"
 
@@ -19,14 +24,29 @@ def tokens(dynamodb: Any) -> Tokens:
     return Tokens("ids", dynamodb)
 
 
-def answer(tokens: Tokens, presented: str | None, route: str = "POST/v1/syncs") -> dict[str, Any]:
-    event = {"type": "TOKEN", "methodArn": f"{ARN}/{route}"}
-    if presented is not None:
-        event["authorizationToken"] = f"Bearer {presented}"
-    return Authorizer(tokens).answer(event)
+class Nobody:
+    """No project whose people could sign in."""
+
+    def check(self, token: str) -> Person:
+        raise Refused("switched_off")
 
 
-def allowed(given: dict[str, Any]) -> set[str]:
+def answer(
+    tokens: Tokens, presented: str | None, route: str = "POST /v1/syncs", **headers: str
+) -> dict[str, Any] | None:
+    """What the authorizer says to a request with this bearer."""
+    method, path = route.split()
+    given = {"Authorization": f"Bearer {presented}"} if presented is not None else {}
+    event = {
+        "type": "REQUEST", "methodArn": f"{ARN}/{method}{path}", "httpMethod": method,
+        "resource": "/v1/syncs/{run_id}" if path.startswith("/v1/syncs/") else path,
+        "multiValueHeaders": {name: [value] for name, value in {**given, **headers}.items()},
+    }  # fmt: skip
+    return Authorizer(tokens, Nobody(), {(e.method, e.path): e.scope for e in ENDPOINTS}).answer(event)
+
+
+def allowed(given: dict[str, Any] | None) -> set[str]:
+    assert given is not None
     [statement] = given["policyDocument"]["Statement"]
     return set(statement["Resource"]) if statement["Effect"] == "Allow" else set()
 
@@ -76,26 +96,36 @@ def test_a_token_needs_a_name_and_known_scopes(tokens: Tokens, name: str, scopes
         tokens.create(name, scopes)
 
 
-def test_the_policy_covers_all_routes_of_the_scopes_because_it_is_cached(tokens: Tokens) -> None:
-    _, both = tokens.create("both")
+def test_a_policy_is_for_one_request_and_follows_from_its_scope(tokens: Tokens) -> None:
     _, reader = tokens.create("reader", (READ,))
     _, writer = tokens.create("writer", (WRITE,))
-    show, start = f"{ARN}/GET/v1/syncs/*", f"{ARN}/POST/v1/syncs"
-    assert allowed(answer(tokens, both)) == allowed(answer(tokens, both, "GET/v1/syncs/x")) == {show, start}
-    assert allowed(answer(tokens, reader)) == {show}
-    assert allowed(answer(tokens, writer)) == {start}
+    show, start = "GET /v1/syncs/x", "POST /v1/syncs"
+    assert allowed(answer(tokens, reader, show)) == {f"{ARN}/GET/v1/syncs/x"}
+    assert allowed(answer(tokens, writer, start)) == {f"{ARN}/POST/v1/syncs"}
+    assert allowed(answer(tokens, reader, start)) == allowed(answer(tokens, writer, show)) == set()
+
+
+@pytest.mark.parametrize("route", ["GET /v1/health", "GET /v1/nothing", "DELETE /v1/syncs"])
+def test_a_route_that_asks_for_no_scope_is_not_opened_by_one(tokens: Tokens, route: str) -> None:
+    _, readable = tokens.create("all", SCOPES)
+    assert allowed(answer(tokens, readable, route)) == set()
 
 
 @pytest.mark.parametrize("presented", [None, "", "hs_" + "a" * 12 + "_" + "b" * 43])
-def test_no_or_an_unknown_token_is_denied_everything(tokens: Tokens, presented: str | None) -> None:
-    given = answer(tokens, presented)
-    [statement] = given["policyDocument"]["Statement"]
-    assert (statement["Effect"], statement["Resource"]) == ("Deny", [f"{ARN}/*"])
+def test_no_or_an_unknown_token_is_nobody(tokens: Tokens, presented: str | None) -> None:
+    assert answer(tokens, presented) is None
+
+
+def test_a_token_is_none_in_a_browsers_cookie(tokens: Tokens) -> None:
+    _, readable = tokens.create("billing")
+    assert answer(tokens, None, "GET /v1/syncs/x", Cookie=f"{COOKIE}={readable}") is None
 
 
 def test_the_caller_is_named_by_the_tokens_id(tokens: Tokens) -> None:
     token, readable = tokens.create("billing")
-    assert answer(tokens, readable)["principalId"] == token.token_id
+    given = answer(tokens, readable)
+    assert given is not None
+    assert given["principalId"] == token.token_id
 
 
 def test_a_token_ends_by_itself(tokens: Tokens, dynamodb: Any) -> None:
@@ -107,7 +137,7 @@ def test_a_token_ends_by_itself(tokens: Tokens, dynamodb: Any) -> None:
         ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00+00:00"}},
     )  # fmt: skip
     assert tokens.check(readable) is None
-    assert allowed(answer(tokens, readable)) == set()
+    assert answer(tokens, readable) is None
 
 
 def test_a_token_of_an_older_release_ends_a_year_after_it_was_made(tokens: Tokens, dynamodb: Any) -> None:
@@ -130,4 +160,86 @@ def test_undoing_what_failed_is_no_usual_scope(tokens: Tokens) -> None:
     usual, _ = tokens.create("billing")
     assert ON_FAILURE not in usual.scopes
     _, readable = tokens.create("operator", (WRITE, ON_FAILURE))
-    assert answer(tokens, readable)["context"] == {"scopes": f"{WRITE} {ON_FAILURE}"}
+    given = answer(tokens, readable)
+    assert given is not None
+    assert given["context"] == {"scopes": f"{WRITE} {ON_FAILURE}", "role": ""}
+
+
+def age(dynamodb: Any, token: Token, **moments: datetime) -> None:
+    """What the table says happened to a token happened then."""
+    for name, moment in moments.items():
+        dynamodb.update_item(
+            TableName="ids", Key={"pk": {"S": f"token/{token.token_id}"}}, UpdateExpression=f"set {name} = :then",
+            ExpressionAttributeValues={":then": {"S": moment.isoformat()}},
+        )  # fmt: skip
+
+
+def test_a_rotated_token_is_the_same_caller_and_its_old_secret_opens_for_a_while(tokens: Tokens, dynamodb: Any) -> None:
+    token, old = tokens.create("billing", days=30)
+    changed, new = tokens.rotate(token.token_id, days=90, overlap_hours=1)
+    assert (changed.token_id, changed.name, changed.scopes) == (token.token_id, token.name, token.scopes)
+    assert (changed.expires_at - token.expires_at).days == 60
+    assert old != new
+    assert tokens.check(old) is not None and tokens.check(new) is not None
+
+    age(dynamodb, token, old_secret_until=datetime.now(UTC))
+    assert tokens.check(old) is None
+    assert tokens.check(new) is not None
+
+
+def test_a_secret_opens_no_longer_for_being_rotated(tokens: Tokens, dynamodb: Any) -> None:
+    token, _ = tokens.create("billing")
+    ends = datetime.now(UTC) + timedelta(minutes=5)
+    age(dynamodb, token, expires_at=ends)
+    changed, _ = tokens.rotate(token.token_id)
+    assert changed.old_secret_until == ends
+
+
+def test_a_leaked_secret_is_closed_at_once_and_the_one_before_the_last_by_the_next_rotation(tokens: Tokens) -> None:
+    token, first = tokens.create("billing")
+    _, second = tokens.rotate(token.token_id)
+    _, third = tokens.rotate(token.token_id, overlap_hours=0)
+    assert [tokens.check(one) is not None for one in (first, second, third)] == [False, False, True]
+
+
+def test_revoking_closes_both_secrets(tokens: Tokens) -> None:
+    token, old = tokens.create("billing")
+    _, new = tokens.rotate(token.token_id)
+    assert tokens.revoke(token.token_id)
+    assert tokens.check(old) is tokens.check(new) is None
+
+
+def test_only_what_opens_something_is_rotated(tokens: Tokens) -> None:
+    token, _ = tokens.create("billing")
+    tokens.revoke(token.token_id)
+    for gone in (token.token_id, "000000000000"):
+        with pytest.raises(RequestRejected, match="that opens anything"):
+            tokens.rotate(gone)
+    for hours in (-1, 169):
+        with pytest.raises(RequestRejected, match="0 to 168 hours"):
+            tokens.rotate(token.token_id, overlap_hours=hours)
+
+
+def test_the_last_use_is_noted_and_at_most_once_an_hour(tokens: Tokens, dynamodb: Any) -> None:
+    token, readable = tokens.create("billing")
+    assert tokens.list()[0].used_at is None
+    tokens.check(readable)
+    first = tokens.list()[0].used_at
+    assert first is not None
+    tokens.check(readable)
+    assert tokens.list()[0].used_at == first
+    age(dynamodb, token, used_at=first - timedelta(hours=1))
+    tokens.check(readable)
+    assert tokens.list()[0].used_at > first
+
+
+def test_a_use_that_cannot_be_noted_closes_nothing(tokens: Tokens, dynamodb: Any) -> None:
+    class ReadOnly:
+        exceptions = dynamodb.exceptions
+        get_item = dynamodb.get_item
+
+        def update_item(self, **_: Any) -> None:
+            raise EndpointConnectionError(endpoint_url="http://nowhere")
+
+    _, readable = tokens.create("billing")
+    assert Tokens("ids", ReadOnly()).check(readable) is not None

@@ -227,10 +227,12 @@ def _segments(deployment: Deployment, entity: str) -> list[tuple[Any, ...]]:
 
 def _over_http(deployment: Deployment) -> None:
     _, token = Tokens("ControlTable", deployment.client("dynamodb")).create("test")
-    answer = deployment.invoke(
-        "AuthorizeRequest", sample("authorize_request") | {"authorizationToken": f"Bearer {token}"}
-    )
+    authorize = sample("authorize_request")
+    answer = deployment.invoke("AuthorizeRequest", _with_bearer(authorize, token))
     assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+    # Not a token of ours: the secret says which project's it may be.
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        deployment.invoke("AuthorizeRequest", _with_bearer(authorize, "a.b.c"))
     started = deployment.invoke("ServeApi", sample("api_post_sync"))
     assert started["statusCode"] == 202, started["body"]
     run_id = json.loads(started["body"])["run_id"]
@@ -239,6 +241,10 @@ def _over_http(deployment: Deployment) -> None:
     deployment.client("stepfunctions").stop_execution(executionArn=arn)
     show = json.loads(json.dumps(sample("api_get_sync")).replace(RUN, run_id))
     assert json.loads(deployment.invoke("ServeApi", show)["body"])["status"] == "cancelled"
+
+
+def _with_bearer(event: dict[str, Any], token: str) -> dict[str, Any]:
+    return event | {"multiValueHeaders": {"Authorization": [f"Bearer {token}"]}}
 
 
 def test_the_id_secret_is_kept_apart_by_the_slow_clock_and_no_new_connections_lose_it(

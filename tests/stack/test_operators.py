@@ -115,6 +115,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "rollback": (f"rollback {RUN}", f"There is no run {RUN}"),
         "tokens": ("tokens list --json", "["),
         "create-token": ("tokens create billing", "hs_"),
+        "rotate-token": ("tokens rotate 000000000000", "There is no token 000000000000 that opens anything"),
         "revoke-token": ("tokens revoke 000000000000", "There is no token 000000000000"),
         "syncs": ("syncs", "run"),
         "cancel": (f"cancel {RUN}", f"There is no run {RUN}"),

@@ -7,7 +7,7 @@ import json
 import click
 
 from hybrid_sync.http.scopes import USUAL_SCOPES
-from hybrid_sync.http.tokens import USUAL_DAYS
+from hybrid_sync.http.tokens import USUAL_DAYS, USUAL_OVERLAP_HOURS
 from hybrid_sync.services.tokens import (
     CreateAsked,
     CreatedToken,
@@ -15,6 +15,8 @@ from hybrid_sync.services.tokens import (
     KnownTokens,
     RevokeAsked,
     Revoked,
+    RotateAsked,
+    RotatedToken,
     TokensAsked,
 )
 from hybrid_sync_cli.deployment import Deployment
@@ -22,14 +24,15 @@ from hybrid_sync_cli.deployment import Deployment
 
 @click.group()
 def tokens() -> None:
-    """Create, list and revoke service tokens of the HTTP trigger."""
+    """Create, list, rotate and revoke service tokens of the HTTP trigger."""
 
 
 @tokens.command()
 @click.argument("name")
 @click.option(
     "--scope", "scopes", multiple=True,
-    help="syncs:read, syncs:write or syncs:on_failure (to hold or undo what failed); the first two unless given.",
+    help="syncs:read, syncs:write, syncs:on_failure (to hold or undo what failed) or syncs:operate (what an operator"
+    " does); the first two unless given.",
 )  # fmt: skip
 @click.option("--days", type=int, default=USUAL_DAYS, show_default=True, help="How long it is valid; 730 at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -56,18 +59,44 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps([token.model_dump(mode="json", exclude={"open"}) for token in found]))
         return
     for token in found:
-        created = f"{token.created_at:%Y-%m-%d %H:%M}"
-        click.echo(f"{token.id}  {created}  {_state(token):24}  {','.join(token.scopes):24}  {token.name}")
+        used = f"used {token.used_at:%Y-%m-%d %H:%M}" if token.used_at else "never used"
+        click.echo(f"{token.id}  {_state(token):24}  {used:21}  {','.join(token.scopes):24}  {token.name}")
+
+
+@tokens.command()
+@click.argument("token_id")
+@click.option("--days", type=int, default=USUAL_DAYS, show_default=True, help="How long it is valid; 730 at most.")
+@click.option(
+    "--overlap-hours", type=int, default=USUAL_OVERLAP_HOURS, show_default=True,
+    help="So long the present secret opens, too; 0 for one that has leaked, 168 at most.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rotate(token_id: str, days: int, overlap_hours: int, as_json: bool) -> None:
+    """Give the token TOKEN_ID another secret and print it, this once; whoever uses it stays the same caller."""
+    asked = RotateAsked(token_id=_identifier(token_id), days=days, overlap_hours=overlap_hours)
+    token = Deployment.chosen().ask("rotate-token", asked, RotatedToken)
+    if as_json:
+        click.echo(token.model_dump_json(include={"id", "token", "expires_at", "old_secret_until"}))
+        return
+    click.echo(token.token)
+    click.echo(
+        f"Token {token.id} for {token.name}, valid until {token.expires_at:%Y-%m-%d}: keep it now, it is not stored."
+        f" The secret before it opens until {token.old_secret_until:%Y-%m-%d %H:%M} UTC.",
+        err=True,
+    )
 
 
 @tokens.command()
 @click.argument("token_id")
 def revoke(token_id: str) -> None:
     """Close the token TOKEN_ID for good."""
-    # People paste what they have at hand, which may be the whole token.
-    identifier = token_id.removeprefix("hs_").split("_", 1)[0]
-    revoked = Deployment.chosen().ask("revoke-token", RevokeAsked(token_id=identifier), Revoked)
-    click.echo(f"Token {revoked.id} is revoked; API Gateway may accept it for another minute.")
+    revoked = Deployment.chosen().ask("revoke-token", RevokeAsked(token_id=_identifier(token_id)), Revoked)
+    click.echo(f"Token {revoked.id} is revoked, and opens nothing any more.")
+
+
+def _identifier(token: str) -> str:
+    """People paste what they have at hand, which may be the whole token."""
+    return token.removeprefix("hs_").split("_", 1)[0]
 
 
 def _state(token: KnownToken) -> str:

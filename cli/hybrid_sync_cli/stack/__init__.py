@@ -32,6 +32,7 @@ class Stack:
     region: str
     outputs: dict[str, str]  # of the deployed template
     owned: bool  # False when a person brought a database of their own
+    project_url: str = ""  # /auth/v1 is below it, whether REST is on or off
 
     @classmethod
     def load(cls) -> Stack:

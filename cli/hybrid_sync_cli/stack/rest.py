@@ -1,4 +1,4 @@
-"""PostgREST in front of the target, under /rest/v1 as hosted; where no binary can be had, REST is off."""
+"""The project's address as hosted: PostgREST under /rest/v1, where a binary can be had, and Auth under /auth/v1."""
 
 from __future__ import annotations
 
@@ -69,15 +69,17 @@ def _install(npm: str, folder: Path) -> str:
 
 @dataclass
 class Rest:
-    """PostgREST and its gateway, as two recorded processes."""
+    """The gateway, and PostgREST behind it, as two recorded processes."""
 
     processes: Processes
     url: str = ""
 
-    def ensure(self, binary: Path, *, authenticator_dsn: str, jwt_secret: str, port: int | None) -> None:
+    def ensure(
+        self, binary: Path, *, authenticator_dsn: str, jwt_secret: str, port: int | None, auth_port: int | None = None
+    ) -> None:
         """Serving at `url` on 127.0.0.1 when this returns; started anew, as the database may have moved."""
         self.stop()
-        inner, admin, outer = free_port(), free_port(), free_port(port)
+        inner, admin = free_port(), free_port()
         settings = {
             "PGRST_DB_URI": authenticator_dsn,
             "PGRST_DB_SCHEMAS": "public",
@@ -91,22 +93,33 @@ class Rest:
         }
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PGRST_")}
         server = self.processes.start("postgrest", [binary], env={**environment, **settings})
+        upstreams = {gateway.REST: inner, **({gateway.AUTH: auth_port} if auth_port else {})}
+        self._front(upstreams, port, [f"http://127.0.0.1:{admin}/ready"], {"postgrest": server})
+
+    def only_auth(self, auth_port: int, port: int | None) -> None:
+        """Serving at `url`, without PostgREST."""
+        self.stop()
+        self._front({gateway.AUTH: auth_port}, port, [], {})
+
+    def _front(
+        self, upstreams: dict[str, int], port: int | None, ready: list[str], behind: dict[str, subprocess.Popen[bytes]]
+    ) -> None:
+        outer = free_port(port)
+        pairs = [f"{prefix}={inner}" for prefix, inner in upstreams.items()]
         proxy = self.processes.start(
-            "gateway",
-            [sys.executable, gateway.__file__, str(outer), str(inner)],
-            env=environment,
+            "gateway", [sys.executable, gateway.__file__, str(outer), *pairs], env=dict(os.environ)
         )
 
         def failed() -> str | None:
-            for name, process in (("postgrest", server), ("gateway", proxy)):
+            for name, process in {**behind, "gateway": proxy}.items():
                 if process.poll() is not None:
                     return self.processes.last_words(name)
             return None
 
-        def ready() -> bool:
-            return _answers(f"http://127.0.0.1:{admin}/ready") and _answers(f"http://127.0.0.1:{outer}/rest/v1/")
-
-        wait_until(ready, seconds=START_SECONDS, failed=failed, what="PostgREST")
+        addresses = [*ready, *(f"http://127.0.0.1:{outer}{prefix}/" for prefix in upstreams)]
+        wait_until(
+            lambda: all(map(_answers, addresses)), seconds=START_SECONDS, failed=failed, what="The project's gateway"
+        )
         self.url = f"http://127.0.0.1:{outer}"
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from hybrid_sync_cli.errors import CliError
@@ -16,7 +17,9 @@ from hybrid_sync_cli.stack.databases import Databases
 from hybrid_sync_cli.stack.deploy import Deployment, Host, fill_secret, outputs
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.options import UpOptions
-from hybrid_sync_cli.stack.processes import Processes, end
+from hybrid_sync_cli.stack.processes import Processes, end, free_port
+from hybrid_sync_cli.stack.supabase_auth.process import NAME as AUTH
+from hybrid_sync_cli.stack.supabase_auth.process import SupabaseAuth
 
 Result = TypeVar("Result")
 
@@ -69,7 +72,7 @@ class Builder:
                 "databases",
                 lambda: databases.prepare(self.options, self.processes, self.state, project),
             )
-            self._timed("rest", lambda: self._start_rest(served, sides))
+            has_rest = self._timed("rest", lambda: self._start_project(served, sides))
             starting.result()
             building.result()
         stack = Stack(
@@ -77,14 +80,15 @@ class Builder:
             target_dsn=sides.target_dsn,
             worker_legacy_dsn=sides.worker_legacy_dsn,
             worker_target_dsn=sides.worker_target_dsn,
-            supabase_url=served.url,
-            supabase_anon_key=self._api_key("anon") if served.url else "",
-            supabase_service_key=self._api_key("service_role") if served.url else "",
+            supabase_url=served.url if has_rest else "",
+            supabase_anon_key=self._api_key("anon") if has_rest else "",
+            supabase_service_key=self._api_key("service_role") if has_rest else "",
             aws_endpoint_url=aws.endpoint,
             api_url="",
             region=REGION,
             outputs={},
             owned=not any(self.options.databases().values()),
+            project_url=served.url,
         )
         self.state.put("wishes", self.options.databases())
         self.state.put("manners", self.options.manners())
@@ -98,7 +102,7 @@ class Builder:
         if self.state.get("manners") != self.options.manners():
             return None
         servers = [side for side, dsn in self.options.databases().items() if not dsn]
-        servers += ["gateway", "postgrest"] if stack.supabase_url else []
+        servers += ["gateway", AUTH, *(["postgrest"] if stack.supabase_url else [])]
         asked = {name: port for name, port in self.options.ports.items() if port}
         same_ports = all(self.state.get(f"{name}_port") == port for name, port in asked.items())
         return stack if same_ports and all(self.processes.recorded(name) for name in servers) else None
@@ -115,20 +119,22 @@ class Builder:
     def _start_aws(self, aws: Aws) -> None:
         aws.start(self.deployment.project / ".venv-stack" / "bin" / "python", self.options.port("aws", self.state))
 
-    def _start_rest(self, served: rest.Rest, sides: Databases) -> None:
-        if not sides.authenticator_dsn:
-            self.say("REST is off: it stands before the stack's own target only.")
-            return
-        binary = rest.find_postgrest(self.processes.home)
-        if isinstance(binary, rest.Unavailable):
-            self.say(f"REST is off: {binary.reason}")
-            return
-        served.ensure(
-            binary,
-            authenticator_dsn=sides.authenticator_dsn,
-            jwt_secret=self._jwt_secret(),
-            port=self.options.port("rest", self.state),
-        )
+    def _start_project(self, served: rest.Rest, sides: Databases) -> bool:
+        """What a hosted project has besides its database: Auth, and REST where that can be; whether it is there."""
+        port = free_port(self.options.port("rest", self.state))
+        auth = SupabaseAuth(self.processes)
+        auth.start(f"http://127.0.0.1:{port}", self._jwt_secret())
+        binary = rest.find_postgrest(self.processes.home) if sides.authenticator_dsn else None
+        if isinstance(binary, Path):
+            served.ensure(
+                binary, authenticator_dsn=sides.authenticator_dsn, jwt_secret=self._jwt_secret(), port=port,
+                auth_port=auth.port,
+            )  # fmt: skip
+            return True
+        why = "it stands before the stack's own target only." if binary is None else binary.reason
+        self.say(f"REST is off: {why}")
+        served.only_auth(auth.port, port)
+        return False
 
     def _deployed(self, stack: Stack) -> Stack:
         """Deploy, fill the secret, and announce the stack."""
@@ -140,7 +146,7 @@ class Builder:
         if "ConnectionSecret" in found:
             fill_secret(stack.aws_endpoint_url, found["ConnectionSecret"], self._secret_values(stack))
         stack = replace(stack, outputs=found, api_url=_api_url(stack.aws_endpoint_url, found))
-        for name, url in (("aws", stack.aws_endpoint_url), ("rest", stack.supabase_url)):
+        for name, url in (("aws", stack.aws_endpoint_url), ("rest", stack.project_url)):
             self.state.put(f"{name}_port", int(url.rpartition(":")[2]) if url else None)
         stack.save()
         self.state.put("deployed", wanted)
@@ -152,6 +158,8 @@ class Builder:
             "target_dsn": stack.worker_target_dsn,
             # Ids are derived from it: the same for as long as the target's data lives.
             "id_secret": self.state.secret("id_secret", 48),
+            "supabase_url": stack.project_url,
+            "supabase_jwt_secret": self._jwt_secret(),
             "deployment": databases.deployment(self.state),
         }
 
@@ -180,6 +188,7 @@ def tear_down(processes: Processes, state: StateFile) -> None:
     (processes.home / STATE).unlink(missing_ok=True)
     state.put("deployed", None)
     rest.Rest(processes).stop()
+    SupabaseAuth(processes).stop()
     Aws(processes).stop()
     for side in ("legacy", "target"):
         databases.cluster(side, processes, state).stop()

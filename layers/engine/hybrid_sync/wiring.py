@@ -6,6 +6,7 @@ import functools
 import gc
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync.check.ground import Parts
     from hybrid_sync.failures.queue import SqsFailureQueue
+    from hybrid_sync.http.people import People, Project
     from hybrid_sync.http.tokens import Tokens
     from hybrid_sync.ids.cache import DynamoIdCache
     from hybrid_sync.pool import Pool
@@ -54,6 +56,8 @@ class Connections(BaseModel):
     legacy_ca: SecretStr | None = None
     target_ca: SecretStr | None = None
     id_secret: SecretStr | None = None
+    supabase_url: str = ""
+    supabase_jwt_secret: SecretStr | None = None
     deployment: str = ""
 
     def need(self, field: str) -> str:
@@ -189,6 +193,20 @@ class DeployedWorld:
         from hybrid_sync.http.tokens import Tokens
 
         return Tokens(self._settings.need("control_table"), self._client("dynamodb"))
+
+    @cached_property
+    def people(self) -> People:
+        from hybrid_sync.http.jwks import Jwks
+        from hybrid_sync.http.people import People
+
+        return People(self._project, Jwks(time.monotonic), time.time)
+
+    def _project(self) -> Project | None:
+        """The Supabase project whose people may sign in."""
+        from hybrid_sync.http.people import Project
+
+        held = self._connections()
+        return Project(held.supabase_url, _text(held.supabase_jwt_secret)) if held.supabase_url else None
 
     @cached_property
     def parts(self) -> Parts:

@@ -1,38 +1,86 @@
-"""The answer to "may this request in?", as the policy that API Gateway caches per token."""
+"""The answer to "may this request in?": a policy for this one request, which API Gateway must not keep.
+
+Nothing is cached (the template's ReauthorizeEvery is 0), so a revoked token opens nothing from that moment on, and no
+answer to a cookie can be given to somebody else's.  A policy names one request alone: kept all the same, it would let
+in too little, never too much.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from hybrid_sync.http.endpoints import ENDPOINTS
-from hybrid_sync.http.tokens import Tokens
+from hybrid_sync.entrypoint import logger
+from hybrid_sync.http.credentials import Credential, credential
+from hybrid_sync.http.people import Person, Refused
+from hybrid_sync.http.scopes import OF_ROLE
+from hybrid_sync.http.tokens import PREFIX, Token
+
+Scopes = Mapping[tuple[str, str], str | None]
+"""Method and path, as API Gateway writes it, of each endpoint -> its scope."""
+
+
+class Tokens(Protocol):
+    """The service tokens."""
+
+    def check(self, presented: str) -> Token | None: ...
+
+
+class People(Protocol):
+    """Whoever has signed in."""
+
+    def check(self, token: str) -> Person: ...
+
+
+@dataclass(frozen=True)
+class _Caller:
+    name: str
+    scopes: tuple[str, ...]
+    role: str
 
 
 class Authorizer:
-    """Turns a bearer token into what its scopes allow; everything else is denied."""
+    """Turns a credential into what its scopes allow; everything else is denied."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, people: People, scopes: Scopes) -> None:
         self._tokens = tokens
+        self._people = people
+        self._scopes = scopes
 
-    def answer(self, event: dict[str, Any]) -> dict[str, Any]:
-        """The policy covers every route of the token, not just this one: it is cached for all of them."""
-        stage = "/".join(event["methodArn"].split("/", 2)[:2])
-        presented = str(event.get("authorizationToken", "")).removeprefix("Bearer ").strip()
-        token = self._tokens.check(presented)
-        if token is None:
-            return _policy("unknown", "Deny", [f"{stage}/*"], ())
-        allowed = [f"{stage}/{e.resource}" for scope in token.scopes for e in ENDPOINTS if e.scope == scope]
+    def answer(self, event: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The policy; None where the request proves nobody, which API Gateway is told by an error of that name."""
+        route = (str(event["httpMethod"]), str(event["resource"]))
+        presented = credential(event)
+        try:
+            if presented is None:
+                raise Refused("no_credential")
+            caller = self._caller(presented)
+        except Refused as reason:
+            logger.warning("request refused", extra={"why": str(reason), "route": " ".join(route)})
+            return None
+        scope = self._scopes.get(route)
+        allowed = scope is not None and scope in caller.scopes
         if not allowed:
-            return _policy(token.token_id, "Deny", [f"{stage}/*"], token.scopes)
-        return _policy(token.token_id, "Allow", allowed, token.scopes)
+            logger.warning("request refused", extra={"why": "scope", "route": " ".join(route), "caller": caller.name})
+        return _policy(caller, "Allow" if allowed else "Deny", str(event["methodArn"]))
+
+    def _caller(self, presented: Credential) -> _Caller:
+        if not presented.text.startswith(PREFIX):
+            person = self._people.check(presented.text)
+            return _Caller(person.name, OF_ROLE[person.role], person.role.name)
+        # A token is for programs: in a browser it would outlive every session.
+        token = None if presented.of_browser else self._tokens.check(presented.text)
+        if token is None:
+            raise Refused("token")
+        return _Caller(token.token_id, token.scopes, "")
 
 
-def _policy(principal: str, effect: str, resources: list[str], scopes: Sequence[str]) -> dict[str, Any]:
+def _policy(caller: _Caller, effect: str, request: str) -> dict[str, Any]:
     """`context` reaches the function behind the route: what a route alone cannot decide, it decides."""
-    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resources}
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": [request]}
     return {
-        "principalId": principal,
+        "principalId": caller.name,
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
-        "context": {"scopes": " ".join(scopes)},
+        "context": {"scopes": " ".join(caller.scopes), "role": caller.role},
     }

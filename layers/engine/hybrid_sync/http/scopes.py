@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hybrid_sync.services.roles import Role
+
 READ = "syncs:read"
 """To look: runs, holds, failed records, freshness; keys, codes and counts, never a value."""
 WRITE = "syncs:write"
@@ -12,3 +14,9 @@ OPERATE = "syncs:operate"
 """To do what an operator does: whole runs, cancel, roll back, release, accept and redrive failed records."""
 SCOPES = (READ, WRITE, ON_FAILURE, OPERATE)
 USUAL_SCOPES = (READ, WRITE)
+OF_ROLE: dict[Role, tuple[str, ...]] = {
+    Role.viewer: (READ,),
+    Role.operator: SCOPES,
+    Role.admin: SCOPES,
+}
+"""What somebody who has signed in is allowed; each role at least what those before it are."""

@@ -8,20 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.services import checks, failed, findings, held, install, jobs, progress, rollback, runs, starts, tokens
 from hybrid_sync.services.desk import Asked, Desk
-
-
-class Role(IntEnum):
-    """Who may ask; each may do what those before it may."""
-
-    viewer = 1
-    operator = 2
-    admin = 3
+from hybrid_sync.services.roles import Role as Role
 
 
 @dataclass(frozen=True)
@@ -64,6 +56,7 @@ COMMANDS = {
         Command("rollback", Role.operator, _CHANGES, rollback.RollbackAsked, rollback.rollback),
         Command("tokens", Role.operator, _READS, tokens.TokensAsked, tokens.tokens),
         Command("create-token", Role.admin, _CHANGES, tokens.CreateAsked, tokens.create_token),
+        Command("rotate-token", Role.admin, _CHANGES, tokens.RotateAsked, tokens.rotate_token),
         Command("revoke-token", Role.admin, _CHANGES, tokens.RevokeAsked, tokens.revoke_token),
         Command("install", Role.admin, _CHANGES, install.InstallAsked, install.install),
     )

@@ -73,6 +73,8 @@ class Tokens(Protocol):
 
     def revoke(self, token_id: str) -> bool: ...
 
+    def rotate(self, token_id: str, days: int, overlap_hours: int) -> tuple[Any, str]: ...
+
 
 class Undo(Protocol):
     """The function that undoes runs."""

@@ -24,6 +24,14 @@ class RevokeAsked(Asked):
     token_id: str
 
 
+class RotateAsked(Asked):
+    """The token lives for so many days from now on; its present secret opens for so many hours more."""
+
+    token_id: str
+    days: int
+    overlap_hours: int
+
+
 class KnownToken(Message):
     """What is known of a token; never its secret."""
 
@@ -33,6 +41,8 @@ class KnownToken(Message):
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    used_at: datetime | None = None
+    old_secret_until: datetime | None = None
     open: bool
 
 
@@ -47,6 +57,10 @@ class CreatedToken(Message):
     name: str
     token: str
     expires_at: datetime
+
+
+class RotatedToken(CreatedToken):
+    old_secret_until: datetime
 
 
 class Revoked(Message):
@@ -71,8 +85,18 @@ def revoke_token(desk: Desk, asked: RevokeAsked, _: str) -> Revoked:
     return Revoked(id=asked.token_id)
 
 
+def rotate_token(desk: Desk, asked: RotateAsked, _: str) -> RotatedToken:
+    """Give it another secret; RequestRejected where it opens nothing, or for times that are none."""
+    token, readable = desk.tokens.rotate(asked.token_id, asked.days, asked.overlap_hours)
+    return RotatedToken(
+        id=token.token_id, name=token.name, token=readable, expires_at=token.expires_at,
+        old_secret_until=token.old_secret_until,
+    )  # fmt: skip
+
+
 def _known(token: Any) -> KnownToken:
     return KnownToken(
         id=token.token_id, name=token.name, scopes=token.scopes, created_at=token.created_at,
-        expires_at=token.expires_at, revoked_at=token.revoked_at, open=token.is_open(datetime.now(UTC)),
+        expires_at=token.expires_at, revoked_at=token.revoked_at, used_at=token.used_at,
+        old_secret_until=token.old_secret_until, open=token.is_open(datetime.now(UTC)),
     )  # fmt: skip

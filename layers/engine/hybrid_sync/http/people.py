@@ -1,0 +1,139 @@
+"""Who a person is: an access token of Supabase Auth, proved by what the deployment was told and by nothing that the
+token says of itself.
+
+RFC 8725 in short: the algorithm belongs to the key, issuer and audience are pinned, and headers that bring a key along
+are refused.  Any user of the project can sign in, so a token opens something only with a role of ours in
+`app_metadata`, which users cannot write (`user_metadata` they can).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.http.jwks import Jwks
+from hybrid_sync.services.roles import Role
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+AUDIENCE = "authenticated"
+ROLE_CLAIM = "hybrid_sync_role"
+"""In `app_metadata`; a name of ours, because an application may have an `admin` of its own there."""
+SKEW_SECONDS = 10
+OLDEST_SECONDS = 3_600
+"""A token counts no longer after it was issued, whatever it says: so long a banned user can still be let in."""
+_LONGEST = 8_192
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_BY_KEY = ("ES256", "RS256")
+_BY_SECRET = "HS256"  # nosec B105 - an algorithm's name
+_HEADERS = {"alg", "kid", "typ"}
+_LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost)(:\d+)?")
+_HOSTED = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?")
+
+
+class Refused(Exception):
+    """The token proves nobody; the word says why, for the log alone."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Supabase project as the deployment was told; `jwt_secret` where it still signs with one."""
+
+    url: str
+    jwt_secret: str | None
+
+    def __post_init__(self) -> None:
+        """ConfigurationMissing where keys would be fetched over a line that anybody could change."""
+        if not (_HOSTED.fullmatch(self.url) or _LOCAL.fullmatch(self.url)):
+            raise ConfigurationMissing(
+                "supabase_url in the secret is no address of a project.", "Write https://<ref>.supabase.co."
+            )
+
+    @property
+    def issuer(self) -> str:
+        return f"{self.url}/auth/v1"
+
+    @property
+    def keys_url(self) -> str:
+        return f"{self.issuer}/.well-known/jwks.json"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who has signed in, and what an admin of the project lets them be."""
+
+    user_id: str
+    role: Role
+
+    @property
+    def name(self) -> str:
+        return f"user:{self.user_id}"
+
+
+class People:
+    """Those of one project; `project` is None where the deployment was told of none."""
+
+    def __init__(self, project: Callable[[], Project | None], keys: Jwks, now: Callable[[], float]) -> None:
+        self._project = project
+        self._keys = keys
+        self._now = now
+
+    def check(self, token: str) -> Person:
+        """Whose token it is.  Refused where it proves nobody, KeysUnavailable where that cannot be told."""
+        project = self._project()
+        if project is None:
+            raise Refused("switched_off")
+        if len(token) > _LONGEST:
+            raise Refused("too_long")
+        return _person(self._claims(project, token), self._now())
+
+    def _claims(self, project: Project, token: str) -> dict[str, Any]:
+        import jwt  # with what it needs, a fifth of a second that a service token does not wait for
+
+        try:
+            header = jwt.get_unverified_header(token)
+            key, algorithm = self._key(project, header)
+            claims: dict[str, Any] = jwt.decode(
+                token, key, [algorithm], audience=AUDIENCE, issuer=project.issuer, leeway=SKEW_SECONDS,
+                options={"require": ["exp", "iat", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
+            )  # fmt: skip
+        except jwt.PyJWTError as error:
+            raise Refused(type(error).__name__) from None
+        return claims
+
+    def _key(self, project: Project, header: dict[str, Any]) -> tuple[PyJWK | str, str]:
+        """The key that may have signed it, and the only algorithm that this key is for."""
+        algorithm, key_id = header.get("alg"), header.get("kid")
+        if header.keys() - _HEADERS or header.get("typ", "JWT") != "JWT":  # such as jku, x5u, jwk, crit
+            raise Refused("header")
+        if key_id is not None and not _KEY_ID.fullmatch(str(key_id)):
+            raise Refused("key_id")
+        if algorithm == _BY_SECRET and project.jwt_secret:
+            return project.jwt_secret, _BY_SECRET
+        if algorithm not in _BY_KEY or key_id is None:
+            raise Refused("algorithm")
+        key = self._keys.find(project.keys_url, str(key_id), str(algorithm))
+        if key is None:
+            raise Refused("key")
+        return key, str(algorithm)
+
+
+def _person(claims: dict[str, Any], now: float) -> Person:
+    """Whom proved claims are of; Refused where they have no role of ours, or are not a person's."""
+    if now - float(claims["iat"]) > OLDEST_SECONDS + SKEW_SECONDS:
+        raise Refused("too_old")
+    if claims.get("role") != AUDIENCE or claims.get("is_anonymous"):
+        raise Refused("not_a_person")
+    given = claims.get("app_metadata")
+    name = given.get(ROLE_CLAIM) if isinstance(given, dict) else None
+    if not isinstance(name, str) or name not in Role.__members__:
+        raise Refused("role")
+    try:
+        return Person(str(UUID(claims["sub"])), Role[name])
+    except ValueError:
+        raise Refused("subject") from None

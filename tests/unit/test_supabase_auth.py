@@ -1,0 +1,57 @@
+"""The stand-in for Supabase Auth: users and keys stay in one private file, and a new key signs while the old proves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hybrid_sync.http.jwks import usable
+from hybrid_sync_cli.stack.supabase_auth.book import FILE, Book
+from hybrid_sync_cli.stack.supabase_auth.server import Auth
+
+URL = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    return Book(tmp_path, "a-secret-of-at-least-thirty-two-bytes")
+
+
+def shown(folder: Path) -> set[str]:
+    """The ids of the keys that are published."""
+    status, document = Auth(folder, URL).answer("GET", "/.well-known/jwks.json", {}, {})
+    assert status == 200
+    return set(usable(json.dumps(document).encode()))
+
+
+def test_users_and_keys_stay_and_are_their_owners_alone(book: Book, tmp_path: Path) -> None:
+    again = Book(tmp_path, "another secret")
+    assert (again.keys, again.users) == (book.keys, book.users)
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
+    passwords = [user.password for user in book.users.values()]
+    assert len(set(passwords)) == len(passwords) == 4
+    assert min(map(len, passwords)) == 20
+
+
+def test_a_rotated_key_is_published_beside_the_one_before_until_that_is_revoked(book: Book, tmp_path: Path) -> None:
+    first = book.keys[0]
+    second = book.rotate()
+    assert book.keys[0] == second
+    assert {first.key_id, second.key_id} < shown(tmp_path)
+    third = book.rotate(revoke=True)
+    assert third.key_id in shown(tmp_path)
+    assert second.key_id not in shown(tmp_path)
+
+
+def test_no_secret_is_published(book: Book, tmp_path: Path) -> None:
+    assert book.sign_with("HS256").algorithm == "HS256"
+    assert shown(tmp_path) == {key.key_id for key in book.keys if key.algorithm != "HS256"}
+    assert book.rotate() == book.keys[0], "the project's secret stays"
+
+
+@pytest.mark.parametrize("grant", ["", "id_token", "pkce"])
+def test_there_is_no_other_way_to_sign_in(book: Book, tmp_path: Path, grant: str) -> None:
+    assert Auth(tmp_path, URL).answer("POST", "/token", {"grant_type": [grant]}, {})[0] == 400
+    assert Auth(tmp_path, URL).answer("POST", "/signup", {}, {})[0] == 404
