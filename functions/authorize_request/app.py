@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from hybrid_sync.entrypoint import Context, Event, measured
+from hybrid_sync.entrypoint import Context, Event, kept_warm, measured
 from hybrid_sync.http.authorizer import Authorizer
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.wiring import world
@@ -21,6 +21,7 @@ def authorizer() -> Authorizer:
     return Authorizer(world().tokens, world().people, {(e.method, e.path): e.scope for e in ENDPOINTS})
 
 
+@kept_warm(authorizer)
 def handler(event: Event, context: Context) -> Any:
     with measured(context):
         answer = authorizer().answer(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from hybrid_sync.entrypoint import Context, Event, measured
+from hybrid_sync.entrypoint import Context, Event, kept_warm, measured
 from hybrid_sync.http.routes import Api
 from hybrid_sync.wiring import world
 
@@ -16,6 +16,7 @@ def api() -> Api:
     return Api(world())
 
 
+@kept_warm(lambda: (api(), world().catalog, world().gate))
 def handler(event: Event, context: Context) -> Any:
     with measured(context):
         return api().resolve(event)

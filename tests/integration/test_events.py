@@ -19,6 +19,7 @@ EVENTS = Path("events")
 HANDLED_BY = {
     "check_deployment": "CheckDeployment",
     "sync_keys": "SyncKeys",
+    "keep_warm": "SyncKeys",
     "plan_run": "PlanRun",
     "plan_entity": "PlanEntity",
     "sync_batch": "SyncBatch",
