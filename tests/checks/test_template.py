@@ -190,6 +190,7 @@ def test_the_api_has_the_endpoints_that_the_engine_declares_and_opens_those_with
     routed = {
         name: (event["Properties"]["Method"], event["Properties"]["Path"], event["Properties"].get("Auth"))
         for name, event in FUNCTIONS["ServeApi"]["Events"].items()
+        if event["Type"] == "Api"
     }
     assert routed == {e.event: (e.method, e.path, None if e.scope else {"Authorizer": "NONE"}) for e in ENDPOINTS}
     assert {e.path for e in ENDPOINTS if e.scope is None} == {"/v1/health"}
