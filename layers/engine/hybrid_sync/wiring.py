@@ -315,3 +315,4 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
 
 # A function imports this last: what is loaded by now stays as long as its worker, so no collection looks at it again.
 gc.freeze()
+gc.enable()

@@ -116,7 +116,7 @@ SearchPath = Annotated[
 class Strict(BaseModel):
     """Frozen, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ignored_types=(cached_property,))
 
 
 class From(Strict):

@@ -79,7 +79,7 @@ Doubt = Literal["grant", "untold", "prepared", "replica"]
 class Fence(BaseModel):
     """One commit snapshot; 64-bit transaction ids."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     snapshot: str
     xmin: int

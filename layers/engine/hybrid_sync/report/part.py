@@ -14,7 +14,7 @@ Amount = Annotated[Decimal, Field(allow_inf_nan=True)]
 class Part(BaseModel):
     """Computed fields are written for those who read the JSON, and computed again when it is read back."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -27,4 +27,4 @@ class Part(BaseModel):
 class Recorded(Part):
     """A part that a step of the run recorded; fields that this release does not know are left out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)

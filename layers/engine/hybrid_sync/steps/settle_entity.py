@@ -35,8 +35,8 @@ from hybrid_sync.write.batches import (
 from hybrid_sync.write.isolate import ALTERED, reason_of
 from hybrid_sync.write.journal import Batch
 from hybrid_sync.write.kept_out import REASONS, record_settled
+from hybrid_sync.write.revive import revive
 from hybrid_sync.write.settlement import Place, Settled, Settlement
-from hybrid_sync.write.tombstones import revive
 
 _PAGE = 1_000
 """Rows that are in memory at once; all versions of a key are in one page."""

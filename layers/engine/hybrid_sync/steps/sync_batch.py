@@ -39,7 +39,7 @@ from hybrid_sync.write.pages import (
     open_page,
     page_id,
 )
-from hybrid_sync.write.tombstones import revive
+from hybrid_sync.write.revive import revive
 from hybrid_sync.write.write import Writer, Written
 
 

@@ -24,7 +24,6 @@ from hybrid_sync.session import Question, Trip
 from hybrid_sync.steps.find_keys import Wait, Whole, find_keys, grow
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import batch_of_keys
-from hybrid_sync.steps.report_run import report_run, reported
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.steps.sync_batch import queue_failures
 from hybrid_sync.steps.verify_entity import verify_entity
@@ -98,7 +97,7 @@ class _Run:
         with self._world.connect_legacy() as legacy, self._world.connect_target() as target:
             wrote = self.wrote = self.wrote or self._written(legacy, target)
             if wrote.run.status != "running":
-                return reported(self._world, self._report, target)
+                return self._reported(target)
             for task in wrote.unqueued:
                 queue_failures(self._world, task, target)
             wrote.unqueued = []
@@ -114,7 +113,8 @@ class _Run:
                     return done
         for name in wrote.differing:
             verify_entity(self._world, EntityTask(run_id=wrote.run.run_id, entity=name))
-        return report_run(self._world, self._report)
+        with self._world.connect_target() as target:
+            return self._reported(target)
 
     def _written(self, legacy: Connection, target: Connection) -> Wrote:
         """What has been committed, by this delivery or an earlier one."""
@@ -149,11 +149,17 @@ class _Run:
             )  # fmt: skip
         wrote.differing = [name for name in names if name not in found]
         if not wrote.differing:
-            return reported(self._world, self._report, target, verdicts)
+            return self._reported(target, verdicts)
         with one_trip(target, "target", writes=True) as trip:
             for verdict in verdicts.answers:
                 trip.ask(verdict.question)
         return None
+
+    def _reported(self, target: Connection, verdicts: Trip | None = None) -> RunOutcome:
+        # A cold worker has written the rows before it loads what draws pages; what the whole flow does needs none.
+        from hybrid_sync.steps.report_run import reported
+
+        return reported(self._world, self._report, target, verdicts)
 
 
 def _recorded(world: World, run_id: str, target: Connection) -> Wrote:

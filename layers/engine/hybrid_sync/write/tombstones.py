@@ -1,23 +1,10 @@
-"""Rows that are marked as deleted: known by a tombstone, and brought back when their key returns."""
+"""Rows that are marked as deleted, known by a tombstone: which they are, and what an undo makes of their marks."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 from psycopg import sql
 
-from hybrid_sync.catalog.compile import ReadPlan
-from hybrid_sync.catalog.models import Source
-from hybrid_sync.catalog.shape import TargetColumn, TargetTable
-from hybrid_sync.contracts import Key
-from hybrid_sync.keys import is_row_of, record_among, record_between
 from hybrid_sync.postgres import Connection, Question, answer
-from hybrid_sync.rows.failed import FailedRow
-from hybrid_sync.write.images import image_of, restorable, restored
-from hybrid_sync.write.isolate import reason_of
-from hybrid_sync.write.journal import Batch, entries, follow_triggers
-from hybrid_sync.write.names import constraint_of
-from hybrid_sync.write.native import AS_NATIVES, write_each
 
 
 def is_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
@@ -52,94 +39,6 @@ def ask_marked(entity: str, source: str) -> Question[bool]:
         (entity, source),
         lambda found: bool(found.fetchall()[0][0]),
     )
-
-
-def revive(
-    connection: Connection, table: TargetTable, source: Source, plan: ReadPlan, batch: Batch,
-    keys: tuple[int, int], arrived: Collection[Key],
-) -> list[FailedRow]:  # fmt: skip
-    """Bring back rows that have just been written from legacy again; `keys` are the first and the last of the batch's.
-
-    Puts back exactly the columns that the deletion set, except where a person has changed them since or legacy fills
-    them anyway; journalled.  Rows that the target refuses stay marked and come back as failed.
-    """
-    rows = connection.execute(
-        sql.SQL(
-            "select key, array(select jsonb_object_keys(before)) from hybrid_sync.tombstone"
-            " where entity = {} and source = {} and ended_run is null and {}"
-        ).format(batch.entity, batch.source, record_between(keys))
-    ).fetchall()
-    found = {tuple(key): set(columns) for key, columns in rows if tuple(key) in arrived}
-    if not found:
-        return []
-    named = set().union(*found.values()) - set(plan.mapped_columns)
-    columns = restorable(table.columns, sorted(named))
-
-    def end(some: Sequence[Key]) -> None:
-        connection.execute(
-            sql.SQL(
-                "update hybrid_sync.tombstone set ended_run = {}, ended_at = clock_timestamp()"
-                " where entity = {} and source = {} and {}"
-            ).format(batch.run_id, batch.entity, batch.source, record_among(some))
-        )
-
-    if not columns:
-        end(sorted(found))
-        return []
-    refused = write_each(connection, sorted(found), lambda some: _put_back(table, source, batch, columns, some), end)
-    follow_triggers(connection, table, batch.batch_id)
-    return [
-        FailedRow(
-            key, reason_of(error.sqlstate), sqlstate=error.sqlstate, constraint=constraint_of(connection, error),
-            present=True,
-        )
-        for key, error in refused
-    ]  # fmt: skip
-
-
-def _put_back(
-    table: TargetTable, source: Source, batch: Batch, columns: Sequence[TargetColumn], keys: Sequence[Key]
-) -> sql.Composed:
-    """Set the columns and journal what they were, in one statement."""
-    names = [column.name for column in columns]
-    untouched = [
-        sql.SQL("(d.written ? {name} and t.{column}::text is not distinct from d.written ->> {name})").format(
-            name=sql.Literal(name), column=sql.Identifier(name)
-        )
-        for name in names
-    ]
-    assignments = [
-        sql.SQL("{column} = case when {name} = any(old.hybrid_sync_ours) then {value} else t.{column} end").format(
-            column=sql.Identifier(column.name), name=sql.Literal(column.name),
-            value=restored(sql.SQL("old.hybrid_sync_mark"), column),
-        )
-        for column in columns
-    ]  # fmt: skip
-    ours = sql.SQL("array_remove(array[{}], null)").format(
-        sql.SQL(", ").join(
-            sql.SQL("case when {} then {} end").format(condition, sql.Literal(name))
-            for condition, name in zip(untouched, names, strict=True)
-        )
-    )
-    written = sql.SQL(
-        "select hybrid_sync_key, hybrid_sync_id, written_by, hybrid_sync_prior, hybrid_sync_before"
-        " from old join back on back.id = hybrid_sync_id"
-    )
-    return sql.SQL(
-        "with old as (select t.id as hybrid_sync_id, d.key as hybrid_sync_key, t.xmin as hybrid_sync_prior,"
-        " {image} as hybrid_sync_before, d.before as hybrid_sync_mark, {ours} as hybrid_sync_ours"
-        " from hybrid_sync.tombstone d join {table} t on {own}"
-        " where d.entity = {entity} and d.source = {source} and d.ended_run is null and {chosen}"
-        " and ({touched}) order by t.id for no key update of t),"
-        " back as (update {table} t set {assignments} from old, {natives} where t.id = old.hybrid_sync_id"
-        "  returning t.id, t.xmin as written_by)"
-        " {journal}"
-    ).format(
-        image=image_of("t", names), ours=ours, table=sql.Identifier(table.schema, table.name),
-        own=is_row_of(source, sql.SQL("d.key")), entity=sql.Literal(batch.entity), source=sql.Literal(batch.source),
-        touched=sql.SQL(" or ").join(untouched), assignments=sql.SQL(", ").join(assignments),
-        chosen=record_among(keys, sql.SQL("d.key")), natives=AS_NATIVES, journal=entries(batch, "update", written),
-    )  # fmt: skip
 
 
 def follow_undo(
