@@ -32,6 +32,7 @@ MODULE_OF = {
     "failures": "failures",
     "install": "install",
     "tokens": "tokens",
+    "audit": "audit",
     "verify": "verify",
     "demo": "demo",
     "catalog": "catalog",

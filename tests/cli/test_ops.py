@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import psycopg
@@ -36,6 +37,33 @@ def test_changes_are_recorded_with_who_what_and_from_where_refused_ones_too(stor
         (PERSON, "192.0.2.7", "hold", {"entity": "payments", "why": "restore"}, "done", None),
         (PERSON, "192.0.2.7", "release", {"entities": ["offices"]}, "refused", "request_rejected"),
     ]
+
+
+def test_the_trail_is_listed_the_newest_first_and_by_who_what_and_when(store: Store, hybrid_sync: Command) -> None:
+    hybrid_sync("hold", "payments", "--why", "restore")
+    hybrid_sync("release", "offices")
+    store.execute(
+        "insert into hybrid_sync.audit (at, request_id, who, source_ip, command, what, outcome)"
+        " values ('2026-01-01', '1', 'token:abc', '', 'POST /v1/syncs', '{\"run_id\": \"api-1\"}', 'done')"
+    )
+
+    def found(*words: str) -> list[str]:
+        said = hybrid_sync("audit", "--json", *words)
+        assert said.status == 0
+        return [line["command"] for line in json.loads(said.out)]
+
+    assert found() == ["POST /v1/syncs", "release", "hold"]
+    assert found("--who", PERSON) == found("--who", "ann") == found("--since", "2026-02-01") == ["release", "hold"]
+    assert found("--who", "abc") == found("--command", "POST /v1/syncs") == found("--until", "2026-02-01")
+    assert found("--who", "bc") == found("--who", "%") == []
+    assert found("--outcome", "refused") == ["release"]
+    assert found("--limit", "1") == ["POST /v1/syncs"]
+    said = hybrid_sync("audit", "--limit", "2")
+    assert "run_id=api-1" in said.out
+    assert "release" in said.out and "refused (request_rejected)" in said.out
+    [before] = re.findall(r"2 of 3 are shown: go on with --before (\d+)\.", said.err)
+    assert found("--before", before) == ["hold"]
+    assert "Nobody has done anything" in hybrid_sync("audit", "--who", "nobody").out
 
 
 def test_a_request_that_nobody_has_signed_is_refused_whatever_let_it_pass(desk: Desk, store: Store) -> None:

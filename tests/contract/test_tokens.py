@@ -125,7 +125,7 @@ def test_the_caller_is_named_by_the_tokens_id(tokens: Tokens) -> None:
     token, readable = tokens.create("billing")
     given = answer(tokens, readable)
     assert given is not None
-    assert given["principalId"] == token.token_id
+    assert given["principalId"] == f"token:{token.token_id}"
 
 
 def test_a_token_ends_by_itself(tokens: Tokens, dynamodb: Any) -> None:

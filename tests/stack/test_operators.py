@@ -118,6 +118,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "rotate-token": ("tokens rotate 000000000000", "There is no token 000000000000 that opens anything"),
         "revoke-token": ("tokens revoke 000000000000", "There is no token 000000000000"),
         "syncs": ("syncs", "run"),
+        "audit": ("audit --json", "["),
         "cancel": (f"cancel {RUN}", f"There is no run {RUN}"),
         "pause": ("pause --why restore", "Starts are paused"),
         "resume": ("resume", "Runs start again"),

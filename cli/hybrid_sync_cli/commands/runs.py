@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -19,9 +19,8 @@ from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import outcome, profile_for, reference, start, summary_of, told, why_not
 from hybrid_sync_cli.exits import exit_of
+from hybrid_sync_cli.moments import MOMENT, utc
 from hybrid_sync_cli.progress import follow
-
-MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command()
@@ -111,7 +110,7 @@ def _request(
         return RunRequest(
             profile=profile, trigger="cli", priority=RunPriority(priority), entities=entities,
             refs=tuple(map(reference, refs)), batch_size=batch_size, allow_deletes=allow_deletes,
-            on_failure=OnFailure(on_failure), since=_utc(since), until=_utc(until),
+            on_failure=OnFailure(on_failure), since=utc(since), until=utc(until),
         )  # fmt: skip
     except ValidationError as error:
         wrong = error.errors()[0]
@@ -124,10 +123,6 @@ def only_one(entities: tuple[str, ...], option: str) -> str:
     if len(entities) != 1:
         raise CliError(f"{option} is about one entity: name it with --entity, once.")
     return entities[0]
-
-
-def _utc(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.replace(tzinfo=UTC).isoformat()
 
 
 def _watch(deployment: Deployment, run_id: str, as_json: bool) -> int:

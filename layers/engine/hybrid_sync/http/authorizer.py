@@ -73,7 +73,7 @@ class Authorizer:
         token = None if presented.of_browser else self._tokens.check(presented.text)
         if token is None:
             raise Refused("token")
-        return _Caller(token.token_id, token.scopes, "")
+        return _Caller(f"token:{token.token_id}", token.scopes, "")
 
 
 def _policy(caller: _Caller, effect: str, request: str) -> dict[str, Any]:

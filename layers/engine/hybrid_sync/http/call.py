@@ -26,6 +26,12 @@ class Call:
     query: Any = None
     base: str = ""
 
+    @property
+    def what(self) -> dict[str, Any]:
+        """All that is asked, beside the endpoint itself."""
+        given = [m.model_dump(mode="json", exclude_defaults=True) for m in (self.query, self.body) if m is not None]
+        return {name: value for part in (self.parameters, *given) for name, value in part.items()}
+
     def link(self, path: str) -> str:
         """Where an endpoint of ours is, for whoever has asked this."""
         return self.base + path

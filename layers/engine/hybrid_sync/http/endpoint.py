@@ -33,6 +33,11 @@ class Endpoint:
     """Of one that refuses nothing and has changed nothing, where that differs."""
 
     @property
+    def changes(self) -> bool:
+        """Whether it does something, which the audit trail has then, refused or not."""
+        return self.method != "GET"
+
+    @property
     def event(self) -> str:
         """The name of its event in the template."""
         return "".join(word.capitalize() for word in self.name.split("_"))

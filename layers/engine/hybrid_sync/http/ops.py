@@ -5,12 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from hybrid_sync.entrypoint import error_sentence, logger, parsed
-from hybrid_sync.errors import RequestForbidden, SyncError
+from hybrid_sync.entrypoint import parsed
+from hybrid_sync.errors import RequestForbidden
+from hybrid_sync.http.act import Act
 from hybrid_sync.http.answers import Response, read, refused, request_id, response
-from hybrid_sync.http.problems import STATUS, AnswerTooLarge
-from hybrid_sync.services.audit import Caller, Result, record
-from hybrid_sync.services.commands import COMMANDS, Command
+from hybrid_sync.http.problems import AnswerTooLarge
+from hybrid_sync.services.audit import Caller
+from hybrid_sync.services.commands import COMMANDS
 from hybrid_sync.services.desk import Asked, Desk
 
 LONGEST_ANSWER = 4_000_000
@@ -33,18 +34,11 @@ class Ops:
     def _answer(self, event: dict[str, Any]) -> str:
         caller = _caller(event)
         command = COMMANDS[str(event["resource"]).rpartition("/")[2]]
-        what: dict[str, Any] = {}
-        try:
-            asked = parsed(command.asks, read(event))
-            what = asked.model_dump(mode="json", exclude_defaults=True)
-            self._note(command, caller, what, asked)
+        with Act(self._desk, caller, command.name, changes=command.changes) as act:
+            asked: Asked = parsed(command.asks, read(event))
+            act.asked(asked.model_dump(mode="json", exclude_defaults=True), goes_on=asked.goes_on)
             answer = command.serve(self._desk, asked, caller.who)
-        except Exception as error:
-            known = isinstance(error, SyncError) and type(error) in STATUS
-            self._record(command, caller, what, "refused" if known else "failed", error_sentence(error)[0])
-            raise
-        if not getattr(answer, "more", False):
-            self._record(command, caller, what, "done", "")
+            act.answered(answer)
         text = answer.model_dump_json()
         if len(text) > LONGEST_ANSWER:
             raise AnswerTooLarge(
@@ -52,22 +46,6 @@ class Ops:
                 "What a run did lies in the data bucket too, under reports/; narrow any other question.",
             )
         return text
-
-    def _note(self, command: Command, caller: Caller, what: dict[str, Any], asked: Asked) -> None:
-        """The log has it before anything is done: the trail's own line needs the target, which may be away."""
-        if command.changes and not asked.goes_on:
-            logger.info("audit", extra={"outcome": "asked", "command": command.name, "what": what, **vars(caller)})
-
-    def _record(self, command: Command, caller: Caller, what: dict[str, Any], outcome: Result, said: str) -> None:
-        """In the log and in the target; what was done is not undone because its record cannot be written."""
-        if not command.changes:
-            return
-        code = said.partition(":")[0]
-        logger.info("audit", extra={"outcome": outcome, "command": command.name, "code": code, **vars(caller)})
-        try:
-            record(self._desk, caller, command.name, what, outcome, code)
-        except Exception as error:  # noqa: BLE001 - such as a target that is away, or is being installed
-            logger.error("not in the audit trail", extra={"error": error_sentence(error)[0], **vars(caller)})
 
 
 def _caller(event: dict[str, Any]) -> Caller:

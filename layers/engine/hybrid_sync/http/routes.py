@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from hybrid_sync.entrypoint import parsed
+from hybrid_sync.http.act import Act
 from hybrid_sync.http.answers import Response, read, refused, request_id, response
 from hybrid_sync.http.call import Call, Told
 from hybrid_sync.http.endpoint import Endpoint
@@ -35,7 +36,12 @@ class Api:
             endpoint = _BY_ROUTE.get((str(event.get("httpMethod")), str(event.get("resource"))))
             if endpoint is None:
                 raise NothingHere("There is nothing at this address.", "GET /openapi.json lists what there is.")
-            return _answered(endpoint, served_by(endpoint)(self._desk, _call(endpoint, event)))
+            with Act(self._desk, _caller(event), f"{endpoint.method} {endpoint.path}", changes=endpoint.changes) as act:
+                call = _call(endpoint, event)
+                act.asked(call.what)
+                told = served_by(endpoint)(self._desk, call)
+                act.answered(told.answer)
+            return _answered(endpoint, told)
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a problem
             return refused(error, event)
 
@@ -52,9 +58,8 @@ def _call(endpoint: Endpoint, event: _Event) -> Call:
     context = event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}
     headers = {name.lower(): str(value) for name, value in (event.get("headers") or {}).items()}
-    who, source_ip = str(authorizer.get("principalId") or "unknown"), (context.get("identity") or {}).get("sourceIp")
     return Call(
-        caller=Caller(who, str(source_ip or ""), request_id(event)),
+        caller=_caller(event),
         scopes=frozenset(str(authorizer.get("scopes") or "").split()),
         parameters={name: unquote(str(value)) for name, value in (event.get("pathParameters") or {}).items()},
         headers=headers,
@@ -62,6 +67,13 @@ def _call(endpoint: Endpoint, event: _Event) -> Call:
         body=parsed(endpoint.body, read(event)) if endpoint.body else None,
         base=_base(endpoint, context, headers.get("x-forwarded-proto", "")),
     )
+
+
+def _caller(event: _Event) -> Caller:
+    """Whom the authorizer has let in."""
+    context = event.get("requestContext") or {}
+    who = str((context.get("authorizer") or {}).get("principalId") or "unknown")
+    return Caller(who, str((context.get("identity") or {}).get("sourceIp") or ""), request_id(event))
 
 
 def _query(event: _Event) -> dict[str, Any]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from hybrid_sync.postgres import one_trip
-from hybrid_sync.services.desk import Desk
+from hybrid_sync.postgres import Connection, one_trip
 
 Result = Literal["done", "refused", "failed"]
+
+
+class Recorder(Protocol):
+    """Where the trail is kept."""
+
+    def connect_target(self) -> Connection: ...
 
 
 @dataclass(frozen=True)
@@ -17,12 +22,12 @@ class Caller:
     """Who asks: as AWS has found, not as the caller says."""
 
     who: str
-    """The ARN of a user, or of a role's session."""
+    """The ARN of a user or of a role's session, `user:` and an id of Supabase Auth, or `token:` and a token's id."""
     source_ip: str
     request_id: str
 
 
-def record(desk: Desk, caller: Caller, command: str, what: dict[str, Any], outcome: Result, code: str) -> None:
+def record(desk: Recorder, caller: Caller, command: str, what: dict[str, Any], outcome: Result, code: str) -> None:
     """One line of the trail, to which the worker's role may only add; `code` says why something was not done."""
     with desk.connect_target() as target, one_trip(target, "target", writes=True) as trip:
         trip.do(

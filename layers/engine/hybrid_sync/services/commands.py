@@ -11,7 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.services import checks, failed, findings, held, install, jobs, progress, rollback, runs, starts, tokens
+from hybrid_sync.services import (
+    checks,
+    failed,
+    findings,
+    held,
+    install,
+    jobs,
+    progress,
+    rollback,
+    runs,
+    starts,
+    tokens,
+    trail,
+)
 from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.roles import Role as Role
 
@@ -44,6 +57,7 @@ COMMANDS = {
         Command("holds", Role.viewer, _READS, held.HoldsAsked, held.holds),
         Command("syncs", Role.viewer, _READS, jobs.JobsAsked, jobs.syncs),
         Command("checked", Role.viewer, _READS, checks.CheckedAsked, checks.checked),
+        Command("audit", Role.viewer, _READS, trail.TrailAsked, trail.audit),
         Command("sync", Role.operator, _CHANGES, starts.StartAsked, starts.sync),
         Command("verify", Role.operator, _CHANGES, starts.StartAsked, starts.verify),
         Command("check", Role.operator, _CHANGES, checks.CheckAsked, checks.check),
