@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import functools
 import importlib
 import os
 import pkgutil
@@ -10,38 +12,13 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 
 from hybrid_sync_cli import commands as command_package
 from hybrid_sync_cli.errors import CliError
 
-# Where a command lives, so that `hybrid-sync env` does not import the modules of all the others.
-# A command that is not listed is found as well, only by looking through every module.
-MODULE_OF = {
-    "up": "stack",
-    "down": "stack",
-    "env": "stack",
-    "psql": "stack",
-    "sample": "sample",
-    "mutate": "sample",
-    "sync": "runs",
-    "status": "runs",
-    "report": "report",
-    "failures": "failures",
-    "install": "install",
-    "tokens": "tokens",
-    "audit": "audit",
-    "verify": "verify",
-    "demo": "demo",
-    "catalog": "catalog",
-    "check": "check",
-    "hold": "holds",
-    "holds": "holds",
-    "rollback": "rollback",
-    "release": "holds",
-}
 OF_THIS_MACHINE = frozenset(("up", "down", "psql", "sample", "mutate", "demo"))
 """Commands about databases of a person's own."""
 
@@ -49,29 +26,50 @@ _NO_ROOM = frozenset((errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, err
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are named."""
+    """A group that reads where its commands are and what they do, and imports only the one that is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({name for module in _modules() for name in _load(module)})
+        return sorted(_written())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        likely = MODULE_OF.get(cmd_name)
-        modules = _modules()
-        for module in sorted(modules, key=lambda name: name != likely):
-            found = _load(module).get(cmd_name)
-            if found is not None:
-                return found
-        return None
+        if cmd_name not in (written := _written()):
+            return None
+        loaded = importlib.import_module(f"{command_package.__name__}.{written[cmd_name].module}")
+        exposed: list[click.Command] = loaded.commands
+        return next(command for command in exposed if command.name == cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        written = _written()
+        limit = formatter.width - 6 - max(map(len, written))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, click.Command(name, help=written[name].help).get_short_help_str(limit))
+                    for name in sorted(written)
+                ]
+            )
 
 
-def _modules() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(command_package.__path__)]
+class Written(NamedTuple):
+    """What the source of a command says of it."""
+
+    module: str
+    help: str
 
 
-def _load(module: str) -> dict[str, click.Command]:
-    loaded = importlib.import_module(f"{command_package.__name__}.{module}")
-    exposed: list[click.Command] = getattr(loaded, "commands", [])
-    return {command.name: command for command in exposed if command.name}
+@functools.cache
+def _written() -> dict[str, Written]:
+    """Each command by its name, as the modules' `commands` lists have them."""
+    found: dict[str, Written] = {}
+    for module in pkgutil.iter_modules(command_package.__path__):
+        source = Path(command_package.__path__[0], f"{module.name}.py").read_text("utf-8")
+        tree = ast.parse(source).body
+        docs = {part.name: ast.get_docstring(part) or "" for part in tree if isinstance(part, ast.FunctionDef)}
+        for part in tree:
+            if isinstance(part, ast.AnnAssign) and ast.unparse(part.target) == "commands" and part.value:
+                names = [node.id for node in ast.walk(part.value) if isinstance(node, ast.Name)]
+                found |= {name: Written(module.name, docs[name]) for name in names}
+    return found
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
