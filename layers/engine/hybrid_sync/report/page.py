@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
@@ -25,23 +26,30 @@ _CODE = re.compile(r"`([^`]+)`")
 
 def page(document: Document) -> str:
     """The whole page; its policy allows this style sheet and nothing else, whatever a text might hold."""
-    style = _resource("page.css")
+    style = resource("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = Markup(f"sha256-{digest}")  # nosec B704
-    return _template().render(document=document, style=style, style_hash=policy, LONG=LONG)
+    return _template().render(document=document, style=style, style_hash=policy)
 
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, loader=FunctionLoader(_resource), keep_trailing_newline=True
+    return environment(resource).get_template("page.html")
+
+
+def environment(load: Callable[[str], str]) -> Environment:
+    """Templates that `load` finds, with what draws a document's blocks (`blocks.html`); every text is escaped."""
+    made = Environment(
+        autoescape=True, undefined=StrictUndefined, loader=FunctionLoader(load), keep_trailing_newline=True
     )
-    environment.filters |= {"kind": _kind, "meter": _meter, "prose": _prose, "short": _short, "svg": _svg}
-    return environment.get_template("page.html")
+    made.filters |= {"kind": _kind, "meter": _meter, "prose": _prose, "short": _short, "svg": _svg}
+    made.globals["LONG"] = LONG
+    return made
 
 
 @cache
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """A file of this room."""
     return (resources.files("hybrid_sync.report") / name).read_text(encoding="utf-8")
 
 
