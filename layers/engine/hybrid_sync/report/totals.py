@@ -51,7 +51,8 @@ def totals(status: str, entities: Iterable[Mapping[str, Any]]) -> Totals:
 
 ENTITIES = sql.SQL("""
 (select coalesce(jsonb_agg(jsonb_build_object(
-   'conservation', e.conservation, 'money', case when e.detection = 'keys' then null else e.money end,
+   'entity', e.entity, 'conservation', e.conservation,
+   'money', case when e.detection = 'keys' then null else e.money end,
    'reference_counts', to_jsonb(e)->'reference_counts', 'reconcile', to_jsonb(e)->'reconcile')), '[]')
  from hybrid_sync.run_entity e where e.run_id = r.run_id)
 """)

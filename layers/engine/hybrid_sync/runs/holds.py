@@ -23,8 +23,9 @@ def hold(connection: Connection, entities: Iterable[str], by: str, why: str) -> 
     # In name order, like everybody who takes more than one of these rows.
     for entity in sorted(set(entities)):
         connection.execute(
-            "insert into hybrid_sync.entity_state as s (entity, held, held_by, held_why) values (%s, true, %s, %s)"
-            " on conflict (entity) do update set held = true, held_by = excluded.held_by, held_why = excluded.held_why",
+            "insert into hybrid_sync.entity_state as s (entity, held, held_by, held_why, held_at)"
+            " values (%s, true, %s, %s, clock_timestamp()) on conflict (entity) do update set held = true,"
+            " held_by = excluded.held_by, held_why = excluded.held_why, held_at = excluded.held_at",
             (entity, by, why),
         )
 
@@ -46,7 +47,7 @@ def release(connection: Connection, entities: Sequence[str]) -> list[str]:
         connection, entities, "Finish it with the same `hybrid-sync rollback` command, then release the entity."
     )
     rows = connection.execute(
-        "update hybrid_sync.entity_state set held = false, held_by = null, held_why = null"
+        "update hybrid_sync.entity_state set held = false, held_by = null, held_why = null, held_at = null"
         " where held and entity = any(%s) returning entity",
         (list(entities),),
     ).fetchall()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, LiteralString, Protocol
+from typing import TYPE_CHECKING, Any, LiteralString, Protocol
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job
@@ -15,6 +15,10 @@ from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask, RunFai
 from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
 from hybrid_sync.postgres import Connection, send_with_next, transaction
 from hybrid_sync.runs.starter import RunState
+
+if TYPE_CHECKING:
+    from hybrid_sync.services.views.schedule import Schedule
+    from hybrid_sync.services.views.servers import Servers
 
 LIMITS: tuple[LiteralString, ...] = ("set local statement_timeout = '18s'", "set local lock_timeout = '8s'")
 """API Gateway ends a call after 29 seconds; whoever asks should hear of it from us, and why."""
@@ -124,6 +128,18 @@ class Desk(Protocol):
     @property
     def deployment(self) -> str:
         """The name under which this deployment has claimed its target; empty before that."""
+        ...
+
+    @property
+    def schedules(self) -> Sequence[Schedule]:
+        """The clocks that start runs."""
+        ...
+
+    @property
+    def servers(self) -> Servers: ...
+
+    def messages(self, queue: str) -> int:
+        """How many messages of failed records are on their way, or were given up."""
         ...
 
     def connect_target(self) -> Connection: ...

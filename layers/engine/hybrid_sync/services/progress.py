@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import LiteralString
+from psycopg import sql
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound, TargetUnavailable
@@ -75,12 +75,14 @@ def steps(desk: Desk, target: Connection, run_id: str) -> list[Step]:
     known = desk.catalog.entities
     return [
         Step(**row, title=known[row["entity"]].title if row["entity"] in known else row["entity"])
-        for row in answer(target, dicts(_STEPS, {"run": run_id}))
+        for row in answer(
+            target, dicts(STEPS.format(more=sql.SQL(""), runs=sql.SQL("e.run_id = %(run)s")), {"run": run_id})
+        )
     ]
 
 
-_STEPS: LiteralString = """
-select e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'heal_batches')::int, 0) as planned,
+STEPS = sql.SQL("""
+select {more} e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'heal_batches')::int, 0) as planned,
        count(b.result) filter (where b.until is null and b.step = 'batch')::int as done,
        coalesce(sum((b.result->>'read')::bigint), 0)::bigint as rows,
        coalesce(sum((b.result->>'failed')::bigint), 0)::bigint as failed,
@@ -92,7 +94,8 @@ select e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'heal_bat
        coalesce((e.reconcile->>'healed')::bigint, 0) as healed
 from hybrid_sync.run_entity e
 left join hybrid_sync.batch_done b on b.run_id = e.run_id and b.entity = e.entity
-where e.run_id = %(run)s
+where {runs}
 group by e.run_id, e.entity
-order by e.wave, e.entity
-"""
+order by e.run_id, e.wave, e.entity
+""")
+"""How far each entity of some `runs` is; `more` columns come first."""

@@ -1,0 +1,166 @@
+"""What needs a person: each with its cause, since when it is so, what to do and the one action that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.report.document import Tone
+from hybrid_sync.report.standing import Sum
+from hybrid_sync.report.words import age, n_of, reason_title
+from hybrid_sync.services.views.missed import Missed
+from hybrid_sync.services.views.model import FRESH_GOAL_DAYS, Act, Need, RunMark, Server
+from hybrid_sync.services.views.verified import Verified
+
+
+def needs(
+    *,
+    held: Sequence[Mapping[str, Any]],
+    missed: Sequence[Missed],
+    last: Sequence[Mapping[str, Any]],
+    last_run: RunMark | None,
+    verified: Mapping[str, Verified],
+    fresh: Sequence[Mapping[str, Any]],
+    servers: Sequence[Server],
+    paused: str,
+    catalog: Catalog,
+    now: datetime,
+) -> tuple[Need, ...]:
+    """The worst first; of one tone the oldest first."""
+    found = [
+        *_servers(servers),
+        *_run(last_run),
+        *_entities(last, verified, catalog),
+        *_sums(verified, catalog),
+        *_held(held, verified, catalog),
+        *_failed_records(missed, verified),
+        *_stale(fresh, now, catalog),
+        *_paused(paused),
+    ]
+    tones = (Tone.bad, Tone.warning)
+    return tuple(sorted(found, key=lambda n: (tones.index(n.tone), n.since or now)))
+
+
+def _servers(servers: Iterable[Server]) -> Iterator[Need]:
+    for one in servers:
+        if not one.ok:
+            yield Need(
+                tone=Tone.bad, subject=one.name, title=f"{one.name} does not answer", cause=one.said,
+                remedy="Runs wait for it and go on by themselves; look at the server if it lasts.",
+                command="hybrid-sync check", href="#servers",
+            )  # fmt: skip
+
+
+def _run(last: RunMark | None) -> Iterator[Need]:
+    if last is not None and last.status in ("failed", "lost"):
+        yield Need(
+            tone=Tone.bad, subject=last.run_id, title=f"The last {last.title.lower()} {_ended(last.status)}",
+            cause="What it did before that is in the target; what it did not verify keeps its fence.",
+            remedy="Read the cause on the run's page, settle it, and run again: a run goes on with what is left.",
+            command=f"hybrid-sync report {last.run_id}", since=last.at, href=f"runs/{last.run_id}",
+            act=Act(kind="run-again", label="Run again", of=last.run_id),
+        )  # fmt: skip
+
+
+def _ended(status: str) -> str:
+    return "was lost" if status == "lost" else status
+
+
+def _entities(last: Iterable[Mapping[str, Any]], verified: Mapping[str, Verified], catalog: Catalog) -> Iterator[Need]:
+    for row in last:
+        name = row["entity"]
+        if name not in catalog.entities:
+            continue
+        known = verified.get(name)
+        if row["guarded"]:
+            yield Need(
+                tone=Tone.warning, subject=name, records=row["guarded"],
+                title=f"{_title(name, catalog)}: {n_of(row['guarded'], 'row')} would be deleted",
+                cause="They are gone from legacy, and more than may go without a person's word.",
+                remedy="Look whether legacy has really lost them; if so, let them go.",
+                command=f"hybrid-sync sync --entity {name} --allow-deletes {name}", since=row["finished_at"],
+                last_good=known.at if known else None, href=f"entities/{name}",
+            )  # fmt: skip
+        elif row["status"] != "verified":
+            failure = row["failure"] or {}
+            yield Need(
+                tone=Tone.bad, subject=name, title=f"{_title(name, catalog)} was not verified",
+                cause=str(failure.get("text") or "The run ended before it came to it."),
+                remedy=f"Settle the cause ({failure['code']}), then sync it again." if failure else "Sync it again.",
+                command=f"hybrid-sync sync --entity {name}", since=row["finished_at"],
+                last_good=known.at if known else None, href=f"entities/{name}",
+                act=Act(kind="resync", label="Sync it again", of=name),
+            )  # fmt: skip
+
+
+def _sums(verified: Mapping[str, Verified], catalog: Catalog) -> Iterator[Need]:
+    for name, one in verified.items():
+        if one.adds_up is Sum.no:
+            yield Need(
+                tone=Tone.bad, subject=name, title=f"{_title(name, catalog)} does not add up",
+                cause="Rows, references or money of the two sides differ, and no failed record says why.",
+                remedy="Compare it now; what differs is listed by key and column.",
+                command=f"hybrid-sync verify {name}", since=one.at, href=f"entities/{name}",
+                act=Act(kind="verify", label="Compare it now", of=name),
+            )  # fmt: skip
+
+
+def _held(held: Iterable[Mapping[str, Any]], verified: Mapping[str, Verified], catalog: Catalog) -> Iterator[Need]:
+    for row in held:
+        name = row["entity"]
+        yield Need(
+            tone=Tone.warning, subject=name, title=f"{_title(name, catalog)} is held",
+            cause=f"{row['why'] or 'No reason was given.'} Held by {row['by'] or 'nobody knows whom'}.",
+            remedy="Nothing is written to it until somebody releases it: do so when the cause is settled.",
+            command=f"hybrid-sync release {name}", since=row["since"],
+            last_good=verified[name].at if name in verified else None, href=f"entities/{name}",
+            act=Act(kind="release", label="Release", of=name),
+        )  # fmt: skip
+
+
+def _failed_records(missed: Iterable[Missed], verified: Mapping[str, Verified]) -> Iterator[Need]:
+    for one in missed:
+        if one.needs_a_person:
+            known = verified.get(one.entity)
+            yield Need(
+                tone=Tone.warning, subject=one.entity, records=one.records - one.accepted,
+                title=f"{one.title}: {n_of(one.records - one.accepted, 'record')}, {reason_title(one.code).lower()}",
+                cause=f"{one.reason.meaning} Such as {', '.join(one.keys)}.",
+                remedy=one.reason.remedy,
+                command=f"hybrid-sync failures --entity {one.entity} --reason {one.code}", since=one.oldest,
+                last_good=known.at if known else None, href=f"entities/{one.entity}#missed",
+                act=Act(kind="retry", label="Retry these", of=f"{one.entity}/{one.code}"),
+            )  # fmt: skip
+
+
+def _stale(fresh: Sequence[Mapping[str, Any]], now: datetime, catalog: Catalog) -> Iterator[Need]:
+    late = [
+        row for row in fresh
+        if row["entity"] in catalog.entities and now - row["complete_until"] > timedelta(days=FRESH_GOAL_DAYS)
+    ]  # fmt: skip
+    if late:
+        behind = age(now - late[0]["complete_until"])
+        yield Need(
+            tone=Tone.bad if len(late) == len(catalog.entities) else Tone.warning, subject="freshness",
+            title=f"{n_of(len(late), 'entity', 'entities')} older than {FRESH_GOAL_DAYS} days",
+            cause=f"The oldest, {late[0]['entity']}, has what legacy had {behind} ago.",
+            remedy="Start a run now; if the weekly one did not come, look at the schedule and at what failed.",
+            command="hybrid-sync sync", since=late[0]["complete_until"] + timedelta(days=FRESH_GOAL_DAYS),
+            act=Act(kind="run", label="Run now", of="weekly"),
+        )  # fmt: skip
+
+
+def _paused(paused: str) -> Iterator[Need]:
+    if paused:
+        yield Need(
+            tone=Tone.warning, subject="starts", title="Starts are paused", cause=f"Paused {paused}.",
+            remedy="Nothing starts until somebody resumes; what is asked for meanwhile waits.",
+            command="hybrid-sync resume", act=Act(kind="resume", label="Resume", of="starts"),
+        )  # fmt: skip
+
+
+def _title(name: str, catalog: Catalog) -> str:
+    known = catalog.entities.get(name)
+    return known.title if known else name

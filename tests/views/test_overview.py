@@ -1,0 +1,124 @@
+"""The overview: true at a glance, in one trip, whatever is away, and as fast with 10,000 failed records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from hybrid_sync.report.document import Tone
+from hybrid_sync.services.views.model import Overview
+from hybrid_sync.services.views.overview import OverviewAsked, overview
+from tests.engine.wait_counter import WaitCounter
+from tests.report.records import EQUATION, add_entity, add_failed, add_run
+from tests.views.conftest import NOW, Looked
+
+Store = psycopg.Connection[Any]
+MOST_STATEMENTS = 16
+
+
+def look(looked: Any) -> Overview:
+    return overview(looked, OverviewAsked(), "somebody")
+
+
+def money(**changes: Any) -> dict[str, Any]:
+    line = {
+        "column": "total", "currency": "USD", "legacy": "100.00", "current": "90.00", "stale": "4.00",
+        "absent": "6.00", "excluded": "0", "target": "93.00", "missing": "7.00", "rows": 90, "equal": True,
+        "agrees": False,
+    }  # fmt: skip
+    return {**line, **changes}
+
+
+def test_before_anything_has_run_nothing_is_claimed(looked: Looked) -> None:
+    seen = look(looked)
+    assert seen.state.tone is Tone.quiet
+    assert seen.state.sentence == "Nothing has been verified yet."
+    assert (seen.rows, seen.money, seen.needs, seen.running, seen.runs) == (None, (), (), (), ())
+    assert [run.at.isoformat() for run in seen.next_runs if run.at] == ["2026-01-11T01:00:00+00:00"]
+    assert len(seen.weeks) == 12
+
+
+def test_the_state_is_one_sentence_with_rows_money_and_what_needs_a_person(looked: Looked, store: Store) -> None:
+    add_run(store, "r1", "degraded")
+    add_entity(store, "r1", "payments", conservation=EQUATION, money=[money()])
+    add_failed(store, 7, "bad_json", status="escalated")
+
+    seen = look(looked)
+
+    assert seen.state.tone is Tone.warning
+    assert seen.state.sentence.startswith(
+        "87 of 90 rows are in the target as legacy has them (96.67 %),"
+        " and their money agrees to the cent in 1 currency. 1 thing needs a person."
+    )
+    [usd] = seen.money
+    assert (usd.currency, str(usd.legacy), str(usd.current), usd.equal) == ("USD", "100.00", "90.00", True)
+    [need] = seen.needs
+    assert (need.subject, need.records, need.act and need.act.kind) == ("payments", 1, "retry")
+    assert "payment:7" in need.cause
+    assert need.last_good == seen.runs[0].started_at.replace(minute=1, second=30)
+
+
+def test_a_hold_says_who_holds_it_since_when_and_how_it_is_released(looked: Looked, store: Store) -> None:
+    store.execute(
+        "insert into hybrid_sync.entity_state (entity, held, held_by, held_why, held_at)"
+        " values ('offices', true, 'ann', 'Being repaired.', %s)",
+        (NOW,),
+    )
+    [need] = look(looked).needs
+    assert (need.since, need.cause) == (NOW, "Being repaired. Held by ann.")
+    assert need.act is not None and (need.act.kind, need.act.of) == ("release", "offices")
+
+
+def test_money_that_differs_is_the_worst_that_can_be_said(looked: Looked, store: Store) -> None:
+    add_run(store, "r1", "failed")
+    add_entity(store, "r1", "payments", conservation=EQUATION, money=[money(equal=False)])
+    seen = look(looked)
+    assert seen.state.tone is Tone.bad
+    assert "money does not agree in USD" in seen.state.sentence
+    assert [need.act.kind for need in seen.needs if need.act] == ["run-again", "verify"]
+
+
+def test_what_does_not_answer_is_named_and_the_rest_is_told(looked: Looked) -> None:
+    def refuse() -> None:
+        from hybrid_sync.errors import LegacyUnavailable
+
+        raise LegacyUnavailable("Legacy refuses connections.", "It is tried again.")
+
+    looked.answers["Legacy"] = refuse
+    looked.gate.away = True
+    seen = look(looked)
+    assert [(one.ok, one.said) for one in seen.servers] == [(False, "Legacy refuses connections. It is tried again.")]
+    assert seen.needs[0].title == "Legacy does not answer"
+
+
+def test_a_target_that_is_away_is_the_state_and_no_error(looked: Looked) -> None:
+    looked.target_dsn = make_conninfo(looked.target_dsn, port="1")
+    seen = look(looked)
+    assert seen.state.tone is Tone.bad
+    assert seen.away and seen.away in seen.state.sentence
+
+
+def test_ten_thousand_failed_records_are_one_trip_of_few_statements(looked: Looked, store: Store) -> None:
+    """The bound is on statements and trips: the second that the page may take is measured by `make bench`."""
+    add_run(store, "r1", "degraded")
+    add_entity(store, "r1", "payments", conservation=EQUATION, money=[money()])
+    store.execute(
+        "insert into hybrid_sync.failed_record (entity, source, key, reason, first_run, last_run, queued_at)"
+        " select 'payments', 'payment', array[n], case n % 3 when 0 then 'bad_json' when 1 then 'missing_parent'"
+        " else 'unknown_enum' end, 'r1', 'r1', clock_timestamp() from generate_series(1, 10000) n"
+    )
+    parts = conninfo_to_dict(looked.target_dsn)
+    counter = WaitCounter(str(parts["host"]), int(parts["port"]))
+    try:
+        looked.target_dsn = make_conninfo(looked.target_dsn, host="127.0.0.1", port=str(counter.port))
+        seen = look(looked)
+        sent = list(counter.statements)
+        waits = counter.take()
+    finally:
+        counter.close()
+    assert {queue.name: queue.records for queue in seen.queues} == {"jobs": 0, "failed": 10_000, "given up": 0}
+    assert sum(need.records for need in seen.needs) == 6_666
+    assert (waits.connections, waits.waits) == (1, 2)  # the trip, and its commit
+    assert sum(text.count("select") > 0 for message in sent for text in message.split("; ")) <= MOST_STATEMENTS
