@@ -16,7 +16,7 @@ import pytest
 ENGINE = Path("layers/engine/hybrid_sync")
 FUNCTIONS = sorted(path.parent.name for path in Path("functions").glob("*/app.py"))
 REPORTING = {"report_run", "rollback_run"}
-ASKED = {"serve_ops"}
+ASKED = {"serve_ops", "serve_dashboard"}
 OVER_HTTP = {"serve_api", "authorize_request", *ASKED}
 OF_A_QUEUE = {"retry_failure", "escalate_failure"}
 # Who may import what is heavy, or another function's business; everybody else starts without it.
@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "s3transfer": set(),
     "supabase": set(),
     "httpx": set(),
-    "jinja2": REPORTING,
+    "jinja2": REPORTING | {"serve_dashboard"},
     "aws_lambda_powertools.event_handler": {"serve_api"},
     "aws_lambda_powertools.utilities.batch": OF_A_QUEUE,
     "hybrid_sync.http": OVER_HTTP,

@@ -37,7 +37,8 @@ def deployment(
         worker = install(admin, PASSWORD, load(Path("layers/catalog")))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         layer = tmp_path_factory.mktemp("layer")
-        (layer / "hybrid_sync_catalog").symlink_to(Path("layers/catalog").resolve())
+        for name in ("catalog", "vendored"):
+            (layer / f"hybrid_sync_{name}").symlink_to(Path("layers", name).resolve())
         patch.syspath_prepend(layer)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "test")

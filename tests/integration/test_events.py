@@ -42,6 +42,7 @@ HANDLED_BY = {
     "api_post_sync": "ServeApi",
     "api_get_sync": "ServeApi",
     "ops_status": "ServeOps",
+    "dashboard_sign_in": "ServeDashboard",
     "weekly_schedule": "AdmitRuns",
     "daily_schedule": "AdmitRuns",
     "execution_ended": "AdmitRuns",

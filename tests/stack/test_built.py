@@ -76,6 +76,11 @@ def test_the_api_answers(answers: dict[str, Any]) -> None:
     assert json.loads(answers["api_get_health"]["body"])
 
 
+def test_the_dashboard_shows_the_way_in(answers: dict[str, Any]) -> None:
+    assert answers["dashboard_sign_in"]["statusCode"] == 200
+    assert "<h1" in answers["dashboard_sign_in"]["body"]
+
+
 def test_the_path_holds_the_layers_and_the_runtime_client_alone(tmp_path: Path) -> None:
     code, client = tmp_path / "code", tmp_path / "client"
     code.mkdir()

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.order import Slots
@@ -17,6 +18,9 @@ from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers
+from hybrid_sync_cli.stack import supabase
+from hybrid_sync_cli.stack.postgres import Cluster
+from tests.conftest import PASSWORD
 from tests.report.records import CATALOG, create_schema
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
@@ -37,14 +41,11 @@ class GateAt:
 
 
 @dataclass
-class Looked:
-    """What a view may use of a deployment."""
+class OutlookAt:
+    """Clocks, queues and servers."""
 
-    target_dsn: str
-    catalog: Catalog = CATALOG
-    gate: GateAt = field(default_factory=GateAt)
     schedules: tuple[Schedule, ...] = (Schedule("Weekly sync", "cron(0 1 ? * SUN *)", "UTC"),)
-    lengths: dict[str, int] = field(default_factory=lambda: {"failed": 0, "given up": 0})
+    lengths: dict[str, int] = field(default_factory=dict)
     answers: dict[str, Callable[[], object]] = field(default_factory=lambda: {"Legacy": lambda: None})
 
     @property
@@ -52,7 +53,17 @@ class Looked:
         return Servers(self.answers)
 
     def messages(self, queue: str) -> int:
-        return self.lengths[queue]
+        return self.lengths.get(queue, 0)
+
+
+@dataclass
+class Looked:
+    """What a view may use of a deployment."""
+
+    target_dsn: str
+    catalog: Catalog = CATALOG
+    gate: GateAt = field(default_factory=GateAt)
+    outlook: OutlookAt = field(default_factory=OutlookAt)
 
     def connect_target(self) -> Connection:
         return connect(self.target_dsn, "target")
@@ -61,13 +72,31 @@ class Looked:
         return NOW
 
 
+@pytest.fixture(scope="module")
+def recorded(supabase_postgres: Cluster) -> Iterator[str]:
+    """The DSN of a target with the engine's own tables, for a file of tests."""
+    name = sql.Identifier("looked_at")
+    with psycopg.connect(supabase_postgres.dsn(), autocommit=True) as server:
+        server.execute(sql.SQL("create database {}").format(name))
+        supabase.bootstrap(supabase_postgres.dsn("looked_at"), admin_password=PASSWORD, authenticator_password=PASSWORD)
+        dsn = supabase_postgres.dsn("looked_at", supabase.ADMIN, PASSWORD)
+        with psycopg.connect(dsn, autocommit=True) as target:
+            create_schema(target)
+        yield dsn
+        server.execute(sql.SQL("drop database {} with (force)").format(name))
+
+
 @pytest.fixture
-def store(target_db: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(target_db, autocommit=True) as connection:
-        create_schema(connection)
+def store(recorded: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to empty records."""
+    with psycopg.connect(recorded, autocommit=True) as connection:
         yield connection
+        connection.execute(
+            "truncate hybrid_sync.run, hybrid_sync.failed_record, hybrid_sync.entity_state, hybrid_sync.audit,"
+            " hybrid_sync.fence, hybrid_sync.run_failure, hybrid_sync.journal cascade"
+        )
 
 
 @pytest.fixture
-def looked(target_db: str, store: psycopg.Connection[Any]) -> Any:
-    return Looked(target_db)
+def looked(recorded: str, store: psycopg.Connection[Any]) -> Any:
+    return Looked(recorded)

@@ -86,7 +86,7 @@ def test_what_does_not_answer_is_named_and_the_rest_is_told(looked: Looked) -> N
 
         raise LegacyUnavailable("Legacy refuses connections.", "It is tried again.")
 
-    looked.answers["Legacy"] = refuse
+    looked.outlook.answers["Legacy"] = refuse
     looked.gate.away = True
     seen = look(looked)
     assert [(one.ok, one.said) for one in seen.servers] == [(False, "Legacy refuses connections. It is tried again.")]

@@ -30,6 +30,7 @@ class Settings(BaseModel):
     rollback_function: str | None = Field(None, alias="ROLLBACK_FUNCTION")
     state_machine: str | None = Field(None, alias="STATE_MACHINE")
     weekly_schedule: str = Field("", alias="WEEKLY_SCHEDULE")
+    daily_enabled: bool = Field(False, alias="DAILY_ENABLED")
     daily_schedule: str = Field("", alias="DAILY_SCHEDULE")
     schedule_time_zone: str = Field("UTC", alias="SCHEDULE_TIME_ZONE")
     max_runs: int = Field(3, alias="MAX_RUNS", ge=3)

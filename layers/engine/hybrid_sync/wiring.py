@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from hybrid_sync.runs.manifest import S3Manifests, S3Reports
     from hybrid_sync.runs.starter import RunStarter
     from hybrid_sync.runs.undo_function import UndoFunction
-    from hybrid_sync.services.views.schedule import Schedule
-    from hybrid_sync.services.views.servers import Servers
+    from hybrid_sync.services.views.outlook import Outlook
 
 M = TypeVar("M", bound=Message)
 
@@ -180,30 +179,11 @@ class DeployedWorld:
             retry_delay_seconds=self._settings.retry_delay_seconds,
         )
 
-    def messages(self, queue: str) -> int:
-        from hybrid_sync.failures.queue import SqsFailureQueue
-
-        url = {"failed": "failed_queue_url", "given up": "dead_letter_queue_url"}[queue]
-        return SqsFailureQueue(self._settings.need(url), self._client("sqs")).length()
-
-    @property
-    def schedules(self) -> tuple[Schedule, ...]:
-        from hybrid_sync.services.views.schedule import Schedule
-
-        clocks = (("Weekly sync", self._settings.weekly_schedule), ("Daily sync", self._settings.daily_schedule))
-        return tuple(Schedule(title, said, self._settings.schedule_time_zone) for title, said in clocks if said)
-
     @cached_property
-    def servers(self) -> Servers:
-        from hybrid_sync.services.views.servers import Servers, asked_of
+    def outlook(self) -> Outlook:
+        from hybrid_sync.services.views.outlook import Outlook
 
-        return Servers(asked_of(self.connect_legacy, self.connect_target, self._look_at_id_map))
-
-    def _look_at_id_map(self) -> None:
-        with refusals("the id map"):
-            self._client("dynamodb").get_item(
-                TableName=self._settings.need("id_map_table"), Key={"pk": {"S": "health"}}
-            )
+        return Outlook(self._settings, self._client, self.connect_legacy, self.connect_target)
 
     @cached_property
     def alerts(self) -> Channels:

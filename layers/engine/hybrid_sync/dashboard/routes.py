@@ -89,7 +89,7 @@ class Dashboard:
     def _do(self, request: Request, who: Visitor, parts: tuple[str, ...]) -> Answer:
         session.require_our_form(request, who.token)
         if parts == ("sign-out",):
-            return redirect("sign-in", *session.closed())
+            return redirect(f"{request.root}sign-in", *session.closed())
         raise _nowhere()
 
     # --- signing in ----------------------------------------------------------------------------------------------

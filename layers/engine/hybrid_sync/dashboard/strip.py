@@ -8,7 +8,7 @@ from html import escape
 from hybrid_sync.report.words import percent, status_word
 from hybrid_sync.services.views.model import ROWS_GOAL, Week
 
-_SLOT, _WIDE, _TALL, _TOP = 60, 44, 72, 26
+_SLOT, _WIDE, _TALL, _TOP = 90, 64, 72, 26
 _LEAST = 0.95
 """The column's foot: what matters happens between here and 100 %."""
 _TONES = {"succeeded": "good", "degraded": "warning", "failed": "bad", "lost": "bad"}

@@ -17,8 +17,7 @@ from hybrid_sync.postgres import Connection, send_with_next, transaction
 from hybrid_sync.runs.starter import RunState
 
 if TYPE_CHECKING:
-    from hybrid_sync.services.views.schedule import Schedule
-    from hybrid_sync.services.views.servers import Servers
+    from hybrid_sync.services.views.outlook import Outlook
 
 LIMITS: tuple[LiteralString, ...] = ("set local statement_timeout = '18s'", "set local lock_timeout = '8s'")
 """API Gateway ends a call after 29 seconds; whoever asks should hear of it from us, and why."""
@@ -131,16 +130,7 @@ class Desk(Protocol):
         ...
 
     @property
-    def schedules(self) -> Sequence[Schedule]:
-        """The clocks that start runs."""
-        ...
-
-    @property
-    def servers(self) -> Servers: ...
-
-    def messages(self, queue: str) -> int:
-        """How many messages of failed records are on their way, or were given up."""
-        ...
+    def outlook(self) -> Outlook: ...
 
     def connect_target(self) -> Connection: ...
 

@@ -14,12 +14,11 @@ from hybrid_sync.services.views import at_work, history
 from hybrid_sync.services.views.missed import Missed, ask_missed, missed
 from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overview, Queue, Server
 from hybrid_sync.services.views.needs import needs
+from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.schedule import next_time
 from hybrid_sync.services.views.state import state
 from hybrid_sync.services.views.verified import ask_fresh, ask_last, ask_verified, money_of, rows_of, verified
 from hybrid_sync.session import dicts
-
-FAILED, GIVEN_UP = "failed", "given up"
 
 
 class OverviewAsked(Asked):
@@ -30,7 +29,7 @@ def overview(desk: Desk, _: OverviewAsked, __: str) -> Overview:
     """How everything is; what does not answer is told as such, and the rest all the same."""
     now = desk.now()
     standings, paused = _jobs(desk)
-    servers = desk.servers.look()
+    servers = desk.outlook.servers.look()
     coming = next_runs(desk, now)
     try:
         with at_target(desk) as target:
@@ -100,7 +99,7 @@ def next_runs(desk: Desk, now: datetime) -> tuple[NextRun, ...]:
     """What the clock starts next, the soonest first."""
     found = [
         NextRun(title=one.title, at=next_time(one, now), expression=f"{one.expression} {one.zone}")
-        for one in desk.schedules
+        for one in desk.outlook.schedules
     ]
     return tuple(sorted(found, key=lambda run: (run.at is None, run.at or now)))
 
@@ -142,7 +141,7 @@ def _queues(desk: Desk, causes: Sequence[Missed], standings: Sequence[Standing])
 
 def _length(desk: Desk, queue: str) -> int | None:
     try:
-        return desk.messages(queue)
+        return desk.outlook.messages(queue)
     except AwsUnavailable:
         return None
 

@@ -233,7 +233,7 @@ _MOMENTS: LiteralString = """
 select started_at as at, false as bad, 'started (' || trigger || ', ' || priority || ')' as words
 from hybrid_sync.run where run_id = %(run)s
 union all
-select planned_at, false, entity || ' planned: ' || coalesce(batches_planned::text, '0') || ' batches, '
+select planned_at, false, entity || ' planned, batches: ' || coalesce(batches_planned, 0) || ', '
   || coalesce(detection, '') || coalesce(', ' || detection_reason, '')
 from hybrid_sync.run_entity where run_id = %(run)s
 union all

@@ -110,6 +110,7 @@ _LAST = sql.SQL("""
 select distinct on (e.entity) e.entity, e.run_id, r.profile, e.status, e.failure, r.finished_at,
        coalesce((e.deletes->>'guarded')::bigint, 0) as guarded
 from hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id
-where r.status not in ('running', 'cancelled') and r.undoes is null and r.undone_by is null and {whole}
+where r.status not in ('running', 'cancelled') and r.trigger <> 'retry' and r.undoes is null and r.undone_by is null
+  and {whole}
 order by e.entity, r.started_at desc
 """).format(whole=_WHOLE)

@@ -1,0 +1,71 @@
+"""What an overview needs beyond the target: clocks, queues, and whether anybody answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Protocol
+
+from hybrid_sync.aws import Client, refusals
+from hybrid_sync.failures.queue import SqsFailureQueue
+from hybrid_sync.postgres import Connection
+from hybrid_sync.services.views.schedule import Schedule
+from hybrid_sync.services.views.servers import Servers, asked_of
+
+FAILED, GIVEN_UP = "failed", "given up"
+
+
+class Told(Protocol):
+    """What the deployment was told."""
+
+    @property
+    def weekly_schedule(self) -> str: ...
+
+    @property
+    def daily_enabled(self) -> bool: ...
+
+    @property
+    def daily_schedule(self) -> str: ...
+
+    @property
+    def schedule_time_zone(self) -> str: ...
+
+    def need(self, field: str) -> str: ...
+
+
+class Outlook:
+    """One deployment's; each part is asked when it is looked at."""
+
+    def __init__(
+        self,
+        told: Told,
+        client: Callable[[str], Client],
+        connect_legacy: Callable[[], Connection],
+        connect_target: Callable[[], Connection],
+    ) -> None:
+        self._told = told
+        self._client = client
+        self._connect = (connect_legacy, connect_target)
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The clocks that start runs; those that are switched on."""
+        daily = self._told.daily_schedule if self._told.daily_enabled else ""
+        clocks = (("Weekly sync", self._told.weekly_schedule), ("Daily sync", daily))
+        return tuple(Schedule(title, said, self._told.schedule_time_zone) for title, said in clocks if said)
+
+    @cached_property
+    def servers(self) -> Servers:
+        """The databases and the id map."""
+        return Servers(asked_of(*self._connect, self._look_at_id_map))
+
+    def messages(self, queue: str) -> int:
+        """How many there are in the queue FAILED or GIVEN_UP; AwsUnavailable."""
+        need = self._told.need
+        url = need("failed_queue_url") if queue == FAILED else need("dead_letter_queue_url")
+        return SqsFailureQueue(url, self._client("sqs")).length()
+
+    def _look_at_id_map(self) -> None:
+        table = self._told.need("id_map_table")
+        with refusals("the id map"):
+            self._client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "health"}})

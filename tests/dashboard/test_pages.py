@@ -1,0 +1,90 @@
+"""The pages say what the views say: escaped, linked below any prefix, and only what has changed once they are open."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urljoin
+
+import psycopg
+import pytest
+
+from hybrid_sync.services.commands import Role
+from tests.dashboard.conftest import AsRole
+from tests.report.records import EQUATION, add_entity, add_failed, add_run
+
+Store = psycopg.Connection[Any]
+BELOW = ("https://abc.execute-api.eu-west-1.amazonaws.com/live", "http://127.0.0.1:4566/_aws/execute-api/abc/live")
+
+
+@pytest.fixture
+def with_runs(store: Store) -> None:
+    add_run(store, "r1", "degraded")
+    add_entity(store, "r1", "payments", conservation=EQUATION)
+    add_entity(store, "r1", "offices", status="failed", failure={"code": "held", "text": "<b>Offices</b> are held."})
+    add_failed(store, 7, "bad_json", status="escalated")
+
+
+@pytest.mark.parametrize("base", BELOW)
+@pytest.mark.parametrize("path", ["/dashboard", "/dashboard/runs/r1", "/dashboard/sign-in"])
+@pytest.mark.usefixtures("with_runs")
+def test_every_link_leads_below_the_stage_whatever_stands_before_it(as_role: AsRole, base: str, path: str) -> None:
+    body = as_role(Role.operator).get(path).body
+    links = re.findall(r'(?:href|src|action)="([^"#]+)"', body)
+    assert links
+    for link in links:
+        if not link.startswith("data:"):
+            assert urljoin(base + path, link).startswith(f"{base}/dashboard"), link
+
+
+@pytest.mark.usefixtures("with_runs")
+def test_the_overview_says_what_is_wrong_and_which_button_helps(as_role: AsRole) -> None:
+    body = as_role(Role.operator).get("/dashboard").body
+    assert "87 of 90 rows are in the target as legacy has them" in body
+    assert 'href="dashboard/act/retry?of=payments/bad_json"' in body
+    assert "&lt;b&gt;Offices&lt;/b&gt; are held." in body
+
+
+@pytest.mark.usefixtures("with_runs")
+def test_whoever_only_looks_is_offered_no_button(as_role: AsRole) -> None:
+    body = as_role(Role.viewer).get("/dashboard").body
+    assert "/act/" not in body
+    assert "ask an operator" in body
+
+
+@pytest.mark.usefixtures("with_runs")
+def test_an_open_page_hears_only_of_what_has_changed(as_role: AsRole, store: Store) -> None:
+    browser = as_role(Role.viewer)
+    page = browser.get("/dashboard").body
+    seen = re.search(r'hx-get="\?seen=([0-9a-f]{16})"', page)
+    assert seen
+    assert browser.get("/dashboard", {"seen": seen[1]}, hx_request="true").status == 204
+    add_failed(store, 8, "bad_json", status="escalated")
+    told = browser.get("/dashboard", {"seen": seen[1]}, hx_request="true")
+    assert told.status == 200
+    assert told.body.startswith('<div id="live"') and "<html" not in told.body
+
+
+@pytest.mark.usefixtures("with_runs")
+def test_a_run_says_why_it_ended_as_it_did(as_role: AsRole) -> None:
+    body = as_role(Role.operator).get("/dashboard/runs/r1").body
+    assert "Degraded. offices: &lt;b&gt;Offices&lt;/b&gt; are held" in body
+    assert "Bad JSON" in body and "payment:7" in body
+    assert 'href="../act/rollback?of=r1"' in body
+
+
+def test_what_is_not_there_is_a_sentence(as_role: AsRole) -> None:
+    for path in ("/dashboard/nowhere", f"/dashboard/{'x' * 200}", "/dashboard/assets/1/secrets.css"):
+        told = as_role(Role.viewer).get(path)
+        assert told.status == 404
+        assert "There is nothing at this address." in told.body
+
+
+def test_files_of_the_pages_may_be_kept_because_their_address_changes(as_role: AsRole) -> None:
+    browser = as_role(None)
+    page = browser.get("/dashboard/sign-in").body
+    names = re.findall(r'"\./(assets/[0-9a-f]{12}/[a-z.]+)"', page)
+    assert len(names) == 3
+    for name in names:
+        told = browser.get(f"/dashboard/{name}")
+        assert (told.status, "immutable" in told.headers["Cache-Control"]) == (200, True)
