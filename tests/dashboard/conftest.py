@@ -12,7 +12,7 @@ import pytest
 
 from hybrid_sync.dashboard.routes import Dashboard
 from hybrid_sync.dashboard.session import SESSION, Visitor
-from hybrid_sync.services.commands import Role
+from hybrid_sync.services.roles import Role
 from tests.views.conftest import looked as looked
 from tests.views.conftest import recorded as recorded
 from tests.views.conftest import store as store

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import psycopg
 import pytest
 
-from hybrid_sync.services.commands import Role
+from hybrid_sync.services.roles import Role
 from tests.dashboard.conftest import AsRole
 from tests.report.records import EQUATION, add_entity, add_failed, add_run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybrid_sync.dashboard.session import FORM, SESSION
-from hybrid_sync.services.commands import Role
+from hybrid_sync.services.roles import Role
 from tests.dashboard.conftest import HOST, AsRole
 from tests.views.conftest import Looked
 

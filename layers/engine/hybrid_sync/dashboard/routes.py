@@ -14,7 +14,7 @@ from hybrid_sync.dashboard.draw import asset, page
 from hybrid_sync.dashboard.request import ROOT, Answer, Request, redirect
 from hybrid_sync.dashboard.session import Prove, Visitor
 from hybrid_sync.errors import RequestForbidden, RequestRejected, RunNotFound
-from hybrid_sync.http.answers import refusal
+from hybrid_sync.http.problems import problem_of
 from hybrid_sync.report.render import to_html
 from hybrid_sync.services.desk import Desk
 from hybrid_sync.services.runs import RunAsked, report
@@ -128,10 +128,9 @@ class Dashboard:
         return redirect(_within(request, request.form.get("next", "")), *session.opened(who.token))
 
     def _failed(self, request: Request, error: Exception) -> Answer:
-        status, sentence = refusal(error)
+        told = problem_of(error, request.request_id)
         who = None if isinstance(error, RequestForbidden) else session.visitor(request, self._prove)
-        drawn = page("failed.html", request, who, status=int(status), **sentence)
-        return Answer(drawn, status)
+        return Answer(page("failed.html", request, who, told=told), HTTPStatus(told.status))
 
 
 def _within(request: Request, wanted: str) -> str:

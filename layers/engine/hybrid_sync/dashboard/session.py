@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from hybrid_sync.dashboard.request import Request
 from hybrid_sync.errors import RequestForbidden
-from hybrid_sync.services.commands import Role
+from hybrid_sync.services.roles import Role
 
 SESSION = "__Host-hybrid_sync"
 """The prefix binds a cookie to this host, to TLS and to the whole path (RFC 6265bis, 4.1.3.2)."""
