@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.entrypoint import peak_rss_kib
+from hybrid_sync.secret import Connections
 from hybrid_sync.settings import Settings
-from hybrid_sync.wiring import Connections, DeployedWorld
+from hybrid_sync.wiring import DeployedWorld
 from tests.flow.functions import Steps, deployed
 
 TABLE = "ids"

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from hybrid_sync.catalog import forms, grammar, models
+from hybrid_sync.secret import Connections
 from hybrid_sync.settings import Settings
-from hybrid_sync.wiring import Connections
 
 ENGINE = Path("layers/engine/hybrid_sync")
 COMMAND = Path("cli/hybrid_sync_cli")

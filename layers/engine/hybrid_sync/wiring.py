@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
-import json
 import time
 import uuid
 from collections.abc import Callable
@@ -13,13 +12,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from hybrid_sync.alerts import Channels, Log, Topic
 from hybrid_sync.aws import Client, client, refusals
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, logger, step
-from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.secret import Connections, SecretFile, text
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
 
@@ -43,63 +42,6 @@ M = TypeVar("M", bound=Message)
 
 SECRET_SECONDS = 300
 """How long a worker uses what it read from Secrets Manager; a changed password is picked up after that."""
-
-_TEXTS = TypeAdapter(dict[str, str], config=ConfigDict(defer_build=True))
-
-
-class Connections(BaseModel):
-    """The secret's content; text fields are SecretStr so that no log or error can print them."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    legacy_dsn: SecretStr | None = None
-    target_dsn: SecretStr | None = None
-    legacy_ca: SecretStr | None = None
-    target_ca: SecretStr | None = None
-    id_secret: SecretStr | None = None
-    supabase_url: str = ""
-    supabase_jwt_secret: SecretStr | None = None
-    deployment: str = ""
-
-    def need(self, field: str) -> str:
-        """ConfigurationMissing when the secret does not hold the field."""
-        value: SecretStr | None = getattr(self, field)
-        if value is None or not value.get_secret_value():
-            raise ConfigurationMissing(
-                f"The secret ConnectionSecret holds no {field}.",
-                "Fill it in with: aws secretsmanager put-secret-value (keep the other fields).",
-            )
-        return value.get_secret_value()
-
-
-class SecretFile:
-    """The connection secret as a person fills it in: an object of texts."""
-
-    def __init__(self, name: str, client: Client, on_fill: Callable[[], None]) -> None:
-        self.name = name
-        self._client = client
-        self._on_fill = on_fill
-
-    def held(self) -> dict[str, str]:
-        """ConfigurationMissing where it is no such object."""
-        with refusals("the connection secret"):
-            answer = self._client.get_secret_value(SecretId=self.name)
-        try:
-            return _TEXTS.validate_json(answer["SecretString"])
-        except ValidationError:
-            raise ConfigurationMissing(
-                "The secret ConnectionSecret does not hold a JSON object of texts.",
-                'Write it as {"legacy_dsn": "…", "target_dsn": "…", "id_secret": "…"}.',
-            ) from None
-
-    def fill(self, values: dict[str, str]) -> None:
-        with refusals("the connection secret"):
-            self._client.put_secret_value(SecretId=self.name, SecretString=json.dumps(values))
-        self._on_fill()
-
-
-def _text(held: SecretStr | None) -> str | None:
-    return held.get_secret_value() or None if held else None
 
 
 class DeployedWorld:
@@ -213,7 +155,7 @@ class DeployedWorld:
         from hybrid_sync.http.people import Project
 
         held = self._connections()
-        return Project(held.supabase_url, _text(held.supabase_jwt_secret)) if held.supabase_url else None
+        return Project(held.supabase_url, text(held.supabase_jwt_secret)) if held.supabase_url else None
 
     @cached_property
     def parts(self) -> Parts:
@@ -268,11 +210,11 @@ class DeployedWorld:
 
     def connect_legacy(self) -> Connection:
         held = self._connections()
-        return self._pool.connect(held.need("legacy_dsn"), "legacy", _text(held.legacy_ca))
+        return self._pool.connect(held.need("legacy_dsn"), "legacy", text(held.legacy_ca))
 
     def connect_target(self) -> Connection:
         held = self._connections()
-        return self._pool.connect(held.need("target_dsn"), "target", _text(held.target_ca))
+        return self._pool.connect(held.need("target_dsn"), "target", text(held.target_ca))
 
     def now(self) -> datetime:
         return datetime.now(UTC)

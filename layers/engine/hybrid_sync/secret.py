@@ -1,0 +1,68 @@
+"""The deployment's connection secret: what it holds, and how a person's values are put into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+
+from hybrid_sync.aws import Client, refusals
+from hybrid_sync.errors import ConfigurationMissing
+
+_TEXTS = TypeAdapter(dict[str, str], config=ConfigDict(defer_build=True))
+
+
+class Connections(BaseModel):
+    """The secret's content; text fields are SecretStr so that no log or error can print them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    legacy_dsn: SecretStr | None = None
+    target_dsn: SecretStr | None = None
+    legacy_ca: SecretStr | None = None
+    target_ca: SecretStr | None = None
+    id_secret: SecretStr | None = None
+    supabase_url: str = ""
+    supabase_jwt_secret: SecretStr | None = None
+    deployment: str = ""
+
+    def need(self, field: str) -> str:
+        """ConfigurationMissing when the secret does not hold the field."""
+        value: SecretStr | None = getattr(self, field)
+        if value is None or not value.get_secret_value():
+            raise ConfigurationMissing(
+                f"The secret ConnectionSecret holds no {field}.",
+                "Fill it in with: aws secretsmanager put-secret-value (keep the other fields).",
+            )
+        return value.get_secret_value()
+
+
+class SecretFile:
+    """The connection secret as a person fills it in: an object of texts."""
+
+    def __init__(self, name: str, client: Client, on_fill: Callable[[], None]) -> None:
+        self.name = name
+        self._client = client
+        self._on_fill = on_fill
+
+    def held(self) -> dict[str, str]:
+        """ConfigurationMissing where it is no such object."""
+        with refusals("the connection secret"):
+            answer = self._client.get_secret_value(SecretId=self.name)
+        try:
+            return _TEXTS.validate_json(answer["SecretString"])
+        except ValidationError:
+            raise ConfigurationMissing(
+                "The secret ConnectionSecret does not hold a JSON object of texts.",
+                'Write it as {"legacy_dsn": "…", "target_dsn": "…", "id_secret": "…"}.',
+            ) from None
+
+    def fill(self, values: dict[str, str]) -> None:
+        with refusals("the connection secret"):
+            self._client.put_secret_value(SecretId=self.name, SecretString=json.dumps(values))
+        self._on_fill()
+
+
+def text(held: SecretStr | None) -> str | None:
+    return held.get_secret_value() or None if held else None
