@@ -15,9 +15,7 @@ from hybrid_sync.dashboard.request import ROOT, Answer, Request, redirect
 from hybrid_sync.dashboard.session import Prove, Visitor
 from hybrid_sync.errors import RequestForbidden, RequestRejected, RunNotFound
 from hybrid_sync.http.problems import problem_of
-from hybrid_sync.report.render import to_html
 from hybrid_sync.services.desk import Desk
-from hybrid_sync.services.runs import RunAsked, report
 from hybrid_sync.services.views.overview import OverviewAsked, overview
 from hybrid_sync.services.views.run import RunViewAsked, run_view
 
@@ -75,6 +73,9 @@ class Dashboard:
 
     def _report(self, run_id: str, who: Visitor) -> Answer:
         """The run's report as it was made: a page of its own, whose policy it brings along."""
+        from hybrid_sync.report.render import to_html
+        from hybrid_sync.services.runs import RunAsked, report
+
         told = report(self._desk, RunAsked(run_id=run_id), who.name)
         if told.summary is None:
             raise RunNotFound(f"There is no report of {run_id}.", "It may still be at work.")
