@@ -124,6 +124,11 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "resume": ("resume", "Runs start again"),
         "check": ("check", "passed"),
         "checked": ("check", "passed"),
+        "idmap-check": ("idmap check offices", "Every cached id is the target's own."),
+        "idmap-backups": ("idmap backups", ""),
+        "idmap-backup": ("idmap backup", "Backup "),
+        "idmap-rebuild": ("idmap rebuild offices", "ids are cached."),
+        "idmap-restore": ("idmap restore 20261129T010000-4fc1d2 offices", "There is no complete backup"),
         "install": (f"install --from-inside --target-dsn {stack.target_dsn}", "The target is ready"),
     }
 

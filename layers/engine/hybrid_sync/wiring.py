@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.people import People, Project
     from hybrid_sync.http.tokens import Tokens
+    from hybrid_sync.ids.backups import S3IdBackups
     from hybrid_sync.ids.cache import DynamoIdCache
     from hybrid_sync.pool import Pool
     from hybrid_sync.postgres import Connection
@@ -95,6 +96,10 @@ class DeployedWorld:
 
     @cached_property
     def id_cache(self) -> DynamoIdCache:
+        return self.new_id_cache()
+
+    def new_id_cache(self) -> DynamoIdCache:
+        """One that remembers nothing yet, for whoever looks at what is stored."""
         from hybrid_sync.ids.cache import DynamoIdCache
 
         return DynamoIdCache(self._settings.need("id_map_table"), self._client("dynamodb"), self.id_secret)
@@ -110,6 +115,12 @@ class DeployedWorld:
         from hybrid_sync.runs.manifest import S3Reports
 
         return S3Reports(self._settings.need("data_bucket"), self._client("s3"))
+
+    @cached_property
+    def id_backups(self) -> S3IdBackups:
+        from hybrid_sync.ids.backups import S3IdBackups
+
+        return S3IdBackups(self._settings.need("data_bucket"), self._client("s3"))
 
     @cached_property
     def failure_queue(self) -> SqsFailureQueue:

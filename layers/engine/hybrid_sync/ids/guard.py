@@ -10,7 +10,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import IdCache, rows_of
-from hybrid_sync.keys import belongs_to, key_columns, key_list
+from hybrid_sync.keys import behind, belongs_to, key_columns, key_list
 from hybrid_sync.postgres import Connection
 
 _AT_ONCE = 5_000
@@ -51,16 +51,22 @@ def forget(connection: Connection, entity: str, epoch: int) -> None:
     )
 
 
+def stretch(
+    connection: Connection, catalog: Catalog, entity: str, source: str, after: Key | None, rows: int
+) -> dict[Key, bytes]:
+    """Key -> UUID of the source's first rows behind the key, in key order; fewer than `rows` where no more follow."""
+    columns = key_columns(catalog[entity].sources[source].key)
+    query = _ids(catalog, entity, source, behind(columns, after), rows)
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        return dict(rows_of(copy))
+
+
 def _in_target(
     connection: Connection, catalog: Catalog, entity: str, source: str, where: sql.Composable
 ) -> Iterator[dict[Key, bytes]]:
     """Key -> UUID of the source's rows under `where`, in key order, some at a time."""
-    definition = catalog[entity]
-    ordered = key_list(key_columns(definition.sources[source].key))
-    query = sql.SQL("copy (select id, {} from {} where {} and {} order by {}) to stdout (format binary)").format(
-        ordered, table(definition.target), where, belongs_to(definition.sources[source]), ordered
-    )
     ids: dict[Key, bytes] = {}
+    query = _ids(catalog, entity, source, where, None)
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         for key, identity in rows_of(copy):
             ids[key] = identity
@@ -69,3 +75,14 @@ def _in_target(
                 ids = {}
     if ids:
         yield ids
+
+
+def _ids(catalog: Catalog, entity: str, source: str, where: sql.Composable, rows: int | None) -> sql.Composed:
+    """The binary COPY of ids and keys that `rows_of` reads, in key order."""
+    definition = catalog[entity]
+    ordered = key_list(key_columns(definition.sources[source].key))
+    return sql.SQL(
+        "copy (select id, {} from {} where {} and {} order by {} limit {}) to stdout (format binary)"
+    ).format(
+        ordered, table(definition.target), where, belongs_to(definition.sources[source]), ordered, sql.Literal(rows)
+    )

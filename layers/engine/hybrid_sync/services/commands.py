@@ -16,6 +16,7 @@ from hybrid_sync.services import (
     failed,
     findings,
     held,
+    idmap,
     install,
     jobs,
     progress,
@@ -58,6 +59,10 @@ COMMANDS = {
         Command("syncs", Role.viewer, _READS, jobs.JobsAsked, jobs.syncs),
         Command("checked", Role.viewer, _READS, checks.CheckedAsked, checks.checked),
         Command("audit", Role.viewer, _READS, trail.TrailAsked, trail.audit),
+        Command("idmap-check", Role.viewer, _READS, idmap.CheckAsked, idmap.check),
+        Command("idmap-backups", Role.viewer, _READS, idmap.BackupsAsked, idmap.backups),
+        Command("idmap-backup", Role.operator, _CHANGES, idmap.BackupAsked, idmap.backup),
+        Command("idmap-rebuild", Role.operator, _CHANGES, idmap.RebuildAsked, idmap.rebuild),
         Command("sync", Role.operator, _CHANGES, starts.StartAsked, starts.sync),
         Command("verify", Role.operator, _CHANGES, starts.StartAsked, starts.verify),
         Command("check", Role.operator, _CHANGES, checks.CheckAsked, checks.check),
@@ -72,6 +77,7 @@ COMMANDS = {
         Command("create-token", Role.admin, _CHANGES, tokens.CreateAsked, tokens.create_token),
         Command("rotate-token", Role.admin, _CHANGES, tokens.RotateAsked, tokens.rotate_token),
         Command("revoke-token", Role.admin, _CHANGES, tokens.RevokeAsked, tokens.revoke_token),
+        Command("idmap-restore", Role.admin, _CHANGES, idmap.RestoreAsked, idmap.restore),
         Command("install", Role.admin, _CHANGES, install.InstallAsked, install.install),
     )
 }

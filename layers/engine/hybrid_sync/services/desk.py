@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString, Protocol
@@ -11,8 +11,9 @@ from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.order import Slots
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask, RunFailure, RunRequest
+from hybrid_sync.contracts import Key, Message, RollbackOutcome, RollbackTask, RunFailure, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
+from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
 from hybrid_sync.runs.starter import RunState
 
@@ -100,6 +101,31 @@ class Secret(Protocol):
     def fill(self, values: dict[str, str]) -> None: ...
 
 
+class IdCache(Protocol):
+    """The id map's cache, and what it did since it was made."""
+
+    def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
+
+    def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
+
+    @property
+    def counts(self) -> CacheCounts: ...
+
+
+class IdBackups(Protocol):
+    """Copies of the id map in S3; the parts of an entity's source are numbered from zero."""
+
+    def write(self, backup: str, entity: str, source: str, number: int, ids: Mapping[Key, bytes]) -> None: ...
+
+    def complete(self, backup: str, places: Iterable[tuple[str, str]]) -> None: ...
+
+    def names(self) -> list[str]: ...
+
+    def contents(self, backup: str) -> dict[str, dict[str, int]]: ...
+
+    def read(self, backup: str, entity: str, source: str, number: int) -> dict[Key, bytes]: ...
+
+
 class Desk(Protocol):
     """Built by `wiring` from the deployment; a part is made when it is first used."""
 
@@ -120,6 +146,13 @@ class Desk(Protocol):
 
     @property
     def undo(self) -> Undo: ...
+
+    @property
+    def id_backups(self) -> IdBackups: ...
+
+    def new_id_cache(self) -> IdCache:
+        """One that remembers nothing yet."""
+        ...
 
     @property
     def secret(self) -> Secret: ...
