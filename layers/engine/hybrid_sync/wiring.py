@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from hybrid_sync.alerts import Channels, Log, Topic
 from hybrid_sync.aws import Client, client, refusals
 from hybrid_sync.contracts import Message, Profile
-from hybrid_sync.entrypoint import Handler, logger, step
+from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
 from hybrid_sync.secret import Connections, SecretFile, text
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
@@ -270,7 +270,13 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
     def bound(given: M) -> BaseModel | None:
         return call(world(), given)
 
-    return step(message, record_peak=record_peak)(bound)
+    return kept_warm(_get_ready)(step(message, record_peak=record_peak)(bound))
+
+
+def _get_ready() -> None:
+    """All that a few keys need but the databases, which may be asleep and are woken for rows alone."""
+    own = world()
+    _ = own.catalog, own.id_secret, own.reports, own.alerts
 
 
 # A function imports this last: what is loaded by now stays as long as its worker, so no collection looks at it again.
