@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,10 +93,46 @@ def test_the_state_machine_fits_into_a_megabyte_and_its_names_into_eighty_letter
     assert all(len(name) <= 80 for name in states(yaml.safe_load(text)))
 
 
+def api_events(function: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, event) for name, event in function.get("Events", {}).items() if event["Type"] == "Api"]
+
+
+def test_the_policy_that_lets_the_api_call_a_function_fits() -> None:
+    """Lambda, AddPermission: 20,480 bytes for all statements of a function; SAM makes one of each API event."""
+    for function, properties in templates.functions(TEMPLATE).items():
+        size = 0
+        for name, event in api_events(properties):
+            path = f"{event['Properties']['Method']}{event['Properties']['Path']}"
+            statement = {
+                "Sid": f"{STACK}-{function}{name}PermissionLive-ABCDEFGHIJKLM",
+                "Effect": "Allow",
+                "Principal": {"Service": "apigateway.amazonaws.com"},
+                "Action": "lambda:InvokeFunction",
+                "Resource": f"arn:aws:lambda:ap-northeast-1:123456789012:function:{long(properties['FunctionName'])}",
+                "Condition": {
+                    "ArnLike": {"AWS:SourceArn": f"arn:aws:execute-api:ap-northeast-1:123456789012:abcdefghij/*/{path}"}
+                },
+            }
+            size += len(json.dumps(statement, separators=(",", ":"))) + 1
+        assert size <= 20_480, f"{function}: serve some of the paths by another function"
+
+
+def test_an_operators_policy_fits() -> None:
+    """IAM: 6,144 characters of a managed policy, without white space."""
+    for file in Path("policies").glob("*.json"):
+        text = file.read_text("utf-8").replace("REGION", "ap-northeast-1").replace("ACCOUNT", "123456789012")
+        document = text.replace("API_ID", "abcdefghij").replace("STACK", STACK)
+        assert len(json.dumps(json.loads(document), separators=(",", ":"))) <= 6_144, file
+
+
 def test_the_template_fits() -> None:
-    """CloudFormation: 200 parameters, 500 resources, 200 outputs, a megabyte from S3; SAM makes about four of each."""
+    """CloudFormation: 200 parameters, 500 resources, 200 outputs, a megabyte from S3.
+
+    SAM makes a role and a version of each function, and two of each event at most: a rule and a permission.
+    """
     assert len(TEMPLATE["Parameters"]) <= 200
-    assert len(TEMPLATE["Resources"]) * 4 <= 500
+    events = sum(len(function.get("Events", {})) for function in templates.functions(TEMPLATE).values())
+    assert len(TEMPLATE["Resources"]) + 2 * len(templates.functions(TEMPLATE)) + 2 * events <= 500
     assert len(TEMPLATE["Outputs"]) <= 200
     assert len(TEXT) * 4 <= 1_048_576
 
