@@ -20,7 +20,11 @@ def checked(deployment: Deployment, disk_gb: float | None = None) -> CheckOutcom
     """What a check finds now; CliError when it could not be made."""
     check_id = f"check-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     now = deployment.ask("check", CheckAsked(check_id=check_id, disk_gb=disk_gb), CheckStanding, patient=True)
+    said = ""
     while now.running:
+        if now.why and now.why != said:
+            said = now.why
+            click.echo(f"It waits. {said}", err=True)
         time.sleep(PAUSE)
         now = deployment.ask("checked", CheckedAsked(check_id=check_id), CheckStanding, patient=True)
     if now.outcome is None:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from botocore.exceptions import ClientError
 
-from hybrid_sync.check.model import CheckRequest, Severity, StartedCheck
+from hybrid_sync.admission.startable import CheckRequest
+from hybrid_sync.check.model import Severity, StartedCheck
 from hybrid_sync.settings import Settings
 from hybrid_sync.steps.check_deployment import check_deployment
 from hybrid_sync.wiring import DeployedWorld

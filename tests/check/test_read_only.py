@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from hybrid_sync.check.model import CheckRequest, Severity, StartedCheck
+from hybrid_sync.admission.startable import CheckRequest
+from hybrid_sync.check.model import Severity, StartedCheck
 from hybrid_sync.postgres import connect
 from hybrid_sync.steps.check_deployment import check_deployment
 from tests.check.conftest import WORKER, Pair, execute

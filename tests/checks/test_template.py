@@ -14,6 +14,7 @@ from hybrid_sync.http.problems import MEDIA, Problem, problem
 from hybrid_sync.settings import Settings
 from hybrid_sync_cli.chosen import PLATFORMS
 from hybrid_sync_cli.deployment.deployment import GATEWAYS
+from hybrid_sync_cli.emulator.schedules import SCHEDULED_TIME
 from tests.checks import templates
 
 TEMPLATE = templates.load()
@@ -112,6 +113,8 @@ def test_the_defaults_of_settings_are_those_of_the_template() -> None:
     assert settings.daily_batch_size == parameters["DailyBatchSize"]["Default"]
     assert settings.daily_deadline_seconds == parameters["DailyDeadlineSeconds"]["Default"]
     assert settings.max_runs == parameters["MaxRuns"]["Default"]
+    assert settings.max_waiting == parameters["MaxWaiting"]["Default"]
+    assert settings.max_waiting_of_one == parameters["MaxWaitingOfOne"]["Default"]
     assert settings.target_connections == int(parameters["TargetConnections"]["Default"])
     assert settings.legacy_connections == int(parameters["LegacyConnections"]["Default"])
     assert settings.retry_delay_seconds == parameters["RetryDelaySeconds"]["Default"]
@@ -156,8 +159,10 @@ def test_the_schedules_are_sunday_one_and_every_day_two_and_only_the_first_is_on
         assert event["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimeZone"}
         assert event["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": "MissedScheduleQueue.Arn"}}
     for policy in parameters["OnFailure"]["AllowedValues"]:
-        sent = [e["Input"]["Fn::Sub"].replace("${OnFailure}", policy) for e in (weekly, daily)]
-        asked = [RunRequest.model_validate_json(text) for text in sent]
+        sent = [json.loads(e["Input"]["Fn::Sub"].replace("${OnFailure}", policy)) for e in (weekly, daily)]
+        # A second delivery repeats the time for which the schedule was due.
+        assert {one["scheduled_at"] for one in sent} == {SCHEDULED_TIME}
+        asked = [RunRequest.model_validate(one["request"]) for one in sent]
         assert [(r.profile, r.on_failure) for r in asked] == [("weekly", policy), ("daily", policy)]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_sync.check.model import CheckRequest, StartedCheck
+from hybrid_sync.admission.startable import CheckRequest
+from hybrid_sync.check.model import StartedCheck
 from hybrid_sync.errors import NotChecked
 from hybrid_sync.steps.check_deployment import check_deployment
 from tests.engine.conftest import Query

@@ -6,13 +6,16 @@ Time is virtual and passes only between calls.  The control table is real.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from hybrid_sync.admission.gate import Bounds, Gate
+from hybrid_sync.admission.bounds import Bounds
+from hybrid_sync.admission.entry import Entry
+from hybrid_sync.admission.gate import Gate
 from hybrid_sync.admission.job import Job, JobState, Line
 from hybrid_sync.admission.jobs import JobStore, stored_job
 from hybrid_sync.admission.order import PATIENCE
@@ -27,6 +30,8 @@ MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:sync-run"
 MOST = 3
 TICK = timedelta(seconds=60)
 LAST_TICK = 400
+MOST_ATTEMPTS = 13
+"""Of the first state, by the retries of the state machine."""
 
 
 @dataclass
@@ -37,6 +42,7 @@ class Outcome:
     merged: int = 0
     cancelled: int = 0
     killed: int = 0
+    by_hand: int = 0
     waited: timedelta = timedelta()
     """The longest wait."""
 
@@ -59,6 +65,8 @@ class Schedule:
         self._asked_to_cancel: set[str] = set()
         self._actors: list[Actor] = []
         self._late: set[str] = set()
+        self._by_hand: dict[str, RunRequest] = {}
+        self._attempts: Counter[str] = Counter()
         self._killing = self._random.choice((0.0, 0.03, 0.1))
         self._jobs = self._arrivals(self._random.randint(4, 12))
         lengths = {name: timedelta(seconds=self._random.choice((5, 40, 90, 400))) for _, name, _ in self._jobs}
@@ -77,7 +85,10 @@ class Schedule:
             while coming and coming[0][0] <= strikes:
                 moment, name, request = coming.pop(0)
                 self._pass_to(moment)
-                self._spawn(f"add {name}", partial(_add, request=request, job_id=name))
+                if self._random.random() < 0.2:
+                    self._start_by_hand(name, request)
+                else:
+                    self._spawn(f"add {name}", partial(_add, request=request, job_id=name))
                 self._maybe_cancel(name)
                 self._turns(self._random.randint(0, 12))
             for end in sorted({e.ends for e in self.service.running() if e.ends <= strikes}):
@@ -85,11 +96,12 @@ class Schedule:
                 self._turns(self._random.randint(0, 12))
             self._pass_to(strikes)
             self._spawn("clock", lambda gate: gate.admit(tend=True))
+            self._try_again_by_hand()
             self._turns(self._random.randint(0, 60))
             if self._random.random() < 0.3:
                 self._turns(None)
                 self._check_quiet()
-            if not (coming or self._actors or self.service.running() or self._left()):
+            if not (coming or self._actors or self.service.running() or self._before_work() or self._left()):
                 break
         self._check_end()
         return self.outcome
@@ -122,6 +134,42 @@ class Schedule:
         self._actors.append(actor)
         if self._random.random() < 0.1:
             self._late.add(name)
+
+    def _start_by_hand(self, name: str, request: RunRequest) -> None:
+        """Somebody starts it on the state machine, past the gate."""
+        self._by_hand[name] = request
+        self.service.start_by_hand(name, request.model_dump_json())
+        self.outcome.by_hand += 1
+        self._first_state(name)
+
+    def _first_state(self, name: str) -> None:
+        """Work begins when this one returns."""
+
+        def work(actor: Actor) -> None:
+            control = Client(actor, self.dynamodb)
+            Entry(
+                JobStore(self.table, control), SlotStore(self.table, control),
+                RunStarter(MACHINE, Client(actor, self.service)), Bounds(MOST), lambda: self.service.now,
+            ).require_slot(name, self._by_hand[name])  # fmt: skip
+            self.service.let_in(name)
+
+        self._attempts[name] += 1
+        self._actors.append(Actor(f"first state {name}", work))
+
+    def _before_work(self) -> list[str]:
+        """Executions by hand that their first state has not let in."""
+        executions = self.service.executions
+        return [n for n in self._by_hand if executions[n].status == "RUNNING" and not executions[n].at_work]
+
+    def _try_again_by_hand(self) -> None:
+        """As the state machine does; at last it gives up."""
+        for name in self._before_work():
+            if any(actor.name == f"first state {name}" for actor in self._actors):
+                continue
+            if self._attempts[name] < MOST_ATTEMPTS:
+                self._first_state(name)
+            else:
+                self.service.executions[name].status = "FAILED"
 
     def _turns(self, most: int | None) -> None:
         """So many calls, by whoever the seed lets; all that there are where `most` is None."""
@@ -169,19 +217,26 @@ class Schedule:
         self._quiet.admit(tend=True)
         running = self.service.running()
         slots = self._quiet._slots.read()
-        assert {e.name for e in running} == set(slots.holders), f"seed {self.seed}: slots are not what runs"
-        waiting = [job for job in self._stored() if job.state is JobState.waiting]
-        lines = [slots.holders[e.name].line for e in running]
+        working = {e.name for e in running}
+        assert working <= set(slots.holders), f"seed {self.seed}: somebody works without a slot"
+        assert set(slots.holders) <= working | set(self._before_work()), f"seed {self.seed}: a slot is of nobody"
+        waiting = [job for job in self._stored() if job.state is JobState.waiting and job.job_id not in slots.holders]
+        lines = [holder.line for holder in slots.holders.values()]
         critical = [job for job in waiting if job.line is Line.critical]
-        assert not critical or len(running) == MOST, f"seed {self.seed}: a critical job waits beside a free slot"
+        assert not critical or len(lines) == MOST, (
+            f"seed {self.seed}: {[job.job_id for job in critical]} wait beside a free slot ({slots.holders})"
+        )
         assert not critical or Line.critical in lines, (
             f"seed {self.seed}: a critical job waits for others than critical"
         )
         ordinary = [job for job in waiting if job.line is Line.ordinary]
         scheduled = [job for job in waiting if job.line is Line.scheduled and Line.scheduled not in lines]
         others = sum(line is not Line.critical for line in lines)
-        full = len(running) == MOST or others == MOST - 1
-        assert full or not (ordinary or scheduled), f"seed {self.seed}: a job waits beside a slot that it may have"
+        full = len(lines) == MOST or others == MOST - 1
+        assert full or not (ordinary or scheduled), (
+            f"seed {self.seed}: {[job.job_id for job in (*ordinary, *scheduled)]} wait beside a slot that they may have"
+            f" ({slots.holders})"
+        )
         for job in (*ordinary, *scheduled):
             begun_later = [
                 e for e in running if slots.holders[e.name].line is job.line and e.began - job.accepted_at > PATIENCE

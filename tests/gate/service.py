@@ -8,7 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hybrid_sync.contracts import RunPriority, RunRequest
+from hybrid_sync.admission.startable import STARTABLE
+from hybrid_sync.contracts import RunPriority
 
 BEGAN = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -25,10 +26,12 @@ class Execution:
     ends: datetime
     ending: str
     status: str = "RUNNING"
+    at_work: bool = True
+    """False of one that was started by hand, until its first state lets it go on."""
 
     @property
     def critical(self) -> bool:
-        return RunRequest.model_validate_json(self.text).priority is RunPriority.critical
+        return STARTABLE.validate_json(self.text).priority is RunPriority.critical
 
 
 @dataclass
@@ -51,7 +54,8 @@ class Service:
         return [execution.name for execution in ended]
 
     def running(self) -> list[Execution]:
-        return [execution for execution in self.executions.values() if execution.status == "RUNNING"]
+        """Those at work."""
+        return [e for e in self.executions.values() if e.status == "RUNNING" and e.at_work]
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, Any]:  # noqa: N803
         known = self.executions.get(name)
@@ -60,13 +64,33 @@ class Service:
             if same and not self.like_the_emulator:
                 return {}
             raise refusal("ExecutionAlreadyExists", "StartExecution")
-        length = self.lengths.get(name, timedelta(seconds=60))
+        self._begin(name, input)
+        self._count()
+        return {}
+
+    def start_by_hand(self, name: str, text: str) -> None:
+        """It runs, and has done nothing yet."""
+        self._begin(name, text).at_work = False
+
+    def let_in(self, name: str) -> None:
+        """Its first state lets it go on."""
+        execution = self.executions[name]
+        if not execution.at_work:
+            execution.at_work, execution.began, execution.ends = True, self.now, self.now + self._length(name)
+            self._count()
+
+    def _length(self, name: str) -> timedelta:
+        return self.lengths.get(name, timedelta(seconds=60))
+
+    def _begin(self, name: str, text: str) -> Execution:
         ending = self.endings.get(name, "SUCCEEDED")
-        self.executions[name] = Execution(name, input, self.now, self.now + length, ending)
+        self.executions[name] = Execution(name, text, self.now, self.now + self._length(name), ending)
+        return self.executions[name]
+
+    def _count(self) -> None:
         running = self.running()
         if len(running) > self.most or sum(not e.critical for e in running) > self.most - 1:
             raise TooManyRuns([e.name for e in running])
-        return {}
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803
         execution = self._known(executionArn, "DescribeExecution")

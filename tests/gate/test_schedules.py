@@ -31,3 +31,4 @@ def test_never_a_fourth_none_lost_none_twice_and_none_waits_for_nothing(dynamodb
     assert total.started > len(SEEDS)
     assert total.killed
     assert total.merged
+    assert total.by_hand

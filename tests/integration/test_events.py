@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from hybrid_sync.contracts import Profile, RunRequest
+from hybrid_sync.admission.startable import ScheduledRun
+from hybrid_sync.contracts import Profile
+from hybrid_sync_cli.emulator.schedules import SCHEDULED_TIME
 from tests.checks import templates
 from tests.integration.deployment import Deployment
 
@@ -62,7 +64,7 @@ def answers(deployment: Deployment) -> Iterator[dict[str, Any]]:
     """What each handler said to its event; none of them raised."""
     run_id = sample("plan_run")["run_id"]
     deployment.client("stepfunctions").start_execution(
-        stateMachineArn=deployment.refs["SyncRun"], name=run_id, input=json.dumps(sample("weekly_schedule"))
+        stateMachineArn=deployment.refs["SyncRun"], name=run_id, input=json.dumps(sample("weekly_schedule")["request"])
     )
     yield {
         name: deployment.invoke(function, sample(name)) for name, function in HANDLED_BY.items() if name not in REFUSED
@@ -80,8 +82,9 @@ def test_a_schedule_sends_what_its_sample_says(name: str) -> None:
     admitting = templates.functions(template)["AdmitRuns"]
     text = admitting["Events"][SCHEDULES[name]]["Properties"]["Input"]["Fn::Sub"]
     sent = json.loads(text.replace("${OnFailure}", template["Parameters"]["OnFailure"]["Default"]))
-    assert sent == sample(name)
-    assert RunRequest.model_validate(sample(name)).profile is Profile(name.removesuffix("_schedule"))
+    assert sent.pop("scheduled_at") == SCHEDULED_TIME
+    assert sample(name) == sent | {"scheduled_at": sample(name)["scheduled_at"]}
+    assert ScheduledRun.model_validate(sample(name)).request.profile is Profile(name.removesuffix("_schedule"))
 
 
 def test_a_few_keys_are_carried_and_verified(answers: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from ministack.services.cloudformation import provisioners
 
 # Behind everything else: what ministack imports must not be shadowed by a module of ours.
 sys.path.append(str(Path(__file__).parents[2]))
-from hybrid_sync_cli.emulator import cloudformation, denials, gateway, injected, quotas
+from hybrid_sync_cli.emulator import cloudformation, denials, gateway, injected, quotas, schedules
 
 RUNTIME_API = Path(__file__).with_name("runtime_api")
 FORCE_PURE = "HYBRID_SYNC_PURE_RUNTIME_CLIENT"
@@ -59,7 +59,7 @@ REPLACED = {
     lambda_runtime.ProvidedWorker: ("_spawn", "_drain_stderr_bounded"),
     provisioners: ("_sfn_definition", "_RESOURCE_HANDLERS"),
     stepfunctions: (*quotas.STATES, "_invoke_resource", "_error_matches", "_ExecutionError", "_state_machines"),
-    eventbridge: ("_dispatch_to_lambda",),
+    eventbridge: ("_dispatch_to_lambda", "_invoke_target"),
     apigateway_v1: ("_call_lambda_raw", "_import_rest_api", "_put_gateway_response", "_build_lambda_event_v1"),
     iam_actions: ("access_denied_response", "extract_iam_action"),
     iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext", "_request_origin"),
@@ -189,6 +189,7 @@ def be_strict() -> None:
     quotas.limit_api(apigateway_v1)
     gateway.import_gateway_responses(apigateway_v1)
     gateway.tell_addresses(apigateway_v1)
+    schedules.fill_in_times(eventbridge)
     injected.inject(lambda_svc, lambda_runtime, eventbridge)
     denials.note_denials(iam_actions)
     if os.environ.get("AUTH") == "true":

@@ -205,6 +205,14 @@ class QueueFull(SyncError):
     """Seconds."""
 
 
+class SlotsTaken(SyncError):
+    """An execution that was started past the gate holds no slot yet: it waits in its first state."""
+
+    code = "slots_taken"
+    transient = True
+    throttled = True
+
+
 class NotChecked(SyncError):
     """A scheduled run whose catalog has not passed a check in this deployment."""
 

@@ -34,6 +34,8 @@ class Settings(BaseModel):
     daily_schedule: str = Field("", alias="DAILY_SCHEDULE")
     schedule_time_zone: str = Field("UTC", alias="SCHEDULE_TIME_ZONE")
     max_runs: int = Field(3, alias="MAX_RUNS", ge=3)
+    max_waiting: int = Field(1_000, alias="MAX_WAITING", ge=1)
+    max_waiting_of_one: int = Field(100, alias="MAX_WAITING_OF_ONE", ge=1)
     retry_delay_seconds: int = Field(int(RECORD.first_delay), alias="RETRY_DELAY_SECONDS", ge=1)
     target_connections: int = Field(15, alias="TARGET_CONNECTIONS", ge=1)
     legacy_connections: int = Field(15, alias="LEGACY_CONNECTIONS", ge=1)

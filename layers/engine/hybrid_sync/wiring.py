@@ -23,8 +23,9 @@ from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
 
 if TYPE_CHECKING:
+    from hybrid_sync.admission.entry import Entry
     from hybrid_sync.admission.gate import Gate
-    from hybrid_sync.aws import Client
+    from hybrid_sync.admission.parts import Parts as AdmissionParts
     from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync.check.ground import Parts
     from hybrid_sync.failures.queue import SqsFailureQueue
@@ -185,13 +186,22 @@ class DeployedWorld:
 
     @cached_property
     def gate(self) -> Gate:
-        from hybrid_sync.admission.gate import Bounds, Gate
-        from hybrid_sync.admission.jobs import JobStore
-        from hybrid_sync.admission.slots import SlotStore
+        from hybrid_sync.admission.gate import Gate
 
-        table, dynamodb = self._settings.need("control_table"), client("dynamodb")
-        jobs, slots = JobStore(table, dynamodb), SlotStore(table, dynamodb)
-        return Gate(jobs, slots, self.executions, Bounds(self._settings.max_runs), self.now)
+        return Gate(*self._admission())
+
+    @cached_property
+    def entry(self) -> Entry:
+        from hybrid_sync.admission.entry import Entry
+
+        return Entry(*self._admission())
+
+    def _admission(self) -> AdmissionParts:
+        from hybrid_sync.admission.parts import parts
+
+        held = self._settings
+        bounds = (held.max_runs, held.max_waiting, held.max_waiting_of_one)
+        return parts(held.need("control_table"), self._client("dynamodb"), self.executions, bounds, self.now)
 
     @cached_property
     def undo(self) -> UndoFunction:
@@ -265,9 +275,16 @@ def record_peak(**peak: Any) -> None:
 
 
 def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> Handler:
-    """A step as the Lambda function that takes one message."""
+    """A step as the Lambda function that takes one message.
+
+    One that is given an execution's `request` may be its first: it works only once the execution holds a slot.
+    """
+    first = "request" in message.model_fields
 
     def bound(given: M) -> BaseModel | None:
+        if first:
+            started: Any = given
+            world().entry.require_slot(getattr(started, "run_id", "") or started.check_id, started.request)
         return call(world(), given)
 
     return kept_warm(_get_ready)(step(message, record_peak=record_peak)(bound))

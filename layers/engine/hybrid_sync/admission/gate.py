@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from hybrid_sync.admission.job import Job, JobState, Line, Waiting, new_job
+from hybrid_sync.admission.bounds import Bounds
+from hybrid_sync.admission.job import BY_HAND, Job, JobState, Line, Waiting, new_job
 from hybrid_sync.admission.jobs import JobStore
 from hybrid_sync.admission.order import Slots, next_job, why_it_waits
 from hybrid_sync.admission.slots import SlotStore
-from hybrid_sync.contracts import RunRequest
-from hybrid_sync.errors import QueueFull, RequestConflicts, RequestRejected, RunNotFound, SyncError
+from hybrid_sync.admission.startable import Startable
+from hybrid_sync.errors import RequestConflicts, RequestRejected, RunNotFound, SyncError
 
 _ATTEMPTS = 200
 """To write the item `slots` before the rest is left to the clock: of each that fails, somebody else's has succeeded."""
@@ -32,7 +33,7 @@ _MOST_LISTED = 200
 class Executions(Protocol):
     """Executions of the state machine, by name."""
 
-    def begin(self, request: RunRequest, name: str) -> None:
+    def begin(self, request: Startable, name: str) -> None:
         """Start it, or find that it exists or has existed.
 
         A SyncError that is not transient says that it was refused for certain; one that is, says nothing.
@@ -46,16 +47,6 @@ class Executions(Protocol):
     def status(self, name: str) -> str | None:
         """running, succeeded, failed, cancelled or lost; None where it is not known."""
         ...
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How many runs may be at work, and how many jobs may wait."""
-
-    runs: int = 3
-    waiting: int = 1_000
-    waiting_of_one: int = 100
-    """Of one caller."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ class Gate:
         self._bounds = bounds
         self._now = now
 
-    def add(self, request: RunRequest, job_id: str, caller: str) -> Job:
+    def add(self, request: Startable, job_id: str, caller: str) -> Job:
         """Accept a job, once for each id, and admit what may start; what it answers with is stored.
 
         Raises RequestConflicts where the id belongs to another request, QueueFull where too many wait.
@@ -93,7 +84,7 @@ class Gate:
             if twin is not None:
                 fresh = [twin]
             else:
-                self._require_room(job, waiting)
+                self._bounds.require_room(job, waiting)
                 if not self._jobs.put(job):
                     known = self._get(job_id)
         if known is not None and known.request != job.request:
@@ -107,11 +98,11 @@ class Gate:
             stored = self._get(job_id)
         return stored
 
-    def preview(self, request: RunRequest) -> str:
+    def preview(self, request: Startable) -> str:
         """Why a job of this request would wait now; empty if it would start at once."""
         job = new_job("", request, "", self._now())
         slots, waiting = self._slots.read(), self._jobs.waiting()
-        twin = next((one for one in waiting if one.work == job.work), None)
+        twin = next((one for one in waiting if one.work == job.work and one.caller != BY_HAND), None)
         if twin is not None:
             return f"{twin.job_id} waits for the same rows, and would answer for it."
         if next_job([*waiting, job], slots, self._bounds.runs, self._now()) is job:
@@ -158,6 +149,7 @@ class Gate:
             if job.state in (JobState.waiting, JobState.merged):
                 if not self._jobs.cancel(job, who, self._now()):
                     continue
+                self._executions.stop(job_id)  # where it was started past the gate, and waits in its first state
             elif job.state is JobState.admitted:
                 if not self._jobs.ask_cancel(job_id, who):
                     continue
@@ -212,15 +204,20 @@ class Gate:
             self._executions.begin(job.to_start, job.job_id)
         except RequestRejected as error:  # whoever tries, it is refused
             self._jobs.end(job.job_id, "failed", self._now(), str(error), settled=True)
-            self._slots.free(job.job_id)
+            self._free_unless_begun(job.job_id)
             return False
         except SyncError as error:
             if error.transient:
                 return False  # it may have begun: the slot stays, and whoever comes next begins it again
             if only and self._jobs.wait_again(job.job_id, starter, str(error)):
-                self._slots.free(job.job_id, starter)
+                self._free_unless_begun(job.job_id, starter)
             raise
         return True
+
+    def _free_unless_begun(self, job_id: str, starter: str | None = None) -> None:
+        """After a refused start; somebody may have started this very name by hand."""
+        if self._executions.status(job_id) is None:
+            self._slots.free(job_id, starter)
 
     def _stop(self, job: Job) -> None:
         """Stop its execution.  One that was never begun is begun first, so that no late starter can begin it."""
@@ -259,19 +256,10 @@ class Gate:
     def _merged(self, job: Job, waiting: Collection[Waiting]) -> Job | None:
         """The waiting job that answers for this one, too."""
         for twin in waiting:
-            if twin.work == job.work and twin.job_id != job.job_id and self._jobs.merge(twin, job):
+            same = twin.work == job.work and twin.job_id != job.job_id and twin.caller != BY_HAND
+            if same and self._jobs.merge(twin, job):
                 return self._get(twin.job_id)
         return None
-
-    def _require_room(self, job: Job, waiting: Collection[Waiting]) -> None:
-        """QueueFull where too many wait in its line; a scheduled run is never refused."""
-        line = [one.caller for one in waiting if one.line is job.line]
-        if job.line is Line.scheduled:
-            return
-        if len(line) >= self._bounds.waiting:
-            raise QueueFull(f"{len(line)} jobs wait already.", "Send it again later.")
-        if line.count(job.caller) >= self._bounds.waiting_of_one:
-            raise QueueFull(f"{line.count(job.caller)} jobs of this caller wait already.", "Send it again later.")
 
     def _why(self, job: Job) -> tuple[int | None, str]:
         if job.state is not JobState.waiting:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from hybrid_sync.admission.startable import Startable
 from hybrid_sync.contracts import Profile, RunPriority, RunRequest
 
 LOW_WAITS = timedelta(minutes=30)
 """How much later than it came a low job takes its turn: whatever is accepted after that goes after it."""
+BY_HAND = "by hand"
+"""The caller of a job whose execution was started past the gate: it answers for nobody else, since it may give up."""
 SCHEDULED = frozenset({Profile.weekly, Profile.daily})
 
 
@@ -59,7 +62,7 @@ class Waiting:
 class Job(Waiting):
     """One job as it is stored; its id is the run's id and the execution's name."""
 
-    request: RunRequest = field(default_factory=RunRequest)
+    request: Startable = field(default_factory=RunRequest)
     state: JobState = JobState.waiting
     starter: str = ""
     """Who marked it as admitted last: each attempt to start it has a name of its own."""
@@ -75,7 +78,7 @@ class Job(Waiting):
     """Why it has not started although it had its turn, or did not end well."""
 
     @property
-    def to_start(self) -> RunRequest:
+    def to_start(self) -> Startable:
         """What its execution is given: as urgent as the most urgent one that it answers for."""
         urgent = {"priority": RunPriority.critical} if self.line is Line.critical else {}
         return self.request.model_copy(update=urgent)
@@ -88,13 +91,13 @@ class Job(Waiting):
         return self.outcome or str(self.state)
 
 
-def new_job(job_id: str, request: RunRequest, caller: str, now: datetime) -> Job:
+def new_job(job_id: str, request: Startable, caller: str, now: datetime) -> Job:
     """A job that begins to wait."""
-    asked = request.model_copy(update={"run_id": ""})
+    asked = request.model_copy(update={"run_id": ""}) if isinstance(request, RunRequest) else request
     return Job(job_id, place_of(asked, now), now, work_of(asked), caller, request=asked)
 
 
-def place_of(request: RunRequest, accepted_at: datetime) -> str:
+def place_of(request: Startable, accepted_at: datetime) -> str:
     """Sorts waiting jobs: by line, and within a line by the time of acceptance; low jobs stand some minutes back.
 
     A place never moves, and time does: only finitely many jobs ever stand before it in its line, so none starves.
@@ -103,16 +106,16 @@ def place_of(request: RunRequest, accepted_at: datetime) -> str:
     return f"{_RANKS[_line(request)]}/{written(due)}"
 
 
-def _line(request: RunRequest) -> Line:
+def _line(request: Startable) -> Line:
     if request.priority is RunPriority.critical:
         return Line.critical
     return Line.scheduled if request.profile in SCHEDULED else Line.ordinary
 
 
-def work_of(request: RunRequest) -> str:
+def work_of(request: Startable) -> str:
     """The same for two requests of which one run serves both: everything but who asked, why, and how urgently."""
     given = request.model_dump(mode="json", exclude={"run_id", "priority", "trigger", "correlation_id", "requested_by"})
-    for name in ("entities", "refs", "allow_deletes"):
+    for name in {"entities", "refs", "allow_deletes"} & given.keys():
         given[name] = sorted({json.dumps(one, sort_keys=True) for one in given[name]})
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -14,8 +14,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync.admission.job import Job, JobState, Waiting, read, written
+from hybrid_sync.admission.startable import STARTABLE
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.contracts import RunRequest
 
 INDEX = "state-place"
 _PREFIX = "job/"
@@ -182,7 +182,7 @@ def stored_job(item: Mapping[str, Any]) -> Job:
     text = {name: str(value["S"]) for name, value in item.items() if "S" in value}
     return Job(
         **vars(_waiting(item)),
-        request=RunRequest.model_validate_json(text["request"]),
+        request=STARTABLE.validate_json(text["request"]),
         state=JobState(text["state"]),
         merged=tuple(str(one["S"]) for one in item["merged"]["L"]),
         ended_at=read(text["ended_at"]) if "ended_at" in text else None,

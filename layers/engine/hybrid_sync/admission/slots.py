@@ -6,14 +6,21 @@ applies the writes of one item one after the other, so the item never holds more
 once, late or twice.  That is the first half.  The second: the job of every run that is RUNNING is in the item.
 
 1. An execution is started only under the name of a job that is in the item, and that was marked as admitted since.
+   One that was started by hand runs past this, and so does no work: its first state returns only once its job is in the
+   item and marked (`entry`), and stands there for as long as it runs, like every other.
 2. A job leaves the item only when DescribeExecution has said that its execution is no longer RUNNING, never by a clock;
    or when none will ever begin.  That is so if it was cancelled before it was marked as admitted (one conditional write
    of the job's own item decides which came first); if no such execution can be started by anybody; or if its only
-   starter was refused.  That one takes the job off under its own name, and so not where another has taken it over.
+   starter was refused.  That one takes the job off under its own name, and so not where another has taken it over; it
+   first puts the job back to wait, and then sees that no execution of this name runs, started by hand.  Whoever is
+   let in has seen the job marked: before it was put back, and then the execution is seen, or after it was marked anew.
 3. A name is used once: an execution that exists or has ended is not started again.  So what was claimed twice, started
    twice or started late is one run; and what shall not begin any more is begun and stopped, which uses up the name.
 4. A job whose run has ended is marked as ended before it leaves the item.  Who claims has read the item, then that the
    job waits, and writes under the version that was read: a job that was claimed in between has changed it.
+
+Retries of failed records take no slot: they are no executions.  Their number is bounded by the queue's event source
+(template.yaml, MaximumConcurrency), and what they may use of the databases is left free by the runs' own bounds.
 
 A pause is a word in the same item: whoever claims after it has read it.
 """

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Literal
 
-from pydantic import Field
-
+from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.contracts import Message
 
 MOST_BYTES = 120_000
@@ -41,16 +39,6 @@ def warning(code: str, evidence: str, remedy: str) -> Finding:
 
 def note(code: str, evidence: str, remedy: str = "") -> Finding:
     return Finding(severity=Severity.note, code=code, evidence=evidence, remedy=remedy)
-
-
-class CheckRequest(Message):
-    """The state machine's input for a check: any execution whose profile is `check`."""
-
-    profile: Literal["check"] = "check"
-    trigger: str = "hand"
-    requested_by: str | None = None
-    disk_gb: Annotated[float, Field(gt=0)] | None = None
-    """The size of the target's disk, which SQL cannot see."""
 
 
 class StartedCheck(Message):

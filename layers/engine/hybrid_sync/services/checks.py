@@ -7,8 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hybrid_sync.check.model import CheckOutcome, CheckRequest
+from hybrid_sync.admission.startable import CheckRequest
+from hybrid_sync.check.model import CheckOutcome
 from hybrid_sync.contracts import Message
+from hybrid_sync.errors import RunNotFound
 from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.starts import RunName
 
@@ -23,7 +25,7 @@ class CheckedAsked(Asked):
 
 
 class CheckStanding(Message):
-    """How a check is: at work, ended with an outcome, or (neither) failed, with why."""
+    """How a check is: under way (`why` it still waits), ended with an outcome, or (neither) failed, with why."""
 
     check_id: str
     running: bool
@@ -32,15 +34,22 @@ class CheckStanding(Message):
 
 
 def check(desk: Desk, asked: CheckAsked, who: str) -> CheckStanding:
-    """Start it once, whatever is sent twice."""
+    """Have it start once, whatever is sent twice, when the gate admits it."""
     request = CheckRequest(trigger="cli", requested_by=who, disk_gb=asked.disk_gb)
-    desk.executions.begin(request, asked.check_id)
+    desk.gate.add(request, asked.check_id, who)
     return CheckStanding(check_id=asked.check_id, running=True)
 
 
 def checked(desk: Desk, asked: CheckedAsked, who: str) -> CheckStanding:
-    """How one stands that was started."""
-    state = desk.executions.state(asked.check_id)
+    """How one stands that was asked for, or the one that answers for it; RunNotFound where there is none."""
+    standing = desk.gate.standing(asked.check_id)
+    job = standing.job
+    if standing.place is not None:
+        return CheckStanding(check_id=asked.check_id, running=True, why=standing.why)
+    try:
+        state = desk.executions.state(job.into or job.job_id)
+    except RunNotFound:  # it is about to begin, or will never
+        return CheckStanding(check_id=asked.check_id, running=job.status == "running", why=job.why or job.status)
     told = CheckOutcome.model_validate(json.loads(state.output)) if state.output else None
     return CheckStanding(
         check_id=asked.check_id, running=state.status == "running", outcome=told, why=state.why or state.status

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, LiteralString, Protocol
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.order import Slots
+from hybrid_sync.admission.startable import Startable
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Key, Message, RollbackOutcome, RollbackTask, RunFailure, RunRequest
+from hybrid_sync.contracts import Key, Message, RollbackOutcome, RollbackTask, RunFailure
 from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
 from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
@@ -29,8 +30,6 @@ PAGE_ROWS = 2_000
 class Runs(Protocol):
     """The state machine's executions, by run id."""
 
-    def begin(self, request: Message, name: str) -> None: ...
-
     def state(self, run_id: str) -> RunState: ...
 
     def recent(self, limit: int) -> list[RunState]: ...
@@ -43,9 +42,9 @@ class Runs(Protocol):
 class Gate(Protocol):
     """Where everything that starts is admitted."""
 
-    def add(self, request: RunRequest, job_id: str, caller: str) -> Job: ...
+    def add(self, request: Startable, job_id: str, caller: str) -> Job: ...
 
-    def preview(self, request: RunRequest) -> str: ...
+    def preview(self, request: Startable) -> str: ...
 
     def cancel(self, job_id: str, who: str) -> Job: ...
 

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from hybrid_sync.admission.gate import Gate
 from hybrid_sync.admission.job import Job
-from hybrid_sync.contracts import ReportRequest, RunFailure, RunRequest
+from hybrid_sync.admission.startable import ScheduledRun
+from hybrid_sync.contracts import ReportRequest, RunFailure
 from hybrid_sync.entrypoint import logger
 from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.failures.cause import of_execution
@@ -26,13 +27,13 @@ class Admitting(World, Protocol):
     def gate(self) -> Gate: ...
 
 
-def admit_runs(world: Admitting, request: RunRequest | None) -> None:
-    """With the request of a schedule, or without; a schedule that is delivered twice in its minute is one job.
+def admit_runs(world: Admitting, scheduled: ScheduledRun | None) -> None:
+    """With what a schedule has delivered, or without; delivered twice, however much later, it is one job.
 
     Raises what refused a start for certain, so that the function's errors tell.
     """
-    if request is not None:
-        world.gate.add(request, f"{request.profile}-{world.now():%Y%m%dT%H%M00}-000000", "schedule")
+    if scheduled is not None:
+        world.gate.add(scheduled.request, scheduled.job_id, "schedule")
     try:
         world.gate.admit(tend=True)
     finally:
