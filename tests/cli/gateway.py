@@ -43,6 +43,7 @@ class Desk:
     reports: Any = field(default_factory=Away)
     tokens: Any = field(default_factory=Away)
     undo: Any = field(default_factory=Away)
+    failure_queue: Any = field(default_factory=Away)
     secret: Any = field(default_factory=Away)
     deployment: str = ""
 

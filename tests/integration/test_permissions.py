@@ -149,6 +149,7 @@ def _as_operator(deployment: Deployment) -> None:
         ("cancel", {"run_id": run_id}, 200),
         ("syncs", {}, 200),
         ("rollback", {"run_id": run_id}, 500),
+        ("redrive", {"redrive_id": "redrive-20261129T010000-000001", "all": True}, 200),
         ("tokens", {}, 200),
         ("create-token", {"name": "x", "scopes": ["syncs:read"], "days": 1}, 200),
         ("revoke-token", {"token_id": "0" * 12}, 422),

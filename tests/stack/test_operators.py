@@ -109,6 +109,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "holds": ("holds", "held"),
         "sync": ("sync --entity offices --no-follow", "on_demand-"),
         "verify": ("verify offices", "Nothing differs."),
+        "redrive": ("failures redrive --all", "failed records are tried again"),
         "accept": ("failures accept offices 99 --why known", "Nothing was accepted"),
         "hold": ("hold payments --why restore", "payments is held"),
         "release": ("release jaws", "jaws is not held"),

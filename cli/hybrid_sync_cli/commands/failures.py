@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,6 +13,7 @@ from hybrid_sync.services.desk import PAGE_ROWS
 from hybrid_sync.services.failed import AcceptAsked, Accepted, FailuresAsked
 from hybrid_sync.services.failed import Failures as Found
 from hybrid_sync.services.findings import place_of
+from hybrid_sync.services.redrive import RedriveAsked, Redriven
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
@@ -32,7 +35,8 @@ class Failures(click.Group):
 
 @click.group(cls=Failures)
 def failures() -> None:
-    """Failed records: `failures [RUN]` lists them (`failures list --help`), `failures accept` lives with some."""
+    """Failed records: `failures [RUN]` lists them (`failures list --help`), `failures accept` lives with some,
+    `failures redrive` has them tried again."""
 
 
 @failures.command("list")
@@ -89,6 +93,39 @@ def accept(entity: str, keys: tuple[str, ...], why: str, by: str | None) -> None
     asked = AcceptAsked(entity=name, source=source or None, keys=wanted, by=by, why=why)
     accepted = Deployment.chosen().ask("accept", asked, Accepted).accepted
     click.echo(f"{accepted:,} accepted: in every report, and counted against no tolerance until the row changes.")
+
+
+@failures.command()
+@click.argument("entity", metavar="[ENTITY]", required=False)
+@click.argument("keys", metavar="[KEY…]", nargs=-1)
+@click.option("--reason", metavar="CODE", help="Only those with this reason.")
+@click.option("--all", "everything", is_flag=True, help="All that are open or escalated.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def redrive(entity: str | None, keys: tuple[str, ...], reason: str | None, everything: bool, as_json: bool) -> None:
+    """Have failed records tried again now: of ENTITY, under these legacy KEYs, with a reason, or all.
+
+    The queue retries them two messages at a time, beside the runs. Accepted records are left alone; a record that fails
+    again three times is escalated again.
+    """
+    name, _, source = (entity or "").partition("/")
+    wanted = tuple(reference(f"{entity}:{key}").key for key in keys)
+    asked = RedriveAsked(
+        redrive_id=f"redrive-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", entity=name or None,
+        source=source or None, keys=wanted, reason=reason, all=everything,
+    )  # fmt: skip
+    deployment = Deployment.chosen()
+    done = total = deployment.ask("redrive", asked, Redriven, patient=True)
+    asked = asked.model_copy(update={"again": True})
+    while done.more:
+        done = deployment.ask("redrive", asked, Redriven, patient=True)
+        sums = {"records": total.records + done.records, "messages": total.messages + done.messages}
+        total = done.model_copy(update=sums)
+    if as_json:
+        click.echo(total.model_dump_json(exclude={"more"}))
+        return
+    click.echo(f"{total.records:,} failed records are tried again, in {total.messages:,} messages.")
+    if total.left:
+        click.echo(f"{total.left:,} are left: their entity is held, or they have no key.")
 
 
 def _show_failed(found: Found) -> None:

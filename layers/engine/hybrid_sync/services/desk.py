@@ -12,7 +12,7 @@ from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.order import Slots
 from hybrid_sync.admission.startable import Startable
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Key, Message, RollbackOutcome, RollbackTask, RunFailure
+from hybrid_sync.contracts import FailureMessage, Key, Message, RollbackOutcome, RollbackTask, RunFailure
 from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
 from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
@@ -87,6 +87,12 @@ class Undo(Protocol):
         ...
 
 
+class FailureQueue(Protocol):
+    """Failed records on their way to a retry."""
+
+    def send(self, messages: Sequence[FailureMessage]) -> None: ...
+
+
 class Secret(Protocol):
     """The deployment's connection secret."""
 
@@ -145,6 +151,9 @@ class Desk(Protocol):
 
     @property
     def undo(self) -> Undo: ...
+
+    @property
+    def failure_queue(self) -> FailureQueue: ...
 
     @property
     def id_backups(self) -> IdBackups: ...

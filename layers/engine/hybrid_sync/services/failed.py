@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from psycopg import sql
@@ -62,7 +63,7 @@ def failures(desk: Desk, asked: FailuresAsked, _: str) -> Failures:
         query = _FAILED.format(behind=records_behind(asked.after, "f"))
         found = answer(target, dicts(query, asked.model_dump(exclude={"after"})))
         if asked.reason is not None and not found:
-            _require_reason(target, desk.catalog, asked.reason)
+            require_reason(target, desk.catalog, asked.reason)
     every = found[0]["every"] if found else 0
     for row in found:
         del row["every"]
@@ -72,24 +73,28 @@ def failures(desk: Desk, asked: FailuresAsked, _: str) -> Failures:
 
 def accept(desk: Desk, asked: AcceptAsked, who: str) -> Accepted:
     """Accept all of them or none; RequestRejected names what cannot be."""
-    sources = desk.catalog[asked.entity].sources
-    source = asked.source or next(iter(sources))
-    if asked.source is None and len(sources) > 1:
-        raise RequestRejected(
-            f"{asked.entity} has several sources: write {asked.entity}/source, with one of {', '.join(sources)}."
-        )
-    if source not in sources:
-        raise RequestRejected(f"{asked.entity} has no source {source}: choose from {', '.join(sources)}.")
-    width = len(sources[source].key)
-    for key in asked.keys:
-        if key and len(key) != width:
-            raise RequestRejected(
-                f"{','.join(map(str, key))} is no key of {asked.entity}: it has {width} part(s),"
-                f" as in {','.join('7' * width)}."
-            )
+    source = source_of(desk.catalog, asked.entity, asked.source, asked.keys)
     with at_target(desk) as target:
         accept_records(target, asked.entity, source, asked.keys, by=asked.by or who, why=asked.why)
     return Accepted(accepted=len(asked.keys))
+
+
+def source_of(catalog: Catalog, entity: str, given: str | None, keys: Sequence[Key]) -> str:
+    """The source of the entity that has these keys; RequestRejected where there is none, or several."""
+    sources = catalog[entity].sources
+    source = given or next(iter(sources))
+    if given is None and len(sources) > 1:
+        raise RequestRejected(f"{entity} has several sources: write {entity}/source, with one of {', '.join(sources)}.")
+    if source not in sources:
+        raise RequestRejected(f"{entity} has no source {source}: choose from {', '.join(sources)}.")
+    width = len(sources[source].key)
+    for key in keys:
+        if key and len(key) != width:
+            raise RequestRejected(
+                f"{','.join(map(str, key))} is no key of {entity}: it has {width} part(s),"
+                f" as in {','.join('7' * width)}."
+            )
+    return source
 
 
 def _require_run(target: Connection, run_id: str) -> None:
@@ -97,7 +102,7 @@ def _require_run(target: Connection, run_id: str) -> None:
         raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
 
 
-def _require_reason(target: Connection, catalog: Catalog, reason: str) -> None:
+def require_reason(target: Connection, catalog: Catalog, reason: str) -> None:
     """A misspelt reason must not look like good news."""
     sources = [source for entity in catalog.entities.values() for source in entity.sources.values()]
     rules = {rule.fail for source in sources for rule in source.rules if rule.fail}
