@@ -7,7 +7,7 @@ one bad row among thousands costs a few attempts, and a bad row in every ten cos
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -26,19 +26,35 @@ class Refused(psycopg.Error):
         self.sqlstate = sqlstate
 
 
+class Refusal(NamedTuple, Generic[T]):
+    """What a database said of one item, a row or its number; names are as the error has them."""
+
+    item: T
+    sqlstate: str
+    constraint: str | None = None
+    column: str | None = None
+    raised: bool = False
+    """It is known to have arisen in a trigger."""
+
+    @classmethod
+    def of(cls, item: T, error: psycopg.Error) -> Refusal[T]:
+        return cls(item, error.sqlstate or "", error.diag.constraint_name, error.diag.column_name)
+
+
 def halve(
     items: Sequence[T],
     attempt: Callable[[Sequence[T]], object],
     require_item: Callable[[psycopg.Error, Sequence[T]], None],
     parts: int = 2,
-) -> list[tuple[T, psycopg.Error]]:
+    refusal: Callable[[T, psycopg.Error], Refusal[T]] = Refusal.of,
+) -> list[Refusal[T]]:
     """Attempt all items, in order; the refused ones, each with why.
 
     `attempt` does all of its items or none, in a transaction or a savepoint of its own.  `require_item` raises when
     no item is to blame for an error; it is asked after the savepoint has been rolled back.  `parts` more than two fit
     where a refusal costs much more than an attempt.
     """
-    refused: list[tuple[T, psycopg.Error]] = []
+    refused: list[Refusal[T]] = []
     waiting = [items] if items else []
     while waiting:
         some = waiting.pop()
@@ -48,7 +64,7 @@ def halve(
             if not isinstance(error, Refused):
                 require_item(error, some)
             if len(some) == 1:
-                refused.append((some[0], error))
+                refused.append(refusal(some[0], error))
             else:
                 width = -(-len(some) // parts)
                 waiting += [some[start : start + width] for start in reversed(range(0, len(some), width))]

@@ -125,8 +125,8 @@ def _in_legacy(sides: Sides, keys: list[Key], recent: sql.Composable) -> dict[Ke
         with sides.legacy.transaction():  # a savepoint: the snapshot outlives a row that fails
             found.update(_computed(sides, some, recent, sides.form.legacy_columns()))
 
-    for key, _ in halve(keys, compute, lambda error, _: ask(sides.legacy, sides.plan, error)):
-        found |= _computed(sides, [key], recent, sql.SQL("null::text[]"))
+    for refusal in halve(keys, compute, lambda error, _: ask(sides.legacy, sides.plan, error)):
+        found |= _computed(sides, [refusal.item], recent, sql.SQL("null::text[]"))
     return found
 
 

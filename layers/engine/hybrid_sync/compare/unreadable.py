@@ -65,4 +65,4 @@ def uncomputable_keys(
                 )
             )
 
-    return [key for key, _ in halve(keys, compute, lambda error, _: ask(legacy, plan, error))]
+    return [r.item for r in halve(keys, compute, lambda error, _: ask(legacy, plan, error))]

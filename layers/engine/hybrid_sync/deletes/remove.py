@@ -25,7 +25,6 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.write.images import image_of, restorable
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, entries, follow_triggers
-from hybrid_sync.write.names import constraint_of
 from hybrid_sync.write.native import AS_NATIVES, write_each
 from hybrid_sync.write.referring import Doomed, keep_referred
 from hybrid_sync.write.split import MISPLACED, SUPPRESSED
@@ -122,15 +121,13 @@ class Removal:
         rows = self._connection.execute(
             sql.SQL("select n from {} where outcome is null order by n").format(_REMOVAL)
         ).fetchall()
-        for line, error in write_each(self._connection, [row[0] for row in rows], statement, self._check):
-            reason = MANAGED if error.sqlstate in _STILL_REFERRED else reason_of(error.sqlstate)
+        for r in write_each(self._connection, [row[0] for row in rows], statement, self._check):
+            reason = MANAGED if r.sqlstate in _STILL_REFERRED else reason_of(r.sqlstate)
             self._connection.execute(
                 sql.SQL(
                     "update {} set outcome = 'kept', reason = {}, constraint_name = {}, sqlstate = {} where n = {}"
-                ).format(
-                    _REMOVAL, *map(sql.Literal, (reason, constraint_of(self._connection, error), error.sqlstate, line))
-                )
-            )  # fmt: skip
+                ).format(_REMOVAL, reason, r.constraint, r.sqlstate, r.item)
+            )
 
     def _check(self, lines: Sequence[int]) -> None:
         """A deleted row is gone and a marked one is there, whatever a trigger does about it."""

@@ -15,7 +15,7 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.halve import halve, halve_on_server
+from hybrid_sync.halve import Refusal, halve, halve_on_server
 from hybrid_sync.keys import one_of
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.cut import Cut
@@ -33,11 +33,11 @@ _ANSWER = sql.SQL("perform set_config('hybrid_sync.unreadable', found, true);")
 
 @dataclass
 class Isolated:
-    """A page of rows that legacy can compute, and the SQLSTATE of each among them that it cannot."""
+    """A page of rows that legacy can compute, and those among them that it cannot."""
 
     cut: Cut
     rows: list[bytes] = field(default_factory=list)
-    unreadable: dict[Key, str] = field(default_factory=dict)
+    unreadable: list[Refusal[Key]] = field(default_factory=list)
 
 
 def read_isolated(connection: Connection, plan: ReadPlan, where: sql.Composable, cut: Cut) -> Isolated:
@@ -50,7 +50,7 @@ def read_isolated(connection: Connection, plan: ReadPlan, where: sql.Composable,
     more, keys = len(keys) > cut.most_rows, keys[: cut.most_rows]
     found = _readable(connection, plan, keys, cut)
     if found.cut.more:  # full of bytes before these keys were through: the next page looks at the others
-        found.unreadable = {key: state for key, state in found.unreadable.items() if key <= (found.cut.last or key)}
+        found.unreadable = [r for r in found.unreadable if r.item <= (found.cut.last or r.item)]
     elif keys:
         found.cut.last, found.cut.more = keys[-1], more
     return found
@@ -63,8 +63,8 @@ def _readable(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: 
     try:
         with transaction(connection, "legacy", read_only=True, path=plan.path):
             found.unreadable = _search(connection, plan, keys)
-            readable = [key for key in keys if key not in found.unreadable]
-            found.rows = _rows(connection, plan, readable, found.cut)
+            unreadable = {r.item for r in found.unreadable}
+            found.rows = _rows(connection, plan, [key for key in keys if key not in unreadable], found.cut)
     except (MissingPrivilege, StructureMismatch):
         return _halved(connection, plan, keys, cut)  # the role may not use PL/pgSQL, or a function in the way says so
     except psycopg.Error as error:
@@ -95,15 +95,15 @@ def _rows(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut)
         return list(cut.take(found))
 
 
-def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> dict[Key, str]:
-    """Keys whose row cannot be computed, with the SQLSTATE."""
+def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> list[Refusal[Key]]:
+    """Keys whose row cannot be computed."""
     where = one_of(plan.key_exprs, keys, sql.SQL("[split.lo : split.hi]"))
     compute = sql.SQL(_COMPUTE).format(columns=plan.columns, relations=plan.relations, where=where)
     halve_on_server(connection, 1, len(keys), compute, _KEEP, _ANSWER)
     row = connection.execute("select current_setting('hybrid_sync.unreadable')").fetchone()
     assert row is not None, "a setting is one row"
     pairs = (entry.split(":") for entry in row[0].split())
-    return {keys[int(place) - 1]: state for place, state in pairs}
+    return [Refusal(keys[int(place) - 1], state) for place, state in pairs]
 
 
 def _halved(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> Isolated:
@@ -119,6 +119,5 @@ def _halved(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cu
         found.rows += good
         found.cut = cut
 
-    refused = halve(keys, read, lambda error, _: require_readable(connection, plan, error))
-    found.unreadable = {key: error.sqlstate or "" for key, error in refused}
+    found.unreadable = halve(keys, read, lambda error, _: require_readable(connection, plan, error))
     return found

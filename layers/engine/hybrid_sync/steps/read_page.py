@@ -82,9 +82,7 @@ def _rows(
     isolated = read_isolated(legacy, plan, wanted.where, cut)
     scanned = scan(plan, isolated.rows)
     scanned.read += len(isolated.unreadable)
-    unreadable = [
-        FailedRow(key, unreadable_reason(state), sqlstate=state) for key, state in isolated.unreadable.items()
-    ]
+    unreadable = [FailedRow(r.item, unreadable_reason(r.sqlstate), sqlstate=r.sqlstate) for r in isolated.unreadable]
     return isolated.cut, scanned, unreadable
 
 

@@ -250,5 +250,5 @@ def _scanned(legacy: Connection, plan: ReadPlan, keys: Sequence[Key], unreadable
         with legacy.transaction(), closing(rows.read(legacy, plan, one_of(plan.key_exprs, some))) as copied:
             found.append(scan(plan, copied))
 
-    unreadable.update(key for key, _ in halve(keys, read, lambda error, _: ask(legacy, plan, error)))
+    unreadable.update(r.item for r in halve(keys, read, lambda error, _: ask(legacy, plan, error)))
     return found

@@ -4,16 +4,15 @@ of them first, and then all get theirs."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.shape import TargetColumn
+from hybrid_sync.halve import Refusal
 from hybrid_sync.postgres import require_row
 from hybrid_sync.undo.verdict import UNDO, Stage
 from hybrid_sync.write.images import restored
-from hybrid_sync.write.names import constraint_of
 from hybrid_sync.write.native import write, write_each
 from hybrid_sync.write.park import TWINS, move
 from hybrid_sync.write.split import SUPPRESSED
@@ -23,30 +22,22 @@ Attempt = Callable[[Sequence[int]], sql.Composed]
 """The statement that undoes these staged lines, a range, and gives them the verdict `done`."""
 
 
-class Refusal(NamedTuple):
-    """What the target said of one line."""
-
-    line: int
-    sqlstate: str | None
-    constraint: str | None
-
-
 def lines(some: Sequence[int]) -> sql.Composed:
     """The condition that a line is one of these, and may be undone."""
     return sql.SQL("u.verdict = 'ours' and u.n between {} and {}").format(some[0], some[-1])
 
 
-def try_each(stage: Stage, attempt: Attempt) -> list[Refusal]:
+def try_each(stage: Stage, attempt: Attempt) -> list[Refusal[int]]:
     """Undo every line that the target lets go; the others, and why."""
-    refused = write_each(stage.connection, stage.numbers(), attempt)
-    return [Refusal(line, error.sqlstate, constraint_of(stage.connection, error)) for line, error in refused]
+    return write_each(stage.connection, stage.numbers(), attempt)
 
 
-def refuse(stage: Stage, refused: Iterable[Refusal]) -> None:
-    for line, sqlstate, constraint in refused:
+def refuse(stage: Stage, refused: Iterable[Refusal[int]]) -> None:
+    """Without a code where nothing but a trigger left the line out."""
+    for r in refused:
         stage.connection.execute(
             sql.SQL("update {} set verdict = 'refused', sqlstate = {}, constraint_name = {} where n = {}").format(
-                UNDO, sqlstate, constraint, line
+                UNDO, None if r.sqlstate == SUPPRESSED else r.sqlstate, r.constraint, r.item
             )
         )
 
@@ -103,20 +94,20 @@ class _Lines:
         self.connection.execute(sql.SQL("analyze {} (id, n, verdict, row_xid)").format(UNDO))
         return Moving(stage.relation, tuple(back), then, tuple(columns), lines, lines)
 
-    def uncomputable(self, wants: Wants) -> list[Refusal]:
+    def uncomputable(self, wants: Wants) -> list[Refusal[int]]:
         return []  # what stood there before was computed once
 
-    def write(self) -> list[Refusal]:
+    def write(self) -> list[Refusal[int]]:
         """A line that is left although nothing refused it, a trigger of the target has left out."""
-        return try_each(self._stage, self._attempt) or [Refusal(line, None, None) for line in self._open()]
+        return try_each(self._stage, self._attempt) or [Refusal(line, SUPPRESSED) for line in self._open()]
 
-    def numbers(self, refused: Sequence[Refusal]) -> set[int]:
-        return {r.line for r in refused}
+    def numbers(self, refused: Sequence[Refusal[int]]) -> set[int]:
+        return {r.item for r in refused}
 
-    def refusals(self, found: Mapping[int, tuple[str, str | None]]) -> list[Refusal]:
-        return [Refusal(n, None if code == SUPPRESSED else code, name) for n, (code, name) in found.items()]
+    def refusals(self, found: Mapping[int, tuple[str, str | None]]) -> list[Refusal[int]]:
+        return [Refusal(n, code, name) for n, (code, name) in found.items()]
 
-    def drop(self, refused: Sequence[Refusal]) -> None:
+    def drop(self, refused: Sequence[Refusal[int]]) -> None:
         refuse(self._stage, refused)
 
     def _open(self) -> list[int]:

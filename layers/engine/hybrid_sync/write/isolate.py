@@ -14,7 +14,7 @@ from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.write.park import TWINS, move
 from hybrid_sync.write.row_loop import RowLoop
-from hybrid_sync.write.split import ALTERED_STATE, MISPLACED, SERVERS_OWN, SUPPRESSED, Refusal
+from hybrid_sync.write.split import ALTERED_STATE, MISPLACED, SERVERS_OWN, SUPPRESSED, RowRefusal
 from hybrid_sync.write.write import RowsSuppressed, Writer, Written
 
 _REASONS = {
@@ -92,7 +92,7 @@ def write_isolated(
         contested = error.sqlstate in TWINS and not by_hand
     failpoint("batch.isolating", connection)
     loop = RowLoop(writer, by_hand=by_hand, last=last)
-    done, refusals = Written(), list[Refusal]()
+    done, refusals = Written(), list[RowRefusal]()
     if known:
         # Thousands of rows that wait for a value of another batch are found by one query, not tried one by one.
         refusals = [] if contested else loop.update(known)
@@ -112,20 +112,20 @@ def write_isolated(
     return done, _named(writer, rows, refusals) + _altered(rows, done)
 
 
-def _contested(rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[Spliced]:
+def _contested(rows: Sequence[Spliced], refusals: Sequence[RowRefusal]) -> list[Spliced]:
     """The rows that a unique value kept out."""
-    contested = {r.id.bytes for r in refusals if r.sqlstate in TWINS}
+    contested = {r.item.bytes for r in refusals if r.sqlstate in TWINS}
     return [row for row in rows if row.data[6:22] in contested]
 
 
-def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[Refusal]) -> list[FailedRow]:
+def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[RowRefusal]) -> list[FailedRow]:
     keys = {row.data[6:22]: row.key for row in rows}
     return [
-        FailedRow(decode_key(keys[r.id.bytes]), _why(writer, r), r.column, r.sqlstate, r.constraint) for r in refusals
+        FailedRow(decode_key(keys[r.item.bytes]), _why(writer, r), r.column, r.sqlstate, r.constraint) for r in refusals
     ]
 
 
-def _why(writer: Writer, refusal: Refusal) -> str:
+def _why(writer: Writer, refusal: RowRefusal) -> str:
     if writer.table.row_security and refusal.sqlstate == "42501":
         return "policy_violation"
     reason = reason_of(refusal.sqlstate)

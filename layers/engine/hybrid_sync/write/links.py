@@ -19,7 +19,6 @@ from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.batches import record_failed
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, journal_changes
-from hybrid_sync.write.names import constraint_of
 from hybrid_sync.write.native import AS_NATIVES, write_each
 from hybrid_sync.write.split import SUPPRESSED
 
@@ -202,14 +201,10 @@ def _write(connection: Connection, relation: sql.Identifier, group: Group) -> li
             raise Refused(SUPPRESSED)
 
     refused: list[FailedRow] = []
-    for line, error in write_each(connection, sorted(lines), statement, check):
-        why = reason_of(error.sqlstate)
-        connection.execute(sql.SQL("update {} set refused = %s where n = %s").format(_STAGE), (why, line))
-        refused.append(
-            FailedRow(
-                tuple(lines[line]), why, group.column, error.sqlstate, constraint_of(connection, error), present=True
-            )
-        )  # fmt: skip
+    for r in write_each(connection, sorted(lines), statement, check):
+        why = reason_of(r.sqlstate)
+        connection.execute(sql.SQL("update {} set refused = %s where n = %s").format(_STAGE), (why, r.item))
+        refused.append(FailedRow(tuple(lines[r.item]), why, group.column, r.sqlstate, r.constraint, present=True))
     hidden = connection.execute(sql.SQL("select key, refused from {} where refused is not null").format(_STAGE))
     known = {row.key for row in refused}
     refused += [FailedRow(tuple(k), why, group.column, present=True) for k, why in hidden if tuple(k) not in known]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import TypeVar
 
-import psycopg
-
-from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.halve import Refusal
 from hybrid_sync.postgres import Connection
+
+T = TypeVar("T")
 
 _KNOWN = """
 select array(select conname::text from pg_constraint where conname::text = any(%(names)s)
@@ -25,12 +26,14 @@ def known_constraints(connection: Connection, names: Iterable[str | None]) -> fr
     return frozenset(row[0])
 
 
-def constraint_of(connection: Connection, error: Exception) -> str | None:
-    """The constraint that the error names, if there is one of that name."""
-    name = error.diag.constraint_name if isinstance(error, psycopg.Error) else None
-    return name if name in known_constraints(connection, [name]) else None
-
-
-def column_of(table: TargetTable, name: str | None) -> str | None:
-    """The column that the error names, if the table has it."""
-    return name if name in table.columns else None
+def named(
+    connection: Connection, refusals: Sequence[Refusal[T]], columns: Collection[str] = ()
+) -> list[Refusal[T]]:  # fmt: skip
+    """The refusals without names that nothing has: constraints that the server does not know, and other columns."""
+    known = known_constraints(connection, (r.constraint for r in refusals))
+    return [
+        r._replace(
+            constraint=r.constraint if r.constraint in known else None, column=r.column if r.column in columns else None
+        )
+        for r in refusals
+    ]

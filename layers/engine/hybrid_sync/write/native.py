@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.halve import halve
+from hybrid_sync.halve import Refusal, halve
 from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection, require_row, send_with_next
+from hybrid_sync.write.names import named
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ def write_each(
     items: Sequence[T],
     statement: Callable[[Sequence[T]], sql.Composed],
     after: Callable[[Sequence[T]], object] = lambda _: None,
-) -> list[tuple[T, psycopg.Error]]:
+) -> list[Refusal[T]]:
     """Run the statement for all items, which writes a mapped table, and then `after`; the refused items, with why.
 
     `after` belongs to the attempt: it looks at what was written and raises Refused, or writes records of ours.
@@ -65,4 +66,5 @@ def write_each(
             write(connection, statement(some))
             after(some)
 
-    return halve(items, attempt, lambda error, some: require_row(connection, error, [(statement(some), None)]))
+    refused = halve(items, attempt, lambda error, some: require_row(connection, error, [(statement(some), None)]))
+    return named(connection, refused)

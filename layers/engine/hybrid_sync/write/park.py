@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from hybrid_sync.catalog.shape import TargetColumn
+from hybrid_sync.halve import Refusal
 from hybrid_sync.postgres import Connection
 from hybrid_sync.schema.uniqueness import Uniqueness
 from hybrid_sync.write.parking import Collided, Parking
@@ -20,11 +21,11 @@ from hybrid_sync.write.wants import Moving, Wants
 
 TWINS = ("23505", "23P01")
 """Unique and exclusion violations: the value may be one that another row is about to give up."""
-R = TypeVar("R")
-"""A refusal: what the target said of one line."""
+T = TypeVar("T")
+"""What a refusal names: a line, or the id of its row."""
 
 
-class Lines(Protocol[R]):
+class Lines(Protocol[T]):
     """Numbered lines of a stage, each of them a row as it is to be."""
 
     connection: Connection
@@ -38,24 +39,24 @@ class Lines(Protocol[R]):
     def about_to_move(self) -> Moving:
         """All lines that are left."""
 
-    def uncomputable(self, wants: Wants) -> list[R]:
+    def uncomputable(self, wants: Wants) -> list[Refusal[T]]:
         """Lines that no write can change, found before anything is parked."""
 
-    def write(self) -> list[R]:
+    def write(self) -> list[Refusal[T]]:
         """Write what is left, each line that the target takes; the others, and why."""
 
-    def numbers(self, refused: Sequence[R]) -> set[int]: ...
+    def numbers(self, refused: Sequence[Refusal[T]]) -> set[int]: ...
 
-    def refusals(self, found: Mapping[int, tuple[str, str | None]]) -> list[R]:
+    def refusals(self, found: Mapping[int, tuple[str, str | None]]) -> list[Refusal[T]]:
         """A code and a constraint's name for each number, as refusals."""
 
-    def drop(self, refused: Sequence[R]) -> None:
+    def drop(self, refused: Sequence[Refusal[T]]) -> None:
         """These lines stay as they are, and are left no more."""
 
 
-def move(lines: Lines[R]) -> list[R]:
+def move(lines: Lines[T]) -> list[Refusal[T]]:
     """Write every line that can be written, all at once; those that stay as they are, and why."""
-    stayed: list[R] = []
+    stayed: list[Refusal[T]] = []
     deferring = True
     while lines.left():
         try:
@@ -75,9 +76,9 @@ class _Undone(Exception):
     """Lines were refused while others stood parked: everything since the savepoint is undone."""
 
 
-def _attempt(lines: Lines[R], *, deferring: bool) -> list[R]:
+def _attempt(lines: Lines[T], *, deferring: bool) -> list[Refusal[T]]:
     """Write all lines, or nothing; then those that are lost come back."""
-    lost: list[R] = []
+    lost: list[Refusal[T]] = []
     try:
         with lines.connection.transaction():
             lost = _write_all(lines, deferring=deferring)
@@ -88,7 +89,7 @@ def _attempt(lines: Lines[R], *, deferring: bool) -> list[R]:
     return lost
 
 
-def _write_all(lines: Lines[R], *, deferring: bool) -> list[R]:
+def _write_all(lines: Lines[T], *, deferring: bool) -> list[Refusal[T]]:
     moving = lines.about_to_move()
     wants = Wants(lines.connection, moving)
     if unusable := lines.uncomputable(wants):
@@ -105,6 +106,6 @@ def _write_all(lines: Lines[R], *, deferring: bool) -> list[R]:
     return []
 
 
-def _refusals(lines: Lines[R], staying: Mapping[int, Uniqueness]) -> list[R]:
+def _refusals(lines: Lines[T], staying: Mapping[int, Uniqueness]) -> list[Refusal[T]]:
     unique, exclusion = TWINS
     return lines.refusals({n: (exclusion if i.exclusion else unique, i.name) for n, i in staying.items()})

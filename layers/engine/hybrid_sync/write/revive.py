@@ -16,7 +16,6 @@ from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.images import image_of, restorable, restored
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, entries, follow_triggers
-from hybrid_sync.write.names import constraint_of
 from hybrid_sync.write.native import AS_NATIVES, write_each
 
 
@@ -55,12 +54,9 @@ def revive(
     refused = write_each(connection, sorted(found), lambda some: _put_back(table, source, batch, columns, some), end)
     follow_triggers(connection, table, batch.batch_id)
     return [
-        FailedRow(
-            key, reason_of(error.sqlstate), sqlstate=error.sqlstate, constraint=constraint_of(connection, error),
-            present=True,
-        )
-        for key, error in refused
-    ]  # fmt: skip
+        FailedRow(r.item, reason_of(r.sqlstate), sqlstate=r.sqlstate, constraint=r.constraint, present=True)
+        for r in refused
+    ]
 
 
 def _put_back(

@@ -16,7 +16,7 @@ from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.schema.target_structure import base_types
 from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
-from hybrid_sync.write.split import REFUSED, Refusal, Splitter, refusal_of
+from hybrid_sync.write.split import REFUSED, RowRefusal, Splitter, refusal_of
 from hybrid_sync.write.statements import Statements, flag
 from hybrid_sync.write.wants import Moving, Wants, as_columns
 from hybrid_sync.write.write import Writer, Written, copy_isolated
@@ -48,7 +48,7 @@ class RowLoop:
 
     # --- what the loop writes ----------------------------------------------------------------------------------
 
-    def update(self, rows: Sequence[Spliced]) -> list[Refusal]:
+    def update(self, rows: Sequence[Spliced]) -> list[RowRefusal]:
         """Update each row that the target takes, its before-image first."""
         self.clear_images()
         refused = self.stage(rows, flagged=True)
@@ -56,16 +56,16 @@ class RowLoop:
             refused += self._split(self._image_and_update(), self.statements, imaged=True)
         return refused
 
-    def insert(self, rows: Sequence[Spliced]) -> list[Refusal]:
+    def insert(self, rows: Sequence[Spliced]) -> list[RowRefusal]:
         """Insert each row that the target takes."""
         refused = self.stage(rows, flagged=self._writer.stages_everything)
         return refused + self._insert(self.statements)
 
-    def _insert(self, some: Statements) -> list[Refusal]:
+    def _insert(self, some: Statements) -> list[RowRefusal]:
         attempt = sql.SQL("select count(*) into split.expected from {} s where {}; {} order by s.hybrid_sync_n;")
         return self._split(attempt.format(_ROWS, some.segment, some.insert()), some, imaged=False)
 
-    def _split(self, attempt: sql.Composed, some: Statements, *, imaged: bool) -> list[Refusal]:
+    def _split(self, attempt: sql.Composed, some: Statements, *, imaged: bool) -> list[RowRefusal]:
         return self._splitter.split(self._splitter.checked(attempt, some, imaged=imaged))
 
     def _image_and_update(self) -> sql.Composed:
@@ -92,7 +92,7 @@ class RowLoop:
         self.connection.execute(self.everything.take_images())
         return self._moving(self.everything.segment)
 
-    def uncomputable(self, wants: Wants) -> list[Refusal]:
+    def uncomputable(self, wants: Wants) -> list[RowRefusal]:
         """The staged rows for which a unique index has no value."""
         for index in wants.uncomputed:
             query = wants.keys_then(index, self._moving(self.statements.segment).then)
@@ -100,7 +100,7 @@ class RowLoop:
                 return refused
         return []
 
-    def write(self) -> list[Refusal]:
+    def write(self) -> list[RowRefusal]:
         """Update the staged rows whose before-image was taken, and insert those that were added as new."""
         counted = sql.SQL(
             "select count(*) into split.expected from {rows} s join {images} i on i.id = s.id where {segment};"
@@ -109,23 +109,25 @@ class RowLoop:
         new = replace(self.statements, segment=sql.SQL("s.hybrid_sync_new and {}").format(self.statements.segment))
         return self._split(update, self.statements, imaged=True) + self._insert(new)
 
-    def numbers(self, refused: Sequence[Refusal]) -> set[int]:
+    def numbers(self, refused: Sequence[RowRefusal]) -> set[int]:
         """The numbers under which these rows are staged."""
         rows = self.connection.execute(
-            sql.SQL("select hybrid_sync_n from {} where id = any(%s)").format(_ROWS), ([r.id for r in refused],)
+            sql.SQL("select hybrid_sync_n from {} where id = any(%s)").format(_ROWS), ([r.item for r in refused],)
         ).fetchall()
         return {int(row[0]) for row in rows}
 
-    def refusals(self, found: Mapping[int, tuple[str, str | None]]) -> list[Refusal]:
+    def refusals(self, found: Mapping[int, tuple[str, str | None]]) -> list[RowRefusal]:
         """Codes and constraints by the rows' numbers, as refusals."""
         rows = self.connection.execute(
             sql.SQL("select hybrid_sync_n, id from {} where hybrid_sync_n = any(%s)").format(_ROWS), (list(found),)
         ).fetchall()
-        return [Refusal(row_id, *found[n]) for n, row_id in rows]
+        return [RowRefusal(row_id, *found[n]) for n, row_id in rows]
 
-    def drop(self, refused: Sequence[Refusal]) -> None:
+    def drop(self, refused: Sequence[RowRefusal]) -> None:
         """Take these rows off the stage."""
-        self.connection.execute(sql.SQL("delete from {} where id = any(%s)").format(_ROWS), ([r.id for r in refused],))
+        self.connection.execute(
+            sql.SQL("delete from {} where id = any(%s)").format(_ROWS), ([r.item for r in refused],)
+        )
 
     def _moving(self, segment: sql.Composable) -> Moving:
         """The staged rows that differ, as they shall be; those of a segment."""
@@ -176,7 +178,7 @@ class RowLoop:
 
     # --- stage and split ---------------------------------------------------------------------------------------
 
-    def stage(self, rows: Sequence[Spliced], *, flagged: bool) -> list[Refusal]:
+    def stage(self, rows: Sequence[Spliced], *, flagged: bool) -> list[RowRefusal]:
         """Fill the stage with these rows, numbered; those that cannot even be staged come back."""
         self.connection.execute(sql.SQL("truncate {} restart identity").format(_ROWS))
         names = [*self._writer.plan.target_columns]
@@ -184,11 +186,11 @@ class RowLoop:
         into = sql.SQL("copy {} ({}) from stdin (format binary)").format(
             _ROWS, sql.SQL(", ").join(map(sql.Identifier, names))
         )
-        refused = [refusal_of(row, error) for row, error in copy_isolated(self.connection, into, rows)]
+        refused = [refusal_of(refused) for refused in copy_isolated(self.connection, into, rows)]
         self.gather_statistics()
         return refused
 
-    def add(self, plan: ReadPlan, rows: Sequence[Spliced], *, new: bool) -> list[Refusal]:
+    def add(self, plan: ReadPlan, rows: Sequence[Spliced], *, new: bool) -> list[RowRefusal]:
         """Stage these rows of one source besides the others; all carry the pending flags of their plan."""
         if not rows:
             return []
@@ -196,7 +198,7 @@ class RowLoop:
         into = sql.SQL("copy {} ({}) from stdin (format binary)").format(
             _ROWS, sql.SQL(", ").join(map(sql.Identifier, names))
         )
-        refused = [refusal_of(row, error) for row, error in copy_isolated(self.connection, into, rows)]
+        refused = [refusal_of(refused) for refused in copy_isolated(self.connection, into, rows)]
         self.connection.execute(
             sql.SQL(
                 "update {} set hybrid_sync_source = {}, hybrid_sync_new = {} where hybrid_sync_source is null"

@@ -17,7 +17,7 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.write.park import move
 from hybrid_sync.write.row_loop import RowLoop
-from hybrid_sync.write.split import ALTERED_STATE, Refusal
+from hybrid_sync.write.split import ALTERED_STATE, RowRefusal
 from hybrid_sync.write.wants import Wants
 from hybrid_sync.write.write import Writer, Written
 
@@ -31,7 +31,7 @@ class Settled:
 
     written: Written
     arrived: set[Place] = field(default_factory=set)
-    refused: dict[Place, Refusal] = field(default_factory=dict)
+    refused: dict[Place, RowRefusal] = field(default_factory=dict)
 
 
 class Settlement:
@@ -43,7 +43,7 @@ class Settlement:
         self._connection = connection
         self._plans = plans
         self._places: dict[uuid.UUID, Place] = {}
-        self._refused: list[Refusal] = []
+        self._refused: list[RowRefusal] = []
         self.writer = Writer(connection, table, _of_all(plans), run_id, batch, staging=True)
         self._loop = RowLoop(self.writer)
 
@@ -75,9 +75,9 @@ class Settlement:
         """Write what can be written, journalled once with what stood there before anything moved."""
         self._loop.ready(adopting=self.writer.statements.adopting)
         self._refused += move(self._loop)
-        staged = len(self._places.keys() - {r.id for r in self._refused})
-        self._refused += [Refusal(row, ALTERED_STATE) for row in self._loop.altered()]
-        refused = {self._places[r.id]: r for r in self._refused}
+        staged = len(self._places.keys() - {r.item for r in self._refused})
+        self._refused += [RowRefusal(row, ALTERED_STATE) for row in self._loop.altered()]
+        refused = {self._places[r.item]: r for r in self._refused}
         arrived = set(self._places.values()) - refused.keys()
         written = Written()
         for source in self._plans:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from hybrid_sync.blame import raised
 from hybrid_sync.catalog.shape import TargetTable
-from hybrid_sync.halve import halve, halve_on_server
+from hybrid_sync.halve import Refusal, halve, halve_on_server
 from hybrid_sync.postgres import Connection, require_row, usual_limits
 from hybrid_sync.rows.splice import Spliced
-from hybrid_sync.write.names import column_of, known_constraints
+from hybrid_sync.write.names import named
 from hybrid_sync.write.native import BACK_IN_A_BLOCK
 from hybrid_sync.write.statements import Statements
 
@@ -65,21 +64,13 @@ SERVERS_OWN = ("22", "23", "54")
 """Classes in which PostgreSQL itself refuses a row: a value, a constraint, a limit such as an index entry's size."""
 
 
-class Refusal(NamedTuple):
-    """What the server said of one staged row."""
-
-    id: uuid.UUID
-    sqlstate: str
-    constraint: str | None = None
-    column: str | None = None
-    raised: bool = False
-    """It is known to have arisen in a trigger."""
+RowRefusal = Refusal[uuid.UUID]
+"""Of the row that gets this id."""
 
 
-def refusal_of(row: Spliced, error: psycopg.Error) -> Refusal:
+def refusal_of(refused: Refusal[Spliced]) -> RowRefusal:
     """Of a row that cannot even be staged."""
-    named = error.diag
-    return Refusal(uuid.UUID(bytes=row.data[6:22]), error.sqlstate or "", named.constraint_name, named.column_name)
+    return Refusal(uuid.UUID(bytes=refused.item.data[6:22]), *refused[1:])
 
 
 class Splitter:
@@ -107,7 +98,7 @@ class Splitter:
             ).format(REFUSED, _ALTERED)
         )
 
-    def split(self, attempt: sql.Composed) -> list[Refusal]:
+    def split(self, attempt: sql.Composed) -> list[RowRefusal]:
         """Run `attempt`, PL/pgSQL over the rows `split.lo` to `split.hi`, in ever smaller segments; what is refused."""
         found = self._connection.execute(
             sql.SQL("select min(hybrid_sync_n), max(hybrid_sync_n) from {}").format(self._rows)
@@ -117,12 +108,12 @@ class Splitter:
             return []
         if not self._by_hand:
             try:
-                return self._named_right(self._there(attempt, *found))
+                return named(self._connection, self._there(attempt, *found), self._table.columns)
             except psycopg.Error as error:
                 # What the server passes on: a cancelled statement, contention, the machine; or a trigger that says so.
                 require_row(self._connection, error, (), last=self._last)
                 self._by_hand = True
-        return self._named_right(self._here(attempt, *found))
+        return named(self._connection, self._here(attempt, *found), self._table.columns)
 
     def checked(self, attempt: sql.Composable, some: Statements, *, imaged: bool) -> sql.Composed:
         """The attempt with a look at what it has written: all rows of `some`, or those whose images were taken."""
@@ -138,16 +129,16 @@ class Splitter:
         """The rows that were written, and that a trigger then gave other values."""
         return [row[0] for row in self._connection.execute(sql.SQL("select distinct id from {}").format(_ALTERED))]
 
-    def _there(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
+    def _there(self, attempt: sql.Composed, first: int, last: int) -> list[RowRefusal]:
         keep = sql.SQL(_KEEP).format(refused=REFUSED, rows=self._rows, ours=self._ours)
         with self._connection.transaction():
             halve_on_server(self._connection, first, last, attempt, keep)
         rows = self._connection.execute(
             sql.SQL("select id, state, nullif(violated, ''), nullif(named, ''), raised from {}").format(REFUSED)
         ).fetchall()
-        return [Refusal(*row) for row in rows]
+        return [RowRefusal(*row) for row in rows]
 
-    def _here(self, attempt: sql.Composed, first: int, last: int) -> list[Refusal]:
+    def _here(self, attempt: sql.Composed, first: int, last: int) -> list[RowRefusal]:
         def run(some: Sequence[int]) -> None:
             body = sql.SQL(_ONE).format(lo=some[0], hi=some[-1], attempt=attempt)
             with self._connection.transaction():
@@ -159,28 +150,22 @@ class Splitter:
             run,
             lambda error, _: require_row(self._connection, error, (), last=lambda: True),
             parts=8,  # each refusal waits for a time limit
+            refusal=self._of_line,
         )
         self._connection.execute(usual_limits())
-        return [refusal for line, error in refused for refusal in self._of_line(line, error)]
+        return [refusal for line in refused for refusal in self._of_row(line)]
 
-    def _of_line(self, line: int, error: psycopg.Error) -> list[Refusal]:
+    def _of_line(self, line: int, error: psycopg.Error) -> Refusal[int]:
+        state = error.sqlstate or ""
+        first, _, _ = (error.diag.context or "").partition("\n")
+        by_trigger = self._ours not in first if state[:2] in SERVERS_OWN else raised(error) and state[:2] != "ZS"
+        return Refusal.of(line, error)._replace(raised=by_trigger)
+
+    def _of_row(self, line: Refusal[int]) -> list[RowRefusal]:
         """The row of the line; parts of the stage that were taken off have none."""
         rows = self._connection.execute(
             sql.SQL("insert into {} (id, state) select id, {} from {} where hybrid_sync_n = {} returning id").format(
-                REFUSED, error.sqlstate, self._rows, line
+                REFUSED, line.sqlstate, self._rows, line.item
             )
         ).fetchall()
-        named, state = error.diag, error.sqlstate or ""
-        first, _, _ = (named.context or "").partition("\n")
-        by_trigger = self._ours not in first if state[:2] in SERVERS_OWN else raised(error) and state[:2] != "ZS"
-        return [Refusal(row[0], state, named.constraint_name, named.column_name, by_trigger) for row in rows]
-
-    def _named_right(self, refusals: Sequence[Refusal]) -> list[Refusal]:
-        """With the names that the server's own catalogs know: a trigger can put any text in the place of one."""
-        known = known_constraints(self._connection, (r.constraint for r in refusals))
-        return [
-            r._replace(
-                constraint=r.constraint if r.constraint in known else None, column=column_of(self._table, r.column)
-            )
-            for r in refusals
-        ]
+        return [Refusal(row[0], *line[1:]) for row in rows]

@@ -19,7 +19,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.halve import halve
+from hybrid_sync.halve import Refusal, halve
 from hybrid_sync.keys import COLUMN, decode_key, key_arrays
 from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
@@ -258,9 +258,7 @@ def _chunks(rows: Sequence[Spliced]) -> Iterator[bytes]:
     yield b"".join([*waiting, TRAILER])
 
 
-def copy_isolated(
-    connection: Connection, into: sql.Composed, rows: Sequence[Spliced]
-) -> list[tuple[Spliced, psycopg.Error]]:
+def copy_isolated(connection: Connection, into: sql.Composed, rows: Sequence[Spliced]) -> list[Refusal[Spliced]]:
     """COPY every row that its types take, halving what is refused; rare, because types are compared when planning."""
 
     def attempt(some: Sequence[Spliced]) -> None:
