@@ -102,7 +102,7 @@ PLANTED = [
               f"alter role {READER} in database {{db}} set statement_timeout = '1s'", severity=ANY),
     in_legacy("transactions of ten seconds", "transaction_timeout", "10 s",
               f"alter role {READER} in database {{db}} set transaction_timeout = '10s'"),
-    in_legacy("sessions that end at once", "idle_session_timeout", "idle_session_timeout = '5min'",
+    in_legacy("sessions that end at once", "idle_session_timeout", "idle_session_timeout = '2min'",
               f"alter role {READER} in database {{db}} set idle_session_timeout = '2s'", severity=ANY),
     in_legacy("one connection for the role", "few_connections", f"alter role {READER} connection limit",
               f"alter role {READER} connection limit 1", undo=(f"alter role {READER} connection limit -1",)),

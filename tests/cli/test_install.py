@@ -14,9 +14,9 @@ from moto import mock_aws
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hybrid_sync.postgres import connect
+from hybrid_sync_cli.stack.authority import Authority
 from tests.cli.conftest import Command
 from tests.conftest import PASSWORD
-from tests.servers.authority import Authority
 from tests.servers.tls import NAME, TlsServer
 
 

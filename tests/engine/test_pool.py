@@ -111,6 +111,14 @@ def test_one_that_is_left_in_a_transaction_is_not_kept(pool: Pool, target_db: st
     assert used(pool, target_db) != left
 
 
+def test_where_there_are_few_none_is_kept(clock: Clock, target_db: str) -> None:
+    pool = Pool(clock, keeps=False)
+    first = connected(pool, target_db)
+    first.close()
+    assert first.closed
+    assert connected(pool, target_db) is not first
+
+
 def test_few_are_kept_and_none_for_long(pool: Pool, clock: Clock, target_db: str) -> None:
     many = [connected(pool, target_db) for _ in range(MOST + 1)]
     for connection in many:
@@ -141,6 +149,6 @@ def test_a_slot_of_a_pooler_in_session_mode_is_given_back(place: str, kept: bool
 
 
 def test_the_server_ends_what_a_frozen_worker_keeps(world: EngineWorld, target: Query) -> None:
-    assert target("select 'idle_session_timeout=5min' = any(rolconfig) from pg_roles where rolname like 'hybrid%'") == [
+    assert target("select 'idle_session_timeout=2min' = any(rolconfig) from pg_roles where rolname like 'hybrid%'") == [
         (True,)
     ]

@@ -16,8 +16,8 @@ from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import connect
 from hybrid_sync.settings import Settings
 from hybrid_sync.wiring import DeployedWorld
+from hybrid_sync_cli.stack.authority import Authority, certificate
 from tests.conftest import PASSWORD
-from tests.servers.authority import Authority, self_signed
 from tests.servers.tls import NAME, TlsServer
 
 
@@ -81,7 +81,7 @@ def test_an_unknown_root_is_named_with_the_option_that_gives_it(server: TlsServe
 
 
 def test_a_self_signed_certificate_is_named(server: TlsServer) -> None:
-    server.show(self_signed(NAME))
+    server.show(certificate(NAME))
 
     assert "is self-signed" in str(refused(server))
 

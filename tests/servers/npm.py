@@ -1,9 +1,8 @@
-"""npm's packages as a lock file has them: by their hashes, whatever registry npm knows, and none of their scripts."""
+"""Programs that tests need, installed where they are not yet: npm's packages, and what a script brings."""
 
 from __future__ import annotations
 
 import fcntl
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,23 +11,16 @@ from pathlib import Path
 import pytest
 
 from hybrid_sync_cli.stack import home
+from hybrid_sync_cli.stack.npm import install
 
 _HERE = Path(__file__).parent
-_LISTS = ("package.json", "package-lock.json")
 
 
 def installed(lists: Path, name: str) -> Path:
     """The folder with the packages of the lists in a folder of the project, fetched where they are not there yet."""
     with alone(name) as place:
-        if not all(_is_same(lists / file, place / file) for file in _LISTS):
-            npm = printed(_HERE / "npm.sh")
-            for file in _LISTS:
-                shutil.copy(lists / file, place / file)
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-            done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-            if done.returncode:
-                (place / "package.json").unlink()
-                pytest.fail(f"npm cannot fetch what {lists} lists: {done.stderr.strip()}")
+        if said := install(printed(_HERE / "npm.sh"), lists, place):
+            pytest.fail(f"npm cannot fetch what {lists} lists: {said}")
         return place / "node_modules"
 
 
@@ -46,7 +38,3 @@ def alone(name: str) -> Iterator[Path]:
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield place
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return other.exists() and one.read_bytes() == other.read_bytes()

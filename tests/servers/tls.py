@@ -11,10 +11,10 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync_cli.stack import home
+from hybrid_sync_cli.stack.authority import Authority
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from tests.servers import versions
-from tests.servers.authority import Authority
 
 NAME = "db.example.test"
 """For whom its certificate is, besides 127.0.0.1."""

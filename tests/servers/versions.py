@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from hybrid_sync_cli.stack import binaries
 from hybrid_sync_cli.stack.binaries import Binaries
+from hybrid_sync_cli.stack.demanding import from_npm, link
 from tests.servers import npm
 
 FROM_NPM = (13, 14, 16, 17)
@@ -22,7 +22,7 @@ def of(major: int) -> Binaries:
     """The programs of one version, installed where they are not yet."""
     if major == 15:
         return in_folder(npm.printed(_HERE.parent / "cases" / "postgres15.sh"))
-    return in_folder(_from_npm(major))
+    return in_folder(_seventeen() if major == 17 else _from_npm(major))
 
 
 def in_folder(folder: str | Path) -> Binaries:
@@ -32,6 +32,19 @@ def in_folder(folder: str | Path) -> Binaries:
         return binaries.find()
 
 
+def ensure_npm() -> str:
+    """Where npm is, installed where it is not yet."""
+    return npm.printed(_HERE / "npm.sh")
+
+
+def _seventeen() -> Path:
+    """That of the strict stack's target."""
+    folder, said = from_npm(ensure_npm())
+    if folder is None:
+        pytest.fail(said)
+    return folder
+
+
 def _from_npm(major: int) -> Path:
     packages = npm.installed(_HERE, "servers")
     machine = f"{sys.platform}-{_MACHINES.get(platform.machine(), platform.machine())}"
@@ -39,15 +52,5 @@ def _from_npm(major: int) -> Path:
     if not package.is_dir():
         said = f"npm's PostgreSQL {major} is not there for this machine ({machine})."
         pytest.fail(said) if machine == "linux-x64" else pytest.skip(said)
-    _link(package)
+    link(package)
     return package / "native" / "bin"
-
-
-def _link(package: Path) -> None:
-    """Make the links that a package cannot hold; it lists them."""
-    links = json.loads((package / "native" / "pg-symlinks.json").read_text("utf-8"))
-    with npm.alone("servers"):
-        for link in links:
-            target, source = package / link["target"], package / link["source"]
-            if not target.is_symlink():
-                target.symlink_to(source.name)

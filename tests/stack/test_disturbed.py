@@ -1,4 +1,4 @@
-"""What happens to a deployment at work: its target turns read-only, or somebody swaps a layer under it."""
+"""What happens to a deployment at work: a target that is read-only or has few connections, layers that are swapped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.schema.install import WORKER
 from hybrid_sync_cli.stack import Stack
@@ -44,6 +45,24 @@ def test_a_run_into_a_read_only_target_fails_and_the_next_one_makes_up_for_it(st
     with psycopg.connect(stack.target_dsn) as target:
         assert target.execute("select 1 from hybrid_sync.batch_done where run_id = 'read-only'").fetchall() == []
     assert emulated(stack, "writable", REQUEST).end == ("SUCCEEDED", "")
+
+
+def test_a_run_fits_into_five_connections(stack: Stack) -> None:
+    """None is kept by a frozen function, and whoever finds none free waits with retries of its own."""
+    with altered(stack.target_dsn, WORKER, "connection limit 5", "connection limit -1"):
+        assert emulated(stack, "five", {"profile": "weekly"}).end == ("SUCCEEDED", "")
+        with psycopg.connect(stack.target_dsn) as target:
+            left = target.execute("select count(*) from pg_stat_activity where usename = %s", (WORKER,)).fetchone()
+    assert left is not None and left[0] < 5
+
+
+def test_nobody_gets_into_its_target_without_tls(stack: Stack) -> None:
+    assert stack.target_ca.startswith("-----BEGIN CERTIFICATE-----")
+    for dsn in (stack.target_dsn, stack.worker_target_dsn):
+        with pytest.raises(psycopg.OperationalError, match="no encryption"):
+            psycopg.connect(make_conninfo(dsn, sslmode="disable"))
+        with psycopg.connect(dsn) as verified:
+            assert verified.info.pgconn.ssl_in_use
 
 
 def test_a_catalog_layer_that_is_swapped_in_mid_run_is_not_seen_by_the_run(stack: Stack) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_sync.certificates import bare, examine, file_of
 from hybrid_sync.errors import ConfigurationMissing
-from tests.servers.authority import Authority
+from hybrid_sync_cli.stack.authority import Authority
 
 PEM = Authority("The private CA").pem
 

@@ -7,7 +7,7 @@ import pytest
 
 from hybrid_sync.dsn import PLAINTEXT, hosts, read, secured
 from hybrid_sync.errors import ConfigurationMissing
-from tests.servers.authority import Authority
+from hybrid_sync_cli.stack.authority import Authority
 
 SECRET = "p-w-d"
 

@@ -33,7 +33,8 @@ def _say(line: str) -> None:
 @click.option(
     "--strict/--no-strict",
     default=None,
-    help="Judge every role and signature as AWS does; it is the default in continuous integration.",
+    help="Judge every role and signature as AWS does, and let nobody into the target without TLS; the default in"
+    " continuous integration.",
 )
 @click.option("--inject", default="", help="Bad luck: throttles=0.05,duplicates=0.2,cold_starts=0.1,seed=7.")
 def up(
@@ -120,10 +121,12 @@ def psql(side: str, arguments: tuple[str, ...]) -> None:
     from psycopg.conninfo import conninfo_to_dict
 
     from hybrid_sync_cli.stack import binaries
+    from hybrid_sync_cli.stack.demanding import with_tls
 
     stack = Stack.load()
     dsn = stack.legacy_dsn if side == "legacy" else stack.target_dsn
-    bundled = binaries.find().folder / "psql"
+    server = with_tls() if side == "target" and stack.target_ca else binaries.find()
+    bundled = server.folder / "psql"
     program = str(bundled) if bundled.exists() else shutil.which("psql")
     if program is None:
         raise CliError("There is no psql on this machine: install PostgreSQL's client programs.")

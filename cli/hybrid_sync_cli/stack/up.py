@@ -32,7 +32,7 @@ class Builder:
         self.say = say
         self.processes = Processes(home.directory())
         self.state = StateFile(self.processes.home / "keep.json")
-        self.deployment = Deployment(home.project_root(), self.processes.home / "sam", Host.this())
+        self.deployment = Deployment(home.project_root(), self.processes.home / "sam", Host.this(), options.strict)
 
     def run(self) -> Stack:
         """A running stack with the present template deployed; when that fails, nothing is left running."""
@@ -89,6 +89,7 @@ class Builder:
             outputs={},
             owned=not any(self.options.databases().values()),
             project_url=served.url,
+            target_ca=sides.target_ca,
         )
         self.state.put("wishes", self.options.databases())
         self.state.put("manners", self.options.manners())
@@ -156,6 +157,7 @@ class Builder:
         return {
             "legacy_dsn": stack.worker_legacy_dsn,
             "target_dsn": stack.worker_target_dsn,
+            "target_ca": stack.target_ca,
             # Ids are derived from it: the same for as long as the target's data lives.
             "id_secret": self.state.secret("id_secret", 48),
             "supabase_url": stack.project_url,

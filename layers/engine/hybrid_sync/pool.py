@@ -30,10 +30,14 @@ LIFE_SECONDS = 900
 
 
 class Pool:
-    """Hands out connections; the end of their `with` gives them back."""
+    """Hands out connections; the end of their `with` gives them back, or ends them where it `keeps` none.
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    Each of some twenty functions would keep one or two, frozen: more than a small budget of connections has.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, *, keeps: bool = True) -> None:
         self._clock = clock
+        self._keeps = keeps
         self._lock = threading.Lock()
         self._idle: list[PooledConnection] = []
 
@@ -47,7 +51,7 @@ class Pool:
                     return kept
                 kept.end()
         fresh = open_session(dsn, side, PooledConnection, ca)
-        fresh.pool, fresh.dsn, fresh.side, fresh.ca = self if is_kept(dsn) else None, dsn, side, ca
+        fresh.pool, fresh.dsn, fresh.side, fresh.ca = self if self._keeps and is_kept(dsn) else None, dsn, side, ca
         fresh.opened_at = self._clock()
         return fresh
 

@@ -227,7 +227,7 @@ class DeployedWorld:
     def _pool(self) -> Pool:
         from hybrid_sync.pool import Pool
 
-        return Pool()
+        return Pool(keeps=self._settings.keeps_connections)
 
     def connect_legacy(self) -> Connection:
         held = self._connections()

@@ -135,9 +135,10 @@ def _role(connection: Connection, password: str | None) -> bool:
         # As the verifier that the server would make of it: statements of roles stand in logs, and a password must not.
         verifier = connection.pgconn.encrypt_password(password.encode(), WORKER.encode(), b"scram-sha-256").decode()
         connection.execute(sql.SQL("alter role {} password {}").format(role, sql.Literal(verifier)))
-    # A worker that is frozen keeps its connections; the server ends them, from PostgreSQL 14 on.
+    # A worker that is frozen keeps its connections, though it uses none after that time (pool.IDLE_SECONDS); the server
+    # ends them, from PostgreSQL 14 on.
     if connection.execute("select from pg_settings where name = 'idle_session_timeout'").fetchone() is not None:
-        connection.execute(sql.SQL("alter role {} set idle_session_timeout = '5min'").format(role))
+        connection.execute(sql.SQL("alter role {} set idle_session_timeout = '2min'").format(role))
     _give_path(connection)
     may = connection.execute(
         "select rolsuper or (rolbypassrls and current_setting('server_version_num')::int >= 160000)"

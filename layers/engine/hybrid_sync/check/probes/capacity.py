@@ -62,7 +62,7 @@ def time_limits(ground: Ground) -> Iterator[Finding]:
             yield warning(
                 "idle_session_timeout",
                 f"{role} ends our idle sessions after {idle.total_seconds():g} s, so that each step connects anew.",
-                "alter role … set idle_session_timeout = '5min'.",
+                "alter role … set idle_session_timeout = '2min'.",
             )
 
 

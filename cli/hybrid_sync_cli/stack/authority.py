@@ -26,18 +26,21 @@ class Authority:
 
     def issue(self, *names: str, days: int = 90) -> tuple[str, str]:
         """A server's certificate and its key, both as PEM text."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        built = _builder(_named(names[0]), self._name, key.public_key(), days)
-        built = built.add_extension(x509.SubjectAlternativeName(_alternatives(names)), critical=False)
-        return _pem(built.sign(self._key, hashes.SHA256())), _secret(key)
+        return certificate(*names, days=days, issuer=(self._name, self._key))
 
 
-def self_signed(*names: str) -> tuple[str, str]:
-    """A certificate that nobody vouches for, and its key."""
+def certificate(
+    *names: str, days: int = 90, issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None
+) -> tuple[str, str]:
+    """A certificate for these names and its key, both as PEM text; without an issuer nobody vouches for it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    built = _builder(_named(names[0]), _named(names[0]), key.public_key(), 90)
+    by, signing = issuer or (_named(names[0]), key)
+    built = _builder(_named(names[0]), by, key.public_key(), days)
     built = built.add_extension(x509.SubjectAlternativeName(_alternatives(names)), critical=False)
-    return _pem(built.sign(key, hashes.SHA256())), _secret(key)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return built.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode(), secret.decode()
 
 
 def _builder(
@@ -67,13 +70,3 @@ def _alternatives(names: Sequence[str]) -> list[x509.GeneralName]:
 
 def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _secret(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
