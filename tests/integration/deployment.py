@@ -93,6 +93,8 @@ class Deployment:
             return self.arns[str(argument).removesuffix(".Arn")]
         if kind == "Fn::Sub":
             return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), argument)
+        if kind == "Fn::If":
+            return self.resolve(argument[2])  # what concerns functions is off by the parameters' defaults
         raise NotImplementedError(kind)
 
     def allowed(self, name: str) -> list[tuple[str, str]]:
