@@ -8,17 +8,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job, JobState, new_job
+from hybrid_sync.admission.order import Slots
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
-from hybrid_sync.contracts import RunRequest
-from hybrid_sync.errors import RequestConflicts, RunNotFound, TargetUnavailable
+from hybrid_sync.contracts import RollbackOutcome, RollbackTask, RunRequest
+from hybrid_sync.errors import LegacyUnavailable, RequestConflicts, RunNotFound, TargetUnavailable
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.routes import Api
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.starter import RunState
+from hybrid_sync.steps.rollback_run import rollback_run
+from tests.engine.worlds import EngineWorld
 
 CATALOG: Catalog = load(Path("layers/catalog"))
 STARTED = datetime(2026, 11, 29, 1, 0, tzinfo=UTC)
@@ -31,12 +35,22 @@ class Starter:
         self.runs: dict[str, RunRequest] = {}
         self.states: dict[str, RunState] = {}
         self.waiting: dict[str, Standing] = {}
+        self.paused = ""
 
     def add(self, request: RunRequest, job_id: str, caller: str) -> Job:
         if self.runs.setdefault(job_id, request) != request:
             raise RequestConflicts("This idempotency key was used for a different request.")
         self.states[job_id] = RunState(job_id, "running", STARTED, None)
         return self.standing(job_id).job
+
+    def at_work(self) -> tuple[list[Standing], int, Slots]:
+        return [*self.waiting.values(), *map(self.standing, self.runs)], len(self.waiting), Slots(0, {}, self.paused)
+
+    def cancel(self, job_id: str, who: str) -> Job:
+        return self.standing(job_id).job
+
+    def stop(self, name: str) -> bool:
+        return False
 
     def preview(self, request: RunRequest) -> str:
         return "3 runs are at work." if self.waiting else ""
@@ -68,17 +82,38 @@ class KeptReports:
         return (found, STARTED) if found is not None else None
 
 
-class Desk:
-    """The routes, and everything behind them."""
+class Undo:
+    """The function that undoes runs."""
 
-    def __init__(self) -> None:
-        self.catalog = CATALOG
+    def __init__(self, world: EngineWorld | None) -> None:
+        self._world = world
+
+    def some(self, task: RollbackTask) -> RollbackOutcome | None:
+        if self._world is None:
+            raise TargetUnavailable("The target is away.")
+        return rollback_run(self._world, task)
+
+
+class Desk:
+    """The API, and everything behind it; without a world both databases are away."""
+
+    def __init__(self, world: EngineWorld | None = None) -> None:
+        self.world = world
+        self.catalog = world.catalog if world else CATALOG
         self.gate = self.executions = self.starter = Starter()
         self.reports = KeptReports()
+        self.undo = Undo(world)
         self.api = Api(self)  # type: ignore[arg-type] # no call needs all parts
 
     def connect_target(self) -> Connection:
-        raise TargetUnavailable("The target is away.")
+        if self.world is None:
+            raise TargetUnavailable("The target is away.")
+        return self.world.connect_target()
+
+    def connect_legacy(self) -> Connection:
+        if self.world is None:
+            raise LegacyUnavailable("Legacy is away.")
+        return self.world.connect_legacy()
 
     def now(self) -> datetime:
         return STARTED
@@ -97,6 +132,7 @@ class Desk:
 
 
 def event(method: str, path: str, body: str | None, headers: dict[str, str]) -> dict[str, Any]:
+    path, _, query = path.partition("?")
     resource, parameters = matched(path)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {
@@ -105,8 +141,8 @@ def event(method: str, path: str, body: str | None, headers: dict[str, str]) -> 
         "httpMethod": method,
         "headers": named,
         "multiValueHeaders": {name: [value] for name, value in named.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
+        "queryStringParameters": {name: values[-1] for name, values in parse_qs(query).items()} or None,
+        "multiValueQueryStringParameters": parse_qs(query, keep_blank_values=True) or None,
         "pathParameters": parameters or None,
         "body": body,
         "isBase64Encoded": False,

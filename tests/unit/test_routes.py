@@ -19,7 +19,7 @@ from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.routes import served_by
 from hybrid_sync.http.scopes import OPERATE, WRITE
 from hybrid_sync.runs.starter import RunState
-from tests.unit.asking import CATALOG, STARTED, Desk, event
+from tests.unit.asking import STARTED, Desk, event
 
 
 @pytest.fixture
@@ -123,15 +123,15 @@ def test_a_body_above_256_kb_is_too_large_and_one_below_is_read(desk: Desk) -> N
 
 
 def test_a_refusal_is_a_problem_with_its_type_and_the_requests_id(desk: Desk) -> None:
-    answer = desk.api.resolve(event("GET", "/v1/syncs/nope", None, {}))
+    answer = desk.api.resolve(event("GET", "/v1/syncs/a.b", None, {}))
     assert answer["headers"]["Content-Type"] == "application/problem+json"
     assert json.loads(answer["body"]) == {
         "type": "urn:hybrid-sync:problem:run_not_found",
         "title": "Run not found",
         "status": 404,
-        "detail": "There is no run nope.",
+        "detail": "That is no run id.",
         "code": "run_not_found",
-        "remedy": "",
+        "remedy": "Ask for the run_id that POST /v1/syncs returned.",
         "instance": "urn:hybrid-sync:request:1",
     }
 
@@ -287,14 +287,12 @@ def test_a_run_that_ended_without_a_report_is_told_all_the_same(desk: Desk) -> N
     assert (status, told["status"], told["report"]) == (200, "failed", None)
 
 
-@pytest.mark.parametrize("run_id", ["nothing", "a.b", "x" * 81, "%2e%2e"])
-def test_an_unknown_run_is_not_found(desk: Desk, run_id: str) -> None:
-    status, told = desk.ask("GET", f"/v1/syncs/{run_id}")
-    assert (status, told["code"]) == (404, "run_not_found")
-
-
-def test_health_answers(desk: Desk) -> None:
-    assert desk.ask("GET", "/v1/health") == (200, {"status": "ok", "entities": len(CATALOG.entities)})
+def test_what_can_be_no_run_is_not_found_whoever_is_away(desk: Desk) -> None:
+    for run_id in ("a.b", "x" * 121, "%2e%2e"):
+        status, told = desk.ask("GET", f"/v1/syncs/{run_id}")
+        assert (status, told["code"]) == (404, "run_not_found")
+    # Of any other nobody can say that there is none.
+    assert desk.ask("GET", "/v1/syncs/nothing")[1]["code"] == "target_unavailable"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Endpoint:
     status: HTTPStatus = HTTPStatus.OK
     """Of an answer that refuses nothing."""
     otherwise: HTTPStatus | None = None
-    """Of one that refuses nothing and has changed nothing, where that differs."""
+    """Another one with the same answer: of what has changed nothing, or of a deployment that is down."""
 
     @property
     def changes(self) -> bool:

@@ -6,13 +6,54 @@ from http import HTTPStatus
 
 from hybrid_sync.http import models, requests
 from hybrid_sync.http.endpoint import Endpoint
-from hybrid_sync.http.scopes import READ, WRITE
+from hybrid_sync.http.scopes import OPERATE, READ, WRITE
+from hybrid_sync.services import told
 
 ENDPOINTS = (
     Endpoint(
         "start_sync", "syncs", "POST", "/v1/syncs", WRITE, "Start a run, once for each Idempotency-Key",
         models.StartedSync, body=requests.SyncRequest, status=HTTPStatus.ACCEPTED, otherwise=HTTPStatus.OK,
     ),
+    Endpoint(
+        "list_syncs", "listing", "GET", "/v1/syncs", READ, "Runs that wait, run and have ended",
+        models.Syncs, query=requests.SyncsQuery,
+    ),
     Endpoint("show_sync", "syncs", "GET", "/v1/syncs/{run_id}", READ, "How far a run is", models.SyncState),
-    Endpoint("health", "health", "GET", "/v1/health", None, "Whether the deployment is well", models.Health),
+    Endpoint(
+        "cancel_sync", "operating", "POST", "/v1/syncs/{run_id}/cancel", OPERATE, "End a run in whatever state it is",
+        models.CancelledSync,
+    ),
+    Endpoint(
+        "roll_back_sync", "operating", "POST", "/v1/syncs/{run_id}/rollback", OPERATE,
+        "Undo what a run wrote, or say what that would be",
+        models.SyncRollback, body=requests.RollbackRequest, status=HTTPStatus.ACCEPTED, otherwise=HTTPStatus.OK,
+    ),
+    Endpoint(
+        "release_sync", "operating", "POST", "/v1/syncs/{run_id}/release", OPERATE,
+        "Release what a run, or its rollback, holds", told.Released,
+    ),
+    Endpoint("list_holds", "operating", "GET", "/v1/holds", READ, "Entities that are held", told.Holds),
+    Endpoint(
+        "list_failures", "records", "GET", "/v1/failures", READ, "Legacy rows that could not be written",
+        models.FailedRecords, query=requests.FailuresQuery,
+    ),
+    Endpoint(
+        "accept_failures", "records", "POST", "/v1/failures/accept", OPERATE, "Let failed records stay as they are",
+        told.Accepted, body=requests.AcceptRequest,
+    ),
+    Endpoint(
+        "show_record", "records", "GET", "/v1/records/{entity}/{key}", READ, "The life of one legacy row",
+        told.History, query=requests.RecordQuery,
+    ),
+    Endpoint(
+        "list_freshness", "freshness", "GET", "/v1/freshness", READ, "How fresh each entity is", told.FreshnessTold,
+    ),
+    Endpoint(
+        "route_entity", "freshness", "GET", "/v1/entities/{entity}/route", READ,
+        "Whether to read an entity from the target or from legacy", told.Route, query=requests.RouteQuery,
+    ),
+    Endpoint(
+        "health", "health", "GET", "/v1/health", None, "Whether the deployment is well",
+        told.Health, otherwise=HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
 )  # fmt: skip

@@ -43,12 +43,26 @@ class NothingHere(SyncError):
     code = "not_found"
 
 
+class EntityNotFound(SyncError):
+    """The catalog has no entity of this name."""
+
+    code = "entity_not_found"
+
+
+class RecordNotFound(SyncError):
+    """What stands in the path can be no legacy key."""
+
+    code = "record_not_found"
+
+
 STATUS: dict[type[SyncError], HTTPStatus] = {
     RequestRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
     BodyRejected: HTTPStatus.BAD_REQUEST,
     RequestConflicts: HTTPStatus.CONFLICT,
     RunNotFound: HTTPStatus.NOT_FOUND,
     NothingHere: HTTPStatus.NOT_FOUND,
+    EntityNotFound: HTTPStatus.NOT_FOUND,
+    RecordNotFound: HTTPStatus.NOT_FOUND,
     RequestForbidden: HTTPStatus.FORBIDDEN,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

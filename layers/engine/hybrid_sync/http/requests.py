@@ -8,8 +8,11 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, model_validator
 
 from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
+from hybrid_sync.keys import GivenPart
+from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE
 
 MAX_ENTITIES = 200
+_WORD = "^[a-z][a-z0-9_]{0,62}$"
 EntityName = Annotated[str, Field(max_length=63, pattern="^[a-z_][a-z0-9_]*$")]
 
 
@@ -57,6 +60,65 @@ class SyncRequest(Message):
             on_failure=self.on_failure,
             correlation_id=self.correlation_id,
         )
+
+
+class Page(Message):
+    """`cursor` is the `next` of the page before."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str | None, Field(pattern="^[A-Za-z0-9_-]{1,400}$")] = None
+
+
+class SyncsQuery(Page):
+    """Which runs; `retries`: the small ones of the failure queue, too."""
+
+    status: Annotated[str | None, Field(pattern=_WORD)] = None
+    profile: Annotated[str | None, Field(pattern="^(weekly|daily|on_demand|verify|rollback)$")] = None
+    entity: EntityName | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    retries: bool = False
+
+
+class RollbackRequest(Message):
+    """The body of POST …/rollback.  `preview` changes nothing; `rollback_id` goes on with one that has begun."""
+
+    preview: bool = False
+    out_of_order: bool = False
+    rollback_id: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{0,120}$")] = ""
+
+
+class FailuresQuery(Page):
+    """Which failed records; `everything`: resolved ones, too."""
+
+    run_id: Annotated[str | None, Field(pattern="^[A-Za-z0-9_-]{1,80}$")] = None
+    entity: EntityName | None = None
+    reason: Annotated[str | None, Field(pattern=_WORD)] = None
+    everything: bool = False
+
+
+class AcceptRequest(Message):
+    """The body of POST /v1/failures/accept: records that may stay as they are, all or none, and why."""
+
+    entity: EntityName
+    source: EntityName | None = None
+    keys: Annotated[
+        tuple[Annotated[tuple[GivenPart, ...], Field(max_length=16)], ...], Field(min_length=1, max_length=MAX_REFS)
+    ]
+    why: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class RecordQuery(Message):
+    """`source` of an entity that has several."""
+
+    source: EntityName | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 500
+
+
+class RouteQuery(Message):
+    """How old the target's rows may be; by default what one weekly run after the other keeps."""
+
+    max_age_seconds: Annotated[int, Field(ge=1, le=LONGEST_AGE)] = USUAL_AGE
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -17,6 +17,7 @@ from hybrid_sync.keys import records_behind
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.services.desk import PAGE_ROWS, Asked, Desk, at_target
 from hybrid_sync.services.findings import Place
+from hybrid_sync.services.told import Accepted as Accepted
 from hybrid_sync.session import dicts
 
 
@@ -47,10 +48,6 @@ class AcceptAsked(Asked):
     keys: Annotated[tuple[Key, ...], Field(min_length=1)]
     by: str | None = None
     why: Annotated[str, Field(min_length=1)]
-
-
-class Accepted(Message):
-    accepted: int
 
 
 def failures(desk: Desk, asked: FailuresAsked, _: str) -> Failures:

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hybrid_sync.contracts import Message
-from hybrid_sync.errors import RequestRejected
+from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.runs import holds as engine
 from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.told import Hold as Hold
+from hybrid_sync.services.told import Holds as Holds
+from hybrid_sync.services.told import Released as Released
 
 
 class HoldAsked(Asked):
@@ -25,20 +27,6 @@ class ReleaseAsked(Asked):
     entities: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Hold(Message):
-    entity: str
-    by: str | None
-    why: str | None
-
-
-class Holds(Message):
-    holds: tuple[Hold, ...]
-
-
-class Released(Message):
-    released: tuple[str, ...]
-
-
 def hold(desk: Desk, asked: HoldAsked, who: str) -> Hold:
     """Let nothing be written to the entity; waits for batches at work."""
     desk.catalog[asked.entity]
@@ -52,6 +40,22 @@ def holds(desk: Desk, _: HoldsAsked, __: str) -> Holds:
     with at_target(desk) as target:
         found = engine.holds(target)
     return Holds(holds=tuple(Hold(entity=one.entity, by=one.by, why=one.why) for one in found))
+
+
+def release_of(desk: Desk, run_id: str) -> Released:
+    """Release what this run holds, or the rollback that took it back; RunNotFound, RequestRejected where it holds
+    nothing or its rollback is at work still."""
+    with at_target(desk) as target:
+        if target.execute("select from hybrid_sync.run where run_id = %s", (run_id,)).fetchone() is None:
+            raise no_such_run(run_id)
+        found = target.execute(
+            "select entity from hybrid_sync.entity_state where held and (held_by = %(run)s or held_by in"
+            " (select run_id from hybrid_sync.run where undoes = %(run)s)) order by entity for update",
+            {"run": run_id},
+        ).fetchall()
+        if not found:
+            raise RequestRejected(f"Run {run_id} holds no entity.", "See what is held, and by whom: GET /v1/holds.")
+        return Released(released=tuple(engine.release(target, [row[0] for row in found])))
 
 
 def release(desk: Desk, asked: ReleaseAsked, _: str) -> Released:

@@ -41,7 +41,7 @@ class Jobs(Message):
 
 
 class CancelAsked(Asked):
-    run_id: Annotated[str, Field(min_length=1, max_length=80)]
+    run_id: Annotated[str, Field(min_length=1, max_length=120)]
 
 
 class PauseAsked(Asked):

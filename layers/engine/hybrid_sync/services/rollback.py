@@ -1,9 +1,15 @@
-"""Undo a run, a part per call: the function that undoes runs has longer than a call may take."""
+"""Undo a run, a part per call, as the function that undoes runs has longer than a call may take; or preview that."""
 
 from __future__ import annotations
 
-from hybrid_sync.contracts import RollbackOutcome, RollbackTask
+from typing import LiteralString
+
+from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask
+from hybrid_sync.errors import RequestRejected, no_such_run
+from hybrid_sync.postgres import answer
 from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.session import dicts
+from hybrid_sync.undo.begin import JOURNAL_KEPT, require_last, require_undoable
 
 
 class RollbackAsked(Asked):
@@ -33,3 +39,68 @@ def rollback(desk: Desk, asked: RollbackAsked, who: str) -> RollbackOutcome:
             "select run_id from hybrid_sync.run where undoes = %s order by started_at desc limit 1", (asked.run_id,)
         ).fetchone()
     return RollbackOutcome(run_id=asked.run_id, rollback_id=begun[0] if begun else asked.rollback_id, more=True)
+
+
+class WrittenRows(Message):
+    """What a run wrote of one entity, which a rollback would take back: in rows, as far as nobody has changed them."""
+
+    entity: str
+    inserted: int
+    updated: int
+    linked: int
+    deleted: int
+
+
+class RollbackPreview(Message):
+    """What a rollback would take back now; `why` says why it would be refused.  `under_way` is one that has begun."""
+
+    run_id: str
+    possible: bool
+    why: str
+    under_way: str
+    entities: tuple[WrittenRows, ...]
+
+
+def preview(desk: Desk, asked: RollbackAsked) -> RollbackPreview:
+    """Judge it as a rollback would be judged, and change nothing; RunNotFound."""
+    with at_target(desk) as target:
+        run = target.execute(_RUN, (JOURNAL_KEPT, asked.run_id)).fetchone()
+        if run is None:
+            raise no_such_run(asked.run_id)
+        undone_by, forgotten, under_way = run
+        widths = {
+            f"{name}/{source}": len(known.key)
+            for name, entity in desk.catalog.entities.items()
+            for source, known in entity.sources.items()
+        }
+        asking = {"run": asked.run_id, "places": list(widths), "widths": list(widths.values())}
+        written = [WrittenRows(**row) for row in answer(target, dicts(_WRITTEN, asking))]
+        why = ""
+        if not under_way:
+            try:
+                require_undoable(target, asked.run_id, undone_by, forgotten=forgotten)
+                if not asked.out_of_order:
+                    require_last(target, asked.run_id, [one.entity for one in written])
+            except RequestRejected as refused:
+                why = str(refused)
+    return RollbackPreview(
+        run_id=asked.run_id, possible=not why, why=why, under_way=under_way or "", entities=tuple(written)
+    )
+
+
+_RUN: LiteralString = """
+select r.undone_by, r.started_at < clock_timestamp() - %s,
+       (select u.run_id from hybrid_sync.run u where u.undoes = r.run_id and u.status = 'running' limit 1)
+from hybrid_sync.run r where r.run_id = %s
+"""
+_WRITTEN: LiteralString = """
+select entity, coalesce(sum(n) filter (where operation = 'insert'), 0)::bigint as inserted,
+       coalesce(sum(n) filter (where operation = 'update'), 0)::bigint as updated,
+       coalesce(sum(n) filter (where operation = 'link'), 0)::bigint as linked,
+       coalesce(sum(n) filter (where operation = 'delete'), 0)::bigint as deleted
+from (select j.entity, j.operation, cardinality(j.keys) / coalesce(w.width, 1) as n
+      from hybrid_sync.journal j
+      left join unnest(%(places)s::text[], %(widths)s::int[]) w (place, width) on w.place = j.entity || '/' || j.source
+      where j.run_id = %(run)s) written
+group by entity order by entity
+"""

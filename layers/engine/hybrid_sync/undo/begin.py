@@ -67,24 +67,29 @@ def begin(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rollb
     status, undone_by, forgotten = run
     if (known := _known(connection, task)) is not None:
         return known
-    if undone_by is not None and (task.by_policy or not _left_something(connection, undone_by)):
-        if task.by_policy:
-            return Rollback(undone_by, task.run_id, (), running=False)
-        raise RequestRejected(
-            f"Run {task.run_id} was rolled back by {undone_by} already.",
-            f"To get its changes back, roll back {undone_by}, or release its entities and start a run.",
-        )
-    if forgotten:
-        raise RequestRejected(
-            f"Run {task.run_id} began more than {JOURNAL_KEPT.days} days ago, and its journal is gone.",
-            "Correct the rows in legacy; the next run carries them over.",
-        )
+    if undone_by is not None and task.by_policy:
+        return Rollback(undone_by, task.run_id, (), running=False)
+    require_undoable(connection, task.run_id, undone_by, forgotten=forgotten)
     if status == "running":
         connection.execute(
             "update hybrid_sync.run set status = 'cancelled', finished_at = clock_timestamp() where run_id = %s",
             (task.run_id,),
         )
     return _create(connection, catalog, task)
+
+
+def require_undoable(connection: Connection, run_id: str, undone_by: str | None, *, forgotten: bool) -> None:
+    """RequestRejected where nothing is left of the run to undo, or nobody knows any more what there was before it."""
+    if undone_by is not None and not _left_something(connection, undone_by):
+        raise RequestRejected(
+            f"Run {run_id} was rolled back by {undone_by} already.",
+            f"To get its changes back, roll back {undone_by}, or release its entities and start a run.",
+        )
+    if forgotten:
+        raise RequestRejected(
+            f"Run {run_id} began more than {JOURNAL_KEPT.days} days ago, and its journal is gone.",
+            "Correct the rows in legacy; the next run carries them over.",
+        )
 
 
 def _known(connection: Connection, task: RollbackTask) -> Rollback | None:
@@ -144,7 +149,7 @@ def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rol
     )  # fmt: skip
     hold(connection, keys, rollback, f"Run {task.run_id} is rolled back.")
     if not task.out_of_order:
-        _require_last(connection, task.run_id, list(keys))
+        require_last(connection, task.run_id, list(keys))
     waves = {entity: number for number, wave in enumerate(catalog.waves()) for entity in wave}
     for entity in sorted(keys):
         _rewind(connection, task.run_id, rollback, entity, waves[entity], keys[entity])
@@ -153,7 +158,7 @@ def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rol
     return Rollback(rollback, task.run_id, _entities(connection, rollback), running=True)
 
 
-def _require_last(connection: Connection, run_id: str, entities: Sequence[str]) -> None:
+def require_last(connection: Connection, run_id: str, entities: Sequence[str]) -> None:
     """The last run goes first: what a later one wrote over a row cannot be taken away from under it."""
     later = connection.execute(
         "select j.run_id from hybrid_sync.journal j join hybrid_sync.run r on r.run_id = j.run_id"

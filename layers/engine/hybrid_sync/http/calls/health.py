@@ -1,12 +1,40 @@
-"""Whether the deployment is well, for whoever asks: nothing that would help an attacker."""
+"""Whether the deployment is well, for whoever asks: nothing that would help an attacker, and never much work."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from hybrid_sync.entrypoint import error_sentence, logger
+from hybrid_sync.errors import SyncError
 from hybrid_sync.http.call import Call, Told
-from hybrid_sync.http.models import Health
-from hybrid_sync.services.desk import Desk
+from hybrid_sync.services import health as service
+from hybrid_sync.services.told import Health
+
+if TYPE_CHECKING:
+    from hybrid_sync.services.desk import Desk
+
+KEPT_SECONDS = 5
+"""The endpoint is open to everybody: however often it is asked, a worker looks this seldom."""
+_kept: dict[str, tuple[Desk, datetime, Health]] = {}
 
 
 def health(desk: Desk, _: Call) -> Told:
-    """Somebody is there."""
-    return Told(Health(status="ok", entities=len(desk.catalog.entities)))
+    """503 where a part is away without which no run can succeed."""
+    told = _told(desk)
+    return Told(told, HTTPStatus.SERVICE_UNAVAILABLE if told.status == "down" else None)
+
+
+def _told(desk: Desk) -> Health:
+    of, until, told = _kept.get("health") or (None, desk.now(), None)
+    if told is None or of is not desk or desk.now() >= until:
+        told = service.health(desk, _note)
+        # From its end: whatever is away may have taken ten seconds to say so.
+        _kept["health"] = (desk, desk.now() + timedelta(seconds=KEPT_SECONDS), told)
+    return told
+
+
+def _note(part: str, error: SyncError) -> None:
+    """Why it is away is in the log, and only there."""
+    logger.warning("a part is away", extra={"part": part, "error": error_sentence(error)[0]})

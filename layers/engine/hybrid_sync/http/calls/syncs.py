@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -21,15 +20,16 @@ from hybrid_sync.errors import (
     TargetUnavailable,
 )
 from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.calls.paths import run_id_of
 from hybrid_sync.http.models import EntityProgress, StartedSync, SyncState
 from hybrid_sync.http.requests import SyncRequest
 from hybrid_sync.http.scopes import ON_FAILURE, OPERATE
 from hybrid_sync.runs.starter import RunState
 from hybrid_sync.services import progress
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.listing import recorded
 from hybrid_sync.services.starts import start
 
-_RUN_ID = re.compile(r"^[A-Za-z0-9_-]{1,80}$")
 _KEY_LETTERS = 255
 _LONGEST_REPORT = 63_000
 
@@ -73,14 +73,6 @@ def show_sync(desk: Desk, call: Call) -> Told:
     )
 
 
-def run_id_of(call: Call) -> str:
-    """RunNotFound where what stands in the path can be none."""
-    run_id = call.parameters["run_id"]
-    if not _RUN_ID.match(run_id):
-        raise RunNotFound("That is no run id.", "Ask for the run_id that POST /v1/syncs returned.")
-    return run_id
-
-
 def _require_scopes(asked: SyncRequest, scopes: frozenset[str]) -> None:
     """RequestForbidden for what a token that may start runs may not yet ask for."""
     if asked.on_failure is not OnFailure.keep and ON_FAILURE not in scopes:
@@ -103,11 +95,20 @@ def _known(desk: Desk, run_id: str) -> tuple[Standing | None, RunState | None]:
     try:
         standing = desk.gate.standing(run_id)
     except RunNotFound:
-        return None, desk.executions.state(run_id)
+        return None, _state(desk, run_id)
     try:
         return standing, desk.executions.state(standing.job.into or run_id)
     except RunNotFound:
         return standing, None
+
+
+def _state(desk: Desk, run_id: str) -> RunState:
+    """A rollback has no execution, and one that ended 90 days ago is forgotten: the target knows them."""
+    try:
+        return desk.executions.state(run_id)
+    except RunNotFound:
+        run = recorded(desk, run_id)
+    return RunState(run_id, run.status, run.started_at or desk.now(), run.finished_at)
 
 
 def _entities(desk: Desk, run_id: str) -> tuple[EntityProgress, ...] | None:

@@ -1,0 +1,47 @@
+"""Single legacy rows: those that failed, and the life of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from hybrid_sync.contracts import Ref
+from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.calls.paths import bad_cursor, cursor_of, entity_of, key_of, place_of
+from hybrid_sync.http.models import FailedRecord, FailedRecords
+from hybrid_sync.http.requests import AcceptRequest, FailuresQuery
+from hybrid_sync.services import failed, findings
+from hybrid_sync.services import history as service
+from hybrid_sync.services.desk import Desk
+
+
+def list_failures(desk: Desk, call: Call) -> Told:
+    """By entity, source and key; RequestRejected for an entity or a reason that does not exist, RunNotFound."""
+    asked: FailuresQuery = call.query
+    try:
+        wanted = failed.FailuresAsked(**asked.model_dump(exclude={"cursor"}), after=place_of(asked.cursor))
+    except ValidationError:
+        raise bad_cursor() from None
+    found = failed.failures(desk, wanted, call.caller.who)
+    following = findings.place_of(found.records) if found.every > len(found.records) else None
+    records = tuple(_record(row, found.remedies) for row in found.records)
+    return Told(FailedRecords(failures=records, total=found.every, next=cursor_of(following)))
+
+
+def accept_failures(desk: Desk, call: Call) -> Told:
+    """All of them or none; RequestRejected names what cannot be accepted."""
+    asked: AcceptRequest = call.body
+    return Told(failed.accept(desk, failed.AcceptAsked(**asked.model_dump()), call.caller.who))
+
+
+def show_record(desk: Desk, call: Call) -> Told:
+    """EntityNotFound, RecordNotFound; no events where nothing is known of it."""
+    ref = Ref(entity=entity_of(desk, call), legacy_id=key_of(call), source=call.query.source)
+    return Told(service.history(desk, service.HistoryAsked(ref=ref, limit=call.query.limit), call.caller.who))
+
+
+def _record(row: dict[str, Any], remedies: dict[str, str]) -> FailedRecord:
+    named = {"constraint_name": "constraint", "column_name": "column"}
+    told = {named.get(name, name): value for name, value in row.items()}
+    return FailedRecord(**told, remedy=remedies.get(row["reason"], ""))

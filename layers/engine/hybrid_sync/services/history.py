@@ -1,0 +1,96 @@
+"""The life of one legacy row: every run that wrote it, undid that, was asked for it, or failed at it; never a value."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from psycopg import sql
+from pydantic import Field
+
+from hybrid_sync.contracts import Ref
+from hybrid_sync.keys import key_literal
+from hybrid_sync.postgres import answer
+from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.starts import check_ref
+from hybrid_sync.services.told import Event, History
+from hybrid_sync.session import dicts
+
+MOST = 500
+
+
+class HistoryAsked(Asked):
+    """Which row; an entity of one source needs no `source`."""
+
+    ref: Ref
+    limit: Annotated[int, Field(ge=1, le=MOST)] = MOST
+
+
+def history(desk: Desk, asked: HistoryAsked, _: str) -> History:
+    """As far back as the records go: the journal is kept for 35 days.  RequestRejected where the catalog has no such
+    key."""
+    check_ref(desk.catalog, asked.ref)
+    source = asked.ref.source or next(iter(desk.catalog[asked.ref.entity].sources))
+    key = asked.ref.key
+    place = {"entity": asked.ref.entity, "source": source, "key": key_literal(key), "width": len(key)}
+    parts = {"written": _WRITTEN, "asked": _ASKED, "failed": _FAILED, "rest": _REST}
+    query = _EVENTS.format(most=asked.limit + 1, **{name: part.format(**place) for name, part in parts.items()})
+    with at_target(desk) as target:
+        found = answer(target, dicts(query, None))
+    events = tuple(Event(**row) for row in found[: asked.limit])
+    return History(entity=asked.ref.entity, source=source, key=key, events=events, more=len(found) > asked.limit)
+
+
+# Inserted rows of a page share one journal entry, whose keys stand one behind the other.
+_WRITTEN = sql.SQL("""
+select j.recorded_at as at, j.run_id,
+       case j.operation when 'insert' then 'inserted' when 'update' then 'updated' when 'link' then 'linked'
+                        else 'deleted' end as what, null as detail
+from hybrid_sync.journal j
+where j.entity = {entity} and j.source = {source} and j.keys @> {key}
+  and case when j.operation = 'insert' and {width} > 1
+           then exists (select from generate_series(1, cardinality(j.keys), {width}) n
+                        where j.keys[n : n + {width} - 1] = {key})
+           else j.operation = 'insert' or j.keys = {key} end
+""")
+_ASKED = sql.SQL("""
+select coalesce(r.finished_at, r.started_at), r.run_id, 'asked', coalesce(a->>'reason', a->>'state')
+from hybrid_sync.run_entity e join hybrid_sync.run r using (run_id), jsonb_array_elements(e.asked) a
+where e.entity = {entity} and a->>'source' = {source} and a->'key' = to_jsonb({key})
+""")
+_FAILED = sql.SQL("""
+select u.* from hybrid_sync.failed_record f cross join lateral (values
+  (f.first_seen, f.first_run, 'failed', f.reason), (f.last_seen, f.last_run, 'failed', f.reason),
+  (f.ended_at, case when f.status = 'resolved' then f.ended_by end, f.status, f.reason)) u (at, run_id, what, detail)
+where f.entity = {entity} and f.source = {source} and f.key = {key} and u.at is not null
+""")
+_REST = sql.SQL("""
+select t.at, t.run_id, 'marked_deleted', null from hybrid_sync.tombstone t
+where t.entity = {entity} and t.source = {source} and t.key = {key}
+union all
+select t.ended_at, t.ended_run, 'brought_back', null from hybrid_sync.tombstone t
+where t.entity = {entity} and t.source = {source} and t.key = {key} and t.ended_at is not null
+union all
+select i.retired_at, i.run_id, 'retired', null from hybrid_sync.retired_id i
+where i.entity = {entity} and i.source = {source} and i.key = {key}
+union all
+select d.found_at, d.run_id, 'differed', d.kind || ', ' || d.state
+from hybrid_sync.run_entity e join hybrid_sync.difference d
+  on d.run_id = e.run_id and d.entity = e.entity and d.source = {source} and d.key = {key}
+where e.entity = {entity} and e.reconcile is not null
+union all
+select c.at, c.run_id, 'not_undone', c.reason
+from hybrid_sync.run r join hybrid_sync.rollback_conflict c
+  on c.run_id = r.run_id and c.entity = {entity} and c.source = {source} and c.key = {key}
+where r.undoes is not null
+""")
+_EVENTS = sql.SQL("""
+with event as ({written} union {asked} union {failed} union {rest})
+select e.at, case when r.undoes is not null and e.what in ('inserted', 'updated', 'linked', 'deleted')
+                  then 'undone_' else '' end || e.what as what,
+       coalesce(e.run_id, '') as run_id, coalesce(r.profile, '') as profile, coalesce(r.trigger, '') as trigger,
+       coalesce(r.request->>'requested_by', '') as requested_by, coalesce(r.undoes, '') as undoes,
+       coalesce(e.detail, '') as detail
+from event e left join hybrid_sync.run r using (run_id)
+order by e.at desc, e.run_id, e.what
+limit {most}
+""")
