@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hybrid_sync.http.scopes import OF_ROLE, SCOPES
 from hybrid_sync.services.commands import COMMANDS, Role
 from tests.checks import templates
 
@@ -48,3 +50,16 @@ def test_the_page_on_security_says_who_may_do_what() -> None:
     for role in Role:
         [line] = re.findall(rf"^\| `policies/{role.name}.json` \|(.*)\|$", page, re.MULTILINE)
         assert re.findall(r"`([a-z-]+)`", line) == [c.name for c in COMMANDS.values() if c.role is role]
+
+
+def test_the_page_on_security_says_which_scopes_a_role_has() -> None:
+    page = Path("docs/security.md").read_text("utf-8")
+    for role in Role:
+        [line] = re.findall(rf"^\| {role.name} \|(.*)\|$", page, re.MULTILINE)
+        assert re.findall(r"`([a-z_:]+)`", line) == list(OF_ROLE[role])
+
+
+def test_each_role_may_do_what_those_before_it_may() -> None:
+    allowed = [set(OF_ROLE[role]) for role in sorted(Role)]
+    assert all(less <= more for less, more in itertools.pairwise(allowed))
+    assert allowed[-1] == set(SCOPES)

@@ -51,6 +51,30 @@ def test_the_functions_dsns_go_into_the_secret_and_the_rest_of_it_stays(
         assert connection.execute("select count(*) from hybrid_sync.run").fetchone() == (0,)
 
 
+def test_whose_people_may_sign_in_goes_into_the_secret_and_stays(
+    hybrid_sync: Command, secrets: Any, target_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {"target_dsn": make_conninfo(target_db, user="x", password=PASSWORD)}
+    arn = secrets.create_secret(Name="connections", SecretString=json.dumps(held))["ARN"]
+    monkeypatch.setenv("HYBRID_SYNC_SUPABASE_JWT_SECRET", "shared by the project")
+    for words in (("--supabase-url", "https://abc.supabase.co/"), ()):
+        said = hybrid_sync("install", "--target-dsn", target_db, "--secret", arn, *words)
+        assert said.status == 0, said.err
+        assert "shared by the project" not in said.out + said.err
+        filled = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+        assert filled["supabase_url"] == "https://abc.supabase.co"
+        assert filled["supabase_jwt_secret"] == "shared by the project"
+        monkeypatch.delenv("HYBRID_SYNC_SUPABASE_JWT_SECRET", raising=False)
+
+    said = hybrid_sync(
+        "install", "--target-dsn", target_db, "--secret", arn, "--supabase-url", "http://abc.supabase.co"
+    )
+    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert "is no address of a Supabase project. Write https://<ref>.supabase.co." in said.err
+    said = hybrid_sync("install", "--target-dsn", target_db, "--supabase-url", "https://abc.supabase.co")
+    assert "give --stack or --secret, too" in said.err
+
+
 def test_a_secret_that_is_not_there_leaves_the_target_alone(hybrid_sync: Command, secrets: Any, target_db: str) -> None:
     said = hybrid_sync("install", "--target-dsn", target_db, "--secret", "nowhere")
 

@@ -17,7 +17,7 @@ from hybrid_sync.failures.cause import UNCAUGHT, of_execution
 from hybrid_sync.runs.starter import RunStarter
 from hybrid_sync_cli.emulator import injected, refusals
 from hybrid_sync_cli.emulator.quotas import RESPONSE_BYTES, STATE_BYTES, TOO_LARGE
-from hybrid_sync_cli.emulator.refusals import DENIED, LATE, PAYLOAD
+from hybrid_sync_cli.emulator.refusals import AUTHORIZER, DENIED, LATE, PAYLOAD
 from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.processes import Processes
 from tests.stack.emulated import ACCOUNT, Emulated, stack_python
@@ -38,6 +38,14 @@ def handler(event, context):
     time.sleep(event.get("seconds", 0))
     return "x" * event.get("letters", 0)
 """
+AUTHORIZE = """
+def handler(event, context):
+    allow = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": event["methodArn"]}
+    nested = {"nested": {}} if "nested" in map(str.lower, event["headers"]) else {}
+    policy = {"Version": "2012-10-17", "Statement": [allow]}
+    return {"principalId": "any", "policyDocument": policy, "context": {"text": "a", "number": 1, **nested}}
+"""
+HEADER = "method.request.header."
 # A string's quotes are part of it; what Lambda adds for Step Functions is part of the result.
 AROUND = len('{"StatusCode":200,"Payload":""}')
 
@@ -64,6 +72,7 @@ def _emulated(aws: Aws) -> Iterator[Emulated]:
         aws.start(stack_python(), None)
         made = Emulated(aws)
         made.function("work", HANDLER, made.role("works", "lambda"))
+        made.function("authorize", AUTHORIZE, made.role("authorizes", "lambda"))
         made.role("may", "states", ("lambda:InvokeFunction", f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:work"))
         made.role("may-not", "states", ("lambda:InvokeFunction", f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:other"))
         yield made
@@ -142,6 +151,41 @@ def test_an_api_call_that_takes_too_long_is_answered_with_504(strict: Emulated) 
     connection.request("GET", f"/_aws/execute-api/{api}/live/")
     answer = connection.getresponse()
     assert (answer.status, json.loads(answer.read())) == (504, {"message": "Endpoint request timed out"})
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "headers", "status"),
+    [
+        ({"authorizerResultTtlInSeconds": 0, "identitySource": ""}, {}, 204),
+        ({"authorizerResultTtlInSeconds": 0, "identitySource": ""}, {"Nested": "1"}, 500),
+        ({"authorizerResultTtlInSeconds": 60, "identitySource": ""}, {}, 500),
+        ({"authorizerResultTtlInSeconds": 0, "identitySource": f"{HEADER}A,{HEADER}B"}, {"A": "1"}, 401),
+        ({"authorizerResultTtlInSeconds": 0, "identitySource": f"{HEADER}A,{HEADER}B"}, {"a": "1", "b": "2"}, 204),
+    ],
+)
+def test_a_request_authorizer_is_asked_as_api_gateway_asks_it(
+    strict: Emulated, authorizer: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    refusals.expect(strict.aws.refusals, AUTHORIZER)
+    gateway = strict.client("apigateway")
+    api = gateway.create_rest_api(name="guarded")["id"]
+    function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:authorize"
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations"
+    made = gateway.create_authorizer(restApiId=api, name="any", type="REQUEST", authorizerUri=uri, **authorizer)
+    where = {
+        "restApiId": api,
+        "resourceId": gateway.get_resources(restApiId=api)["items"][0]["id"],
+        "httpMethod": "GET",
+    }
+    gateway.put_method(**where, authorizationType="CUSTOM", authorizerId=made["id"])
+    gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 204}'})
+    gateway.put_method_response(**where, statusCode="204")
+    gateway.put_integration_response(**where, statusCode="204", selectionPattern="")
+    gateway.create_deployment(restApiId=api, stageName="live")
+    connection = http.client.HTTPConnection("127.0.0.1", strict.aws.port, timeout=20)
+    connection.request("GET", f"/_aws/execute-api/{api}/live/", headers=headers)
+    assert connection.getresponse().status == status
     connection.close()
 
 

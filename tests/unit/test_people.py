@@ -214,7 +214,7 @@ def test_keys_that_are_not_for_signing_count_for_nothing(project: FakeProject) -
     "url", ["http://abc.supabase.co", "https://abc.supabase.co/x", "abc.supabase.co", "file:///etc", "http://127.0.0.1.evil.test"]
 )  # fmt: skip
 def test_keys_come_from_a_projects_address_over_tls_only(url: str) -> None:
-    with pytest.raises(ConfigurationMissing, match="supabase_url"):
+    with pytest.raises(ConfigurationMissing, match="is no address of a Supabase project"):
         Project(url, None)
     assert Project("https://abc.supabase.co", None).keys_url == "https://abc.supabase.co/auth/v1/.well-known/jwks.json"
 

@@ -64,3 +64,12 @@ def test_a_legacy_on_supabase_is_told_its_own_form() -> None:
     legacy = read(f"postgresql://reader:pw@db.{REF}.supabase.co/postgres", "legacy")
     with pytest.raises(ConfigurationMissing, match=rf"write reader\.{REF} as the user"):
         supabase.for_functions(legacy, "legacy")
+
+
+@pytest.mark.parametrize("dsn", [DIRECT, f"postgresql://postgres.{REF}:pw@{POOLER}:6543/postgres"])
+def test_a_dsn_names_the_project_whose_people_may_sign_in(dsn: str) -> None:
+    assert supabase.project_url(read(dsn, "target")) == f"https://{REF}.supabase.co"
+
+
+def test_another_database_names_no_project() -> None:
+    assert supabase.project_url(read("postgresql://postgres:pw@db.example.com/postgres", "target")) is None

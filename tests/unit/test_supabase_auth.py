@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hybrid_sync.http.jwks import usable
-from hybrid_sync_cli.stack.supabase_auth.book import FILE, Book
+from hybrid_sync_cli.stack.supabase_auth.book import Book
+from hybrid_sync_cli.stack.supabase_auth.passwords import FILE, passwords
 from hybrid_sync_cli.stack.supabase_auth.server import Auth
 
 URL = "http://127.0.0.1:1"
@@ -30,9 +31,10 @@ def test_users_and_keys_stay_and_are_their_owners_alone(book: Book, tmp_path: Pa
     again = Book(tmp_path, "another secret")
     assert (again.keys, again.users) == (book.keys, book.users)
     assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
-    passwords = [user.password for user in book.users.values()]
-    assert len(set(passwords)) == len(passwords) == 4
-    assert min(map(len, passwords)) == 20
+    secrets = [user.password for user in book.users.values()]
+    assert len(set(secrets)) == len(secrets) == 4
+    assert passwords(tmp_path)["ADMIN_PASSWORD"] == book.users["admin@example.test"].password
+    assert min(map(len, secrets)) == 20
 
 
 def test_a_rotated_key_is_published_beside_the_one_before_until_that_is_revoked(book: Book, tmp_path: Path) -> None:
@@ -43,6 +45,10 @@ def test_a_rotated_key_is_published_beside_the_one_before_until_that_is_revoked(
     third = book.rotate(revoke=True)
     assert third.key_id in shown(tmp_path)
     assert second.key_id not in shown(tmp_path)
+
+
+def test_where_nothing_is_there_yet_nobody_has_a_password(tmp_path: Path) -> None:
+    assert passwords(tmp_path) == {}
 
 
 def test_no_secret_is_published(book: Book, tmp_path: Path) -> None:

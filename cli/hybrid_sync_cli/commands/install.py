@@ -39,6 +39,14 @@ from hybrid_sync_cli.trust import ca_of
 @click.option("--target-ca", metavar="FILE", help="The CA of the target's certificate (PEM), system, or plaintext.")
 @click.option("--legacy-ca", metavar="FILE", help="The same of legacy.")
 @click.option("--pooler", metavar="HOST[:PORT]", help="Supabase's pooler, by which the functions reach the target.")
+@click.option(
+    "--supabase-url", metavar="URL",
+    help="Whose people may sign in to the HTTP API; the project that the target's DSN names, unless given.",
+)  # fmt: skip
+@click.option(
+    "--supabase-jwt-secret", envvar="HYBRID_SYNC_SUPABASE_JWT_SECRET", metavar="SECRET",
+    help="Where that project still signs with one (HS256): better as HYBRID_SYNC_SUPABASE_JWT_SECRET.",
+)  # fmt: skip
 @click.option("--ipv6", is_flag=True, help="The functions have IPv6, or the Supabase project has the IPv4 add-on.")
 @click.option("--secret", metavar="ARN", help="The deployment's ConnectionSecret on AWS; --stack finds it by itself.")
 @click.option(
@@ -51,7 +59,8 @@ from hybrid_sync_cli.trust import ca_of
 @click.pass_context
 def install(
     context: click.Context, target_dsn: str | None, legacy_dsn: str | None, target_ca: str | None,
-    legacy_ca: str | None, pooler: str | None, ipv6: bool, secret: str | None, from_inside: bool, new_password: bool,
+    legacy_ca: str | None, pooler: str | None, supabase_url: str | None, supabase_jwt_secret: str | None, ipv6: bool,
+    secret: str | None, from_inside: bool, new_password: bool,
 ) -> None:  # fmt: skip
     """Bring a target up to date: migrations, the worker role, its grants on the mapped tables. Safe to repeat.
 
@@ -62,7 +71,7 @@ def install(
     if secret and (from_inside or on_aws):
         raise CliError("The stack has its own secret: leave out --secret, or --stack and --from-inside.")
     if target_dsn is None:
-        if secret or legacy_dsn or target_ca or legacy_ca or pooler or ipv6 or on_aws:
+        if secret or legacy_dsn or target_ca or legacy_ca or pooler or supabase_url or ipv6 or on_aws:
             raise CliError("Say which target to prepare: give --target-dsn, or set HYBRID_SYNC_TARGET_DSN.")
         if not from_inside:
             _install_stack()
@@ -71,11 +80,14 @@ def install(
     asked = {
         "target_dsn": target_dsn, "target_ca": ca_of("target", target_ca, target_dsn), "pooler": pooler, "ipv6": ipv6,
         "legacy_dsn": legacy_dsn, "legacy_ca": ca_of("legacy", legacy_ca, legacy_dsn), "new_password": new_password,
+        "supabase_url": supabase_url, "supabase_jwt_secret": supabase_jwt_secret,
     }  # fmt: skip
     if from_inside:
         done = Deployment.chosen().ask("install", asked, Installed)
     elif on_aws or secret:
         done = prepare(_Secret(secret) if secret else _Secret.of_stack(), catalog_of_project(), _parsed(asked))
+    elif supabase_url:
+        raise CliError("Who may sign in is said in a deployment's secret: give --stack or --secret, too.")
     else:
         _print_worker(_parsed(asked))
         return

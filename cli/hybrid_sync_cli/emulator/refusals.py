@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "HYBRID_SYNC_REFUSALS"
-PAYLOAD, DENIED, LATE = "payload", "denied", "late"
+PAYLOAD, DENIED, LATE, AUTHORIZER = "payload", "denied", "late", "authorizer"
 Refusal = dict[str, Any]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.processes import Processes
+from hybrid_sync_cli.stack.supabase_auth.passwords import passwords
 
 REGION = "us-east-1"
 STATE = "stack.json"
@@ -75,6 +76,8 @@ class Stack:
             "SUPABASE_URL": self.supabase_url,
             "SUPABASE_ANON_KEY": self.supabase_anon_key,
             "SUPABASE_SERVICE_ROLE_KEY": self.supabase_service_key,
+            "PROJECT_URL": self.project_url,
+            **passwords(home.directory()),
             "AWS_ENDPOINT_URL": self.aws_endpoint_url,
             "AWS_DEFAULT_REGION": self.region,
             **ACCESS,

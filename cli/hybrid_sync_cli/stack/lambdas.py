@@ -32,7 +32,7 @@ from ministack.services.cloudformation import provisioners
 
 # Behind everything else: what ministack imports must not be shadowed by a module of ours.
 sys.path.append(str(Path(__file__).parents[2]))
-from hybrid_sync_cli.emulator import cloudformation, denials, gateway, injected, quotas, schedules
+from hybrid_sync_cli.emulator import authorizers, cloudformation, denials, gateway, injected, quotas, schedules
 
 RUNTIME_API = Path(__file__).with_name("runtime_api")
 FORCE_PURE = "HYBRID_SYNC_PURE_RUNTIME_CLIENT"
@@ -60,7 +60,15 @@ REPLACED = {
     provisioners: ("_sfn_definition", "_RESOURCE_HANDLERS"),
     stepfunctions: (*quotas.STATES, "_invoke_resource", "_error_matches", "_ExecutionError", "_state_machines"),
     eventbridge: ("_dispatch_to_lambda", "_invoke_target"),
-    apigateway_v1: ("_call_lambda_raw", "_import_rest_api", "_put_gateway_response", "_build_lambda_event_v1"),
+    apigateway_v1: (
+        "_call_lambda_raw",
+        "_invoke_authorizer_lambda",
+        "_import_identity_source",
+        "_authorizer_ttl",
+        "_import_rest_api",
+        "_put_gateway_response",
+        "_build_lambda_event_v1",
+    ),
     iam_actions: ("access_denied_response", "extract_iam_action"),
     iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext", "_request_origin"),
 }
@@ -187,6 +195,7 @@ def be_strict() -> None:
     """AWS's quotas always; its judgement of roles where AUTH is on, and bad luck where it is asked for."""
     quotas.limit_states(stepfunctions)
     quotas.limit_api(apigateway_v1)
+    authorizers.judge_authorizers(apigateway_v1)
     gateway.import_gateway_responses(apigateway_v1)
     gateway.tell_addresses(apigateway_v1)
     schedules.fill_in_times(eventbridge)

@@ -17,6 +17,7 @@ TRANSACTION_PORT = "6543"
 SESSION_PORT = "5432"
 _DIRECT = re.compile(r"db\.([a-z0-9]+)\.supabase\.(?:co|com|in|red)", re.IGNORECASE)
 _POOLER = re.compile(r"[a-z0-9-]+\.pooler\.supabase\.(?:co|com|in|red)", re.IGNORECASE)
+_PROJECT = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?|http://(127\.0\.0\.1|localhost)(:\d+)?")
 _POOLER_FORM = "aws-0-<region>.pooler.supabase.com:6543 (aws-1-… for newer projects)"
 
 
@@ -36,6 +37,24 @@ def project_of(parts: Parts) -> str | None:
     if direct := _DIRECT.fullmatch(host):
         return direct[1]
     return user.rpartition(".")[2] if is_pooler(host) and "." in user else None
+
+
+def project_url(parts: Parts) -> str | None:
+    """The address of the project's API; None where the DSN names no project."""
+    project = project_of(parts)
+    return f"https://{project}.supabase.co" if project else None
+
+
+def checked_url(url: str) -> str:
+    """The address of a project's API without a slash at its end; ConfigurationMissing where it is none.
+
+    What is fetched from it decides who may sign in, so that to other machines only TLS will do.
+    """
+    if not _PROJECT.fullmatch(url.rstrip("/")):
+        raise ConfigurationMissing(
+            f"{url[:200]} is no address of a Supabase project.", "Write https://<ref>.supabase.co."
+        )
+    return url.rstrip("/")
 
 
 def as_role(parts: Parts, role: str, password: str) -> Parts:

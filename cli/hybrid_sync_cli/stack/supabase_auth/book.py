@@ -10,8 +10,8 @@ from typing import Any
 
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.supabase_auth.keys import Key
+from hybrid_sync_cli.stack.supabase_auth.passwords import FILE
 
-FILE = "supabase-auth.json"
 ROLE_CLAIM = "hybrid_sync_role"
 # Who is there from the start; the last one has signed up by herself, and nobody has given her a role.
 FIRST_USERS = {"viewer": "viewer", "operator": "operator", "admin": "admin", "visitor": None}

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.http.jwks import Jwks
 from hybrid_sync.services.roles import Role
+from hybrid_sync.supabase import checked_url
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -32,8 +32,6 @@ _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _BY_KEY = ("ES256", "RS256")
 _BY_SECRET = "HS256"  # nosec B105 - an algorithm's name
 _HEADERS = {"alg", "kid", "typ"}
-_LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost)(:\d+)?")
-_HOSTED = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?")
 
 
 class Refused(Exception):
@@ -49,10 +47,7 @@ class Project:
 
     def __post_init__(self) -> None:
         """ConfigurationMissing where keys would be fetched over a line that anybody could change."""
-        if not (_HOSTED.fullmatch(self.url) or _LOCAL.fullmatch(self.url)):
-            raise ConfigurationMissing(
-                "supabase_url in the secret is no address of a project.", "Write https://<ref>.supabase.co."
-            )
+        checked_url(self.url)
 
     @property
     def issuer(self) -> str:

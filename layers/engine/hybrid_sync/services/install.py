@@ -31,6 +31,9 @@ class InstallAsked(Asked):
     pooler: str | None = None
     legacy_dsn: SecretStr | None = None
     legacy_ca: SecretStr | None = None
+    supabase_url: str | None = None
+    """Whose people may sign in; where nothing says so, those of the project that the target's DSN names."""
+    supabase_jwt_secret: SecretStr | None = None
     ipv6: bool = False
     new_password: bool = False
 
@@ -61,6 +64,7 @@ def prepare(secret: Secret, catalog: Catalog, asked: InstallAsked) -> Installed:
     if asked.legacy_dsn is not None:
         held["legacy_dsn"] = _legacy_for_functions(asked.legacy_dsn.get_secret_value(), legacy_ca, ipv6=asked.ipv6)
     held.update({name: ca for name, ca in (("target_ca", target_ca), ("legacy_ca", legacy_ca)) if ca})
+    _let_people_sign_in(held, asked)
     _require_room(held)
     present = None if asked.new_password else _password_in(held.get("target_dsn"))
     held["target_dsn"] = install_target(
@@ -69,6 +73,16 @@ def prepare(secret: Secret, catalog: Catalog, asked: InstallAsked) -> Installed:
     )  # fmt: skip
     secret.fill(held)
     return Installed(legacy=bool(held.get("legacy_dsn")))
+
+
+def _let_people_sign_in(held: dict[str, str], asked: InstallAsked) -> None:
+    """Into the secret goes what proves them; ConfigurationMissing where that is no project."""
+    known = asked.supabase_url or held.get("supabase_url")
+    found = known or supabase.project_url(dsn.read(asked.target_dsn.get_secret_value(), "target"))
+    if found:
+        held["supabase_url"] = supabase.checked_url(found)
+    if asked.supabase_jwt_secret is not None:
+        held["supabase_jwt_secret"] = asked.supabase_jwt_secret.get_secret_value()
 
 
 def _require_room(held: dict[str, str]) -> None:
