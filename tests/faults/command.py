@@ -25,17 +25,21 @@ EPISODE = 20
 """Schedules in one episode; a seed replays one episode."""
 LANES = 2
 """Episodes at the same time, each over servers of its own."""
+RIVAL_WRITES = 50
+"""Rows that rivals write for each schedule: 10,000 in 200."""
 _ALL_HIT_FROM = 500
 """Schedules from which on a failpoint that was never hit is a defect of the harness."""
 
 
 def play(servers: Servers, folder: Path, seed: int, schedules: int, stop: threading.Event) -> Score:
-    """One episode: until its schedules are played, its first defect, or `stop`."""
+    """One episode: until its schedules are played, and the runs that are rivals, its first defect, or `stop`."""
     episode = Episode(servers, folder, seed)
     try:
         for _ in range(schedules):
             if stop.is_set() or not episode.schedule():
                 break
+        else:
+            episode.rivalry(RIVAL_WRITES * schedules)
     finally:
         episode.close()
     return episode.score
@@ -96,6 +100,7 @@ def main() -> int:
         print(line)
     seconds, each = time.monotonic() - began, max(1, score.schedules)
     print(f"{seconds:.0f} s; a schedule {seconds / each:.2f} s, and {cpu / each:.2f} s of CPU with all servers")
+    print(score.rivals())
     print(score.verdict(seed))
     for line in told(score):
         print(line)

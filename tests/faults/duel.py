@@ -21,7 +21,11 @@ from tests.flow.conduct import settle
 from tests.flow.execution import Delivery, Execution
 from tests.flow.functions import payload_of
 
-_HELD_AT = ("batch.claimed", "batch.read", "batch.mapped")
+_HELD_AT = {
+    "sync_batch": ("batch.claimed", "batch.read", "batch.mapped"),
+    "sync_keys": ("keys.opened", "keys.read", "keys.written"),
+}
+"""What the runs fight in, and where one of them may be held."""
 _LONGEST = 0.08
 _EVERY = 0.004
 
@@ -38,14 +42,16 @@ class Duel:
         """`change` is called over and over while batches are under way, to change the rows that the runs fight for."""
         executions = [started(request, self._manifests, lambda place, items: range(items)) for request in requests]
         while due := [(execution, delivery) for execution in executions for delivery in execution.ready]:
-            early = [pair for pair in due if pair[1].function != "sync_batch"]
+            early = [pair for pair in due if pair[1].function not in _HELD_AT]
             if early:
                 _, delivery = early[0]
                 self._settle(early[:1], [self._deliveries.now(Order(delivery.function, payload_of(delivery)))])
                 continue
-            # Every run has come to its batches.
+            # Every run has come to its rows.
             self._luck.shuffle(due)
-            orders = [Order(delivery.function, payload_of(delivery), self._held()) for _, delivery in due]
+            orders = [
+                Order(delivery.function, payload_of(delivery), self._held(delivery.function)) for _, delivery in due
+            ]
             with _again_and_again(change):
                 replies = self._deliveries.many(orders)
             self._settle(due, replies)
@@ -54,10 +60,10 @@ class Duel:
         for (execution, delivery), reply in zip(due, replies, strict=True):
             settle(execution, delivery, outcome(reply))
 
-    def _held(self) -> dict[str, Action]:
+    def _held(self, function: str) -> dict[str, Action]:
         if self._luck.random() < 0.4:
             return {}
-        return {self._luck.choice(_HELD_AT): Stall(self._luck.uniform(0, _LONGEST))}
+        return {self._luck.choice(_HELD_AT[function]): Stall(self._luck.uniform(0, _LONGEST))}
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from tests.faults.native_writers import NativeWriter
 from tests.faults.oracle import Defect, Oracle
 from tests.faults.owners import Intruder, Owners
 from tests.faults.pool import Pool, WorkerHung
+from tests.faults.rivals import Rivals
 from tests.faults.score import Score
 from tests.faults.servers import Servers
 from tests.faults.worker import Place
@@ -60,6 +61,7 @@ class Episode:
 
     def __init__(self, servers: Servers, folder: Path, seed: int) -> None:
         self._seed = seed
+        self._legacy, self._target = servers.legacy, servers.target_owner
         self._luck = random.Random(seed)
         self.score = Score()
         self._store = Store(folder / "cloud.sqlite")
@@ -115,6 +117,26 @@ class Episode:
         self._deliveries.defects.clear()
         self.score.schedules += 1
         self.score.defects += [(self._seed, self._schedule, defect) for defect in defects]
+        return not defects
+
+    def rivalry(self, writes: int) -> bool:
+        """Weekly runs and runs of a few keys on the same rows until so many are written; False where one went back, or
+        anything else is wrong."""
+        score = self.score
+
+        def run(request: RunRequest) -> None:
+            driver = self._driver(faulty=True)
+            driver.run(request)
+            score.rival_runs[request.profile] += 1
+
+        crashes = score.tally.crashes
+        rivals = Rivals(self._legacy, self._target, self._own_luck(), run, f"rival-{self._seed}")
+        score.rival_writes += rivals.play(writes)
+        self._deliveries.settle()
+        score.rival_crashes += score.tally.crashes - crashes
+        defects = self._quiet(Profile.daily)
+        score.rival_reversals += sum(defect.kind == "reversed" for defect in defects)
+        score.defects += [(self._seed, self._schedule + 1, defect) for defect in defects]
         return not defects
 
     def judge(self) -> list[Defect]:

@@ -35,6 +35,11 @@ class Score:
     """Episodes whose worker does not pass row security."""
     forged: int = 0
     """Wrong ids under a right seal that got into the target, and were told."""
+    rival_writes: int = 0
+    """Rows that weekly runs and runs of a few keys wrote, all wanting the same ones."""
+    rival_runs: Counter[str] = field(default_factory=Counter)
+    rival_crashes: int = 0
+    rival_reversals: int = 0
     evenings: Counter[str] = field(default_factory=Counter)
     clean_runs: Counter[int] = field(default_factory=Counter)
     defects: list[tuple[int, int, Defect]] = field(default_factory=list)
@@ -55,6 +60,10 @@ class Score:
         self.swaps += other.swaps
         self.bound += other.bound
         self.forged += other.forged
+        self.rival_writes += other.rival_writes
+        self.rival_runs += other.rival_runs
+        self.rival_crashes += other.rival_crashes
+        self.rival_reversals += other.rival_reversals
         self.evenings += other.evenings
         self.clean_runs += other.clean_runs
         self.defects += other.defects
@@ -83,6 +92,13 @@ class Score:
         )
         clean = ", ".join(f"{n} after {runs}" for runs, n in sorted(self.clean_runs.items()))
         yield f"right after clean runs: {clean}; native rows touched: {self._of('touched')}; stuck: {self._of('stuck')}"
+
+    def rivals(self) -> str:
+        """Of weekly runs and runs of a few keys on the same rows."""
+        return (
+            f"RIVALS writes={self.rival_writes} weekly={self.rival_runs['weekly']}"
+            f" on_demand={self.rival_runs['on_demand']} crashes={self.rival_crashes} reversals={self.rival_reversals}"
+        )
 
     def verdict(self, seed: int) -> str:
         """The one line that says it all."""

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.faults.command import play
+from tests.faults.command import RIVAL_WRITES, play
 from tests.faults.episode import Episode
 from tests.faults.servers import Servers, servers
 
@@ -32,6 +32,8 @@ def test_after_a_bad_day_and_quiet_the_target_is_what_legacy_says(both: Servers,
     assert score.schedules == SCHEDULES
     assert not score.defects
     assert score.tally.crashes
+    assert score.rival_writes >= SCHEDULES * RIVAL_WRITES
+    assert (score.rival_reversals, bool(score.rival_crashes)) == (0, True)
 
 
 def test_the_reconcile_makes_good_what_no_fence_sees(both: Servers, tmp_path: Path) -> None:

@@ -293,7 +293,7 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
 def _get_ready() -> None:
     """All that a few keys need but the databases, which may be asleep and are woken for rows alone."""
     own = world()
-    _ = own.catalog, own.id_secret, own.reports, own.alerts
+    _ = own.catalog, own.entry, own.id_secret, own.reports, own.alerts
 
 
 # A function imports this last: what is loaded by now stays as long as its worker, so no collection looks at it again.
