@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hybrid_sync.errors import SyncError
 from hybrid_sync_cli.chosen import Machine, overrides, spring_gaps
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.build_id import build_id, seal
-from hybrid_sync_cli.stack.deploy import parameters
+from hybrid_sync_cli.stack.deploy import parameters, require_catalog
 
 BUILT = Path(".aws-sam/build")
 
 
 def release(arguments: Sequence[str], project: Path) -> int:
     """The exit status of sam; what it says is on the terminal."""
+    require_catalog(project)
     settings = (project / "samconfig.toml").read_text("utf-8")
     given = overrides(settings, arguments)
     defaults = _defaults(project / "template.yaml")
@@ -51,5 +53,5 @@ def _defaults(template: Path) -> dict[str, str]:
 if __name__ == "__main__":
     try:
         sys.exit(release(sys.argv[1:], home.project_root()))
-    except CliError as error:
+    except (CliError, SyncError) as error:
         sys.exit(f"make deploy: {error}")

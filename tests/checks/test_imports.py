@@ -17,7 +17,7 @@ ENGINE = Path("layers/engine/hybrid_sync")
 FUNCTIONS = sorted(path.parent.name for path in Path("functions").glob("*/app.py"))
 REPORTING = {"report_run", "rollback_run"}
 ASKED = {"serve_ops", "serve_dashboard"}
-OVER_HTTP = {"serve_api", "authorize_request", *ASKED}
+OVER_HTTP = {"serve_api", "authorize_request", "receive_webhook", *ASKED}
 OF_A_QUEUE = {"retry_failure", "escalate_failure"}
 # Who may import what is heavy, or another function's business; everybody else starts without it.
 MAY_IMPORT = {

@@ -94,7 +94,10 @@ def targets() -> list[tuple[str, str, str]]:
 
 def test_what_starts_on_a_schedule_or_an_event_may_be_started_and_nothing_else() -> None:
     rules = [r["Properties"] for r in resources().values() if r["Type"] == "AWS::Events::Rule"]
-    assert {_text(target["Arn"]) for rule in rules for target in rule["Targets"]} == {"${AdmitRuns.Arn}"}
+    assert {_text(target["Arn"]) for rule in rules for target in rule["Targets"]} == {
+        "${AdmitRuns.Arn}",
+        "${ReceiveWebhook.Arn}",
+    }
     permitted = [r["Properties"] for r in resources().values() if r["Type"] == "AWS::Lambda::Permission"]
     assert sum(p["Principal"] == "events.amazonaws.com" for p in permitted) == len(rules)
     for name, role, target in targets():

@@ -23,7 +23,7 @@ FUNCTIONS = templates.functions(TEMPLATE)
 WITHOUT_RESOURCE = re.compile(r"^(logs|xray):|^lambda:GetAccountSettings$")
 PHYSICAL_MEMORY = 512
 # Memory is a share of a processor, too: a function for whose work somebody waits has all of one.
-PROCESSOR = dict.fromkeys(("AuthorizeRequest", "ServeApi", "AdmitRuns", "SyncKeys"), 1_769)
+PROCESSOR = dict.fromkeys(("AuthorizeRequest", "ReceiveWebhook", "ServeApi", "AdmitRuns", "SyncKeys"), 1_769)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -199,6 +199,16 @@ def test_the_api_has_the_endpoints_that_the_engine_declares_and_opens_those_with
     }
     assert routed == {e.event: (e.method, e.path, None if e.scope else {"Authorizer": "NONE"}) for e in ENDPOINTS}
     assert {e.path for e in ENDPOINTS if e.scope is None} == {"/v1/health"}
+
+
+def test_webhooks_pass_no_authorizer_and_reach_a_function_that_knows_no_database() -> None:
+    function = FUNCTIONS["ReceiveWebhook"]
+    event = function["Events"]["Webhook"]["Properties"]
+    assert (event["Method"], event["Path"]) == ("POST", "/v1/webhooks/{source}")
+    assert event["Auth"] == {"Authorizer": "NONE"}
+    secrets = [s["Resource"] for s in templates.statements(function) if "secretsmanager" in str(s["Action"])]
+    assert secrets == [{"Ref": "WebhookSecrets"}]
+    assert set(templates.resources(TEMPLATE, "AWS::SecretsManager::Secret")["WebhookSecrets"]) == {"Description"}
 
 
 def test_what_the_gateway_answers_by_itself_is_a_problem_that_the_command_knows() -> None:

@@ -134,6 +134,7 @@ class Deployment:
         secret = {"legacy_dsn": legacy_dsn, "target_dsn": target_dsn, "id_secret": "only for tests"}
         made = self.client("secretsmanager").create_secret(Name="connections", SecretString=json.dumps(secret))
         refs["ConnectionSecret"] = made["ARN"]
+        refs["WebhookSecrets"] = self.client("secretsmanager").create_secret(Name="webhooks")["ARN"]
         refs["IdSecret"] = self.client("secretsmanager").create_secret(Name="ids")["ARN"]
         refs["SyncRun"] = self.client("stepfunctions").create_state_machine(
             name=f"{STACK}-sync-run", definition="{}", roleArn=f"arn:aws:iam::{ACCOUNT}:role/run"

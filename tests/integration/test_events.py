@@ -43,6 +43,8 @@ HANDLED_BY = {
     "api_get_health": "ServeApi",
     "api_post_sync": "ServeApi",
     "api_get_sync": "ServeApi",
+    "webhook_event": "ReceiveWebhook",
+    "bus_event": "ReceiveWebhook",
     "ops_status": "ServeOps",
     "dashboard_sign_in": "ServeDashboard",
     "weekly_schedule": "AdmitRuns",

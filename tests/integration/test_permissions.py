@@ -105,6 +105,8 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     while deployment.invoke("RollbackRun", undo)["more"]:
         pass
     _end_all(deployment)
+    _over_webhooks(deployment)
+    _end_all(deployment)
     _as_operator(deployment)
     _end_all(deployment)
     _on_schedule(deployment)
@@ -162,6 +164,29 @@ def _as_operator(deployment: Deployment) -> None:
             token = json.loads(answer["body"])["id"]
     event["resource"], event["body"] = "/ops/revoke-token", json.dumps({"token_id": token})
     assert deployment.invoke("ServeOps", event)["statusCode"] == 200
+
+
+def _over_webhooks(deployment: Deployment) -> None:
+    """Signed events start runs until no slot is free; the next one finds that a run was to be cancelled."""
+    made = _ops(deployment, "rotate-webhook-secret", {"source": "clinic", "url": "http://127.0.0.1"})
+    assert made["secret"].startswith("whsec_")
+    for key in range(5):
+        asked = {"source": "clinic", "event": "payment.captured", "refs": [{"entity": "payments", "legacy_id": key}]}
+        signed = _ops(deployment, "sign-event", asked)
+        event = sample("webhook_event") | signed
+        answer = deployment.invoke("ReceiveWebhook", event)
+        assert answer["statusCode"] == 202, answer["body"]
+        if key == 0:
+            JobStore("ControlTable", deployment.client("dynamodb")).ask_cancel(
+                json.loads(answer["body"])["run_id"], "a person"
+            )
+
+
+def _ops(deployment: Deployment, command: str, body: dict[str, Any]) -> dict[str, Any]:
+    event = sample("ops_status") | {"resource": f"/ops/{command}", "body": json.dumps(body)}
+    answer = deployment.invoke("ServeOps", event)
+    assert answer["statusCode"] == 200, answer["body"]
+    return dict(json.loads(answer["body"]))
 
 
 def _keep_out(deployment: Deployment, entity: str) -> None:

@@ -130,6 +130,9 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "idmap-backup": ("idmap backup", "Backup "),
         "idmap-rebuild": ("idmap rebuild offices", "ids are cached."),
         "idmap-restore": ("idmap restore 20261129T010000-4fc1d2 offices", "There is no complete backup"),
+        "events": ("events --json", '"source":"clinic"'),
+        "sign-event": ("webhook send nope order.submitted --key orders:1", "There is no source nope"),
+        "rotate-webhook-secret": ("webhook secret rotate clinic", "clinic proves itself by this secret now"),
         "install": (f"install --from-inside --target-dsn {stack.target_dsn}", "The target is ready"),
     }
 

@@ -14,7 +14,7 @@ from tests.checks import templates
 from tests.unit.lambdas import FakeContext
 
 TEMPLATE = templates.load()
-ON_THE_WAY = {"AuthorizeRequest", "ServeApi", "SyncKeys"}
+ON_THE_WAY = {"AuthorizeRequest", "ReceiveWebhook", "ServeApi", "SyncKeys"}
 """Functions that nobody else calls between a critical request and its row."""
 
 

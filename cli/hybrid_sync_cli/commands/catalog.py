@@ -10,6 +10,7 @@ import click
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import Loaded, load, load_with_places
+from hybrid_sync.catalog.webhooks import load_webhooks
 from hybrid_sync.check.misfits import Misfit, in_legacy, in_target
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, Side, connect
@@ -46,7 +47,9 @@ def check(
 
         stack = Stack.load()
         legacy_dsn, target_dsn = legacy_dsn or stack.worker_legacy_dsn, target_dsn or stack.worker_target_dsn
-    loaded = load_with_places(path or home.project_root() / "layers" / "catalog")
+    folder = path or home.project_root() / "layers" / "catalog"
+    loaded = load_with_places(folder)
+    load_webhooks(loaded.catalog, folder)
     with ExitStack() as opened:
         legacy = opened.enter_context(_connected(legacy_dsn, "legacy", legacy_ca)) if legacy_dsn else None
         target = opened.enter_context(_connected(target_dsn, "target", target_ca)) if target_dsn else None

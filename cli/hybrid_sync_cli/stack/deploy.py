@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from hybrid_sync.catalog.load import load
+from hybrid_sync.catalog.webhooks import load_webhooks
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import ACCESS, REGION, aws
 from hybrid_sync_cli.stack.build_id import build_id, seal
@@ -49,6 +51,12 @@ def _system() -> str:
         return "unknown-linux-musl"
     recent = tuple(int(part) for part in version.split(".")[:2]) >= (2, 28)
     return "manylinux_2_28" if recent else "manylinux_2_17"
+
+
+def require_catalog(project: Path) -> None:
+    """CatalogError that names every mistake: what is built would find them when the first event comes."""
+    folder = project / "layers" / "catalog"
+    load_webhooks(load(folder), folder)
 
 
 class _Template(yaml.SafeLoader):
@@ -104,6 +112,7 @@ class Deployment:
         wanted = self.fingerprint()
         if stamp.exists() and stamp.read_text("utf-8") == wanted:
             return
+        require_catalog(self.project)
         stamp.unlink(missing_ok=True)
         self._run(
             "build", "--template-file", "template.yaml", "--cached", "--parallel",

@@ -21,6 +21,7 @@ class Settings(BaseModel):
     build: str = Field("", alias="BUILD_ID")
     secret: str | None = Field(None, alias="HYBRID_SYNC_SECRET")
     id_secret: str | None = Field(None, alias="ID_SECRET")
+    webhook_secrets: str | None = Field(None, alias="WEBHOOK_SECRETS")
     id_map_table: str | None = Field(None, alias="ID_MAP_TABLE")
     control_table: str | None = Field(None, alias="CONTROL_TABLE")
     data_bucket: str | None = Field(None, alias="DATA_BUCKET")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hybrid_sync.admission.gate import Gate
     from hybrid_sync.admission.parts import Parts as AdmissionParts
     from hybrid_sync.catalog.catalog import Catalog
+    from hybrid_sync.catalog.webhooks import Webhooks
     from hybrid_sync.check.ground import Parts
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.people import People, Project
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hybrid_sync.runs.starter import RunStarter
     from hybrid_sync.runs.undo_function import UndoFunction
     from hybrid_sync.services.views.outlook import Outlook
+    from hybrid_sync.webhooks.keyring import Keyring
 
 M = TypeVar("M", bound=Message)
 
@@ -61,6 +63,18 @@ class DeployedWorld:
         from hybrid_sync.catalog.load import load
 
         return load()
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from hybrid_sync.catalog.webhooks import load_webhooks
+
+        return load_webhooks(self.catalog)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        from hybrid_sync.webhooks.keyring import Keyring
+
+        return Keyring(self._settings.need("webhook_secrets"), self._client("secretsmanager"), self.now)
 
     @property
     def build(self) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.check import Mistake, mistakes
@@ -17,6 +17,11 @@ from hybrid_sync.catalog.document import MAX_BYTES, Node, decode, parse
 from hybrid_sync.catalog.forms import words
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import CatalogError
+
+M = TypeVar("M", bound=BaseModel)
+
+WEBHOOKS = "webhooks.yaml"
+"""The one file of a catalog that is no entity's."""
 
 _HINTS = {
     "missing": "add it",
@@ -74,7 +79,7 @@ def load_with_places(folder: Path | None = None) -> Loaded:
     found: list[str] = []
     for file in files:
         try:
-            entity, where = _read(file)
+            entity, where = _read(file, Entity)
         except CatalogError as error:
             found.append(error.message)
             continue
@@ -89,9 +94,19 @@ def load_with_places(folder: Path | None = None) -> Loaded:
     return Loaded(Catalog(entities, {name: where.file for name, where in places.items()}), places)
 
 
+def read_beside(folder: Path | None, model: type[M]) -> tuple[M, _Places] | None:
+    """The file WEBHOOKS of a catalog; None where there is none."""
+    file = _root(folder) / WEBHOOKS
+    return _read(file, model) if file.is_file() else None
+
+
+def _root(folder: Path | None) -> Traversable:
+    return folder if folder is not None else resources.files("hybrid_sync_catalog")
+
+
 def _files(folder: Path | None) -> list[Traversable]:
     try:
-        root: Traversable = folder if folder is not None else resources.files("hybrid_sync_catalog")
+        root = _root(folder)
         found = sorted(root.iterdir(), key=lambda f: f.name)
     except (ModuleNotFoundError, FileNotFoundError, NotADirectoryError):
         raise CatalogError(
@@ -108,7 +123,7 @@ def _files(folder: Path | None) -> list[Traversable]:
     ]
     if odd:
         raise CatalogError("\n".join(odd))
-    files = [f for f in found if f.name.endswith(".yaml")]
+    files = [f for f in found if f.name.endswith(".yaml") and f.name != WEBHOOKS]
     if not files:
         raise CatalogError(f"The catalog {folder or 'layer'} holds no *.yaml file.", "Write at least one entity.")
     return files
@@ -124,13 +139,14 @@ def _content(file: Traversable) -> bytes:
         raise CatalogError(f"{file.name}:1: the file cannot be read: correct its permissions or the link.") from None
 
 
-def _read(file: Traversable) -> tuple[Entity, _Places]:
+def _read(file: Traversable, model: type[M]) -> tuple[M, _Places]:
     root = parse(file.name, decode(file.name, _content(file)))
     where = _Places(file.name, root)
     if root.entries is None:
-        raise CatalogError(f"{file.name}:1: an entity file begins with `entity: name`: write that first.")
+        begins = "an entity file begins with `entity: name`" if model is Entity else "it begins with `webhooks:`"
+        raise CatalogError(f"{file.name}:1: {begins}: write that first.")
     try:
-        return Entity.model_validate(root.data()), where
+        return model.model_validate(root.data()), where
     except ValidationError as error:
         sentences = dict.fromkeys(where.problem(dict(problem)) for problem in error.errors())
         raise CatalogError("\n".join(sentences)) from None

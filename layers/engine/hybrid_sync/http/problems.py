@@ -55,6 +55,12 @@ class RecordNotFound(SyncError):
     code = "record_not_found"
 
 
+class SenderUnproved(SyncError):
+    """Whoever sent an event has not proved who it is."""
+
+    code = "unauthorized"
+
+
 STATUS: dict[type[SyncError], HTTPStatus] = {
     RequestRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
     BodyRejected: HTTPStatus.BAD_REQUEST,
@@ -63,6 +69,7 @@ STATUS: dict[type[SyncError], HTTPStatus] = {
     NothingHere: HTTPStatus.NOT_FOUND,
     EntityNotFound: HTTPStatus.NOT_FOUND,
     RecordNotFound: HTTPStatus.NOT_FOUND,
+    SenderUnproved: HTTPStatus.UNAUTHORIZED,
     RequestForbidden: HTTPStatus.FORBIDDEN,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -26,6 +26,7 @@ from hybrid_sync.services import (
     starts,
     tokens,
     trail,
+    webhooks,
 )
 from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.roles import Role as Role
@@ -64,6 +65,7 @@ COMMANDS = {
         Command("idmap-backups", Role.viewer, _READS, idmap.BackupsAsked, idmap.backups),
         Command("idmap-backup", Role.operator, _CHANGES, idmap.BackupAsked, idmap.backup),
         Command("idmap-rebuild", Role.operator, _CHANGES, idmap.RebuildAsked, idmap.rebuild),
+        Command("events", Role.viewer, _READS, webhooks.EventsAsked, webhooks.events),
         Command("sync", Role.operator, _CHANGES, starts.StartAsked, starts.sync),
         Command("verify", Role.operator, _CHANGES, starts.StartAsked, starts.verify),
         Command("check", Role.operator, _CHANGES, checks.CheckAsked, checks.check),
@@ -80,6 +82,8 @@ COMMANDS = {
         Command("rotate-token", Role.admin, _CHANGES, tokens.RotateAsked, tokens.rotate_token),
         Command("revoke-token", Role.admin, _CHANGES, tokens.RevokeAsked, tokens.revoke_token),
         Command("idmap-restore", Role.admin, _CHANGES, idmap.RestoreAsked, idmap.restore),
+        Command("sign-event", Role.admin, _CHANGES, webhooks.SignAsked, webhooks.sign),
+        Command("rotate-webhook-secret", Role.admin, _CHANGES, webhooks.RotateAsked, webhooks.rotate),
         Command("install", Role.admin, _CHANGES, install.InstallAsked, install.install),
     )
 }

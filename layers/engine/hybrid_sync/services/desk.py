@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString, Protocol
 
 from hybrid_sync.admission.gate import Standing
@@ -12,11 +12,14 @@ from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.order import Slots
 from hybrid_sync.admission.startable import Startable
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.webhooks import Webhooks
 from hybrid_sync.contracts import FailureMessage, Key, Message, RollbackOutcome, RollbackTask, RunFailure
 from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
 from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
 from hybrid_sync.runs.starter import RunState
+from hybrid_sync.webhooks.keyring import Held
+from hybrid_sync.webhooks.signatures import Secret as Signing
 
 if TYPE_CHECKING:
     from hybrid_sync.services.views.outlook import Outlook
@@ -77,6 +80,16 @@ class Tokens(Protocol):
     def revoke(self, token_id: str) -> bool: ...
 
     def rotate(self, token_id: str, days: int, overlap_hours: int) -> tuple[Any, str]: ...
+
+
+class Keyring(Protocol):
+    """The secrets of webhook senders, by source; the newest first."""
+
+    def open(self, source: str) -> list[Held]: ...
+
+    def secrets(self, source: str) -> list[Signing]: ...
+
+    def replace(self, source: str, secret: str, url: str, overlap: timedelta) -> Held: ...
 
 
 class Undo(Protocol):
@@ -148,6 +161,12 @@ class Desk(Protocol):
 
     @property
     def tokens(self) -> Tokens: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
+
+    @property
+    def keyring(self) -> Keyring: ...
 
     @property
     def undo(self) -> Undo: ...
