@@ -161,6 +161,7 @@ class Builder:
             # Ids are derived from it: the same for as long as the target's data lives.
             "id_secret": self.state.secret("id_secret", 48),
             "supabase_url": stack.project_url,
+            "supabase_anon_key": self._api_key("anon"),
             "supabase_jwt_secret": self._jwt_secret(),
             "deployment": databases.deployment(self.state),
         }

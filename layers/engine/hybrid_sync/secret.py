@@ -24,6 +24,7 @@ class Connections(BaseModel):
     target_ca: SecretStr | None = None
     id_secret: SecretStr | None = None
     supabase_url: str = ""
+    supabase_anon_key: str = ""
     supabase_jwt_secret: SecretStr | None = None
     deployment: str = ""
 

@@ -1,7 +1,7 @@
 """Who looks: a token in a cookie that no script reads, proved at every request; and forms that only our pages send.
 
-The CSRF token of a form is the HMAC of the form's purpose under the session's own token: whoever cannot read the cookie
-cannot make it, and whoever reads the page learns nothing of the token.
+A session's secret stands in a cookie of its own.  The CSRF token of its forms is an HMAC under it, of who has signed in:
+whoever cannot read the cookie cannot make it, and whoever reads a page learns neither the secret nor the token.
 """
 
 from __future__ import annotations
@@ -9,67 +9,66 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from hybrid_sync.dashboard.request import Request
 from hybrid_sync.errors import RequestForbidden
+from hybrid_sync.http.credentials import COOKIE
 from hybrid_sync.services.roles import Role
 
-SESSION = "__Host-hybrid_sync"
-"""The prefix binds a cookie to this host, to TLS and to the whole path (RFC 6265bis, 4.1.3.2)."""
+RENEWAL = "__Host-hybrid_sync_renewal"
+"""What Supabase Auth gives a new access token for; the prefix binds a cookie to this host, to TLS and to the whole path
+(RFC 6265bis, 4.1.3.2)."""
 FORM = "__Host-hybrid_sync_form"
-"""Of whoever has not signed in yet: random, so that the form of the sign-in page is nobody else's."""
 SESSION_SECONDS = 12 * 3_600
 _RULES = "; Path=/; HttpOnly; Secure; SameSite=Strict"
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who has proved who they are; `token` is what their cookie holds."""
+    """Somebody who has proved who they are."""
 
     name: str
     role: Role
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What opens a session; a service token has no renewal."""
+
     token: str
-
-    @property
-    def csrf(self) -> str:
-        return csrf_of(self.token)
+    renewal: str = ""
 
 
-Prove = Callable[[str], Visitor | None]
-"""Who a token proves; None where it proves nobody."""
+def csrf_of(request: Request, who: Visitor | None) -> str:
+    """What a form of this session carries; empty without a session, and then no form is taken."""
+    secret = request.cookies.get(FORM, "")
+    return _csrf(secret, who.name if who else "") if secret else ""
 
 
-def visitor(request: Request, prove: Prove) -> Visitor | None:
-    """Who sends the request."""
-    token = request.cookies.get(SESSION, "")
-    return prove(token) if token else None
+def _csrf(secret: str, name: str) -> str:
+    return hmac.new(secret.encode(), f"hybrid-sync dashboard form\n{name}".encode(), hashlib.sha256).hexdigest()
 
 
-def csrf_of(secret: str) -> str:
-    """What a form of this session carries."""
-    return hmac.new(secret.encode(), b"hybrid-sync dashboard form", hashlib.sha256).hexdigest()
-
-
-def require_our_form(request: Request, secret: str) -> None:
+def require_our_form(request: Request, who: Visitor | None) -> None:
     """RequestForbidden unless a page of ours has sent the form, in this session."""
-    given = request.form.get("csrf", "")
-    if not (request.is_of_our_page and secret and hmac.compare_digest(given.encode(), csrf_of(secret).encode())):
+    given, right = request.form.get("csrf", ""), csrf_of(request, who)
+    if not (request.is_of_our_page and right and hmac.compare_digest(given.encode(), right.encode())):
         raise RequestForbidden("This form did not come from a page of this dashboard.", "Open the page again.")
 
 
-def opened(token: str) -> tuple[str, ...]:
-    """The cookies of whoever has signed in."""
-    return (f"{SESSION}={token}; Max-Age={SESSION_SECONDS}{_RULES}", f"{FORM}=; Max-Age=0{_RULES}")
+def cookies_of(opened: Opened) -> tuple[str, ...]:
+    """Of whoever has signed in, or has been given a new token."""
+    renewal = f"{opened.renewal}; Max-Age={SESSION_SECONDS}" if opened.renewal else "; Max-Age=0"
+    return (f"{COOKIE}={opened.token}; Max-Age={SESSION_SECONDS}{_RULES}", f"{RENEWAL}={renewal}{_RULES}")
 
 
 def closed() -> tuple[str, ...]:
-    """The cookies of whoever has signed out."""
-    return (f"{SESSION}=; Max-Age=0{_RULES}",)
+    """Of whoever has signed out."""
+    return tuple(f"{name}=; Max-Age=0{_RULES}" for name in (COOKIE, RENEWAL, FORM))
 
 
-def strange() -> tuple[str, str]:
-    """A new secret for the sign-in form, and its cookie."""
+def new_form() -> tuple[str, str]:
+    """A session's new secret, and its cookie: at the way in and again behind it, so that nobody brings one along."""
     secret = secrets.token_urlsafe(24)
-    return secret, f"{FORM}={secret}; Max-Age=3600{_RULES}"
+    return secret, f"{FORM}={secret}; Max-Age={SESSION_SECONDS}{_RULES}"

@@ -69,9 +69,9 @@ def last_run(rows: Sequence[dict[str, Any]]) -> RunMark | None:
     return next((RunMark(run_id=r["run_id"], title=title_of(r), status=r["status"], at=r["at"]) for r in rows), None)
 
 
-def ask_weeks() -> Question[list[dict[str, Any]]]:
-    """Weekly runs of the last twelve weeks."""
-    return dicts(_WEEKLY, {"weeks": WEEKS})
+def ask_weeks(entity: str | None = None) -> Question[list[dict[str, Any]]]:
+    """Weekly runs of the last twelve weeks: all of each, or one entity's part."""
+    return dicts(_WEEKLY, {"weeks": WEEKS, "entity": entity})
 
 
 def weeks(rows: Sequence[dict[str, Any]], now: datetime) -> tuple[Week, ...]:
@@ -125,7 +125,10 @@ select r.run_id, r.profile, {} as status, coalesce(r.finished_at, r.started_at) 
 where r.status <> 'running' and r.profile in ('weekly', 'daily') order by r.started_at desc limit 1
 """).format(STATUS)
 _WEEKLY = sql.SQL("""
-select r.run_id, {} as status, r.started_at, {} as entities from hybrid_sync.run r
+select r.run_id, {} as status, r.started_at, (
+         select coalesce(jsonb_agg(one), '[]') from jsonb_array_elements({}) one
+         where %(entity)s::text is null or one->>'entity' = %(entity)s::text) as entities
+from hybrid_sync.run r
 where r.profile = 'weekly' and r.trigger <> 'retry' and r.started_at > now() - make_interval(weeks => %(weeks)s)
 order by r.started_at
 """).format(STATUS, ENTITIES)

@@ -1,0 +1,69 @@
+"""What an act is: what is told before it, what is asked, who serves it, and where it leads."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybrid_sync.contracts import Message, RunRequest
+from hybrid_sync.entrypoint import parsed
+from hybrid_sync.services import starts
+from hybrid_sync.services.desk import Asked, Desk
+from hybrid_sync.services.roles import Role
+from hybrid_sync.services.views.undoing import Undoing
+
+Form = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is told before it is done; `fields` are what the form asks besides."""
+
+    title: str
+    follows: tuple[str, ...]
+    button: str
+    danger: bool = False
+    fields: tuple[str, ...] = ()
+    hidden: Form = field(default_factory=dict)
+    undoing: Undoing | None = None
+    refused: str = ""
+    """Why it cannot be done."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Where to look now, and in a word what has become of it."""
+
+    href: str
+    said: str
+    again: Form = field(default_factory=dict)
+    """What goes on needs another call with these."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One act; `command` is the operator's command that it is, by whose role and name it is judged and recorded."""
+
+    command: str
+    before: Callable[[Desk, str], Before]
+    asks: Callable[[Desk, str, Form], Asked]
+    serve: Callable[[Desk, Any, str], Message]
+    done: Callable[[str, Message], Done]
+    role: Role = Role.operator
+
+
+def name_of(profile: str, desk: Desk) -> dict[str, str]:
+    """The run's name travels with the form: pressed twice, it starts one run."""
+    return {"run_id": f"{profile}-{desk.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"}
+
+
+def starting(form: Form, request: RunRequest) -> starts.StartAsked:
+    """The run by the name that the form carries."""
+    return parsed(starts.StartAsked, {"run_id": form.get("run_id", ""), "request": request})
+
+
+def started(_: str, told: Message) -> Done:
+    """Its page."""
+    return Done(f"runs/{getattr(told, 'run_id', '')}", "started")

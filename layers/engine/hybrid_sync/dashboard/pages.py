@@ -1,0 +1,113 @@
+"""What each address shows: a view of the deployment, drawn whole or, for a page that is open, where it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from http import HTTPStatus
+from typing import Any
+
+from hybrid_sync.contracts import Ref
+from hybrid_sync.dashboard import acts
+from hybrid_sync.dashboard.draw import page
+from hybrid_sync.dashboard.request import ROOT, Answer, Request
+from hybrid_sync.dashboard.session import Visitor
+from hybrid_sync.entrypoint import parsed
+from hybrid_sync.errors import RequestRejected, RunNotFound
+from hybrid_sync.http.problems import NothingHere
+from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.history import HistoryAsked, history
+from hybrid_sync.services.trail import TrailAsked, audit
+from hybrid_sync.services.views.entity import EntitiesAsked, EntityAsked, entities, entity_view
+from hybrid_sync.services.views.overview import OverviewAsked, overview
+from hybrid_sync.services.views.run import RunViewAsked, run_view
+
+_REF = re.compile(
+    r"^(?P<entity>[a-z_][a-z0-9_]*)(?:/(?P<source>[a-z_][a-z0-9_]*))?:(?P<key>-?\d{1,19}(?:,-?\d{1,19})*)$"
+)
+_PAGE_LINES = 50
+
+
+class Pages:
+    """Every page that only looks."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def show(self, request: Request, who: Visitor, parts: tuple[str, ...]) -> Answer:
+        """NothingHere where there is no such page."""
+        desk, name = self._desk, who.name
+        match parts:
+            case ():
+                seen = overview(desk, OverviewAsked(), name)
+                return _live("overview", request, who, view=seen, now=seen.at, busy=bool(seen.running))
+            case ("runs", run_id):
+                found = run_view(desk, RunViewAsked(run_id=run_id), name)
+                return _live("run", request, who, view=found, now=found.at, busy=found.finished_at is None)
+            case ("runs", run_id, "report"):
+                return self._report(run_id, name)
+            case ("entities",):
+                listed = entities(desk, EntitiesAsked(), name)
+                return _live("entities", request, who, view=listed, now=listed.at, busy=False)
+            case ("entities", entity):
+                one = entity_view(desk, EntityAsked(entity=entity), name)
+                return _live("entity", request, who, view=one, now=one.at, busy=False)
+            case ("records",):
+                return self._record(request, who)
+            case ("audit",):
+                return self._audit(request, who)
+            case ("act", kind):
+                of = request.query.get("of", "")
+                before = acts.show(desk, kind, of)
+                return Answer(page("act.html", request, who, before=before, kind=kind, of=of, now=desk.now()))
+        raise NothingHere("There is nothing at this address.", f"Begin at /{ROOT}.")
+
+    def _report(self, run_id: str, name: str) -> Answer:
+        """The run's report as it was made: a page of its own, whose policy it brings along."""
+        from hybrid_sync.report.model import RunSummary
+        from hybrid_sync.report.render import to_html
+        from hybrid_sync.services.runs import RunAsked, report
+
+        told = report(self._desk, RunAsked(run_id=run_id), name)
+        if told.summary is None:
+            raise RunNotFound(f"There is no report of {run_id}.", "It may still be at work.")
+        text = to_html(RunSummary.model_validate(told.summary))
+        policy = text.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+        return Answer(text, headers={"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"})
+
+    def _record(self, request: Request, who: Visitor) -> Answer:
+        """What touched one legacy key; the form that asks for one where none is named."""
+        asked, told, said = request.query.get("ref", "").strip(), None, ""
+        if asked:
+            try:
+                told = history(self._desk, HistoryAsked(ref=_ref(asked), limit=200), who.name)
+            except RequestRejected as error:
+                said = str(error)
+        drawn = page("record.html", request, who, told=told, asked=asked, said=said, now=self._desk.now())
+        return Answer(drawn, HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK)
+
+    def _audit(self, request: Request, who: Visitor) -> Answer:
+        named = {name: text for name in ("who", "command", "outcome", "before") if (text := request.query.get(name))}
+        told = audit(self._desk, parsed(TrailAsked, {**named, "limit": _PAGE_LINES}), who.name)
+        return Answer(page("audit.html", request, who, told=told, named=named, now=self._desk.now()))
+
+
+def _ref(text: str) -> Ref:
+    """`payments:12`, `case_messages/comment:12`, `role_permissions:3,7`."""
+    form = _REF.match(text)
+    if form is None:
+        raise RequestRejected("That names no row.", "Write entity:key, or entity/source:key, as in payments:12.")
+    key = [int(part) for part in form["key"].split(",")]
+    given = {"entity": form["entity"], "source": form["source"], "legacy_id": key[0] if len(key) == 1 else key}
+    return parsed(Ref, given)
+
+
+def _live(name: str, request: Request, who: Visitor, **given: Any) -> Answer:
+    """A page, or what has changed in it since it was drawn: nothing at all where nothing has."""
+    body = page(f"{name}_live.html", request, who, **given)
+    seen = hashlib.sha256(body.encode()).hexdigest()[:16]
+    if request.is_update:
+        if request.query.get("seen") == seen:
+            return Answer(status=HTTPStatus.NO_CONTENT)
+        return Answer(page("live.html", request, who, body=body, seen=seen, **given))
+    return Answer(page(f"{name}.html", request, who, body=body, seen=seen, **given))

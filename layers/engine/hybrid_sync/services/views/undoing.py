@@ -1,0 +1,121 @@
+"""What a rollback would do, before it is done: rows that go back and rows that go, and those that it would leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
+from hybrid_sync.contracts import Message
+from hybrid_sync.keys import is_row_of
+from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.session import dicts
+
+
+class UndoneRows(Message):
+    """Of one entity, in rows; `conflicts` have been changed or removed since, and stay as they are."""
+
+    entity: str
+    title: str
+    back: int
+    """As they were before the run."""
+    deleted: int
+    """Brought by the run."""
+    conflicts: int
+
+
+class Undoing(Message):
+    """`entities` will be held until somebody releases them."""
+
+    run_id: str
+    entities: tuple[UndoneRows, ...]
+
+    @property
+    def conflicts(self) -> int:
+        return sum(one.conflicts for one in self.entities)
+
+
+def undoing(desk: Desk, run_id: str) -> Undoing:
+    """By the versions of the rows as they are now; nothing is locked, so it may be otherwise in a moment."""
+    with at_target(desk) as target:
+        written = answer(target, dicts(_WRITTEN, {"run": run_id}))
+        names = dict.fromkeys(row["entity"] for row in written if row["entity"] in desk.catalog.entities)
+        found = tuple(_of(target, desk.catalog, run_id, name, written) for name in names)
+    return Undoing(run_id=run_id, entities=found)
+
+
+def _of(
+    target: Connection, catalog: Catalog, run_id: str, name: str, written: list[dict[str, Any]]
+) -> UndoneRows:
+    entity = catalog[name]
+    mine = [row for row in written if row["entity"] == name]
+    changed = sum(int(row["changed"]) for row in mine)
+    inserted = sum(int(row["parts"]) // len(entity.sources[row["source"]].key) for row in mine if row["source"] in entity.sources)
+    conflicts = _count(target, _CHANGED_SINCE.format(table=table(entity.target)), {"run": run_id, "entity": name})
+    for row in mine:
+        if row["parts"] and row["source"] in entity.sources:
+            source = entity.sources[row["source"]]
+            query = _BROUGHT_SINCE.format(table=table(entity.target), own=is_row_of(source, sql.SQL("k.key")))
+            given = {"run": run_id, "entity": name, "source": row["source"], "width": len(source.key)}
+            conflicts += _count(target, query, given)
+    return UndoneRows(entity=name, title=entity.title, back=changed, deleted=inserted, conflicts=conflicts)
+
+
+def _count(target: Connection, query: sql.Composed, given: Mapping[str, Any]) -> int:
+    row = target.execute(query, given).fetchone()
+    return int(row[0]) if row else 0
+
+
+_WRITTEN: LiteralString = """
+select entity, source, count(distinct id) filter (where operation <> 'insert') as changed,
+       coalesce(sum(cardinality(keys)) filter (where operation = 'insert'), 0) as parts
+from hybrid_sync.journal where run_id = %(run)s group by entity, source order by entity, source
+"""
+# The last version of each row that the run changed, beside the row as it is.
+_CHANGED_SINCE = sql.SQL("""
+select count(*) from (
+  select distinct on (j.id) j.id, (j.xid::text)::bigint as xid, j.operation from hybrid_sync.journal j
+  where j.run_id = %(run)s and j.entity = %(entity)s and j.operation <> 'insert' and j.id is not null
+  order by j.id, j.seq desc) m
+left join {table} t on t.id = m.id
+where (t.id is null and m.operation <> 'delete') or (t.id is not null and t.xmin::text::bigint <> m.xid)
+""")
+_BROUGHT_SINCE.format(table=table(entity.target), own=is_row_of(source, sql.SQL("k.key")))
+            given = {"run": run_id, "entity": name, "source": row["source"], "width": len(source.key)}
+            conflicts += _count(target, query, given)
+    return UndoneRows(entity=name, title=entity.title, back=changed, deleted=inserted, conflicts=conflicts)
+
+
+def _count(target: Connection, query: sql.Composed, given: Mapping[str, Any]) -> int:
+    row = target.execute(query, given).fetchone()
+    return int(row[0]) if row else 0
+
+
+_WRITTEN: LiteralString = """
+select entity, source, count(distinct id) filter (where operation <> 'insert') as changed,
+       coalesce(sum(cardinality(keys)) filter (where operation = 'insert'), 0) as parts
+from hybrid_sync.journal where run_id = %(run)s group by entity, source order by entity, source
+"""
+# The last version of each row that the run changed, beside the row as it is.
+_MINE: LiteralString = """
+select distinct on (j.id) j.id, (j.xid::text)::bigint as xid, j.operation from hybrid_sync.journal j
+where j.run_id = %(run)s and j.entity = %(entity)s and j.operation <> 'insert' and j.id is not null
+order by j.id, j.seq desc
+"""
+_CHANGED_SINCE = sql.SQL("""
+select count(*) from ({mine}) m left join {{table}} t on t.id = m.id
+where (t.id is null and m.operation <> 'delete') or (t.id is not null and t.xmin::text::bigint <> m.xid)
+""".replace("{mine}", _MINE).replace("{{table}}", "{table}"))
+_BROUGHT_SINCE = sql.SQL("""
+select count(*)
+from (select (j.xid::text)::bigint as xid, j.keys[(i - 1) * %(width)s + 1 : i * %(width)s] as key
+      from hybrid_sync.journal j, generate_series(1, cardinality(j.keys) / %(width)s) i
+      where j.run_id = %(run)s and j.entity = %(entity)s and j.source = %(source)s and j.operation = 'insert') k
+join {table} t on {own}
+where t.xmin::text::bigint <> k.xid and not exists (
+  select from hybrid_sync.journal j where j.run_id = %(run)s and j.entity = %(entity)s and j.id = t.id)
+""")
