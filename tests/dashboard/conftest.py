@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
 
+from hybrid_sync.dashboard.identity import Doorkeeper
 from hybrid_sync.dashboard.routes import Dashboard
-from hybrid_sync.dashboard.session import SESSION, Visitor
+from hybrid_sync.dashboard.session import FORM, Opened, Visitor
+from hybrid_sync.http.credentials import COOKIE
 from hybrid_sync.services.roles import Role
 from tests.views.conftest import looked as looked
 from tests.views.conftest import recorded as recorded
@@ -21,9 +23,20 @@ HOST = "dash.example.com"
 PEOPLE = {f"token-of-{role.name}": role for role in Role}
 
 
-def prove(text: str) -> Visitor | None:
-    role = PEOPLE.get(text)
-    return None if role is None else Visitor(role.name, role, text)
+class Door:
+    """Who a token is, as its text says; one password, and one renewal."""
+
+    knows_people = True
+
+    def prove(self, token: str) -> Visitor | None:
+        role = PEOPLE.get(token)
+        return None if role is None else Visitor(role.name, role)
+
+    def enter(self, email: str, password: str) -> Opened | None:
+        return Opened("token-of-operator", "renewal-1") if (email, password) == ("ann@example.test", "right") else None
+
+    def renew(self, renewal: str) -> Opened | None:
+        return Opened("token-of-operator", "renewal-2") if renewal == "renewal-1" else None
 
 
 @dataclass
@@ -80,8 +93,8 @@ def as_role(looked: Any) -> AsRole:
     """A browser of somebody with that role; of nobody with None."""
 
     def browser(role: Role | None) -> Browser:
-        cookies = {} if role is None else {SESSION: f"token-of-{role.name}"}
-        return Browser(Dashboard(looked, prove), cookies)
+        cookies = {} if role is None else {COOKIE: f"token-of-{role.name}", FORM: f"secret-of-{role.name}"}
+        return Browser(Dashboard(looked, cast(Doorkeeper, Door())), cookies)
 
     return browser
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_sync.dashboard.session import FORM, SESSION
+from hybrid_sync.dashboard.session import FORM, RENEWAL
+from hybrid_sync.http.credentials import COOKIE as SESSION
 from hybrid_sync.services.roles import Role
 from tests.dashboard.conftest import HOST, AsRole
 from tests.views.conftest import Looked
@@ -33,7 +34,8 @@ def test_a_token_opens_a_session_that_only_the_browser_holds(as_role: AsRole) ->
 
     assert (told.status, told.headers["Location"]) == (303, "./runs/r1")
     assert told.cookies[SESSION].endswith("; Path=/; HttpOnly; Secure; SameSite=Strict")
-    assert FORM not in browser.cookies
+    assert told.cookies[FORM] != page.cookies[FORM]  # nobody brings a session's secret along
+    assert RENEWAL not in browser.cookies
     seen = browser.get("/dashboard")
     assert seen.status == 200
     assert "token-of-viewer" not in seen.body
@@ -43,8 +45,31 @@ def test_a_wrong_token_is_told_so_and_opens_nothing(as_role: AsRole) -> None:
     browser = as_role(None)
     told = browser.post("/dashboard/sign-in", {"csrf": browser.get("/dashboard/sign-in").csrf, "token": "wrong"})
     assert told.status == 401
-    assert "opens nothing here" in told.body
+    assert "not let in here" in told.body
     assert SESSION not in browser.cookies
+
+
+def test_a_person_signs_in_by_name_and_stays_signed_in_while_supabase_says_so(as_role: AsRole) -> None:
+    browser = as_role(None)
+    form = {"csrf": browser.get("/dashboard/sign-in").csrf, "email": "ann@example.test", "password": "right"}
+    assert browser.post("/dashboard/sign-in", form).status == 303
+    assert browser.cookies[RENEWAL] == "renewal-1"
+
+    browser.cookies[SESSION] = "one that has ended"
+    told = browser.get("/dashboard")
+    assert told.status == 200
+    assert (browser.cookies[SESSION], browser.cookies[RENEWAL]) == ("token-of-operator", "renewal-2")
+
+    browser.cookies[SESSION] = "one that has ended"
+    assert browser.get("/dashboard").status == 303
+
+
+def test_a_wrong_password_is_told_no_more_than_that(as_role: AsRole) -> None:
+    browser = as_role(None)
+    form = {"csrf": browser.get("/dashboard/sign-in").csrf, "email": "ann@example.test", "password": "wrong"}
+    told = browser.post("/dashboard/sign-in", form)
+    assert (told.status, "E-mail and password let nobody in." in told.body) == (401, True)
+    assert "ann@example.test" not in told.body and SESSION not in browser.cookies
 
 
 @pytest.mark.parametrize("wanted", ["//evil.example", "https://evil.example", "..", "\\\\evil", "a/../../..", ""])

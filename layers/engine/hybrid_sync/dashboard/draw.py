@@ -14,7 +14,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from hybrid_sync.dashboard.request import Request
-from hybrid_sync.dashboard.session import Visitor
+from hybrid_sync.dashboard.session import Visitor, csrf_of
 from hybrid_sync.dashboard.strip import strip
 from hybrid_sync.report import page as report
 from hybrid_sync.report import words
@@ -33,7 +33,8 @@ def page(name: str, request: Request, visitor: Visitor | None, **given: Any) -> 
     assets = f"{request.root}assets/{version()}"
     return _environment().get_template(name).render(
         request=request, root=request.root, home=request.home, visitor=visitor, asset=assets,
-        ago=lambda at: _ago(at, now), until=lambda at: _until(at, now), **given,
+        csrf=csrf_of(request, visitor),
+        ago=lambda at: _ago(at, now), until=lambda at: _until(at, now), **{**given, "now": now},
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Who looks: a token in a cookie that no script reads, proved at every request; and forms that only our pages send.
 
-A session's secret stands in a cookie of its own.  The CSRF token of its forms is an HMAC under it, of who has signed in:
-whoever cannot read the cookie cannot make it, and whoever reads a page learns neither the secret nor the token.
+A session's secret stands in a cookie of its own.  The CSRF token of its forms is an HMAC under it, of who has signed
+in: whoever cannot read the cookie cannot make it, and whoever reads a page learns neither the secret nor the token.
 """
 
 from __future__ import annotations

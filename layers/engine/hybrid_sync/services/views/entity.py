@@ -1,4 +1,4 @@
-"""One entity: how it stands, twelve weeks of it, what it misses and why, how its schema has drifted, what waits to go."""
+"""One entity: how it stands, twelve weeks of it, what it misses and why, how its schema drifts, what waits to go."""
 
 from __future__ import annotations
 
@@ -141,7 +141,8 @@ def entity_view(desk: Desk, asked: EntityAsked, _: str) -> EntityView:
         verified_at=known.at if known else None, verified_by=known.run_id if known else "", **_rows(known, where),
         money=money_of(known.headline) if known else (), weeks=history.weeks(seen["weekly"], desk.now()),
         runs=history.run_lines(seen["runs"], catalog), causes=tuple(map(_cause, causes)),
-        records=tuple(FailedKey(**row) for row in seen["records"]), drift=_drift(seen["structure"]), acts=_acts(name, held),
+        records=tuple(FailedKey(**row) for row in seen["records"]), drift=_drift(seen["structure"]),
+        acts=_acts(name, held),
     )  # fmt: skip
 
 
@@ -149,9 +150,10 @@ def _seen(target: Connection, name: str) -> dict[str, list[dict[str, Any]]]:
     given = {"entity": name}
     with together(target) as trip:
         asked = {
-            "verified": trip.ask(ask_verified(name)), "fresh": trip.ask(ask_fresh()), "missed": trip.ask(ask_missed(name)),
-            "held": trip.ask(dicts(_HELD, given)), "weekly": trip.ask(history.ask_weeks(name)),
-            "runs": trip.ask(history.ask_runs(name)), "records": trip.ask(dicts(_RECORDS, given)),
+            "verified": trip.ask(ask_verified(name)), "fresh": trip.ask(ask_fresh()),
+            "missed": trip.ask(ask_missed(name)), "held": trip.ask(dicts(_HELD, given)),
+            "weekly": trip.ask(history.ask_weeks(name)), "runs": trip.ask(history.ask_runs(name)),
+            "records": trip.ask(dicts(_RECORDS, given)),
             "structure": trip.ask(dicts(_STRUCTURE, given)),
         }  # fmt: skip
     return {key: answer.value for key, answer in asked.items()}

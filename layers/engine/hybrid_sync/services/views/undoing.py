@@ -1,4 +1,4 @@
-"""What a rollback would do, before it is done: rows that go back and rows that go, and those that it would leave alone."""
+"""What a rollback would do, before it is done: rows that go back, rows that go, and those that it would leave alone."""
 
 from __future__ import annotations
 
@@ -48,21 +48,22 @@ def undoing(desk: Desk, run_id: str) -> Undoing:
     return Undoing(run_id=run_id, entities=found)
 
 
-def _of(
-    target: Connection, catalog: Catalog, run_id: str, name: str, written: list[dict[str, Any]]
-) -> UndoneRows:
+def _of(target: Connection, catalog: Catalog, run_id: str, name: str, written: list[dict[str, Any]]) -> UndoneRows:
     entity = catalog[name]
-    mine = [row for row in written if row["entity"] == name]
-    changed = sum(int(row["changed"]) for row in mine)
-    inserted = sum(int(row["parts"]) // len(entity.sources[row["source"]].key) for row in mine if row["source"] in entity.sources)
-    conflicts = _count(target, _CHANGED_SINCE.format(table=table(entity.target)), {"run": run_id, "entity": name})
-    for row in mine:
-        if row["parts"] and row["source"] in entity.sources:
-            source = entity.sources[row["source"]]
-            query = _BROUGHT_SINCE.format(table=table(entity.target), own=is_row_of(source, sql.SQL("k.key")))
-            given = {"run": run_id, "entity": name, "source": row["source"], "width": len(source.key)}
-            conflicts += _count(target, query, given)
-    return UndoneRows(entity=name, title=entity.title, back=changed, deleted=inserted, conflicts=conflicts)
+    relation = table(entity.target)
+    given = {"run": run_id, "entity": name}
+    conflicts = _count(target, _CHANGED_SINCE.format(table=relation), given)
+    changed = brought = 0
+    for row in written:
+        source = entity.sources.get(row["source"]) if row["entity"] == name else None
+        if source is None:
+            continue
+        changed += int(row["changed"])
+        brought += int(row["parts"]) // len(source.key)
+        if row["parts"]:
+            query = _BROUGHT_SINCE.format(table=relation, own=is_row_of(source, sql.SQL("k.key")))
+            conflicts += _count(target, query, {**given, "source": row["source"], "width": len(source.key)})
+    return UndoneRows(entity=name, title=entity.title, back=changed, deleted=brought, conflicts=conflicts)
 
 
 def _count(target: Connection, query: sql.Composed, given: Mapping[str, Any]) -> int:
@@ -84,32 +85,6 @@ select count(*) from (
 left join {table} t on t.id = m.id
 where (t.id is null and m.operation <> 'delete') or (t.id is not null and t.xmin::text::bigint <> m.xid)
 """)
-_BROUGHT_SINCE.format(table=table(entity.target), own=is_row_of(source, sql.SQL("k.key")))
-            given = {"run": run_id, "entity": name, "source": row["source"], "width": len(source.key)}
-            conflicts += _count(target, query, given)
-    return UndoneRows(entity=name, title=entity.title, back=changed, deleted=inserted, conflicts=conflicts)
-
-
-def _count(target: Connection, query: sql.Composed, given: Mapping[str, Any]) -> int:
-    row = target.execute(query, given).fetchone()
-    return int(row[0]) if row else 0
-
-
-_WRITTEN: LiteralString = """
-select entity, source, count(distinct id) filter (where operation <> 'insert') as changed,
-       coalesce(sum(cardinality(keys)) filter (where operation = 'insert'), 0) as parts
-from hybrid_sync.journal where run_id = %(run)s group by entity, source order by entity, source
-"""
-# The last version of each row that the run changed, beside the row as it is.
-_MINE: LiteralString = """
-select distinct on (j.id) j.id, (j.xid::text)::bigint as xid, j.operation from hybrid_sync.journal j
-where j.run_id = %(run)s and j.entity = %(entity)s and j.operation <> 'insert' and j.id is not null
-order by j.id, j.seq desc
-"""
-_CHANGED_SINCE = sql.SQL("""
-select count(*) from ({mine}) m left join {{table}} t on t.id = m.id
-where (t.id is null and m.operation <> 'delete') or (t.id is not null and t.xmin::text::bigint <> m.xid)
-""".replace("{mine}", _MINE).replace("{{table}}", "{table}"))
 _BROUGHT_SINCE = sql.SQL("""
 select count(*)
 from (select (j.xid::text)::bigint as xid, j.keys[(i - 1) * %(width)s + 1 : i * %(width)s] as key
