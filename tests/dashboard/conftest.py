@@ -54,6 +54,13 @@ class Told:
         assert found, "the page has no form"
         return found[1]
 
+    @property
+    def hidden(self) -> dict[str, str]:
+        """What the page's last form carries besides."""
+        form = self.body.rpartition("<form method")[2]
+        found = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+        return {name: value for name, value in found.items() if name not in ("csrf", "of")}
+
 
 @dataclass
 class Browser:

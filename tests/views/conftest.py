@@ -12,8 +12,10 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync.admission.gate import Standing
+from hybrid_sync.admission.job import Job, new_job
 from hybrid_sync.admission.order import Slots
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync.services.views.schedule import Schedule
@@ -33,6 +35,13 @@ class GateAt:
     standings: list[Standing] = field(default_factory=list)
     slots: Slots = field(default_factory=Slots)
     away: bool = False
+    added: list[tuple[RunRequest, str]] = field(default_factory=list)
+
+    def add(self, request: RunRequest, job_id: str, caller: str) -> Job:
+        """Once for each id, as the gate does."""
+        if job_id not in [known for _, known in self.added]:
+            self.added.append((request, job_id))
+        return new_job(job_id, request, caller, NOW)
 
     def at_work(self) -> tuple[list[Standing], int, Slots]:
         if self.away:

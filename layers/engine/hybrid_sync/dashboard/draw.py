@@ -67,7 +67,7 @@ def _environment() -> Environment:
     made = report.environment(_template)
     made.filters |= {
         "age": words.age, "amount": _amount, "capital": words.capital, "compact": words.compact, "count": words.count,
-        "day": words.day, "duration": words.duration, "iso": _iso, "listed": words.listed, "moment": words.moment,
+        "day": words.day, "duration": words.duration, "iso": _iso, "listed": words.listed, "moment": words.moment, "plain": _plain,
         "percent": words.percent, "status_word": words.status_word, "strip": _strip, "bar": _bar,
     }  # fmt: skip
     made.globals["n_of"] = words.n_of
@@ -82,6 +82,13 @@ def _template(name: str) -> str:
 
 def _amount(amount: Decimal, currency: str) -> str:
     return in_words(amount, currency)
+
+
+def _plain(value: Any) -> str:
+    """What an act was about, without the punctuation of JSON."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(held)}" for name, held in value.items())
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
 
 
 def _iso(at: datetime) -> str:
