@@ -67,7 +67,8 @@ def _environment() -> Environment:
     made = report.environment(_template)
     made.filters |= {
         "age": words.age, "amount": _amount, "capital": words.capital, "compact": words.compact, "count": words.count,
-        "day": words.day, "duration": words.duration, "iso": _iso, "listed": words.listed, "moment": words.moment, "plain": _plain,
+        "day": words.day, "duration": words.duration, "iso": _iso, "listed": words.listed,
+        "moment": words.moment, "plain": _plain,
         "percent": words.percent, "status_word": words.status_word, "strip": _strip, "bar": _bar,
     }  # fmt: skip
     made.globals["n_of"] = words.n_of
