@@ -57,7 +57,7 @@ def _refs(catalog: Catalog, name: str, text: str) -> list[Ref]:
         parts = [int(part) if part.lstrip("-").isdigit() else None for part in key.split("/")]
         if None in parts:
             raise RequestRejected(f"{word[:40]} is no key.", "Write integers; parts of one key with a / between them.")
-        given = {"entity": name, "legacy_id": parts[0] if len(parts) == 1 else parts, "source": source or None}
+        given = {"entity": name, "legacy_id": parts, "source": source or None}
         found.append(parsed(Ref, given))
     if len(sources) > 1 and any(ref.source is None for ref in found):
         raise RequestRejected(f"{name} has several sources.", f"Write source:key, with one of {', '.join(sources)}.")

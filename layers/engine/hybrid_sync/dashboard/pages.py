@@ -98,7 +98,7 @@ def _ref(text: str) -> Ref:
     if form is None:
         raise RequestRejected("That names no row.", "Write entity:key, or entity/source:key, as in payments:12.")
     key = [int(part) for part in form["key"].split(",")]
-    given = {"entity": form["entity"], "source": form["source"], "legacy_id": key[0] if len(key) == 1 else key}
+    given = {"entity": form["entity"], "source": form["source"], "legacy_id": key}
     return parsed(Ref, given)
 
 
