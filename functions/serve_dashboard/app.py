@@ -14,7 +14,7 @@ from hybrid_sync.wiring import world
 @functools.cache
 def dashboard() -> Dashboard:
     """The pages of this worker."""
-    return Dashboard(world(), Doorkeeper(world().tokens, world().people, world().sign_in))
+    return Dashboard(world(), Doorkeeper(world().tokens, world().people, world().project))
 
 
 def handler(event: Event, context: Context) -> Any:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync.catalog.webhooks import Webhooks
     from hybrid_sync.check.ground import Parts
-    from hybrid_sync.dashboard.supabase_auth import SupabaseAuth
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.people import People, Project
     from hybrid_sync.http.tokens import Tokens
@@ -175,21 +174,15 @@ class DeployedWorld:
         from hybrid_sync.http.jwks import Jwks
         from hybrid_sync.http.people import People
 
-        return People(self._project, Jwks(time.monotonic), time.time)
+        return People(self.project, Jwks(time.monotonic), time.time)
 
-    def _project(self) -> Project | None:
+    def project(self) -> Project | None:
         """The Supabase project whose people may sign in."""
         from hybrid_sync.http.people import Project
 
         held = self._connections()
-        return Project(held.supabase_url, text(held.supabase_jwt_secret)) if held.supabase_url else None
-
-    def sign_in(self) -> SupabaseAuth | None:
-        """What signs people in; None where the deployment was told of no project."""
-        from hybrid_sync.dashboard.supabase_auth import SupabaseAuth
-
-        held = self._connections()
-        return SupabaseAuth(held.supabase_url, held.supabase_anon_key) if held.supabase_url else None
+        key, secret = held.supabase_anon_key, text(held.supabase_jwt_secret)
+        return Project(held.supabase_url, secret, key) if held.supabase_url else None
 
     @cached_property
     def parts(self) -> Parts:

@@ -6,19 +6,23 @@ from collections.abc import Callable
 
 from hybrid_sync.dashboard.session import Opened, Visitor
 from hybrid_sync.dashboard.supabase_auth import SupabaseAuth
-from hybrid_sync.http.people import People, Refused
+from hybrid_sync.http.people import People, Project, Refused
 from hybrid_sync.http.scopes import OPERATE, READ
 from hybrid_sync.http.tokens import PREFIX, Tokens
 from hybrid_sync.services.roles import Role
 
 
 class Doorkeeper:
-    """`project` signs people in; None where the deployment was told of none."""
+    """`project` is whose people sign in; None where the deployment was told of none."""
 
-    def __init__(self, tokens: Tokens, people: People, project: Callable[[], SupabaseAuth | None]) -> None:
+    def __init__(self, tokens: Tokens, people: People, project: Callable[[], Project | None]) -> None:
         self._tokens = tokens
         self._people = people
-        self._project = project
+        self._told = project
+
+    def _project(self) -> SupabaseAuth | None:
+        told = self._told()
+        return SupabaseAuth(told.url, told.anon_key) if told else None
 
     @property
     def knows_people(self) -> bool:

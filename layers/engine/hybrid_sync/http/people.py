@@ -40,10 +40,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Project:
-    """A Supabase project as the deployment was told; `jwt_secret` where it still signs with one."""
+    """A Supabase project as the deployment was told; `jwt_secret` where it still signs with one.  Its public key
+    `anon_key` is what its gateway asks for where somebody signs in."""
 
     url: str
     jwt_secret: str | None
+    anon_key: str = ""
 
     def __post_init__(self) -> None:
         """ConfigurationMissing where keys would be fetched over a line that anybody could change."""
