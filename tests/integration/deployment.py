@@ -10,7 +10,7 @@ import importlib.util
 import io
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Deployment:
         self.template = templates.load()
         self.functions = templates.functions(self.template)
         self.calls: dict[str, set[Call]] = defaultdict(set)
+        self.counted: dict[str, Counter[str]] = defaultdict(Counter)
+        """Function -> how often it has asked for each action."""
         self.legacy_dsn = legacy_dsn
         self.target_dsn = target_dsn
         self._patch = patch
@@ -146,7 +148,9 @@ class Deployment:
 
     def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if self._running:
-            self.calls[self._running] |= set(_calls(model.service_model.service_id, model.name, params))
+            made = _calls(model.service_model.service_id, model.name, params)
+            self.calls[self._running] |= set(made)
+            self.counted[self._running].update(call.action for call in made)
 
 
 def _account(request: Any, **_: Any) -> AWSResponse:

@@ -100,17 +100,15 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
     make_room(legacy, max(_largest(scope), len(scope.missing)))
     make_room(target, max(_largest(scope), len(found.gone)))
     places, null_keys = _places(scope, legacy)
-    lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=bool(found.doubled))
+    lost = lost_in_joins(scope, legacy, sum(places.values()), doubled=bool(found.doubled))
     _enter(total, scope, places, null_keys, lost, _stored(scope, target), found)
     return Counted(found.gone, found.doubled, null_keys)
 
 
 def agreed(
-    total: Conservation, scope: Scope, places: Mapping[str, int], null_keys: int, stored: tuple[int, int],
-    legacy: Connection,
+    total: Conservation, scope: Scope, places: Mapping[str, int], null_keys: int, stored: tuple[int, int], lost: int
 ) -> None:  # fmt: skip
     """The same from one pass over both sides, which found the same keys there; `stored` are live and marked rows."""
-    lost = _lost_in_joins(scope, legacy, sum(places.values()), doubled=False)
     _enter(total, scope, places, null_keys, lost, stored, Difference([], [], {}))
 
 
@@ -149,14 +147,18 @@ def _places(scope: Scope, legacy: Connection) -> tuple[Counter[str], int]:
     return Counter({str(place): int(n) for place, n, _ in rows}), without
 
 
-def _lost_in_joins(scope: Scope, legacy: Connection, selected: int, *, doubled: bool) -> int:
-    """Base rows that an inner join loses: missing, unless a rule excludes them, which nobody can ask them."""
+def ask_base(scope: Scope) -> Question[int] | None:
+    """How many rows its base table has, of which an inner join may lose some; None where no join can."""
     if all(join.kind == "left join" for join in scope.source.joins):
-        return 0
-    base = table_of(scope.source)
-    rows = legacy.execute(sql.SQL("select count(*) from {} where {}").format(base, scope.in_legacy())).fetchone()
-    assert rows is not None, "an aggregate is one row"
-    if int(rows[0]) == selected and not doubled:
+        return None
+    query = sql.SQL("select count(*) from {} where {}").format(table_of(scope.source), scope.in_legacy())
+    return Question(query, None, lambda found: int(found.fetchall()[0][0]))
+
+
+def lost_in_joins(scope: Scope, legacy: Connection, selected: int, *, doubled: bool) -> int:
+    """Base rows that an inner join loses: missing, unless a rule excludes them, which nobody can ask them."""
+    asked = ask_base(scope)
+    if asked is None or (answer(legacy, asked) == selected and not doubled):
         return 0
     names = [sql.Identifier(f"k{i}") for i in range(len(scope.key_columns))]
     listed = sql.SQL(", ").join(scope.legacy_keys)
@@ -166,7 +168,7 @@ def _lost_in_joins(scope: Scope, legacy: Connection, selected: int, *, doubled: 
             " (select from (select {listed} from {relations} where {scope}) s({names}) where {same})"
         ).format(
             listed=listed,
-            base=base,
+            base=table_of(scope.source),
             scope=scope.in_legacy(),
             keyed=scope.plan.keyed,
             relations=scope.plan.relations,

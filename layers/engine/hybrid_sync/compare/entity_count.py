@@ -64,15 +64,18 @@ class EntityCount:
         scope.in_flight = ours.in_flight
         return self.agree(scope, ours, one_pass.over_target(scope, self.entity.money, self.target, form))
 
-    def agree(self, scope: Scope, ours: Pass, theirs: Pass, stored: references.Stored | None = None) -> bool:
-        """Count the source when both passes have seen the same; `stored` is what the target was asked before."""
+    def agree(
+        self, scope: Scope, ours: Pass, theirs: Pass, stored: references.Stored | None = None, lost: int | None = None
+    ) -> bool:  # fmt: skip
+        """Count the source when both passes have seen the same; `stored` is what the target was asked before, and
+        `lost`, what joins lose, follows from what legacy was asked before."""
         if not one_pass.agree(scope, ours, theirs):
             return False
         live = sum(theirs.places[place] for place in (Place.current, Place.stale, Place.in_flight))
         places = {place.value: ours.places.get(place, 0) for place in Place}
-        conservation.agreed(
-            self.total, scope, places, ours.without_key, (live, theirs.places["marked"]), self.legacy
-        )  # fmt: skip
+        if lost is None:
+            lost = conservation.lost_in_joins(scope, self.legacy, sum(places.values()), doubled=False)
+        conservation.agreed(self.total, scope, places, ours.without_key, (live, theirs.places["marked"]), lost)
         looked = (ours.carried, theirs.carried)
         references.count(self.references, self.catalog, scope, [], self.legacy, self.target, looked, stored)
         for i, m in enumerate(self.entity.money):

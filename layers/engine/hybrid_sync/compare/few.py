@@ -19,6 +19,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import one_pass, references
 from hybrid_sync.compare.asked import Asked, Looked, named_keys
+from hybrid_sync.compare.conservation import ask_base
 from hybrid_sync.compare.entity_count import EntityCount, ask_native
 from hybrid_sync.compare.one_pass import Pass
 from hybrid_sync.compare.scope import Scope, changed_after
@@ -70,6 +71,8 @@ class _Source:
         self.scope.after_fence = changed_after(self.entity, self.scope.source, self._run.fence, legacy)
         trip.do(self._path)
         self._ours = trip.ask(one_pass.ask_legacy(self.scope, self.entity.money))
+        base = ask_base(self.scope)
+        self._base = trip.ask(base) if base is not None else None
 
     @property
     def ours(self) -> Pass:
@@ -80,8 +83,11 @@ class _Source:
         self._theirs = trip.ask(one_pass.ask_target(self.scope, self.entity.money))
 
     def counted(self, count: EntityCount) -> bool:
-        """Count it, unless a record waits or the keys differ."""
-        return not self._failed.value and count.agree(self.scope, self.ours, self._theirs.value, self.stored)
+        """Count it, unless a record waits, a join loses a row, or the keys differ."""
+        lost = 0 if self._base is None else self._base.value - sum(self.ours.places.values())
+        if self._failed.value or lost:
+            return False
+        return count.agree(self.scope, self.ours, self._theirs.value, self.stored, lost)
 
 
 def look(
@@ -89,14 +95,9 @@ def look(
     target: Connection,
 ) -> dict[str, Few]:  # fmt: skip
     """The entities of the request of which all is well; the others need a closer look."""
-    joined = any(
-        join.kind != "left join" for name in requested for source in catalog[name].sources.values()
-        for join in source.joins
-    )  # fmt: skip
     try:
         with snapshot(target, "target"), snapshot(legacy, "legacy"):
-            # A row that a join loses is asked for behind the pass; else legacy is let go with it.
-            with together(legacy, lets_go=not joined) as ours:
+            with together(legacy, lets_go=True) as ours:
                 natives: dict[str, Answer[int]] = {}
                 parts: dict[str, list[_Source]] = {name: [] for name in requested}
                 with together(target) as theirs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 import psycopg
 from psycopg import sql
@@ -12,7 +13,8 @@ from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.forms import EnumMap
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.errors import StructureMismatch
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.session import Rounds
 
 _INTEGERS = {20, 21, 23}
 
@@ -23,34 +25,51 @@ def require_codes(connection: Connection, entity: Entity, source_name: str) -> N
     What else is wrong with the source's tables and expressions is reported by whoever looks at all of them.
     """
     source = entity.sources[source_name]
-    enums = {name: column for name, column in source.columns.items() if isinstance(column, EnumMap)}
+    enums = enums_of(source)
     if not enums:
         return
     try:
         with connection.transaction():  # a savepoint where planning has begun a transaction
-            kinds = _type_oids(connection, source, enums)
+            kinds = answer(connection, _asking_types(source, enums))
     except psycopg.ProgrammingError:
         return
+    _require_spelling(entity, enums, kinds)
     for name, column in enums.items():
+        distinct = _distinct(connection, source, column, list(column.values))
+        if distinct is None:
+            wrong = [code for code in column.values if _distinct(connection, source, column, [code]) is None]
+            raise _unknown(entity, name, ", ".join(wrong or column.values))
+        _require_distinct(entity, name, column, distinct)
+
+
+def asking_codes(entity: Entity, source_name: str) -> Rounds[None]:
+    """The same among the questions of others: where a code is of another type, the error does not say which.
+
+    The source has an enum column.
+    """
+    source = entity.sources[source_name]
+    enums = enums_of(source)
+    [kinds] = yield [_asking_types(source, enums)]
+    _require_spelling(entity, enums, kinds)
+    found = yield [_asking_distinct(source, column, list(column.values)) for column in enums.values()]
+    for (name, column), distinct in zip(enums.items(), found, strict=True):
+        _require_distinct(entity, name, column, distinct)
+
+
+def enums_of(source: Source) -> dict[str, EnumMap]:
+    """The enum columns."""
+    return {name: column for name, column in source.columns.items() if isinstance(column, EnumMap)}
+
+
+def _require_spelling(entity: Entity, enums: Mapping[str, EnumMap], kinds: Sequence[int]) -> None:
+    for (name, column), kind in zip(enums.items(), kinds, strict=True):
         for code in column.values:
             # From PostgreSQL 16 on 0x1F and 1_000 are integers, before they are not: spelling decides neither.
-            if kinds[name] in _INTEGERS and re.fullmatch(r"[+-]?\d+", code) is None:
+            if kind in _INTEGERS and re.fullmatch(r"[+-]?\d+", code) is None:
                 raise _unknown(entity, name, code)
-    for name, column in enums.items():
-        _require(connection, entity, source, name, column)
 
 
-def _type_oids(connection: Connection, source: Source, enums: dict[str, EnumMap]) -> dict[str, int]:
-    probes = sql.SQL(", ").join(sql.SQL("({})").format(raw(column.enum)) for column in enums.values())
-    cursor = connection.execute(sql.SQL("select {} from {} limit 0").format(probes, relations(source)))
-    return {name: c.type_code for name, c in zip(enums, cursor.description or (), strict=True)}
-
-
-def _require(connection: Connection, entity: Entity, source: Source, name: str, column: EnumMap) -> None:
-    distinct = _distinct(connection, source, column, list(column.values))
-    if distinct is None:
-        wrong = [code for code in column.values if _distinct(connection, source, column, [code]) is None]
-        raise _unknown(entity, name, ", ".join(wrong or column.values))
+def _require_distinct(entity: Entity, name: str, column: EnumMap, distinct: int) -> None:
     if distinct < len(column.values):
         raise StructureMismatch(
             f"{entity.entity}.{name}: two of the codes {', '.join(column.values)} are the same value in legacy's type.",
@@ -58,19 +77,29 @@ def _require(connection: Connection, entity: Entity, source: Source, name: str, 
         )
 
 
-def _distinct(connection: Connection, source: Source, column: EnumMap, codes: list[str]) -> int | None:
-    """How many different values the codes are in the expression's type, None if one is none; no row is read."""
+def _asking_types(source: Source, enums: Mapping[str, EnumMap]) -> Question[list[int]]:
+    """The OIDs of the expressions' types."""
+    probes = sql.SQL(", ").join(sql.SQL("({})").format(raw(column.enum)) for column in enums.values())
+    query = sql.SQL("select {} from {} limit 0").format(probes, relations(source))
+    return Question(query, None, lambda found: [column.type_code for column in found.description or ()])
+
+
+def _asking_distinct(source: Source, column: EnumMap, codes: Sequence[str]) -> Question[int]:
+    """How many different values the codes are in the expression's type; no row is read."""
     arms = sql.SQL(" ").join(sql.SQL("union all select {}").format(sql.Literal(code)) for code in codes)
     query = sql.SQL("select count(distinct c) from (select ({}) as c from {} where false {}) x").format(
         raw(column.enum), relations(source), arms
     )
+    return Question(query, None, lambda found: int(found.fetchall()[0][0]))
+
+
+def _distinct(connection: Connection, source: Source, column: EnumMap, codes: Sequence[str]) -> int | None:
+    """The same; None if one of them is no value of that type."""
     try:
         with connection.transaction():
-            row = connection.execute(query).fetchone()
+            return answer(connection, _asking_distinct(source, column, codes))
     except psycopg.errors.DataError:
         return None
-    assert row is not None, "an aggregate is one row"
-    return int(row[0])
 
 
 def _unknown(entity: Entity, name: str, code: str) -> StructureMismatch:

@@ -16,7 +16,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, inside
-from hybrid_sync.schema.codes import require_codes
+from hybrid_sync.schema.codes import asking_codes, enums_of, require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
 from hybrid_sync.schema.key_proof import asking_proof
@@ -116,10 +116,13 @@ def _compiled(
         group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
         # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
         with inside(legacy, "legacy", path=path):
-            for entity in group.values():
-                for source in entity.sources:
-                    require_codes(legacy, entity, source)
             works = {(name, part): work for name, entity in group.items() for part, work in _works(entity).items()}
+            for entity in group.values():
+                for source in (s for s, definition in entity.sources.items() if enums_of(definition)):
+                    if ask is abreast:
+                        works[entity.entity, (source, "codes")] = asking_codes(entity, source)
+                    else:
+                        require_codes(legacy, entity, source)  # says which code it is
             facts |= ask(legacy, works)
             for name, entity in group.items():
                 warned[name] = warnings(legacy, entity, {s: facts[name, (s, "schemas")] for s in entity.sources})
