@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hybrid_sync.catalog.load import load
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.postgres import connect
 from hybrid_sync.schema.install import install
-from hybrid_sync.schema.plans import compile_entity
+from hybrid_sync.schema.plans import compile_all, compile_entity
 
 Told = Callable[..., str]
 LEGACY = "create table a (id int primary key, code int, active boolean, name text)"
@@ -32,11 +33,18 @@ def told(legacy_db: str, target_db: str, tmp_path: Path) -> Told:
         catalog = load(tmp_path)
         worker = install(target_db, "only-for-tests", catalog)
         with connect(legacy_db, "legacy") as legacy_side, connect(worker, "target") as target_side:
+            refused = ""
             try:
                 compile_entity("a", catalog, legacy_side, target_side)
             except StructureMismatch as mismatch:
-                return str(mismatch)
-        return ""
+                refused = str(mismatch)
+            # Among others it is not told what is wrong, only that something is.
+            among_others = (
+                contextlib.nullcontext() if not refused else pytest.raises((StructureMismatch, psycopg.Error))
+            )
+            with among_others:
+                compile_all("any", ["a"], catalog, legacy_side, target_side)
+        return refused
 
     return compiled
 

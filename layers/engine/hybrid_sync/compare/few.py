@@ -83,11 +83,11 @@ class _Source:
         self._theirs = trip.ask(one_pass.ask_target(self.scope, self.entity.money))
 
     def counted(self, count: EntityCount) -> bool:
-        """Count it, unless a record waits, a join loses a row, or the keys differ."""
+        """Count it, unless a record waits or the keys differ."""
         lost = 0 if self._base is None else self._base.value - sum(self.ours.places.values())
-        if self._failed.value or lost:
-            return False
-        return count.agree(self.scope, self.ours, self._theirs.value, self.stored, lost)
+        return not self._failed.value and count.agree(
+            self.scope, self.ours, self._theirs.value, self.stored, lost
+        )  # fmt: skip
 
 
 def look(
