@@ -18,6 +18,8 @@ from hybrid_sync_cli.stack.build_id import build_id, seal
 from hybrid_sync_cli.stack.deploy import parameters, require_catalog
 
 BUILT = Path(".aws-sam/build")
+COMPILED = ("EngineLayer", "AuthLayer")
+"""Layers that fit one Python and one processor."""
 
 
 def release(arguments: Sequence[str], project: Path) -> int:
@@ -32,7 +34,8 @@ def release(arguments: Sequence[str], project: Path) -> int:
     sam = str(project / ".venv-sam" / "bin" / "sam")
     if status := subprocess.run([sam, "build"], cwd=project, env=os.environ | machine.environment()).returncode:
         return status
-    machine.require_layer(project / BUILT / "EngineLayer")
+    for layer in COMPILED:
+        machine.require_layer(project / BUILT / layer)
     # Other parameters make another build, because a version keeps the settings that it was published with; whoever
     # answers questions may give any.
     asked = str(time.time()) if {"--guided", "-g"} & set(arguments) else ""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import random
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -83,9 +84,13 @@ FORGED: dict[str, tuple[str, Callable[[FakeProject], str]]] = {
     ),
     "without its signature": ("InvalidSignatureError", lambda p: ES256.sign(p.claims()).rpartition(".")[0] + "."),
     "with an empty ECDSA signature": ("InvalidSignatureError", lambda p: raw(p, head(ES256), bytes(64))),
-    "too long": ("too_long", lambda p: ES256.sign(p.claims(padding="x" * 9_000))),
+    "too long": ("no_token", lambda p: ES256.sign(p.claims(padding="x" * 9_000))),
     "no token": ("DecodeError", lambda p: "a.b.c"),
     "nothing": ("DecodeError", lambda p: ""),
+    "half a letter": ("no_token", lambda p: "\ud83d.a.b"),
+    "too deep": ("DecodeError", lambda p: f"{_part(b'[' * 5_000)}.e30.eA"),
+    "a list as header": ("DecodeError", lambda p: f"{_part(b'[]')}.e30.eA"),
+    "a list as algorithm": ("algorithm", lambda p: raw(p, {"alg": ["ES256"], "kid": ES256.key_id}, b"x" * 64)),
 }  # fmt: skip
 
 
@@ -106,6 +111,7 @@ CLAIMS: dict[str, tuple[str, dict[str, Any]]] = {
     "of another project": ("InvalidIssuerError", {"iss": "https://other.supabase.co/auth/v1"}),
     "of the project itself": ("InvalidIssuerError", {"iss": "supabase"}),
     "of nobody": ("MissingRequiredClaimError", {"iss": None}),
+    "without an end of time": ("DecodeError", {"exp": float("inf")}),
     "for somebody else": ("InvalidAudienceError", {"aud": "anon"}),
     "for nobody": ("MissingRequiredClaimError", {"aud": None}),
     "of the service role": ("not_a_person", {"role": "service_role"}),
@@ -125,6 +131,18 @@ CLAIMS: dict[str, tuple[str, dict[str, Any]]] = {
 def test_a_token_that_is_none_of_ours_lets_nobody_in(project: FakeProject, how: str) -> None:
     why, other = CLAIMS[how]
     assert refusal(project, ES256.sign(project.claims(**other))) == why
+
+
+def test_a_token_that_was_damaged_proves_nobody_and_breaks_nothing(project: FakeProject) -> None:
+    people, luck, good = project.people(), random.Random(7), ES256.sign(project.claims())
+    for _ in range(1_000):
+        damaged = list(good)
+        for _ in range(luck.randint(1, 6)):
+            at = luck.randrange(len(damaged))
+            damaged[at : at + luck.randint(0, 2)] = luck.choice(["", ".", "é", "A", "\ud83d", "%00", "\n", "\x00", "="])
+        if "".join(damaged) != good:
+            with pytest.raises(Refused):
+                people.check("".join(damaged))
 
 
 def test_a_clock_that_is_seconds_off_matters_to_nobody(project: FakeProject) -> None:

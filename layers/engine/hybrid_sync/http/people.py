@@ -85,8 +85,8 @@ class People:
         project = self._project()
         if project is None:
             raise Refused("switched_off")
-        if len(token) > _LONGEST:
-            raise Refused("too_long")
+        if len(token) > _LONGEST or not token.isascii():
+            raise Refused("no_token")
         return _person(self._claims(project, token), self._now())
 
     def _claims(self, project: Project, token: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ USE_NOTED_EVERY = timedelta(hours=1)
 """The last use is written down no more often: a write for each request would be dear, and say little more."""
 
 PREFIX = "hs_"
-_FORM = re.compile(rf"^{PREFIX}(?P<id>[a-z0-9]{{12}})_(?P<secret>[A-Za-z0-9_-]{{43}})$")
+_FORM = re.compile(rf"{PREFIX}(?P<id>[a-z0-9]{{12}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
 _KEPT_AS = "token/"
 
 
@@ -92,7 +92,7 @@ class Tokens:
 
     def check(self, presented: str) -> Token | None:
         """The token that `presented` is, or None when it is unknown, wrong, expired or revoked."""
-        form = _FORM.match(presented)
+        form = _FORM.fullmatch(presented)
         if form is None:
             return None
         item = self._item(form["id"])
