@@ -24,7 +24,8 @@ SERVE = {
     "dynamodb:Query": 2, "dynamodb:GetItem": 4, "dynamodb:PutItem": 2, "dynamodb:UpdateItem": 1,
     "states:StartExecution": 1, "secretsmanager:GetSecretValue": 1,
 }  # fmt: skip
-SYNC = {"secretsmanager:GetSecretValue": 2, "s3:PutObject": 3, "sns:Publish": 1}
+# Whether it holds a slot, in two reads whose order matters; both secrets; the report.
+SYNC = {"dynamodb:GetItem": 2, "secretsmanager:GetSecretValue": 2, "s3:PutObject": 3, "sns:Publish": 1}
 
 
 @dataclass(frozen=True)
