@@ -11,6 +11,7 @@ import pytest
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile
 from hybrid_sync.failures.cause import UNCAUGHT
 from hybrid_sync.runs.starter import MOST_BYTES
+from hybrid_sync.steps.count_entity import PATIENCE
 from hybrid_sync_cli.emulator.quotas import BY_NAME_ONLY, STATE_BYTES
 from tests.checks import asl, templates
 from tests.flow import execution
@@ -19,7 +20,7 @@ TEMPLATE = templates.load()
 MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
 TEXT = asl.STATE_MACHINE.read_text("utf-8")
 NUMBERS = {"EntityConcurrency": "3", "BatchConcurrency": "4", "Retries": "2", "RetryDelaySeconds": "20"}
-NUMBERS["Partition"] = "aws"
+NUMBERS |= {"Partition": "aws", "StepPatience": "930", "BatchPatience": "330"}
 LONGEST_CAUSE = 32_768  # of a failure, as the API of Step Functions has it
 SUBSTITUTIONS = {name: NUMBERS.get(name, f"arn-of-{name}") for name in MACHINE["DefinitionSubstitutions"]}
 
@@ -48,10 +49,30 @@ def test_it_uses_no_anchors_because_cloudformation_documents_none() -> None:
 def test_every_task_invokes_a_function_that_exists_and_waits_longer_than_it_may_run() -> None:
     functions = templates.functions(TEMPLATE)
     usual = TEMPLATE["Globals"]["Function"]["Timeout"]
-    for name, state in asl.tasks(definition()):
+    patient = {"StepSeconds": "StepPatience", "BatchSeconds": "BatchPatience"}
+    for name, state in asl.tasks(
+        asl.load(TEXT, {**SUBSTITUTIONS, "StepPatience": "'Step'", "BatchPatience": "'Batch'"})
+    ):
         placeholder = state["Parameters"]["FunctionName"].removeprefix("arn-of-")
         target = MACHINE["DefinitionSubstitutions"][placeholder]["Ref"].removesuffix(".Version")
-        assert state["TimeoutSeconds"] > functions[target].get("Timeout", usual), name
+        limit = functions[target].get("Timeout", usual)
+        if isinstance(limit, dict):
+            assert state["TimeoutSeconds"] == patient[limit["Ref"]].removesuffix("Patience"), name
+        else:
+            assert state["TimeoutSeconds"] > limit, name
+    for seconds, waits in TEMPLATE["Mappings"]["PatienceOf"].items():
+        assert waits["Task"] > int(seconds)
+    for parameter, patience in patient.items():
+        assert MACHINE["DefinitionSubstitutions"][patience] == {
+            "Fn::FindInMap": ["PatienceOf", {"Ref": parameter}, "Task"]
+        }
+        assert set(TEMPLATE["Parameters"][parameter]["AllowedValues"]) <= set(TEMPLATE["Mappings"]["PatienceOf"])
+
+
+def test_a_verification_hands_over_long_before_its_function_ends() -> None:
+    shortest = min(map(int, TEMPLATE["Parameters"]["StepSeconds"]["AllowedValues"]))
+    longest = TEMPLATE["Parameters"]["StatementSeconds"]["MaxValue"]
+    assert PATIENCE + longest <= shortest
 
 
 def test_no_task_lets_a_result_of_unknown_size_into_the_state() -> None:

@@ -112,6 +112,7 @@ def test_the_defaults_of_settings_are_those_of_the_template() -> None:
     assert settings.weekly_deadline_seconds == parameters["WeeklyDeadlineSeconds"]["Default"]
     assert settings.daily_batch_size == parameters["DailyBatchSize"]["Default"]
     assert settings.daily_deadline_seconds == parameters["DailyDeadlineSeconds"]["Default"]
+    assert settings.statement_seconds == parameters["StatementSeconds"]["Default"]
     assert settings.max_runs == parameters["MaxRuns"]["Default"]
     assert settings.max_waiting == parameters["MaxWaiting"]["Default"]
     assert settings.max_waiting_of_one == parameters["MaxWaitingOfOne"]["Default"]
@@ -138,6 +139,13 @@ def test_what_runs_side_by_side_follows_from_the_connections_that_may_be_used() 
             side_by_side = entities[target][legacy] * batches[target][legacy]
             assert side_by_side + beside <= min(int(target), int(legacy))
             assert 1 <= batches[target][legacy] <= 40
+            assert TEMPLATE["Mappings"]["WorkersOf"][target][legacy] == side_by_side
+    reserved = {
+        name: f["ReservedConcurrentExecutions"] for name, f in FUNCTIONS.items() if "ReservedConcurrentExecutions" in f
+    }
+    shared = {"Fn::FindInMap": ["WorkersOf", {"Ref": "TargetConnections"}, {"Ref": "LegacyConnections"}]}
+    named = {"Fn::If": ["ReservesConcurrency", shared, {"Ref": "AWS::NoValue"}]}
+    assert reserved == {"SyncBatch": named, "CompareSegment": named}
 
 
 def test_attempts_are_one_more_than_retries() -> None:

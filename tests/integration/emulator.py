@@ -42,6 +42,7 @@ class Scenario:
     heals: dict[str, int] = field(default_factory=dict)
     link_calls: int = 1
     delete_calls: int = 1
+    verify_calls: int = 1
     settle_calls: int = 1
     lost_manifests: frozenset[str] = frozenset()
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -81,7 +82,9 @@ class Scenario:
             "confirm_differences": {"by_entity": {t["entity"]: self._reconciled(t, of="heal") for t in flat}},
             "propagate_deletes": {"answers": [{"more": n > 1} for n in range(self.delete_calls, 0, -1)]},
             "recheck_entity": {"answers": [{"healed": 1, "persisted": 0}]},
-            "verify_entity": {"answers": [{"complete": True, "padding": "x" * 500}]},
+            "verify_entity": {
+                "answers": [{"more": n > 1, "padding": "x" * 500} for n in range(self.verify_calls, 0, -1)]
+            },
             "report_run": {"answers": [report]},
             "rollback_run": {"answers": [{"more": n > 1} for n in range(self.settle_calls, 0, -1)]},
             "record_failure": {"answers": [None]},

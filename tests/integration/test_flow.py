@@ -232,6 +232,12 @@ def test_links_are_made_until_none_is_left(stage: Stage) -> None:
     assert ended.last("link_references") < ended.first("verify_entity")
 
 
+def test_an_entity_is_verified_until_nothing_is_left(stage: Stage) -> None:
+    ended = stage.play(Scenario("verifies", [["orders"]], verify_calls=3))
+    assert ended.asked("verify_entity") == [{"run_id": "verifies", "entity": "orders"}] * 3
+    assert (ended.status, ended.last("verify_entity") < ended.first("report_run")) == ("SUCCEEDED", True)
+
+
 def test_rows_are_deleted_before_anything_is_verified_until_none_is_left(stage: Stage) -> None:
     ended = stage.play(Scenario("deletes", [["orders"]], delete_calls=3))
     assert ended.asked("propagate_deletes") == [{"run_id": "deletes"}] * 3

@@ -242,11 +242,12 @@ class DeleteResult(_OfRun):
 
 
 class EntityVerdict(_OfEntity):
-    """What verification says of one entity."""
+    """What verification says of one entity; `more` asks for another call, so that none runs into its time limit."""
 
-    complete: bool
-    conserved: bool
-    fence_advanced: bool
+    complete: bool = False
+    conserved: bool = False
+    fence_advanced: bool = False
+    more: bool = False
 
 
 class FailureMessage(_OfEntity):
@@ -282,8 +283,7 @@ class RollbackTask(_OfRun):
     """Undo the run `run_id`, or go on with it: one call undoes a part, and the same task finds the rest.
 
     `by_policy`: do what the run's own `on_failure` says.  `rollback_id` names a rollback that has begun.
-    `out_of_order` allows later runs over the same entities; rows that these wrote are left alone.  `brief`: somebody
-    waits for the answer.
+    `out_of_order` allows later runs over the same entities, whose rows are left alone.  `brief`: somebody waits.
     """
 
     rollback_id: str = ""

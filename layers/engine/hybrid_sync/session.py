@@ -42,6 +42,7 @@ TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
 }
+_TIMED: tuple[LiteralString, ...] = ("statement_timeout", "idle_in_transaction_session_timeout")
 # Legacy must refuse where its row security would hide rows from us: a row that is not shown looks deleted.
 _LEGACY_LAST: tuple[LiteralString, ...] = ("set local row_security = off", "set local search_path = {}")
 _TRUSTED_PATH = tuple(OUR_PATH.split(", "))
@@ -70,6 +71,13 @@ def opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only
     )
     last = [sql.SQL(part).format(_schemas(path)) for part in (_TARGET_LAST if side == "target" else _LEGACY_LAST)]
     return tuple(part.as_bytes(None) for part in (begin, settings, *last))
+
+
+def limit_statements(seconds: int) -> None:
+    """How long a statement may take from here on, and one side wait for the other within a transaction."""
+    for name in _TIMED:
+        TRANSACTION_SETTINGS[name] = f"{seconds}s"
+    opening.cache_clear()
 
 
 def usual_limits() -> sql.Composed:

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     retry_delay_seconds: int = Field(int(RECORD.first_delay), alias="RETRY_DELAY_SECONDS", ge=1)
     target_connections: int = Field(15, alias="TARGET_CONNECTIONS", ge=1)
     legacy_connections: int = Field(15, alias="LEGACY_CONNECTIONS", ge=1)
+    statement_seconds: int = Field(120, alias="STATEMENT_SECONDS", ge=1)
     keeps_connections: bool = Field(True, alias="KEEP_CONNECTIONS")
     weekly_batch_size: int = Field(5000, alias="WEEKLY_BATCH_SIZE", ge=1)
     weekly_deadline_seconds: int = Field(14400, alias="WEEKLY_DEADLINE_SECONDS", ge=1)

@@ -241,7 +241,9 @@ class DeployedWorld:
     @cached_property
     def _pool(self) -> Pool:
         from hybrid_sync.pool import Pool
+        from hybrid_sync.session import limit_statements
 
+        limit_statements(self._settings.statement_seconds)
         return Pool(keeps=self._settings.keeps_connections)
 
     def connect_legacy(self) -> Connection:

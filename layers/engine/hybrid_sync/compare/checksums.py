@@ -16,13 +16,13 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.compare.canonical import Canonical
+from hybrid_sync.compare.parts import Range
 from hybrid_sync.compare.streams import differing_lines, lines
 from hybrid_sync.compare.unreadable import unreadable_keys
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import (
     BUCKET,
     belongs_to,
-    between,
     bucket_of,
     but,
     first_of_record,
@@ -40,18 +40,6 @@ _BUCKETS_AT_ONCE = 40
 
 Checksums = dict[int, tuple[int, str]]
 """bucket -> (rows, checksum)."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Legacy keys by their first part, from `lo` to before `hi`; None is no end."""
-
-    lo: int | None = None
-    hi: int | None = None
-
-    def of(self, key: sql.Composable) -> sql.Composable:
-        """The condition that a key lies in the range; a key index serves it."""
-        return between(key, self.lo, self.hi)
 
 
 @dataclass

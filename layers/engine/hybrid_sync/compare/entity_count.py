@@ -40,15 +40,15 @@ class EntityCount:
 
     def __post_init__(self) -> None:
         self.references = references.references_of(self.entity)
-        self._ours = {m.column: money.TwoWays() for m in self.entity.money}
-        self._theirs = {m.column: money.TwoWays() for m in self.entity.money}
+        self.ours = {m.column: money.TwoWays() for m in self.entity.money}
+        self.theirs = {m.column: money.TwoWays() for m in self.entity.money}
         self._native: int | None = None
 
     @property
     def money(self) -> list[money.MoneyLine]:
         """A line per money column, currency and status."""
         columns = self.entity.money
-        return [line for m in columns for line in money.lines(m, self._ours[m.column], self._theirs[m.column])]
+        return [line for m in columns for line in money.lines(m, self.ours[m.column], self.theirs[m.column])]
 
     def add(self, scope: Scope) -> None:
         """Count one source, whose failed records are known; one pass over each side is mostly enough."""
@@ -79,10 +79,10 @@ class EntityCount:
         looked = (ours.carried, theirs.carried)
         references.count(self.references, self.catalog, scope, [], self.legacy, self.target, looked, stored)
         for i, m in enumerate(self.entity.money):
-            for side, sums in ((self._ours, ours.money[i]), (self._theirs, theirs.money[i])):
+            for side, sums in ((self.ours, ours.money[i]), (self.theirs, theirs.money[i])):
                 side[m.column].add(sums[0], sums[1].sums())
-        self.keys[scope.plan.source] = identity.Found({}, (), ours.without_key if scope.keys is None else None)
-        if len(self.entity.sources) == 1 and scope.keys is None:
+        self._find(scope, identity.Found({}, (), ours.without_key if scope.keys is None else None))
+        if len(self.entity.sources) == 1 and scope.is_whole:
             self._native = theirs.places["native"]
         return True
 
@@ -93,10 +93,15 @@ class EntityCount:
         counted = conservation.count(self.total, scope, legacy, target)
         references.count(self.references, self.catalog, scope, [*scope.missing, *counted.gone], legacy, target)
         for m in self.entity.money:
-            money.add_up(m, scope, counted.gone, (self._ours[m.column], legacy), (self._theirs[m.column], target))
+            money.add_up(m, scope, counted.gone, (self.ours[m.column], legacy), (self.theirs[m.column], target))
         present = set(scope.failed_present).intersection(counted.doubled)
         null_keys = counted.null_keys if scope.keys is None else None
-        self.keys[scope.plan.source] = identity.Found(counted.doubled, present, null_keys)
+        self._find(scope, identity.Found(counted.doubled, present, null_keys))
+
+    def _find(self, scope: Scope, found: identity.Found) -> None:
+        """Of a source in parts, with what the parts before were found not to be."""
+        before = self.keys.get(scope.plan.source)
+        self.keys[scope.plan.source] = found if before is None else before.plus(found)
 
     def count_native(self) -> None:
         """Rows of the target that were born there, once all sources are counted."""

@@ -26,6 +26,12 @@ class Found:
     null_keys: int | None
     """None where not all rows were looked at."""
 
+    def plus(self, other: Found) -> Found:
+        """With what was found of other keys of the source."""
+        rows = (self.null_keys, other.null_keys)
+        without = None if None in rows else sum(n for n in rows if n is not None)
+        return Found({**self.doubled, **other.doubled}, {*self.present, *other.present}, without)
+
 
 Known = Mapping[Key, tuple[str, int, bool]]
 """Reason, rows and presence of the failed records about keys."""

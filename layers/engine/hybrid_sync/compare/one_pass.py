@@ -122,7 +122,7 @@ def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None)
     return _Rows(
         scope.stored_keys, keyed, place, _FALSE, carries, [money.in_target(column, scope, ()) for column in columns],
         sql.SQL("{} t {}").format(scope.relation, sql.SQL("") if form is None else form.joins),
-        scope.of_source() if scope.keys is None else scope.rows_in_target(),
+        scope.of_source() if scope.is_whole else scope.rows_in_target(),
         _FALSE, _NONE, _LIVE, None if form is None else form.target_row(),
     )  # fmt: skip
 

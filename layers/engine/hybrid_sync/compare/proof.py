@@ -16,9 +16,10 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.canonical import canonical
-from hybrid_sync.compare.checksums import Range, Sides, differing_buckets
+from hybrid_sync.compare.checksums import Sides, differing_buckets
 from hybrid_sync.compare.look import Difference, look
 from hybrid_sync.compare.origin import native_xids
+from hybrid_sync.compare.parts import Range
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.guard import epoch_of, forget
 from hybrid_sync.postgres import Connection
@@ -43,9 +44,9 @@ class WrongReference:
 
 def wrong_references(
     run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, after_fence: sql.Composable,
-    legacy: Connection, target: Connection,
+    part: Range, legacy: Connection, target: Connection,
 ) -> list[WrongReference]:  # fmt: skip
-    """Rows of one source that the run wrote and that refer elsewhere; both connections hold snapshots.
+    """Rows of a part of one source that the run wrote and that refer elsewhere; both connections hold snapshots.
 
     `after_fence` is the condition that legacy has changed a row since.  What was changed natively is not ours.
     """
@@ -56,7 +57,7 @@ def wrong_references(
         return []
     sides = Sides(
         plan.sources[source], entity.sources[source], table(entity.target), canonical(catalog, plan.sources[source]),
-        after_fence, Range(), legacy, target,
+        after_fence, part, legacy, target,
     )  # fmt: skip
     found: list[tuple[Difference, str]] = []
     for keys in _suspects(sides, runs, written):
@@ -124,7 +125,8 @@ def _suspects(sides: Sides, runs: list[str], written: int) -> Iterator[list[Key]
         " and operation in ('insert', 'update', 'link')",
         (runs, plan.entity, plan.source),
     ).fetchall()
-    keys = sorted({tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)})
+    written_keys = {tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)}
+    keys = sorted(key for key in written_keys if key[0] in sides.range)
     yield from (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
 
 

@@ -9,30 +9,27 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import findings
 from hybrid_sync.compare.canonical import canonical
-from hybrid_sync.compare.checksums import Range, Sides, differing_buckets
+from hybrid_sync.compare.checksums import Sides, differing_buckets
 from hybrid_sync.compare.look import Departure, Difference, Finding, Moving, look
 from hybrid_sync.compare.origin import native_xids, origin, reported_before
+from hybrid_sync.compare.parts import Range, ranges
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.seen import Seen, look_at_rows
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
 from hybrid_sync.ids.idmap import IdCache
-from hybrid_sync.keys import key_list
 from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, Question, one_trip, snapshot, together, transaction
-from hybrid_sync.schema.legacy_structure import most_rows
+from hybrid_sync.postgres import Connection, snapshot, together, transaction
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.session import Trip
 
@@ -88,22 +85,10 @@ class Reconcile:
         """Key ranges of about `size` legacy rows each; together they cover every key there can be."""
         found: list[Segment] = []
         for name, source in self.entity.sources.items():
-            ends = [None, *self._borders(name, source, size), None]
-            found += [
-                Segment(len(found) + i, name, lo, hi)
-                for i, (lo, hi) in enumerate(pairwise(ends))
-            ]  # fmt: skip
+            path = self.entity.legacy_search_path
+            for keys in ranges(self.plan.sources[name], source, size, self.legacy, path):
+                found.append(Segment(len(found), name, keys.lo, keys.hi))
         return found
-
-    def _borders(self, name: str, source: Source, size: int) -> list[int]:
-        key = self.plan.sources[name].key_exprs[0]
-        query = sql.SQL(
-            "select distinct k from (select {part} as k, row_number() over (order by {key}) as n from {table}"
-            " where {key} is not null) s where n % {size} = 0 and coalesce({most}, {size}) >= {size} order by k"
-        ).format(key=key, part=key_list([key]), table=table_of(source), size=size, most=most_rows(source))
-        with one_trip(self.legacy, "legacy", read_only=True, path=self.entity.legacy_search_path) as trip:
-            found = trip.ask(Question(query, None, lambda rows: [int(row[0]) for row in rows.fetchall()]))
-        return found.value
 
     def compare(self, segment: Segment, cache: IdCache) -> int:
         """Record the keys of a segment that seem to differ; returns how many.  Safe to repeat.

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.compare.parts import ALL, Range
 from hybrid_sync.compare.places import Place
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import among, ask_recorded, belongs_to, but, key_columns, key_parts, of_source, one_of, record_key
@@ -50,6 +51,8 @@ class Scope:
     after_fence: sql.Composable
     """Legacy rows that changed after the run's fence."""
     keys: list[Key] | None
+    part: Range = ALL
+    """Of all keys, those whose first part lies within; rows without one belong to the part that has no beginning."""
     in_flight: list[Key] = field(default_factory=list)
     failed_absent: list[Key] = field(default_factory=list)
     failed_present: list[Key] = field(default_factory=list)
@@ -66,9 +69,17 @@ class Scope:
 
     def in_legacy(self) -> sql.Composable:
         """Legacy rows under verification, settled or not, those without a key among them."""
-        if self.keys is None:
-            return sql.SQL("true")
-        return one_of(self.plan.key_exprs, self.keys)
+        if self.keys is not None:
+            return one_of(self.plan.key_exprs, self.keys)
+        first = self.plan.key_exprs[0]
+        if self.part.lo is None and self.part.hi is not None:
+            return sql.SQL("({} or {} is null)").format(self.part.of(first), first)
+        return self.part.of(first)
+
+    @property
+    def is_whole(self) -> bool:
+        """All of the source is under verification, at once."""
+        return self.keys is None and self.part == ALL
 
     def settled(self) -> sql.Composed:
         """Legacy rows that the target ought to hold or the quarantine to know.
@@ -138,7 +149,10 @@ class Scope:
     def rows_in_target(self) -> sql.Composable:
         """The same with those that are marked as deleted."""
         own = belongs_to(self.source)
-        return own if self.keys is None else sql.SQL("{} and {}").format(own, one_of(self.key_columns, self.keys))
+        if self.is_whole:
+            return own
+        mine = self.part.of(self.key_columns[0]) if self.keys is None else one_of(self.key_columns, self.keys)
+        return sql.SQL("{} and {}").format(own, mine)
 
     def of_source(self) -> sql.Composable:
         """The target's rows that are this source's, native ones among them where the entity has no other."""
@@ -157,7 +171,7 @@ class Scope:
         marked, failed = known
         self.has_marked = marked.value
         wanted = None if self.keys is None else set(self.keys)
-        self.fail((key for key in failed.value if wanted is None or key in wanted), target)
+        self.fail((key for key in failed.value if (wanted is None or key in wanted) and key[0] in self.part), target)
 
     def fail(self, keys: Iterable[Key], target: Connection) -> None:
         """Count these keys as failed; the target itself is asked which of them it holds, live."""

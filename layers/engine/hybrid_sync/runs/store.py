@@ -105,6 +105,8 @@ class EntityRecord:
     """What the delete step has done; None before it."""
     seen: dict[str, Any] | None = None
     """What planning has seen of both sides, where nothing had changed."""
+    verification: dict[str, Any] | None = None
+    """How far a verification in parts is."""
     batches_done: int = 0
 
 
@@ -136,7 +138,7 @@ def ask_entities(run_id: str, entities: Sequence[str] | None) -> Question[dict[s
     return Question(
         "select entity, status, detection, detection_reason, fence_at_start,"
         " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile,"
-        " deletes, seen,"
+        " deletes, seen, verification,"
         # Batches whose last page is recorded as done.
         " (select count(*) from hybrid_sync.batch_done b where b.run_id = e.run_id and b.entity = e.entity"
         " and b.result is not null and b.until is null and b.step = 'batch')"
@@ -165,11 +167,11 @@ def ask_failed_with(run_id: str, codes: Collection[str]) -> Question[dict[str, s
 def _entity(
     status: str, mode: Mode | None, reason: str | None, at_start: dict[str, Any] | None, planned: int | None,
     requested: dict[str, list[list[int]]] | None, version: int | None, reconcile: dict[str, Any] | None,
-    deletes: dict[str, Any] | None, seen: dict[str, Any] | None, done: int,
+    deletes: dict[str, Any] | None, seen: dict[str, Any] | None, verification: dict[str, Any] | None, done: int,
 ) -> EntityRecord:  # fmt: skip
     detection = Detection.recorded(mode, reason, at_start) if mode is not None else None
     keys = {s: [tuple(k) for k in keys] for s, keys in requested.items()} if requested is not None else None
-    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen, done)
+    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen, verification, done)
 
 
 _NOW = sql.SQL("clock_timestamp()")
@@ -242,7 +244,7 @@ def record_verdict(
         part(
             run_id, entity, status="verified" if verified else "incomplete", fence_advanced=False,
             conservation=counted["conservation"], money=counted["money"], reference_counts=counted["references"],
-            asked=list(asked), finished_at=_NOW,
+            asked=list(asked), verification=None, finished_at=_NOW,
         )
     )  # fmt: skip
 

@@ -1,0 +1,63 @@
+"""What is counted of an entity so far, as JSON: a verification in parts goes on with it in another call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from hybrid_sync.compare import identity
+from hybrid_sync.compare.amounts import Sums, Tally, add
+from hybrid_sync.compare.conservation import Conservation
+from hybrid_sync.compare.entity_count import EntityCount
+from hybrid_sync.postgres import Connection
+
+Kept = Mapping[str, Any]
+_SIDES = ("ours", "theirs")
+_WAYS = ("by_server", "by_stream")
+
+
+def keep_progress(connection: Connection, run_id: str, entity: str, state: Kept) -> bool:
+    """How far the verification is after one more part; False when another delivery is ahead."""
+    done = connection.execute(
+        "update hybrid_sync.run_entity set verification = %s where run_id = %s and entity = %s"
+        " and coalesce((verification->>'done')::int, 0) = %s",
+        (json.dumps(state), run_id, entity, state["done"] - 1),
+    )
+    return done.rowcount == 1
+
+
+def keep(count: EntityCount) -> dict[str, Any]:
+    """All of it; sums with every digit."""
+    return {
+        "total": vars(count.total),
+        "references": {column: vars(line) for column, line in count.references.items()},
+        "keys": {
+            source: [[[list(key), rows] for key, rows in found.doubled.items()], list(map(list, found.present)),
+                     found.null_keys]
+            for source, found in count.keys.items()
+        },
+        "money": [
+            [side, column, way, group, [str(tally.amount), tally.rows, tally.empty, tally.odd]]
+            for side in _SIDES for column, two_ways in getattr(count, side).items() for way in _WAYS
+            for group, tally in getattr(two_ways, way).items()
+        ],
+    }  # fmt: skip
+
+
+def go_on(count: EntityCount, kept: Kept) -> None:
+    """Give a new count what an earlier one has counted."""
+    total: dict[str, Any] = dict(kept["total"])
+    for listed in ("missing_keys", "failed_keys"):
+        total[listed] = [tuple(key) for key in total[listed]]
+    count.total = Conservation(**total)
+    for column, line in kept["references"].items():
+        vars(count.references[column]).update({**line, "parents": tuple(line["parents"])})
+    count.keys = {
+        source: identity.Found({tuple(key): rows for key, rows in doubled}, {tuple(key) for key in present}, without)
+        for source, (doubled, present, without) in kept["keys"].items()
+    }
+    for side, column, way, (currency, status, place), (amount, *numbers) in kept["money"]:
+        sums: Sums = getattr(getattr(count, side)[column], way)
+        add(sums, {(currency, status, place): Tally(Decimal(amount), *numbers)})
