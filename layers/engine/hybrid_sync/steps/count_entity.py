@@ -113,7 +113,6 @@ def _by_part(sides: Sides, state: dict[str, Any]) -> Found | None:
         with transaction(sides.target, "target"):
             if not keep_progress(sides.target, sides.run.run_id, sides.entity.entity, kept):
                 return None  # another delivery of this call is ahead: the next one goes on from there
-        failpoint("verify.part", sides.target, sides.legacy)
     with transaction(sides.target, "target", read_only=True):
         count.count_native()
     return Found(count.ok, count.as_json(), count.keys, sides.plan.definition_hash, [], wrong)
