@@ -75,6 +75,11 @@ def key_of_texts(texts: Iterable[str]) -> Key:
 # --- buckets ---------------------------------------------------------------------------------------------------------
 
 
+def first_part(key: Key) -> int:
+    """By which keys are cut into ranges."""
+    return key[0]
+
+
 def bucket_number(key: Key) -> int:
     """The number of the key's bucket: floor division, for negative integers too."""
     return key[0] // BUCKET

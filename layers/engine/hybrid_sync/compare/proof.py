@@ -22,6 +22,7 @@ from hybrid_sync.compare.origin import native_xids
 from hybrid_sync.compare.parts import Range
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.guard import epoch_of, forget
+from hybrid_sync.keys import first_part
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.runs.store import record_part
@@ -126,7 +127,7 @@ def _suspects(sides: Sides, runs: list[str], written: int) -> Iterator[list[Key]
         (runs, plan.entity, plan.source),
     ).fetchall()
     written_keys = {tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)}
-    keys = sorted(key for key in written_keys if key[0] in sides.range)
+    keys = sorted(key for key in written_keys if first_part(key) in sides.range)
     yield from (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
 
 

@@ -16,7 +16,18 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.compare.parts import ALL, Range
 from hybrid_sync.compare.places import Place
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import among, ask_recorded, belongs_to, but, key_columns, key_parts, of_source, one_of, record_key
+from hybrid_sync.keys import (
+    among,
+    ask_recorded,
+    belongs_to,
+    but,
+    first_part,
+    key_columns,
+    key_parts,
+    of_source,
+    one_of,
+    record_key,
+)
 from hybrid_sync.legacy.changes import later
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, together
@@ -171,7 +182,9 @@ class Scope:
         marked, failed = known
         self.has_marked = marked.value
         wanted = None if self.keys is None else set(self.keys)
-        self.fail((key for key in failed.value if (wanted is None or key in wanted) and key[0] in self.part), target)
+        self.fail(
+            (key for key in failed.value if (wanted is None or key in wanted) and first_part(key) in self.part), target
+        )
 
     def fail(self, keys: Iterable[Key], target: Connection) -> None:
         """Count these keys as failed; the target itself is asked which of them it holds, live."""
