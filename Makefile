@@ -58,7 +58,7 @@ rollbacks: $(DEV)  ## undo N random runs (SEED=… replays): all is as before th
 bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over ten times the rows and at every size, waits, cold imports (ARGS=roundtrips for one)
 	@.venv/bin/python -m bench $(ARGS)
 
-bench-ondemand: environments  ## a critical event from its request to the target, idle and beside a weekly run (minutes; ARGS="--requests 40 --rows 200000", --cold)
+bench-ondemand: environments  ## a critical event from its request to the target, idle and beside a weekly run (minutes; ARGS="--requests 40 --rows 200000", --cold, --webhooks)
 	@.venv/bin/python -m bench ondemand $(ARGS)
 
 gate: $(DEV) $(STACK)  ## N seeded schedules of admission (SEED=…), late and killed between any two calls: never a fourth run

@@ -18,6 +18,8 @@ from statistics import median
 from bench import imports, memory, poison, roundtrips, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
 from bench.ondemand import contest as ondemand
+from bench.ondemand.events import Caller
+from bench.ondemand.webhooks import Sender
 from bench.servers import server
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync_cli.errors import CliError
@@ -37,9 +39,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="rounds, alternating (default: 3)")
     parser.add_argument("--requests", type=int, default=200, help="of ondemand, idle and loaded each (default: 200)")
     parser.add_argument("--cold", action="store_true", help="of ondemand: requests that find no worker")
+    parser.add_argument("--webhooks", action="store_true", help="of ondemand: signed events instead of requests")
     options = parser.parse_args()
     if options.which == "ondemand":
-        return ondemand.cold() if options.cold else ondemand.contest(options.requests, options.rows or 1_000_000)
+        ask = Sender if options.webhooks else Caller
+        if options.cold:
+            return ondemand.cold(ask)
+        return ondemand.contest(options.requests, options.rows or 1_000_000, ask)
     cold = imports.contest() if options.which in ("all", "imports") else 0
     if options.which == "imports":
         return cold

@@ -43,11 +43,11 @@ class Spell:
 class Contest:
     """The measurements on one stack."""
 
-    def __init__(self, stack: Stack, watcher: Watcher, seed: int) -> None:
+    def __init__(self, stack: Stack, caller: Caller, watcher: Watcher, seed: int) -> None:
         self._stack = stack
         self._watcher = watcher
         self._luck = random.Random(seed)
-        self._caller = Caller(stack, watcher)
+        self._caller = caller
         self._empty = Empty(stack)
 
     def warm_up(self) -> None:
@@ -105,10 +105,10 @@ class Contest:
         return event
 
 
-def contest(requests: int, rows: int, seed: int = 1) -> int:
+def contest(requests: int, rows: int, ask: type[Caller] = Caller, seed: int = 1) -> int:
     """Print a line `ONDEMAND …`: beside a weekly run of so many rows, then on an idle stack."""
     with ground(print) as stack, Watcher(stack.target_dsn).watching() as watcher:
-        measured = Contest(stack, watcher, seed)
+        measured = Contest(stack, ask(stack, watcher), watcher, seed)
         measured.warm_up()
         idle = measured.spell(requests)
         burst = measured.burst()
@@ -123,10 +123,10 @@ def contest(requests: int, rows: int, seed: int = 1) -> int:
     return 0
 
 
-def cold(seed: int = 1) -> int:
+def cold(ask: type[Caller] = Caller, seed: int = 1) -> int:
     """Print a line `COLD …`: requests that find no worker."""
     with ground(print) as stack, Watcher(stack.target_dsn).watching() as watcher:
-        measured = Contest(stack, watcher, seed)
+        measured = Contest(stack, ask(stack, watcher), watcher, seed)
         measured.warm_up()
         events = [measured.cold() for _ in range(COLD_ROUNDS)]
         seconds = [event.seconds for event in events]

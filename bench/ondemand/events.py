@@ -107,7 +107,7 @@ class Caller:
     """A client of the HTTP trigger with a token of its own."""
 
     def __init__(self, stack: Stack, watcher: Watcher) -> None:
-        self._stack = stack
+        self.stack = stack
         self._watcher = watcher
         self._url = urlsplit(stack.api_url)
         self.renew()
@@ -117,31 +117,38 @@ class Caller:
     def renew(self) -> None:
         """Take another token: nobody has been asked about it."""
         asked = CreateAsked(name="bench", scopes=USUAL_SCOPES, days=1)
-        self._token = Deployment.here(self._stack).ask("create-token", asked, CreatedToken).token
+        self._token = Deployment.here(self.stack).ask("create-token", asked, CreatedToken).token
 
     def change(self, keys: Sequence[int]) -> list[Event]:
         """Take money for these payments, in legacy."""
-        with psycopg.connect(self._stack.legacy_dsn, autocommit=True) as legacy:
+        with psycopg.connect(self.stack.legacy_dsn, autocommit=True) as legacy:
             return [Event(key, legacy.execute(_PAY, (key,)).fetchone()[0]) for key in keys]  # type: ignore[index]
 
     def ask(self, event: Event) -> None:
         """Send the request, and have its row watched for."""
-        refs = [{"entity": "payments", "legacy_id": event.key}]
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        path, body, headers = self.request(event)
         event.sent = time.monotonic()
         self._watcher.expect(event)
         connection = HTTPConnection(self._url.netloc, timeout=60)
         try:
-            body = json.dumps({"refs": refs, "priority": "critical"})
-            connection.request("POST", f"{self._url.path}/v1/syncs", body, headers)
+            headers = {"Content-Type": "application/json", **headers}
+            connection.request("POST", f"{self._url.path}{path}", body, headers)
             answer = connection.getresponse()
             said = answer.read()
         finally:
             connection.close()
         if answer.status != HTTPStatus.ACCEPTED:
-            raise CliError(f"POST /v1/syncs was answered with {answer.status}.")
+            raise CliError(f"POST {path} was answered with {answer.status}.")
         event.accepted = time.monotonic()
         event.run_id = json.loads(said)["run_id"]
+
+    def request(self, event: Event) -> tuple[str, str, dict[str, str]]:
+        """Path, body and headers."""
+        refs = [{"entity": "payments", "legacy_id": event.key}]
+        return (
+            "/v1/syncs", json.dumps({"refs": refs, "priority": "critical"}),
+            {"Authorization": f"Bearer {self._token}"},
+        )  # fmt: skip
 
     def any(self, luck: random.Random) -> int:
         return luck.choice(self.payments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -24,7 +25,9 @@ from hybrid_sync.webhooks.signatures import KINDS, TOLERANCE, Secret
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.progress import PAUSE
-from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.stack import ACCESS, Stack, home
+from hybrid_sync_cli.stack.deploy import STACK_NAME
+from tests.cli.conftest import say
 from tests.stack.world import fill
 
 WEBHOOKS = load_webhooks(catalog_of_project(), home.project_root() / "layers" / "catalog").webhooks
@@ -175,6 +178,25 @@ def test_a_replaced_secret_counts_until_its_end(senders: Senders) -> None:
     for secret in (old, new):
         senders.until(401, secret)
     senders.ended()
+
+
+def test_the_command_takes_a_secret_and_sends_a_sample(
+    senders: Senders, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", senders.stack.aws_endpoint_url)
+    for name, value in ACCESS.items():
+        monkeypatch.setenv(name, value)
+    place = ("--stack", STACK_NAME, "--region", senders.stack.region, "webhook")
+    monkeypatch.setattr("sys.stdin", io.StringIO("a secret of Square's own\n"))
+    taken = say(capsys, *place, "secret", "rotate", "square", "--given", "--overlap", "0")
+    assert (taken.status, taken.out) == (0, "")
+
+    key = senders.one("dispatch_payment")
+    sent = say(capsys, *place, "send", "square", "payment.updated", "--key", f"payments:{key}")
+
+    assert sent.out.startswith("accepted: follow it with hybrid-sync status webhook-"), sent.err
+    assert senders.ended()[sent.out.split()[-1]] == "SUCCEEDED"
+    senders.rotate("square", overlap=0)
 
 
 def test_an_event_that_comes_again_starts_nothing(senders: Senders) -> None:
