@@ -1,4 +1,4 @@
-"""Measure how long ago a weekly run has verified everything, and keep the id secret apart from the connections."""
+"""Once a day: how long ago a weekly run has verified everything; keep the id secret apart, and copy the audit trail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from hybrid_sync.entrypoint import metrics
 from hybrid_sync.steps.watch_freshness import Freshness, Tick, watch_freshness
-from hybrid_sync.wiring import function, keep_id_secret
+from hybrid_sync.wiring import copy_audit, function, keep_id_secret
 from hybrid_sync.world import World
 
 
@@ -15,6 +15,7 @@ def _measure(world: World, tick: Tick) -> Freshness:
     keep_id_secret()
     found = watch_freshness(world)
     metrics.add_metric("DaysSinceVerifiedWeekly", MetricUnit.Count, found.days)
+    copy_audit()
     return found
 
 

@@ -45,6 +45,7 @@ class Desk:
     undo: Any = field(default_factory=Away)
     failure_queue: Any = field(default_factory=Away)
     secret: Any = field(default_factory=Away)
+    audit_copies: Any = field(default_factory=Away)
     deployment: str = ""
 
     def connect_target(self) -> Connection:

@@ -125,6 +125,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "resume": ("resume", "Runs start again"),
         "check": ("check", "passed"),
         "checked": ("check", "passed"),
+        "audit-verify": ("audit verify", "lines are as they were written."),
         "idmap-check": ("idmap check offices", "Every cached id is the target's own."),
         "idmap-backups": ("idmap backups", ""),
         "idmap-backup": ("idmap backup", "Backup "),

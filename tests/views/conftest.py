@@ -100,10 +100,12 @@ def store(recorded: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection to empty records."""
     with psycopg.connect(recorded, autocommit=True) as connection:
         yield connection
+        connection.execute("alter table hybrid_sync.audit disable trigger user")
         connection.execute(
             "truncate hybrid_sync.run, hybrid_sync.failed_record, hybrid_sync.entity_state, hybrid_sync.audit,"
             " hybrid_sync.fence, hybrid_sync.run_failure, hybrid_sync.journal cascade"
         )
+        connection.execute("alter table hybrid_sync.audit enable trigger user")
 
 
 @pytest.fixture

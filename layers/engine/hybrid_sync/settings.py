@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +26,7 @@ class Settings(BaseModel):
     id_map_table: str | None = Field(None, alias="ID_MAP_TABLE")
     control_table: str | None = Field(None, alias="CONTROL_TABLE")
     data_bucket: str | None = Field(None, alias="DATA_BUCKET")
+    audit_lock: Literal["", "GOVERNANCE", "COMPLIANCE"] = Field("", alias="AUDIT_LOCK")
     failed_queue_url: str | None = Field(None, alias="FAILED_QUEUE_URL")
     dead_letter_queue_url: str | None = Field(None, alias="DEAD_LETTER_QUEUE_URL")
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
@@ -57,7 +59,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             names = ", ".join(str(problem["loc"][0]) for problem in error.errors())
             raise ConfigurationMissing(
-                f"The environment variable {names} does not hold a number that fits.",
+                f"The environment variable {names} does not hold a value that fits.",
                 "Correct the template's parameter and deploy again.",
             ) from None
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hybrid_sync.runs.manifest import S3Manifests, S3Reports
     from hybrid_sync.runs.starter import RunStarter
     from hybrid_sync.runs.undo_function import UndoFunction
+    from hybrid_sync.services.audit_copy import S3Copies
     from hybrid_sync.services.views.outlook import Outlook
     from hybrid_sync.webhooks.keyring import Keyring
 
@@ -130,6 +131,19 @@ class DeployedWorld:
         from hybrid_sync.runs.manifest import S3Reports
 
         return S3Reports(self._settings.need("data_bucket"), self._client("s3"))
+
+    @cached_property
+    def audit_copies(self) -> S3Copies:
+        from hybrid_sync.services.audit_copy import S3Copies
+
+        return S3Copies(self._settings.need("data_bucket"), self._client("s3"), self._settings.audit_lock)
+
+    def copy_audit(self) -> int:
+        """Copy what the audit trail has got since the last time; returns how many lines."""
+        from hybrid_sync.services.audit_copy import copy_new_lines
+
+        with self.connect_target() as target:
+            return copy_new_lines(target, self.audit_copies, self.now())
 
     @cached_property
     def id_backups(self) -> S3IdBackups:
@@ -284,6 +298,11 @@ def world() -> DeployedWorld:
 def keep_id_secret() -> None:
     """As `DeployedWorld.keep_id_secret`."""
     world().keep_id_secret()
+
+
+def copy_audit() -> int:
+    """As `DeployedWorld.copy_audit`."""
+    return world().copy_audit()
 
 
 def record_peak(**peak: Any) -> None:

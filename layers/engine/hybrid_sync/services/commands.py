@@ -12,6 +12,7 @@ from typing import Any
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.services import (
+    audit_copy,
     checks,
     failed,
     findings,
@@ -61,6 +62,7 @@ COMMANDS = {
         Command("syncs", Role.viewer, _READS, jobs.JobsAsked, jobs.syncs),
         Command("checked", Role.viewer, _READS, checks.CheckedAsked, checks.checked),
         Command("audit", Role.viewer, _READS, trail.TrailAsked, trail.audit),
+        Command("audit-verify", Role.viewer, _READS, audit_copy.VerifyAsked, audit_copy.verify),
         Command("idmap-check", Role.viewer, _READS, idmap.CheckAsked, idmap.check),
         Command("idmap-backups", Role.viewer, _READS, idmap.BackupsAsked, idmap.backups),
         Command("idmap-backup", Role.operator, _CHANGES, idmap.BackupAsked, idmap.backup),

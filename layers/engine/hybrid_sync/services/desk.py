@@ -144,6 +144,12 @@ class IdBackups(Protocol):
     def read(self, backup: str, entity: str, source: str, number: int) -> dict[Key, bytes]: ...
 
 
+class AuditCopies(Protocol):
+    """Copies of stretches of the audit trail: the first and the last line's id, and the last one's hash."""
+
+    def listed(self) -> list[tuple[int, int, str]]: ...
+
+
 class Desk(Protocol):
     """Built by `wiring` from the deployment; a part is made when it is first used."""
 
@@ -173,6 +179,11 @@ class Desk(Protocol):
 
     @property
     def failure_queue(self) -> FailureQueue: ...
+
+    @property
+    def audit_copies(self) -> AuditCopies:
+        """The audit trail outside the target."""
+        ...
 
     @property
     def id_backups(self) -> IdBackups: ...
