@@ -30,7 +30,7 @@ def s3() -> Iterator[Any]:
 
 @pytest.fixture
 def copies(s3: Any, desk: Desk) -> S3Copies:
-    desk.audit_copies = S3Copies("data", s3, "")
+    desk.audit_copies = S3Copies("data", s3, "none")
     return desk.audit_copies
 
 

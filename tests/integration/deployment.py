@@ -130,7 +130,8 @@ class Deployment:
         for queue in QUEUES:
             refs[queue] = self.client("sqs").create_queue(QueueName=queue)["QueueUrl"]
             arns[queue] = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
-        self.client("s3").create_bucket(Bucket="databucket")
+        refs["AuditLock"] = "GOVERNANCE"
+        self.client("s3").create_bucket(Bucket="databucket", ObjectLockEnabledForBucket=True)
         refs["DataBucket"], arns["DataBucket"] = "databucket", "arn:aws:s3:::databucket"
         refs["AlertTopic"] = self.client("sns").create_topic(Name="alerts")["TopicArn"]
         secret = {"legacy_dsn": legacy_dsn, "target_dsn": target_dsn, "id_secret": "only for tests"}
@@ -173,7 +174,10 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
     if service == "Lambda":
         return [Call("lambda:InvokeFunction", params["FunctionName"])]
     if service == "S3":
-        return [Call(f"s3:{operation}", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")]
+        held = [Call("s3:PutObjectRetention", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")]
+        return (held if "ObjectLockMode" in params else []) + [
+            Call(f"s3:{operation}", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")
+        ]
     if service == "SQS":
         queue = params["QueueUrl"].rsplit("/", 1)[1]
         return [Call(f"sqs:{operation.removesuffix('Batch')}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}")]

@@ -108,6 +108,7 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     _over_webhooks(deployment)
     _end_all(deployment)
     _as_operator(deployment)
+    assert deployment.invoke("WatchFreshness", sample("watch_freshness"))["days"] < 1  # the audit trail has lines now
     _end_all(deployment)
     _on_schedule(deployment)
     yield deployment
@@ -152,6 +153,11 @@ def _as_operator(deployment: Deployment) -> None:
         ("syncs", {}, 200),
         ("rollback", {"run_id": run_id}, 500),
         ("redrive", {"redrive_id": "redrive-20261129T010000-000001", "all": True}, 200),
+        ("idmap-check", {"entity": "offices"}, 200),
+        ("idmap-rebuild", {"entity": "offices"}, 200),
+        ("idmap-backup", {"backup": "20261129T010000-4fc1d2", "entity": "offices"}, 200),
+        ("idmap-restore", {"backup": "20261129T010000-4fc1d2", "entity": "offices"}, 422),
+        ("audit-verify", {}, 200),
         ("tokens", {}, 200),
         ("create-token", {"name": "x", "scopes": ["syncs:read"], "days": 1}, 200),
         ("revoke-token", {"token_id": "0" * 12}, 422),
@@ -190,7 +196,11 @@ def _ops(deployment: Deployment, command: str, body: dict[str, Any]) -> dict[str
 
 
 def _keep_out(deployment: Deployment, entity: str) -> None:
-    """A row of the offices is told as if another one had its unique value."""
+    """A row of the offices is told as if another one had its unique value, and the cache has lost its page."""
+    table = deployment.client("dynamodb")
+    for item in table.scan(TableName="IdMapTable")["Items"]:
+        if item["pk"]["S"].startswith("offices/"):
+            table.delete_item(TableName="IdMapTable", Key={"pk": item["pk"]})
     with psycopg.connect(deployment.target_dsn) as target:
         target.execute(
             "insert into hybrid_sync.failed_record (entity, source, key, reason, present, first_run, last_run)"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
@@ -63,6 +65,29 @@ class SecretFile:
         with refusals("the connection secret"):
             self._client.put_secret_value(SecretId=self.name, SecretString=json.dumps(values))
         self._on_fill()
+
+
+class IdSecret:
+    """The secret of its own that new ids are derived from; filled once, and never changed."""
+
+    def __init__(self, name: str, client: Client) -> None:
+        self._name = name
+        self._client = client
+
+    def held(self) -> str | None:
+        """None while it is empty."""
+        with refusals("the id secret"):
+            try:
+                answer = self._client.get_secret_value(SecretId=self._name)
+            except self._client.exceptions.ResourceNotFoundException:  # it has no value yet
+                return None
+        return str(answer["SecretString"]) or None  # an emulator's empty secret has an empty value
+
+    def fill(self, made: str) -> None:
+        """Safe to repeat: the token is the same for the same value, so that two workers at once are one."""
+        token = str(uuid.UUID(bytes=hashlib.sha256(made.encode()).digest()[:16]))
+        with refusals("the id secret"):
+            self._client.put_secret_value(SecretId=self._name, SecretString=made, ClientRequestToken=token)
 
 
 def text(held: SecretStr | None) -> str | None:

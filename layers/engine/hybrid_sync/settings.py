@@ -26,7 +26,7 @@ class Settings(BaseModel):
     id_map_table: str | None = Field(None, alias="ID_MAP_TABLE")
     control_table: str | None = Field(None, alias="CONTROL_TABLE")
     data_bucket: str | None = Field(None, alias="DATA_BUCKET")
-    audit_lock: Literal["", "GOVERNANCE", "COMPLIANCE"] = Field("", alias="AUDIT_LOCK")
+    audit_lock: Literal["none", "GOVERNANCE", "COMPLIANCE"] = Field("none", alias="AUDIT_LOCK")
     failed_queue_url: str | None = Field(None, alias="FAILED_QUEUE_URL")
     dead_letter_queue_url: str | None = Field(None, alias="DEAD_LETTER_QUEUE_URL")
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
-import hashlib
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from hybrid_sync.alerts import Channels, Log, Topic
-from hybrid_sync.aws import Client, client, refusals
+from hybrid_sync.aws import Client, client
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
-from hybrid_sync.secret import Connections, SecretFile, text
+from hybrid_sync.secret import Connections, IdSecret, SecretFile, text
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
 
@@ -84,31 +82,17 @@ class DeployedWorld:
     @cached_property
     def id_secret(self) -> bytes:
         """From the secret of its own; where that is still empty, from where the deployment made it."""
-        return (self._kept_id_secret() or self._connections().need("id_secret")).encode()
+        return (self._ids.held() or self._connections().need("id_secret")).encode()
+
+    @cached_property
+    def _ids(self) -> IdSecret:
+        return IdSecret(self._settings.need("id_secret"), self._client("secretsmanager"))
 
     def keep_id_secret(self) -> None:
         """Put the id secret into the secret of its own, once: whoever replaces the connections cannot lose it then."""
-        if self._keeps_ids:
-            return
-        if self._kept_id_secret() is None:
-            made = self._connections().need("id_secret")
-            # The same for the same value, so that two workers at once are one.
-            token = str(uuid.UUID(bytes=hashlib.sha256(made.encode()).digest()[:16]))
-            with refusals("the id secret"):
-                self._client("secretsmanager").put_secret_value(
-                    SecretId=self._settings.need("id_secret"), SecretString=made, ClientRequestToken=token
-                )
-
+        if not self._keeps_ids and self._ids.held() is None:
+            self._ids.fill(self._connections().need("id_secret"))
         self._keeps_ids = True
-
-    def _kept_id_secret(self) -> str | None:
-        with refusals("the id secret"):
-            secrets = self._client("secretsmanager")
-            try:
-                answer = secrets.get_secret_value(SecretId=self._settings.need("id_secret"))
-            except secrets.exceptions.ResourceNotFoundException:  # it has no value yet
-                return None
-        return str(answer["SecretString"]) or None  # an emulator's empty secret has an empty value
 
     @cached_property
     def id_cache(self) -> DynamoIdCache:

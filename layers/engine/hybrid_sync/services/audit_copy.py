@@ -29,7 +29,7 @@ _NAMED = 20
 _PREFIX = "audit/"
 _NAME = re.compile(_PREFIX + r"(\d{12})-(\d{12})-([0-9a-f]{64})\.jsonl")
 
-Lock = Literal["", "GOVERNANCE", "COMPLIANCE"]
+Lock = Literal["none", "GOVERNANCE", "COMPLIANCE"]
 """S3's Object Lock: none, one that a privileged person can lift, one that nobody can."""
 
 
@@ -70,7 +70,7 @@ class S3Copies:
         key = f"{_PREFIX}{copy.first:012}-{copy.last:012}-{copy.chained}.jsonl"
         body = "".join(f"{json.dumps(line, default=str)}\n" for line in lines).encode()
         kept: dict[str, Any] = {}
-        if self._lock:
+        if self._lock != "none":
             until = now + timedelta(days=KEPT_DAYS)
             kept = {
                 "ObjectLockMode": self._lock, "ObjectLockRetainUntilDate": until, "ChecksumAlgorithm": "SHA256",
