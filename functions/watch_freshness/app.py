@@ -6,7 +6,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from hybrid_sync.entrypoint import metrics
 from hybrid_sync.steps.watch_freshness import Freshness, Tick, watch_freshness
-from hybrid_sync.wiring import copy_audit, function, keep_id_secret
+from hybrid_sync.wiring import function, keep_id_secret
+from hybrid_sync.wiring import world as deployed
 from hybrid_sync.world import World
 
 
@@ -15,7 +16,7 @@ def _measure(world: World, tick: Tick) -> Freshness:
     keep_id_secret()
     found = watch_freshness(world)
     metrics.add_metric("DaysSinceVerifiedWeekly", MetricUnit.Count, found.days)
-    copy_audit()
+    deployed().copy_audit()
     return found
 
 

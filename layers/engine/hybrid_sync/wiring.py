@@ -284,11 +284,6 @@ def keep_id_secret() -> None:
     world().keep_id_secret()
 
 
-def copy_audit() -> int:
-    """As `DeployedWorld.copy_audit`."""
-    return world().copy_audit()
-
-
 def record_peak(**peak: Any) -> None:
     """As `DeployedWorld.record_worker`, for the borders, which are made before there is a world."""
     world().record_worker(**peak)
