@@ -206,7 +206,7 @@ def test_the_api_has_the_endpoints_that_the_engine_declares_and_opens_those_with
         if event["Type"] == "Api"
     }
     assert routed == {e.event: (e.method, e.path, None if e.scope else {"Authorizer": "NONE"}) for e in ENDPOINTS}
-    assert {e.path for e in ENDPOINTS if e.scope is None} == {"/v1/health"}
+    assert {e.path for e in ENDPOINTS if e.scope is None} == {"/v1/health", "/openapi.json", "/docs"}
 
 
 def test_webhooks_pass_no_authorizer_and_reach_a_function_that_knows_no_database() -> None:

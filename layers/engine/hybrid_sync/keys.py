@@ -44,7 +44,10 @@ def _digits(value: object) -> object:
     return value
 
 
-GivenPart = Annotated[KeyPart, BeforeValidator(_digits)]
+GivenPart = Annotated[
+    KeyPart,
+    BeforeValidator(_digits, json_schema_input_type=KeyPart | Annotated[str, Field(pattern="^-?[0-9]{1,19}$")]),
+]
 """A key's part from outside."""
 
 

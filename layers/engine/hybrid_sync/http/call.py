@@ -39,8 +39,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Told:
-    """What is answered; the endpoint's status, unless another one is given."""
+    """What is answered, as a message or as a text; the endpoint's status, unless another one is given."""
 
-    answer: Message
+    answer: Message | None = None
     status: HTTPStatus | None = None
     location: str = ""
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)

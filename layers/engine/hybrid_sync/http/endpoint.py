@@ -24,13 +24,17 @@ class Endpoint:
     """As API Gateway writes it: `/v1/syncs/{run_id}`."""
     scope: str | None
     summary: str
-    answer: type[Message]
+    answer: type[Message] | None
+    """None: a text of the type `media`."""
     body: type[Message] | None = None
     query: type[Message] | None = None
     status: HTTPStatus = HTTPStatus.OK
     """Of an answer that refuses nothing."""
     otherwise: HTTPStatus | None = None
     """Another one with the same answer: of what has changed nothing, or of a deployment that is down."""
+    idempotent: bool = False
+    """It takes an Idempotency-Key."""
+    media: str = "application/json"
 
     @property
     def changes(self) -> bool:

@@ -13,6 +13,7 @@ ENDPOINTS = (
     Endpoint(
         "start_sync", "syncs", "POST", "/v1/syncs", WRITE, "Start a run, once for each Idempotency-Key",
         models.StartedSync, body=requests.SyncRequest, status=HTTPStatus.ACCEPTED, otherwise=HTTPStatus.OK,
+        idempotent=True,
     ),
     Endpoint(
         "list_syncs", "listing", "GET", "/v1/syncs", READ, "Runs that wait, run and have ended",
@@ -38,6 +39,10 @@ ENDPOINTS = (
         models.FailedRecords, query=requests.FailuresQuery,
     ),
     Endpoint(
+        "redrive_failures", "records", "POST", "/v1/failures/redrive", OPERATE, "Try failed records again",
+        models.RedrivenRecords, body=requests.RedriveRequest, status=HTTPStatus.ACCEPTED,
+    ),
+    Endpoint(
         "accept_failures", "records", "POST", "/v1/failures/accept", OPERATE, "Let failed records stay as they are",
         told.Accepted, body=requests.AcceptRequest,
     ),
@@ -56,4 +61,6 @@ ENDPOINTS = (
         "health", "health", "GET", "/v1/health", None, "Whether the deployment is well",
         told.Health, otherwise=HTTPStatus.SERVICE_UNAVAILABLE,
     ),
+    Endpoint("open_api", "describing", "GET", "/openapi.json", None, "This API as an OpenAPI 3.1 document", None),
+    Endpoint("docs", "describing", "GET", "/docs", None, "This API as a page to read", None, media="text/html"),
 )  # fmt: skip

@@ -150,3 +150,13 @@ class FailedRecords(Message):
     failures: tuple[FailedRecord, ...]
     total: int
     next: str | None
+
+
+class RedrivenRecords(Message):
+    """`records` this call has handed to the queue; `more` asks for the same request again, with `redrive_id`.  `left`:
+    no message may name these, because they have no key, or because their entity is held."""
+
+    redrive_id: str
+    records: int
+    left: int
+    more: bool

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StrictBool, model_validator
 
 from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.keys import GivenPart
@@ -13,6 +14,34 @@ from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE
 
 MAX_ENTITIES = 200
 _WORD = "^[a-z][a-z0-9_]{0,62}$"
+
+
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+
+
+def _moment(value: object) -> object:
+    """As RFC 3339 writes it; a number of seconds would pass for one, too."""
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("write a moment with its time zone, as 2026-11-29T01:00:00Z")
+    return value
+
+
+def _flag(value: object) -> object:
+    """`true` or `false`, as JSON writes them."""
+    return {"true": True, "false": False}.get(str(value), value)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """PostgreSQL takes no offset of sixteen hours; in UTC all that are meant are moments."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("there is no such year in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
+Flag = Annotated[StrictBool, BeforeValidator(_flag)]
+"""Of a query."""
 EntityName = Annotated[str, Field(max_length=63, pattern="^[a-z_][a-z0-9_]*$")]
 
 
@@ -29,11 +58,11 @@ class SyncRequest(Message):
     profile: Profile = Profile.on_demand
     priority: RunPriority = RunPriority.normal
     include: Annotated[str | None, Field(pattern="^dependencies$")] = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     on_failure: OnFailure = OnFailure.keep
     correlation_id: Annotated[str | None, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")] = None
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> SyncRequest:
@@ -75,16 +104,16 @@ class SyncsQuery(Page):
     status: Annotated[str | None, Field(pattern=_WORD)] = None
     profile: Annotated[str | None, Field(pattern="^(weekly|daily|on_demand|verify|rollback)$")] = None
     entity: EntityName | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    retries: bool = False
+    since: Moment | None = None
+    until: Moment | None = None
+    retries: Flag = False
 
 
 class RollbackRequest(Message):
     """The body of POST …/rollback.  `preview` changes nothing; `rollback_id` goes on with one that has begun."""
 
-    preview: bool = False
-    out_of_order: bool = False
+    preview: StrictBool = False
+    out_of_order: StrictBool = False
     rollback_id: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{0,120}$")] = ""
 
 
@@ -94,7 +123,24 @@ class FailuresQuery(Page):
     run_id: Annotated[str | None, Field(pattern="^[A-Za-z0-9_-]{1,80}$")] = None
     entity: EntityName | None = None
     reason: Annotated[str | None, Field(pattern=_WORD)] = None
-    everything: bool = False
+    everything: Flag = False
+
+
+GivenKey = Annotated[tuple[GivenPart, ...], Field(max_length=16)]
+
+
+class RedriveRequest(Message):
+    """The body of POST /v1/failures/redrive: failed records that are tried again, by all that is given, or `all`.
+
+    `redrive_id` goes on with a redrive whose answer said `more`.
+    """
+
+    entity: EntityName | None = None
+    source: EntityName | None = None
+    keys: Annotated[tuple[Annotated[GivenKey, Field(min_length=1)], ...], Field(max_length=MAX_REFS)] = ()
+    reason: Annotated[str | None, Field(pattern=_WORD)] = None
+    all: StrictBool = False
+    redrive_id: Annotated[str, Field(pattern="^(redrive-[0-9]{8}T[0-9]{6}-[0-9a-f]{6})?$")] = ""
 
 
 class AcceptRequest(Message):
@@ -102,9 +148,7 @@ class AcceptRequest(Message):
 
     entity: EntityName
     source: EntityName | None = None
-    keys: Annotated[
-        tuple[Annotated[tuple[GivenPart, ...], Field(max_length=16)], ...], Field(min_length=1, max_length=MAX_REFS)
-    ]
+    keys: Annotated[tuple[GivenKey, ...], Field(min_length=1, max_length=MAX_REFS)]
     why: Annotated[str, Field(min_length=1, max_length=500)]
 
 

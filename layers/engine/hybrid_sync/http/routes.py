@@ -40,7 +40,8 @@ class Api:
                 call = _call(endpoint, event)
                 act.asked(call.what)
                 told = served_by(endpoint)(self._desk, call)
-                act.answered(told.answer)
+                if told.answer is not None:
+                    act.answered(told.answer)
             return _answered(endpoint, told)
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a problem
             return refused(error, event)
@@ -91,8 +92,8 @@ def _base(endpoint: Endpoint, context: Mapping[str, Any], scheme: str) -> str:
 
 
 def _answered(endpoint: Endpoint, told: Told) -> Response:
-    text = told.answer.model_dump_json()
+    text = told.text if told.answer is None else told.answer.model_dump_json()
     if len(text) > _LONGEST_ANSWER:
         raise AnswerTooLarge(f"The answer has {len(text):,} bytes, more than can be sent.", "Ask for less at once.")
     links = {"Location": told.location} if told.location else {}
-    return response(told.status or endpoint.status, text, **links)
+    return response(told.status or endpoint.status, text, endpoint.media, **links, **told.headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,9 +10,9 @@ from pydantic import ValidationError
 from hybrid_sync.contracts import Ref
 from hybrid_sync.http.call import Call, Told
 from hybrid_sync.http.calls.paths import bad_cursor, cursor_of, entity_of, key_of, place_of
-from hybrid_sync.http.models import FailedRecord, FailedRecords
-from hybrid_sync.http.requests import AcceptRequest, FailuresQuery
-from hybrid_sync.services import failed, findings
+from hybrid_sync.http.models import FailedRecord, FailedRecords, RedrivenRecords
+from hybrid_sync.http.requests import AcceptRequest, FailuresQuery, RedriveRequest
+from hybrid_sync.services import failed, findings, redrive
 from hybrid_sync.services import history as service
 from hybrid_sync.services.desk import Desk
 
@@ -27,6 +28,15 @@ def list_failures(desk: Desk, call: Call) -> Told:
     following = findings.place_of(found.records) if found.every > len(found.records) else None
     records = tuple(_record(row, found.remedies) for row in found.records)
     return Told(FailedRecords(failures=records, total=found.every, next=cursor_of(following)))
+
+
+def redrive_failures(desk: Desk, call: Call) -> Told:
+    """A part of them; RequestRejected for what does not exist, or where nothing is chosen."""
+    asked: RedriveRequest = call.body
+    name = asked.redrive_id or f"redrive-{desk.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    chosen = {**asked.model_dump(), "redrive_id": name, "again": bool(asked.redrive_id)}
+    done = redrive.redrive(desk, redrive.RedriveAsked(**chosen), call.caller.who)
+    return Told(RedrivenRecords(redrive_id=name, records=done.records, left=done.left, more=done.more))
 
 
 def accept_failures(desk: Desk, call: Call) -> Told:

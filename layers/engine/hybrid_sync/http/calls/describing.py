@@ -1,0 +1,31 @@
+"""The API about itself: a document for programs, a page for people.  Both are open, and name nothing of the catalog."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING
+
+from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.openapi import document
+
+if TYPE_CHECKING:
+    from hybrid_sync.services.desk import Desk
+
+
+def open_api(_: Desk, call: Call) -> Told:
+    """For the address that was asked."""
+    return Told(text=_document(call.base))
+
+
+def docs(_: Desk, call: Call) -> Told:
+    """The same, drawn by the server: no script, no request to anybody else."""
+    from hybrid_sync.http.manual import manual
+
+    text, policy = manual(call.base)
+    return Told(text=text, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
+
+
+@cache
+def _document(base: str) -> str:
+    return json.dumps(document(base))
