@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -37,7 +37,7 @@ class Received:
 class Secret:
     """What both sides know; `url` is the address that the sender was given, which Square signs too."""
 
-    text: str
+    text: str = field(repr=False)
     url: str = ""
 
 
