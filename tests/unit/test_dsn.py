@@ -5,7 +5,7 @@ from __future__ import annotations
 import certifi
 import pytest
 
-from hybrid_sync.dsn import PLAINTEXT, hosts, read, secured
+from hybrid_sync.dsn import PLAINTEXT, hosts, portable, read, secured
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync_cli.stack.authority import Authority
 
@@ -97,3 +97,9 @@ def test_several_hosts_share_a_port_or_have_one_each() -> None:
     assert [host.port for host in hosts(read("host=a,b port=6000", "legacy"))] == [6000, 6000]
     assert [host.port for host in hosts(read("host=a,b port=6000,6001", "legacy"))] == [6000, 6001]
     assert [host.port for host in hosts(read("host=a,b", "legacy"))] == [5432, 5432]
+
+
+def test_what_lies_on_this_machine_or_is_a_persons_own_goes_to_no_function() -> None:
+    files = "sslrootcert=/ca sslcert=/me.crt sslkey=/me.key sslpassword=x sslcrl=/crl sslcrldir=/crls passfile=/.pgpass"
+    parts = read(f"host=db.example.com user=postgres sslmode=verify-full {files}", "target")
+    assert portable(parts) == {"host": "db.example.com", "user": "postgres", "sslmode": "verify-full"}

@@ -21,6 +21,8 @@ PLAINTEXT = "plaintext"
 
 Parts = dict[str, str]
 
+_OF_THIS_MACHINE = {"sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslcrldir", "passfile"}
+
 _FORM = "Write postgresql://user:password@host:port/db, and percent-encode what is special in the password."
 
 
@@ -112,8 +114,9 @@ def secured(dsn: str, side: Side, ca: str | None = None) -> Parts:
 
 
 def portable(parts: Parts) -> Parts:
-    """The parts that mean the same on another machine: its CA travels as text, beside the DSN."""
-    return {name: value for name, value in parts.items() if name != "sslrootcert"}
+    """The parts that mean the same on another machine, and are not a person's own: a CA travels as text, beside the
+    DSN, and a client's certificate and its key stay where they are."""
+    return {name: value for name, value in parts.items() if name not in _OF_THIS_MACHINE}
 
 
 def _root(parts: Mapping[str, str], side: Side, ca: str | None) -> str:

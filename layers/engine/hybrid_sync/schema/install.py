@@ -13,6 +13,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.postgres import OUR_PATH, Connection, connect, transaction
+from hybrid_sync.schema import sequences
 
 WORKER = "hybrid_sync_worker"
 
@@ -185,7 +186,7 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
 
 
 def _grant_mapped(connection: Connection, catalog: Catalog, *, bypasses: bool) -> None:
-    """The mapped tables only; delete because undoing a run removes what it inserted."""
+    """The mapped tables, with what fills their other columns; delete because undoing a run removes what it inserted."""
     role = sql.Identifier(WORKER)
     for entity in catalog.entities.values():
         schema, name = split(entity.target)
@@ -198,6 +199,8 @@ def _grant_mapped(connection: Connection, catalog: Catalog, *, bypasses: bool) -
         )
         if not bypasses:
             _policy(connection, schema, name)
+    for schema, name in connection.execute(*sequences.without_usage(catalog, WORKER)).fetchall():
+        connection.execute(sql.SQL("grant usage on sequence {} to {}").format(sql.Identifier(schema, name), role))
 
 
 def _policy(connection: Connection, schema: str, name: str) -> None:

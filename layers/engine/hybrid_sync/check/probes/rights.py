@@ -13,6 +13,7 @@ from hybrid_sync.check.ground import Ground, pasted
 from hybrid_sync.check.model import Finding, error
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.schema import sequences
 from hybrid_sync.schema.ready import require_installed
 
 Place = tuple[str, str]
@@ -25,20 +26,6 @@ select t.schema, t.name, has_schema_privilege(n.oid, 'usage'),
        has_any_column_privilege(c.oid, 'select')
 from unnest(%s::text[], %s::text[]) as t(schema, name)
 join pg_namespace n on n.nspname = t.schema join pg_class c on c.relnamespace = n.oid and c.relname = t.name
-order by 1, 2
-"""
-# A default of a column that nobody maps takes its number from a sequence, with the rights of whoever inserts.
-_SEQUENCES = """
-select distinct n.nspname::text, s.relname::text
-from unnest(%s::text[], %s::text[]) as t(schema, name)
-join pg_namespace tn on tn.nspname = t.schema join pg_class c on c.relnamespace = tn.oid and c.relname = t.name
-join pg_attrdef f on f.adrelid = c.oid
-join pg_attribute a on a.attrelid = c.oid and a.attnum = f.adnum and a.attidentity = '' and not a.attisdropped
-join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid and d.refclassid = 'pg_class'::regclass
-join pg_class s on s.oid = d.refobjid and s.relkind = 'S' join pg_namespace n on n.oid = s.relnamespace
-where not (t.schema || '.' || t.name || '.' || a.attname) = any(%s::text[])
-  -- A case, because nothing else decides what is asked first, and other relations have no such right.
-  and case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage, update') end
 order by 1, 2
 """
 # The weeks of the journal are reached by way of their parent.
@@ -70,7 +57,7 @@ def target_grants(ground: Ground) -> Iterator[Finding]:
     """The grants that the target role lacks on mapped tables and on what fills their rows, as SQL."""
     mapped = {split(entity.target) for entity in ground.catalog.entities.values()}
     missing = _missing(ground, "target", mapped, _WRITES)
-    for schema, name in ground.rows("target", _SEQUENCES, (*_names(mapped), _written(ground.catalog))):
+    for schema, name in ground.rows("target", *sequences.without_usage(ground.catalog)):
         missing.append(("usage", sql.SQL("usage on sequence {}").format(sql.Identifier(schema, name))))
     yield from _told(ground, "target", missing)
 
@@ -87,8 +74,8 @@ def installed(ground: Ground) -> Iterator[Finding]:
     tables = {("hybrid_sync", name) for (name,) in ground.rows("target", _OURS)}
     missing = _missing(ground, "target", tables - _ADDED_TO, _WRITES)
     missing += _missing(ground, "target", tables & _ADDED_TO, ("select", "insert"))
-    sequences, functions = ground.row("target", _REST_OF_OURS)
-    if sequences:
+    closed, functions = ground.row("target", _REST_OF_OURS)
+    if closed:
         missing.append(("usage", sql.SQL("usage on all sequences in schema hybrid_sync")))
     if functions:
         missing.append(("execute", sql.SQL("execute on all functions in schema hybrid_sync")))
@@ -104,17 +91,6 @@ def _read(catalog: Catalog, detect: str) -> set[Place]:
         for source in sources
         for name in (source.table.table, *(j.table for j in source.joins), *(w.table for w in source.watch))
     }
-
-
-def _written(catalog: Catalog) -> list[str]:
-    """`schema.table.column` of every column that gets its value from us."""
-    found: list[str] = []
-    for entity in catalog.entities.values():
-        source = next(iter(entity.sources.values()))
-        place = ".".join(split(entity.target))
-        for column in ("id", *source.key, *source.discriminator, *source.references, *source.columns):
-            found.append(f"{place}.{column}")
-    return found
 
 
 def _missing(
