@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
 
-from hybrid_sync.contracts import Ref, RollbackTask, RunRequest, SyncedKeys
+from hybrid_sync.contracts import Ref, RollbackTask, RunRequest, StartedRun, SyncedKeys
+from hybrid_sync.entrypoint import metrics
+from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.failpoints import FailpointRaised, Raise, armed
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.retries import UNSEEN_KEY
@@ -21,6 +23,7 @@ from tests.engine.conftest import Query
 from tests.engine.policies import HARD, with_policies
 from tests.engine.worlds import EngineWorld, execution, functions_of, run
 from tests.flow.conduct import conduct
+from tests.flow.functions import deployed
 
 AT_ONCE = ["ChooseWay", "SyncKeys", "KeysSynced", "TakeOutcome", "KeptItsPromises", "RunSucceeded"]
 
@@ -300,3 +303,21 @@ def test_what_is_read_is_locked_until_the_commit(world: EngineWorld, legacy: Que
     with armed({"keys.read": Meanwhile(another_writer)}):
         assert status(sync_keys(world, asked(("invoices", 2)))) == "succeeded"
     assert refused == ["locked"]
+
+
+def test_a_function_that_is_set_up_wrongly_is_noticed_though_the_whole_flow_does_its_work(
+    world: EngineWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: Any) -> NoReturn:
+        raise ConfigurationMissing("The secret holds no id_secret.", "Fill it in.")
+
+    _, function = deployed("sync_keys")
+    request = asked(("invoices", 2))
+    expected: tuple[tuple[bool, list[float]], ...] = ((False, []), (True, [1.0]))
+    for wrongly, counted in expected:
+        if wrongly:
+            monkeypatch.setattr(step, "find_keys", missing)
+        said = function(world, StartedRun(run_id=f"few-{wrongly}", request=request))
+        assert isinstance(said, SyncedKeys)
+        assert (said.whole, metrics.metric_set.get("TakenOver", {"Value": []})["Value"]) == (wrongly, counted)
+    metrics.clear_metrics()

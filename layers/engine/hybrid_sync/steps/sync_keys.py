@@ -14,6 +14,7 @@ import psycopg
 
 from hybrid_sync.compare import few
 from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, RunOutcome, RunRequest, SyncedKeys
+from hybrid_sync.entrypoint import logger
 from hybrid_sync.errors import Contention, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, one_trip
@@ -55,6 +56,7 @@ def sync_keys(world: World, request: RunRequest, *, most: int = MOST_KEYS, wait:
         # What contends goes the whole way, where a row that is in the way costs itself.
         if run.wrote is not None or (error.transient and not isinstance(error, Contention)):
             raise
+        logger.warning("left to the whole flow", extra={"error": f"{error.code}: {error}"})
         return _whole(request, error.code)
     except psycopg.Error as error:
         if run.wrote is not None or error.sqlstate is None:
