@@ -174,6 +174,16 @@ def test_the_schedules_are_sunday_one_and_every_day_two_and_only_the_first_is_on
         assert [(r.profile, r.on_failure) for r in asked] == [("weekly", policy), ("daily", policy)]
 
 
+def test_the_hourly_schedule_is_off_and_its_runs_are_named_for_the_hour() -> None:
+    hourly, parameters = FUNCTIONS["AdmitRuns"]["Events"]["Hourly"]["Properties"], TEMPLATE["Parameters"]
+    assert parameters["HourlySchedule"]["Default"] == "cron(15 * * * ? *)"
+    assert parameters["HourlyEnabled"]["Default"] == "false"
+    assert hourly["State"] == {"Fn::If": ["HasHourly", "ENABLED", "DISABLED"]}
+    sent = json.loads(hourly["Input"]["Fn::Sub"].replace("${OnFailure}", "keep"))
+    assert sent["scheduled_at"] == SCHEDULED_TIME
+    assert RunRequest.model_validate(sent["request"]).profile == "hourly"
+
+
 def test_failed_records_have_three_attempts_and_time_for_each() -> None:
     queues = templates.resources(TEMPLATE, "AWS::SQS::Queue")
     queue = queues["FailedRecordsQueue"]

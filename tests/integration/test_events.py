@@ -49,11 +49,12 @@ HANDLED_BY = {
     "dashboard_sign_in": "ServeDashboard",
     "weekly_schedule": "AdmitRuns",
     "daily_schedule": "AdmitRuns",
+    "hourly_schedule": "AdmitRuns",
     "execution_ended": "AdmitRuns",
 }
 REFUSED = {"authorize_request": "Unauthorized"}
 """An event without a valid credential, as every sample must be, and the error that API Gateway answers 401 to."""
-SCHEDULES = {"weekly_schedule": "Weekly", "daily_schedule": "Daily"}
+SCHEDULES = {"weekly_schedule": "Weekly", "daily_schedule": "Daily", "hourly_schedule": "Hourly"}
 
 
 def sample(name: str) -> dict[str, Any]:

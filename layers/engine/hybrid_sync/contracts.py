@@ -37,6 +37,7 @@ class _OfEntity(_OfRun):
 class Profile(StrEnum):
     weekly = "weekly"
     daily = "daily"
+    hourly = "hourly"
     on_demand = "on_demand"
     verify = "verify"
 
@@ -282,8 +283,8 @@ class RunOutcome(_OfRun):
 class RollbackTask(_OfRun):
     """Undo the run `run_id`, or go on with it: one call undoes a part, and the same task finds the rest.
 
-    `by_policy`: do what the run's own `on_failure` says.  `rollback_id` names a rollback that has begun.
-    `out_of_order` allows later runs over the same entities, whose rows are left alone.  `brief`: somebody waits.
+    `by_policy`: do what its `on_failure` says.  `rollback_id` names one that has begun.  `out_of_order` allows later
+    runs over the same entities, whose rows are left alone.  `brief`: somebody waits.
     """
 
     rollback_id: str = ""

@@ -15,7 +15,7 @@ LOW_WAITS = timedelta(minutes=30)
 """How much later than it came a low job takes its turn: whatever is accepted after that goes after it."""
 BY_HAND = "by hand"
 """The caller of a job whose execution was started past the gate: it answers for nobody else, since it may give up."""
-SCHEDULED = frozenset({Profile.weekly, Profile.daily})
+SCHEDULED = frozenset({Profile.weekly, Profile.daily, Profile.hourly})
 
 
 class JobState(StrEnum):

@@ -24,7 +24,13 @@ _REASONS = {
     "other": "Refused for another reason",
 }
 _STATUSES = {"rolled_back": "rolled back", "not_found": "not found"}
-_PROFILES = {"weekly": "Weekly sync", "daily": "Daily sync", "on_demand": "On-demand sync", "verify": "Verification"}
+_PROFILES = {
+    "weekly": "Weekly sync",
+    "daily": "Daily sync",
+    "hourly": "Hourly sync",
+    "on_demand": "On-demand sync",
+    "verify": "Verification",
+}
 
 
 def percent(share: float | None) -> str:

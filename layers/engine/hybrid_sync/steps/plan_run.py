@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Priority
 from hybrid_sync.check.kept import require_passed
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, RunRequest
 from hybrid_sync.errors import RequestRejected, SyncError
@@ -42,7 +44,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         wanted, failed = _wanted(world, request, legacy, target)
-        waves = world.catalog.waves(_entities(request, wanted))
+        waves = world.catalog.waves(_entities(world.catalog, request, wanted))
         fence.refuse_replica(saved, (world.catalog[entity] for wave in waves for entity in wave))
         entities = [entity for wave in waves for entity in wave]
         failed = {**unfit(world, request.run_id, entities, legacy, target), **failed}
@@ -91,11 +93,23 @@ def _closed(
         return close(world.catalog, named, legacy, target, without=failed)
 
 
-def _entities(request: RunRequest, wanted: Requested | None) -> list[str] | None:
-    """All entities of the catalog unless the request names some, or rows of some."""
+def _entities(catalog: Catalog, request: RunRequest, wanted: Requested | None) -> list[str] | None:
+    """All entities of the catalog (None) unless the request names some, or rows of some.
+
+    Of an hourly run those that the catalog calls critical, with what they refer to: a payment of a new order arrives
+    with its order.
+    """
     if wanted is not None:
         return sorted({*wanted, *request.entities})
-    return list(request.entities) or None
+    if request.entities or request.profile is not Profile.hourly:
+        return list(request.entities) or None
+    critical = [name for name, entity in catalog.entities.items() if entity.priority is Priority.critical]
+    if not critical:
+        raise RequestRejected(
+            "No entity of the catalog is critical, and an hourly run carries those.",
+            "Write priority: critical into an entity's file, or set HourlyEnabled to false.",
+        )
+    return with_ancestors(catalog, critical)
 
 
 def _record(request: RunRequest, entities: list[str], failed: Mapping[str, SyncError], target: Connection) -> None:
