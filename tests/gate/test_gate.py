@@ -137,6 +137,36 @@ def test_a_running_job_is_stopped_and_ends_as_cancelled_and_its_slot_is_free(dep
         deployment.gate.cancel("nothing", "ann")
 
 
+def test_cancel_works_in_every_state_and_ends_as_cancelled_or_says_how_it_had_ended(deployment: Deployment) -> None:
+    deployment.fill()
+    for name in ("waits", "merges"):
+        deployment.gate.add(row(1), name, "caller")
+    # Whoever claimed it has died before it was marked.
+    job = new_job("claimed", row(2, RunPriority.critical), "caller", BEGAN)
+    assert deployment.jobs.put(job)
+    assert deployment.slots.claim(deployment.slots.read(), job, 3, "dead")
+    assert [deployment.state(name) for name in ("waits", "merges", "claimed", "long-1")] == [
+        "waiting", "merged", "waiting", "running",
+    ]  # fmt: skip
+    for name in ("merges", "waits", "claimed", "long-1"):
+        assert deployment.gate.cancel(name, "ann").status == "cancelled"
+        assert deployment.gate.standing(name).job.cancelled_by == "ann"
+        assert name not in deployment.slots.read().holders
+    assert {e.name for e in deployment.service.running()} == {"long-2"}
+    deployment.end("long-2")
+    assert deployment.gate.cancel("long-2", "ann").status == "succeeded"
+
+
+def test_an_admitted_job_whose_execution_nobody_has_begun_is_cancelled_for_good(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(deployment.service, "start_execution", refusing("InternalFailure"))
+        deployment.gate.add(row(1), "a", "caller")
+    assert deployment.gate.cancel("a", "ann").status == "cancelled"
+    assert deployment.service.executions["a"].status == "ABORTED", "its name is used up"
+
+
 def test_an_execution_that_was_stopped_or_lost_is_found_and_waits_to_be_settled(deployment: Deployment) -> None:
     deployment.fill()
     deployment.end("long-1", "ABORTED")

@@ -19,8 +19,11 @@ once, late or twice.  That is the first half.  The second: the job of every run 
 4. A job whose run has ended is marked as ended before it leaves the item.  Who claims has read the item, then that the
    job waits, and writes under the version that was read: a job that was claimed in between has changed it.
 
-Retries of failed records take no slot: they are no executions.  Their number is bounded by the queue's event source
-(template.yaml, MaximumConcurrency), and what they may use of the databases is left free by the runs' own bounds.
+Retries of failed records and rollbacks take no slot: neither is an execution, whose end alone could give it back.  The
+retries' number is bounded by the queue's event source (template.yaml, MaximumConcurrency), and the runs' own bounds
+leave their connections free.  A rollback by a run's policy works within that run, in its slot.  One by a person is a
+call of theirs, and the next one when it has answered; it ends the run that it undoes, for which it must not wait, and
+holds its entities for itself alone.
 
 A pause is a word in the same item: whoever claims after it has read it.
 """
