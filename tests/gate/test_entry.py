@@ -108,6 +108,16 @@ def test_a_pause_holds_what_is_started_by_hand_and_a_cancelled_one_never_works(d
     assert deployment.slots.read().holders == {}
 
 
+def test_one_that_has_given_up_before_its_turn_ends_and_takes_no_slot(deployment: Inside) -> None:
+    deployment.fill()
+    with pytest.raises(SlotsTaken):
+        deployment.by_hand("mine", row(1))
+    deployment.service.executions["mine"].status = "FAILED"
+    deployment.end("long-1")
+    assert deployment.state("mine") == "failed"
+    assert set(deployment.slots.read().holders) == {"long-2"}
+
+
 def test_a_starter_that_is_refused_leaves_the_slot_of_one_that_runs(
     deployment: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,8 +283,7 @@ class RunOutcome(_OfRun):
 class RollbackTask(_OfRun):
     """Undo the run `run_id`, or go on with it: one call undoes a part, and the same task finds the rest.
 
-    `by_policy`: do what its `on_failure` says.  `rollback_id` names one that has begun.  `out_of_order` allows later
-    runs over the same entities, whose rows are left alone.  `brief`: somebody waits.
+    `by_policy`: as its `on_failure` says; `out_of_order`: leave later runs' rows alone; `brief`: somebody waits for it.
     """
 
     rollback_id: str = ""

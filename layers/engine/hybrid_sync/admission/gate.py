@@ -127,7 +127,7 @@ class Gate:
             if chosen is None:
                 break
             job = self._jobs.get(chosen.job_id)  # only after the slots were read: the proof needs this order
-            if job is None or job.state is not JobState.waiting:
+            if job is None or job.state is not JobState.waiting or self._gave_up(job):
                 passed.add(chosen.job_id)
                 continue
             starter = secrets.token_hex(6)
@@ -220,6 +220,14 @@ class Gate:
         """After a refused start; somebody may have started this very name by hand."""
         if self._executions.status(job_id) is None:
             self._slots.free(job_id, starter)
+
+    def _gave_up(self, job: Job) -> bool:
+        """Whether it was started by hand, and its execution has ended before its turn came: then so has the job."""
+        status = self._executions.status(job.job_id) if job.caller == BY_HAND else None
+        if status in (None, "running"):
+            return False
+        self._jobs.end(job.job_id, status, self._now(), settled=True)
+        return True
 
     def _stop(self, job: Job) -> None:
         """Stop its execution.  One that was never begun is begun first, so that no late starter can begin it."""
