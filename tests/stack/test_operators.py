@@ -106,6 +106,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "report": (f"report {RUN} --format md", f"There is no run {RUN}."),
         "findings": (f"verify --of {RUN}", f"There is no run {RUN}."),
         "failures": ("failures --json", "["),
+        "history": ("history offices:99", "Nothing is known of offices:99."),
         "holds": ("holds", "held"),
         "sync": ("sync --entity offices --no-follow", "on_demand-"),
         "verify": ("verify offices", "Nothing differs."),

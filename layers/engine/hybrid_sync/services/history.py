@@ -59,7 +59,8 @@ where e.entity = {entity} and a->>'source' = {source} and a->'key' = to_jsonb({k
 """)
 _FAILED = sql.SQL("""
 select u.* from hybrid_sync.failed_record f cross join lateral (values
-  (f.first_seen, f.first_run, 'failed', f.reason), (f.last_seen, f.last_run, 'failed', f.reason),
+  (f.first_seen, f.first_run, 'failed', f.reason),
+  (case when f.last_seen > f.first_seen + interval '1 second' then f.last_seen end, f.last_run, 'failed', f.reason),
   (f.ended_at, case when f.status = 'resolved' then f.ended_by end, f.status, f.reason)) u (at, run_id, what, detail)
 where f.entity = {entity} and f.source = {source} and f.key = {key} and u.at is not null
 """)
