@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from hybrid_sync.recorded.conservation import Conservation
+from hybrid_sync.recorded.money import MoneyLine
 from hybrid_sync.report.analysis import CauseDetail, MissedCause, MissedRecord, causes
-from hybrid_sync.report.conservation import Conservation
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.model import Counts, EntitySummary, Failure, RunSummary, WorkerPeak
-from hybrid_sync.report.money_lines import MoneyLine
 
 BEGAN = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 

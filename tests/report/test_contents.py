@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from hybrid_sync.report.checks import Deletes, Reconcile
+from hybrid_sync.recorded.checks import Deletes, Reconcile
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.summary import summarise
 from tests.report.records import CATALOG, EQUATION, add_entity, add_run

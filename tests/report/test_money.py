@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_sync.report.money import decimals, in_words, total
+from hybrid_sync.recorded.part import total
+from hybrid_sync.report.money import decimals, in_words
 from hybrid_sync.report.render import percent
 
 AMOUNTS = st.decimals(min_value=-(10**30), max_value=10**30, places=4)

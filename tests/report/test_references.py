@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from hybrid_sync.report.checks import ReferenceLine
+from hybrid_sync.recorded.checks import ReferenceLine
 from hybrid_sync.report.render import to_html, to_json, to_markdown
 from hybrid_sync.report.summary import summarise
 from tests.report.records import CATALOG, EQUATION, add_entity, add_run, keep_report, move_run

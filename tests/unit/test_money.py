@@ -8,8 +8,9 @@ import pytest
 
 from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare.amounts import Sums, Tally, add
-from hybrid_sync.compare.money import MoneyLine, TwoWays, lines
+from hybrid_sync.compare.money import TwoWays, lines
 from hybrid_sync.compare.places import Place
+from hybrid_sync.recorded.money import MoneyLine
 
 TOTAL = Money(column="total", constant_currency="USD")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -13,25 +12,12 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key, Ref
 from hybrid_sync.keys import ask_recorded, key_list, one_of, record_among
 from hybrid_sync.postgres import Connection, Cursor, Question, together
+from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.session import Trip
 
 _TWIN = "duplicate_key"
 """What has no failed record yet was found to share its key by this very verification."""
 _FINE = ("current", "in_flight", "excluded", "deleted")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One row by its legacy key; `ok` when it is as it should be, `reason` that of its failed record."""
-
-    source: str
-    key: Key
-    state: str
-    reason: str | None
-    ok: bool
-
-    def as_json(self) -> dict[str, object]:
-        return {**vars(self), "key": list(self.key)}
 
 
 def named_keys(refs: Iterable[Ref], entity: Entity, source: str) -> list[Key]:
@@ -40,7 +26,9 @@ def named_keys(refs: Iterable[Ref], entity: Entity, source: str) -> list[Key]:
     return [r.key for r in refs if r.entity == entity.entity and (r.source == source or (r.source is None and only))]
 
 
-def look_up(entity: Entity, scope: Scope, keys: Sequence[Key], legacy: Connection, target: Connection) -> list[Asked]:
+def look_up(
+    entity: Entity, scope: Scope, keys: Sequence[Key], legacy: Connection, target: Connection
+) -> list[AskedRow]:
     """The state of each key, in their order; conservation must have been counted."""
     with together(legacy) as ours, together(target) as theirs:
         looked = Looked(scope, keys, ours, theirs)
@@ -61,7 +49,7 @@ class Looked:
         self._gone = [theirs.ask(ask_recorded(name, *place, among)) for name in ("retired_id", "tombstone")]
         self._reasons = theirs.ask(_ask_reasons(scope, wanted))
 
-    def up(self, entity: Entity) -> list[Asked]:
+    def up(self, entity: Entity) -> list[AskedRow]:
         """The state of each key, in their order; conservation must have been counted."""
         if not self._wanted:
             return []
@@ -74,9 +62,9 @@ class Looked:
 def _states(
     entity: Entity, scope: Scope, wanted: Sequence[Key], there: set[Key], excluded: set[Key], live: set[Key],
     known: set[Key], reasons: Mapping[Key, str],
-) -> list[Asked]:  # fmt: skip
+) -> list[AskedRow]:  # fmt: skip
     stale, absent = set(scope.failed_present), set(scope.failed_absent)
-    found: list[Asked] = []
+    found: list[AskedRow] = []
     for key in wanted:
         if key not in there:
             state = "kept" if key in live else "deleted" if key in known else "not_found"
@@ -91,7 +79,9 @@ def _states(
         # Kept by the entity's own policy is as it should be; kept because something stood in the way is not.
         fine = state in _FINE or (state == "kept" and entity.on_delete.policy == "ignore")
         reason = reasons.get(key, _TWIN) if state in ("stale", "absent") else None
-        found.append(Asked(scope.plan.source, key, state, reason, fine))
+        found.append(
+            AskedRow(entity=scope.plan.entity, source=scope.plan.source, key=key, state=state, reason=reason, ok=fine)
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -21,49 +21,7 @@ from hybrid_sync.compare.streams import Line, differing_lines, lines
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, bucket_number, bucket_of, key_table, make_room, one_of, place_of
 from hybrid_sync.postgres import Connection, Question, answer
-
-
-@dataclass
-class Conservation:
-    """Where the rows of one entity are, in rows of legacy: those of a doubled or an incomplete key count each.
-
-    legacy = current + stale + absent + excluded + in_flight + missing.
-    """
-
-    legacy: int = 0
-    current: int = 0
-    """In the target as legacy has them: equal keys, and no open failed record."""
-    stale: int = 0
-    """Failed, and an older version is in the target."""
-    absent: int = 0
-    """Failed, and not in the target."""
-    excluded: int = 0
-    in_flight: int = 0
-    missing: int = 0
-    target: int = 0
-    """Live rows of the target that are ours."""
-    native: int = 0
-    tombstones: int = 0
-    """Rows that are marked as deleted, not among `target`."""
-    pending_deletes: int = 0
-    null_keys: int = 0
-    """Of the absent, rows without a complete legacy key."""
-    doubled: int = 0
-    """Of the stale and absent, rows that share their key with another row."""
-    missing_keys: list[Key] = field(default_factory=list)
-    """The first of them, for the report; the same below."""
-    failed_keys: list[Key] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Every legacy row is in the target, in quarantine, excluded by a rule, or on its way."""
-        parts = self.current + self.stale + self.absent + self.excluded + self.in_flight + self.missing
-        return self.missing == 0 and self.legacy == parts
-
-    def as_json(self) -> dict[str, object]:
-        listed = {"missing_keys", "failed_keys"}
-        shown = {name: value for name, value in vars(self).items() if name not in listed}
-        return {**shown, **{name: [list(key) for key in getattr(self, name)] for name in sorted(listed)}, "ok": self.ok}
+from hybrid_sync.recorded.conservation import Conservation
 
 
 @dataclass(frozen=True)
@@ -125,9 +83,9 @@ def _enter(
     total.pending_deletes += len(set(found.gone).difference(scope.failed_absent))
     total.null_keys += null_keys
     total.doubled += sum(found.doubled.values())
-    total.missing_keys = (total.missing_keys + scope.missing)[:_SHOWN]
+    total.missing_keys = (*total.missing_keys, *scope.missing)[:_SHOWN]
     failed = sorted({*scope.failed_absent, *scope.failed_present}.difference(scope.in_flight, found.gone))
-    total.failed_keys = (total.failed_keys + failed)[:_SHOWN]
+    total.failed_keys = (*total.failed_keys, *failed)[:_SHOWN]
 
 
 def _largest(scope: Scope) -> int:

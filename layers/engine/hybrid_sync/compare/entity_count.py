@@ -12,11 +12,12 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import conservation, identity, money, one_pass, references
 from hybrid_sync.compare.canonical import Canonical
-from hybrid_sync.compare.conservation import Conservation
 from hybrid_sync.compare.one_pass import Pass
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.recorded.conservation import Conservation
+from hybrid_sync.recorded.money import MoneyLine
 
 
 def ask_native(entity: Entity) -> Question[int]:
@@ -34,7 +35,7 @@ class EntityCount:
     entity: Entity
     legacy: Connection
     target: Connection
-    total: Conservation = field(default_factory=Conservation)
+    total: Conservation = field(default_factory=Conservation.nothing)
     keys: dict[str, identity.Found] = field(default_factory=dict)
     """By source: what its keys are not."""
 
@@ -45,7 +46,7 @@ class EntityCount:
         self._native: int | None = None
 
     @property
-    def money(self) -> list[money.MoneyLine]:
+    def money(self) -> list[MoneyLine]:
         """A line per money column, currency and status."""
         columns = self.entity.money
         return [line for m in columns for line in money.lines(m, self.ours[m.column], self.theirs[m.column])]
@@ -111,7 +112,7 @@ class EntityCount:
     def ok(self) -> bool:
         """Rows, references and money add up; money that failed records explain is not held against the entity."""
         money_ok = all(line.equal for line in self.money)
-        return self.total.ok and money_ok and all(reference.ok for reference in self.references.values())
+        return self.total.adds_up and money_ok and all(reference.sound for reference in self.references.values())
 
     def as_json(self) -> dict[str, Any]:
         """As the run's record keeps it."""

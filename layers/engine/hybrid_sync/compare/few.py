@@ -18,7 +18,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import one_pass, references
-from hybrid_sync.compare.asked import Asked, Looked, named_keys
+from hybrid_sync.compare.asked import Looked, named_keys
 from hybrid_sync.compare.conservation import ask_base
 from hybrid_sync.compare.entity_count import EntityCount, ask_native
 from hybrid_sync.compare.one_pass import Pass
@@ -26,6 +26,7 @@ from hybrid_sync.compare.scope import Scope, changed_after
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import ask_recorded, record_among
 from hybrid_sync.postgres import Connection, path_setting, snapshot, together
+from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.runs.store import Requested, RunRecord
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.session import Answer, Trip
@@ -40,7 +41,7 @@ class Few:
 
     counted: dict[str, Any]
     """Rows, references and money, as the verdict keeps them."""
-    asked: list[Asked]
+    asked: list[AskedRow]
     """The rows that the request names."""
 
 

@@ -25,6 +25,7 @@ from hybrid_sync.keys import (
 )
 from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.recorded.checks import Reconcile
 from hybrid_sync.session import Answer, Trip, dicts
 
 KEPT_DAYS = 90
@@ -86,7 +87,7 @@ def record(trip: Trip, run_id: str, entity: str, result: Mapping[str, Any]) -> N
     trip.do(
         "update hybrid_sync.run_entity set reconcile = coalesce(reconcile, '{}') || %s"
         " where run_id = %s and entity = %s",
-        (json.dumps(result), run_id, entity),
+        (json.dumps(Reconcile.some(**result)), run_id, entity),
     )
 
 

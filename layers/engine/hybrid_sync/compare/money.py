@@ -6,7 +6,7 @@ Numbers travel as text and are compared as Decimal; no float exists on the way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import psycopg
@@ -20,48 +20,7 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.unreadable import uncomputable_keys
 from hybrid_sync.contracts import Key
 from hybrid_sync.postgres import Connection
-
-
-@dataclass(frozen=True)
-class MoneyLine:
-    """One money column in one currency and status.
-
-    legacy = current + stale + absent + excluded + in_flight + unexplained, in amounts of legacy and in rows of it.
-    `target` is what the target holds in all its live rows of ours, and `missing` = legacy - excluded - target.
-    """
-
-    column: str
-    currency: str
-    status: str | None
-    legacy: Decimal
-    current: Decimal
-    stale: Decimal
-    absent: Decimal
-    excluded: Decimal
-    in_flight: Decimal
-    unexplained: Decimal
-    target: Decimal
-    stale_in_target: Decimal
-    """What the target's older versions of the stale rows hold; it is among `target`, as the next is."""
-    pending_deletes: Decimal
-    missing: Decimal
-    rows: int
-    current_rows: int
-    stale_rows: int
-    absent_rows: int
-    excluded_rows: int
-    in_flight_rows: int
-    unexplained_rows: int
-    not_numbers: int
-    """Rows of legacy whose amount is NaN or infinite: they are in no sum."""
-    equal: bool
-    """The current rows are as many and add up to the same, on both servers and by both ways."""
-    agrees: bool
-    """Equal, and no row of it is stale or absent: legacy's money is in the target."""
-
-    def as_json(self) -> dict[str, object]:
-        shown = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: format(v, "f") if isinstance(v, Decimal) else v for name, v in shown.items()}
+from hybrid_sync.recorded.money import MoneyLine
 
 
 @dataclass
@@ -115,10 +74,13 @@ def _line(column: str, currency: str, status: str | None, ours: TwoWays, theirs:
     equal = current == arrived and not current.odd and ours.agree_on(*pair) and theirs.agree_on(*pair)
     missing_rows = stale.rows + absent.rows + unexplained.rows + held.rows
     return MoneyLine(
-        column, currency, status, legacy.amount, current.amount, stale.amount, absent.amount, excluded.amount,
-        moving.amount, unexplained.amount, target.amount, held.amount, pending.amount,
-        EXACT.subtract(legacy.minus(excluded), target.amount), legacy.rows, current.rows, stale.rows, absent.rows,
-        excluded.rows, moving.rows, unexplained.rows, legacy.odd, equal, equal and missing_rows == 0,
+        column=column, currency=currency, status=status, legacy=legacy.amount, current=current.amount,
+        stale=stale.amount, absent=absent.amount, excluded=excluded.amount, in_flight=moving.amount,
+        unexplained=unexplained.amount, target=target.amount, stale_in_target=held.amount,
+        pending_deletes=pending.amount, missing=EXACT.subtract(legacy.minus(excluded), target.amount),
+        rows=legacy.rows, current_rows=current.rows, stale_rows=stale.rows, absent_rows=absent.rows,
+        excluded_rows=excluded.rows, in_flight_rows=moving.rows, unexplained_rows=unexplained.rows,
+        not_numbers=legacy.odd, equal=equal, agrees=equal and missing_rows == 0,
     )  # fmt: skip
 
 

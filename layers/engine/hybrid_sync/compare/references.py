@@ -8,7 +8,7 @@ rows, bucket by bucket as the set of keys that carry it, and only buckets that d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -21,6 +21,7 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, bucket_of, but, key_list, key_text, place_of, record_among, recorded
 from hybrid_sync.postgres import Connection, Question, together
+from hybrid_sync.recorded.checks import ReferenceLine
 from hybrid_sync.schema.target_structure import guarded
 from hybrid_sync.session import Answer, Trip
 
@@ -28,48 +29,18 @@ _SHOWN = 20
 _BUCKETS_AT_ONCE = 40
 
 
-@dataclass
-class ReferenceCount:
-    """One reference column of an entity, in rows."""
-
-    column: str
-    parents: tuple[str, ...]
-    carried: int = 0
-    """Live rows of the target that have it."""
-    without: int = 0
-    """Settled rows of legacy that refer to nothing."""
-    waiting: int = 0
-    """Live rows of the target whose parent is not there yet: a pending link."""
-    left_empty: int = 0
-    """The same where the catalog says `on_missing: null`: the row is whole without it."""
-    dangling: int = 0
-    """Of the carried ones, those that no parent row stands behind."""
-    lost: int = 0
-    """Settled rows that refer to something in legacy and to nothing in the target, without a pending link."""
-    dangling_keys: list[str] = field(default_factory=list)
-    """The first of them, as source:key; the same below."""
-    lost_keys: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return self.dangling == 0 and self.lost == 0
-
-    def as_json(self) -> dict[str, object]:
-        return {**vars(self), "parents": list(self.parents), "ok": self.ok}
-
-
-References = Mapping[str, ReferenceCount]
+References = Mapping[str, ReferenceLine]
 """By target column."""
 
 
-def references_of(entity: Entity) -> dict[str, ReferenceCount]:
+def references_of(entity: Entity) -> dict[str, ReferenceLine]:
     """Nothing counted yet; one for each reference column of the catalog."""
-    found: dict[str, ReferenceCount] = {}
+    found: dict[str, ReferenceLine] = {}
     for source in entity.sources.values():
         for column, reference in source.references.items():
             known = found[column].parents if column in found else ()
             parents = dict.fromkeys((*known, *(parent.to for parent in reference.parents)))
-            found[column] = ReferenceCount(column, tuple(parents))
+            found[column] = ReferenceLine(column=column, parents=tuple(parents))
     return found
 
 
@@ -111,7 +82,7 @@ def count(
             _count_dangling(total[slot.column], scope, parents, target)
 
 
-def _count_dangling(line: ReferenceCount, scope: Scope, parents: Sequence[str], target: Connection) -> None:
+def _count_dangling(line: ReferenceLine, scope: Scope, parents: Sequence[str], target: Connection) -> None:
     stored = sql.SQL("{}.{}").format(scope.relation, sql.Identifier(line.column))
     orphaned = sql.SQL(" and ").join(
         sql.SQL("not exists (select from {} as p where p.id = {})").format(table(parent), stored) for parent in parents

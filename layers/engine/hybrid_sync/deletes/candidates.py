@@ -24,6 +24,7 @@ from hybrid_sync.halve import halve
 from hybrid_sync.keys import PARAMETER, key_list, one_of, record_among, recorded
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.recorded.checks import Deletes
 from hybrid_sync.session import Trip
 
 Why = Literal["gone", "excluded"]
@@ -136,7 +137,7 @@ where e.run_id = {run} and e.entity = {entity} and e.deletes is null and {looked
 def none_listed(run_id: str, entity: str, looked: sql.Composable) -> Question[bool]:
     """Record that nothing is to be done, where a look at both sides (`looked`, of the run's entity `e`) has found no
     candidate and no failed record could be one."""
-    done = json.dumps({**_counted((), 0), "guarded": 0, "done": True})
+    done = json.dumps(Deletes(done=True).as_json())
     query = sql.SQL(_NONE).format(done, run=run_id, entity=entity, looked=looked)
     return Question(query, None, lambda found: found.rowcount == 1)
 
@@ -225,8 +226,7 @@ def _counted(rows: Iterable[tuple[str, str, int]], undeleted: int) -> dict[str, 
         by_outcome[outcome] = by_outcome.get(outcome, 0) + int(count)
         if outcome == "kept":
             refused[reason] = int(count)
-    return {
-        "candidates": sum(by_outcome.values()), "deleted": by_outcome.get("deleted", 0),
-        "soft": by_outcome.get("marked", 0), "back": by_outcome.get("back", 0), "refused": refused,
-        "undeleted": undeleted,
-    }  # fmt: skip
+    return Deletes.some(
+        candidates=sum(by_outcome.values()), deleted=by_outcome.get("deleted", 0), soft=by_outcome.get("marked", 0),
+        back=by_outcome.get("back", 0), refused=refused, undeleted=undeleted,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from hybrid_sync.report.part import Part
+from hybrid_sync.recorded.part import Part
 
 
 class CauseDetail(Part):

@@ -1,47 +1,9 @@
-"""What became of each row that a request names; a row that nobody has is named, too."""
+"""The rows that a request names, and what verification recorded of each."""
 
 from __future__ import annotations
 
 from hybrid_sync.postgres import Question
-from hybrid_sync.report.part import Recorded
-
-WORDS = {
-    "current": "in the target as legacy has it",
-    "in_flight": "changed again while the run was at work; the next run reads it",
-    "stale": "in the target in an older version",
-    "absent": "not in the target",
-    "excluded": "left out by a rule of the catalog",
-    "deleted": "deleted in legacy, and in the target by its policy",
-    "kept": "deleted in legacy; the target keeps it",
-    "missing": "in legacy, and nobody knows why not in the target",
-    "not_found": "not found: neither legacy nor the target has such a row",
-    "unverified": "not verified",
-}
-
-
-class AskedRow(Recorded):
-    """One row by its legacy key."""
-
-    entity: str
-    source: str
-    key: tuple[int, ...]
-    state: str
-    """One of WORDS."""
-    reason: str | None = None
-    """Of its failed record."""
-    ok: bool
-    """Current, or not there by a rule or policy."""
-
-    @property
-    def ref(self) -> str:
-        """`payments/dispatch_payment:17229`, as `hybrid-sync sync --ref` takes it."""
-        return f"{self.entity}/{self.source}:{','.join(map(str, self.key))}"
-
-    @property
-    def in_words(self) -> str:
-        """`not in the target (check_violation)`."""
-        word = WORDS.get(self.state, self.state)
-        return f"{word} ({self.reason})" if self.reason else word
+from hybrid_sync.recorded.asked import AskedRow
 
 
 def asked_rows(run_id: str) -> Question[tuple[AskedRow, ...]]:

@@ -10,7 +10,7 @@ from psycopg import sql
 from pydantic import computed_field
 
 from hybrid_sync.postgres import Question
-from hybrid_sync.report.part import Part
+from hybrid_sync.recorded.part import Part
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.totals import ENTITIES, STATUS, totals
 from hybrid_sync.session import dicts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hybrid_sync.keys import key_text
+from hybrid_sync.recorded.money import over_statuses
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import in_words
-from hybrid_sync.report.money_lines import over_statuses
 from hybrid_sync.report.outcome import reasons
 from hybrid_sync.report.words import count, listed, n_of, percent
 

@@ -10,8 +10,8 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.failures.reasons import reason_of
 from hybrid_sync.postgres import Question
+from hybrid_sync.recorded.conservation import Conservation
 from hybrid_sync.report.analysis import CauseDetail, MissedCause
-from hybrid_sync.report.conservation import Conservation
 from hybrid_sync.report.tolerance import in_words, is_beyond, tolerance_of
 from hybrid_sync.session import Trip, dicts
 

@@ -7,13 +7,13 @@ from decimal import Decimal
 
 from pydantic import computed_field
 
+from hybrid_sync.recorded.asked import AskedRow
+from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
+from hybrid_sync.recorded.conservation import Conservation, over_all
+from hybrid_sync.recorded.money import MoneyLine, over_statuses
+from hybrid_sync.recorded.part import Part
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
-from hybrid_sync.report.asked import AskedRow
-from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
-from hybrid_sync.report.conservation import Conservation, over_all
 from hybrid_sync.report.history import PastRun
-from hybrid_sync.report.money_lines import MoneyLine, over_statuses
-from hybrid_sync.report.part import Part
 from hybrid_sync.report.rollback import Rollback
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
 

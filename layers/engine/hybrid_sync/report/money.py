@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Context, Decimal, Inexact, localcontext
+from decimal import Decimal
 
 # ISO 4217, list one: the currencies whose minor unit is not 1/100.
 _DECIMALS = {
@@ -32,16 +31,6 @@ def in_words(amount: Decimal, currency: str) -> str:
     """`USD 4,190,000.00`, `JPY 1,200`; digits beyond the minor unit are shown, never rounded away."""
     number = f"{amount:,.{max(_places(amount), decimals(currency))}f}" if amount.is_finite() else str(amount)
     return f"{number} without currency" if currency == NO_CURRENCY else f"{currency} {number}"
-
-
-def total(amounts: Iterable[Decimal]) -> Decimal:
-    """The exact sum, 0 of nothing; NaN is contagious, as in SQL.
-
-    The default context would round to 28 digits, which sums of numeric can exceed; here an inexact sum raises
-    `decimal.Inexact`.
-    """
-    with localcontext(Context(prec=200_000, traps=[Inexact])):
-        return sum(amounts, Decimal(0))
 
 
 def _places(amount: Decimal) -> int:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.postgres import Question
-from hybrid_sync.report.part import Part
+from hybrid_sync.recorded.part import Part
 from hybrid_sync.undo.end import undone
 
 SHOWN = 20

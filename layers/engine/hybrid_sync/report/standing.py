@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from hybrid_sync.report.checks import Reconcile, ReferenceLine
-from hybrid_sync.report.conservation import Conservation
-from hybrid_sync.report.money_lines import MoneyLine
+from hybrid_sync.recorded.checks import Reconcile, ReferenceLine
+from hybrid_sync.recorded.conservation import Conservation
+from hybrid_sync.recorded.money import MoneyLine
 
 
 class Sum(StrEnum):

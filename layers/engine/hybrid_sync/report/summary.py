@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.postgres import together
+from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
+from hybrid_sync.recorded.conservation import Conservation
+from hybrid_sync.recorded.money import MoneyLine
 from hybrid_sync.report.analysis import MissedRecord, causes
 from hybrid_sync.report.asked import asked_rows
 from hybrid_sync.report.blind_spots import not_looked_at
-from hybrid_sync.report.checks import Deletes, Reconcile, ReferenceLine
-from hybrid_sync.report.conservation import Conservation
 from hybrid_sync.report.history import ask_past, past_runs
 from hybrid_sync.report.missed import missed_causes, missed_records
 from hybrid_sync.report.model import (
@@ -26,7 +27,6 @@ from hybrid_sync.report.model import (
     StateFailure,
     WorkerPeak,
 )
-from hybrid_sync.report.money_lines import MoneyLine
 from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
 from hybrid_sync.report.totals import STATUS, UNDONE_BY

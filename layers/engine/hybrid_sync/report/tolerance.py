@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.catalog.models import Entity, Tolerance
-from hybrid_sync.report.conservation import Conservation
+from hybrid_sync.recorded.conservation import Conservation
 from hybrid_sync.report.words import n_of, percent
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.report.checks import Reconcile, ReferenceLine
-from hybrid_sync.report.conservation import Conservation, over_all
-from hybrid_sync.report.money_lines import MoneyLine
+from hybrid_sync.recorded.checks import Reconcile, ReferenceLine
+from hybrid_sync.recorded.conservation import Conservation, over_all
+from hybrid_sync.recorded.money import MoneyLine
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
 
 # A run that was undone, or is being undone, has that status and no other. Asked by name in JSON, so that a

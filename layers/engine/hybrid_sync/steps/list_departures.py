@@ -16,6 +16,7 @@ from hybrid_sync.deletes import guard as delete_guard
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, answer, one_trip, snapshot, together, transaction
+from hybrid_sync.recorded.checks import Deletes
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.schema.plans import EntityPlan, plan_for
@@ -87,7 +88,7 @@ def list_found(
     present = listed + sum(len(part.present) for part in found.values())
     # One source that looks wrong keeps the rows of all: they come from the same legacy.
     guarded = present if present and _guarded(run, entity, plan, found, target) else 0
-    counts: dict[str, Any] = {"candidates": present, "guarded": guarded, "done": bool(guarded)}
+    counts: dict[str, Any] = Deletes.some(candidates=present, guarded=guarded, done=bool(guarded))
     if guarded:
         # Their number says it all; an emptied legacy would make the list as long as the table.
         store.record_part(target, *place, failure={"code": "delete_guard", "text": _sentence(entity.entity, present)})

@@ -27,6 +27,7 @@ from hybrid_sync.postgres import (
     together,
     transaction,
 )
+from hybrid_sync.recorded.checks import Deletes
 from hybrid_sync.rows.scan import scan
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import Requested, RunRecord
@@ -225,7 +226,7 @@ class _Writing:
         with together(self._target, commits=last) as trip:
             closed = [(part, trip.ask(self._closing(part))) for part in self._parts]
             for name in {part.task.entity for part in self._parts} if deletes else ():
-                trip.ask(store.part(self._run.run_id, name, deletes=_NO_DELETES))
+                trip.ask(store.part(self._run.run_id, name, deletes=Deletes(done=True).as_json()))
         self._wrote.unqueued = [part.task for part, answer in closed if answer.value[1]]
 
     @staticmethod
@@ -290,9 +291,6 @@ class _Writing:
 
 _PAGES = 100
 _LINKS = 5_000
-_NO_DELETES = {
-    "candidates": 0, "guarded": 0, "done": True, "deleted": 0, "soft": 0, "back": 0, "refused": {}, "undeleted": 0,
-}  # fmt: skip
 
 
 def _parents(part: _Part) -> dict[Place, set[Key]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from hybrid_sync.report.conservation import Conservation, over_all
+from hybrid_sync.recorded.conservation import Conservation, over_all
 from hybrid_sync.report.document import Cell, Column, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words

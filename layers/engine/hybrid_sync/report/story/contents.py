@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hybrid_sync.report.checks import Deletes, Reconcile, ShownDifference
+from hybrid_sync.recorded.checks import Deletes, Reconcile, ShownDifference
 from hybrid_sync.report.document import Block, Cell, Column, Ref, Section, Table, Text, Tone, cell
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.words import capital, count, n_of, reason_title

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.report.document import Block, Column, Fold, Section, Table, Text, cell
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import in_words
-from hybrid_sync.report.money_lines import MoneyLine, over_statuses
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.story.components import agrees
 from hybrid_sync.report.words import NOTHING, capital, count

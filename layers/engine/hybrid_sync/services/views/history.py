@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.report.money_lines import MoneyLine, over_statuses
+from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.report.scope import named
 from hybrid_sync.report.totals import ENTITIES, STATUS, UNDONE_BY, totals
 from hybrid_sync.report.words import run_title

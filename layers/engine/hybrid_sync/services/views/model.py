@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from hybrid_sync.contracts import Message
+from hybrid_sync.recorded.part import Amount
 from hybrid_sync.report.document import Tone
-from hybrid_sync.report.part import Amount
 
 ROWS_GOAL = 0.99
 FRESH_GOAL_DAYS = 4

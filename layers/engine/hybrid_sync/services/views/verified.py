@@ -11,10 +11,10 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.report.checks import Reconcile, ReferenceLine
-from hybrid_sync.report.conservation import Conservation, over_all
-from hybrid_sync.report.money import total
-from hybrid_sync.report.money_lines import MoneyLine, over_statuses
+from hybrid_sync.recorded.checks import Reconcile, ReferenceLine
+from hybrid_sync.recorded.conservation import Conservation, over_all
+from hybrid_sync.recorded.money import MoneyLine, over_statuses
+from hybrid_sync.recorded.part import total
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
 from hybrid_sync.services.views.model import Money, Rows
 from hybrid_sync.session import Question, dicts

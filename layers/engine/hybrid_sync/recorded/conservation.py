@@ -1,4 +1,4 @@
-"""Where every row of an entity is, as its verification recorded it."""
+"""Where every row of an entity is, as its verification counts and records it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from typing import Any
 
 from pydantic import model_validator
 
-from hybrid_sync.report.part import Recorded
+from hybrid_sync.contracts import Key
+from hybrid_sync.recorded.part import Recorded
 
 
-class Conservation(Recorded):
+class Conservation(Recorded, frozen=False):
     """In rows of legacy: legacy = current + stale + absent + excluded + in_flight + missing.
 
-    Rows that share a key, or have none, count each.
+    Rows that share a key, or have an incomplete one, count each.
     """
 
     legacy: int
     current: int
-    """In the target as legacy has them."""
+    """In the target as legacy has them: equal keys, and no open failed record."""
     stale: int
     """In the target in an older version, with a failed record."""
     absent: int
@@ -29,18 +30,34 @@ class Conservation(Recorded):
     missing: int
     """Nobody knows why; one of them fails the entity."""
     target: int
+    """Live rows of the target that are ours."""
     native: int
     tombstones: int = 0
-    """Rows that are marked as deleted in the target."""
+    """Rows that are marked as deleted in the target, not among `target`."""
     pending_deletes: int
     null_keys: int = 0
     """Of the absent, rows without a complete legacy key."""
     doubled: int = 0
     """Of the stale and absent, rows that share their key with another row."""
-    missing_keys: tuple[tuple[int, ...], ...] = ()
+    missing_keys: tuple[Key, ...] = ()
     """The first of the missing, by legacy key; the same below."""
-    failed_keys: tuple[tuple[int, ...], ...] = ()
+    failed_keys: tuple[Key, ...] = ()
     ok: bool
+    """What `adds_up` was when it was recorded."""
+
+    @classmethod
+    def nothing(cls) -> Conservation:
+        """Before anything is counted."""
+        return cls(**dict.fromkeys(COUNTS, 0), ok=True)
+
+    @property
+    def adds_up(self) -> bool:
+        """Every legacy row is in the target, in quarantine, excluded by a rule, or on its way."""
+        parts = self.current + self.stale + self.absent + self.excluded + self.in_flight + self.missing
+        return self.missing == 0 and self.legacy == parts
+
+    def as_json(self) -> dict[str, Any]:
+        return {**super().as_json(), "ok": self.adds_up}
 
     @model_validator(mode="before")
     @classmethod
@@ -76,9 +93,9 @@ def over_all(parts: tuple[Conservation, ...]) -> Conservation | None:
     """The sum over entities; None of none."""
     if not parts:
         return None
-    names = (
-        "legacy", "current", "stale", "absent", "excluded", "in_flight", "missing", "target", "native", "tombstones",
-        "pending_deletes", "null_keys", "doubled",
-    )  # fmt: skip
-    sums = {name: sum(int(getattr(part, name)) for part in parts) for name in names}
+    sums = {name: sum(int(getattr(part, name)) for part in parts) for name in COUNTS}
     return Conservation(**sums, ok=all(part.ok for part in parts))
+
+
+COUNTS = tuple(name for name, field in Conservation.model_fields.items() if field.annotation is int)
+"""The names of its numbers."""

@@ -1,41 +1,52 @@
-"""What verification, the reconcile and the delete step record of an entity: rows, keys and names of columns."""
+"""What verification, the reconcile and the delete step record of an entity besides: rows, keys and names of columns."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
-from hybrid_sync.report.part import Recorded
+from hybrid_sync.contracts import Key
+from hybrid_sync.recorded.part import Recorded
 
 
-class ReferenceLine(Recorded):
+class ReferenceLine(Recorded, frozen=False):
     """One reference column of an entity, in rows."""
 
     column: str
     parents: tuple[str, ...] = ()
     """The entities that it may point to."""
     carried: int = 0
-    """Rows of the target that have it."""
+    """Live rows of the target that have it."""
     without: int = 0
-    """Rows that refer to nothing in legacy."""
+    """Settled rows of legacy that refer to nothing."""
     waiting: int = 0
-    """Rows whose parent is not there yet; it is linked when it arrives."""
+    """Live rows of the target whose parent is not there yet: a pending link."""
     left_empty: int = 0
     """Rows that go without a parent which is not there, as the catalog says; linked when it arrives."""
     dangling: int = 0
     """Rows that have it, and no parent row stands behind it; one of them fails the entity."""
     lost: int = 0
     """Rows that refer to something in legacy and to nothing in the target, though they do not wait; the same."""
-    dangling_keys: tuple[str, ...] = ()
+    dangling_keys: list[str] = Field(default_factory=list)
     """The first of them, as source:key; the same below."""
-    lost_keys: tuple[str, ...] = ()
-    ok: bool
+    lost_keys: list[str] = Field(default_factory=list)
+    ok: bool = True
+    """What `sound` was when it was recorded."""
+
+    @property
+    def sound(self) -> bool:
+        return self.dangling == 0 and self.lost == 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {**super().as_json(), "ok": self.sound}
 
 
 class ShownDifference(Recorded):
     """One row that differed: its key, what differed, who changed it, and what became of it."""
 
     source: str
-    key: tuple[int, ...]
+    key: Key
     kind: str
     columns: tuple[str, ...] = ()
     origin: str | None = None
@@ -46,13 +57,20 @@ class Reconcile(Recorded):
     """What a comparison of all mapped contents found, in rows; unfinished unless `done`."""
 
     done: bool = False
+    segments: int = 0
     rows_checked: int = 0
+    in_flight: int = 0
+    suspected: int = 0
+    heal_batches: int = 0
+    compare_seconds: str = "0"
     differing: int = 0
     healed: int = 0
     persisted: int = 0
     """Differences from legacy that are still there; they keep the entity's fence where it was."""
     drift: int = 0
     """Differences that were made in the target."""
+    both_changed: int = 0
+    """Of the drift, rows that legacy has changed too."""
     left_alone: int = 0
     """Of the drift, what nobody asked to repair."""
     fence_missed: int = 0
@@ -61,6 +79,9 @@ class Reconcile(Recorded):
     """Differences that no fence can find."""
     wrong_ids: int = 0
     """Entries of the id map's cache that were not the target's."""
+    gone: int = 0
+    """Rows that legacy no longer has, handed to the delete step; so are those below."""
+    excluded_present: int = 0
     shown: tuple[ShownDifference, ...] = ()
 
 

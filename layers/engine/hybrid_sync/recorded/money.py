@@ -1,4 +1,5 @@
-"""Money in a report: legacy = current + stale + absent + excluded (+ in flight), per column, currency and status."""
+"""Money as verification records it: legacy = current + stale + absent + excluded (+ in flight), per column, currency
+and status."""
 
 from __future__ import annotations
 
@@ -9,11 +10,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from hybrid_sync.report.money import total
-from hybrid_sync.report.part import Amount, Recorded
-
-_AMOUNTS = ("legacy", "current", "stale", "absent", "excluded", "in_flight", "target", "missing")
-_ROWS = ("rows", "stale_rows", "absent_rows", "excluded_rows")
+from hybrid_sync.recorded.part import Amount, Recorded, total
 
 
 class MoneyLine(Recorded):
@@ -30,19 +27,29 @@ class MoneyLine(Recorded):
     excluded: Amount
     in_flight: Amount = Decimal(0)
     """Of rows that changed in legacy while the run was at work."""
+    unexplained: Amount = Decimal(0)
+    """Of rows that are missing, nobody knows why."""
     target: Amount
-    """Of all rows that the target holds for legacy, older versions included."""
+    """Of all live rows that the target holds for legacy, older versions included."""
+    stale_in_target: Amount = Decimal(0)
+    """What the target's older versions of the stale rows hold; it is among `target`, as the next is."""
+    pending_deletes: Amount = Decimal(0)
     missing: Amount
     """What legacy has, but for excluded rows, and the target does not."""
     rows: int
     """All that legacy has."""
+    current_rows: int = 0
     stale_rows: int = 0
     absent_rows: int = 0
     excluded_rows: int = 0
+    in_flight_rows: int = 0
+    unexplained_rows: int = 0
+    not_numbers: int = 0
+    """Rows of legacy whose amount is NaN or infinite: they are in no sum."""
     equal: bool
-    """Over the current rows both servers say the same, each by two computations."""
+    """The current rows are as many and add up to the same, on both servers and by both ways."""
     agrees: bool
-    """Equal, and no row is stale or absent."""
+    """Equal, and no row of it is stale or absent: legacy's money is in the target."""
 
     @model_validator(mode="before")
     @classmethod
@@ -73,3 +80,8 @@ def over_statuses(lines: Iterable[MoneyLine]) -> tuple[MoneyLine, ...]:
         )
         for (column, currency), group in sorted(grouped.items(), key=lambda item: (places[item[0][0]], item[0][1]))
     )
+
+
+_AMOUNTS, _ROWS = (
+    [name for name, field in MoneyLine.model_fields.items() if field.annotation is kind] for kind in (Decimal, int)
+)
