@@ -15,7 +15,7 @@ WORDS = (certificates.SYSTEM, dsn.PLAINTEXT)
 
 
 def ca_of(side: Side, given: str | None, named_by: str | None) -> str | None:
-    """The CA that `--SIDE-ca` names, or else the DSN's sslrootcert: its PEM text, or a word; when it ends is told."""
+    """The CA that `--SIDE-ca` names, or else the DSN's sslrootcert: its PEM text, or a word; its expiry is reported."""
     named = given or (dsn.read(named_by, side).get("sslrootcert") if named_by else None)
     if named is None or named in WORDS:
         return named

@@ -1,4 +1,4 @@
-"""End the run, write its report, tell the people who asked."""
+"""End the run, write its report, notify the people who asked."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_rows_that_nobody_can_explain_are_named_by_key_in_every_format(
 
     done = report_run(world, ReportRequest(run_id="r1"))
 
-    sentence = "Unexplained: 3 rows of Payments are neither in the target nor told (2 of 3: 7, 8)."
+    sentence = "Unexplained: 3 rows of Payments are neither in the target nor a failed record (2 of 3: 7, 8)."
     assert done.status == "failed"
     for text in (world.reports.pages["r1", "html"], world.reports.pages["r1", "md"], world.alerts.published[0][1]):
         assert sentence in text

@@ -12,7 +12,7 @@ class Finding:
     place: str
     text: str
     doubtful: bool = False
-    """The check cannot tell; PostgreSQL can."""
+    """The check cannot decide it; PostgreSQL can."""
 
     def __str__(self) -> str:
         return f"{self.place}: {'(not judged) ' if self.doubtful else ''}{self.text}"

@@ -31,7 +31,9 @@ class Binaries:
         version = self.run("postgres", "--version").stdout
         found = re.search(r"(\d+)(?:\.|devel|beta|rc)", version)
         if found is None:
-            raise CliError(f"{self.folder}/postgres does not tell its version: point {OVERRIDE} at another bin folder.")
+            raise CliError(
+                f"{self.folder}/postgres does not report its version: point {OVERRIDE} at another bin folder."
+            )
         return int(found[1])
 
     def run(self, tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

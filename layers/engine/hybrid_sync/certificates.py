@@ -19,7 +19,7 @@ from hybrid_sync.errors import ConfigurationMissing
 SYSTEM = "system"
 """Said in place of a CA: the public ones, as `certifi` lists them."""
 SOON = timedelta(days=30)
-"""A CA that ends within this time is told of."""
+"""A CA that expires within this time is reported."""
 
 _BEGINS, _ENDS = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 

@@ -34,7 +34,7 @@ def each_message(
     """Make a function of one message the consumer of a queue.
 
     A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.
-    `witness` hears of the worker's memory, as in `entrypoint.step`.
+    `record_peak` is as in `entrypoint.step`.
     """
 
     def decorate(call: Callable[[M], Any]) -> Handler:

@@ -56,7 +56,7 @@ def step(
 ) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
     """Make a function of one message a Lambda handler whose result is plain JSON.
 
-    `witness` records the worker's peak memory in the target; its failure is logged and fails nothing.
+    `record_peak` records the worker's peak memory in the target; its failure is logged and fails nothing.
     """
 
     def decorate(call: Callable[[M], BaseModel | None]) -> Handler:

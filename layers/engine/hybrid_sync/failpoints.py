@@ -77,7 +77,7 @@ POINTS: dict[str, str] = {
     "verify.committed": "Verdict and fence are committed.",
     "report.finished": "The run is ended, not committed.",
     "report.committed": "The run's end is committed; the report is not stored.",
-    "report.stored": "The report is stored; nobody is told.",
+    "report.stored": "The report is stored; nobody is notified.",
     "retry.counted": "The attempt is counted; the retry has no run yet.",
     "retry.recorded": "The retry's run is committed; nothing is read.",
 }

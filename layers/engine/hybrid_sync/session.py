@@ -181,7 +181,7 @@ class Session(psycopg.Connection[Row]):
 
 
 def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameters) -> bytes:
-    """The statement with its parameters as literals, as only a statement of its own can send them apart."""
+    """The statement with its parameters as literals, as only a statement of its own can send them separately."""
     if parameters is not None:
         return psycopg.ClientCursor(connection).mogrify(query, parameters).encode()
     if isinstance(query, sql.Composable):

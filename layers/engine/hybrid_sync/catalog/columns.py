@@ -11,5 +11,5 @@ def raw(text: str) -> sql.SQL:
 
 
 def spliced(text: str) -> sql.Composed:
-    """The author's expression in parentheses, so that what stands beside it in our SQL cannot tear it apart."""
+    """The author's expression in parentheses, so that the SQL around it cannot change its meaning."""
     return sql.SQL("({})").format(raw(text))

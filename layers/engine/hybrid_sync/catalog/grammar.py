@@ -71,7 +71,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 Identifier = Annotated[str, BeforeValidator(_identifier)]
 """A column or an alias, as its bare name."""
 Relation = Annotated[str, BeforeValidator(_relation)]
-"""A table as SQL text, which `names.relation_parts` takes apart."""
+"""A table as SQL text, which `names.relation_parts` splits."""
 Expression = Annotated[str, BeforeValidator(_plain), Field(min_length=1), AfterValidator(_single)]
 RowExpression = Annotated[Expression, AfterValidator(_steady)]
 """The row's own value: one, and the same as long as the row does not change."""

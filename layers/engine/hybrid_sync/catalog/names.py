@@ -1,7 +1,7 @@
 """Names as SQL writes them: bare in lower case, or in double quotes exactly as they are; the one parser of them.
 
 Inside, a column or an alias is its bare name, and a relation is SQL text (`sales."Order Items"`), which
-`relation_parts` takes apart wherever it becomes an identifier.
+`relation_parts` splits wherever it becomes an identifier.
 """
 
 from __future__ import annotations

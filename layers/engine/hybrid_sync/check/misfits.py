@@ -28,7 +28,7 @@ from hybrid_sync.session import alone
 
 @dataclass(frozen=True)
 class Misfit:
-    """One sentence about a part of an entity's file; `doubtful` where only its author can tell."""
+    """One sentence about a part of an entity's file; `doubtful` where only its author can decide."""
 
     path: tuple[object, ...]
     text: str

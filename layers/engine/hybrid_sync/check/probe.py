@@ -1,4 +1,4 @@
-"""The table of probes: each looks at one thing, promises what it tells, and hides no other by failing."""
+"""The table of probes: each looks at one thing, says what it checks, and hides no other by failing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _looked(ground: Ground, one: Probe) -> Iterator[Finding]:
         yield from one.look(ground)
     except Exception as error:  # noqa: BLE001 - whatever stands in the way of one look, the others go on
         yield warning(
-            "could_not_look", f"{one.name}: could not look ({_why(error)}). It tells: {one.promise}", _remedy(error)
+            "could_not_look", f"{one.name}: could not look ({_why(error)}). It checks: {one.promise}", _remedy(error)
         )
 
 

@@ -2,7 +2,7 @@
 
 Each side's rows are read once, and everything is computed from what was read: where each row is, the keys of a bucket
 as the exact set of them, which references they carry, and money both ways.  Where keys differ or are shared, or a row
-cannot be computed, nothing is concluded: whoever asked looks closer, at each of these apart.
+cannot be computed, nothing is concluded: the caller examines each of these separately.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Who changed a row that differs: legacy, the target, or both; by the transactions that wrote the two rows.
 
 A target row that still carries a transaction of ours is as we left it, so legacy has changed.  One that carries a
-stranger's was changed in the target, unless the stranger came before the entity was last found equal: then it was
-part of what was found equal, and legacy has changed since.
+native transaction was changed in the target, unless that came before the entity was last found equal: then it was part
+of what was found equal, and legacy has changed since.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Origin = Literal["legacy", "target", "both"]
 
 # age() counts back from the next transaction id, so younger means smaller. The baseline is the last reconcile's
 # snapshot of the target; before the first one, our own oldest write: whatever is older was there when we first looked.
-_STRANGERS = """
+_NATIVE_XIDS = """
 with given as (select x, x::xid as xid from unnest(%(xids)s::text[]) as x),
 ours as (
   select unnest(xids) as xid from hybrid_sync.batch_done where entity = %(entity)s
@@ -47,7 +47,7 @@ def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[s
     """Those of the transactions that changed the target's rows natively since they were last found equal."""
     if not xids:
         return set()
-    rows = target.execute(_STRANGERS, {"xids": sorted(set(xids)), "entity": entity, "run": run_id}).fetchall()
+    rows = target.execute(_NATIVE_XIDS, {"xids": sorted(set(xids)), "entity": entity, "run": run_id}).fetchall()
     return {row[0] for row in rows}
 
 

@@ -24,7 +24,7 @@ def plain(failure: RunFailure) -> RunFailure:
 
     Lambda wraps the message of our three errors in {"errorMessage", "errorType", …};
     our messages read "code: sentence remedy".  What AWS itself says (a time-out, a limit) is kept, shortened.  What no
-    Catch sees is told in our words, with the state that AWS names.
+    Catch sees is described in our words, with the state that AWS names.
     """
     text = failure.cause
     if failure.error in UNCAUGHT:

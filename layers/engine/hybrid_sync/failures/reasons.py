@@ -163,7 +163,7 @@ REASONS: dict[str, Reason] = {
     ),
     "null_key": Reason(
         Kind.legacy_data,
-        "Rows of legacy have no value in a column of their key, so nothing tells them apart; one record counts them.",
+        "Rows of legacy have no value in a column of their key, so nothing distinguishes them; one record counts them.",
         "Fill the key column in legacy, or exclude such rows by a rule in the entity's catalog file.",
         retryable=False,
     ),

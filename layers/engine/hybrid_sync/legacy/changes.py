@@ -77,11 +77,11 @@ _DOUBTS: dict[Doubt, tuple[str, str]] = {
         "Grant it: grant pg_read_all_stats to that role",
     ),
     "untold": (
-        "some session of legacy has track_activities off, so it does not tell when it began to write",
+        "some session of legacy has track_activities off, so nothing shows when it began to write",
         "Switch track_activities on",
     ),
     "prepared": (
-        "legacy holds a prepared transaction, and nobody tells when it began",
+        "legacy holds a prepared transaction, and nothing shows when it began",
         "Commit or roll back what pg_prepared_xacts shows",
     ),
     "replica": ("legacy is a read replica, which does not know the primary's writers", "Point the DSN at the primary"),

@@ -157,7 +157,7 @@ def refuse_replica(fence: Fence, entities: Iterable[Entity]) -> None:
     """A commit snapshot is the primary's: on a replica only timestamps can be read, up to what it has replayed."""
     if fence.doubt == "replica" and fence.is_by_start:
         raise MissingPrivilege(
-            "Legacy is a read replica that does not tell what it has replayed (Aurora's readers do not).",
+            "Legacy is a read replica that does not report what it has replayed (Aurora's readers do not).",
             "Point the legacy DSN at the primary, which is Aurora's writer endpoint.",
         )
     named = [entity.entity for entity in entities if entity.detect == "commit_fence"]
@@ -195,7 +195,7 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
 
 
 def identity(connection: Connection, planned: Fence) -> Identity:
-    """Which database this is, whatever it is called; by what the server told when the run was planned."""
+    """Which database this is, whatever it is called; by what the server reported when the run was planned."""
     row = connection.execute(_IDENTITY_BY_START if planned.is_by_start else _IDENTITY_FULL).fetchone()
     assert row is not None
     return row[0], row[1], row[2]

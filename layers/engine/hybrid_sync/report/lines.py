@@ -83,11 +83,12 @@ def unexplained(summary: RunSummary) -> Iterator[str]:
             c = e.conservation
             keys = ", ".join(key_text(key) for key in c.missing_keys)
             shown = f" ({len(c.missing_keys)} of {count(c.missing)}: {keys})" if keys else ""
-            yield f"Unexplained: {n_of(c.missing, 'row')} of {e.title} are neither in the target nor told{shown}."
+            rows = f"{n_of(c.missing, 'row')} of {e.title}"
+            yield f"Unexplained: {rows} are neither in the target nor a failed record{shown}."
 
 
 def new_failures(summary: RunSummary) -> Iterator[str]:
-    """The failures that this run saw first, apart from those that were known."""
+    """The failures that this run saw first, without those that were known."""
     for line in summary.missed:
         if line.new:
             yield f"New: {n_of(line.new, 'record')} of {line.title} failed with {line.reason} ({', '.join(line.keys)})."

@@ -37,7 +37,7 @@ class RunState:
     started_at: datetime
     finished_at: datetime | None
     why: str = ""
-    """Error and cause of an execution that failed, where Step Functions tells them."""
+    """Error and cause of an execution that failed, where Step Functions reports them."""
     output: str = ""
     """JSON, of one that succeeded."""
 

@@ -196,7 +196,7 @@ def _require_whole(entity: Entity, relation: _Relation, name: str) -> None:
         )
     if entity.view_is_whole is None:
         raise StructureMismatch(
-            f"{shown} is {what}, and nobody can tell which rows it hides from entity {entity.entity}.",
+            f"{shown} is {what}, and nothing shows which rows it hides from entity {entity.entity}.",
             "Name the tables behind it, or write `view_is_whole` with the reason why it shows every row.",
         )
 

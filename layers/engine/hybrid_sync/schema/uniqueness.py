@@ -82,7 +82,7 @@ class Uniqueness:
     def conflict(self, new: str, old: str) -> list[sql.Composable]:
         """Conditions of which one holds when the keys of `new` and of `old` exclude each other.
 
-        Apart, so that each can be a join of its own which an index or a hash serves: OR serves neither.
+        Separate, so that each can be a join of its own which an index or a hash serves: OR serves neither.
         """
         same = [
             sql.SQL("{old}.{key} {operator} ({new}.{key} {collation})").format(
@@ -112,7 +112,7 @@ class Uniqueness:
 
 
 def uniqueness_of(connection: Connection, relation: sql.Identifier, columns: Iterable[str]) -> list[Uniqueness]:
-    """What of the table's uniqueness, its primary key apart, a change of these columns can touch."""
+    """What of the table's uniqueness, besides its primary key, a change of these columns can affect."""
     rows = connection.execute(_INDEXES, (relation.as_string(connection),)).fetchall()
     changing = set(columns)
     found = [

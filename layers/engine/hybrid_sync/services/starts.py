@@ -70,7 +70,7 @@ def check_range(catalog: Catalog, name: str) -> None:
 
 
 def check_ref(catalog: Catalog, ref: Ref) -> None:
-    """RequestRejected where the catalog cannot tell which legacy row it names."""
+    """RequestRejected where the catalog leaves open which legacy row it names."""
     entity = catalog[ref.entity]
     if ref.source is not None and ref.source not in entity.sources:
         raise RequestRejected(

@@ -1,4 +1,4 @@
-"""Check deployment: look at all that a run depends on and tell what is wrong at once; only the result is written."""
+"""Check deployment: look at all that a run depends on and report what is wrong at once; only the result is written."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def require_parents(catalog: Catalog, name: str, failed: Mapping[str, object]) -
     if parents:
         raise ParentFailed(
             f"Entity {name} ({catalog.file_of(name)}) refers to {', '.join(parents)}, which this run cannot carry.",
-            f"Correct what is told of {parents[0]}; the run after that carries both.",
+            f"Correct what is reported of {parents[0]}; the run after that carries both.",
         )
 
 

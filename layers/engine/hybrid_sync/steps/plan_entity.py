@@ -175,7 +175,7 @@ def _batches(
 def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
     """Buckets in order, as many together as hold at most `size` changed rows; a fuller bucket stands alone.
 
-    Large rows are shared out over more batches, so that no worker is left with gigabytes.  Where keys lie far apart
+    Large rows are shared out over more batches, so that no worker is left with gigabytes.  Where keys are sparse
     each bucket is a run of its own in the message, so that their number is bounded, too.
     """
     buckets: list[int] = []

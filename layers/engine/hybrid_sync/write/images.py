@@ -1,6 +1,6 @@
 """Before-images: a row's columns as texts in one jsonb object, exact for every type there and back.
 
-Texts and not JSON values: only a type's own text keeps a jsonb `null` apart from NULL, the minus of -0, an array's
+Texts and not JSON values: only a type's own text distinguishes a jsonb `null` from NULL, the minus of -0, an array's
 bounds, and the spelling of a `json`.
 """
 

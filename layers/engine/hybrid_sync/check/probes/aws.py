@@ -64,7 +64,7 @@ def failure_queue(ground: Ground) -> Iterator[Finding]:
 
 @probe("aws")
 def alert_topic(ground: Ground) -> Iterator[Finding]:
-    """Whether anybody is told: a topic with a subscription that was confirmed."""
+    """Whether anybody is notified: a topic with a subscription that was confirmed."""
     parts = ground.aws
     answer, found = _asked(
         "alert topic", lambda: parts.client("sns").get_topic_attributes(TopicArn=parts.alert_topic)

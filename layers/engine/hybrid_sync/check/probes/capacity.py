@@ -112,7 +112,9 @@ def growth(ground: Ground) -> Iterator[Finding]:
         f" target, which takes {all_of_it / GIGABYTE:,.2f} GB in all and may grow by {grows / GIGABYTE:,.2f} GB"
     )
     if ground.disk_gb is None:
-        yield note("disk_unknown", f"{told}; the size of its disk is unknown.", "Tell it: hybrid-sync check --disk-gb.")
+        yield note(
+            "disk_unknown", f"{told}; the size of its disk is unknown.", "Give it with: hybrid-sync check --disk-gb."
+        )
     elif all_of_it + grows > 0.9 * ground.disk_gb * GIGABYTE:
         yield error("disk_too_small", f"{told}; its disk has {ground.disk_gb:g} GB.", "Enlarge the target's disk.")
     else:

@@ -28,7 +28,7 @@ where n.nspname = %s and c.relname = %s
 def legacy_indexes(ground: Ground) -> Iterator[Finding]:
     """Large tables of legacy that are read whole for one batch: no index on the key, a join or the time of change."""
     for entity in ground.catalog.entities.values():
-        with suppress(StructureMismatch, MissingPrivilege):  # what does not fit is told elsewhere
+        with suppress(StructureMismatch, MissingPrivilege):  # what does not fit is reported elsewhere
             yield from _of_entity(ground, entity)
 
 

@@ -39,7 +39,7 @@ def versions(ground: Ground) -> Iterator[Finding]:
 
 @probe("legacy")
 def fences(ground: Ground) -> Iterator[Finding]:
-    """Whether legacy can tell what has changed: by a commit snapshot, or by timestamps that are settled."""
+    """Whether legacy can show what has changed: by a commit snapshot, or by timestamps that are settled."""
     entities = ground.catalog.entities.values()
     try:
         with ground.reading("legacy") as legacy:
@@ -84,7 +84,7 @@ def writable(ground: Ground) -> Iterator[Finding]:
 
 @probe()
 def clocks(ground: Ground) -> Iterator[Finding]:
-    """How far the clocks of legacy, target and the functions lie apart."""
+    """How far the clocks of legacy, target and the functions differ."""
     for side in ground.connections:
         with ground.reading(side) as connection:
             connection.execute("select 1")  # what opens the transaction is not to be timed

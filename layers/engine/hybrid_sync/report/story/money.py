@@ -33,9 +33,9 @@ def money(summary: RunSummary) -> Section | None:
     single = [(e.title, line) for e in with_money for line in e.money]
     lead = (
         "Legacy is everything that legacy has: the amounts of its current, stale, absent and excluded rows. Target is "
-        "what the target holds, older versions included, and missing what legacy has beyond that, excluded rows apart. "
-        "A sum agrees only if nothing is stale or absent and both servers say the same, to the last digit and of as "
-        "many rows. Currencies are never added to each other."
+        "what the target holds, older versions included, and missing what legacy has beyond that, without excluded "
+        "rows. A sum agrees only if nothing is stale or absent and both servers say the same, to the last digit and of "
+        "as many rows. Currencies are never added to each other."
     )
     blocks: list[Block] = [Text(lead), _table("Money per column and currency", totals, by_status=False)]
     if any(line.status is not None for _, line in single):
