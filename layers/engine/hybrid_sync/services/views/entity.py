@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.postgres import Connection, together
-from hybrid_sync.report.conservation import Conservation
+from hybrid_sync.recorded.conservation import Conservation
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.words import n_of, percent, reason_title
