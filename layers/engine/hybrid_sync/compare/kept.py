@@ -9,9 +9,10 @@ from typing import Any
 
 from hybrid_sync.compare import identity
 from hybrid_sync.compare.amounts import Sums, Tally, add
-from hybrid_sync.compare.conservation import Conservation
 from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.postgres import Connection
+from hybrid_sync.recorded.checks import ReferenceLine
+from hybrid_sync.recorded.conservation import Conservation
 
 Kept = Mapping[str, Any]
 _SIDES = ("ours", "theirs")
@@ -31,8 +32,8 @@ def keep_progress(connection: Connection, run_id: str, entity: str, state: Kept)
 def keep(count: EntityCount) -> dict[str, Any]:
     """All of it; sums with every digit."""
     return {
-        "total": vars(count.total),
-        "references": {column: vars(line) for column, line in count.references.items()},
+        "total": count.total.as_json(),
+        "references": [line.as_json() for line in count.references.values()],
         "keys": {
             source: [[[list(key), rows] for key, rows in found.doubled.items()], list(map(list, found.present)),
                      found.null_keys]
@@ -48,12 +49,8 @@ def keep(count: EntityCount) -> dict[str, Any]:
 
 def go_on(count: EntityCount, kept: Kept) -> None:
     """Give a new count what an earlier one has counted."""
-    total: dict[str, Any] = dict(kept["total"])
-    for listed in ("missing_keys", "failed_keys"):
-        total[listed] = [tuple(key) for key in total[listed]]
-    count.total = Conservation(**total)
-    for column, line in kept["references"].items():
-        vars(count.references[column]).update({**line, "parents": tuple(line["parents"])})
+    count.total = Conservation.model_validate(kept["total"])
+    count.references |= {line.column: line for line in map(ReferenceLine.model_validate, kept["references"])}
     count.keys = {
         source: identity.Found({tuple(key): rows for key, rows in doubled}, {tuple(key) for key in present}, without)
         for source, (doubled, present, without) in kept["keys"].items()

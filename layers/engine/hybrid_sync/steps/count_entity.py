@@ -12,7 +12,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import identity, proof
-from hybrid_sync.compare.asked import Asked, look_up, named_keys
+from hybrid_sync.compare.asked import look_up, named_keys
 from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.compare.kept import go_on, keep, keep_progress
 from hybrid_sync.compare.parts import ALL, PART_BYTES, Range, ranges
@@ -23,6 +23,7 @@ from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import changed
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.schema.plans import EntityPlan
 
@@ -43,7 +44,7 @@ class Found:
     """By source: what its keys are not."""
     definition: str
     """Of the catalog and the relations by which it was looked at."""
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[AskedRow] = field(default_factory=list)
     """The rows that the request names."""
     wrong: list[proof.WrongReference] = field(default_factory=list)
     """What the run wrote with a reference to another row than legacy names."""
@@ -121,7 +122,7 @@ def _by_part(sides: Sides, state: dict[str, Any]) -> Found | None:
 def _at_once(sides: Sides) -> Found:
     entity, record, legacy, target = sides.entity, sides.record, sides.legacy, sides.target
     count = EntityCount(sides.catalog, entity, legacy, target)
-    asked: list[Asked] = []
+    asked: list[AskedRow] = []
     wrong: list[proof.WrongReference] = []
     # The target's snapshot first: what legacy commits in between counts as in flight, never as missing.
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
