@@ -49,8 +49,12 @@ def checked(desk: Desk, asked: CheckedAsked, who: str) -> CheckStanding:
     try:
         state = desk.executions.state(job.into or job.job_id)
     except RunNotFound:  # it is about to begin, or will never
-        return CheckStanding(check_id=asked.check_id, running=job.status == "running", why=job.why or job.status)
+        return _standing(asked.check_id, job.status, job.why)
     told = CheckOutcome.model_validate(json.loads(state.output)) if state.output else None
-    return CheckStanding(
-        check_id=asked.check_id, running=state.status == "running", outcome=told, why=state.why or state.status
-    )
+    return _standing(asked.check_id, state.status, state.why, told)
+
+
+def _standing(check_id: str, status: str, why: str, outcome: CheckOutcome | None = None) -> CheckStanding:
+    """One that waits for nothing any more; how it ended where nobody says why."""
+    running = status == "running"
+    return CheckStanding(check_id=check_id, running=running, outcome=outcome, why="" if running else why or status)
