@@ -121,6 +121,8 @@ class Gate:
         passed: set[str] = set()
         for _ in range(_ATTEMPTS):
             slots = self._slots.read()
+            if slots.closed(self._bounds.runs):
+                break  # who waits need not be asked
             known = {job.job_id: job for job in (*self._jobs.waiting(), *fresh)}
             waiting = [job for job in known.values() if job.job_id not in passed and job.job_id not in slots.holders]
             chosen = next_job(waiting, slots, self._bounds.runs, self._now())

@@ -28,6 +28,10 @@ class Slots:
     paused: str = ""
     """Since when, by whom and why nothing is started; empty while it is."""
 
+    def closed(self, most: int) -> bool:
+        """Nothing may start, whoever waits."""
+        return bool(self.paused) or len(self.holders) >= most
+
     def held(self) -> Counter[Line]:
         """Slots in use, by line."""
         return Counter(holder.line for holder in self.holders.values())
@@ -43,7 +47,7 @@ class Holder:
 
 def next_job(waiting: Collection[Waiting], slots: Slots, most: int, now: datetime) -> Waiting | None:
     """The one that may start now; None where nobody may."""
-    if slots.paused or len(slots.holders) >= most:
+    if slots.closed(most):
         return None
     held = slots.held()
     heads = _heads(waiting)
