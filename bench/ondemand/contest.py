@@ -19,6 +19,7 @@ from bench.ondemand.empty import Empty
 from bench.ondemand.events import Caller, Event, Watcher
 from bench.ondemand.ground import ground
 from bench.ondemand.load import Load
+from bench.ondemand.processor import spent
 from hybrid_sync_cli.stack import Stack
 
 BURST = 50
@@ -110,7 +111,9 @@ def contest(requests: int, rows: int, ask: type[Caller] = Caller, seed: int = 1)
     with ground(print) as stack, Watcher(stack.target_dsn).watching() as watcher:
         measured = Contest(stack, ask(stack, watcher), watcher, seed)
         measured.warm_up()
-        idle = measured.spell(requests)
+        with spent(requests) as processor:
+            idle = measured.spell(requests)
+        print("CPU ms a request: " + " ".join(f"{part}={ms}" for part, ms in processor.items()))
         burst = measured.burst()
         with Load(stack, rows).at_work() as load:
             loaded = measured.spell(requests, load.go_on)
