@@ -23,6 +23,8 @@ OF_A_QUEUE = {"retry_failure", "escalate_failure"}
 MAY_IMPORT = {
     "boto3": set(),
     "s3transfer": set(),
+    "cryptography": set(),  # when the first access token comes
+    "jwt": set(),
     "supabase": set(),
     "httpx": set(),
     "jinja2": REPORTING | {"serve_dashboard"},
