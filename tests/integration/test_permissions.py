@@ -101,6 +101,7 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     assert deployment.invoke("WatchFreshness", sample("watch_freshness"))["days"] < 1
     _end_all(deployment)
     _over_http(deployment)
+    _redrive(deployment)
     undo = {"run_id": RUN, "out_of_order": True}
     while deployment.invoke("RollbackRun", undo)["more"]:
         pass
@@ -170,6 +171,18 @@ def _as_operator(deployment: Deployment) -> None:
             token = json.loads(answer["body"])["id"]
     event["resource"], event["body"] = "/ops/revoke-token", json.dumps({"token_id": token})
     assert deployment.invoke("ServeOps", event)["statusCode"] == 200
+
+
+def _redrive(deployment: Deployment) -> None:
+    """What has failed is tried again, as an operator asks by command or over HTTP; neither of the two undoes anything
+    here, because moto calls no function."""
+    everything = {"redrive_id": "redrive-20261129T010000-000002", "all": True}
+    assert _ops(deployment, "redrive", everything)["records"] > 0
+    for path, body, status in (("/v1/failures/redrive", {"all": True}, 202), ("/v1/syncs/{run_id}/rollback", {}, 500)):
+        event = sample("api_get_sync") | {"resource": path, "httpMethod": "POST", "body": json.dumps(body)}
+        event["path"] = path.replace("{run_id}", RUN)
+        answer = deployment.invoke("ServeApi", event)
+        assert answer["statusCode"] == status, (path, answer["body"])
 
 
 def _over_webhooks(deployment: Deployment) -> None:
