@@ -23,7 +23,7 @@ SAM := .venv-sam/.ready
 CHECKOV := .venv-checkov/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test cases faults gate gate-storm rollbacks check bench bench-ondemand drill deploy-drill mutants deploy down lock environments browser
+.PHONY: help demo test cases faults api-fuzz gate gate-storm rollbacks check bench bench-ondemand drill deploy-drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over te
 
 bench-ondemand: environments  ## a critical event from its request to the target, idle and beside a weekly run (minutes; ARGS="--requests 40 --rows 200000", --cold, --webhooks)
 	@.venv/bin/python -m bench ondemand $(ARGS)
+
+api-fuzz: $(DEV)  ## N requests (SEED=…) to the API of the stack that is up, by its own OpenAPI document: no 5xx, each answer as documented
+	@.venv/bin/python -m tests.fuzz --n $(or $(N),2000) $(if $(SEED),--seed $(SEED))
 
 gate: $(DEV) $(STACK)  ## N seeded schedules of admission (SEED=…), late and killed between any two calls: never a fourth run
 	@.venv/bin/python -m tests.gate --n $(or $(N),1000) --seed $(or $(SEED),0)
