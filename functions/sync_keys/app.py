@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import time
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from hybrid_sync.contracts import StartedRun, SyncedKeys
-from hybrid_sync.entrypoint import metrics
-from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.steps.find_keys import Wait
 from hybrid_sync.steps.sync_keys import sync_keys
 from hybrid_sync.wiring import function
@@ -17,10 +13,7 @@ from hybrid_sync.world import World
 
 def _sync(world: World, started: StartedRun, wait: Wait = time.sleep) -> SyncedKeys:
     """The execution's name is the run id, whatever the request says."""
-    said = sync_keys(world, started.request.model_copy(update={"run_id": started.run_id}), wait=wait)
-    if said.why == ConfigurationMissing.code:  # the flow carries the rows all the same, so nobody else would notice
-        metrics.add_metric("TakenOver", MetricUnit.Count, 1)
-    return said
+    return sync_keys(world, started.request.model_copy(update={"run_id": started.run_id}), wait=wait)
 
 
 handler = function(StartedRun, _sync)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 
 import psycopg
+from aws_lambda_powertools.metrics import MetricUnit
 
 from hybrid_sync.compare import few
 from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, RunOutcome, RunRequest, SyncedKeys
-from hybrid_sync.entrypoint import logger
-from hybrid_sync.errors import Contention, SyncError, TargetUnavailable
+from hybrid_sync.entrypoint import logger, metrics
+from hybrid_sync.errors import ConfigurationMissing, Contention, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.closure import places
@@ -57,6 +58,8 @@ def sync_keys(world: World, request: RunRequest, *, most: int = MOST_KEYS, wait:
         if run.wrote is not None or (error.transient and not isinstance(error, Contention)):
             raise
         logger.warning("left to the whole flow", extra={"error": f"{error.code}: {error}"})
+        if isinstance(error, ConfigurationMissing):  # the flow carries the rows all the same: nobody else would notice
+            metrics.add_metric("TakenOver", MetricUnit.Count, 1)
         return _whole(request, error.code)
     except psycopg.Error as error:
         if run.wrote is not None or error.sqlstate is None:
