@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import urljoin
 
 import psycopg
 import pytest
+from pydantic import BaseModel
 
 from hybrid_sync.services.roles import Role
+from hybrid_sync.services.trail import Trail
+from hybrid_sync.services.views.entity import Entities, EntityView
+from hybrid_sync.services.views.model import Overview
+from hybrid_sync.services.views.run import RunView
 from tests.dashboard.conftest import AsRole
 from tests.report.records import EQUATION, add_entity, add_failed, add_run
 
@@ -88,3 +94,26 @@ def test_files_of_the_pages_may_be_kept_because_their_address_changes(as_role: A
     for name in names:
         told = browser.get(f"/dashboard/{name}")
         assert (told.status, "immutable" in told.headers["Cache-Control"]) == (200, True)
+
+
+@pytest.mark.usefixtures("with_runs")
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [("/dashboard", Overview), ("/dashboard/runs/r1", RunView), ("/dashboard/entities", Entities),
+     ("/dashboard/entities/payments", EntityView), ("/dashboard/audit", Trail)],
+)  # fmt: skip
+def test_a_program_is_told_what_is_behind_the_page(as_role: AsRole, path: str, model: type[BaseModel]) -> None:
+    browser = as_role(None)
+    told = browser.get(path, accept="application/json", authorization="Bearer token-of-viewer")
+    assert (told.status, told.headers["Content-Type"]) == (200, "application/json")
+    model.model_validate_json(told.body)
+    refused = browser.get(path, accept="application/json", authorization="Bearer wrong")
+    assert (refused.status, json.loads(refused.body)["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.usefixtures("with_runs")
+def test_an_entity_says_how_it_stands_and_what_it_misses(as_role: AsRole) -> None:
+    body = as_role(Role.operator).get("/dashboard/entities/payments").body
+    assert "87 of 90 rows are as legacy has them" in body
+    assert 'href="../records?ref=payments/payment%3A7"' in body
+    assert as_role(Role.viewer).get("/dashboard/entities/nope").status == 422

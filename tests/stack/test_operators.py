@@ -103,6 +103,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
     return {
         "status": ("status", "run"),
         "progress": ("sync --entity offices", "rows, references and money add up"),
+        "overview": ("watch --once", "at work"),
         "report": (f"report {RUN} --format md", f"There is no run {RUN}."),
         "findings": (f"verify --of {RUN}", f"There is no run {RUN}."),
         "failures": ("failures --json", "["),

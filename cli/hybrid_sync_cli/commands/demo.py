@@ -174,10 +174,13 @@ def _show_comparison(stack: Stack, paid: int, compared: dict[str, Any], harmed: 
     click.echo(
         f"""
 The stack is up:
+  Dashboard {stack.api_url}/dashboard
   API       {stack.api_url}
   Supabase  {stack.supabase_url or "REST is off"}
   AWS       {stack.aws_endpoint_url}
 Try next:
+  hybrid-sync watch                           what is right, what needs a person, what is at work
+  hybrid-sync tokens create me --scope syncs:read --scope syncs:operate    a token to sign in on the dashboard
   hybrid-sync status                          recent runs
   hybrid-sync failures                        rows that could not be written, and what to do
   hybrid-sync mutate && hybrid-sync sync      another week

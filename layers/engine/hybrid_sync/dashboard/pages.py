@@ -83,12 +83,16 @@ class Pages:
                 told = history(self._desk, HistoryAsked(ref=_ref(asked), limit=200), who.name)
             except RequestRejected as error:
                 said = str(error)
+        if request.wants_json and told is not None:
+            return Answer(told.model_dump_json(), kind="application/json")
         drawn = page("record.html", request, who, told=told, asked=asked, said=said, now=self._desk.now())
         return Answer(drawn, HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK)
 
     def _audit(self, request: Request, who: Visitor) -> Answer:
         named = {name: text for name in ("who", "command", "outcome", "before") if (text := request.query.get(name))}
         told = audit(self._desk, parsed(TrailAsked, {**named, "limit": _PAGE_LINES}), who.name)
+        if request.wants_json:
+            return Answer(told.model_dump_json(), kind="application/json")
         return Answer(page("audit.html", request, who, told=told, named=named, now=self._desk.now()))
 
 
@@ -104,6 +108,8 @@ def _ref(text: str) -> Ref:
 
 def _live(name: str, request: Request, who: Visitor, **given: Any) -> Answer:
     """A page, or what has changed in it since it was drawn: nothing at all where nothing has."""
+    if request.wants_json:
+        return Answer(given["view"].model_dump_json(), kind="application/json")
     body = page(f"{name}_live.html", request, who, **given)
     seen = hashlib.sha256(body.encode()).hexdigest()[:16]
     if request.is_update:

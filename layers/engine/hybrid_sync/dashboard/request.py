@@ -74,6 +74,17 @@ class Request:
         return self.headers.get("hx-request") == "true"
 
     @property
+    def wants_json(self) -> bool:
+        """A program asks for what is behind the page."""
+        return self.headers.get("accept", "").split(",")[0].split(";")[0].strip() == "application/json"
+
+    @property
+    def bearer(self) -> str:
+        """The token that a program shows."""
+        scheme, _, token = self.headers.get("authorization", "").strip().partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+
+    @property
     def came_from_elsewhere(self) -> bool:
         """Somebody else's page or mail has led here: the browser then keeps our strict cookies to itself."""
         return self.headers.get("sec-fetch-site") == "cross-site"

@@ -16,7 +16,7 @@ from hybrid_sync.dashboard.request import ROOT, Answer, Request, redirect
 from hybrid_sync.dashboard.session import Opened, Visitor
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.http.credentials import COOKIE
-from hybrid_sync.http.problems import NothingHere, problem_of
+from hybrid_sync.http.problems import MEDIA, NothingHere, Unauthorized, problem_of
 from hybrid_sync.services.desk import Desk
 
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -46,10 +46,14 @@ class Dashboard:
             return replace(answer, cookies=answer.cookies or renewed).response()
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a sentence
             told = problem_of(error, request.request_id)
+            if request.wants_json:
+                return Answer(told.model_dump_json(), HTTPStatus(told.status), MEDIA).response()
             return Answer(page("failed.html", request, who, told=told), HTTPStatus(told.status)).response()
 
     def _who(self, request: Request) -> tuple[Visitor | None, tuple[str, ...]]:
         """Who sends it, and the cookies of a session that has been given a new token."""
+        if request.bearer:
+            return self._door.prove(request.bearer), ()
         token, renewal = request.cookies.get(COOKIE, ""), request.cookies.get(session.RENEWAL, "")
         who = self._door.prove(token) if token else None
         if who is not None or not renewal:
@@ -93,6 +97,10 @@ class Dashboard:
         if request.method == "GET" and request.came_from_elsewhere and "again" not in request.query:
             to = f"{request.root}{path}?again=1" if path else f"{ROOT}?again=1"
             return Answer(page("again.html", request, None, to=to))
+        if request.wants_json:
+            raise Unauthorized(
+                "The request shows nothing that could let it in.", "Send a token as Authorization: Bearer."
+            )
         if request.is_update:  # the session has ended under an open page
             return Answer(headers={"HX-Redirect": f"{request.root}sign-in"})
         return redirect(f"{request.root}sign-in?next={quote(path)}")

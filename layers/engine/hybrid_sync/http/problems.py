@@ -37,6 +37,12 @@ class AnswerTooLarge(SyncError):
     code = "answer_too_large"
 
 
+class Unauthorized(SyncError):
+    """The request proves nobody."""
+
+    code = "unauthorized"
+
+
 class NothingHere(SyncError):
     """No endpoint has this method and path."""
 
@@ -71,6 +77,7 @@ STATUS: dict[type[SyncError], HTTPStatus] = {
     RecordNotFound: HTTPStatus.NOT_FOUND,
     SenderUnproved: HTTPStatus.UNAUTHORIZED,
     RequestForbidden: HTTPStatus.FORBIDDEN,
+    Unauthorized: HTTPStatus.UNAUTHORIZED,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }

@@ -32,6 +32,7 @@ from hybrid_sync.services import (
 )
 from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.roles import Role as Role
+from hybrid_sync.services.views import overview
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ COMMANDS = {
     command.name: command
     for command in (
         Command("status", Role.viewer, _READS, runs.StatusAsked, runs.status),
+        Command("overview", Role.viewer, _READS, overview.OverviewAsked, overview.overview),
         Command("progress", Role.viewer, _READS, progress.ProgressAsked, progress.progress),
         Command("report", Role.viewer, _READS, runs.RunAsked, runs.report),
         Command("findings", Role.viewer, _READS, findings.FindingsAsked, findings.findings),
