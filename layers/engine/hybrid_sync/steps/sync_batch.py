@@ -18,7 +18,7 @@ from hybrid_sync.failures.quarantine import RETRYABLE, take_unqueued
 from hybrid_sync.ids.idmap import Ids, ids_in_target
 from hybrid_sync.keys import bucket_number, decode_key, span
 from hybrid_sync.legacy.versions import versions
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, say_for_whom, transaction
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
@@ -65,6 +65,7 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
         while place is not None:
             try:
                 with transaction(target, "target"):
+                    say_for_whom(target, task.run_id)
                     page = Page(world, task, place, plan, legacy, target)
                     done = page.run(row_bytes)
             except Contention:

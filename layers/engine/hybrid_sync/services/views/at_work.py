@@ -15,6 +15,9 @@ from hybrid_sync.services.views.history import title_of
 from hybrid_sync.services.views.model import Holder, Lane, Running
 from hybrid_sync.session import Question, dicts
 
+_NO_RUN = "hybrid-sync"
+"""What a session of ours is called that does not say for which run it works: it may be any of them."""
+
 
 def ask_running(run_id: str | None = None) -> Question[list[dict[str, Any]]]:
     """Runs that stand at work in the target; retries of the failure queue are none of them."""
@@ -56,7 +59,7 @@ def _holders(locks: Sequence[dict[str, Any]], run_id: str) -> list[Holder]:
     return [
         Holder(**{name: lock[name] for name in Holder.model_fields})
         for lock in locks
-        if run_id in lock["waiting"] or not lock["waiting"]
+        if (run_id in lock["waiting"] or lock["waiting"] == _NO_RUN) and run_id not in lock["application"]
     ]
 
 
