@@ -162,6 +162,7 @@ class Builder:
             "id_secret": self.state.secret("id_secret", 48),
             "supabase_url": stack.project_url,
             "supabase_anon_key": self._api_key("anon"),
+            "dashboard_url": f"{stack.api_url}/dashboard",
             "supabase_jwt_secret": self._jwt_secret(),
             "deployment": databases.deployment(self.state),
         }

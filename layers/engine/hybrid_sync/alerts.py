@@ -5,15 +5,28 @@ A new channel is a class here and its place in `wiring.DeployedWorld.alerts`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
 
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.errors import SyncError
+from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, SyncError
+from hybrid_sync.secret import Connections, text
 
 _SUBJECT_LETTERS = 100
 _BODY_BYTES = 200_000
+_CHAT_LETTERS = 2_900
+"""Slack's limit of one text block is 3,000."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,18 @@ class Alert:
     title: str
     lines: tuple[str, ...]
     urgent: bool = False
+    cause: str = ""
+    """The same for what is the same trouble: people hear of it once, and again when a day has passed."""
+    entities: tuple[str, ...] = ()
+    new: int | None = None
+    """Failed records that this is the first news of; `known` are those before."""
+    known: int | None = None
+    money: tuple[str, ...] = ()
+    remedy: str = ""
+    command: str = ""
+    path: str = ""
+    """Where the dashboard tells more, below its address."""
+    link: str = ""
 
     @property
     def subject(self) -> str:
@@ -30,7 +55,18 @@ class Alert:
 
     @property
     def body(self) -> str:
-        return "\n".join(self.lines)
+        do, see = f"What to do: {self.remedy}", f"See: {self.command}"
+        more = (do if self.remedy else "", see if self.command else "", self.link)
+        return "\n".join((*self.lines, *filter(None, more)))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same for a program."""
+        return {
+            "type": "hybrid_sync.alert", "title": self.title, "urgent": self.urgent, "cause": self.cause,
+            "entities": self.entities, "failed_records": {"new": self.new, "known": self.known}, "money": self.money,
+            "lines": self.lines, "remedy": self.remedy, "command": self.command, "link": self.link,
+        }  # fmt: skip
 
 
 class Channel(Protocol):
@@ -40,17 +76,19 @@ class Channel(Protocol):
 
 
 class Channels:
-    """Every channel of the deployment; `hybrid_sync.world.Alerts`."""
+    """Every channel of the deployment; `hybrid_sync.world.Alerts`.  Links begin at `dashboard`, where that is known."""
 
-    def __init__(self, *channels: Channel) -> None:
+    def __init__(self, *channels: Channel, dashboard: str = "") -> None:
         self._channels = channels
+        self._dashboard = dashboard
 
     def publish(self, alert: Alert) -> None:
         """Send to all of them, whichever fails; then the first failure, so that the step is repeated."""
         failures: list[SyncError] = []
+        link = f"{self._dashboard}/{alert.path}".rstrip("/") if self._dashboard else ""
         for channel in self._channels:
             try:
-                channel.send(alert)
+                channel.send(replace(alert, link=link))
             except SyncError as error:
                 failures.append(error)
         if failures:
@@ -79,3 +117,94 @@ class Log:
 
     def send(self, alert: Alert) -> None:
         self._write("alert", extra={"subject": alert.subject, "urgent": alert.urgent, "lines": alert.lines})
+
+
+Post = Callable[[str, dict[str, str], bytes], int]
+"""Address, headers and body -> status; OSError or BotoCoreError where nobody answers."""
+
+
+def posted(url: str, headers: dict[str, str], body: bytes) -> int:
+    """Redirects are not followed."""
+    session = URLLib3Session(timeout=(2, 5), max_pool_connections=1)
+    try:
+        return int(session.send(AWSRequest("POST", url, headers=headers, data=body).prepare()).status_code)
+    finally:
+        session.close()
+
+
+class Webhook:
+    """JSON to an address of theirs, signed by the Standard Webhooks specification: id, time and body under a secret."""
+
+    def __init__(self, url: str, secret: str, now: Callable[[], datetime], post: Post = posted) -> None:
+        self._url = _secure(url, "alert_webhook_url")
+        if not secret.startswith("whsec_"):
+            raise ConfigurationMissing(
+                "alert_webhook_secret in the secret is none of Standard Webhooks.",
+                "Write whsec_ and 32 bytes in base64.",
+            )
+        self._key = base64.b64decode(secret.removeprefix("whsec_"))
+        self._now = now
+        self._post = post
+
+    def send(self, alert: Alert) -> None:
+        now = self._now()
+        body = json.dumps({**alert.document, "timestamp": now.isoformat()}, sort_keys=True)
+        name = f"msg_{hashlib.sha256(body.encode()).hexdigest()[:32]}"
+        seconds = str(int(now.timestamp()))
+        signed = hmac.new(self._key, f"{name}.{seconds}.{body}".encode(), hashlib.sha256).digest()
+        headers = {
+            "Content-Type": "application/json", "webhook-id": name, "webhook-timestamp": seconds,
+            "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+        }  # fmt: skip
+        _send(self._post, self._url, headers, body, "the alert webhook")
+
+
+class Chat:
+    """A message to a channel of Slack, or of whoever takes the same JSON at an address of its own."""
+
+    def __init__(self, url: str, post: Post = posted) -> None:
+        self._url = _secure(url, "alert_chat_url")
+        self._post = post
+
+    def send(self, alert: Alert) -> None:
+        mark = ":rotating_light:" if alert.urgent else ":white_check_mark:"
+        said = alert.body.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:_CHAT_LETTERS]
+        blocks = [
+            {"type": "header", "text": {"type": "plain_text", "text": alert.subject[:150]}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": said}},
+        ]
+        body = json.dumps({"text": f"{mark} {alert.subject}", "blocks": blocks})
+        _send(self._post, self._url, {"Content-Type": "application/json"}, body, "the alert chat")
+
+
+def channels(usual: Sequence[Channel], held: Callable[[], Connections], now: Callable[[], datetime]) -> Channels:
+    """The usual ones, and those that the secret names; where it cannot be read, or names them wrongly, the usual ones
+    have to do: what is the matter is told by them."""
+    further: list[Channel] = []
+    dashboard = ""
+    with suppress(SyncError):
+        told = held()
+        dashboard = told.dashboard_url
+        if text(told.alert_webhook_url):
+            further.append(Webhook(told.need("alert_webhook_url"), told.need("alert_webhook_secret"), now))
+        if text(told.alert_chat_url):
+            further.append(Chat(told.need("alert_chat_url")))
+    return Channels(*usual, *further, dashboard=dashboard)
+
+
+def _secure(url: str, field: str) -> str:
+    """ConfigurationMissing for an address that anybody on the way could read; it is a secret itself."""
+    if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+        raise ConfigurationMissing(
+            f"{field} in the secret is no https address.", "Write the one that its receiver gave."
+        )
+    return url
+
+
+def _send(post: Post, url: str, headers: dict[str, str], body: str, what: str) -> None:
+    try:
+        status = post(url, headers, body.encode())
+    except (OSError, BotoCoreError):
+        status = 0
+    if not 200 <= status < 300:
+        raise AwsUnavailable(f"{what} did not take a message (HTTP {status}).", "It is sent again.")

@@ -28,6 +28,10 @@ class Connections(BaseModel):
     supabase_url: str = ""
     supabase_anon_key: str = ""
     supabase_jwt_secret: SecretStr | None = None
+    alert_webhook_url: SecretStr | None = None
+    alert_webhook_secret: SecretStr | None = None
+    alert_chat_url: SecretStr | None = None
+    dashboard_url: str = ""
     deployment: str = ""
 
     def need(self, field: str) -> str:

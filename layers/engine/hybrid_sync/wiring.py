@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from hybrid_sync.alerts import Channels, Log, Topic
+from hybrid_sync.alerts import Channels, Log, Topic, channels
 from hybrid_sync.aws import Client, client
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
@@ -153,7 +153,8 @@ class DeployedWorld:
 
     @cached_property
     def alerts(self) -> Channels:
-        return Channels(Topic(self._settings.need("alert_topic"), self._client("sns")), Log(logger.info))
+        usual = Topic(self._settings.need("alert_topic"), self._client("sns")), Log(logger.info)
+        return channels(usual, self._connections, self.now)
 
     @cached_property
     def executions(self) -> RunStarter:

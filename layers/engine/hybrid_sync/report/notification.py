@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows, unexplained
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.words import run_title
+from hybrid_sync.report.words import moment, run_title
+
+Over = Sequence[tuple[str, datetime]]
+"""Titles of what people were told and what is over by now, with since when it was so."""
 
 
-def notification(summary: RunSummary, location: str) -> Alert:
+def cause_of(profile: str) -> str:
+    """What begins with it is over as soon as such a run ends well."""
+    return f"run:{profile}:"
+
+
+def notification(summary: RunSummary, location: str, over: Over = ()) -> Alert:
     """What the people who asked for it hear of a run."""
     part = f" (in part: {summary.scope})" if summary.scope else ""
     title = f"{summary.profile.replace('_', ' ')} run {summary.status}"
     head = f"{run_title(summary.profile)}{part}, run {summary.run_id}: {summary.status}."
-    end = (f"Report: {location}", f"See: hybrid-sync report {summary.run_id}")
-    return Alert(title, (head, *_body(summary), *end), urgent=summary.status != "succeeded")
+    ended = tuple(f"Over: {said}, since {moment(since)}." for said, since in over)
+    urgent = summary.status != "succeeded"
+    return Alert(
+        title, (head, *ended, *_body(summary), f"Report: {location}"), urgent=urgent,
+        cause=f"{cause_of(summary.profile)}{_trouble(summary)}" if urgent else "",
+        entities=tuple(e.entity for e in summary.entities if e.failure or e.status != "verified"),
+        new=summary.new_failures, known=summary.missed_records - summary.new_failures,
+        money=tuple(money(summary)), remedy=_remedy(summary), command=f"hybrid-sync report {summary.run_id}",
+        path=f"runs/{summary.run_id}",
+    )  # fmt: skip
+
+
+def _trouble(summary: RunSummary) -> str:
+    """What went wrong, said the same the next time: status, codes and entities; of single rows, the run itself."""
+    codes = sorted({f"{f.entity or ''}/{f.error}" for f in summary.failures})
+    codes += sorted(f"{e.entity}/{e.failure.code}" for e in summary.entities if e.failure is not None)
+    codes += sorted(f"{line.entity}/{line.reason}" for line in summary.missed if line.beyond)
+    told = f"{summary.status}:{','.join(codes)}"
+    return f"{told}:{summary.run_id}" if summary.asked else told
+
+
+def _remedy(summary: RunSummary) -> str:
+    """Of the largest cause; of a run that broke off, to settle that and go on."""
+    if summary.failures or any(e.failure is not None for e in summary.entities):
+        return "Settle what is named above, then run again: a run goes on with what is left."
+    beyond_limit = [line for line in summary.missed if line.beyond]
+    return max(beyond_limit, key=lambda line: line.records).remedy if beyond_limit else ""
 
 
 def _body(summary: RunSummary) -> Iterator[str]:

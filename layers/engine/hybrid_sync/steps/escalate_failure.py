@@ -19,10 +19,18 @@ def escalate_failure(world: World, messages: Sequence[FailureMessage]) -> int:
     with world.connect_target() as target, transaction(target, "target"):
         for message in messages:
             counts[message.entity, message.reason] += escalate(target, message)
-    lines = [
-        f"{entity}: {n} × {reason}. {reason_of(reason).remedy}" for (entity, reason), n in sorted(counts.items()) if n
-    ]
-    if lines:
-        title = f"{sum(counts.values())} failed records need a person"
-        world.alerts.publish(Alert(title, (*lines, "See: hybrid-sync failures")))
+        found = sorted((what, n) for what, n in counts.items() if n)
+        if found:  # before the commit: what cannot be sent is escalated and sent by the next delivery
+            alert = _alert(found)
+            world.alerts.publish(alert)
     return sum(counts.values())
+
+
+def _alert(found: list[tuple[tuple[str, str], int]]) -> Alert:
+    lines = [f"{entity}: {n} × {reason}. {reason_of(reason).remedy}" for (entity, reason), n in found]
+    entities = tuple(dict.fromkeys(entity for (entity, _), _ in found))
+    return Alert(
+        f"{sum(n for _, n in found)} failed records need a person", tuple(lines), entities=entities,
+        new=sum(n for _, n in found), command="hybrid-sync failures",
+        path=f"entities/{entities[0]}" if len(entities) == 1 else "",
+    )  # fmt: skip

@@ -11,13 +11,14 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.cause import plain
 from hybrid_sync.postgres import Connection, answer, one_trip, send_with_next, transaction
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.notification import notification
+from hybrid_sync.report.notification import cause_of, notification
 from hybrid_sync.report.outcome import outcome
 from hybrid_sync.report.page import page
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.story import never_began as unbegun
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
+from hybrid_sync.runs.told import is_news, over
 from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.undo.begin import JOURNAL_KEPT
@@ -59,15 +60,26 @@ def reported(
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
     failpoint("report.committed", target)
+    well = summary.status == "succeeded"
     if summary.profile == Profile.weekly:
         _forget_old_journal(target)
     shown = world.reports.write_page(request.run_id, "html", to_html(summary))
     world.reports.write_page(request.run_id, "md", to_markdown(summary))
     location = world.reports.write(request.run_id, document)
     failpoint("report.stored", target)
-    if not told:
-        world.alerts.publish(notification(summary, shown))
+    # Who starts a run of a few rows sees how it ends; that it went well is no news to anybody else.
+    if not told and not (well and summary.profile == Profile.on_demand):
+        _tell(world, target, summary, shown)
     return RunOutcome(run_id=request.run_id, status=summary.status, report=location, summary=_brief(summary))
+
+
+def _tell(world: World, target: Connection, summary: RunSummary, shown: str) -> None:
+    """Before the commit of what was told: an alert that cannot be sent is sent by the next attempt."""
+    with transaction(target, "target"):
+        ended = answer(target, over(cause_of(summary.profile))) if summary.status == "succeeded" else []
+        alert = notification(summary, shown, ended)
+        if is_news(target, alert):
+            world.alerts.publish(alert)
 
 
 def _ended(world: World, target: Connection, run_id: str) -> RunSummary:
@@ -105,6 +117,9 @@ def never_began(world: World, request: ReportRequest, status: str = "failed") ->
     document = {"run_id": request.run_id, "status": status, "failure": {"code": code, "text": text}}
     world.reports.write_page(request.run_id, "html", page(unbegun(request.run_id, code, text, status)))
     location = world.reports.write(request.run_id, document)
-    alert = Alert(f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}",), urgent=True)
+    alert = Alert(
+        f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}",), urgent=True,
+        command="hybrid-sync check", path=f"runs/{request.run_id}",
+    )  # fmt: skip
     world.alerts.publish(alert)
     return RunOutcome(run_id=request.run_id, status=status, report=location, summary={"code": code, "text": text})

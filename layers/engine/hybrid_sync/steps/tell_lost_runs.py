@@ -26,7 +26,7 @@ def tell_lost_runs(world: World, target: Connection, *, finder: str = "") -> dic
             lines = (
                 f"Run {other} did not end by itself, and is {status}: it verified nothing more, and no fence of what"
                 f" it had not verified moved. {reads} reads those rows again.",
-                f"See: hybrid-sync report {other}",
             )
-            world.alerts.publish(Alert(f"run {status}", lines, urgent=True))
+            see = f"hybrid-sync report {other}"
+            world.alerts.publish(Alert(f"run {status}", lines, urgent=True, command=see, path=f"runs/{other}"))
     return ended

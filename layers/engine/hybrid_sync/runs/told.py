@@ -1,0 +1,34 @@
+"""Of what people have been told: once for each cause, again when a day has passed, and in the end that it is over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import LiteralString
+
+from hybrid_sync.alerts import Alert
+from hybrid_sync.postgres import Connection, Question, answer
+
+_TELL: LiteralString = """
+insert into hybrid_sync.alert as a (cause, title) values (%(cause)s, %(title)s)
+on conflict (cause) do update set told_at = clock_timestamp(), times = a.times + 1
+where a.told_at < clock_timestamp() - interval '24 hours'
+returning a.since, a.times
+"""
+_OVER: LiteralString = """
+delete from hybrid_sync.alert where starts_with(cause, %(cause)s) returning title, since
+"""
+
+
+def is_news(target: Connection, alert: Alert) -> bool:
+    """Whether to tell it now: in the transaction that commits once it is told, so that what was not sent is repeated.
+
+    What has no cause of its own is always news.
+    """
+    if not alert.cause:
+        return True
+    return bool(answer(target, Question(_TELL, {"cause": alert.cause, "title": alert.title}, lambda c: c.fetchall())))
+
+
+def over(cause: str) -> Question[list[tuple[str, datetime]]]:
+    """Whatever begins with that cause is over: the titles of what was told, and since when it was so."""
+    return Question(_OVER, {"cause": cause}, lambda found: [(str(t), s) for t, s in found.fetchall()])
