@@ -16,7 +16,7 @@ from tests.browser.plugin import NARROW, WIDE, OpenPage, Visit
 from tests.stack.world import fill
 
 DESK = 1_920
-ENTITY = "offices"
+ENTITY = "products"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_bad_night(deployed: Stack, address: str, operator: tuple[str, str], o
 
     # Its entity is held, which the overview says; it is released there.
     visit.page.goto(address)
-    need = visit.page.locator(".need", has_text="offices is held")
+    need = visit.page.locator(".need", has_text=f"{ENTITY} is held")
     need.get_by_role("link", name="Release").click()
     visit.page.get_by_role("button", name="Release it").click()
     visit.page.get_by_text("It is released.").wait_for()
@@ -122,7 +122,7 @@ def test_every_page_fits_every_screen(
 ) -> None:
     visit = open_page(address, width=NARROW, dark=dark)
     sign_in(visit, operator)
-    for path in ("", "/entities", f"/entities/{ENTITY}", "/records?ref=offices:1", "/audit", f"/act/hold?of={ENTITY}"):
+    for path in ("", "/entities", f"/entities/{ENTITY}", "/records?ref=products:1", "/audit", f"/act/hold?of={ENTITY}"):
         visit.page.goto(f"{address}{path}")
         for width in (NARROW, WIDE, DESK):
             visit.page.set_viewport_size({"width": width, "height": 900})
