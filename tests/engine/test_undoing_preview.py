@@ -1,4 +1,4 @@
-"""A rollback's preview says what the rollback then does: rows back, rows gone, and rows that others have changed since."""
+"""A rollback's preview says what the rollback then does: rows back, rows gone, rows that others have changed since."""
 
 from __future__ import annotations
 
