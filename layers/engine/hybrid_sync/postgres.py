@@ -41,7 +41,6 @@ from hybrid_sync.session import Question as Question
 from hybrid_sync.session import answer as answer
 from hybrid_sync.session import is_open as is_open
 from hybrid_sync.session import path_setting as path_setting
-from hybrid_sync.session import say_for_whom as say_for_whom
 from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together
 from hybrid_sync.session import usual_limits as usual_limits
@@ -86,6 +85,12 @@ def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> 
             "Upgrade the server first.",
         )
     return opened
+
+
+def say_for_whom(connection: Connection, run_id: str) -> None:
+    """The transaction shows for which run it works, to whoever looks at the server's sessions."""
+    name = sql.SQL("select pg_catalog.set_config('application_name', {}, true)").format(f"hybrid-sync {run_id}"[:63])
+    send_with_next(connection, name)
 
 
 @contextmanager

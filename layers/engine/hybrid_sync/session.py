@@ -196,12 +196,6 @@ def is_open(connection: psycopg.Connection[Any]) -> bool:
     return connection.info.transaction_status != TransactionStatus.IDLE
 
 
-def say_for_whom(connection: psycopg.Connection[Any], run_id: str) -> None:
-    """The transaction shows for which run it works, to whoever looks at the server's sessions."""
-    name = sql.SQL("select pg_catalog.set_config('application_name', {}, true)").format(f"hybrid-sync {run_id}"[:63])
-    send_with_next(connection, name)
-
-
 def send_with_next(connection: psycopg.Connection[Any], statement: Any) -> None:
     """Run a statement that only what follows in the transaction needs; it travels with that."""
     if isinstance(connection, Session):
