@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -122,8 +123,9 @@ class Storm:
             except psutil.Error:
                 continue
         if workers:
-            self._luck.choice(workers).kill()
-            self.seen.killed += 1
+            with suppress(psutil.NoSuchProcess):  # it has gone by itself
+                self._luck.choice(workers).kill()
+                self.seen.killed += 1
 
     def _wait(self, until: float) -> None:
         """Until nothing runs and nothing waits."""
