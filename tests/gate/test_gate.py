@@ -108,6 +108,16 @@ def test_what_has_started_answers_for_nobody_new(deployment: Deployment) -> None
     assert deployment.gate.add(row(1), "b", "caller").status == "running"
 
 
+def test_a_job_that_was_admitted_since_it_was_listed_answers_for_nobody_new(deployment: Deployment) -> None:
+    deployment.fill()
+    deployment.gate.add(row(1), "a", "caller")
+    [listed] = deployment.jobs.waiting()
+    deployment.end("long-1")
+    assert deployment.state("a") == "running"
+    assert not deployment.jobs.merge(listed, new_job("b", row(1), "caller", BEGAN))
+    assert deployment.jobs.get("b") is None
+
+
 def test_a_waiting_job_is_cancelled_without_a_run(deployment: Deployment) -> None:
     deployment.fill()
     deployment.gate.add(row(1), "a", "caller")
