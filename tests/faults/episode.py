@@ -50,7 +50,7 @@ _CLEAR_TARGET = "truncate teams, people, memberships, invoices, receipts, messag
 _CLEAR_RECORDS = """
 select format('truncate %s', string_agg(c.oid::regclass::text, ', ')) from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = 'hybrid_sync' and c.relkind in ('r', 'p') and c.relname <> 'migration'
+where n.nspname = 'hybrid_sync' and c.relkind in ('r', 'p') and c.relname not in ('migration', 'audit')
 """
 _CLEAR_LEGACY = "truncate office, team, person, membership, payment, comment, record"
 _ENTITIES = ("teams", "people", "memberships", "invoices", "receipts", "messages")
