@@ -1,6 +1,6 @@
 """The audit trail outside the target: copied to S3 every day, and compared with what the target has.
 
-Each line carries a SHA-256 over itself and the hash of the line before (migration 0033), so a line that was changed, or
+Each line carries a SHA-256 over itself and the hash of the line before (migration 0034), so a line that was changed, or
 taken out between others, breaks the chain.  Whoever owns the target could make the whole chain anew, or cut off its
 end: the names of the copies carry the hashes that it had, where S3's Object Lock keeps them from everybody.
 """
