@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from hybrid_sync.dashboard.routes import Dashboard
 from hybrid_sync.dashboard.session import FORM, Opened, Visitor
 from hybrid_sync.http.credentials import COOKIE
 from hybrid_sync.services.roles import Role
+from hybrid_sync_cli.stack import home
 from tests.views.conftest import looked as looked
 from tests.views.conftest import recorded as recorded
 from tests.views.conftest import store as store
@@ -109,8 +111,11 @@ def as_role(looked: Any) -> AsRole:
 @pytest.fixture(autouse=True)
 def vendored(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The layer's folder, as Lambda has it on its path."""
-    from hybrid_sync_cli.stack import home
+    monkeypatch.syspath_prepend(str(vendored_layer(tmp_path_factory)))
 
+
+def vendored_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the layer's package in it."""
     place = tmp_path_factory.mktemp("layer")
     (place / "hybrid_sync_vendored").symlink_to(home.project_root() / "layers" / "vendored")
-    monkeypatch.syspath_prepend(str(place))
+    return place

@@ -25,7 +25,7 @@ SERVE = {
     "states:StartExecution": 1, "secretsmanager:GetSecretValue": 1,
 }  # fmt: skip
 # Whether it holds a slot, in two reads whose order matters; both secrets; the report.
-SYNC = {"dynamodb:GetItem": 2, "secretsmanager:GetSecretValue": 2, "s3:PutObject": 3, "sns:Publish": 1}
+SYNC = {"dynamodb:GetItem": 2, "secretsmanager:GetSecretValue": 2, "s3:PutObject": 3}
 
 
 @dataclass(frozen=True)

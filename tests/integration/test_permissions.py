@@ -14,10 +14,14 @@ from psycopg.conninfo import make_conninfo
 from hybrid_sync import wiring
 from hybrid_sync.admission.job import JobState
 from hybrid_sync.admission.jobs import JobStore
+from hybrid_sync.dashboard.session import FORM
 from hybrid_sync.errors import PermanentError
+from hybrid_sync.http.credentials import COOKIE
+from hybrid_sync.http.scopes import SCOPES
 from hybrid_sync.http.tokens import Tokens
 from hybrid_sync_cli.stack import supabase
 from tests.conftest import PASSWORD
+from tests.dashboard.conftest import Browser, vendored_layer
 from tests.integration.deployment import Call, Deployment
 
 # Enough for every kind of call: references, links that close a cycle, records that fail.
@@ -55,8 +59,14 @@ def queue_event(deployment: Deployment, queue: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def ran(deployment: Deployment) -> Iterator[Deployment]:
+def ran(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Every function has done everything that it does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(vendored_layer(tmp_path_factory)))
+        yield _worked(deployment)
+
+
+def _worked(deployment: Deployment) -> Deployment:
     _lose_a_run(deployment)
     _orphan_an_order(deployment)
     _sync_keys(deployment)
@@ -100,6 +110,8 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     assert deployment.invoke("EscalateFailure", failed) == {"batchItemFailures": []}
     assert deployment.invoke("WatchFreshness", sample("watch_freshness"))["days"] < 1
     _end_all(deployment)
+    _on_the_dashboard(deployment)
+    _end_all(deployment)
     _over_http(deployment)
     _redrive(deployment)
     undo = {"run_id": RUN, "out_of_order": True}
@@ -112,7 +124,7 @@ def ran(deployment: Deployment) -> Iterator[Deployment]:
     assert deployment.invoke("WatchFreshness", sample("watch_freshness"))["days"] < 1  # the audit trail has lines now
     _end_all(deployment)
     _on_schedule(deployment)
-    yield deployment
+    return deployment
 
 
 def _begin(deployment: Deployment, name: str) -> None:
@@ -152,6 +164,7 @@ def _as_operator(deployment: Deployment) -> None:
         ("report", {"run_id": run_id}, 200),
         ("cancel", {"run_id": run_id}, 200),
         ("syncs", {}, 200),
+        ("overview", {}, 200),
         ("rollback", {"run_id": run_id}, 500),
         ("redrive", {"redrive_id": "redrive-20261129T010000-000001", "all": True}, 200),
         ("idmap-check", {"entity": "offices"}, 200),
@@ -171,6 +184,34 @@ def _as_operator(deployment: Deployment) -> None:
             token = json.loads(answer["body"])["id"]
     event["resource"], event["body"] = "/ops/revoke-token", json.dumps({"token_id": token})
     assert deployment.invoke("ServeOps", event)["statusCode"] == 200
+
+
+def _on_the_dashboard(deployment: Deployment) -> None:
+    """Somebody looks at everything, starts a run and ends it, and tries again what has failed."""
+    _, token = Tokens("ControlTable", deployment.client("dynamodb")).create("pages", SCOPES)
+    browser = Browser(Pages(deployment), {COOKIE: token, FORM: "a secret"})
+    for page in ("", f"/runs/{RUN}", f"/runs/{RUN}/report", "/entities", "/entities/offices", "/audit"):
+        assert browser.get(f"/dashboard{page}").status == 200, page
+    for kind, of, status in (("run", "weekly", 303), ("retry", "case_states", 303), ("rollback", RUN, 500)):
+        form = browser.get(f"/dashboard/act/{kind}", {"of": of})
+        done = browser.post(f"/dashboard/act/{kind}", {"csrf": form.csrf, "of": of, **form.hidden})
+        assert done.status == status, (kind, done.body)
+        if kind == "run":
+            run = form.hidden["run_id"]
+    assert browser.get(f"/dashboard/runs/{run}").status == 200
+    form = browser.get("/dashboard/act/cancel", {"of": run})
+    assert browser.post("/dashboard/act/cancel", {"csrf": form.csrf, "of": run}).status == 303
+    assert browser.get(f"/dashboard/runs/{run}/report").status == 404  # looked for in the target and among the reports
+
+
+class Pages:
+    """The dashboard as API Gateway calls it."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    def resolve(self, event: dict[str, Any]) -> Any:
+        return self._deployment.invoke("ServeDashboard", event)
 
 
 def _redrive(deployment: Deployment) -> None:

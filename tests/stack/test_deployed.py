@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from hybrid_sync.check.model import Severity
 from hybrid_sync_cli.checking import checked
@@ -21,7 +23,9 @@ def test_the_secret_holds_what_the_functions_connect_with(deployed: Stack) -> No
     answer = deployed.client("secretsmanager").get_secret_value(SecretId=deployed.outputs["ConnectionSecret"])
     values = json.loads(answer["SecretString"])
     assert values["legacy_dsn"] == deployed.worker_legacy_dsn
-    assert values["target_dsn"] == deployed.worker_target_dsn
+    ours = conninfo_to_dict(deployed.worker_target_dsn)
+    ca = Path(ours.pop("sslrootcert")).read_text("utf-8")  # the functions get it from the secret
+    assert (conninfo_to_dict(values["target_dsn"]), values["target_ca"]) == (ours, ca)
     assert len(values["id_secret"]) >= 32
 
 

@@ -24,7 +24,7 @@ def test_the_refused_items_stand_alone_and_all_others_are_done_once_and_in_order
         done.extend(some)
 
     refused = halve(range(size), attempt, lambda error, some: None, parts)
-    assert [item for item, _ in refused] == [item for item in range(size) if item in bad]
+    assert [one.item for one in refused] == [item for item in range(size) if item in bad]
     assert done == [item for item in range(size) if item not in bad]
 
 
@@ -46,4 +46,4 @@ def test_what_the_attempt_itself_refuses_is_not_asked_about() -> None:
     def require_item(error: psycopg.Error, some: Sequence[int]) -> None:
         raise AssertionError
 
-    assert [(item, error.sqlstate) for item, error in halve([7], attempt, require_item)] == [(7, "ZS001")]
+    assert [(one.item, one.sqlstate) for one in halve([7], attempt, require_item)] == [(7, "ZS001")]

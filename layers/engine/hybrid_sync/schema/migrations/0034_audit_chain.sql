@@ -46,3 +46,7 @@ begin
 end $$;
 create trigger stays before update or delete or truncate on hybrid_sync.audit
   for each statement execute function hybrid_sync.audit_stays();
+
+revoke all on function hybrid_sync.audit_hash(bytea, hybrid_sync.audit) from public;
+revoke all on function hybrid_sync.chain_audit() from public;
+revoke all on function hybrid_sync.audit_stays() from public;
