@@ -22,6 +22,7 @@ from hybrid_sync.session import alone
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
+from hybrid_sync.steps.sync_keys import MOST_KEYS
 from hybrid_sync.steps.verify_entity import verify_entity
 from tests.engine.worlds import EngineWorld, run
 
@@ -129,14 +130,17 @@ def test_rows_without_a_complete_key_are_one_record_that_ends_when_they_do(
     assert small.target("select legacy_id, name from a order by 1") == [(1, "x"), (2, "y")]
 
 
-def test_a_request_for_some_rows_says_nothing_of_rows_without_a_key(make: Make) -> None:
+@pytest.mark.parametrize("rows", [1, MOST_KEYS + 1])
+def test_a_request_for_some_rows_says_nothing_of_rows_without_a_key(make: Make, rows: int) -> None:
     small = make()
-    small.legacy("insert into a values (1, 1, 'x', 5), (null, 1, 'y', 7)")
+    small.legacy(f"insert into a select n, 1, 'x', 5 from generate_series(1, {rows}) n")
+    small.legacy("insert into a values (null, 1, 'y', 7)")
     run(small.world, "first")
     small.legacy("insert into a values (null, 1, 'z', 1); update a set name = 'x2' where id = 1")
-    run(small.world, "second", profile="on_demand", refs=[{"entity": "a", "legacy_id": 1}])
+    refs = [{"entity": "a", "legacy_id": n + 1} for n in range(rows)]  # by one function, or by the whole flow
+    run(small.world, "second", profile="on_demand", refs=refs)
     assert small.failed() == [([], "null_key", 1, False)]
-    assert small.target("select name from a") == [("x2",)]
+    assert small.target("select name from a where legacy_id = 1") == [("x2",)]
 
 
 # --- rows that share a key -----------------------------------------------------------------------------------------
