@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -66,3 +67,13 @@ def test_the_file_goes_with_its_process() -> None:
 
     assert (said.stderr, said.stdout.endswith(".pem\n")) == ("", True)
     assert subprocess.run(["test", "-e", said.stdout.strip()]).returncode == 1
+
+
+def test_a_worker_whose_file_was_tidied_away_makes_it_anew() -> None:
+    before = file_of(PEM, "target_ca")
+    shutil.rmtree(before.parent)
+
+    after = file_of(PEM, "target_ca")
+
+    assert (after.read_text("ascii"), after.parent.stat().st_mode & 0o077) == (PEM, 0)
+    assert after.parent != before.parent

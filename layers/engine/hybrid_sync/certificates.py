@@ -87,7 +87,10 @@ def file_of(ca: str, named: str) -> Path:
         import certifi
 
         return Path(certifi.where())
-    path = _folder(os.getpid()) / f"{hashlib.sha256(ca.encode()).hexdigest()}.pem"
+    if not _folder(os.getpid()).is_dir():  # whoever tidies /tmp has taken it away from a worker that lives
+        _folder.cache_clear()
+    folder = _folder(os.getpid())
+    path = folder / f"{hashlib.sha256(ca.encode()).hexdigest()}.pem"
     if not path.exists():
         examine(ca, named)
         draft = path.with_suffix(f".{os.urandom(4).hex()}")
