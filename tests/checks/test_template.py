@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_sync.contracts import RunRequest
+from hybrid_sync.cost import standing
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.problems import MEDIA, Problem, problem
 from hybrid_sync.settings import Settings
@@ -316,6 +317,15 @@ def test_each_alarm_names_the_paragraph_of_the_runbook_that_helps_and_tells_some
         [title] = re.findall(r"\. Runbook, (.*)\.$", alarm["AlarmDescription"])
         assert title in titles, name
         assert alarm["AlarmActions"] == [{"Ref": "AlertTopic"}]
+
+
+def test_what_stands_is_priced_as_the_template_has_it() -> None:
+    kinds = [resource["Type"] for resource in TEMPLATE["Resources"].values()]
+    warm = [f for f in templates.functions(TEMPLATE).values() if "KeepWarm" in f.get("Events", {})]
+    assert kinds.count("AWS::CloudWatch::Alarm") == standing.ALARMS
+    assert kinds.count("AWS::CloudWatch::Dashboard") == standing.DASHBOARDS
+    assert kinds.count("AWS::SecretsManager::Secret") == standing.SECRETS
+    assert len(warm) == standing.KEPT_WARM
 
 
 def test_the_deploying_person_may_make_every_kind_of_resource_and_no_star_stands_for_an_action() -> None:

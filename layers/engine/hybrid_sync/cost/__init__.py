@@ -1,0 +1,1 @@
+"""What the deployment uses of AWS, and what that costs by list prices."""

@@ -1,0 +1,71 @@
+"""State transitions of the flow, as Step Functions bills them: each state that is entered, each retry of one.
+
+Every call of a function is one.  The states between them (`Choice`, `Pass`, `Map`, the end) follow from what a function
+answers, so each step knows how many its answer leads to; a run of the whole flow that breaks off before its
+verification may be billed a few fewer.  A test compares the sum with the states that the emulator has entered.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from hybrid_sync.contracts import (
+    DeleteResult,
+    EntityVerdict,
+    LinkResult,
+    PlannedEntity,
+    PlannedRun,
+    Profile,
+    ReconciledEntity,
+    RollbackOutcome,
+    RunFailure,
+    RunOutcome,
+    SyncedKeys,
+)
+
+RECONCILES = (Profile.weekly, Profile.verify)
+_IN_BATCHES = ("SyncBatch", "HealBatch", "CompareSegment")
+"""States whose failure is recorded within a distributed map."""
+
+
+def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
+    """States other than tasks that this answer of a step leads to."""
+    match answer:
+        case SyncedKeys(whole=True):
+            return 2  # KeysSynced, TakeWholeWay; ChooseWay is counted by what follows
+        case SyncedKeys():
+            return 3 + (_ended(answer.outcome) if answer.outcome else 0)  # ChooseWay, KeysSynced, TakeOutcome
+        case PlannedRun():
+            return planned(len(answer.waves), len(answer.entities), answer.profile)
+        case PlannedEntity():
+            return 1 + int(answer.batches > 0)  # AnyBatches, Batches
+        case ReconciledEntity(segments=0):
+            # AnySegments, unless it has answered before; AnyHealing, HealBatches
+            return int(step != "confirm_differences") + 1 + int(answer.batches > 0)
+        case ReconciledEntity():
+            return 2  # AnySegments, Segments
+        case LinkResult() | DeleteResult() | EntityVerdict():
+            return 1  # whether anything is left
+        case RunOutcome():
+            return _ended(answer)
+        case RollbackOutcome() if getattr(given, "by_policy", False):
+            return 1 if answer.more else 2  # AnythingLeftToSettle, RunFailed
+        case None if isinstance(given, RunFailure):
+            return int(given.state in _IN_BATCHES)  # BatchDone, HealDone, SegmentDone
+        case _:
+            return 0
+
+
+def planned(waves: int, entities: int, profile: Profile) -> int:
+    """Of a run planned so: each entity ends once in each of its maps.
+
+    ChooseWay, Waves, Entities of each wave, EntityDone; Reconciles, ReconcileEntities, ReconcileDone; VerifyEntities,
+    VerifyDone, DescribeEnd.
+    """
+    reconciles = 1 + entities if profile in RECONCILES else 0
+    return 1 + 1 + waves + entities + 1 + reconciles + 1 + entities + 1
+
+
+def _ended(outcome: RunOutcome) -> int:
+    """KeptItsPromises, and the state in which the execution ends; a failed run goes on with a task."""
+    return 1 if outcome.status == "failed" and "code" not in outcome.summary else 2
