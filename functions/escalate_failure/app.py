@@ -14,5 +14,5 @@ from hybrid_sync.wiring import record_peak, world
 
 
 @all_messages(FailureMessage, record_peak=record_peak)
-def handler(messages: Sequence[FailureMessage]) -> None:
-    metrics.add_metric("Escalated", MetricUnit.Count, escalate_failure(world(), messages))
+def handler(messages: Sequence[FailureMessage], junk: int) -> None:
+    metrics.add_metric("Escalated", MetricUnit.Count, escalate_failure(world(), messages, junk))

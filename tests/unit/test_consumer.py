@@ -58,28 +58,31 @@ def test_when_all_fail_all_stay_and_the_function_itself_does_not_fail() -> None:
 
 
 @pytest.mark.parametrize("body", ["not JSON", "{}", json.dumps({"run_id": 1})])
-def test_a_body_that_is_no_message_stays(body: str) -> None:
+def test_a_body_that_is_no_message_stays_until_it_is_given_up_and_counted(body: str) -> None:
     seen: list[FailureMessage] = []
+    counted: list[int] = []
 
     @each_message(FailureMessage, postpone=lambda receipt, count: None)
     def each(message: FailureMessage) -> None:
         seen.append(message)
 
     @all_messages(FailureMessage)
-    def together(messages: Sequence[FailureMessage]) -> None:
+    def together(messages: Sequence[FailureMessage], junk: int) -> None:
         seen.extend(messages)
+        counted.append(junk)
 
-    for handler in (each, together):
+    for handler, stay in ((each, ["m1"]), (together, [])):
         seen.clear()
-        assert left(handler({"Records": [record(1, body), record(2)]}, FakeContext())) == ["m1"]
+        assert left(handler({"Records": [record(1, body), record(2)]}, FakeContext())) == stay
         assert [message.keys for message in seen] == [((2,),)]
+    assert counted == [1]
 
 
 def test_messages_that_come_together_are_handled_together() -> None:
     calls: list[int] = []
 
     @all_messages(FailureMessage)
-    def handler(messages: Sequence[FailureMessage]) -> None:
+    def handler(messages: Sequence[FailureMessage], junk: int) -> None:
         calls.append(len(messages))
 
     assert left(handler({"Records": [record(n) for n in range(7)]}, FakeContext())) == []
@@ -88,7 +91,7 @@ def test_messages_that_come_together_are_handled_together() -> None:
 
 def test_a_failure_of_the_whole_brings_all_back() -> None:
     @all_messages(FailureMessage)
-    def handler(messages: Sequence[FailureMessage]) -> None:
+    def handler(messages: Sequence[FailureMessage], junk: int) -> None:
         raise TargetUnavailable("The target is away.")
 
     with pytest.raises(TransientError):
@@ -97,7 +100,7 @@ def test_a_failure_of_the_whole_brings_all_back() -> None:
 
 def test_an_event_without_records_is_permanent() -> None:
     @all_messages(FailureMessage)
-    def handler(messages: Sequence[FailureMessage]) -> None:
+    def handler(messages: Sequence[FailureMessage], junk: int) -> None:
         return None
 
     with pytest.raises(PermanentError):
@@ -115,7 +118,7 @@ def test_the_witness_hears_of_each_run_also_when_its_messages_fail() -> None:
         raise RecordsStillFail("1 records failed again.")
 
     @all_messages(FailureMessage, record_peak=record_peak)
-    def together(messages: Sequence[FailureMessage]) -> None:
+    def together(messages: Sequence[FailureMessage], junk: int) -> None:
         return None
 
     for handler in (failing, together):

@@ -114,4 +114,10 @@ def _alert(outcome: RollbackOutcome, location: str) -> Alert:
         f"Held until released: {', '.join(outcome.held) or 'nothing'}.",
         f"Report: {location}",
     )
-    return Alert(f"run {outcome.run_id} rolled back", lines, urgent=bool(outcome.failed))
+    return Alert(
+        f"run {outcome.run_id} rolled back", lines, urgent=bool(outcome.failed), entities=outcome.held,
+        remedy="Release what is held once the cause is settled: the next run brings legacy's changes again."
+        if outcome.held else "",
+        command=f"hybrid-sync release {' '.join(outcome.held)}" if outcome.held else "",
+        path=f"runs/{outcome.rollback_id}",
+    )  # fmt: skip

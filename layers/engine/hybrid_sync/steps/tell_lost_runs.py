@@ -28,5 +28,9 @@ def tell_lost_runs(world: World, target: Connection, *, finder: str = "") -> dic
                 f" it had not verified moved. {reads} reads those rows again.",
             )
             see = f"hybrid-sync report {other}"
-            world.alerts.publish(Alert(f"run {status}", lines, urgent=True, command=see, path=f"runs/{other}"))
+            remedy = "Start it again, or leave it to the next scheduled run: nothing is lost in between."
+            alert = Alert(
+                f"run {status}", lines, urgent=True, remedy=remedy, command=see, path=f"runs/{other}"
+            )  # fmt: skip
+            world.alerts.publish(alert)
     return ended

@@ -71,7 +71,7 @@ def _one(run: Mapping[str, Any], rows: list[dict[str, Any]], holders: list[Holde
     waits = [
         f"a lock in the target, held by {holder.user or 'another session'}"
         f"{f' ({holder.application})' if holder.application else ''}, session {holder.pid},"
-        f" for {duration(holder.seconds)}"
+        f" for {duration(holder.seconds)}; to end that session: select pg_terminate_backend({holder.pid})"
         for holder in holders
     ]
     if run["attempts"] > 1:

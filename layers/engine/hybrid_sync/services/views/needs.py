@@ -11,12 +11,16 @@ from hybrid_sync.report.document import Tone
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.words import age, n_of, reason_title
 from hybrid_sync.services.views.missed import Missed
-from hybrid_sync.services.views.model import FRESH_GOAL_DAYS, Act, Need, RunMark, Server
+from hybrid_sync.services.views.model import FRESH_GOAL_DAYS, Act, Need, Queue, RunMark, Server
 from hybrid_sync.services.views.verified import Verified
+
+STRANGE_FROM = 100
+"""So many messages more than records are no coincidence."""
 
 
 def needs(
     *,
+    queues: Sequence[Queue],
     held: Sequence[Mapping[str, Any]],
     missed: Sequence[Missed],
     last: Sequence[Mapping[str, Any]],
@@ -36,6 +40,7 @@ def needs(
         *_sums(verified, catalog),
         *_held(held, verified, catalog),
         *_failed_records(missed, verified),
+        *_junk(queues),
         *_stale(fresh, now, catalog),
         *_paused(paused),
     ]
@@ -132,6 +137,20 @@ def _failed_records(missed: Iterable[Missed], verified: Mapping[str, Verified]) 
                 command=f"hybrid-sync failures --entity {one.entity} --reason {one.code}", since=one.oldest,
                 last_good=known.at if known else None, href=f"entities/{one.entity}#missed",
                 act=Act(kind="retry", label="Retry these", of=f"{one.entity}/{one.code}"),
+            )  # fmt: skip
+
+
+def _junk(queues: Iterable[Queue]) -> Iterator[Need]:
+    """A message names at least one record that waits, but for some that were settled while it was on its way."""
+    for one in queues:
+        if one.messages is not None and one.messages - one.records >= STRANGE_FROM:
+            yield Need(
+                tone=Tone.warning, subject=one.name, title=f"{one.messages - one.records:,} messages are none of ours",
+                cause=f"{one.title}: {n_of(one.messages, 'message')} for {n_of(one.records, 'record')}. Somebody else"
+                " has sent the others, or another version has.",
+                remedy="Nothing is lost: the records are in the target, and what nobody can read is let go after three"
+                " attempts. Find out who may send to the queue; to be rid of it at once, purge it, then retry all.",
+                command="hybrid-sync failures redrive --all", href="#queues",
             )  # fmt: skip
 
 

@@ -56,15 +56,16 @@ def _composed(
     money = money_of(line for one in found.values() for line in one.headline)
     freshness = _freshness(seen["fresh"], seen["pace"], standings, set(catalog.entities))
     last = history.last_run(seen["last_run"])
+    queues = _queues(desk, causes, standings)
     needed = needs(
         held=seen["held"], missed=causes, last=seen["last"], last_run=last, verified=found, fresh=seen["fresh"],
-        servers=servers, paused=paused, catalog=catalog, now=now,
+        servers=servers, paused=paused, catalog=catalog, now=now, queues=queues,
     )  # fmt: skip
     pace = seen["pace"][0]
     return Overview(
         at=now, rows=rows, money=money, freshness=freshness, last_run=last, next_runs=coming, paused=paused,
         needs=needed, running=running, weeks=history.weeks(seen["weekly"], now),
-        runs=history.run_lines(seen["runs"], catalog), queues=_queues(desk, causes, standings), servers=tuple(servers),
+        runs=history.run_lines(seen["runs"], catalog), queues=queues, servers=tuple(servers),
         on_demand=OnDemand(runs=pace["runs"], p50=pace["p50"], p95=pace["p95"]),
         state=state(
             away="", rows=rows, money=money, freshness=freshness, needs=needed, running=running, now=now

@@ -1,0 +1,148 @@
+"""The ground that drills are played on: a deployed stack with a small world, synced, and somebody who looks at it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from hybrid_sync.contracts import Profile
+from hybrid_sync.http.scopes import READ
+from hybrid_sync.services.progress import Progress, ProgressAsked
+from hybrid_sync.services.tokens import CreateAsked, CreatedToken
+from hybrid_sync_cli.checking import checked
+from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.execution import catalog_of_project
+from hybrid_sync_cli.queue_counts import settle
+from hybrid_sync_cli.stack import Stack
+from hybrid_sync_cli.untouched import Seen, look, touched
+from tests.drills.mailbox import Mailbox
+from tests.drills.sides import MAPPED, Mapped, Row, lost
+from tests.drills.watch import Operator, troubles
+
+PATIENCE = 600.0
+PAUSE = 0.3
+ADMIT = "hybrid-sync-admit-runs"
+
+
+class NotWell(Exception):
+    """Something is not as it has to be; the sentence says what."""
+
+
+@dataclass
+class Ground:
+    """A stack in good order; `entities` are those that its runs carry, all of them where it is empty."""
+
+    stack: Stack
+    operator: Operator
+    mailbox: Mailbox
+    entities: Sequence[str] = ()
+    profile: Profile = Profile.weekly
+    known: set[str] = field(default_factory=set)
+    """What is the matter with the sample world, and is no drill's."""
+    before: Seen = field(default_factory=Seen)
+    sunday: datetime = datetime(2026, 11, 29, 1, tzinfo=UTC)
+    """For which the next scheduled run is due."""
+
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment.here(self.stack)
+
+    def legacy(self, statement: str) -> list[Row]:
+        return asked(self.stack.legacy_dsn, statement)
+
+    def target(self, statement: str) -> list[Row]:
+        return asked(self.stack.target_dsn, statement)
+
+    # --- runs -------------------------------------------------------------------------------------------------
+
+    def clock_strikes(self) -> str:
+        """It is Sunday 01:00: EventBridge Scheduler delivers the weekly run; its id."""
+        due, self.sunday = self.sunday, self.sunday + timedelta(weeks=1)
+        request = {"profile": self.profile, "trigger": "schedule", "entities": list(self.entities)}
+        self._admit({"scheduled_at": f"{due:%Y-%m-%dT%H:%M:%SZ}", "request": request})
+        return f"{self.profile}-{due:%Y%m%dT%H%M%S}-000000"
+
+    def minute_passes(self) -> None:
+        """The clock that looks after jobs."""
+        self._admit({})
+
+    def _admit(self, event: dict[str, Any]) -> None:
+        self.stack.client("lambda").invoke(FunctionName=ADMIT, InvocationType="Event", Payload=json.dumps(event))
+
+    def ended(self, run_id: str, patience: float = PATIENCE) -> str:
+        """How the run ended, once it has."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            try:
+                now = self.deployment.ask("progress", ProgressAsked(run_id=run_id), Progress, patient=True)
+            except CliError:
+                time.sleep(PAUSE)
+                continue
+            if now.status not in ("waiting", "running"):
+                return now.status
+            time.sleep(PAUSE)
+        raise NotWell(f"Run {run_id} does not end.")
+
+    def carry(self) -> str:
+        """A scheduled run from its start to its end; NotWell unless it ended well."""
+        run_id = self.clock_strikes()
+        if (status := self.ended(run_id)) != "succeeded":
+            raise NotWell(f"Run {run_id} ended {status}.")
+        return run_id
+
+    # --- how it is judged -------------------------------------------------------------------------------------
+
+    def wrong(self) -> list[str]:
+        """Where the target is not as legacy has it, in words; what was there before included."""
+        found = [text for one in self._mapped for text in lost(self.legacy, self.target, one)]
+        harmed = touched(self.before, self.seen())
+        found += [f"{entity} has other ids than before" for entity in harmed.ids]
+        return found + [f"rows of {entity} that were born in the target have changed" for entity in harmed.natives]
+
+    @property
+    def _mapped(self) -> list[Mapped]:
+        return [one for one in MAPPED if not self.entities or one.name in self.entities]
+
+    def seen(self) -> Seen:
+        with psycopg.connect(self.stack.target_dsn, autocommit=True) as target:
+            return look(target, catalog_of_project())
+
+    def calm(self) -> set[str]:
+        """What the overview says beyond the sample world's own troubles; what is at work included."""
+        now = self.operator.overview()
+        return (troubles(now) - self.known) | {f"at work: {run.run_id}" for run in now.running}
+
+
+def asked(dsn: str, statement: str) -> list[Row]:
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+        done = connection.execute(statement.encode())
+        return done.fetchall() if done.description else []
+
+
+@contextmanager
+def ground(stack: Stack, entities: Sequence[str] = (), profile: Profile = Profile.weekly) -> Iterator[Ground]:
+    """The stack, whose databases hold a sample, once it is synced and everything that had to be retried was."""
+    deployment = Deployment.here(stack)
+    made = deployment.ask("create-token", CreateAsked(name="drills", scopes=(READ,), days=1), CreatedToken)
+    mailbox = Mailbox(stack)
+    try:
+        played = Ground(stack, Operator(stack, made.token), mailbox, entities, profile)
+        if not checked(deployment).passed:
+            raise NotWell("The check does not pass: hybrid-sync check says why.")
+        played.carry()
+        settle(stack, PATIENCE)
+        played.known = troubles(played.operator.overview())
+        played.before = played.seen()
+        if wrong := played.wrong():
+            raise NotWell(f"Before any drill: {'; '.join(wrong[:5])}.")
+        yield played
+    finally:
+        mailbox.close()

@@ -1,0 +1,202 @@
+"""The troubles: how each begins, what page and mail have to say of it, and what a person then does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from hybrid_sync.schema.install import WORKER
+from hybrid_sync_cli.stack import Stack
+from tests.drills.ground import PAUSE
+from tests.drills.play import Drill, Named, Night
+from tests.drills.undoing import mass_update_undone
+
+REFUSED = 300
+JUNK = 300
+LOCKED = "public.payments"
+MIGRATION = "a migration by hand"
+
+
+# --- credentials rotated --------------------------------------------------------------------------------------------
+
+
+def credentials_rotated(night: Night) -> None:
+    """The worker's password in the target is another one, and nobody has told the deployment."""
+    ground = night.ground
+    with psycopg.connect(ground.stack.target_dsn, autocommit=True) as owner, _secret_kept(ground.stack) as fill:
+        new = "another-password"
+        try:
+            _set_password(owner, new)
+            ground.clock_strikes()
+            night.until_named()
+            night.person()
+            fill(target_dsn=make_conninfo(ground.stack.worker_target_dsn, password=new))
+            ground.carry()
+        finally:
+            _set_password(owner, psycopg.conninfo.conninfo_to_dict(ground.stack.worker_target_dsn)["password"])
+
+
+def _set_password(owner: psycopg.Connection[Any], password: Any) -> None:
+    """From now on; sessions that are open end."""
+    owner.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(WORKER), sql.Literal(password)))
+    owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (WORKER,))
+
+
+@contextmanager
+def _secret_kept(stack: Stack) -> Iterator[Any]:
+    """Within, fields of the connection secret can be filled; afterwards they are as before."""
+    client, name = stack.client("secretsmanager"), stack.outputs["ConnectionSecret"]
+    before = client.get_secret_value(SecretId=name)["SecretString"]
+
+    def fill(**fields: str) -> None:
+        client.put_secret_value(SecretId=name, SecretString=json.dumps({**json.loads(before), **fields}))
+
+    yield fill
+    client.put_secret_value(SecretId=name, SecretString=before)
+
+
+# --- a column renamed ------------------------------------------------------------------------------------------------
+
+
+def column_renamed(night: Night) -> None:
+    """Legacy moves on: a mapped column has another name."""
+    ground = night.ground
+    ground.legacy("alter table dispatch_payment rename column paid_price to price_paid")
+    try:
+        ground.clock_strikes()
+        night.until_named()
+    finally:
+        ground.legacy("alter table dispatch_payment rename column price_paid to paid_price")
+    night.person().carry()
+
+
+# --- 300 rows refused ------------------------------------------------------------------------------------------------
+
+
+def rows_refused(night: Night) -> None:
+    """Half of them are no JSON any more, the other half a trigger of the target refuses, quoting what it was given."""
+    ground = night.ground
+    good = "template_context like '%\"urgent\": false%'"
+    some = f"(select id from dispatch_notification where {good} order by id limit {REFUSED})"
+    ground.legacy(
+        "create table if not exists put_aside as select id, template_context, sender from dispatch_notification"
+    )
+    ground.legacy(
+        "update dispatch_notification set template_context ="
+        f" case id % 2 when 0 then 'not ' || template_context else template_context end,"
+        f" sender = case id % 2 when 1 then 'refused-' || sender else sender end where id in {some}"
+    )
+    ground.target(_REFUSES)
+    try:
+        ground.clock_strikes()
+        night.until_named()
+    finally:
+        ground.target("drop function refuse_sender() cascade")
+        ground.legacy(
+            "update dispatch_notification n set template_context = p.template_context, sender = p.sender"
+            " from put_aside p where p.id = n.id and (n.template_context, n.sender) is distinct from"
+            " (p.template_context, p.sender)"
+        )
+        ground.legacy("drop table put_aside")
+    night.person().carry()
+
+
+_REFUSES = """
+create function refuse_sender() returns trigger language plpgsql as $$
+begin
+  if new.sender like 'refused-%' then
+    raise exception 'no: %', new.sender using detail = to_jsonb(new)::text, hint = new.sender;
+  end if;
+  return new;
+end $$;
+create trigger refuse before insert or update on system_messages for each row execute function refuse_sender();
+"""
+
+
+# --- a run killed ----------------------------------------------------------------------------------------------------
+
+
+def run_killed(night: Night) -> None:
+    """Its execution is stopped in mid-run, past every state that would have told."""
+    ground = night.ground
+    ground.legacy("update dispatch_payment set custom_price = coalesce(custom_price, 0) + 1")
+    run_id = ground.clock_strikes()
+    while not ground.target(f"select from hybrid_sync.batch_done where run_id = '{run_id}'"):
+        time.sleep(PAUSE / 3)
+    machine: str = ground.stack.outputs["StateMachineArn"]
+    arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"
+    ground.stack.client("stepfunctions").stop_execution(executionArn=arn)
+    night.until_named()
+    night.person().carry()
+
+
+# --- a table locked --------------------------------------------------------------------------------------------------
+
+
+def table_locked(night: Night) -> None:
+    """Somebody's session holds a lock for longer than all attempts of a page last."""
+    ground = night.ground
+    ground.legacy("update dispatch_payment set custom_price = coalesce(custom_price, 0) + 1")
+    with psycopg.connect(ground.stack.target_dsn, application_name=MIGRATION) as holder:
+        holder.execute(f"lock table {LOCKED} in share row exclusive mode".encode())
+        run_id = ground.clock_strikes()
+        night.until_named()
+    ground.ended(run_id)
+    night.person().carry()
+
+
+# --- the queue full of junk ------------------------------------------------------------------------------------------
+
+
+def queue_full_of_junk(night: Night) -> None:
+    """Somebody has sent what is no message of ours, and messages about what does not exist."""
+    ground = night.ground
+    sqs, url = ground.stack.client("sqs"), ground.stack.outputs["FailedQueueUrl"]
+    unknown = {"run_id": "nobody", "entity": "nothing", "source": "none", "reason": "bad_json", "keys": [[1]]}
+    bodies = ["junk", "{}", "[1, 2]", json.dumps(unknown)]
+    for first in range(0, JUNK, 10):
+        entries = [{"Id": str(n), "MessageBody": bodies[(first + n) % len(bodies)]} for n in range(10)]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    night.until_named()
+
+
+DRILLS = (
+    Drill(
+        "credentials-rotated", credentials_rotated,
+        Named("target database does not let us in", "Check the user and the password in its DSN"),
+    ),
+    Drill(
+        "column-renamed", column_renamed,
+        Named("paid_price", r"Settle the cause \(structure_mismatch\)", "paid_price", "then run again"),
+    ),
+    Drill(
+        "rows-refused", rows_refused,
+        Named(
+            "must hold JSON.*trigger of the target refuses|trigger of the target refuses.*must hold JSON",
+            "Correct the text in legacy", "bad_json", "What to do: .*in legacy",
+        ),
+    ),
+    Drill(
+        "mass-update-undone", mass_update_undone,
+        Named("is rolled back", "until somebody releases it", "was rolled back", "Release what is held"),
+    ),
+    Drill(
+        "run-killed", run_killed,
+        Named("The run ended before it came to it", "Sync it again", "did not end by itself", "Start it again"),
+    ),
+    Drill(
+        "table-locked", table_locked,
+        Named(f"held by .*{MIGRATION}", "to end that session", "contention", "then run again"),
+    ),
+    Drill(
+        "queue-full-of-junk", queue_full_of_junk,
+        Named("messages are none of ours", "Nothing is lost", "no messages of ours", "may be purged"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,127 @@
+"""What an operator sees and hears while something is the matter, and how many seconds in."""
+
+from __future__ import annotations
+
+import html
+import re
+import threading
+import time
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hybrid_sync.http.credentials import COOKIE
+from hybrid_sync.services.views.model import Overview
+from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.stack import Stack
+from tests.drills.mailbox import Mail, Mailbox
+
+PAUSE = 0.5
+
+
+@dataclass(frozen=True)
+class Named:
+    """What page and mail have to say of a trouble, cause and remedy each; patterns that have to be found."""
+
+    cause: str
+    remedy: str
+    mail_cause: str = ""
+    mail_remedy: str = ""
+
+    def by_page(self, text: str) -> bool:
+        return all(re.search(one, text, re.IGNORECASE) for one in (self.cause, self.remedy))
+
+    def by_mail(self, mails: Iterable[Mail]) -> bool:
+        """One mail says both."""
+        wanted = (self.mail_cause or self.cause, self.mail_remedy or self.remedy)
+        return any(all(re.search(one, mail.whole, re.IGNORECASE) for one in wanted) for mail in mails)
+
+
+class Operator:
+    """Looks at the overview, as data and as a page, with a token that may only look."""
+
+    def __init__(self, stack: Stack, token: str) -> None:
+        self._deployment = Deployment.here(stack)
+        self._page = f"{stack.api_url}/dashboard"
+        self._token = token
+
+    def overview(self) -> Overview:
+        return self._deployment.ask("overview", {}, Overview, patient=True)
+
+    def page(self, path: str = "") -> str:
+        """What stands on a page of the dashboard, without its markup."""
+        asked = urllib.request.Request(f"{self._page}{path}", headers={"Cookie": f"{COOKIE}={self._token}"})
+        with urllib.request.urlopen(asked, timeout=40) as answer:
+            text = re.sub(r"<[^>]*>", " ", answer.read().decode())
+        return " ".join(html.unescape(text).split())
+
+
+def troubles(seen: Overview) -> set[str]:
+    """What the overview says is the matter."""
+    found = {f"{need.subject}: {re.sub(r'[0-9,]+', 'n', need.title)}" for need in seen.needs}
+    found |= {f"waits: {why}" for run in seen.running if run.status == "running" for why in run.waiting_for}
+    found |= {f"away: {one.name}" for one in seen.servers if not one.ok}
+    return found | ({f"away: {seen.away}"} if seen.away else set())
+
+
+@dataclass
+class Watch(threading.Thread):
+    """Looks until it is stopped; seconds count from the start of the trouble."""
+
+    operator: Operator
+    mailbox: Mailbox
+    named: Named
+    known: set[str]
+    """What was the matter before."""
+    noticed: float | None = None
+    by_page: float | None = None
+    by_mail: float | None = None
+    text: str = ""
+    """The page as it was last seen."""
+    _began: float = field(default_factory=time.monotonic)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+        self._heard = len(self.mailbox.look())
+
+    __hash__ = threading.Thread.__hash__
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def mails(self) -> list[Mail]:
+        """Those since the trouble began."""
+        return self.mailbox.mails[self._heard :]
+
+    @property
+    def named_after(self) -> float | None:
+        """Seconds until page and mail had both named cause and remedy."""
+        return None if self.by_page is None or self.by_mail is None else max(self.by_page, self.by_mail)
+
+    def run(self) -> None:
+        while not self._over.wait(PAUSE):
+            try:
+                self._look()
+            except (CliError, OSError):  # the way to the deployment is part of what is disturbed
+                continue
+
+    def _look(self) -> None:
+        self.mailbox.look()
+        if self.by_mail is None and self.named.by_mail(self.mails):
+            self.by_mail = self.seconds
+        if self.noticed is None and any(mail.urgent for mail in self.mails):
+            self.noticed = self.seconds
+        if self.noticed is None and troubles(self.operator.overview()) - self.known:
+            self.noticed = self.seconds
+        if self.by_page is None:
+            self.text = self.operator.page()
+            if self.named.by_page(self.text):
+                self.by_page = self.seconds
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
