@@ -55,7 +55,7 @@ faults: $(DEV)  ## N randomised schedules of writers, races and crashes (SEED=â€
 rollbacks: $(DEV)  ## undo N random runs (SEED=â€¦ replays): all is as before the run again, except what people have edited
 	@.venv/bin/python -m tests.rollbacks --n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
-bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, memory over ten times the rows and at every size, waits, cold imports (ARGS=roundtrips for one)
+bench: $(DEV)  ## the hot path against raw COPY | COPY, bad rows, three times as many of them, memory over ten times the rows and at every size, waits, cold imports (ARGS=roundtrips for one)
 	@.venv/bin/python -m bench $(ARGS)
 
 bench-ondemand: environments  ## a critical event from its request to the target, idle and beside a weekly run (minutes; ARGS="--requests 40 --rows 200000", --cold, --webhooks)

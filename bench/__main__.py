@@ -1,6 +1,6 @@
-"""The hot path against raw COPY | COPY of the same rows, a load with bad rows against one without, and workers' memory
-with so many rows and with ten times as many, and with rows of every size, waits for the databases over six tables, and
-what a cold start costs.
+"""The hot path against raw COPY | COPY of the same rows, a load with bad rows against one without, three times as many
+failing rows, workers' memory with so many rows and with ten times as many, and with rows of every size, waits for the
+databases over six tables, and what a cold start costs.
 
 `ondemand` is about the deployed stack: how long a critical event takes until it is in the target.
 
@@ -15,7 +15,7 @@ import json
 import sys
 from statistics import median
 
-from bench import imports, memory, poison, roundtrips, tables
+from bench import failing, imports, memory, poison, roundtrips, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
 from bench.ondemand import contest as ondemand
 from bench.ondemand.events import Caller
@@ -29,7 +29,7 @@ def main() -> int:
     """Print a table and a line of results each; 0 unless something does not work at all, or memory grows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "which", nargs="?", choices=("all", "copy", "poison", "memory", "roundtrips", "imports", "ondemand"),
+        "which", nargs="?", choices=("all", "copy", "poison", "failing", "memory", "roundtrips", "imports", "ondemand"),
         default="all", help="(default: all but ondemand)",
     )  # fmt: skip
     parser.add_argument(
@@ -60,6 +60,8 @@ def main() -> int:
                 show([contest(legacy, target, rows) for _ in range(options.rounds)], rows)
         if options.which in ("all", "poison"):
             poison.contest(new_database, options.rows or 100_000, options.rounds)
+        if options.which in ("all", "failing"):
+            cold = max(cold, failing.contest(new_database, options.rounds))
         if options.which in ("all", "roundtrips"):
             roundtrips.count(new_database)
         if options.which in ("all", "memory"):

@@ -150,21 +150,14 @@ def _decoy_file(_: Stack) -> Callable[[], object]:
 @contextmanager
 def _messages_wait(ground: Ground) -> Iterator[None]:
     """Rows fail whose trigger quotes them, and nobody consumes the messages about them."""
-    client = ground.stack.client("lambda")
-    listed = client.list_event_source_mappings()["EventSourceMappings"]
-    queue = ground.stack.outputs["FailedQueueUrl"].rpartition("/")[2]
-    [mapping] = [one["UUID"] for one in listed if one["EventSourceArn"].endswith(f":{queue}")]
-    client.update_event_source_mapping(UUID=mapping, Enabled=False)
     ground.target(_QUOTES)
     try:
-        ground.legacy("update dispatch_product set price = price + 1")
-        run_id = ground.clock_strikes()
-        ground.ended(run_id)
-        time.sleep(PAUSE)
-        yield
+        with ground.nobody_consumes():
+            ground.legacy("update dispatch_product set price = price + 1")
+            ground.ended(ground.clock_strikes())
+            yield
     finally:
         ground.target("drop function quote_product() cascade")
-        client.update_event_source_mapping(UUID=mapping, Enabled=True)
 
 
 _QUOTES = """

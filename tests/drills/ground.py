@@ -16,6 +16,7 @@ from hybrid_sync.contracts import Profile
 from hybrid_sync.http.scopes import READ
 from hybrid_sync.services.progress import Progress, ProgressAsked
 from hybrid_sync.services.tokens import CreateAsked, CreatedToken
+from hybrid_sync.services.views.model import Overview
 from hybrid_sync_cli.checking import checked
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
@@ -47,6 +48,8 @@ class Ground:
     profile: Profile = Profile.weekly
     known: set[str] = field(default_factory=set)
     """What is the matter with the sample world, and is no drill's."""
+    quiet: Overview | None = None
+    """The overview before any trouble."""
     before: Seen = field(default_factory=Seen)
     sunday: datetime = datetime(2026, 11, 29, 1, tzinfo=UTC)
     """For which the next scheduled run is due."""
@@ -98,6 +101,18 @@ class Ground:
             raise NotWell(f"Run {run_id} ended {status}.")
         return run_id
 
+    @contextmanager
+    def nobody_consumes(self) -> Iterator[None]:
+        """Messages about failed records stay where they are."""
+        client, queue = self.stack.client("lambda"), self.stack.outputs["FailedQueueUrl"].rpartition("/")[2]
+        listed = client.list_event_source_mappings()["EventSourceMappings"]
+        [mapping] = [one["UUID"] for one in listed if one["EventSourceArn"].endswith(f":{queue}")]
+        client.update_event_source_mapping(UUID=mapping, Enabled=False)
+        try:
+            yield
+        finally:
+            client.update_event_source_mapping(UUID=mapping, Enabled=True)
+
     # --- how it is judged -------------------------------------------------------------------------------------
 
     def wrong(self) -> list[str]:
@@ -139,7 +154,8 @@ def ground(stack: Stack, entities: Sequence[str] = (), profile: Profile = Profil
             raise NotWell("The check does not pass: hybrid-sync check says why.")
         played.carry()
         settle(stack, PATIENCE)
-        played.known = troubles(played.operator.overview())
+        played.quiet = played.operator.overview()
+        played.known = troubles(played.quiet)
         played.before = played.seen()
         if wrong := played.wrong():
             raise NotWell(f"Before any drill: {'; '.join(wrong[:5])}.")

@@ -60,6 +60,8 @@ class Score:
     notice: float | None = None
     naming: float | None = None
     recovery: float | None = None
+    first: str = ""
+    """What it was noticed by."""
     by: str = ITSELF
     lost: list[str] = field(default_factory=list)
     why: str = ""
@@ -72,7 +74,7 @@ class Score:
     @property
     def line(self) -> str:
         said = f"DRILL {self.name} noticed={_s(self.notice)} named={_s(self.naming)} recovered={_s(self.recovery)}"
-        return f"{said} by={self.by} lost={len(self.lost)}{f' WHY: {self.why}' if self.why else ''}"
+        return f"{said} by={self.by} lost={len(self.lost)} ({self.first}){f' WHY: {self.why}' if self.why else ''}"
 
 
 def _s(seconds: float | None) -> str:
@@ -91,7 +93,7 @@ def played(ground: Ground, drill: Drill) -> Score:
         except NotWell as error:
             score.why = str(error)
     watch = night.watch
-    score.notice, score.naming, score.by = watch.noticed, watch.named_after, night.by
+    score.notice, score.naming, score.first, score.by = watch.noticed, watch.named_after, watch.first, night.by
     score.lost = ground.wrong()
     if score.lost and not score.why:
         score.why = "; ".join(score.lost[:5])

@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from hybrid_sync.schema.install import WORKER
 from hybrid_sync_cli.stack import Stack
 from tests.drills.ground import PAUSE
+from tests.drills.many_failed import many_failed
 from tests.drills.play import Drill, Named, Night
 from tests.drills.undoing import mass_update_undone
 
@@ -198,5 +199,9 @@ DRILLS = (
     Drill(
         "queue-full-of-junk", queue_full_of_junk,
         Named("messages are none of ours", "Nothing is lost", "no messages of ours", "may be purged"),
+    ),
+    Drill(
+        "10000-failed", many_failed,
+        Named("10,000 records, .*trigger of the target refuses", "Read the trigger's rule", "trigger_exception"),
     ),
 )  # fmt: skip

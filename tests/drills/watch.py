@@ -77,6 +77,8 @@ class Watch(threading.Thread):
     noticed: float | None = None
     by_page: float | None = None
     by_mail: float | None = None
+    first: str = ""
+    """What it was noticed by."""
     text: str = ""
     """The page as it was last seen."""
     _began: float = field(default_factory=time.monotonic)
@@ -113,14 +115,17 @@ class Watch(threading.Thread):
         self.mailbox.look()
         if self.by_mail is None and self.named.by_mail(self.mails):
             self.by_mail = self.seconds
-        if self.noticed is None and any(mail.urgent for mail in self.mails):
-            self.noticed = self.seconds
-        if self.noticed is None and troubles(self.operator.overview()) - self.known:
-            self.noticed = self.seconds
+        if self.noticed is None and (seen := self._seen()):
+            self.noticed, self.first = self.seconds, seen
         if self.by_page is None:
             self.text = self.operator.page()
             if self.named.by_page(self.text):
                 self.by_page = self.seconds
+
+    def _seen(self) -> str:
+        """The first thing that says that something is the matter; empty while nothing does."""
+        urgent = (f"mail: {mail.subject}" for mail in self.mails if mail.urgent)
+        return next(urgent, "") or min(troubles(self.operator.overview()) - self.known, default="")
 
     def stop(self) -> None:
         self._over.set()
