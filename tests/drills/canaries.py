@@ -79,7 +79,7 @@ def scan(ground: Ground) -> Scanned:
     stack = ground.stack
     for side, table in (("legacy", "dispatch_office"), ("target", "offices")):
         read = ground.legacy if side == "legacy" else ground.target
-        if not read(f"select from {table} where name like '{CANARY}%' limit 1"):
+        if not read(f"select 1 from {table} where name like '{CANARY}%' limit 1"):
             raise NotWell(f"{table} of the {side} has no canary: the search would prove nothing.")
     _require_sight(stack)
     scanned = Scanned()

@@ -129,7 +129,7 @@ def run_killed(night: Night) -> None:
     ground = night.ground
     ground.legacy("update dispatch_payment set custom_price = coalesce(custom_price, 0) + 1")
     run_id = ground.clock_strikes()
-    while not ground.target(f"select from hybrid_sync.batch_done where run_id = '{run_id}'"):
+    while not ground.target(f"select 1 from hybrid_sync.batch_done where run_id = '{run_id}'"):
         time.sleep(PAUSE / 3)
     machine: str = ground.stack.outputs["StateMachineArn"]
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"

@@ -7,6 +7,7 @@ import pytest
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import ReportRequest
 from hybrid_sync.errors import AwsUnavailable
+from hybrid_sync.steps.escalate_failure import escalate_failure
 from hybrid_sync.steps.report_run import report_run
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
@@ -66,3 +67,11 @@ def test_what_could_not_be_sent_is_sent_by_the_next_attempt(
     monkeypatch.setattr(world.alerts, "publish", sent)
     report_run(world, ReportRequest(run_id="first"))
     assert subjects(world) == ["hybrid-sync ALERT: weekly run degraded"]
+
+
+def test_junk_in_the_queue_is_told_once(world: EngineWorld) -> None:
+    """Three deliveries of dead letters, with bodies that nobody could read among them."""
+    for junk in (7, 3, 0):
+        assert escalate_failure(world, [], junk) == 0
+    [(subject, body)] = world.alerts.published
+    assert "ALERT" in subject and "At least 7 messages" in body and "hybrid-sync failures redrive --all" in body

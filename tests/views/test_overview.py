@@ -9,6 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hybrid_sync.report.document import Tone
 from hybrid_sync.services.views.model import Overview
+from hybrid_sync.services.views.needs import STRANGE_FROM
 from hybrid_sync.services.views.overview import OverviewAsked, overview
 from tests.engine.wait_counter import WaitCounter
 from tests.report.records import EQUATION, add_entity, add_failed, add_run
@@ -98,6 +99,15 @@ def test_a_target_that_is_away_is_the_state_and_no_error(looked: Looked) -> None
     seen = look(looked)
     assert seen.state.tone is Tone.bad
     assert seen.away and seen.away in seen.state.sentence
+
+
+def test_many_messages_about_no_record_are_junk_and_a_few_are_late(looked: Looked, store: Store) -> None:
+    looked.outlook.lengths = {"failed": STRANGE_FROM - 1}
+    assert look(looked).needs == ()
+    looked.outlook.lengths = {"failed": STRANGE_FROM}
+    [need] = look(looked).needs
+    assert (need.subject, need.title) == ("failed", f"{STRANGE_FROM} messages are none of ours")
+    assert "Nothing is lost" in need.remedy and need.command == "hybrid-sync failures redrive --all"
 
 
 def test_ten_thousand_failed_records_are_one_trip_of_few_statements(looked: Looked, store: Store) -> None:
