@@ -19,7 +19,7 @@ from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import Builder
 from tests.conftest import clear, new_home
 from tests.drills import canaries
-from tests.drills.ground import ground
+from tests.drills.ground import NotWell, ground
 from tests.drills.play import Drill, Score, played
 from tests.drills.troubles import DRILLS
 from tests.servers import versions
@@ -49,6 +49,8 @@ def _play(stack: Stack, chosen: Sequence[Drill]) -> tuple[list[Score], list[str]
     """The scores, and where a cell's value was found outside of the databases afterwards."""
     scores = []
     with ground(stack) as prepared:
+        if prepared.known_wrong:
+            raise NotWell(f"Before any drill: {'; '.join(sorted(prepared.known_wrong)[:5])}.")
         for drill in chosen:
             scores.append(played(prepared, drill))
             print(scores[-1].line, flush=True)

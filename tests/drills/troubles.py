@@ -16,7 +16,7 @@ from hybrid_sync.schema.install import WORKER
 from hybrid_sync_cli.stack import Stack
 from tests.drills.ground import PAUSE
 from tests.drills.many_failed import many_failed
-from tests.drills.play import Drill, Named, Night
+from tests.drills.play import Drill, Named, Night, Play
 from tests.drills.undoing import mass_update_undone
 
 REFUSED = 300
@@ -39,7 +39,7 @@ def credentials_rotated(night: Night) -> None:
             night.until_named()
             night.person()
             fill(target_dsn=make_conninfo(ground.stack.worker_target_dsn, password=new))
-            ground.carry()
+            ground.carry_at_last()
         finally:
             _set_password(owner, psycopg.conninfo.conninfo_to_dict(ground.stack.worker_target_dsn)["password"])
 
@@ -66,16 +66,20 @@ def _secret_kept(stack: Stack) -> Iterator[Any]:
 # --- a column renamed ------------------------------------------------------------------------------------------------
 
 
-def column_renamed(night: Night) -> None:
+def column_renamed(table: str, column: str) -> Play:
     """Legacy moves on: a mapped column has another name."""
-    ground = night.ground
-    ground.legacy("alter table dispatch_payment rename column paid_price to price_paid")
-    try:
-        ground.clock_strikes()
-        night.until_named()
-    finally:
-        ground.legacy("alter table dispatch_payment rename column price_paid to paid_price")
-    night.person().carry()
+
+    def play(night: Night) -> None:
+        ground, other = night.ground, f"{column}_of_old"
+        ground.legacy(f"alter table {table} rename column {column} to {other}")
+        try:
+            ground.clock_strikes()
+            night.until_named()
+        finally:
+            ground.legacy(f"alter table {table} rename column {other} to {column}")
+        night.person().carry()
+
+    return play
 
 
 # --- 300 rows refused ------------------------------------------------------------------------------------------------
@@ -156,16 +160,29 @@ def table_locked(night: Night) -> None:
 # --- the queue full of junk ------------------------------------------------------------------------------------------
 
 
-def queue_full_of_junk(night: Night) -> None:
+def queue_full_of_junk(messages: int) -> Play:
     """Somebody has sent what is no message of ours, and messages about what does not exist."""
-    ground = night.ground
-    sqs, url = ground.stack.client("sqs"), ground.stack.outputs["FailedQueueUrl"]
-    unknown = {"run_id": "nobody", "entity": "nothing", "source": "none", "reason": "bad_json", "keys": [[1]]}
-    bodies = ["junk", "{}", "[1, 2]", json.dumps(unknown)]
-    for first in range(0, JUNK, 10):
-        entries = [{"Id": str(n), "MessageBody": bodies[(first + n) % len(bodies)]} for n in range(10)]
-        sqs.send_message_batch(QueueUrl=url, Entries=entries)
-    night.until_named()
+
+    def play(night: Night) -> None:
+        stack = night.ground.stack
+        unknown = {"run_id": "nobody", "entity": "nothing", "source": "none", "reason": "bad_json", "keys": [[1]]}
+        bodies = ["junk", "{}", "[1, 2]", json.dumps(unknown)]
+        for first in range(0, messages, 10):
+            entries = [{"Id": str(n), "MessageBody": bodies[(first + n) % len(bodies)]} for n in range(10)]
+            stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["FailedQueueUrl"], Entries=entries)
+        night.until_named()
+
+    return play
+
+
+def is_renamed(name: str, table: str, column: str) -> Drill:
+    cause, remedy = column, r"Settle the cause \(structure_mismatch\)"
+    return Drill(name, column_renamed(table, column), Named(cause, remedy, cause, "then run again"))
+
+
+def is_junk(messages: int) -> Drill:
+    named = Named("messages are none of ours", "Nothing is lost", "no messages of ours", "may be purged")
+    return Drill("queue-full-of-junk", queue_full_of_junk(messages), named)
 
 
 DRILLS = (
@@ -173,10 +190,7 @@ DRILLS = (
         "credentials-rotated", credentials_rotated,
         Named("target database does not let us in", "Check the user and the password in its DSN"),
     ),
-    Drill(
-        "column-renamed", column_renamed,
-        Named("paid_price", r"Settle the cause \(structure_mismatch\)", "paid_price", "then run again"),
-    ),
+    is_renamed("column-renamed", "dispatch_payment", "paid_price"),
     Drill(
         "rows-refused", rows_refused,
         Named(
@@ -196,10 +210,7 @@ DRILLS = (
         "table-locked", table_locked,
         Named(f"held by .*{MIGRATION}", "to end that session", "contention", "then run again"),
     ),
-    Drill(
-        "queue-full-of-junk", queue_full_of_junk,
-        Named("messages are none of ours", "Nothing is lost", "no messages of ours", "may be purged"),
-    ),
+    is_junk(JUNK),
     Drill(
         "10000-failed", many_failed,
         Named("10,000 records, .*trigger of the target refuses", "Read the trigger's rule", "trigger_exception"),
