@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from hybrid_sync_cli.errors import CliError
 from tests.drills.ground import PATIENCE, PAUSE, Ground, NotWell
 from tests.drills.watch import Named, Watch
 
@@ -90,7 +91,7 @@ def played(ground: Ground, drill: Drill) -> Score:
             night.until_named()
             _recover(night)
             score.recovery = night.watch.seconds
-        except NotWell as error:
+        except (NotWell, CliError) as error:
             score.why = str(error)
     watch = night.watch
     score.notice, score.naming, score.first, score.by = watch.noticed, watch.named_after, watch.first, night.by

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from secrets import token_urlsafe
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.schema.install import WORKER
-from hybrid_sync_cli.stack import Stack
 from tests.drills.ground import PAUSE
 from tests.drills.many_failed import many_failed
 from tests.drills.play import Drill, Named, Night, Play
@@ -30,37 +26,19 @@ MIGRATION = "a migration by hand"
 
 def credentials_rotated(night: Night) -> None:
     """The worker's password in the target is another one, and nobody has told the deployment."""
-    ground = night.ground
-    with psycopg.connect(ground.stack.target_dsn, autocommit=True) as owner, _secret_kept(ground.stack) as fill:
-        new = "another-password"
-        try:
-            _set_password(owner, new)
-            ground.clock_strikes()
-            night.until_named()
-            night.person()
-            fill(target_dsn=make_conninfo(ground.stack.worker_target_dsn, password=new))
-            ground.carry_at_last()
-        finally:
-            _set_password(owner, psycopg.conninfo.conninfo_to_dict(ground.stack.worker_target_dsn)["password"])
-
-
-def _set_password(owner: psycopg.Connection[Any], password: Any) -> None:
-    """From now on; sessions that are open end."""
-    owner.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(WORKER), sql.Literal(password)))
-    owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (WORKER,))
-
-
-@contextmanager
-def _secret_kept(stack: Stack) -> Iterator[Any]:
-    """Within, fields of the connection secret can be filled; afterwards they are as before."""
-    client, name = stack.client("secretsmanager"), stack.outputs["ConnectionSecret"]
-    before = client.get_secret_value(SecretId=name)["SecretString"]
-
-    def fill(**fields: str) -> None:
-        client.put_secret_value(SecretId=name, SecretString=json.dumps({**json.loads(before), **fields}))
-
-    yield fill
-    client.put_secret_value(SecretId=name, SecretString=before)
+    ground, new = night.ground, token_urlsafe()
+    ground.target(
+        f"alter role {WORKER} password '{new}';"
+        f" select pg_terminate_backend(pid) from pg_stat_activity where usename = '{WORKER}'"
+    )
+    ground.clock_strikes()
+    night.until_named()
+    night.person()
+    client, name = ground.stack.client("secretsmanager"), ground.stack.outputs["ConnectionSecret"]
+    held = json.loads(client.get_secret_value(SecretId=name)["SecretString"])
+    held["target_dsn"] = make_conninfo(held["target_dsn"], password=new)
+    client.put_secret_value(SecretId=name, SecretString=json.dumps(held))
+    ground.carry_at_last()
 
 
 # --- a column renamed ------------------------------------------------------------------------------------------------
@@ -186,10 +164,6 @@ def is_junk(messages: int) -> Drill:
 
 
 DRILLS = (
-    Drill(
-        "credentials-rotated", credentials_rotated,
-        Named("target database does not let us in", "Check the user and the password in its DSN"),
-    ),
     is_renamed("column-renamed", "dispatch_payment", "paid_price"),
     Drill(
         "rows-refused", rows_refused,
@@ -214,5 +188,9 @@ DRILLS = (
     Drill(
         "10000-failed", many_failed,
         Named("10,000 records, .*trigger of the target refuses", "Read the trigger's rule", "trigger_exception"),
+    ),
+    Drill(
+        "credentials-rotated", credentials_rotated,
+        Named("target database does not let us in", "Check the user and the password in its DSN"),
     ),
 )  # fmt: skip
