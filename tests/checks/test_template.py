@@ -120,6 +120,7 @@ def test_the_defaults_of_settings_are_those_of_the_template() -> None:
     assert settings.target_connections == int(parameters["TargetConnections"]["Default"])
     assert settings.legacy_connections == int(parameters["LegacyConnections"]["Default"])
     assert settings.retry_delay_seconds == parameters["RetryDelaySeconds"]["Default"]
+    assert settings.retry_window_hours == parameters["RetryWindowHours"]["Default"]
 
 
 def test_a_deadline_lies_well_before_the_backstop_of_the_state_machine() -> None:

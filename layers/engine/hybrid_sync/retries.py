@@ -49,6 +49,8 @@ CONTENDED_PAGE = Retry(attempts=3)
 in the way costs itself."""
 SCHEDULE = Retry(attempts=11)
 """EventBridge's start of a scheduled run, within an hour."""
+SCHEDULED_RUN = Retry(attempts=4, first_delay=900, factor=4)
+"""A scheduled run that failed for a cause that passes: 15 minutes, 1 hour and 4 hours after each end, in its window."""
 AWS_CALL = Retry(attempts=4)
 """A request to AWS within a step, in botocore's standard mode; a STEP waits longer."""
 UNSEEN_KEY = Retry(attempts=6, first_delay=0.1, longest_delay=1)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hybrid_sync.contracts import Profile
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.retries import RECORD
-from hybrid_sync.world import ProfileLimits
+from hybrid_sync.world import AGAIN_HOURS, ProfileLimits
 
 
 class Settings(BaseModel):
@@ -48,6 +48,7 @@ class Settings(BaseModel):
     weekly_deadline_seconds: int = Field(14400, alias="WEEKLY_DEADLINE_SECONDS", ge=1)
     daily_batch_size: int = Field(1000, alias="DAILY_BATCH_SIZE", ge=1)
     daily_deadline_seconds: int = Field(3600, alias="DAILY_DEADLINE_SECONDS", ge=1)
+    retry_window_hours: float = Field(AGAIN_HOURS, alias="RETRY_WINDOW_HOURS", ge=0)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -77,5 +78,7 @@ class Settings(BaseModel):
     def limits(self, profile: Profile) -> ProfileLimits:
         """Runs on demand are small and urgent: the daily numbers.  A check is as large as a week."""
         if profile in (Profile.weekly, Profile.verify):
-            return ProfileLimits(self.weekly_batch_size, self.weekly_deadline_seconds)
-        return ProfileLimits(self.daily_batch_size, self.daily_deadline_seconds)
+            rows, seconds = self.weekly_batch_size, self.weekly_deadline_seconds
+        else:
+            rows, seconds = self.daily_batch_size, self.daily_deadline_seconds
+        return ProfileLimits(rows, seconds, self.retry_window_hours)

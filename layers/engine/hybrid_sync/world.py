@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # the functions that touch no database start without its driv
     from hybrid_sync.ids.idmap import IdCache
     from hybrid_sync.postgres import Connection
 
+AGAIN_HOURS = 8
+
 
 @dataclass(frozen=True)
 class ProfileLimits:
@@ -23,6 +25,8 @@ class ProfileLimits:
 
     batch_size: int
     deadline_seconds: int
+    again_hours: float = AGAIN_HOURS
+    """For so long after it was due a scheduled run may be started again; zero is never."""
 
 
 class Manifests(Protocol):

@@ -18,7 +18,9 @@ from typing import Protocol
 from hybrid_sync.admission.bounds import Bounds
 from hybrid_sync.admission.job import BY_HAND, Job, JobState, Line, Waiting, new_job
 from hybrid_sync.admission.jobs import JobStore
+from hybrid_sync.admission.later import Later
 from hybrid_sync.admission.order import Slots, next_job, why_it_waits
+from hybrid_sync.admission.scheduled import CALLER
 from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.admission.startable import Startable
 from hybrid_sync.errors import RequestConflicts, RequestRejected, RunNotFound, SyncError
@@ -69,6 +71,7 @@ class Gate:
         self._executions = executions
         self._bounds = bounds
         self._now = now
+        self._later = Later(jobs, now)
 
     def add(self, request: Startable, job_id: str, caller: str) -> Job:
         """Accept a job, once for each id, and admit what may start; what it answers with is stored.
@@ -87,6 +90,8 @@ class Gate:
                 self._bounds.require_room(job, waiting)
                 if not self._jobs.put(job):
                     known = self._get(job_id)
+            if caller == CALLER:
+                self._later.needless(job)
         if known is not None and known.request != job.request:
             raise RequestConflicts(
                 "This idempotency key was used for a different request.", "Send a new Idempotency-Key."
@@ -97,6 +102,13 @@ class Gate:
             self._carry_on(fresh, tend=True)  # the event of an ended execution may be late, or may never come
             stored = self._get(job_id)
         return stored
+
+    def start_again(self, job: Job, job_id: str, at: datetime, until: datetime) -> None:
+        """Let the work of a job that has failed wait for its next attempt; once for each id.
+
+        It is a job like every other from then on: whoever cancels it, pauses starts or does the same work is heeded.
+        """
+        self._later.add(job.request, job_id, job.caller, at, until, f"at {at:%Y-%m-%d %H:%M} UTC: {job.job_id} failed")
 
     def preview(self, request: Startable) -> str:
         """Why a job of this request would wait now; empty if it would start at once."""
@@ -129,7 +141,7 @@ class Gate:
             if chosen is None:
                 break
             job = self._jobs.get(chosen.job_id)  # only after the slots were read: the proof needs this order
-            if job is None or job.state is not JobState.waiting or self._gave_up(job):
+            if job is None or job.state is not JobState.waiting or self._gave_up(job) or self._later.dropped(job):
                 passed.add(chosen.job_id)
                 continue
             starter = secrets.token_hex(6)
@@ -150,7 +162,7 @@ class Gate:
             job = self._get(job_id)
             for other in job.merged:
                 self._jobs.part(other)
-            if job.state in (JobState.waiting, JobState.merged):
+            if job.state in (JobState.later, JobState.waiting, JobState.merged):
                 if not self._jobs.cancel(job, who, self._now()):
                     continue
                 self._executions.stop(job_id)  # where it was started past the gate, and waits in its first state
@@ -178,11 +190,11 @@ class Gate:
         return Standing(job, *self._why(job))
 
     def at_work(self) -> tuple[list[Standing], int, Slots]:
-        """Jobs that have not ended, the first of each state: those that run, then those that wait, by place; how many
-        wait in all; and the slots."""
+        """Jobs that have not ended, the first of each state: those that run, then those that wait, by place, then those
+        whose time has not come; how many wait in all; and the slots."""
         waiting = self._jobs.waiting()
         ids = [*self._jobs.ids(JobState.admitted), *self._jobs.ids(JobState.ending)]
-        ids += [job.job_id for job in waiting[:_MOST_LISTED]]
+        ids += [job.job_id for job in (*waiting[:_MOST_LISTED], *self._jobs.later())]
         jobs = [job for job_id in ids if (job := self._jobs.get(job_id)) is not None]
         return [Standing(job, *self._why(job)) for job in jobs], len(waiting), self._slots.read()
 
@@ -238,14 +250,20 @@ class Gate:
             self._executions.stop(job.job_id)
 
     def _tend(self) -> list[SyncError]:
-        """Look after each slot; what was in the way keeps none of the others."""
+        """Look after each slot, then wake whose time has come; what was in the way keeps none of the others."""
         refused = []
         for job_id in self._slots.read().holders:
             try:
                 self._tend_one(job_id)
             except SyncError as error:
                 refused.append(error)
+        self._later.wake(self._works)
         return refused
+
+    def _works(self) -> set[str]:
+        """What those who hold a slot work on."""
+        held = [self._jobs.get(job_id) for job_id in self._slots.read().holders]
+        return {job.work for job in held if job is not None}
 
     def _tend_one(self, job_id: str) -> None:
         """Free the slot of an execution that has ended; start what was claimed and never started."""
@@ -264,6 +282,8 @@ class Gate:
                 self._jobs.end_merged(other, status, self._now())
             self._jobs.end(job_id, status, self._now(), settled=status == "succeeded")
             self._slots.free(job_id)
+            if status == "succeeded" and job.line is Line.scheduled:
+                self._later.needless(job)
 
     def _merged(self, job: Job, waiting: Collection[Waiting]) -> Job | None:
         """The waiting job that answers for this one, too."""

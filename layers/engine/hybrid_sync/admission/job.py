@@ -19,9 +19,11 @@ SCHEDULED = frozenset({Profile.weekly, Profile.daily, Profile.hourly})
 
 
 class JobState(StrEnum):
-    """`merged` jobs are answered by another one that waited for the same rows; `ending`: the execution has ended, and
-    what it may have left at work in the target is not looked after yet."""
+    """`later` jobs begin to wait when their time has come; `merged` ones are answered by another one that waited for the
+    same rows; `ending`: the execution has ended, and what it may have left at work in the target is not looked after
+    yet."""
 
+    later = "later"
     waiting = "waiting"
     admitted = "admitted"
     merged = "merged"
@@ -76,6 +78,8 @@ class Job(Waiting):
     ended_at: datetime | None = None
     why: str = ""
     """Why it has not started although it had its turn, or did not end well."""
+    until: datetime | None = None
+    """It is not started after that."""
 
     @property
     def to_start(self) -> Startable:
@@ -88,6 +92,8 @@ class Job(Waiting):
         """As callers know it: waiting, running, merged, or how it ended."""
         if self.state is JobState.admitted:
             return "running"
+        if self.state is JobState.later:
+            return "waiting"
         return self.outcome or str(self.state)
 
 
@@ -102,8 +108,8 @@ def place_of(request: Startable, accepted_at: datetime) -> str:
 
     A place never moves, and time does: only finitely many jobs ever stand before it in its line, so none starves.
     """
-    due = accepted_at + (LOW_WAITS if request.priority is RunPriority.low else timedelta())
-    return f"{_RANKS[_line(request)]}/{written(due)}"
+    turn = accepted_at + (LOW_WAITS if request.priority is RunPriority.low else timedelta())
+    return f"{_RANKS[_line(request)]}/{written(turn)}"
 
 
 def _line(request: Startable) -> Line:
@@ -118,6 +124,11 @@ def work_of(request: Startable) -> str:
     for name in {"entities", "refs", "allow_deletes"} & given.keys():
         given[name] = sorted({json.dumps(one, sort_keys=True) for one in given[name]})
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def due(job: Waiting) -> datetime:
+    """When a job's turn begins, by its place."""
+    return read(job.place.partition("/")[2])
 
 
 def written(moment: datetime) -> str:

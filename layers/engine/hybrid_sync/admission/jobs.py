@@ -60,6 +60,21 @@ class JobStore:
         """The jobs in a state, as far as the index knows."""
         return [_id(item) for item in self._listed(state)]
 
+    def later(self) -> list[Waiting]:
+        """Jobs whose time has not come, the next first, as far as the index knows."""
+        return [_waiting(item) for item in self._listed(JobState.later)]
+
+    def wake(self, job_id: str) -> bool:
+        """Its time has come: it waits for its turn; False where somebody has woken or dropped it."""
+        return self._set(job_id, {"state": JobState.waiting, "why": ""}, (JobState.later,))
+
+    def drop(self, job_id: str, now: datetime, why: str) -> bool:
+        """Nobody needs it any more, or it is too late; False where it has begun or ended."""
+        ended: Values = {
+            "state": JobState.cancelled, "outcome": JobState.cancelled, "ended_at": written(now), "why": why
+        }  # fmt: skip
+        return self._set(job_id, ended, (JobState.later, JobState.waiting), forget=now + KEPT)
+
     def mark_admitted(self, job_id: str, starter: str) -> bool:
         """The last word before an execution is started; False where the job has been cancelled or has ended."""
         return self._set(
@@ -109,7 +124,8 @@ class JobStore:
         values: Values = {
             "state": JobState.cancelled, "outcome": JobState.cancelled, "cancelled_by": who, "ended_at": written(now)
         }  # fmt: skip
-        return self._set(job.job_id, values, (JobState.waiting, JobState.merged), {"merged": job.merged}, now + KEPT)
+        states = (JobState.later, JobState.waiting, JobState.merged)
+        return self._set(job.job_id, values, states, {"merged": job.merged}, now + KEPT)
 
     def _set(
         self, job_id: str, values: Values, states: Sequence[JobState], same: Values = NOTHING,
@@ -168,6 +184,7 @@ def _item(job: Job) -> dict[str, Any]:
     texts: Values = {
         "state": job.state, "place": job.place, "accepted_at": written(job.accepted_at), "work": job.work,
         "caller": job.caller, "request": job.request.model_dump_json(), "merged": job.merged, "into": job.into,
+        "why": job.why, **({"until": written(job.until)} if job.until else {}),
     }  # fmt: skip
     return _key(job.job_id) | {name: _value(value) for name, value in texts.items()}
 
@@ -191,4 +208,5 @@ def stored_job(item: Mapping[str, Any]) -> Job:
         outcome=text.get("outcome", ""),
         cancelled_by=text.get("cancelled_by", ""),
         why=text.get("why", ""),
+        until=read(text["until"]) if "until" in text else None,
     )

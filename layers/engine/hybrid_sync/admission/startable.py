@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.contracts import Message, RunPriority, RunRequest
 
 
@@ -34,4 +35,4 @@ class ScheduledRun(Message):
     @property
     def job_id(self) -> str:
         """The same for every delivery, however late."""
-        return f"{self.request.profile}-{self.scheduled_at:%Y%m%dT%H%M%S}-000000"
+        return Scheduled(self.request.profile, self.scheduled_at).job_id

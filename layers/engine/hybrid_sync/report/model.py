@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pydantic import computed_field
 
+from hybrid_sync.contracts import OnFailure
 from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation, over_all
@@ -163,6 +164,10 @@ class RunSummary(Part):
     """Of a run of a part, which part; empty for a run of everything."""
     asked: tuple[AskedRow, ...] = ()
     """What became of each row that the request names."""
+    on_failure: str = OnFailure.keep
+    """What the request wants where it fails."""
+    again_at: datetime | None = None
+    """When it is started again by itself; None where a person has to, or nobody need."""
 
     @property
     def as_of(self) -> datetime:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from hybrid_sync.alerts import Alert
+from hybrid_sync.failures.again import attempt, said
 from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows, unexplained
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import moment, run_title
@@ -22,12 +23,14 @@ def cause_of(profile: str) -> str:
 def notification(summary: RunSummary, location: str, over: Over = ()) -> Alert:
     """What the people who asked for it hear of a run."""
     part = f" (in part: {summary.scope})" if summary.scope else ""
-    title = f"{summary.profile.replace('_', ' ')} run {summary.status}"
-    head = f"{run_title(summary.profile)}{part}, run {summary.run_id}: {summary.status}."
+    which = f", attempt {n}" if (n := attempt(summary.run_id)) > 1 else ""
+    title = f"{summary.profile.replace('_', ' ')} run {summary.status}{which}"
+    head = f"{run_title(summary.profile)}{part}, run {summary.run_id}{which}: {summary.status}."
+    again = [said(summary.run_id, summary.again_at)] if summary.again_at else []
     ended = tuple(f"Over: {said}, since {moment(since)}." for said, since in over)
     urgent = summary.status != "succeeded"
     return Alert(
-        title, (head, *ended, *_body(summary), f"Report: {location}"), urgent=urgent,
+        title, (head, *again, *ended, *_body(summary), f"Report: {location}"), urgent=urgent,
         cause=f"{cause_of(summary.profile)}{_trouble(summary)}" if urgent else "",
         entities=tuple(e.entity for e in summary.entities if e.failure or e.status != "verified"),
         new=summary.new_failures, known=summary.missed_records - summary.new_failures,
@@ -42,11 +45,15 @@ def _trouble(summary: RunSummary) -> str:
     codes += sorted(f"{e.entity}/{e.failure.code}" for e in summary.entities if e.failure is not None)
     codes += sorted(f"{line.entity}/{line.reason}" for line in summary.missed if line.beyond)
     told = f"{summary.status}:{','.join(codes)}"
+    if summary.again_at:  # that it does not start again any more is news, though the cause is the same
+        return f"{told}:again"
     return f"{told}:{summary.run_id}" if summary.asked else told
 
 
 def _remedy(summary: RunSummary) -> str:
     """Of the largest cause; of a run that broke off, to settle that and go on."""
+    if summary.again_at:
+        return "Nothing yet, for it tries again by itself; if you can, settle what is named above."
     if summary.failures or any(e.failure is not None for e in summary.entities):
         return "Settle what is named above, then run again: a run goes on with what is left."
     beyond_limit = [line for line in summary.missed if line.beyond]

@@ -9,6 +9,7 @@ from psycopg import sql
 from pydantic import ValidationError
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import OnFailure
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.postgres import together
 from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
@@ -56,6 +57,7 @@ def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) ->
     return RunSummary(
         **run,
         scope=scope_of(request, entities, catalog),
+        on_failure=request.get("on_failure", OnFailure.keep),
         asked=asked.value,
         rollback=rollback_of(target, run_id, undoes.value, catalog),
         entities=entities,

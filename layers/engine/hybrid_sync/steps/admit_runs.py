@@ -6,14 +6,17 @@ minute later at most.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from hybrid_sync.admission.gate import Gate
 from hybrid_sync.admission.job import Job
+from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.admission.startable import ScheduledRun
 from hybrid_sync.contracts import ReportRequest, RunFailure
 from hybrid_sync.entrypoint import logger
 from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.failures.again import until
 from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
@@ -33,7 +36,7 @@ def admit_runs(world: Admitting, scheduled: ScheduledRun | None) -> None:
     Raises what refused a start for certain, so that the function's errors tell.
     """
     if scheduled is not None:
-        world.gate.add(scheduled.request, scheduled.job_id, "schedule")
+        world.gate.add(scheduled.request, scheduled.job_id, CALLER)
     try:
         world.gate.admit(tend=True)
     finally:
@@ -53,8 +56,11 @@ def _settle(world: Admitting) -> None:
             for job in unsettled:
                 if not _report(world, job.job_id, target, told=job.job_id in ended) and not job.cancelled_by:
                     _report_unplanned(world, job)
+                _start_again(world, job, target)
                 world.gate.settled(job)
     except TargetUnavailable:
+        for job in unsettled:
+            _start_again(world, job)
         logger.warning("the target is away: ended runs are looked after later", extra={"runs": len(unsettled)})
 
 
@@ -69,6 +75,22 @@ def _report(world: World, run_id: str, target: Connection, *, told: bool) -> boo
     if found is not None and found[0]:
         reported(world, ReportRequest(run_id=run_id), target, told=told)
     return found is not None
+
+
+def _start_again(world: Admitting, job: Job, target: Connection | None = None) -> None:
+    """Let a scheduled run wait for its next attempt, when its report says that there is one; what nobody cancelled."""
+    named = Scheduled.named(job.job_id) if job.caller == CALLER else None
+    if named is None or job.outcome != "failed" or job.cancelled_by:
+        return
+    found = None
+    if target is not None:
+        with transaction(target, "target"):
+            asked = "select report->>'again_at' from hybrid_sync.run where run_id = %s and report is not null"
+            found = target.execute(asked, (job.job_id,)).fetchone()
+    said = found[0] if found else (world.reports.read(job.job_id) or {}).get("again_at")
+    if said:
+        hours = world.limits(named.profile).again_hours
+        world.gate.start_again(job, named.next.job_id, datetime.fromisoformat(str(said)), until(named, hours))
 
 
 def _report_unplanned(world: World, job: Job) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.alerts import Alert
-from hybrid_sync.contracts import Profile, ReportRequest, RunFailure, RunOutcome
+from hybrid_sync.contracts import OnFailure, Profile, ReportRequest, RunFailure, RunOutcome
 from hybrid_sync.errors import Contention, OtherVersion, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.failures.again import said, starts_again
 from hybrid_sync.failures.cause import plain
 from hybrid_sync.postgres import Connection, answer, one_trip, send_with_next, transaction
 from hybrid_sync.report.model import RunSummary
@@ -55,7 +57,7 @@ def reported(
         if request.failure is not None:
             store.read_run(target, request.run_id)
             store.record_failure(target, request.failure)
-        summary = _ended(world, target, request.run_id)
+        summary = _with_next_attempt(world, _ended(world, target, request.run_id))
         failpoint("report.finished", target)
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
@@ -96,6 +98,17 @@ def _ended(world: World, target: Connection, run_id: str) -> RunSummary:
     return summarise(target, run_id, world.catalog)
 
 
+def _with_next_attempt(world: World, summary: RunSummary) -> RunSummary:
+    """With when it is started again by itself; a policy that holds entities or undoes the run asks for a person."""
+    found_wanting = any(e.status == "incomplete" and e.failure is None for e in summary.entities)
+    if summary.trigger != CALLER or summary.status != "failed" or found_wanting or summary.on_failure != OnFailure.keep:
+        return summary
+    codes = {f.error for f in summary.failures} | {e.failure.code for e in summary.entities if e.failure}
+    hours = world.limits(Profile(summary.profile)).again_hours
+    at = starts_again(summary.run_id, codes, summary.finished_at or world.now(), hours)
+    return summary.model_copy(update={"again_at": at})
+
+
 def _forget_old_journal(target: Connection) -> None:
     """Drop the weeks of the journal from which no run can be undone any more; where one is in use, next time."""
     with suppress(Contention), one_trip(target, "target", writes=True) as trip:
@@ -114,12 +127,19 @@ def never_began(world: World, request: ReportRequest, status: str = "failed") ->
     failure = request.failure
     code = failure.error if failure else "unknown"
     text = failure.cause if failure else "The run was not recorded."
-    document = {"run_id": request.run_id, "status": status, "failure": {"code": code, "text": text}}
-    world.reports.write_page(request.run_id, "html", page(unbegun(request.run_id, code, text, status)))
+    at = None
+    if status == "failed" and (named := Scheduled.named(request.run_id)):
+        at = starts_again(request.run_id, [code], world.now(), world.limits(named.profile).again_hours)
+    again = said(request.run_id, at)
+    document = {
+        "run_id": request.run_id, "status": status, "failure": {"code": code, "text": text},
+        "again_at": at.isoformat() if at else None,
+    }  # fmt: skip
+    world.reports.write_page(request.run_id, "html", page(unbegun(request.run_id, code, text, status, again)))
     location = world.reports.write(request.run_id, document)
     alert = Alert(
-        f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}",), urgent=True,
-        command="hybrid-sync check", path=f"runs/{request.run_id}",
+        f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}", *filter(None, [again])),
+        urgent=True, command="hybrid-sync check", path=f"runs/{request.run_id}",
     )  # fmt: skip
     world.alerts.publish(alert)
     return RunOutcome(run_id=request.run_id, status=status, report=location, summary={"code": code, "text": text})

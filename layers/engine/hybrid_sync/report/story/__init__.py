@@ -53,14 +53,14 @@ def story_of(summary: RunSummary) -> Document:
     )
 
 
-def never_began(run_id: str, code: str, text: str, status: str = "failed") -> Document:
-    """The report of a run that ended before it was recorded: there is nothing to count."""
+def never_began(run_id: str, code: str, text: str, status: str = "failed", again: str = "") -> Document:
+    """The report of a run that ended before it was recorded: there is nothing to count.  `again`: when it tries again."""
     return Document(
         title="A run that did not begin",
         run_id=run_id,
         subtitle=f"Run {run_id}",
         verdict=capital(status),
         tone=Tone.bad,
-        opening=(Text("The run ended before anything was read or written."),),
+        opening=(Text(f"The run ended before anything was read or written. {again}".rstrip()),),
         sections=(Section("failures", "What went wrong", (Text(f"{code}: {text}"),)),),
     )

@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from hybrid_sync.admission.gate import Standing
+from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.report.words import duration, run_title
 from hybrid_sync.services.progress import STEPS
@@ -98,6 +99,13 @@ def _lane(row: dict[str, Any], catalog: Catalog) -> Lane:
         **{name: row[name] for name in names}, title=known.title if known else row["entity"],
         rows_per_second=round(row["rows"] / seconds, 1) if row["rows"] and seconds else None,
     )  # fmt: skip
+
+
+def next_attempt(run_id: str, standings: Sequence[Standing]) -> str:
+    """What the next attempt of a scheduled run says, while it waits or is at work; empty where there is none."""
+    named = Scheduled.named(run_id)
+    coming = named.next.job_id if named else ""
+    return next((one.why or f"Run {coming} tries again." for one in standings if one.job.job_id == coming), "")
 
 
 def in_the_queue(standings: Sequence[Standing], begun: set[str]) -> tuple[Running, ...]:

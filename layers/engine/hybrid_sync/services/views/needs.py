@@ -25,6 +25,7 @@ def needs(
     missed: Sequence[Missed],
     last: Sequence[Mapping[str, Any]],
     last_run: RunMark | None,
+    again: str,
     verified: Mapping[str, Verified],
     fresh: Sequence[Mapping[str, Any]],
     servers: Sequence[Server],
@@ -35,7 +36,7 @@ def needs(
     """The worst first; of one tone the oldest first."""
     found = [
         *_servers(servers),
-        *_run(last_run),
+        *_run(last_run, again),
         *_entities(last, verified, catalog),
         *_sums(verified, catalog),
         *_held(held, verified, catalog),
@@ -58,12 +59,14 @@ def _servers(servers: Iterable[Server]) -> Iterator[Need]:
             )  # fmt: skip
 
 
-def _run(last: RunMark | None) -> Iterator[Need]:
+def _run(last: RunMark | None, again: str) -> Iterator[Need]:
+    """`again`: what its next attempt says, where there is one."""
     if last is not None and last.status in ("failed", "lost"):
         yield Need(
-            tone=Tone.bad, subject=last.run_id, title=f"The last {last.title.lower()} {_ended(last.status)}",
+            tone=Tone.warning if again else Tone.bad, subject=last.run_id, title=f"The last {last.title.lower()} {_ended(last.status)}",
             cause="What it did before that is in the target; what it did not verify keeps its fence.",
-            remedy="Read the cause on the run's page, settle it, and run again: a run goes on with what is left.",
+            remedy=f"{again} Look at its cause if that should fail, too." if again else
+            "Read the cause on the run's page, settle it, and run again: a run goes on with what is left.",
             command=f"hybrid-sync report {last.run_id}", since=last.at, href=f"runs/{last.run_id}",
             act=Act(kind="run-again", label="Run again", of=last.run_id),
         )  # fmt: skip

@@ -58,7 +58,8 @@ def _composed(
     last = history.last_run(seen["last_run"])
     queues = _queues(desk, causes, standings)
     needed = needs(
-        held=seen["held"], missed=causes, last=seen["last"], last_run=last, verified=found, fresh=seen["fresh"],
+        held=seen["held"], missed=causes, last=seen["last"], last_run=last,
+        again=at_work.next_attempt(last.run_id, standings) if last else "", verified=found, fresh=seen["fresh"],
         servers=servers, paused=paused, catalog=catalog, now=now, queues=queues,
     )  # fmt: skip
     pace = seen["pace"][0]

@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound, TargetUnavailable
 from hybrid_sync.postgres import Connection, together
+from hybrid_sync.failures.again import said as tries_again
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.outcome import reasons
@@ -150,7 +151,8 @@ def _verdict(summary: RunSummary, running: Running | None) -> str:
     said = f"{status_word(summary.status).capitalize()}."
     if why:
         more = f" And {len(why) - 1} more, below." if len(why) > 1 else ""
-        return f"{said} {why[0].rstrip('.')}.{more}"
+        again = f" {once_more}." if (once_more := tries_again(summary.run_id, summary.again_at)) else ""
+        return f"{said} {why[0].rstrip('.')}.{more}{again}"
     if summary.rows is None:
         return said
     return f"{said} {summary.current_rows:,} of {n_of(summary.due_rows, 'row')} are as legacy has them."
