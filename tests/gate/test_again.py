@@ -54,7 +54,7 @@ def failed() -> Iterator[Failed]:
 def test_it_waits_for_its_time_says_so_and_starts_once(failed: Failed) -> None:
     failed.strike(timedelta(minutes=14))
     assert failed.begun == ["first"]
-    [standing] = failed.gate.at_work()[0]
+    [*_, standing] = failed.gate.at_work()[0]
     assert (standing.job.status, standing.place) == ("waiting", None)
     assert standing.why == "Starts again at 2026-11-29 00:15 UTC: first failed."
     failed.strike(timedelta(minutes=15))

@@ -60,7 +60,12 @@ def test_the_name_says_when_it_was_due_and_which_attempt_it_is() -> None:
     assert delivered.job_id == FIRST.job_id == "weekly-20261129T010000-000000"
     assert FIRST.next.job_id == "weekly-20261129T010000-000001"
     assert Scheduled.named(FIRST.next.job_id) == FIRST.next
-    for other in ("weekly-20261129T010000-4fc1d2", "sync-1", "verify-20261129T010000-000000", "daily-20269999T010000-000000"):
+    for other in (
+        "weekly-20261129T010000-4fc1d2",
+        "sync-1",
+        "verify-20261129T010000-000000",
+        "daily-20269999T010000-000000",
+    ):
         assert Scheduled.named(other) is None
         assert starts_again(other, ["target_unavailable"], DUE, HOURS) is None
 

@@ -19,9 +19,8 @@ SCHEDULED = frozenset({Profile.weekly, Profile.daily, Profile.hourly})
 
 
 class JobState(StrEnum):
-    """`later` jobs begin to wait when their time has come; `merged` ones are answered by another one that waited for the
-    same rows; `ending`: the execution has ended, and what it may have left at work in the target is not looked after
-    yet."""
+    """`later` jobs wait once their time has come; `merged` ones are answered by another one that waited for the same
+    rows; `ending`: the execution has ended, and what it may have left at work in the target is not looked after yet."""
 
     later = "later"
     waiting = "waiting"

@@ -1,7 +1,7 @@
 """Jobs whose time has not come: they take part in nothing before, and then wait like every other.
 
-A job that waits for its time is in no line and holds no slot, so the proof in `slots` says nothing of it; the clock wakes
-it within a minute.  Whoever does the same work meanwhile makes it needless.
+A job that waits for its time is in no line and holds no slot, so the proof in `slots` says nothing of it; the clock
+wakes it within a minute.  Whoever does the same work meanwhile makes it needless.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def story_of(summary: RunSummary) -> Document:
 
 
 def never_began(run_id: str, code: str, text: str, status: str = "failed", again: str = "") -> Document:
-    """The report of a run that ended before it was recorded: there is nothing to count.  `again`: when it tries again."""
+    """The report of a run that ended before it was recorded: there is nothing to count.  `again`: what it does next."""
     return Document(
         title="A run that did not begin",
         run_id=run_id,

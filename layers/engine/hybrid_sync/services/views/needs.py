@@ -62,11 +62,12 @@ def _servers(servers: Iterable[Server]) -> Iterator[Need]:
 def _run(last: RunMark | None, again: str) -> Iterator[Need]:
     """`again`: what its next attempt says, where there is one."""
     if last is not None and last.status in ("failed", "lost"):
+        settle = "Read the cause on the run's page, settle it, and run again: a run goes on with what is left."
         yield Need(
-            tone=Tone.warning if again else Tone.bad, subject=last.run_id, title=f"The last {last.title.lower()} {_ended(last.status)}",
+            tone=Tone.warning if again else Tone.bad, subject=last.run_id,
+            title=f"The last {last.title.lower()} {_ended(last.status)}",
             cause="What it did before that is in the target; what it did not verify keeps its fence.",
-            remedy=f"{again} Look at its cause if that should fail, too." if again else
-            "Read the cause on the run's page, settle it, and run again: a run goes on with what is left.",
+            remedy=f"{again} Look at its cause if that fails, too." if again else settle,
             command=f"hybrid-sync report {last.run_id}", since=last.at, href=f"runs/{last.run_id}",
             act=Act(kind="run-again", label="Run again", of=last.run_id),
         )  # fmt: skip

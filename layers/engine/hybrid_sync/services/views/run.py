@@ -8,8 +8,8 @@ from typing import Any, LiteralString
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound, TargetUnavailable
-from hybrid_sync.postgres import Connection, together
 from hybrid_sync.failures.again import said as tries_again
+from hybrid_sync.postgres import Connection, together
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.outcome import reasons
