@@ -23,7 +23,7 @@ from hybrid_sync_cli.stack.up import Builder, purge, tear_down
 from tests.servers import versions
 from tests.servers.tls import TlsServer, serve
 
-pytest_plugins = ["tests.browser.plugin"]
+pytest_plugins = ["tests.browser.plugin", "tests.last_words"]
 
 PASSWORD = "only-for-tests"
 HOMES = home.project_root() / ".hybrid-sync" / "tests"

@@ -7,13 +7,11 @@ over the same keys start together, and some are held between their read and thei
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.failpoints import Action, Stall
+from tests.faults.beside import again_and_again
 from tests.faults.cloud import StoredManifests
 from tests.faults.driver import Deliveries, outcome, started
 from tests.faults.worker import Order, Reply
@@ -27,7 +25,6 @@ _HELD_AT = {
 }
 """What the runs fight in, and where one of them may be held."""
 _LONGEST = 0.08
-_EVERY = 0.004
 
 
 class Duel:
@@ -52,7 +49,7 @@ class Duel:
             orders = [
                 Order(delivery.function, payload_of(delivery), self._held(delivery.function)) for _, delivery in due
             ]
-            with _again_and_again(change):
+            with again_and_again(change):
                 replies = self._deliveries.many(orders)
             self._settle(due, replies)
 
@@ -64,21 +61,3 @@ class Duel:
         if self._luck.random() < 0.4:
             return {}
         return {self._luck.choice(_HELD_AT[function]): Stall(self._luck.uniform(0, _LONGEST))}
-
-
-@contextmanager
-def _again_and_again(change: Callable[[], None]) -> Iterator[None]:
-    """Call `change` every few milliseconds until the block ends."""
-    ended = threading.Event()
-
-    def keep_changing() -> None:
-        while not ended.wait(_EVERY):
-            change()
-
-    with ThreadPoolExecutor(1) as beside:
-        changing = beside.submit(keep_changing)
-        try:
-            yield
-        finally:
-            ended.set()
-        changing.result()

@@ -8,7 +8,6 @@ triggers tell when a row goes back to an older version.
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 import psycopg
 
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
+from tests.faults.beside import again_and_again
 
 HOT = 60
 """Rows that all of them want."""
@@ -25,7 +25,6 @@ ON_DEMAND = 4
 _FIRST = 900_000
 _LONGEST_LIST = 30
 _ROUNDS = 400
-_EVERY = 0.004
 _WRITTEN = """
 select coalesce(sum(cardinality(keys)), 0) from hybrid_sync.journal where entity = 'people' and run_id like %s
 """
@@ -79,20 +78,12 @@ class Rivals:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Some of the rows get their next version every few milliseconds, until the block ends."""
-        ended = threading.Event()
-
-        def keep_changing() -> None:
-            with psycopg.connect(self.legacy, autocommit=True) as legacy:
-                while not ended.wait(_EVERY):
-                    _change(legacy, self.luck.sample(range(_FIRST, _FIRST + HOT), HOT // 3))
-
-        with ThreadPoolExecutor(1) as beside:
-            changing = beside.submit(keep_changing)
-            try:
-                yield
-            finally:
-                ended.set()
-            changing.result()
+        hot = range(_FIRST, _FIRST + HOT)
+        with (
+            psycopg.connect(self.legacy, autocommit=True) as legacy,
+            again_and_again(lambda: _change(legacy, self.luck.sample(hot, HOT // 3))),
+        ):
+            yield
 
     def _written(self) -> int:
         with psycopg.connect(self.target, autocommit=True) as target:
