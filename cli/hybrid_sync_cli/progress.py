@@ -113,7 +113,7 @@ def follow(deployment: Deployment, run_id: str, quiet: bool = False) -> tuple[st
     with drawing:
         while True:
             now = deployment.ask("progress", ProgressAsked(run_id=run_id), Progress, patient=True)
-            if now.status == "waiting" and now.why != said and not quiet:
+            if now.status in ("waiting", "running") and now.why not in ("", said) and not quiet:
                 said = now.why
                 print(f"  waiting: {said}")
             display.show(now.steps or ())

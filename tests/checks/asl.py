@@ -16,7 +16,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 State = dict[str, Any]
 
-TRANSIENT = {"TransientError", "ThrottledError"}
+TRANSIENT = {"TransientError", "ThrottledError", "AwayError"}
 # Step Functions guide, "Error names" and "Lambda service exceptions"; Lambda's own names for a lost worker.
 SERVICE = {
     "Lambda.ServiceException",
@@ -248,7 +248,7 @@ def _errors_handled(machine: Machine, state: State) -> list[str]:
         f"nothing is called {name}, so it is never retried" for name in retried if name not in TRANSIENT | SERVICE
     ]
     if "Retry" in state and TRANSIENT - set(retried):
-        found.append("TransientError and ThrottledError must be retried")
+        found.append("TransientError, ThrottledError and AwayError must be retried")
     caught = [name for catcher in state.get("Catch", ()) for name in catcher.get("ErrorEquals", ())]
     found += [f"catch States.ALL, not {name}" for name in caught if name not in CATCHABLE]
     for catcher in state.get("Catch", ()):

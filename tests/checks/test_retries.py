@@ -9,6 +9,8 @@ import pytest
 from hybrid_sync.aws import client
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.retries import (
+    AWAY,
+    AWAY_ERRORS,
     AWS_CALL,
     CACHE_ROUND,
     CONTENDED_PAGE,
@@ -25,10 +27,14 @@ from tests.checks import asl, templates
 TEMPLATE = templates.load()
 MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
 DEFAULTS = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
+AWAY_RETRIES = MACHINE["DefinitionSubstitutions"]["RetriesOfAway"]
 RETRIERS = [
     (name, state["Retry"])
     for name, state in asl.tasks(
-        asl.load(asl.STATE_MACHINE.read_text("utf-8"), {"Retries": "2", "RetryDelaySeconds": "20"})
+        asl.load(
+            asl.STATE_MACHINE.read_text("utf-8"),
+            {"Retries": "2", "RetriesOfAway": AWAY_RETRIES, "RetryDelaySeconds": "20"},
+        )
     )
 ]
 
@@ -56,13 +62,18 @@ def written(retry: Retry, errors: tuple[str, ...]) -> dict[str, Any]:
 @pytest.mark.parametrize(("state", "retriers"), RETRIERS, ids=[name for name, _ in RETRIERS])
 def test_a_state_is_retried_as_the_table_says(state: str, retriers: list[dict[str, Any]]) -> None:
     """Each retrier counts for itself, so waiting for capacity uses up no attempt."""
-    assert retriers == [written(THROTTLED, THROTTLED_ERRORS), written(STEP, STEP_ERRORS)]
+    assert retriers == [written(THROTTLED, THROTTLED_ERRORS), written(STEP, STEP_ERRORS), written(AWAY, AWAY_ERRORS)]
 
 
 def test_no_error_is_retried_in_two_ways_and_waiting_for_capacity_takes_a_quarter_of_an_hour() -> None:
-    assert not set(STEP_ERRORS) & set(THROTTLED_ERRORS)
+    assert len({*STEP_ERRORS, *THROTTLED_ERRORS, *AWAY_ERRORS}) == len(STEP_ERRORS + THROTTLED_ERRORS + AWAY_ERRORS)
     waited = sum(THROTTLED.delay(failed) for failed in range(1, THROTTLED.attempts))
     assert 900 <= waited <= 1200
+
+
+def test_a_database_that_is_away_is_waited_for_as_long_as_a_weekly_run_may_take() -> None:
+    waited = sum(AWAY.delay(failed) for failed in range(1, AWAY.attempts))
+    assert waited == int(DEFAULTS["WeeklyDeadlineSeconds"])
 
 
 def test_the_queue_delivers_a_message_as_often_as_the_table_says() -> None:

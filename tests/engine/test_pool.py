@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import psycopg
 import pytest
@@ -57,6 +58,28 @@ def end(dsn: str, process: int) -> None:
         admin.execute("select pg_terminate_backend(%s)", (process,))
         while admin.execute("select from pg_stat_activity where pid = %s", (process,)).fetchone():
             pass
+
+
+def test_each_attempt_at_a_new_connection_is_guarded_and_none_is_for_one_that_is_kept(
+    clock: Clock, target_db: str
+) -> None:
+    guarded: list[str] = []
+    pool = Pool(clock, guarding=lambda side: nullcontext(guarded.append(side)))
+    first = used(pool, target_db)
+    assert used(pool, target_db) == first
+    assert guarded == ["target"]
+    with connected(pool, target_db) as connection:
+        end(target_db, first)
+        with transaction(connection, "target"):
+            assert pid(connection) != first
+    assert guarded == ["target", "target"]  # the second one has taken the place of the first
+    pool.forget("legacy")
+    used(pool, target_db)
+    assert len(guarded) == 2
+    pool.forget("target")
+    used(pool, target_db)
+    assert len(guarded) == 3
+    pool.close()
 
 
 def test_a_connection_is_used_again(pool: Pool, target_db: str) -> None:

@@ -38,6 +38,8 @@ def substitutions() -> dict[str, str]:
 
 
 def _value(template: dict[str, Any], value: Any) -> str:
+    if isinstance(value, str):
+        return value
     [(kind, argument)] = value.items()
     if kind == "Ref" and argument.endswith(".Version"):
         folder = templates.functions(template)[argument.removesuffix(".Version")]["CodeUri"]

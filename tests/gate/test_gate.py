@@ -13,6 +13,7 @@ from hybrid_sync.admission.gate import Bounds, Gate
 from hybrid_sync.admission.job import JobState, new_job
 from hybrid_sync.admission.jobs import JobStore
 from hybrid_sync.admission.slots import SlotStore
+from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, QueueFull, RequestConflicts, RunNotFound
 from hybrid_sync.runs.starter import RunStarter
@@ -29,7 +30,11 @@ class Deployment:
         self.service = Service(bounds.runs, {}, {}, like_the_emulator=False)
         self.jobs = JobStore(table, dynamodb)
         self.slots = SlotStore(table, dynamodb)
-        self.gate = Gate(self.jobs, self.slots, RunStarter(MACHINE, self.service), bounds, lambda: self.service.now)
+        self.away = ""
+        self.gate = Gate(
+            self.jobs, self.slots, RunStarter(MACHINE, self.service), bounds, lambda: self.service.now,
+            lambda: self.away,
+        )  # fmt: skip
 
     def fill(self) -> None:
         """Two runs hold the slots that ordinary jobs may have."""
@@ -63,6 +68,21 @@ def row(key: int, priority: RunPriority = RunPriority.normal) -> RunRequest:
 def test_a_job_is_started_by_whoever_adds_it_under_its_own_name(deployment: Deployment) -> None:
     assert deployment.gate.add(row(1), "a", "caller").status == "running"
     assert [e.name for e in deployment.service.running()] == ["a"]
+
+
+def test_while_a_database_is_away_jobs_wait_and_say_so_and_a_check_starts(deployment: Deployment) -> None:
+    deployment.gate.add(row(1), "at-work", "caller")
+    deployment.away = "The target database has been away since 01:00 UTC."
+    assert deployment.gate.preview(row(2)) == deployment.away
+    assert deployment.gate.add(row(2, RunPriority.critical), "a", "caller").status == "waiting"
+    assert deployment.gate.add(CheckRequest(), "check-20261129T010000-4fc1d2", "ann").status == "running"
+    assert deployment.gate.admit(tend=True) == []
+    assert (deployment.gate.standing("a").place, deployment.gate.standing("a").why) == (1, deployment.away)
+    assert deployment.gate.standing("at-work").why == deployment.away
+    assert deployment.gate.standing("check-20261129T010000-4fc1d2").why == ""
+    deployment.away = ""
+    assert deployment.gate.admit(tend=True) == ["a"]
+    assert deployment.gate.standing("at-work").why == ""
 
 
 def test_the_same_job_twice_is_one_and_another_under_its_id_conflicts(deployment: Deployment) -> None:

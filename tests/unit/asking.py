@@ -13,10 +13,11 @@ from urllib.parse import parse_qs
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job, JobState, new_job
 from hybrid_sync.admission.order import Slots
+from hybrid_sync.breaker.state import SIDES, Breaker, refusal
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask, RunRequest
-from hybrid_sync.errors import LegacyUnavailable, RequestConflicts, RunNotFound, TargetUnavailable
+from hybrid_sync.errors import LegacyUnavailable, RequestConflicts, RunNotFound, Side, TargetUnavailable
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.routes import Api
 from hybrid_sync.postgres import Connection
@@ -94,6 +95,16 @@ class Undo:
         return rollback_run(self._world, task)
 
 
+class Breakers:
+    """Closed, unless a test opens one."""
+
+    def __init__(self) -> None:
+        self.open: dict[Side, Breaker] = {}
+
+    def both(self) -> dict[Side, Breaker]:
+        return {side: self.open.get(side, Breaker()) for side in SIDES}
+
+
 class Desk:
     """The API, and everything behind it; without a world both databases are away."""
 
@@ -101,11 +112,14 @@ class Desk:
         self.world = world
         self.catalog = world.catalog if world else CATALOG
         self.gate = self.executions = self.starter = Starter()
+        self.breakers = Breakers()
         self.reports = KeptReports()
         self.undo = Undo(world)
         self.api = Api(self)  # type: ignore[arg-type] # no call needs all parts
 
     def connect_target(self) -> Connection:
+        if (breaker := self.breakers.both()["target"]).away_since is not None:
+            raise refusal("target", breaker, self.now())
         if self.world is None:
             raise TargetUnavailable("The target is away.")
         return self.world.connect_target()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,9 +14,10 @@ from psycopg import sql
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job, new_job
 from hybrid_sync.admission.order import Slots
+from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import RunRequest
-from hybrid_sync.errors import AwsUnavailable
+from hybrid_sync.errors import AwsUnavailable, Side
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers
@@ -66,6 +67,17 @@ class OutlookAt:
 
 
 @dataclass
+class BreakersAt:
+    """Whether the databases let us in."""
+
+    legacy: Breaker = field(default_factory=Breaker)
+    target: Breaker = field(default_factory=Breaker)
+
+    def both(self) -> Mapping[Side, Breaker]:
+        return {"legacy": self.legacy, "target": self.target}
+
+
+@dataclass
 class Looked:
     """What a view may use of a deployment."""
 
@@ -73,6 +85,7 @@ class Looked:
     catalog: Catalog = CATALOG
     gate: GateAt = field(default_factory=GateAt)
     outlook: OutlookAt = field(default_factory=OutlookAt)
+    breakers: BreakersAt = field(default_factory=BreakersAt)
 
     def connect_target(self) -> Connection:
         return connect(self.target_dsn, "target")

@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from hybrid_sync.breaker.state import Breaker, Refusal, refusal
+from hybrid_sync.errors import LegacyUnavailable, TargetUnavailable
 from hybrid_sync.report.document import Tone
 from hybrid_sync.services.views.model import Overview
 from hybrid_sync.services.views.needs import STRANGE_FROM
@@ -82,16 +84,30 @@ def test_money_that_differs_is_the_worst_that_can_be_said(looked: Looked, store:
 
 
 def test_what_does_not_answer_is_named_and_the_rest_is_told(looked: Looked) -> None:
-    def refuse() -> None:
-        from hybrid_sync.errors import LegacyUnavailable
-
-        raise LegacyUnavailable("Legacy refuses connections.", "It is tried again.")
-
-    looked.outlook.answers["Legacy"] = refuse
+    away = LegacyUnavailable("Legacy refuses connections.", "It is tried again.")
+    looked.outlook.answers["Legacy"] = lambda: raise_(away)
     looked.gate.away = True
     seen = look(looked)
     assert [(one.ok, one.said) for one in seen.servers] == [(False, "Legacy refuses connections. It is tried again.")]
     assert seen.needs[0].title == "Legacy does not answer"
+
+
+def test_while_a_database_is_away_its_end_is_waited_for_by_name(looked: Looked, store: Store) -> None:
+    add_run(store, "r1", "running")
+    gone = Refusal("legacy_unavailable", "It does not let us in.", needs_person=False)
+    breaker = looked.breakers.legacy = Breaker(away_since=NOW, opened_at=NOW, why=gone, next_probe=NOW)
+    looked.outlook.answers["Legacy"] = lambda: raise_(refusal("legacy", breaker, NOW))
+    seen = look(looked)
+    [need] = seen.needs
+    assert (need.since, need.subject, need.command) == (NOW, "Legacy", "hybrid-sync check")
+    assert seen.running[0].waiting_for == (
+        "The legacy database has been away since 2026-01-07 12:00 UTC. It does not let us in."
+        " Next probe at 12:00:00 UTC",
+    )
+
+
+def raise_(error: Exception) -> None:
+    raise error
 
 
 def test_a_target_that_is_away_is_the_state_and_no_error(looked: Looked) -> None:
@@ -99,6 +115,8 @@ def test_a_target_that_is_away_is_the_state_and_no_error(looked: Looked) -> None
     seen = look(looked)
     assert seen.state.tone is Tone.bad
     assert seen.away and seen.away in seen.state.sentence
+    looked.outlook.answers["Target"] = lambda: raise_(TargetUnavailable("It is away."))
+    assert [need.title for need in look(looked).needs] == ["Target does not answer"]
 
 
 def test_many_messages_about_no_record_are_junk_and_a_few_are_late(looked: Looked, store: Store) -> None:

@@ -10,11 +10,11 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import psycopg
 
-Side = Literal["legacy", "target"]
+from hybrid_sync.errors import Side as Side
 
 CONTENTION = ("40001", "40P01", "55P03")
 """Serialisation failure, deadlock, lock timeout: the same work mostly succeeds when it is repeated."""

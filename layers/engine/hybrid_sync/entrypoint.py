@@ -1,4 +1,4 @@
-"""The border of every function: parse, call, return; log facts, measure, and let three error names out.
+"""The border of every function: parse, call, return; log facts, measure, and let four error names out.
 
 Nothing that a database or AWS says in an error text passes: it may quote a cell.  A SyncError passes with its
 code, sentence and remedy; any other exception with its class, and the log adds where it was raised.
@@ -19,7 +19,14 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel, ValidationError
 
-from hybrid_sync.errors import PermanentError, RequestRejected, SyncError, ThrottledError, TransientError
+from hybrid_sync.errors import (
+    AwayError,
+    PermanentError,
+    RequestRejected,
+    SyncError,
+    ThrottledError,
+    TransientError,
+)
 
 M = TypeVar("M", bound=BaseModel)
 Event = dict[str, Any]
@@ -98,13 +105,13 @@ def kept_warm(get_ready: Callable[[], object]) -> Callable[[Handler], Handler]:
 
 @contextmanager
 def measured(context: Context) -> Iterator[None]:
-    """Count, time and name what happens within: every failure leaves under one of three names."""
+    """Count, time and name what happens within: every failure leaves under one of four names."""
     began = time.perf_counter()
     correlate(None)
     logger.append_keys(function=context.function_name)
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - the border: every failure leaves under one of three names
+    except Exception as error:  # noqa: BLE001 - the border: every failure leaves under one of four names
         sentence, transient = error_sentence(error)
         logger.error("step failed", extra={"error": sentence, "transient": transient, "raised_at": raised_at(error)})
         metrics.add_metric("TransientFailures" if transient else "PermanentFailures", MetricUnit.Count, 1)
@@ -154,6 +161,8 @@ def name_of(error: Exception) -> type[Exception]:
     """The name under which an error leaves."""
     if not isinstance(error, SyncError) or not error.transient:
         return PermanentError
+    if error.away:
+        return AwayError
     return ThrottledError if error.throttled else TransientError
 
 

@@ -1,8 +1,11 @@
-"""Failures by name, each with the operator's remedy; only three of them cross a Lambda border."""
+"""Failures by name, each with the operator's remedy; only four names cross a Lambda border."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
+
+Side = Literal["legacy", "target"]
 
 
 class SyncError(Exception):
@@ -16,6 +19,12 @@ class SyncError(Exception):
     transient = False
     throttled = False
     """Somebody's capacity is used up: transient, and a matter of minutes rather than of attempts."""
+    away = False
+    """A database lets nobody in: transient, and waited for as long as a run may take."""
+    needs_person = False
+    """Of a database that lets us in no more: it goes on so until somebody has changed a setting."""
+    retry_after = 0
+    """Seconds after which to ask again, where that is known."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -32,6 +41,10 @@ class TransientError(Exception):
 
 class ThrottledError(Exception):
     """The name that Step Functions retries with patience: it passes when others have done their work."""
+
+
+class AwayError(Exception):
+    """The name that Step Functions retries for hours: a database lets nobody in, which costs the run's clock."""
 
 
 class PermanentError(Exception):
@@ -54,10 +67,14 @@ class TargetUnavailable(SyncError):
     transient = True
 
 
+UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
+
+
 class ServerUntrusted(SyncError):
     """A database server does not prove by TLS that it is the one that was meant: trying again proves no more."""
 
     code = "server_untrusted"
+    needs_person = True
 
 
 class AwsUnavailable(SyncError):
@@ -202,7 +219,6 @@ class QueueFull(SyncError):
 
     code = "queue_full"
     retry_after = 60
-    """Seconds."""
 
 
 class SlotsTaken(SyncError):
@@ -223,3 +239,4 @@ class ConfigurationMissing(SyncError):
     """A setting, a secret or a grant that the deployment should have provided is absent."""
 
     code = "configuration_missing"
+    needs_person = True

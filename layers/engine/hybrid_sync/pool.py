@@ -10,6 +10,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import psycopg
@@ -33,11 +34,19 @@ class Pool:
     """Hands out connections; the end of their `with` gives them back, or ends them where it `keeps` none.
 
     Each of some twenty functions would keep one or two, frozen: more than a small budget of connections has.
+    `guarding` is around each attempt at a new one.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time, *, keeps: bool = True) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        *,
+        keeps: bool = True,
+        guarding: Callable[[Side], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
         self._clock = clock
         self._keeps = keeps
+        self._guarding = guarding
         self._lock = threading.Lock()
         self._idle: list[PooledConnection] = []
 
@@ -50,10 +59,23 @@ class Pool:
                 if kept.is_quiet():
                     return kept
                 kept.end()
-        fresh = open_session(dsn, side, PooledConnection, ca)
+        fresh = self.open(dsn, side, ca)
         fresh.pool, fresh.dsn, fresh.side, fresh.ca = self if self._keeps and is_kept(dsn) else None, dsn, side, ca
         fresh.opened_at = self._clock()
         return fresh
+
+    def open(self, dsn: str, side: Side, ca: str | None) -> PooledConnection:
+        """A new one that is in no pool."""
+        with self._guarding(side):
+            return open_session(dsn, side, PooledConnection, ca)
+
+    def forget(self, side: Side) -> None:
+        """Close what is kept of one side: whoever asks next finds out whether the server lets us in."""
+        with self._lock:
+            known = [kept for kept in self._idle if kept.side == side]
+            self._idle = [kept for kept in self._idle if kept.side != side]
+        for connection in known:
+            connection.end()
 
     def take_back(self, connection: PooledConnection) -> bool:
         """Keep it for the next one, unless there are enough; False: the caller closes it."""
@@ -134,6 +156,7 @@ class PooledConnection(Session):
 
     def _replace(self) -> None:
         """Go on with a new session."""
-        fresh = open_session(self.dsn, self.side, PooledConnection, self.ca)
+        assert self.pool is not None, "only one that was kept is replaced"
+        fresh = self.pool.open(self.dsn, self.side, self.ca)
         self.pgconn, fresh.pgconn = fresh.pgconn, self.pgconn
         fresh.end()

@@ -9,12 +9,15 @@ import psycopg
 from hybrid_sync import supabase
 from hybrid_sync.blame import Side
 from hybrid_sync.dsn import Parts, hosts
-from hybrid_sync.errors import LegacyUnavailable, SyncError, TargetUnavailable, TooManyConnections
+from hybrid_sync.errors import UNAVAILABLE as UNAVAILABLE
+from hybrid_sync.errors import SyncError, TooManyConnections
 
-UNAVAILABLE: dict[Side, type[SyncError]] = {"legacy": LegacyUnavailable, "target": TargetUnavailable}
 _NO_CONNECTION_LEFT = re.compile(
     "max clients|too many (clients|connections)|connection slots|no more connections", re.I
 )
+_WRONG_PASSWORD = re.compile("password authentication failed|no password supplied|wrong password", re.I)
+_NOT_THERE = re.compile("does not exist|tenant or user not found", re.I)
+_NOT_ALLOWED = re.compile("no pg_hba.conf entry|permission denied for database|is not permitted to log in", re.I)
 
 
 def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
@@ -24,18 +27,24 @@ def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
     # libpq gives no SQLSTATE for a refused connection; these words choose the advice and how patient we are, no more.
     if _NO_CONNECTION_LEFT.search(text):
         return no_connection_left(side)
-    if "password authentication failed" in text or "no password supplied" in text:
+    needs_person = True
+    if _WRONG_PASSWORD.search(text):
         advice = "Check the user and the password in its DSN."
-    elif "does not exist" in text:
+    elif _NOT_THERE.search(text):
         advice = "Check the database name and the user in its DSN."
+    elif _NOT_ALLOWED.search(text):
+        advice = "Let the user of its DSN connect to that database."
     elif (untrusted := why_untrusted(side, parts)) is not None:
         return untrusted
     else:
+        needs_person = False
         advice = supabase.unreached(parts.get("host", "")) or (
             "Check that the server runs and that host and port in its DSN are right."
         )
     places = ",".join(f"{host.name or host.address or 'localhost'}:{host.port}" for host in tried)
-    return UNAVAILABLE[side](f"The {side} database does not let us in at {places}/{parts.get('dbname', '')}.", advice)
+    found = UNAVAILABLE[side](f"The {side} database does not let us in at {places}/{parts.get('dbname', '')}.", advice)
+    found.needs_person = needs_person
+    return found
 
 
 def no_connection_left(side: Side) -> SyncError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybrid_sync.errors import ThrottledError, TransientError
+from hybrid_sync.errors import AwayError, ThrottledError, TransientError
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ STEP_ERRORS = (
 THROTTLED = Retry(attempts=13, first_delay=5, longest_delay=120)
 """A state that finds Lambda, DynamoDB or a pooler used up, beside the attempts of STEP: a quarter of an hour."""
 THROTTLED_ERRORS = (ThrottledError.__name__, "Lambda.TooManyRequestsException")
+AWAY = Retry(attempts=721, first_delay=20, factor=1, longest_delay=600)
+"""A state that finds a database away, beside the attempts of STEP: two to four hours, since any part of the delay is
+waited.  Its breaker keeps all but one of those who come from trying."""
+AWAY_ERRORS = (AwayError.__name__,)
 RECORD = Retry(attempts=3, first_delay=20, longest_delay=43_200)
 """A message about failed records; SQS hides one for twelve hours at most.  After the last, a person is notified."""
 CONTENDED_PAGE = Retry(attempts=3)

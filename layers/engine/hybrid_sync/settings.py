@@ -36,6 +36,8 @@ class Settings(BaseModel):
     daily_enabled: bool = Field(False, alias="DAILY_ENABLED")
     daily_schedule: str = Field("", alias="DAILY_SCHEDULE")
     schedule_time_zone: str = Field("UTC", alias="SCHEDULE_TIME_ZONE")
+    looks_for_itself: bool = Field(False, alias="LOOKS_FOR_ITSELF")
+    """Whether each connection is tried, whatever the database's breaker says."""
     max_runs: int = Field(3, alias="MAX_RUNS", ge=3)
     max_waiting: int = Field(1_000, alias="MAX_WAITING", ge=1)
     max_waiting_of_one: int = Field(100, alias="MAX_WAITING_OF_ONE", ge=1)

@@ -6,7 +6,6 @@ import functools
 import gc
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,9 +13,10 @@ from pydantic import BaseModel
 
 from hybrid_sync.alerts import Channels, Log, Topic, channels
 from hybrid_sync.aws import Client, client
+from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
-from hybrid_sync.secret import Connections, IdSecret, SecretFile, text
+from hybrid_sync.secret import IdSecret, text
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from hybrid_sync.http.tokens import Tokens
     from hybrid_sync.ids.backups import S3IdBackups
     from hybrid_sync.ids.cache import DynamoIdCache
-    from hybrid_sync.pool import Pool
-    from hybrid_sync.postgres import Connection
     from hybrid_sync.runs.manifest import S3Manifests, S3Reports
     from hybrid_sync.runs.starter import RunStarter
     from hybrid_sync.runs.undo_function import UndoFunction
@@ -43,17 +41,12 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Message)
 
-SECRET_SECONDS = 300
-"""How long a worker uses what it read from Secrets Manager; a changed password is picked up after that."""
 
-
-class DeployedWorld:
+class DeployedWorld(Connecting):
     """`hybrid_sync.world.World` over a deployment; a part is imported and made when it is first used."""
 
     def __init__(self, settings: Settings, client: Callable[[str], Client] = client) -> None:
-        self._settings = settings
-        self._client = client
-        self._secrets: tuple[float, Connections] | None = None
+        super().__init__(settings, client)
         self._recorded_peaks: dict[str, int] = {}
         self._keeps_ids = False
 
@@ -202,7 +195,7 @@ class DeployedWorld:
     def gate(self) -> Gate:
         from hybrid_sync.admission.gate import Gate
 
-        return Gate(*self._admission())
+        return Gate(*self._admission(), away=self.breakers.waiting_for)
 
     @cached_property
     def entry(self) -> Entry:
@@ -223,38 +216,8 @@ class DeployedWorld:
 
         return UndoFunction(self._settings.need("rollback_function"), client("lambda", seconds=20, attempts=1))
 
-    @property
-    def secret(self) -> SecretFile:
-        return SecretFile(self._settings.need("secret"), self._client("secretsmanager"), self._forget)
-
-    def _forget(self) -> None:
-        self._secrets = None
-
-    @property
-    def deployment(self) -> str:
-        return self._connections().deployment
-
     def limits(self, profile: Profile) -> ProfileLimits:
         return self._settings.limits(profile)
-
-    @cached_property
-    def _pool(self) -> Pool:
-        from hybrid_sync.pool import Pool
-        from hybrid_sync.session import limit_statements
-
-        limit_statements(self._settings.statement_seconds)
-        return Pool(keeps=self._settings.keeps_connections)
-
-    def connect_legacy(self) -> Connection:
-        held = self._connections()
-        return self._pool.connect(held.need("legacy_dsn"), "legacy", text(held.legacy_ca))
-
-    def connect_target(self) -> Connection:
-        held = self._connections()
-        return self._pool.connect(held.need("target_dsn"), "target", text(held.target_ca))
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
     def record_worker(self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int) -> None:
         """Record a worker's peak memory when it has grown: a connection for each one would be dear."""
@@ -266,12 +229,6 @@ class DeployedWorld:
         with self.connect_target() as target, transaction(target, "target"):
             record_worker(target, run_id, function, worker, peak_rss_kib, memory_mib)
         self._recorded_peaks = {run_id: peak_rss_kib}
-
-    def _connections(self) -> Connections:
-        now = self.now().timestamp()
-        if self._secrets is None or now - self._secrets[0] > SECRET_SECONDS:
-            self._secrets = (now, Connections.model_validate(self.secret.held()))
-        return self._secrets[1]
 
 
 @functools.cache

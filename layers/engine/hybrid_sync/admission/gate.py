@@ -61,10 +61,11 @@ class Standing:
 
 
 class Gate:
-    """The jobs and slots of one deployment."""
+    """The jobs and slots of one deployment; `away` says why nothing may start that needs the databases, or nothing."""
 
     def __init__(
-        self, jobs: JobStore, slots: SlotStore, executions: Executions, bounds: Bounds, now: Callable[[], datetime]
+        self, jobs: JobStore, slots: SlotStore, executions: Executions, bounds: Bounds, now: Callable[[], datetime],
+        away: Callable[[], str] = lambda: "",
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._slots = slots
@@ -72,6 +73,7 @@ class Gate:
         self._bounds = bounds
         self._now = now
         self._later = Later(jobs, now)
+        self._away = away
 
     def add(self, request: Startable, job_id: str, caller: str) -> Job:
         """Accept a job, once for each id, and admit what may start; what it answers with is stored.
@@ -113,6 +115,8 @@ class Gate:
     def preview(self, request: Startable) -> str:
         """Why a job of this request would wait now; empty if it would start at once."""
         job = new_job("", request, "", self._now())
+        if job.needs_databases and (away := self._away()):
+            return away
         slots, waiting = self._slots.read(), self._jobs.waiting()
         twin = next((one for one in waiting if one.work == job.work and one.caller != BY_HAND), None)
         if twin is not None:
@@ -137,6 +141,8 @@ class Gate:
                 break  # who waits need not be asked
             known = {job.job_id: job for job in (*self._jobs.waiting(), *fresh)}
             waiting = [job for job in known.values() if job.job_id not in passed and job.job_id not in slots.holders]
+            if waiting and self._away():
+                waiting = [job for job in waiting if not job.needs_databases]
             chosen = next_job(waiting, slots, self._bounds.runs, self._now())
             if chosen is None:
                 break
@@ -294,11 +300,13 @@ class Gate:
         return None
 
     def _why(self, job: Job) -> tuple[int | None, str]:
+        """A place in the queue, and what is waited for: there, or by a run that is at work."""
+        away = self._away() if job.needs_databases and job.state in (JobState.waiting, JobState.admitted) else ""
         if job.state is not JobState.waiting:
-            return None, job.why
+            return None, job.why or away
         waiting = sorted(self._jobs.waiting(), key=lambda one: (one.place, one.job_id))
         place = 1 + sum(1 for one in waiting if (one.place, one.job_id) < (job.place, job.job_id))
-        return place, job.why or why_it_waits(job, place, self._slots.read(), self._bounds.runs)
+        return place, away or job.why or why_it_waits(job, place, self._slots.read(), self._bounds.runs)
 
     def _get(self, job_id: str) -> Job:
         job = self._jobs.get(job_id)

@@ -15,6 +15,8 @@ LOW_WAITS = timedelta(minutes=30)
 """How much later than it came a low job takes its turn: whatever is accepted after that goes after it."""
 BY_HAND = "by hand"
 """The caller of a job whose execution was started past the gate: it answers for nobody else, since it may give up."""
+CHECK = "check-"
+"""How the id of a check begins: it looks at what is away, and waits for no database."""
 SCHEDULED = frozenset({Profile.weekly, Profile.daily, Profile.hourly})
 
 
@@ -57,6 +59,10 @@ class Waiting:
     @property
     def line(self) -> Line:
         return tuple(Line)[int(self.place[0])]
+
+    @property
+    def needs_databases(self) -> bool:
+        return not self.job_id.startswith(CHECK)
 
 
 @dataclass(frozen=True)

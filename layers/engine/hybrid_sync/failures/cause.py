@@ -22,7 +22,7 @@ _STATE = re.compile(r"state(?:/task)? '([^']+)'")
 def plain(failure: RunFailure) -> RunFailure:
     """The failure with our own code and sentence in place of Lambda's JSON.
 
-    Lambda wraps the message of our three errors in {"errorMessage", "errorType", …};
+    Lambda wraps the message of our errors in {"errorMessage", "errorType", …};
     our messages read "code: sentence remedy".  What AWS itself says (a time-out, a limit) is kept, shortened.  What no
     Catch sees is described in our words, with the state that AWS names.
     """
@@ -38,7 +38,7 @@ def plain(failure: RunFailure) -> RunFailure:
         return failure.model_copy(update={"cause": text[:_LONGEST]})
     message = str(wrapped.get("errorMessage", "")) if isinstance(wrapped, dict) else ""
     code, colon, sentence = message.partition(": ")
-    if failure.error in ("TransientError", "ThrottledError", "PermanentError") and colon:
+    if failure.error in ("TransientError", "ThrottledError", "AwayError", "PermanentError") and colon:
         return failure.model_copy(update={"error": code, "cause": sentence[:_LONGEST]})
     return failure.model_copy(update={"cause": (message or text)[:_LONGEST]})
 

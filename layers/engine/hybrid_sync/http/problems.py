@@ -17,6 +17,8 @@ from hybrid_sync.errors import (
 
 MEDIA = "application/problem+json"
 LONGEST_SENTENCE = 1_000
+RETRY_SECONDS = 10
+"""After a failure that passes, and of which nobody knows when."""
 
 
 class BodyRejected(SyncError):
@@ -120,7 +122,10 @@ def problem_of(error: Exception, request_id: str) -> Problem:
 
 def headers_of(error: Exception) -> dict[str, str]:
     """A refusal for the time being says when to come again."""
-    return {"Retry-After": str(error.retry_after)} if isinstance(error, QueueFull) else {}
+    if not isinstance(error, SyncError):
+        return {}
+    seconds = error.retry_after or (RETRY_SECONDS if error.transient and type(error) not in STATUS else 0)
+    return {"Retry-After": str(seconds)} if seconds else {}
 
 
 def _short(text: str) -> str:

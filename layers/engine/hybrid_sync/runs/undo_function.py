@@ -32,6 +32,6 @@ class UndoFunction:
         if "FunctionError" not in answer:
             return RollbackOutcome.model_validate(outcome)
         code, _, sentence = str(outcome.get("errorMessage", "")).partition(": ")
-        if outcome.get("errorType") in ("TransientError", "ThrottledError"):
+        if outcome.get("errorType") in ("TransientError", "ThrottledError", "AwayError"):
             raise Contention(sentence or code)
         raise RequestRejected(sentence or code or "The function that undoes runs failed: see its log.")

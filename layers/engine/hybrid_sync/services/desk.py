@@ -11,10 +11,11 @@ from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.order import Slots
 from hybrid_sync.admission.startable import Startable
+from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.webhooks import Webhooks
 from hybrid_sync.contracts import FailureMessage, Key, Message, RollbackOutcome, RollbackTask, RunFailure
-from hybrid_sync.errors import ConfigurationMissing, StructureMismatch
+from hybrid_sync.errors import ConfigurationMissing, Side, StructureMismatch
 from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
 from hybrid_sync.runs.starter import RunState
@@ -58,6 +59,12 @@ class Gate(Protocol):
     def standing(self, job_id: str) -> Standing: ...
 
     def at_work(self) -> tuple[list[Standing], int, Slots]: ...
+
+
+class Breakers(Protocol):
+    """Whether the databases let us in, as was found some seconds ago."""
+
+    def both(self) -> Mapping[Side, Breaker]: ...
 
 
 class KeptReports(Protocol):
@@ -161,6 +168,9 @@ class Desk(Protocol):
 
     @property
     def gate(self) -> Gate: ...
+
+    @property
+    def breakers(self) -> Breakers: ...
 
     @property
     def reports(self) -> KeptReports: ...

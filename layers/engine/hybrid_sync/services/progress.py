@@ -37,7 +37,7 @@ class Step(Message):
 class Progress(Message):
     """`status` is waiting, running, succeeded, failed, cancelled or lost; `steps` is None while the target is away.
 
-    `run_id` is the run that answers for the one asked for: mostly itself.
+    `why`: what it waits for, or what ended it.  `run_id` is the run that answers for the one asked for: mostly itself.
     """
 
     run_id: str
@@ -50,9 +50,10 @@ class Progress(Message):
 
 def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:
     """RunNotFound where the state machine does not know the run."""
-    run_id = asked.run_id
+    run_id, waits = asked.run_id, ""
     try:
         standing = desk.gate.standing(run_id)
+        waits = standing.why
         run_id = standing.job.into or run_id
         if standing.place is not None:
             return Progress(run_id=run_id, status="waiting", why=standing.why, steps=())
@@ -67,7 +68,7 @@ def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:
             found = tuple(steps(desk, target, run_id))
     except TargetUnavailable:  # the run waits for its target with its own patience; whoever watches it waits with it
         found = None
-    return Progress(status=state.status, why=state.why, steps=found, run_id=run_id)
+    return Progress(status=state.status, why=state.why or waits, steps=found, run_id=run_id)
 
 
 def steps(desk: Desk, target: Connection, run_id: str) -> list[Step]:

@@ -47,12 +47,16 @@ def running(
     lanes: Sequence[dict[str, Any]],
     locks: Sequence[dict[str, Any]],
     catalog: Catalog,
+    away: str = "",
 ) -> tuple[Running, ...]:
-    """The oldest first."""
+    """The oldest first; `away` says which database they wait for."""
     return tuple(
-        _one(run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], _holders(locks, run["run_id"]), catalog)
+        _one(
+            run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], _holders(locks, run["run_id"]), catalog,
+            away,
+        )
         for run in runs
-    )
+    )  # fmt: skip
 
 
 def _holders(locks: Sequence[dict[str, Any]], run_id: str) -> list[Holder]:
@@ -64,12 +68,15 @@ def _holders(locks: Sequence[dict[str, Any]], run_id: str) -> list[Holder]:
     ]
 
 
-def _one(run: Mapping[str, Any], rows: list[dict[str, Any]], holders: list[Holder], catalog: Catalog) -> Running:
+def _one(
+    run: Mapping[str, Any], rows: list[dict[str, Any]], holders: list[Holder], catalog: Catalog, away: str
+) -> Running:
     lanes = tuple(map(_lane, rows, [catalog] * len(rows)))
     planned, done = sum(lane.planned or 0 for lane in lanes), sum(lane.done for lane in lanes)
     read = sum(lane.rows for lane in lanes)
     seconds = float(run["seconds"])
-    waits = [
+    waits = [away.rstrip(".")] if away else []
+    waits += [
         f"a lock in the target, held by {holder.user or 'another session'}"
         f"{f' ({holder.application})' if holder.application else ''}, session {holder.pid},"
         f" for {duration(holder.seconds)}; to end that session: select pg_terminate_backend({holder.pid})"

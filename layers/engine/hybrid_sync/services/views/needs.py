@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.errors import Side
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.words import age, n_of, reason_title
@@ -29,13 +31,14 @@ def needs(
     verified: Mapping[str, Verified],
     fresh: Sequence[Mapping[str, Any]],
     servers: Sequence[Server],
+    breakers: Mapping[Side, Breaker],
     paused: str,
     catalog: Catalog,
     now: datetime,
 ) -> tuple[Need, ...]:
     """The worst first; of one tone the oldest first."""
     found = [
-        *_servers(servers),
+        *of_servers(servers, breakers),
         *_run(last_run, again),
         *_entities(last, verified, catalog),
         *_sums(verified, catalog),
@@ -49,14 +52,18 @@ def needs(
     return tuple(sorted(found, key=lambda n: (tones.index(n.tone), n.since or now)))
 
 
-def _servers(servers: Iterable[Server]) -> Iterator[Need]:
-    for one in servers:
-        if not one.ok:
-            yield Need(
-                tone=Tone.bad, subject=one.name, title=f"{one.name} does not answer", cause=one.said,
-                remedy="Runs wait for it and go on by themselves; look at the server if it lasts.",
-                command="hybrid-sync check", href="#servers",
-            )  # fmt: skip
+def of_servers(servers: Iterable[Server], breakers: Mapping[Side, Breaker]) -> tuple[Need, ...]:
+    """Databases and stores that do not answer; since when, where a breaker stands open for it."""
+    since = {side.capitalize(): breaker.away_since for side, breaker in breakers.items()}
+    return tuple(
+        Need(
+            tone=Tone.bad, subject=one.name, title=f"{one.name} does not answer", cause=one.said,
+            remedy="Runs wait for it and go on by themselves; look at the server if it lasts.",
+            command="hybrid-sync check", href="#servers", since=since.get(one.name),
+        )
+        for one in servers
+        if not one.ok
+    )  # fmt: skip
 
 
 def _run(last: RunMark | None, again: str) -> Iterator[Need]:

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from hybrid_sync.admission.gate import Standing
+from hybrid_sync.breaker.state import waiting_for
 from hybrid_sync.errors import AwsUnavailable, TargetUnavailable
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.views import at_work, history
 from hybrid_sync.services.views.missed import Missed, ask_missed, missed
 from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overview, Queue, Server
-from hybrid_sync.services.views.needs import needs
+from hybrid_sync.services.views.needs import needs, of_servers
 from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.schedule import next_time
 from hybrid_sync.services.views.state import state
@@ -38,8 +39,9 @@ def overview(desk: Desk, _: OverviewAsked, __: str) -> Overview:
         waiting = at_work.in_the_queue(standings, set())
         told = state(away=str(error), rows=None, money=(), freshness=Freshness(), needs=(), running=waiting, now=now)
         return Overview(
-            at=now, away=str(error), state=told, running=waiting, paused=paused, next_runs=coming, servers=servers
-        )
+            at=now, away=str(error), state=told, running=waiting, paused=paused, next_runs=coming, servers=servers,
+            needs=of_servers(servers, desk.breakers.both()),
+        )  # fmt: skip
     return _composed(desk, now, seen, standings, paused, servers, coming)
 
 
@@ -50,7 +52,8 @@ def _composed(
     catalog = desk.catalog
     found = verified(seen["verified"], catalog)
     causes = missed(seen["missed"], catalog, found)
-    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], catalog)
+    away = waiting_for(desk.breakers.both())
+    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], catalog, away)
     running = begun + at_work.in_the_queue(standings, {one.run_id for one in begun})
     rows = rows_of(tuple(found.values()), catalog)
     money = money_of(line for one in found.values() for line in one.headline)
@@ -60,7 +63,7 @@ def _composed(
     needed = needs(
         held=seen["held"], missed=causes, last=seen["last"], last_run=last,
         again=at_work.next_attempt(last.run_id, standings) if last else "", verified=found, fresh=seen["fresh"],
-        servers=servers, paused=paused, catalog=catalog, now=now, queues=queues,
+        servers=servers, breakers=desk.breakers.both(), paused=paused, catalog=catalog, now=now, queues=queues,
     )  # fmt: skip
     pace = seen["pace"][0]
     return Overview(

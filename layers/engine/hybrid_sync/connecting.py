@@ -1,0 +1,89 @@
+"""The databases of a deployment: by its secret, from a pool that a worker keeps, past the breaker of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hybrid_sync.aws import Client
+from hybrid_sync.errors import Side, SyncError
+from hybrid_sync.secret import Connections, SecretFile, text
+from hybrid_sync.settings import Settings
+
+if TYPE_CHECKING:
+    from hybrid_sync.breaker.breakers import Breakers
+    from hybrid_sync.pool import Pool
+    from hybrid_sync.postgres import Connection
+
+SECRET_SECONDS = 300
+"""How long a worker uses what it read from Secrets Manager; a changed password is picked up after that, or as soon as
+the one before opens nothing any more."""
+
+
+class Connecting:
+    """What of a deployment's world reaches its databases; a part is imported and made when it is first used."""
+
+    def __init__(self, settings: Settings, client: Callable[[str], Client]) -> None:
+        self._settings = settings
+        self._client = client
+        self._secrets: tuple[float, Connections] | None = None
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    @property
+    def secret(self) -> SecretFile:
+        return SecretFile(self._settings.need("secret"), self._client("secretsmanager"), self._filled)
+
+    @property
+    def deployment(self) -> str:
+        return self._connections().deployment
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        from hybrid_sync.breaker.breakers import Breakers
+        from hybrid_sync.breaker.store import BreakerStore
+
+        held = self._settings
+        store = BreakerStore(held.need("control_table"), self._client("dynamodb"))
+        return Breakers(store, self.now, looks=held.looks_for_itself)
+
+    def connect_legacy(self) -> Connection:
+        return self._connect("legacy")
+
+    def connect_target(self) -> Connection:
+        return self._connect("target")
+
+    def probe(self, side: Side) -> None:
+        """Connect anew, and let go; raises what stands in the way."""
+        self._pool.forget(side)
+        self._connect(side).close()
+
+    @cached_property
+    def _pool(self) -> Pool:
+        from hybrid_sync.pool import Pool
+        from hybrid_sync.session import limit_statements
+
+        limit_statements(self._settings.statement_seconds)
+        return Pool(keeps=self._settings.keeps_connections, guarding=self.breakers.guarding)
+
+    def _connect(self, side: Side) -> Connection:
+        held = self._connections()
+        ca = text(held.legacy_ca if side == "legacy" else held.target_ca)
+        try:
+            return self._pool.connect(held.need(f"{side}_dsn"), side, ca)
+        except SyncError:
+            self._secrets = None  # it may be another one by now
+            raise
+
+    def _connections(self) -> Connections:
+        now = self.now().timestamp()
+        if self._secrets is None or now - self._secrets[0] > SECRET_SECONDS:
+            self._secrets = (now, Connections.model_validate(self.secret.held()))
+        return self._secrets[1]
+
+    def _filled(self) -> None:
+        self._secrets = None
+        self.breakers.try_again()
