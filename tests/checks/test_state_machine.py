@@ -19,7 +19,9 @@ from tests.flow import execution
 TEMPLATE = templates.load()
 MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]
 TEXT = asl.STATE_MACHINE.read_text("utf-8")
-NUMBERS = {"EntityConcurrency": "3", "BatchConcurrency": "4", "Retries": "2", "RetryDelaySeconds": "20"}
+NUMBERS = {
+    "EntityConcurrency": "3", "BatchConcurrency": "4", "Retries": "2", "RetriesOfAway": "720", "RetryDelaySeconds": "20"
+}  # fmt: skip
 NUMBERS |= {"Partition": "aws", "StepPatience": "930", "BatchPatience": "330"}
 LONGEST_CAUSE = 32_768  # of a failure, as the API of Step Functions has it
 SUBSTITUTIONS = {name: NUMBERS.get(name, f"arn-of-{name}") for name in MACHINE["DefinitionSubstitutions"]}

@@ -11,7 +11,8 @@ import io
 import json
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from botocore.awsrequest import AWSResponse
 from urllib3 import HTTPResponse
 
 from hybrid_sync import aws, wiring
+from hybrid_sync.breaker.state import SIDES, Refusal, failed
+from hybrid_sync.breaker.store import BreakerStore
 from hybrid_sync.settings import Settings
 from tests.checks import templates
 from tests.unit.lambdas import FakeContext
@@ -55,6 +58,8 @@ class Deployment:
         self.target_dsn = target_dsn
         self._patch = patch
         self._running = ""
+        self.troubled = False
+        """Before each call a connection to either database has failed, so that one that succeeds is news."""
         aws.session.cache_clear()
         aws.session().register("before-parameter-build.*.*", self._record)
         aws.session().register("before-send.lambda.GetAccountSettings", _account)
@@ -77,12 +82,21 @@ class Deployment:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        if self.troubled:
+            self._trouble()
         self._running = name
         try:
             result = module.handler(event, FakeContext(function_name=str(self.resolve(function["FunctionName"]))))
         finally:
             self._running = ""
         return json.loads(json.dumps(result))
+
+    def _trouble(self) -> None:
+        store = BreakerStore("ControlTable", self.client("dynamodb"))
+        why = Refusal("legacy_unavailable", "It does not let us in.", needs_person=False)
+        for side in SIDES:
+            store.change(side, lambda breaker: replace(breaker, failed_at=()))
+            store.change(side, lambda breaker: failed(breaker, why, datetime.now(UTC)))
 
     def resolve(self, value: Any) -> Any:
         """An intrinsic function's value in this deployment."""

@@ -19,13 +19,13 @@ from tests.integration.test_events import sample
 
 # What DynamoDB, Step Functions and the others are asked for a request that finds a free slot; none of it twice in vain.
 AUTHORIZE = {"dynamodb:GetItem": 1}
-# Its job, who waits, a slot, the start; and the secret, for the line of the audit trail behind it.
+# Its job, who waits, a slot, the breakers of both databases, the start; and the secret, for the line of the audit trail.
 SERVE = {
-    "dynamodb:Query": 2, "dynamodb:GetItem": 4, "dynamodb:PutItem": 2, "dynamodb:UpdateItem": 1,
+    "dynamodb:Query": 2, "dynamodb:GetItem": 5, "dynamodb:PutItem": 2, "dynamodb:UpdateItem": 1,
     "states:StartExecution": 1, "secretsmanager:GetSecretValue": 1,
 }  # fmt: skip
-# Whether it holds a slot, in two reads whose order matters; both secrets; the report.
-SYNC = {"dynamodb:GetItem": 2, "secretsmanager:GetSecretValue": 2, "s3:PutObject": 3}
+# Whether it holds a slot, in two reads whose order matters; the breakers; both secrets; the report.
+SYNC = {"dynamodb:GetItem": 3, "secretsmanager:GetSecretValue": 2, "s3:PutObject": 3}
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ def ran(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Every function has done everything that it does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(vendored_layer(tmp_path_factory)))
+        deployment.troubled = True
         yield _worked(deployment)
 
 
