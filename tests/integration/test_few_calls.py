@@ -19,7 +19,7 @@ from tests.integration.test_events import sample
 
 # What DynamoDB, Step Functions and the others are asked for a request that finds a free slot; none of it twice in vain.
 AUTHORIZE = {"dynamodb:GetItem": 1}
-# Its job, who waits, a slot, the breakers of both databases, the start; and the secret, for the line of the audit trail.
+# Its job, who waits, a slot, the breakers, the start; and the secret, for the line of the audit trail behind it.
 SERVE = {
     "dynamodb:Query": 2, "dynamodb:GetItem": 5, "dynamodb:PutItem": 2, "dynamodb:UpdateItem": 1,
     "states:StartExecution": 1, "secretsmanager:GetSecretValue": 1,
