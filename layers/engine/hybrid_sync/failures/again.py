@@ -16,7 +16,7 @@ from hybrid_sync.errors import (
     RunDeadlineExceeded,
     SyncError,
 )
-from hybrid_sync.retries import SCHEDULED_RUN, STEP_ERRORS, THROTTLED_ERRORS
+from hybrid_sync.retries import AWAY_ERRORS, SCHEDULED_RUN, STEP_ERRORS, THROTTLED_ERRORS
 
 # Neither is tried again within a run, and the next run begins where this one stopped, or reads everything once.
 _NEXT_RUN_HEALS = {RunDeadlineExceeded.code, LegacyReplaced.code}
@@ -27,7 +27,8 @@ _FOLLOWS = {EntityIncomplete.code, ParentFailed.code}
 def passes(codes: Collection[str]) -> bool:
     """Whether all that stood in the way passes by itself; never where nothing is known, or a person must act."""
     causes = set(codes) - _FOLLOWS
-    return bool(causes) and causes <= {*_transient(SyncError), *_NEXT_RUN_HEALS, *STEP_ERRORS, *THROTTLED_ERRORS}
+    named = {*STEP_ERRORS, *THROTTLED_ERRORS, *AWAY_ERRORS}
+    return bool(causes) and causes <= {*_transient(SyncError), *_NEXT_RUN_HEALS, *named}
 
 
 def starts_again(run_id: str, codes: Collection[str], ended_at: datetime, hours: float) -> datetime | None:
