@@ -8,6 +8,7 @@ import pytest
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import new_job
+from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.http.calls import health
 from hybrid_sync.runs.holds import hold
@@ -212,6 +213,17 @@ def test_an_entity_that_was_not_verified_is_read_from_legacy_until_it_is(
     assert route(desk)[:2] == ("legacy", ["not_verified"])
     run(world, "third")
     assert route(desk)[0] == "target"
+
+
+def test_a_route_knows_which_database_lets_nobody_in(desk: Desk, world: EngineWorld) -> None:
+    run(world, "first")
+    gone = Breaker(away_since=STARTED, opened_at=STARTED, next_probe=STARTED)
+    desk.breakers.open["legacy"] = gone
+    assert route(desk)[:2] == ("target", [])
+    assert get(desk, "/v1/entities/people/route")["legacy_away"]
+    desk.breakers.open = {"target": gone}
+    assert route(desk) == ("legacy", ["target_away"], FALLEN_BACK_SECONDS)
+    assert not get(desk, "/v1/entities/people/route")["legacy_away"]
 
 
 def test_a_route_is_told_while_the_target_is_away() -> None:

@@ -1,4 +1,5 @@
-"""How fresh each entity's rows are, and whether they may be served: from fences, holds and the last verification."""
+"""How fresh each entity's rows are, and whether they may be served: from fences, holds, breakers and the last
+verification."""
 
 from __future__ import annotations
 
@@ -37,17 +38,27 @@ def freshness(desk: Desk, _: FreshnessAsked, __: str) -> FreshnessTold:
 
 
 def route(desk: Desk, asked: RouteAsked, _: str) -> Route:
-    """Never an error of the target: what cannot be asked is not served."""
+    """Never an error of the target: what cannot be asked is not served, and what is known to be away is not asked."""
     desk.catalog[asked.entity]
+    breakers = desk.breakers.both()
+    away = breakers["legacy"].away_since is not None
+    if breakers["target"].away_since is not None:
+        return _fall_back(asked.entity, "target_away", legacy_away=away)
     try:
         with at_target(desk) as target:
             [found] = _of(target, [asked.entity])
     except SyncError as error:
-        return Route(entity=asked.entity, serve="legacy", why=(error.code,), ttl_seconds=FALLEN_BACK_SECONDS)
-    return choose(found, asked.max_age_seconds)
+        return _fall_back(asked.entity, error.code, legacy_away=away)
+    return choose(found, asked.max_age_seconds, legacy_away=away)
 
 
-def choose(found: EntityFreshness, max_age_seconds: int) -> Route:
+def _fall_back(entity: str, why: str, *, legacy_away: bool) -> Route:
+    return Route(
+        entity=entity, serve="legacy", why=(why,), ttl_seconds=FALLEN_BACK_SECONDS, legacy_away=legacy_away
+    )  # fmt: skip
+
+
+def choose(found: EntityFreshness, max_age_seconds: int, *, legacy_away: bool = False) -> Route:
     """From the target only if nothing speaks against it, and no longer than it stays fresh enough."""
     age = found.age_seconds
     against = {
@@ -60,8 +71,8 @@ def choose(found: EntityFreshness, max_age_seconds: int) -> Route:
     why = tuple(code for code, speaks in against.items() if speaks)
     ttl = FALLEN_BACK_SECONDS if why or age is None else min(SERVED_SECONDS, int(max_age_seconds - age))
     return Route(
-        entity=found.entity, serve="legacy" if why else "target", why=why, ttl_seconds=ttl, age_seconds=age,
-        failed_records=found.failed_records,
+        entity=found.entity, serve="legacy" if why else "target", why=why, ttl_seconds=ttl, legacy_away=legacy_away,
+        age_seconds=age, failed_records=found.failed_records,
     )  # fmt: skip
 
 

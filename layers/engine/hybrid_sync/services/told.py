@@ -90,13 +90,16 @@ class FreshnessTold(Message):
 class Route(Message):
     """Where to read the entity from, for the next `ttl_seconds`; `why` holds codes, and is empty for the target.
 
-    never_synced, stale, not_verified, rolled_back, held, or the code of a failure to ask.
+    never_synced, stale, not_verified, rolled_back, held, target_away, or the code of a failure to ask.  `legacy_away`:
+    legacy lets us in no more, so that it may be no way out; whoever can live with what speaks against the target reads
+    it there.
     """
 
     entity: str
     serve: Literal["target", "legacy"]
     why: tuple[str, ...]
     ttl_seconds: int
+    legacy_away: bool = False
     age_seconds: float | None = None
     failed_records: int | None = None
 
