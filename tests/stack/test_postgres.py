@@ -123,6 +123,21 @@ def test_private_binaries_are_copied_once_with_the_libraries_beside_them(tmp_pat
     assert binaries.copied_out(folder, tmp_path) == copied
 
 
+def test_a_server_does_not_run_from_a_folder_that_the_next_command_closes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(home, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(home, "SHARED", tmp_path / "shared")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(binaries, "_can_run", lambda folder, user: True)  # as it is open still
+    folder = tmp_path / ".hybrid-sync" / "servers" / "package" / "native" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "postgres").write_text("")
+    assert binaries.prepared(folder).folder.is_relative_to(tmp_path / "shared")
+    elsewhere = tmp_path / "usr" / "bin"
+    assert binaries.prepared(elsewhere).folder == elsewhere
+
+
 def test_a_wrong_dsn_is_told_in_words(cluster: Cluster) -> None:
     with pytest.raises(CliError, match=r"cannot be reached .* check --legacy-dsn\."):
         connect(f"postgresql://nobody:x@127.0.0.1:{free_port()}/x", "legacy", "--legacy-dsn")

@@ -66,7 +66,7 @@ def find() -> Binaries:
 def prepared(folder: Path) -> Binaries:
     """The programs of a bin folder, where their user can run them."""
     user = unprivileged_user() if os.geteuid() == 0 else None
-    if user is not None and not _can_run(folder, user):
+    if user is not None and (_is_closed_to_others(folder) or not _can_run(folder, user)):
         folder = copied_out(folder, home.reachable(folder.parent))
     return Binaries(folder, user)
 
@@ -87,6 +87,12 @@ def _embedded() -> Path:
     if package is None or package.origin is None:
         raise CliError(f"There is no PostgreSQL: run make, or point {OVERRIDE} at a PostgreSQL bin folder.")
     return Path(package.origin).parent / "pginstall" / "bin"
+
+
+def _is_closed_to_others(folder: Path) -> bool:
+    """Below the folder of stacks, which every command makes private, if it is not yet: a server that was started
+    before would lose its time zones and extensions while it runs."""
+    return folder.is_relative_to(home.project_root() / ".hybrid-sync")
 
 
 def _can_run(folder: Path, user: str) -> bool:
@@ -110,5 +116,10 @@ def copied_out(folder: Path, base: Path) -> Path:
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
         for path in (draft, draft / package.name):
             path.chmod(0o755)
-        draft.rename(place)
+        try:
+            draft.rename(place)
+        except OSError:
+            if not place.exists():
+                raise
+            shutil.rmtree(draft, ignore_errors=True)  # another command was faster
     return place / package.name / install.name / folder.name
