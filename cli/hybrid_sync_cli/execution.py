@@ -8,18 +8,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import click
 import psycopg
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import Profile, Ref, RunRequest
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.services.runs import RunAsked, Told
+from hybrid_sync.services.runs import RunAsked, Status, StatusAsked, Told
 from hybrid_sync.services.starts import StartAsked, Started
 from hybrid_sync.services.unrecorded import UnrecordedRun
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
+
+LATEST = "latest"
+"""Stands for a run's id."""
 
 
 def catalog_of_project() -> Catalog:
@@ -50,6 +54,17 @@ def start(deployment: Deployment, request: RunRequest, command: str = "sync", *,
     asked = StartAsked(run_id=run_id, request=request, dry_run=dry_run)
     # The name makes it safe to ask twice: it starts one run.
     return deployment.ask(command, asked, Started, patient=True)
+
+
+def run_named(deployment: Deployment, name: str) -> str:
+    """The id of the run that is meant: `latest` is the one that was asked for last, and is said to be which."""
+    if name != LATEST:
+        return name
+    found = deployment.ask("status", StatusAsked(limit=1, latest=True), Status, patient=True).latest
+    if not found:
+        raise CliError("There is no run yet: start one with hybrid-sync sync --profile weekly.")
+    click.echo(f"{LATEST}: {found}", err=True)
+    return found
 
 
 def told(deployment: Deployment, run_id: str, *, as_ended: bool = True) -> Told:

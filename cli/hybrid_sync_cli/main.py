@@ -105,18 +105,34 @@ def main(argv: list[str] | None = None) -> NoReturn:
         click.echo("hybrid-sync: interrupted.", err=True)
         sys.exit(130)
     except (CliError, SyncError) as error:
-        click.echo(f"hybrid-sync: {error}", err=True)
-        sys.exit(1)
+        _complain(str(error))
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); a second flush at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        click.echo(f"hybrid-sync: {_disk(error) or _record(error)}", err=True)
-        sys.exit(1)
+        _complain(_disk(error) or _record(error))
     except Exception as error:  # noqa: BLE001 - the last border: a person gets a sentence, the file gets the rest
-        click.echo(f"hybrid-sync: {_record(error)}", err=True)
-        sys.exit(1)
+        _complain(_database(error) or _record(error))
+
+
+def _complain(sentence: str) -> NoReturn:
+    """Exit with it; on a terminal no word is broken at the edge."""
+    from hybrid_sync_cli import screen
+
+    screen.say(f"hybrid-sync: {sentence}", err=True)
+    sys.exit(1)
+
+
+def _database(error: Exception) -> str:
+    """A database that went away in the middle, in one sentence; empty for any other trouble."""
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is None or not isinstance(error, psycopg.OperationalError):
+        return ""
+    return (
+        f"A database of the stack broke off ({type(error).__name__}): it restarts, or is down; try again in a minute,"
+        " and start the stack with hybrid-sync up where it is down."
+    )
 
 
 def _disk(error: OSError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBars
 
 from hybrid_sync.services.progress import Progress, ProgressAsked, Step
+from hybrid_sync_cli import screen
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 
@@ -48,6 +49,19 @@ def _contents(step: Step) -> str:
         return f"{text}, {step.healed:,} differed and {'was' if step.healed == 1 else 'were'} healed"
     differ = f"{text}, {step.differing - step.healed:,} {'differs' if step.differing - step.healed == 1 else 'differ'}"
     return f"{differ}, {step.healed:,} healed" if step.healed else differ
+
+
+def waiting(now: Progress, said: set[str]) -> Iterator[str]:
+    """What it waits for, and who holds that; each thing once, until it is over.  `said` remembers."""
+    reasons = {holder.name: f"waits for {holder.in_words}" for holder in now.waits_for}
+    reasons |= {now.attempt: now.attempt} if now.attempt else {}
+    if now.status == "waiting":
+        reasons[now.why] = f"waiting: {now.why}"
+    if now.steps is None:
+        reasons["away"] = "waits for the target, which does not answer"
+    yield from (sentence for name, sentence in reasons.items() if name not in said)
+    said.clear()
+    said.update(reasons)
 
 
 class Display(Protocol):
@@ -102,20 +116,21 @@ def follow(deployment: Deployment, run_id: str, quiet: bool = False) -> tuple[st
     drawing: AbstractContextManager[object] = nullcontext()
     display: Display = Lines(write=_nothing if quiet else print)
     if sys.stdout.isatty() and not quiet:
+        # They go when the run has ended: how it ended says what they said.
         drawing = progress = ProgressBars(
             TextColumn("{task.description}"),
             BarColumn(24),
             TextColumn("{task.fields[words]}"),
             TimeElapsedColumn(),
+            transient=True,
         )
         display = Bars(progress)
-    said = ""
+    said: set[str] = set()
     with drawing:
         while True:
             now = deployment.ask("progress", ProgressAsked(run_id=run_id), Progress, patient=True)
-            if now.status in ("waiting", "running") and now.why not in ("", said) and not quiet:
-                said = now.why
-                print(f"  waiting: {said}")
+            for waits in () if quiet else waiting(now, said):
+                print("\n".join(screen.wrapped(waits, screen.width(), "  ")))  # above the bars, which take print alone
             display.show(now.steps or ())
             if now.never_began:
                 raise CliError(f"Run {now.run_id} was {now.status} before it had started.")

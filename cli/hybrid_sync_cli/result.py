@@ -1,10 +1,35 @@
-"""The last line of a demo: what every run did, as one JSON object for scripts."""
+"""What every run of a demo did: a line for people, and one JSON object for scripts in the file that it names."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import click
+
 from hybrid_sync.report.model import RunSummary
+from hybrid_sync_cli.stack import home
+
+FILE = "result.json"
+"""In the stack's home; each demo replaces that of the one before."""
+
+
+def in_a_word(status: int) -> str:
+    """Of an exit status."""
+    return {0: "ok", 3: "degraded"}.get(status, "failed")
+
+
+def announce(found: dict[str, Any], word: str) -> None:
+    """Keep it in the file and print the line; a disk that takes no file is said, and spoils no result."""
+    try:
+        file = home.directory() / FILE
+        home.write_private(file, json.dumps(found, sort_keys=True) + "\n")
+        kept = str(file)
+    except OSError as error:
+        click.echo(f"The result could not be kept ({error.strerror}): demo --json prints it.", err=True)
+        kept = "none"
+    seconds = sum(found["steps"].values())
+    click.echo(f"RESULT {word} runs={len(found['runs'])} seconds={seconds:.1f} file={kept}")
 
 
 def run_result(summary: RunSummary) -> dict[str, Any]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from rich import box
-from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from hybrid_sync.report.lines import (
@@ -27,34 +24,24 @@ from hybrid_sync.report.render import current_of_due, impact, percent
 from hybrid_sync.report.rollback import Rollback
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.words import NOTHING, status_word
+from hybrid_sync_cli import screen
+from hybrid_sync_cli.screen import Sheet
+from hybrid_sync_cli.screen import console as console
+from hybrid_sync_cli.screen import plain as plain
 
 SHOWN_FAILURES = 10
-WIDTH_OF_A_FILE = 180
-"""Columns when the output goes to a file or a pipe, where nothing has to fit a screen."""
-
-
-def console() -> Console:
-    """The terminal; colours only where somebody sees them."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 def report(summary: RunSummary, out: Console) -> None:
     """Print the whole report."""
     for part in _parts(summary):
-        # A line of words is cut by the terminal, not by us, so that a file keeps it whole.
-        out.print(part, soft_wrap=isinstance(part, Text))
-
-
-def plain(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = (), title: str = "") -> Table:
-    """A table without frills; columns named in `right` are numbers."""
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    numbers = set(right)
-    for name in head:
-        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
-    for row in rows:
-        # Text, because entity titles and keys may hold what rich would read as markup.
-        table.add_row(*map(Text, row))
-    return table
+        if isinstance(part, Sheet):
+            out.print()
+            out.print(part)
+        else:
+            # A file keeps a line of words whole.
+            for line in screen.wrapped(part, screen.width()):
+                out.print(Text(line), soft_wrap=True)
 
 
 def headline(summary: RunSummary) -> str:
@@ -70,23 +57,32 @@ def headline(summary: RunSummary) -> str:
     )
 
 
-def _parts(summary: RunSummary) -> Iterable[RenderableType]:
+def _parts(summary: RunSummary) -> Iterable[Sheet | str]:
     if summary.rollback is not None:
         yield from _rollback(summary, summary.rollback)
         return
-    yield Text(headline(summary))
-    for line in (*beyond(summary), *asked(summary), *unexplained(summary)):
-        yield Text(line)
+    yield headline(summary)
     yield _components(summary.entities)
-    yield _where_rows_are(summary)
-    yield Text(rows(summary))
-    for line in (*money(summary), failed_in_words(summary), *new_failures(summary), *deletes(summary)):
-        yield Text(line)
+    yield from _where_rows_are(summary)
+    yield rows(summary)
+    yield from (*money(summary), *deletes(summary))
+    yield from _money(summary)
+    yield from _references(summary)
+    if summary.workers:
+        peaks = ", ".join(f"{w.function} {w.peak_rss_mib:.0f}/{w.memory_mib}" for w in summary.workers)
+        yield f"Peak memory, MiB of limit: {peaks}"
+    yield from (failed_in_words(summary), *new_failures(summary), *asked(summary), *unexplained(summary))
+    yield from beyond(summary)
     if summary.missed:
         yield _missed(summary)
-    yield from _money(summary)
-    referring = [(e, line) for e in summary.entities for line in e.references if not line.ok]
-    if referring:
+    for f in summary.failures[:SHOWN_FAILURES]:
+        yield f"Failed: {f.state}{f' ({f.entity})' if f.entity else ''}: {f.error}: {f.cause}"
+    if (more := len(summary.failures) - SHOWN_FAILURES) > 0:
+        yield f"… and {more} more: hybrid-sync report {summary.run_id} --format md"
+
+
+def _references(summary: RunSummary) -> Iterable[Sheet]:
+    if referring := [(e, line) for e in summary.entities for line in e.references if not line.ok]:
         yield plain(
             ("component", "column", "dangling", "lost", "first keys"),
             (
@@ -102,16 +98,9 @@ def _parts(summary: RunSummary) -> Iterable[RenderableType]:
             right=("dangling", "lost"),
             title="References that lead nowhere or were lost",
         )
-    if summary.workers:
-        peaks = ", ".join(f"{w.function} {w.peak_rss_mib:.0f}/{w.memory_mib}" for w in summary.workers)
-        yield Text(f"Peak memory, MiB of limit: {peaks}")
-    for f in summary.failures[:SHOWN_FAILURES]:
-        yield Text(f"Failed: {f.state}{f' ({f.entity})' if f.entity else ''}: {f.error}: {f.cause}")
-    if (more := len(summary.failures) - SHOWN_FAILURES) > 0:
-        yield Text(f"… and {more} more: hybrid-sync report {summary.run_id} --format md")
 
 
-def _money(summary: RunSummary) -> Iterable[RenderableType]:
+def _money(summary: RunSummary) -> Iterable[Sheet | str]:
     """Every sum of which the target does not hold what legacy has."""
     differing = [(e, line) for e in summary.entities for line in e.money if not line.agrees]
     amounts = ("legacy", "current", "stale", "absent", "excluded", "target", "missing")
@@ -133,7 +122,7 @@ def _money(summary: RunSummary) -> Iterable[RenderableType]:
         )
 
 
-def _components(entities: Iterable[EntitySummary]) -> Table:
+def _components(entities: Iterable[EntitySummary]) -> Sheet:
     numbers = (
         "current / due", "success", "read", "new", "changed", "same", "failed tries", "deleted", "links", "s", "rows/s",
     )  # fmt: skip
@@ -154,19 +143,24 @@ def _components(entities: Iterable[EntitySummary]) -> Table:
                 NOTHING if e.seconds is None else f"{e.seconds:,.1f}",
                 NOTHING if e.rows_per_second is None else f"{e.rows_per_second:,.0f}",
                 impact(e),
-                _state(e),
+                state(e),
             )
             for e in entities
         ),
         right=numbers,
+        spare=("links", "rows/s", "s", "same", "impact", "deleted", "changed", "new", "read", "success"),
     )
 
 
-def _where_rows_are(summary: RunSummary) -> Table:
-    """Legacy = current + stale + absent + excluded + in flight, and what became of rows that have gone from it."""
+def _where_rows_are(summary: RunSummary) -> Iterable[Sheet]:
+    """Legacy = current + stale + absent + excluded + in flight, and what became of rows that have gone from it;
+    of components where not every row is current."""
+    telling = [e for e in summary.entities if not _all_current(e)]
+    if not telling:
+        return
     places = ("legacy", "current", "stale", "absent", "excluded", "in_flight", "missing")
     numbers = (*(place.replace("_", " ") for place in places), "gone", "deleted")
-    return plain(
+    yield plain(
         ("component", *numbers, "agrees"),
         (
             (
@@ -176,16 +170,21 @@ def _where_rows_are(summary: RunSummary) -> Table:
                 f"{e.deletes.deleted + e.deletes.soft:,}" if e.deletes else NOTHING,
                 e.adds_up,
             )
-            for e in summary.entities
+            for e in telling
         ),
         right=numbers,
         title="Where the rows of legacy are",
     )
 
 
-def _rollback(summary: RunSummary, rollback: Rollback) -> Iterable[RenderableType]:
+def _all_current(e: EntitySummary) -> bool:
+    where = e.conservation
+    return where is not None and where.current == where.legacy and not where.pending_deletes and not e.deleted_rows
+
+
+def _rollback(summary: RunSummary, rollback: Rollback) -> Iterable[Sheet | str]:
     numbers = ("put back", "deleted", "brought back", "left alone")
-    yield Text(f"Run {summary.run_id}: {summary.status} in {summary.seconds:,.1f} s; undoes {rollback.undoes}")
+    yield f"Run {summary.run_id}: {summary.status} in {summary.seconds:,.1f} s; undoes {rollback.undoes}"
     yield plain(
         ("component", *numbers),
         (
@@ -203,7 +202,7 @@ def _rollback(summary: RunSummary, rollback: Rollback) -> Iterable[RenderableTyp
         )
 
 
-def _state(entity: EntitySummary) -> str:
+def state(entity: EntitySummary) -> str:
     if entity.failure:
         return f"{entity.status}: {entity.failure.code}"
     if entity.conserved is False:
@@ -211,7 +210,7 @@ def _state(entity: EntitySummary) -> str:
     return entity.status
 
 
-def _missed(summary: RunSummary) -> Table:
+def _missed(summary: RunSummary) -> Sheet:
     numbers = ("records", "new", "accepted", "share")
     return plain(
         ("component", "reason", *numbers, "tolerated", "first keys", "what to do"),

@@ -43,6 +43,7 @@ def say(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
 def hybrid_sync(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """Call with a command line; there is no stack unless the test asks for one."""
     monkeypatch.setenv("HYBRID_SYNC_HOME", str(tmp_path))
+    monkeypatch.delenv("COLUMNS", raising=False)  # a file keeps lines whole
 
     def run(*words: str) -> Said:
         return say(capsys, *words)

@@ -43,9 +43,13 @@ class Demo:
 
     @property
     def result(self) -> dict[str, Any]:
-        word, _, told = self.ended.out.splitlines()[-1].partition(" ")
-        assert word == "RESULT"
-        return dict(json.loads(told))
+        return dict(json.loads(self.file.read_text("utf-8")))
+
+    @property
+    def file(self) -> Path:
+        """The one that the last line of its kind names."""
+        line = [line for line in self.ended.out.splitlines() if line.startswith("RESULT ")][-1]
+        return Path(line.partition(" file=")[2])
 
     def command(self, *words: str) -> Ended:
         return command(self.place, *words)

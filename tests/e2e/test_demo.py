@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from dataclasses import dataclass
 from decimal import Decimal
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,6 +69,31 @@ def test_the_demo_says_that_it_succeeded(demo: Demo) -> None:
     assert demo.result["ok"] is True
     assert [run["profile"] for run in demo.result["runs"]] == ["weekly", "weekly", "on_demand"]
     assert all(run["status"] == "succeeded" and run["conservation"] for run in demo.result["runs"])
+
+
+def test_the_result_is_one_short_line_and_what_to_try_next_comes_last(demo: Demo) -> None:
+    *_, line = (line for line in demo.ended.out.splitlines() if line.startswith("RESULT "))
+    said = re.fullmatch(r"RESULT ok runs=3 seconds=[\d.]+ file=(.+)", line)
+    assert said and Path(said[1]) == demo.place / "result.json"
+    last = demo.ended.out.rpartition("RESULT ")[2].splitlines()[1:]
+    assert last[0] == "Try next:"
+    assert last[-2].endswith("hybrid-sync down")
+
+
+def test_what_looks_of_the_commands_that_are_printed_works_as_it_is_printed(demo: Demo) -> None:
+    """Each is typed into a shell, with the export that is printed above it; on 80 columns no id is broken."""
+    last = [line[2:] for line in demo.ended.out.rpartition("Try next:\n")[2].splitlines() if line[2:3] != " "]
+    export = next(line for line in last if line.startswith("export "))
+    asked = [line for line in last if line.endswith(("watch", "report latest", "failures", "queue"))]
+    assert len(asked) == 4
+    [{"run_id": latest}] = json.loads(demo.command("status", "--json", "--limit", "1").out)
+    for line in asked:
+        done = subprocess.run(
+            ["bash", "-c", f"{export}; {line}"], env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, (line, done.stderr)
+        assert max(map(len, done.stdout.splitlines())) <= 80, (line, done.stdout)
+        assert (line.endswith("report latest")) <= (latest in done.stdout and f"latest: {latest}" in done.stderr)
 
 
 @pytest.mark.parametrize("mapped", MAPPED, ids=lambda m: m.entity)

@@ -18,7 +18,7 @@ from hybrid_sync.report.money import in_words
 from hybrid_sync.report.words import NOTHING, age, compact, count, duration, n_of, percent, status_word
 from hybrid_sync.services.views.model import Need, Overview, Running
 from hybrid_sync.services.views.overview import OverviewAsked
-from hybrid_sync_cli import tables
+from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
 
 PAUSE = 3.0
@@ -45,7 +45,7 @@ def watch(once: bool, as_json: bool) -> None:
     if as_json:
         click.echo(_look(deployment).model_dump_json(indent=2))
     elif once or not sys.stdout.isatty():
-        tables.console().print(drawn(_look(deployment)), soft_wrap=True)
+        tables.console().print(drawn(_look(deployment)), soft_wrap=screen.width() is None)
     else:
         _live(deployment)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -16,14 +20,15 @@ from hybrid_sync.postgres import connect
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.schema.install import grant
-from hybrid_sync_cli import checking, payment, queue_counts, tables
+from hybrid_sync_cli import checking, ending, payment, queue_counts
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project, outcome, start, target
 from hybrid_sync_cli.exits import FAILED, exit_of
 from hybrid_sync_cli.progress import follow
-from hybrid_sync_cli.result import kept_its_promises, read_as_changed, run_result
+from hybrid_sync_cli.result import announce, in_a_word, kept_its_promises, read_as_changed, run_result
 from hybrid_sync_cli.sample import generate, marker, mutate
+from hybrid_sync_cli.screen import program, say
 from hybrid_sync_cli.stack import Stack, home
 from hybrid_sync_cli.untouched import Seen, Touched, look, touched
 
@@ -32,6 +37,7 @@ Result = TypeVar("Result")
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else, on stdout.")
 @click.option(
     "--scale",
     type=click.FloatRange(min=0, min_open=True, max=10),
@@ -39,13 +45,18 @@ Result = TypeVar("Result")
     show_default=True,
     help="Size of the sample world; 1 is the company's own, 3.2 million legacy rows.",
 )
-def demo(scale: float) -> int:
+def demo(scale: float, as_json: bool) -> int:
     """Start the stack, fill it, sync it, live a week, sync again, and carry one payment over the HTTP trigger.
 
     Leaves the stack up.  Exit status 0 only if every run succeeded, rows and money add up, and the second run read
-    exactly what the week had changed; 3 if that holds but for a run that is degraded.
+    exactly what the week had changed; 3 if that holds but for a run that is degraded.  The line that begins with RESULT
+    names the file of what was found.
     """
-    return Demo(scale).run()
+    played, out = Demo(scale), sys.stdout
+    if not as_json:
+        return played.run(announce)
+    with redirect_stdout(sys.stderr):
+        return played.run(lambda found, _: print(json.dumps(found, sort_keys=True), file=out))
 
 
 class Demo:
@@ -54,23 +65,25 @@ class Demo:
     def __init__(self, scale: float) -> None:
         self._scale = scale
         self._catalog: Catalog = catalog_of_project()
-        self._out = tables.console()
         self._steps: dict[str, float] = {}
         self._runs: list[dict[str, Any]] = []
         self._found: dict[str, Any] = {"mutate": None, "http": None, "queue": None, "touched": None}
 
-    def run(self) -> int:
-        """Every step in order; the RESULT line comes last, whatever they find.
+    def run(self, tell: Callable[[dict[str, Any], str], None]) -> int:
+        """Every step in order; then `tell` what was found, whatever that is, in a word too, and what to try next.
 
         CliError when a run fails: what follows would prove nothing.
         """
-        good = False
+        status = FAILED
         try:
             good = self._play()
+            if good:
+                status = max((exit_of(run["status"]) for run in self._runs), default=FAILED)
         finally:
-            result = {"ok": good, "runs": self._runs, **self._found, "steps": self._steps}
-            click.echo(f"RESULT {json.dumps(result, sort_keys=True)}")
-        return max((exit_of(run["status"]) for run in self._runs), default=FAILED) if good else FAILED
+            found = {"ok": status != FAILED, "runs": self._runs, **self._found, "steps": self._steps}
+            tell(found, in_a_word(status))
+        _try_next(self._found["http"]["legacy_id"])
+        return status
 
     def _play(self) -> bool:
         stack = self._step("up", _up)
@@ -80,7 +93,7 @@ class Demo:
         self._step("weekly sync", lambda: self._sync(stack))
         week = self._step("a week", lambda: mutate(stack.legacy_dsn))
         click.echo(f"  {len(week.changes):,} legacy rows inserted, updated or deleted")
-        second = self._step("second weekly sync", lambda: self._sync(stack))
+        self._step("second weekly sync", lambda: self._sync(stack))
         compared = self._found["mutate"] = read_as_changed(self._runs[-1], week.must_read)
         carried = self._step("critical payment", lambda: payment.carry(stack))
         self._found["http"] = asdict(carried)
@@ -91,9 +104,7 @@ class Demo:
         click.echo(f"  {_queue_in_words(queue)}")
         harmed = touched(before, self._look(stack))
         self._found["touched"] = asdict(harmed)
-        click.echo("— report of the second weekly sync")
-        tables.report(second, self._out)
-        _show_comparison(stack, carried.legacy_id, compared, harmed)
+        _show_comparison(stack, compared, harmed)
         return all(map(kept_its_promises, self._runs)) and compared["match"] and carried.arrived and not harmed.any
 
     def _step(self, name: str, work: Callable[[], Result]) -> Result:
@@ -122,17 +133,15 @@ class Demo:
         if not found.passed:
             raise CliError("The stack is not fit to run: correct what the check names, then repeat the demo.")
 
-    def _sync(self, stack: Stack) -> RunSummary:
+    def _sync(self, stack: Stack) -> None:
         deployment = Deployment.here(stack)
         run_id = start(deployment, RunRequest(profile=Profile.weekly, trigger="demo")).run_id
         follow(deployment, run_id)
         summary = outcome(deployment, run_id)
         self._add(stack, summary)
+        ending.show(summary)
         if exit_of(summary.status) == FAILED:
-            tables.report(summary, self._out)
-            raise CliError(f"Run {summary.run_id} failed: correct what its report names, then repeat the demo.")
-        click.echo(tables.headline(summary))
-        return summary
+            raise CliError(f"Run {summary.run_id} failed: correct what it names above, then repeat the demo.")
 
     def _look(self, stack: Stack) -> Seen:
         with target(stack) as connection:
@@ -166,30 +175,36 @@ def _queue_in_words(queue: dict[str, Any]) -> str:
     )
 
 
-def _show_comparison(stack: Stack, paid: int, compared: dict[str, Any], harmed: Touched) -> None:
+def _show_comparison(stack: Stack, compared: dict[str, Any], harmed: Touched) -> None:
     changed, read = sum(compared["changed"].values()), sum(compared["read"].values())
     verdict = "the same" if compared["match"] else "NOT the same, per entity"
-    click.echo(f"The week changed {changed:,} rows of entities, and the second run read {read:,}: {verdict}.")
-    click.echo(f"UUIDs that were there before: {_kept(harmed.ids)}; rows born in the target: {_kept(harmed.natives)}.")
-    click.echo(
-        f"""
-The stack is up:
-  Dashboard {stack.api_url}/dashboard
-  API       {stack.api_url}
-  Supabase  {stack.supabase_url or "REST is off"}
-  AWS       {stack.aws_endpoint_url}
-Try next:
-  hybrid-sync watch                           what is right, what needs a person, what is at work
-  hybrid-sync tokens create me --scope syncs:read --scope syncs:operate    a token to sign in on the dashboard
-  hybrid-sync status                          recent runs
-  hybrid-sync failures                        rows that could not be written, and what to do
-  hybrid-sync mutate && hybrid-sync sync      another week
-  {f"hybrid-sync sync --ref payments:{paid}":43} one row, at once
-  hybrid-sync tokens create me                a token for POST /v1/syncs
-  hybrid-sync psql target                     look at the target
-  hybrid-sync down                            stop everything (--purge deletes the data too)
-"""
-    )
+    say(f"The week changed {changed:,} rows of entities, and the second run read {read:,}: {verdict}.")
+    say(f"UUIDs that were there before: {_kept(harmed.ids)}; rows born in the target: {_kept(harmed.natives)}.")
+    say(f"The stack is up: AWS at {stack.aws_endpoint_url}, Supabase at {stack.supabase_url or '(REST is off)'}.")
+    click.echo(f"Dashboard: {stack.api_url}/dashboard")
+
+
+def _try_next(paid: int) -> None:
+    """Commands that work as they are printed, each on a line of its own."""
+    name = program()
+    home_of_it = os.environ.get("HYBRID_SYNC_HOME")
+    click.echo("Try next:")
+    if home_of_it:
+        click.echo(f"  export HYBRID_SYNC_HOME={shlex.quote(home_of_it)}")
+    for command, why in (
+        ("watch", "what is right, what needs a person, what is at work"),
+        ("report latest", "all of the last run; --open shows it in a browser"),
+        ("failures", "rows that could not be written, and what to do"),
+        ("queue", "what waits, and for whom"),
+        (f"sync --ref payments:{paid}", "one row, at once"),
+        (f"mutate && {name} sync", "another week"),
+        (
+            "tokens create me --scope syncs:read --scope syncs:operate",
+            "a token: sign in on the dashboard, or call the API",
+        ),
+        ("down", "stop everything; --purge deletes the data too"),
+    ):
+        click.echo(f"  {name} {command}\n      {why}")
 
 
 def _kept(harmed: tuple[str, ...]) -> str:

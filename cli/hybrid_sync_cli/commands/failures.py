@@ -14,10 +14,10 @@ from hybrid_sync.services.failed import AcceptAsked, Accepted, FailuresAsked
 from hybrid_sync.services.failed import Failures as Found
 from hybrid_sync.services.findings import place_of
 from hybrid_sync.services.redrive import RedriveAsked, Redriven
-from hybrid_sync_cli import tables
+from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import reference
+from hybrid_sync_cli.execution import reference, run_named
 
 SHOWN = 50
 """Records on the terminal by default; JSON has them all."""
@@ -51,8 +51,10 @@ def list_(
 ) -> None:
     """Failed records by key, with reason and state; with RUN those which that run saw last."""
     most = limit if limit is not None or as_json else SHOWN
+    deployment = Deployment.chosen()
+    run_id = run_id and run_named(deployment, run_id)
     asked = FailuresAsked(run_id=run_id, entity=entity, reason=reason, everything=everything)
-    found = _all(Deployment.chosen(), asked, most)
+    found = _all(deployment, asked, most)
     if as_json:
         click.echo(json.dumps(found.records, sort_keys=True))
     elif not found.records:
@@ -129,8 +131,7 @@ def redrive(entity: str | None, keys: tuple[str, ...], reason: str | None, every
 
 
 def _show_failed(found: Found) -> None:
-    out = tables.console()
-    out.print(
+    tables.console().print(
         tables.plain(
             ("entity", "source", "key", "reason", "where", "state", "retries", "last run"),
             (
@@ -147,15 +148,13 @@ def _show_failed(found: Found) -> None:
                 for r in found.records
             ),
             right=("retries",),
+            spare=("last run", "source"),
         )
     )
-    for code, remedy in found.remedies.items():
-        out.print(f"{code}: {remedy}", markup=False)
     if len(found.records) < found.every:
-        out.print(
-            f"{len(found.records):,} of {found.every:,} are shown: see more with --limit, or all with --json.",
-            markup=False,
-        )
+        screen.say(f"{len(found.records):,} of {found.every:,} are shown: see more with --limit, or all with --json.")
+    for code, remedy in found.remedies.items():
+        screen.say(f"{code}: {remedy}")
 
 
 def _state(record: dict[str, Any]) -> str:

@@ -7,6 +7,8 @@ import click
 from hybrid_sync.services.held import Hold, HoldAsked, Holds, HoldsAsked, ReleaseAsked, Released
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.execution import LATEST, run_named
+from hybrid_sync_cli.screen import say
 
 
 @click.command()
@@ -15,7 +17,7 @@ from hybrid_sync_cli.deployment import Deployment
 def hold(entity: str, why: str) -> None:
     """Let nothing be written to ENTITY, and let its fence stay; batches at work finish first."""
     Deployment.chosen().ask("hold", HoldAsked(entity=entity, why=why), Hold)
-    click.echo(f"{entity} is held; its changes wait. Let it go on with: hybrid-sync release {entity}")
+    say(f"{entity} is held; its changes wait. Let it go on with: hybrid-sync release {entity}")
 
 
 @click.command()
@@ -30,15 +32,20 @@ def holds() -> None:
 
 
 @click.command()
-@click.argument("entities", metavar="ENTITY…", nargs=-1, required=True)
+@click.argument("entities", metavar="ENTITY…|RUN", nargs=-1, required=True)
 def release(entities: tuple[str, ...]) -> None:
-    """Let each ENTITY be written again; the next run brings what changed, or was undone, meanwhile."""
-    released = Deployment.chosen().ask("release", ReleaseAsked(entities=entities), Released).released
+    """Let each ENTITY be written again, or all that RUN holds; the next run brings what changed, or was undone,
+    meanwhile."""
+    deployment = Deployment.chosen()
+    # No entity's name has a hyphen, and every run's id has one.
+    if len(entities) == 1 and (entities[0] == LATEST or "-" in entities[0]):
+        asked = ReleaseAsked(run_id=run_named(deployment, entities[0]))
+    else:
+        asked = ReleaseAsked(entities=entities)
+    released = deployment.ask("release", asked, Released).released
     named = " ".join(f"--entity {entity}" for entity in released)
     is_or_are = "is" if len(released) == 1 else "are"
-    click.echo(
-        f"{', '.join(released)} {is_or_are} released; start a run with: hybrid-sync sync {named} --profile weekly"
-    )
+    say(f"{', '.join(released)} {is_or_are} released; start a run with: hybrid-sync sync {named} --profile weekly")
 
 
 commands: list[click.Command] = [hold, holds, release]

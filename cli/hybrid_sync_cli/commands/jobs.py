@@ -10,6 +10,8 @@ from hybrid_sync.report.words import NOTHING, status_word
 from hybrid_sync.services.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.execution import run_named
+from hybrid_sync_cli.screen import say
 
 
 @click.command()
@@ -21,7 +23,7 @@ def syncs(as_json: bool) -> None:
         click.echo(found.model_dump_json())
         return
     if found.paused:
-        click.echo(f"Starts are paused {found.paused}: go on with hybrid-sync resume.")
+        say(f"Starts are paused {found.paused}: go on with hybrid-sync resume.")
     if not found.jobs:
         click.echo("Nothing runs, and nothing waits.")
         return
@@ -29,7 +31,7 @@ def syncs(as_json: bool) -> None:
     tables.console().print(tables.plain(head, map(_row, found.jobs), right=("place",)))
     listed = sum(job.place is not None for job in found.jobs)
     if listed < found.waiting:
-        click.echo(f"{listed} of {found.waiting:,} that wait are shown.")
+        say(f"{listed} of {found.waiting:,} that wait are shown.")
 
 
 def _row(job: JobTold) -> tuple[str, ...]:
@@ -45,13 +47,15 @@ def _row(job: JobTold) -> tuple[str, ...]:
 @click.argument("run_id", metavar="RUN")
 def cancel(run_id: str) -> None:
     """End RUN in whatever state it is; what it has committed stays, and the next run goes on from there."""
-    job = Deployment.chosen().ask("cancel", CancelAsked(run_id=run_id), JobTold)
+    deployment = Deployment.chosen()
+    run_id = run_named(deployment, run_id)
+    job = deployment.ask("cancel", CancelAsked(run_id=run_id), JobTold)
     if job.status == "cancelled":
-        click.echo(f"Run {run_id} is cancelled.")
+        say(f"Run {run_id} is cancelled.")
     elif job.status == "running":
-        click.echo(f"Run {run_id} is being stopped; see hybrid-sync syncs.")
+        say(f"Run {run_id} is being stopped; see hybrid-sync syncs.")
     else:
-        click.echo(f"Run {run_id} had ended before: {job.status}.")
+        say(f"Run {run_id} had ended before: {job.status}.")
 
 
 @click.command()
@@ -60,7 +64,7 @@ def pause(why: str) -> None:
     """Start no run, critical ones included, until somebody resumes; what is asked for waits, and what runs goes on."""
     found = Deployment.chosen().ask("pause", PauseAsked(reason=why), Jobs)
     running = sum(job.place is None for job in found.jobs)
-    click.echo(f"Starts are paused; {running} still run, {found.waiting} wait. Go on with: hybrid-sync resume")
+    say(f"Starts are paused; {running} still run, {found.waiting} wait. Go on with: hybrid-sync resume")
 
 
 @click.command()
@@ -71,7 +75,7 @@ def resume(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"started": started}))
     else:
-        click.echo(f"Runs start again; at once: {', '.join(started) or 'none, nothing waits'}.")
+        say(f"Runs start again; at once: {', '.join(started) or 'none, nothing waits'}.")
 
 
 commands: list[click.Command] = [syncs, cancel, pause, resume]

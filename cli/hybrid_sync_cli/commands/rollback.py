@@ -8,6 +8,8 @@ from hybrid_sync.contracts import RollbackOutcome
 from hybrid_sync.report.story.rollback import REASONS
 from hybrid_sync.services.rollback import RollbackAsked
 from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.execution import run_named
+from hybrid_sync_cli.screen import say
 
 
 @click.command()
@@ -21,11 +23,11 @@ from hybrid_sync_cli.deployment import Deployment
 def rollback(run_id: str, out_of_order: bool, as_json: bool) -> int:
     """Undo RUN where its rows still are what it wrote, and hold its entities; exit status 1 if some were not."""
     deployment = Deployment.chosen()
-    asked = RollbackAsked(run_id=run_id, out_of_order=out_of_order)
+    asked = RollbackAsked(run_id=run_named(deployment, run_id), out_of_order=out_of_order)
     outcome = deployment.ask("rollback", asked, RollbackOutcome, patient=True)
     while outcome.more:
         if not as_json:
-            click.echo(f"{_done(outcome)} so far")
+            say(f"{_done(outcome)} so far")
         asked = asked.model_copy(update={"rollback_id": outcome.rollback_id})
         outcome = deployment.ask("rollback", asked, RollbackOutcome, patient=True)
     if as_json:
@@ -41,17 +43,15 @@ def _done(outcome: RollbackOutcome) -> str:
 
 
 def _show(outcome: RollbackOutcome) -> None:
-    click.echo(f"Run {outcome.run_id} is undone by {outcome.rollback_id}: {_done(outcome)}.")
+    say(f"Run {outcome.run_id} is undone by {outcome.rollback_id}: {_done(outcome)}.")
     for reason, count in outcome.undone.conflicts.items():
-        click.echo(f"Left alone, {REASONS.get(reason, reason)}: {count:,}.")
+        say(f"Left alone, {REASONS.get(reason, reason)}: {count:,}.")
     if outcome.failed:
-        click.echo(f"Not undone: {', '.join(outcome.failed)}. Why: hybrid-sync report {outcome.rollback_id}")
+        say(f"Not undone: {', '.join(outcome.failed)}. Why: hybrid-sync report {outcome.rollback_id}")
     if outcome.undone.conflicts:
-        click.echo(f"Their keys: hybrid-sync report {outcome.rollback_id}")
+        say(f"Their keys: hybrid-sync report {outcome.rollback_id}")
     if outcome.held:
-        click.echo(
-            f"Held: {', '.join(outcome.held)}. When the cause is settled: hybrid-sync release {' '.join(outcome.held)}"
-        )
+        say(f"Held: {', '.join(outcome.held)}. When the cause is settled: hybrid-sync release {' '.join(outcome.held)}")
 
 
 commands: list[click.Command] = [rollback]

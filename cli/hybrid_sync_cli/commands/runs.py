@@ -14,10 +14,10 @@ from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
 from hybrid_sync.report.render import percent, to_json
 from hybrid_sync.report.words import NOTHING, status_word
 from hybrid_sync.services.runs import Status, StatusAsked, Told
-from hybrid_sync_cli import tables
+from hybrid_sync_cli import ending, screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import outcome, profile_for, reference, start, summary_of, told, why_not
+from hybrid_sync_cli.execution import outcome, profile_for, reference, run_named, start, summary_of, told, why_not
 from hybrid_sync_cli.exits import exit_of
 from hybrid_sync_cli.moments import MOMENT, utc
 from hybrid_sync_cli.progress import follow
@@ -137,7 +137,7 @@ def _watch(deployment: Deployment, run_id: str, as_json: bool) -> int:
     if as_json:
         click.echo(to_json(summary), nl=False)
     else:
-        tables.report(summary, tables.console())
+        ending.show(summary)
     return exit_of(summary.status, ended)
 
 
@@ -150,7 +150,7 @@ def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None
     """Recent runs, or how far one run is."""
     deployment = Deployment.chosen()
     if run_id is not None:
-        _show_one(told(deployment, run_id, as_ended=False), as_json)
+        _show_one(told(deployment, run_named(deployment, run_id), as_ended=False), as_json)
         return
     found = deployment.ask("status", StatusAsked(limit=limit, retries=retries), Status)
     _say_away(found.away)
@@ -173,12 +173,12 @@ def _show_one(found: Told, as_json: bool) -> None:
         if as_json:
             click.echo(to_json(summary), nl=False)
         else:
-            tables.report(summary, tables.console())
+            ending.show(summary)
     elif run is not None and as_json:
         known = run.report or run.model_dump(mode="json", exclude={"report"})
         click.echo(json.dumps(known, sort_keys=True))
     elif run is not None:
-        click.echo(f"Run {run.run_id}: {run.status}; the target has no record of it. {why_not(run)}".rstrip())
+        screen.say(f"Run {run.run_id}: {run.status}; the target has no record of it. {why_not(run)}".rstrip())
 
 
 def _say_away(away: str) -> None:
@@ -196,7 +196,7 @@ def _show_recent(recent: Sequence[dict[str, Any]]) -> None:
                     r["run_id"],
                     r["part"] or "everything",
                     status_word(r["status"]),
-                    f"{datetime.fromisoformat(r['started_at']):%Y-%m-%d %H:%M:%S}",
+                    f"{datetime.fromisoformat(r['started_at']):%Y-%m-%d %H:%M}",
                     f"{r['seconds']:,.1f}",
                     *(_number(r[name]) for name in ("read", "inserted", "updated", "failed")),
                     NOTHING if r["due"] is None else f"{r['current']:,} / {r['due']:,}",
@@ -206,11 +206,12 @@ def _show_recent(recent: Sequence[dict[str, Any]]) -> None:
                 for r in recent
             ),
             right=numbers,
+            spare=("part", "updated", "inserted", "read", "seconds", "failed tries", "current / due", "adds up"),
         )
     )
     for r in recent:
         if r.get("why"):
-            click.echo(f"{r['run_id']} never began: {r['why']}")
+            screen.say(f"{r['run_id']} never began: {r['why']}")
 
 
 def _number(value: int | None) -> str:

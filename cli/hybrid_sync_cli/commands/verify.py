@@ -10,11 +10,12 @@ import click
 
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.words import n_of
 from hybrid_sync.services.findings import Findings, FindingsAsked, place_of
-from hybrid_sync_cli import tables
+from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import outcome, start
+from hybrid_sync_cli.execution import outcome, run_named, start
 from hybrid_sync_cli.exits import FAILED, exit_of
 from hybrid_sync_cli.progress import follow
 
@@ -40,13 +41,15 @@ def verify(entities: tuple[str, ...], repair: bool, run_id: str | None, as_json:
     ended = "succeeded"
     if run_id is None:
         run_id, ended = _run(deployment, entities, repair, as_json)
+    else:
+        run_id = run_named(deployment, run_id)
     found = _findings(deployment, run_id)
     summary = RunSummary.model_validate(found.summary)
     if as_json:
         result = {"run_id": run_id, "status": summary.status, "in_part": summary.scope, "entities": found.checked}
         click.echo(json.dumps({**result, "differences": found.differences, "failed": found.failed}, sort_keys=True))
     else:
-        click.echo(tables.headline(summary))
+        screen.say(tables.headline(summary))
         _show(found.checked)
         _show_failed(found.failed)
         _show_left(found.differences, found.failed)
@@ -79,14 +82,16 @@ def _findings(deployment: Deployment, run_id: str) -> Findings:
 
 
 def _show(checked: Rows) -> None:
-    numbers = ("rows", "in flight", "differing", "healed", "persist", "native", "silent", "fence missed", "gone")
-    tables.console().print(
-        tables.plain(
-            ("entity", *numbers),
-            ((row["entity"], *(f"{row[name.replace(' ', '_')] or 0:,}" for name in numbers)) for row in checked),
-            right=numbers,
-        )
-    )
+    """Those of which there is something to tell beside how many rows were compared."""
+    found = ("in flight", "differing", "healed", "persist", "native", "silent", "fence missed", "gone")
+    numbers = ("rows", *found)
+    telling = [row for row in checked if any(row[name.replace(" ", "_")] for name in found)]
+    if telling:
+        rows = ((row["entity"], *(f"{row[name.replace(' ', '_')] or 0:,}" for name in numbers)) for row in telling)
+        tables.console().print(tables.plain(("entity", *numbers), rows, right=numbers))
+    if len(telling) < len(checked):
+        equal = [row["rows"] or 0 for row in checked if row not in telling]
+        screen.say(f"Equal on both sides: {n_of(sum(equal), 'row')} of {n_of(len(equal), 'entity', 'entities')}.")
 
 
 def _show_failed(failed: Rows) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from botocore.config import Config
@@ -21,15 +22,20 @@ def outputs(place: Place, *, fresh: bool = False) -> dict[str, str]:
     """By name; `fresh` asks again, whatever is kept.  CliError for a stack that is none of ours, or not there."""
     if place.known is not None:
         return place.known
-    path, name = home.directory() / _FILE, _name(place)
-    kept: dict[str, Any] = home.read_json(path)
+    name = _name(place)
+    kept: dict[str, Any] = {}
+    with suppress(OSError):  # a folder that may not be written, or a full disk: it is asked again the next time
+        kept = home.read_json(home.directory() / _FILE)
     if not fresh and name in kept and time.time() - kept[name]["at"] < KEPT_SECONDS:
         return dict(kept[name]["outputs"])
     found = _described(place)
     if "ApiUrl" not in found:
         raise CliError(f"The stack {place.stack} in {place.region} is no deployment of hybrid-sync: check --stack.")
     living = {other: one for other, one in kept.items() if time.time() - one["at"] < KEPT_SECONDS}
-    home.write_private(path, json.dumps({**living, name: {"at": time.time(), "outputs": found}}))
+    with suppress(OSError):
+        home.write_private(
+            home.directory() / _FILE, json.dumps({**living, name: {"at": time.time(), "outputs": found}})
+        )
     return found
 
 

@@ -28,7 +28,8 @@ def directory() -> Path:
     chosen = os.environ.get("HYBRID_SYNC_HOME")
     path = Path(chosen).expanduser().resolve() if chosen else project_root() / ".hybrid-sync"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
+    if path.stat().st_mode & 0o777 != 0o700:  # of what may not be written it may be read how things are
+        path.chmod(0o700)
     return path
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
+from pydantic import model_validator
 
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.runs import holds as engine
@@ -24,7 +22,16 @@ class HoldsAsked(Asked):
 
 
 class ReleaseAsked(Asked):
-    entities: Annotated[tuple[str, ...], Field(min_length=1)]
+    """These entities, or all that a run holds."""
+
+    entities: tuple[str, ...] = ()
+    run_id: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> ReleaseAsked:
+        if bool(self.entities) == bool(self.run_id):
+            raise ValueError("name entities, or a run, and not both")
+        return self
 
 
 def hold(desk: Desk, asked: HoldAsked, who: str) -> Hold:
@@ -54,12 +61,16 @@ def release_of(desk: Desk, run_id: str) -> Released:
             {"run": run_id},
         ).fetchall()
         if not found:
-            raise RequestRejected(f"Run {run_id} holds no entity.", "See what is held, and by whom: GET /v1/holds.")
+            raise RequestRejected(
+                f"Run {run_id} holds no entity.", "See what is held, and by whom: hybrid-sync holds, or GET /v1/holds."
+            )
         return Released(released=tuple(engine.release(target, [row[0] for row in found])))
 
 
 def release(desk: Desk, asked: ReleaseAsked, _: str) -> Released:
     """All of them or none; RequestRejected names those that are not held."""
+    if asked.run_id:
+        return release_of(desk, asked.run_id)
     with at_target(desk) as target:
         released = engine.release(target, asked.entities)
         if missing := sorted(set(asked.entities) - set(released)):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psycopg import sql
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound, TargetUnavailable
-from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.postgres import Connection, answer, together
 from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.session import dicts
+from hybrid_sync.services.waits import Holder, ask_attempts, ask_locks, attempt, holders
+from hybrid_sync.session import Question, dicts
 
 
 class ProgressAsked(Asked):
@@ -46,6 +49,9 @@ class Progress(Message):
     never_began: bool = False
     """It was cancelled while it waited: there is nothing to report."""
     steps: tuple[Step, ...] | None
+    waits_for: tuple[Holder, ...] = ()
+    attempt: str = ""
+    """Which one of how many, where a page is tried again."""
 
 
 def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:
@@ -62,24 +68,29 @@ def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:
     except RunNotFound:
         pass  # started past the gate, or forgotten as a job
     state = desk.executions.state(run_id)
-    found: tuple[Step, ...] | None
     try:
-        with at_target(desk) as target:
-            found = tuple(steps(desk, target, run_id))
+        with at_target(desk) as target, together(target) as trip:
+            lanes, locks, tries = trip.ask(_ask_steps(run_id)), trip.ask(ask_locks()), trip.ask(ask_attempts(run_id))
     except TargetUnavailable:  # the run waits for its target with its own patience; whoever watches it waits with it
-        found = None
-    return Progress(status=state.status, why=state.why or waits, steps=found, run_id=run_id)
+        return Progress(status=state.status, why=state.why or waits, steps=None, run_id=run_id)
+    return Progress(
+        status=state.status, why=state.why or waits, steps=tuple(_told(desk, lanes.value)), run_id=run_id,
+        waits_for=holders(locks.value, run_id), attempt=attempt(tries.value[0]["attempts"]),
+    )  # fmt: skip
 
 
 def steps(desk: Desk, target: Connection, run_id: str) -> list[Step]:
     """Every entity of the run in write order; empty before the run is planned."""
+    return _told(desk, answer(target, _ask_steps(run_id)))
+
+
+def _ask_steps(run_id: str) -> Question[list[dict[str, Any]]]:
+    return dicts(STEPS.format(more=sql.SQL(""), runs=sql.SQL("e.run_id = %(run)s")), {"run": run_id})
+
+
+def _told(desk: Desk, rows: list[dict[str, Any]]) -> list[Step]:
     known = desk.catalog.entities
-    return [
-        Step(**row, title=known[row["entity"]].title if row["entity"] in known else row["entity"])
-        for row in answer(
-            target, dicts(STEPS.format(more=sql.SQL(""), runs=sql.SQL("e.run_id = %(run)s")), {"run": run_id})
-        )
-    ]
+    return [Step(**row, title=known[row["entity"]].title if row["entity"] in known else row["entity"]) for row in rows]
 
 
 STEPS = sql.SQL("""

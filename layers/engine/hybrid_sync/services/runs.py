@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from hybrid_sync.contracts import Message
-from hybrid_sync.errors import RunNotFound, TargetUnavailable
+from hybrid_sync.contracts import Message, RunRequest
+from hybrid_sync.errors import AwsUnavailable, RunNotFound, TargetUnavailable
 from hybrid_sync.postgres import Connection
 from hybrid_sync.report.recent import count_runs, recent_runs
 from hybrid_sync.report.standing import Sum
@@ -20,10 +21,11 @@ from hybrid_sync.services.unrecorded import UnrecordedRun, find, settle, unrecor
 
 
 class StatusAsked(Asked):
-    """The recent runs; `retries`: the small ones of the failure queue too."""
+    """The recent runs; `retries`: the small ones of the failure queue too; `latest`: which was asked for last."""
 
     limit: Annotated[int, Field(ge=1, le=1_000)] = 10
     retries: bool = False
+    latest: bool = False
 
 
 class Status(Message):
@@ -34,6 +36,8 @@ class Status(Message):
     every: int = 0
     ended: dict[str, str] = Field(default_factory=dict)
     away: str = ""
+    latest: str = ""
+    """Of these, and of those that wait for their turn; empty where there is none, or nobody asked."""
 
 
 class RunAsked(Asked):
@@ -62,8 +66,10 @@ def status(desk: Desk, asked: StatusAsked, _: str) -> Status:
         found = unrecorded(desk, asked.limit, lambda _: set())
         if not found:
             raise
-        return Status(runs=_newest(map(row_of, found), asked.limit), away=str(away))
-    return Status(runs=_newest([*recent, *map(row_of, beyond)], asked.limit), every=every, ended=ended)
+        runs = _newest(map(row_of, found), asked.limit)
+        return Status(runs=runs, away=str(away), latest=_latest(desk, runs) if asked.latest else "")
+    runs = _newest([*recent, *map(row_of, beyond)], asked.limit)
+    return Status(runs=runs, every=every, ended=ended, latest=_latest(desk, runs) if asked.latest else "")
 
 
 def report(desk: Desk, asked: RunAsked, _: str) -> Told:
@@ -94,6 +100,15 @@ def row_of(run: UnrecordedRun) -> dict[str, Any]:
 
 def _newest(rows: Iterable[dict[str, Any]], limit: int) -> tuple[dict[str, Any], ...]:
     return tuple(sorted(rows, key=lambda row: row["started_at"], reverse=True)[:limit])
+
+
+def _latest(desk: Desk, begun: Sequence[dict[str, Any]]) -> str:
+    """The newest of the runs that have begun and of those that wait; a check is no run."""
+    found = [(run["started_at"], str(run["run_id"])) for run in begun]
+    with suppress(AwsUnavailable):
+        jobs = [standing.job for standing in desk.gate.at_work()[0]]
+        found += [(job.accepted_at, job.job_id) for job in jobs if isinstance(job.request, RunRequest)]
+    return max(found)[1] if found else ""
 
 
 def _known(target: Connection) -> Callable[[Sequence[str]], set[str]]:

@@ -10,14 +10,12 @@ from psycopg import sql
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.report.words import duration, run_title
+from hybrid_sync.report.words import run_title
 from hybrid_sync.services.progress import STEPS
 from hybrid_sync.services.views.history import title_of
-from hybrid_sync.services.views.model import Holder, Lane, Running
+from hybrid_sync.services.views.model import Lane, Running
+from hybrid_sync.services.waits import Holder, attempt, holders
 from hybrid_sync.session import Question, dicts
-
-_NO_RUN = "hybrid-sync"
-"""What a session of ours is called that does not say for which run it works: it may be any of them."""
 
 
 def ask_running(run_id: str | None = None) -> Question[list[dict[str, Any]]]:
@@ -37,11 +35,6 @@ def ask_lanes(run_id: str | None = None) -> Question[list[dict[str, Any]]]:
     return dicts(query, {"run": run_id})
 
 
-def ask_locks() -> Question[list[dict[str, Any]]]:
-    """Sessions of ours that wait for a lock, and who holds it."""
-    return dicts(_LOCKS, None)
-
-
 def running(
     runs: Sequence[dict[str, Any]],
     lanes: Sequence[dict[str, Any]],
@@ -52,38 +45,22 @@ def running(
     """The oldest first; `away` says which database they wait for."""
     return tuple(
         _one(
-            run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], _holders(locks, run["run_id"]), catalog,
+            run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], holders(locks, run["run_id"]), catalog,
             away,
         )
         for run in runs
     )  # fmt: skip
 
 
-def _holders(locks: Sequence[dict[str, Any]], run_id: str) -> list[Holder]:
-    """Whom a run waits for."""
-    return [
-        Holder(**{name: lock[name] for name in Holder.model_fields})
-        for lock in locks
-        if (run_id in lock["waiting"] or lock["waiting"] == _NO_RUN) and run_id not in lock["application"]
-    ]
-
-
 def _one(
-    run: Mapping[str, Any], rows: list[dict[str, Any]], holders: list[Holder], catalog: Catalog, away: str
+    run: Mapping[str, Any], rows: list[dict[str, Any]], held: Sequence[Holder], catalog: Catalog, away: str
 ) -> Running:
     lanes = tuple(map(_lane, rows, [catalog] * len(rows)))
     planned, done = sum(lane.planned or 0 for lane in lanes), sum(lane.done for lane in lanes)
     read = sum(lane.rows for lane in lanes)
     seconds = float(run["seconds"])
     waits = [away.rstrip(".")] if away else []
-    waits += [
-        f"a lock in the target, held by {holder.user or 'another session'}"
-        f"{f' ({holder.application})' if holder.application else ''}, session {holder.pid},"
-        f" for {duration(holder.seconds)}; to end that session: select pg_terminate_backend({holder.pid})"
-        for holder in holders
-    ]
-    if run["attempts"] > 1:
-        waits.append(f"attempt {run['attempts']} of a page that others had locked")
+    waits += [holder.in_words for holder in held] + list(filter(None, [attempt(run["attempts"])]))
     return Running(
         run_id=run["run_id"], title=title_of(dict(run)), status="running", priority=run["priority"],
         started_at=run["started_at"], waiting_for=tuple(waits), lanes=lanes, done=done, planned=planned, rows=read,
@@ -139,14 +116,4 @@ select r.run_id, r.profile, r.trigger, r.priority, r.started_at,
 from hybrid_sync.run r
 where r.status = 'running' and r.trigger <> 'retry' and (%(run)s::text is null or r.run_id = %(run)s::text)
 order by r.started_at
-"""
-# Sessions of one role see each other's; of others the name, the application and the process id are told to everybody.
-_LOCKS: LiteralString = """
-select a.application_name as waiting, h.pid, coalesce(h.usename, '') as "user", h.application_name as application,
-       extract(epoch from clock_timestamp() - a.query_start)::float8 as seconds
-from pg_stat_activity a
-cross join lateral unnest(pg_blocking_pids(a.pid)) as blocking(pid)
-join pg_stat_activity h on h.pid = blocking.pid
-where a.datname = current_database() and a.usename = current_user and a.wait_event_type = 'Lock'
-order by a.query_start, h.pid
 """

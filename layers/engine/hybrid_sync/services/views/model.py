@@ -119,16 +119,6 @@ class Lane(Message):
     compared: int | None = None
 
 
-class Holder(Message):
-    """Who holds a lock that a session of ours waits for."""
-
-    pid: int
-    user: str
-    application: str
-    seconds: float
-    """How long ours has waited."""
-
-
 class Running(Message):
     """A run at work, or one that waits for its turn."""
 

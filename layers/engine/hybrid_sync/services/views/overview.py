@@ -19,6 +19,7 @@ from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.schedule import next_time
 from hybrid_sync.services.views.state import state
 from hybrid_sync.services.views.verified import ask_fresh, ask_last, ask_verified, money_of, rows_of, verified
+from hybrid_sync.services.waits import ask_locks
 from hybrid_sync.session import dicts
 
 
@@ -84,7 +85,7 @@ def _seen(target: Connection) -> dict[str, list[dict[str, Any]]]:
             "verified": trip.ask(ask_verified()), "fresh": trip.ask(ask_fresh()), "last": trip.ask(ask_last()),
             "missed": trip.ask(ask_missed()), "held": trip.ask(dicts(_HELD, None)),
             "running": trip.ask(at_work.ask_running()), "lanes": trip.ask(at_work.ask_lanes()),
-            "locks": trip.ask(at_work.ask_locks()), "weekly": trip.ask(history.ask_weeks()),
+            "locks": trip.ask(ask_locks()), "weekly": trip.ask(history.ask_weeks()),
             "runs": trip.ask(history.ask_runs()), "last_run": trip.ask(history.ask_last_run()),
             "pace": trip.ask(dicts(_PACE, None)),
         }  # fmt: skip

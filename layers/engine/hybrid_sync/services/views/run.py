@@ -22,6 +22,7 @@ from hybrid_sync.services.views import at_work
 from hybrid_sync.services.views.history import title_of
 from hybrid_sync.services.views.model import Act, Money, Running
 from hybrid_sync.services.views.verified import money_of
+from hybrid_sync.services.waits import ask_locks
 from hybrid_sync.session import dicts
 
 TONES = {
@@ -121,7 +122,7 @@ def _seen(target: Connection, run_id: str) -> dict[str, list[dict[str, Any]]]:
         asked = {
             "run": trip.ask(dicts(_RUN, {"run": run_id})), "moments": trip.ask(dicts(_MOMENTS, {"run": run_id})),
             "running": trip.ask(at_work.ask_running(run_id)), "lanes": trip.ask(at_work.ask_lanes(run_id)),
-            "locks": trip.ask(at_work.ask_locks()),
+            "locks": trip.ask(ask_locks()),
         }  # fmt: skip
     return {name: answer.value for name, answer in asked.items()}
 
