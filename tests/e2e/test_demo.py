@@ -86,7 +86,7 @@ def test_what_looks_of_the_commands_that_are_printed_works_as_it_is_printed(demo
     export = next(line for line in last if line.startswith("export "))
     asked = [line for line in last if line.endswith(("watch", "report latest", "failures", "queue"))]
     assert len(asked) == 4
-    [{"run_id": latest}] = json.loads(demo.command("status", "--json", "--limit", "1").out)
+    latest = json.loads(demo.command("status", "--json", "--limit", "1").out)[0]["run_id"]
     for line in asked:
         done = subprocess.run(
             ["bash", "-c", f"{export}; {line}"], env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True,

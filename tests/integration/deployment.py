@@ -109,6 +109,8 @@ class Deployment:
             return self.arns[str(argument).removesuffix(".Arn")]
         if kind == "Fn::Sub":
             return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), argument)
+        if kind == "Fn::Join":
+            return str(argument[0]).join(str(self.resolve(part)) for part in argument[1])
         if kind == "Fn::If":
             return self.resolve(argument[2])  # what concerns functions is off by the parameters' defaults
         raise NotImplementedError(kind)
@@ -157,6 +159,10 @@ class Deployment:
             name=f"{STACK}-sync-run", definition="{}", roleArn=f"arn:aws:iam::{ACCOUNT}:role/run"
         )["stateMachineArn"]
         assert refs["SyncRun"] == MACHINE
+        for name in (n for n, one in self.template["Resources"].items() if one["Type"] == "AWS::Logs::LogGroup"):
+            refs[name] = f"/aws/lambda/{name}"
+            arns[name] = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{refs[name]}:*"
+            self.client("logs").create_log_group(logGroupName=refs[name])
         # moto calls no function: what the operator's command needs of this one, another test has.
         refs["RollbackRun"] = arns["RollbackRun"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-rollback-run"
         return refs, arns
@@ -199,6 +205,8 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
         return [Call(f"sns:{operation}", params["TopicArn"])]
     if service == "Secrets Manager":
         return [Call(f"secretsmanager:{operation}", params["SecretId"])]
+    if service == "CloudWatch Logs":
+        return [Call(f"logs:{operation}", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{params['logGroupName']}:*")]
     if service == "SFN":
         return [Call(f"states:{operation}", params.get("stateMachineArn") or params["executionArn"])]
     raise NotImplementedError(f"{service}.{operation}: say which action and resource IAM checks for it")

@@ -164,6 +164,7 @@ def _as_operator(deployment: Deployment) -> None:
         ("sync", {"run_id": run_id, "request": {"profile": "weekly"}}, 200),
         ("report", {"run_id": run_id}, 200),
         ("cancel", {"run_id": run_id}, 200),
+        ("logs", {"run_id": run_id}, 200),
         ("syncs", {}, 200),
         ("overview", {}, 200),
         ("rollback", {"run_id": run_id}, 500),

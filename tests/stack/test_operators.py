@@ -105,6 +105,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "progress": ("sync --entity offices", "rows, references and money add up"),
         "overview": ("watch --once", "at work"),
         "report": (f"report {RUN} --format md", f"There is no run {RUN}."),
+        "logs": (f"logs {RUN}", f"There is no run {RUN}."),
         "findings": (f"verify --of {RUN}", f"There is no run {RUN}."),
         "failures": ("failures --json", "["),
         "history": ("history offices:99", "Nothing is known of offices:99."),
@@ -159,6 +160,17 @@ def test_a_command_is_denied_to_a_role_without_its_path(people: People, ask: Ask
 
     assert said.status == 1
     assert f"hybrid-sync: You may not call POST /ops/{name} of the stack {STACK_NAME}" in said.err.splitlines()[-1]
+
+
+def test_a_viewer_reads_the_log_of_a_run_and_nobody_needs_a_right_in_cloudwatch(people: People, ask: Ask) -> None:
+    run_id = json.loads(ask("operator", "sync", "--entity", "offices", "--json").out)["run_id"]
+
+    said = ask("viewer", "logs", run_id)
+
+    lines = [line for line in said.out.splitlines() if ": step done" in line]
+    assert said.status == 0 and any(" verify-entity offices: step done" in line for line in lines), said
+    assert all(re.match(r"\d\d:\d\d:\d\d [a-z-]+", line) for line in lines)
+    assert json.loads(ask("viewer", "logs", run_id, "--json", "--trouble").out)["every"] == 0
 
 
 def test_nobody_is_let_in_by_a_role_that_only_looks(ask: Ask) -> None:

@@ -1,4 +1,4 @@
-"""What an overview needs beyond the target: clocks, queues, and whether anybody answers."""
+"""What an overview needs beyond the target: clocks, queues, logs, and whether anybody answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.postgres import Connection
+from hybrid_sync.services.run_logs import RunLogs
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers, asked_of
 
@@ -58,6 +59,11 @@ class Outlook:
     def servers(self) -> Servers:
         """The databases and the id map."""
         return Servers(asked_of(*self._connect, self._look_at_id_map))
+
+    @cached_property
+    def logs(self) -> RunLogs:
+        """Of the functions that work for runs."""
+        return RunLogs(self._told.need("log_groups").split(","), self._client("logs"))
 
     def messages(self, queue: str) -> int:
         """How many there are in the queue FAILED or GIVEN_UP; AwsUnavailable."""

@@ -1,0 +1,134 @@
+"""The log lines of one run, from the log groups of the functions that work for runs.
+
+A line passes only as what we know of it: when, which function, its words, keys, codes and numbers.  So whoever may ask
+sees no more than that, and needs no right in CloudWatch.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from hybrid_sync.aws import Client, refusals
+from hybrid_sync.contracts import Message
+from hybrid_sync.errors import RunNotFound, TargetUnavailable, no_such_run
+from hybrid_sync.services.desk import Asked, Desk
+from hybrid_sync.services.listing import recorded
+from hybrid_sync.services.unrecorded import find
+
+MOST = 1_000
+BEFORE, AFTER = timedelta(minutes=15), timedelta(minutes=5)
+"""What is looked through beside the run itself: its first function may have begun before it was recorded."""
+PATIENCE = 20.0
+"""Seconds for all groups together; API Gateway ends a call after 29."""
+_WORDS = ("level", "message", "function", "entity", "batch", "error", "raised_at")
+
+
+class LogsAsked(Asked):
+    """The newest `limit` lines; `trouble`: warnings and errors alone."""
+
+    run_id: Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^"\s]+$')]
+    limit: Annotated[int, Field(ge=1, le=MOST)] = 200
+    trouble: bool = False
+
+
+class LogLine(Message):
+    """One line; `numbers` are what a step counted."""
+
+    at: datetime
+    level: str = ""
+    message: str = ""
+    function: str = ""
+    entity: str = ""
+    batch: str = ""
+    error: str = ""
+    raised_at: str = ""
+    numbers: dict[str, int | float | bool] = Field(default_factory=dict)
+
+
+class Logs(Message):
+    """The oldest first; `every` is how many there are, `whole` whether all groups were looked through in time."""
+
+    run_id: str
+    lines: tuple[LogLine, ...]
+    every: int
+    whole: bool = True
+
+
+class RunLogs:
+    """CloudWatch Logs, of some groups."""
+
+    def __init__(self, groups: Sequence[str], client: Client, clock: Callable[[], float] = time.monotonic) -> None:
+        self._groups = groups
+        self._client = client
+        self._clock = clock
+
+    def of(self, run_id: str, begin: datetime, end: datetime) -> tuple[list[LogLine], bool]:
+        """The run's lines within these times, in no order, and whether those are all."""
+        found: list[LogLine] = []
+        until = self._clock() + PATIENCE
+        for group in self._groups:
+            for page in self._pages(group, run_id, begin, end):
+                found += filter(None, (_line(event, run_id) for event in page))
+                if self._clock() > until:
+                    return found, False
+        return found, True
+
+    def _pages(self, group: str, run_id: str, begin: datetime, end: datetime) -> Iterator[list[dict[str, Any]]]:
+        """A page may be empty and another follow (CloudWatch Logs API reference, FilterLogEvents)."""
+        asked = {
+            "logGroupName": group, "filterPattern": f'"{run_id}"', "startTime": int(begin.timestamp() * 1000),
+            "endTime": int(end.timestamp() * 1000),
+        }  # fmt: skip
+        while True:
+            with refusals(f"the log group {group}"):
+                page = self._client.filter_log_events(**asked)
+            yield page["events"]
+            if not page.get("nextToken"):
+                return
+            asked["nextToken"] = page["nextToken"]
+
+
+def logs(desk: Desk, asked: LogsAsked, _: str) -> Logs:
+    """RunNotFound where nobody knows the run, which has no times then to look between."""
+    begin, end = _times(desk, asked.run_id)
+    found, whole = desk.outlook.logs.of(asked.run_id, begin - BEFORE, end + AFTER)
+    lines = sorted((line for line in found if not asked.trouble or line.level != "INFO"), key=lambda line: line.at)
+    return Logs(run_id=asked.run_id, lines=tuple(lines[-asked.limit :]), every=len(lines), whole=whole)
+
+
+def _times(desk: Desk, run_id: str) -> tuple[datetime, datetime]:
+    """From its beginning to its end, or to now."""
+    try:
+        run = recorded(desk, run_id)
+        began, ended = run.started_at, run.finished_at
+    except (RunNotFound, TargetUnavailable):
+        known = find(desk, run_id)
+        if known is None:
+            raise
+        began, ended = known.started_at, known.finished_at
+    if began is None:
+        raise no_such_run(run_id)
+    return began, ended or desk.now()
+
+
+def _line(event: dict[str, Any], run_id: str) -> LogLine | None:
+    """None of what is no line of ours, or of another run that it only mentions."""
+    try:
+        told = json.loads(event["message"])
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or told.get("run_id") != run_id:
+        return None
+    return LogLine(
+        at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
+        **{name: str(told[name]) for name in _WORDS if told.get(name) is not None},
+        numbers={
+            name: value for name, value in told.items() if name not in _WORDS and isinstance(value, int | float | bool)
+        },
+    )  # fmt: skip
