@@ -12,6 +12,7 @@ import pytest
 
 from hybrid_sync.http.scopes import OF_ROLE, SCOPES
 from hybrid_sync.services.commands import COMMANDS, Role
+from hybrid_sync.services.run_logs import AT_WORK, groups_beside
 from tests.checks import templates
 
 TEMPLATE = templates.load()
@@ -39,6 +40,19 @@ def test_a_policy_lists_the_single_paths_of_its_role(role: Role) -> None:
     assert ask["Resource"] == [api + command.path for command in COMMANDS.values() if command.role <= role]
     assert find["Action"] == "cloudformation:DescribeStacks"
     assert {statement["Effect"] for statement in (find, ask)} == {"Allow"}
+
+
+def test_the_logs_that_may_be_read_are_those_of_the_functions_that_work_for_runs() -> None:
+    functions = templates.functions(TEMPLATE)
+    [statement] = [
+        one for one in templates.statements(functions["ServeOps"]) if one["Action"] == "logs:FilterLogEvents"
+    ]
+    allowed = {str(resource["Fn::GetAtt"]).removesuffix("Logs.Arn") for resource in statement["Resource"]}
+    names = {str(functions[name]["FunctionName"]["Fn::Sub"]).removeprefix("${AWS::StackName}-") for name in allowed}
+    assert names == set(AT_WORK)
+    machine = json.dumps(TEMPLATE["Resources"]["SyncRunRole"])
+    assert set(re.findall(r"\$\{(\w+)\.Arn\}:\*", machine)) <= allowed
+    assert groups_beside("my-stack-serve-ops")[0] == "/aws/lambda/my-stack-admit-runs"
 
 
 def test_whoever_only_looks_changes_nothing() -> None:

@@ -82,6 +82,7 @@ class Deployment:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        self._patch.setenv("AWS_LAMBDA_FUNCTION_NAME", str(self.resolve(function["FunctionName"])))
         if self.troubled:
             self._trouble()
         self._running = name
@@ -109,8 +110,6 @@ class Deployment:
             return self.arns[str(argument).removesuffix(".Arn")]
         if kind == "Fn::Sub":
             return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), argument)
-        if kind == "Fn::Join":
-            return str(argument[0]).join(str(self.resolve(part)) for part in argument[1])
         if kind == "Fn::If":
             return self.resolve(argument[2])  # what concerns functions is off by the parameters' defaults
         raise NotImplementedError(kind)
@@ -159,10 +158,10 @@ class Deployment:
             name=f"{STACK}-sync-run", definition="{}", roleArn=f"arn:aws:iam::{ACCOUNT}:role/run"
         )["stateMachineArn"]
         assert refs["SyncRun"] == MACHINE
-        for name in (n for n, one in self.template["Resources"].items() if one["Type"] == "AWS::Logs::LogGroup"):
-            refs[name] = f"/aws/lambda/{name}"
-            arns[name] = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{refs[name]}:*"
-            self.client("logs").create_log_group(logGroupName=refs[name])
+        for function in self.functions:
+            name = str(self.functions[function]["FunctionName"]["Fn::Sub"]).replace("${AWS::StackName}", STACK)
+            arns[f"{function}Logs"] = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{name}:*"
+            self.client("logs").create_log_group(logGroupName=f"/aws/lambda/{name}")
         # moto calls no function: what the operator's command needs of this one, another test has.
         refs["RollbackRun"] = arns["RollbackRun"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-rollback-run"
         return refs, arns

@@ -29,7 +29,7 @@ class Settings(BaseModel):
     audit_lock: Literal["none", "GOVERNANCE", "COMPLIANCE"] = Field("none", alias="AUDIT_LOCK")
     failed_queue_url: str | None = Field(None, alias="FAILED_QUEUE_URL")
     dead_letter_queue_url: str | None = Field(None, alias="DEAD_LETTER_QUEUE_URL")
-    log_groups: str | None = Field(None, alias="LOG_GROUPS")
+    function: str | None = Field(None, alias="AWS_LAMBDA_FUNCTION_NAME")
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
     rollback_function: str | None = Field(None, alias="ROLLBACK_FUNCTION")
     state_machine: str | None = Field(None, alias="STATE_MACHINE")

@@ -26,6 +26,13 @@ BEFORE, AFTER = timedelta(minutes=15), timedelta(minutes=5)
 """What is looked through beside the run itself: its first function may have begun before it was recorded."""
 PATIENCE = 20.0
 """Seconds for all groups together; API Gateway ends a call after 29."""
+AT_WORK = (
+    "admit-runs", "sync-keys", "plan-run", "plan-entity", "sync-batch", "settle-uniques", "link-references",
+    "propagate-deletes", "reconcile-entity", "compare-segment", "confirm-differences", "recheck-entity",
+    "verify-entity", "report-run", "rollback-run", "check-deployment", "record-failure", "retry-failure",
+    "escalate-failure",
+)  # fmt: skip
+"""The functions whose lines say for which run they work; serve-ops may read their groups and no other."""
 _WORDS = ("level", "message", "function", "entity", "batch", "error", "raised_at")
 
 
@@ -58,6 +65,12 @@ class Logs(Message):
     lines: tuple[LogLine, ...]
     every: int
     whole: bool = True
+
+
+def groups_beside(function: str) -> tuple[str, ...]:
+    """The log groups of the deployment to which this function belongs, whose name ends as `serve-ops` does."""
+    stack = "-".join(function.split("-")[:-2])
+    return tuple(f"/aws/lambda/{stack}-{name}" for name in AT_WORK)
 
 
 class RunLogs:

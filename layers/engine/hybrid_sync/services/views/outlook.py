@@ -9,7 +9,7 @@ from typing import Protocol
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.postgres import Connection
-from hybrid_sync.services.run_logs import RunLogs
+from hybrid_sync.services.run_logs import RunLogs, groups_beside
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers, asked_of
 
@@ -63,7 +63,7 @@ class Outlook:
     @cached_property
     def logs(self) -> RunLogs:
         """Of the functions that work for runs."""
-        return RunLogs(self._told.need("log_groups").split(","), self._client("logs"))
+        return RunLogs(groups_beside(self._told.need("function")), self._client("logs"))
 
     def messages(self, queue: str) -> int:
         """How many there are in the queue FAILED or GIVEN_UP; AwsUnavailable."""
