@@ -102,9 +102,11 @@ class Lines:
     def show(self, now: Sequence[Step]) -> None:
         for step in now:
             begun = step.done > 0 or step.planned == 0 or step.status not in ("waiting", "planned")
-            if not begun or self._said.get(step.entity) == words(step):
+            # What is compared meanwhile stands in the line of its end; a check does nothing else.
+            further = f"{step.done} {step.planned} {step.status}" if step.reads else words(step)
+            if not begun or self._said.get(step.entity) == further:
                 continue
-            self._said[step.entity] = words(step)
+            self._said[step.entity] = further
             self._write(f"  {step.title}: {words(step)}")
 
 

@@ -80,6 +80,17 @@ def test_the_result_is_one_short_line_and_what_to_try_next_comes_last(demo: Demo
     assert last[-2].endswith("hybrid-sync down")
 
 
+def test_the_quick_start_of_the_readme_shows_what_a_demo_says(demo: Demo) -> None:
+    def shape(text: str) -> str:
+        return re.sub(r"\d[\d,.]*", "0", re.sub(r"\d{8}T\d{6}-[0-9a-f]{6}", "x", text))
+
+    shown = Path("README.md").read_text("utf-8").partition("```\nRun weekly-")[2].partition("```")[0]
+    said = set(map(shape, demo.ended.out.splitlines()))
+    for line in f"Run weekly-{shown}".splitlines():
+        if line != "…" and "/" not in line and "─" not in line and not line.lstrip().startswith(("component", "and ")):
+            assert shape(line) in said, line
+
+
 def test_what_looks_of_the_commands_that_are_printed_works_as_it_is_printed(demo: Demo) -> None:
     """Each is typed into a shell, with the export that is printed above it; on 80 columns no id is broken."""
     last = [line[2:] for line in demo.ended.out.rpartition("Try next:\n")[2].splitlines() if line[2:3] != " "]
