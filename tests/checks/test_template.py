@@ -103,7 +103,8 @@ def test_a_run_keeps_the_versions_that_it_began_with() -> None:
 def test_settings_and_the_template_know_the_same_variables() -> None:
     given = {variable for f in FUNCTIONS.values() for variable in templates.environment(TEMPLATE, f)}
     ours = {variable for variable in given if not variable.startswith("POWERTOOLS_")}
-    assert ours == {field.alias for field in Settings.model_fields.values()}
+    by_lambda_itself = {"AWS_LAMBDA_FUNCTION_NAME"}
+    assert ours == {field.alias for field in Settings.model_fields.values()} - by_lambda_itself
 
 
 def test_the_defaults_of_settings_are_those_of_the_template() -> None:
