@@ -1,17 +1,23 @@
-"""How far a run is, for whoever watches it: each entity's batches and comparisons, and how its execution stands."""
+"""How far a run is, for whoever watches it: each entity's batches and comparisons, how its execution stands, and for
+whom it waits in the target."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, LiteralString
 
 from psycopg import sql
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound, TargetUnavailable
 from hybrid_sync.postgres import Connection, answer, together
+from hybrid_sync.report.words import duration
+from hybrid_sync.retries import CONTENDED_PAGE
 from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.waits import Holder, ask_attempts, ask_locks, attempt, holders
 from hybrid_sync.session import Question, dicts
+
+_NO_RUN = "hybrid-sync"
+"""What a session of ours is called that does not say for which run it works: it may be any of them."""
 
 
 class ProgressAsked(Asked):
@@ -35,6 +41,27 @@ class Step(Message):
     differing: int | None = None
     """Of these, the rows that differed; None before all are compared."""
     healed: int = 0
+
+
+class Holder(Message):
+    """Who holds a lock that a session of ours waits for."""
+
+    pid: int
+    user: str
+    application: str
+    seconds: float
+    """How long ours has waited."""
+
+    @property
+    def name(self) -> str:
+        """The same as long as it is the same holder."""
+        of = f" ({self.application})" if self.application else ""
+        return f"a lock in the target, held by {self.user or 'another session'}{of}, session {self.pid}"
+
+    @property
+    def in_words(self) -> str:
+        end = f"to end that session: select pg_terminate_backend({self.pid})"
+        return f"{self.name}, for {duration(self.seconds)}; {end}"
 
 
 class Progress(Message):
@@ -93,6 +120,30 @@ def _told(desk: Desk, rows: list[dict[str, Any]]) -> list[Step]:
     return [Step(**row, title=known[row["entity"]].title if row["entity"] in known else row["entity"]) for row in rows]
 
 
+def ask_locks() -> Question[list[dict[str, Any]]]:
+    """Sessions of ours that wait for a lock, and who holds it."""
+    return dicts(_LOCKS, None)
+
+
+def ask_attempts(run_id: str) -> Question[list[dict[str, Any]]]:
+    """How often the run has tried its most contended page: one row, `attempts`."""
+    return dicts(_ATTEMPTS, {"run": run_id})
+
+
+def holders(locks: Sequence[dict[str, Any]], run_id: str) -> tuple[Holder, ...]:
+    """Whom the run waits for, of the `locks` that were found."""
+    return tuple(
+        Holder(**{name: lock[name] for name in Holder.model_fields})
+        for lock in locks
+        if (run_id in lock["waiting"] or lock["waiting"] == _NO_RUN) and run_id not in lock["application"]
+    )
+
+
+def attempt(number: int) -> str:
+    """In words, from the second on; empty before."""
+    return f"attempt {number} of {CONTENDED_PAGE.attempts} of a page that others had locked" if number > 1 else ""
+
+
 STEPS = sql.SQL("""
 select {more} e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'heal_batches')::int, 0) as planned,
        count(b.result) filter (where b.until is null and b.step = 'batch')::int as done,
@@ -111,3 +162,17 @@ group by e.run_id, e.entity
 order by e.run_id, e.wave, e.entity
 """)
 """How far each entity of some `runs` is; `more` columns come first."""
+
+# Sessions of one role see each other's; of others the name, the application and the process id are told to everybody.
+_LOCKS: LiteralString = """
+select a.application_name as waiting, h.pid, coalesce(h.usename, '') as "user", h.application_name as application,
+       extract(epoch from clock_timestamp() - a.query_start)::float8 as seconds
+from pg_stat_activity a
+cross join lateral unnest(pg_blocking_pids(a.pid)) as blocking(pid)
+join pg_stat_activity h on h.pid = blocking.pid
+where a.datname = current_database() and a.usename = current_user and a.wait_event_type = 'Lock'
+order by a.query_start, h.pid
+"""
+_ATTEMPTS: LiteralString = """
+select coalesce(max(attempts), 1) as attempts from hybrid_sync.batch_attempt where run_id = %(run)s
+"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -16,9 +17,8 @@ from pydantic import Field
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Message
-from hybrid_sync.errors import RunNotFound, TargetUnavailable, no_such_run
-from hybrid_sync.services.desk import Asked, Desk
-from hybrid_sync.services.listing import recorded
+from hybrid_sync.errors import TargetUnavailable, no_such_run
+from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.unrecorded import find
 
 MOST = 1_000
@@ -117,17 +117,17 @@ def logs(desk: Desk, asked: LogsAsked, _: str) -> Logs:
 
 def _times(desk: Desk, run_id: str) -> tuple[datetime, datetime]:
     """From its beginning to its end, or to now."""
-    try:
-        run = recorded(desk, run_id)
-        began, ended = run.started_at, run.finished_at
-    except (RunNotFound, TargetUnavailable):
-        known = find(desk, run_id)
-        if known is None:
-            raise
-        began, ended = known.started_at, known.finished_at
-    if began is None:
+    with suppress(TargetUnavailable), at_target(desk) as target:
+        run = target.execute(_TIMES, (run_id,)).fetchone()
+        if run is not None:
+            return run[0], run[1] or desk.now()
+    known = find(desk, run_id)
+    if known is None:
         raise no_such_run(run_id)
-    return began, ended or desk.now()
+    return known.started_at, known.finished_at or desk.now()
+
+
+_TIMES = "select started_at, finished_at from hybrid_sync.run where run_id = %s"
 
 
 def _line(event: dict[str, Any], run_id: str) -> LogLine | None:

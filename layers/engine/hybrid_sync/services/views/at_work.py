@@ -11,10 +11,9 @@ from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.report.words import run_title
-from hybrid_sync.services.progress import STEPS
+from hybrid_sync.services.progress import STEPS, Holder, attempt, holders
 from hybrid_sync.services.views.history import title_of
 from hybrid_sync.services.views.model import Lane, Running
-from hybrid_sync.services.waits import Holder, attempt, holders
 from hybrid_sync.session import Question, dicts
 
 

@@ -11,6 +11,7 @@ from hybrid_sync.breaker.state import waiting_for
 from hybrid_sync.errors import AwsUnavailable, TargetUnavailable
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.progress import ask_locks
 from hybrid_sync.services.views import at_work, history
 from hybrid_sync.services.views.missed import Missed, ask_missed, missed
 from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overview, Queue, Server
@@ -19,7 +20,6 @@ from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.schedule import next_time
 from hybrid_sync.services.views.state import state
 from hybrid_sync.services.views.verified import ask_fresh, ask_last, ask_verified, money_of, rows_of, verified
-from hybrid_sync.services.waits import ask_locks
 from hybrid_sync.session import dicts
 
 

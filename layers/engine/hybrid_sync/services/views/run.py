@@ -17,12 +17,12 @@ from hybrid_sync.report.outcome import reasons
 from hybrid_sync.report.summary import recall
 from hybrid_sync.report.words import n_of, reason_title, status_word
 from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.progress import ask_locks
 from hybrid_sync.services.unrecorded import UnrecordedRun, find
 from hybrid_sync.services.views import at_work
 from hybrid_sync.services.views.history import title_of
 from hybrid_sync.services.views.model import Act, Money, Running
 from hybrid_sync.services.views.verified import money_of
-from hybrid_sync.services.waits import ask_locks
 from hybrid_sync.session import dicts
 
 TONES = {
