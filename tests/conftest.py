@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
-from psycopg import sql
 
 from hybrid_sync_cli.emulator.refusals import unexpected
 from hybrid_sync_cli.stack import Stack, home, supabase
@@ -20,10 +18,11 @@ from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import Builder, purge, tear_down
-from tests.servers import versions
+from tests.servers import memory, versions
+from tests.servers.projects import Projects, created, log_in_quickly, new_name
 from tests.servers.tls import TlsServer, serve
 
-pytest_plugins = ["tests.browser.plugin", "tests.last_words"]
+pytest_plugins = ["tests.browser.plugin", "tests.last_words", "tests.workers"]
 
 PASSWORD = "only-for-tests"
 HOMES = home.project_root() / ".hybrid-sync" / "tests"
@@ -66,6 +65,7 @@ def clear(folder: Path) -> None:
     for place in (folder / "stack", folder):
         if place.exists():
             purge(Processes(place), StateFile(place / "keep.json"))
+    memory.clear(folder)
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +92,14 @@ def postgres(session_home: Path) -> Iterator[Cluster]:
 def supabase_postgres(session_home: Path) -> Iterator[Cluster]:
     """A PostgreSQL with Supabase's roles, superuser `supabase_admin`."""
     for cluster in _cluster("target", supabase.SUPERUSER, session_home):
-        _bootstrap(cluster.dsn())
+        Projects(cluster, PASSWORD).bootstrap("postgres")
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def projects(supabase_postgres: Cluster) -> Projects:
+    """Makes the databases of that server."""
+    return Projects(supabase_postgres, PASSWORD)
 
 
 @pytest.fixture(scope="session")
@@ -103,44 +109,27 @@ def tls_server(session_home: Path) -> Iterator[TlsServer]:
 
 
 def _cluster(name: str, superuser: str, folder: Path) -> Iterator[Cluster]:
-    cluster = Cluster(name, home.reachable(folder) / name, superuser, PASSWORD, Processes(folder))
+    cluster = Cluster(name, memory.place(folder) / name, superuser, PASSWORD, Processes(folder))
     try:
         cluster.ensure()
+        log_in_quickly(cluster, PASSWORD, superuser)
         yield cluster
     finally:
         if not os.environ.get(LENT):
             cluster.destroy()
 
 
-def _bootstrap(dsn: str) -> None:
-    supabase.bootstrap(dsn, admin_password=PASSWORD, authenticator_password=PASSWORD)
-
-
-_numbers = itertools.count(1)
-
-
-def _database(cluster: Cluster, name: str) -> Iterator[str]:
-    """A new empty database, gone after the test whoever is still connected; its name."""
-    unique = f"{name}_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(unique)))
-    yield unique
-    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(unique)))
-
-
 @pytest.fixture
 def fresh_database(postgres: Cluster) -> Iterator[Callable[[str], str]]:
     """Call with a name for the DSN (superuser) of one more empty database."""
-    opened: list[Iterator[str]] = []
+    with ExitStack() as opened:
 
-    def create(name: str) -> str:
-        opened.append(_database(postgres, name))
-        return postgres.dsn(next(opened[-1]))
+        def create(name: str) -> str:
+            unique = new_name(name)
+            opened.enter_context(created(postgres, unique))
+            return postgres.dsn(unique)
 
-    yield create
-    for database in opened:
-        next(database, None)
+        yield create
 
 
 @pytest.fixture
@@ -150,8 +139,7 @@ def legacy_db(fresh_database: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def target_db(supabase_postgres: Cluster) -> Iterator[str]:
+def target_db(projects: Projects) -> Iterator[str]:
     """The DSN of an empty Supabase-like database, as `postgres`: no superuser, but BYPASSRLS."""
-    for name in _database(supabase_postgres, "target"):
-        _bootstrap(supabase_postgres.dsn(name))
-        yield supabase_postgres.dsn(name, supabase.ADMIN, PASSWORD)
+    with projects.copy("target", installed=False) as name:
+        yield projects.admin_dsn(name)

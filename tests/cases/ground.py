@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +11,13 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from hybrid_sync.schema.install import install
-from hybrid_sync_cli.stack import home, supabase
+from hybrid_sync_cli.stack import supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
+from tests.servers import memory
+from tests.servers.projects import Projects, created, log_in_quickly, new_name
 
 PASSWORD = "only-for-tests"  # nosec B105 - of servers that live as long as the cases
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -48,77 +46,32 @@ class Servers:
 
     def __init__(self, legacy: Cluster, target: Cluster) -> None:
         self._legacy = legacy
-        self._target = target
-        self._template = f"prepared_{os.getpid()}"
-        prepare(target, self._template)
+        self._projects = Projects(target, PASSWORD)
+        self._projects.bootstrap("postgres")
 
     @contextmanager
     def ground(self, options: str = "") -> Iterator[Ground]:
         """Fresh databases, gone afterwards whoever is still connected."""
-        name = f"case_{os.getpid()}_{next(_numbers)}"
-        _execute(self._legacy, sql.SQL("create database {} {}").format(sql.Identifier(name), sql.SQL(options)))
-        _execute(self._target, sql.SQL("create database {} template {}").format(
-            sql.Identifier(name), sql.Identifier(self._template)
-        ))  # fmt: skip
-        bootstrap(self._target.dsn(name))  # what a database grants and sets is not copied with it
-        try:
+        legacy = new_name("case")
+        with created(self._legacy, legacy, sql.SQL(options)), self._projects.copy("case", installed=True) as target:
             yield Ground(
-                self._legacy.dsn(name), self._target.dsn(name, supabase.ADMIN, PASSWORD), self._target.dsn(name), name,
+                self._legacy.dsn(legacy), self._projects.admin_dsn(target), self._projects.server.dsn(target), legacy,
                 self._legacy.port,
             )  # fmt: skip
-        finally:
-            for cluster in (self._legacy, self._target):
-                _execute(cluster, sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-
-    def close(self) -> None:
-        _execute(
-            self._target, sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(self._template))
-        )
-
-
-def prepare(target: Cluster, name: str) -> None:
-    """A Supabase-like database with our schema in it, to copy from."""
-    _execute(target, sql.SQL("create database {}").format(sql.Identifier(name)))
-    bootstrap(target.dsn(name))
-    install(target.dsn(name, supabase.ADMIN, PASSWORD), PASSWORD)
-
-
-def bootstrap(dsn: str) -> None:
-    """Make the database look like a Supabase project."""
-    supabase.bootstrap(dsn, admin_password=PASSWORD, authenticator_password=PASSWORD)
-
-
-def _execute(cluster: Cluster, statement: sql.Composable) -> None:
-    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-        connection.execute(statement)
 
 
 @contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
     """Two servers in `folder`, destroyed at the end."""
     processes = Processes(folder)
-    place = home.reachable(folder)
+    place = memory.place(folder)
     legacy = Cluster("cases-legacy", place / "cases-legacy", "postgres", PASSWORD, processes)
     target = Cluster("cases-target", place / "cases-target", supabase.SUPERUSER, PASSWORD, processes)
     try:
         for cluster in (legacy, target):
             cluster.ensure()
-            _log_in_quickly(cluster)
-        bootstrap(target.dsn())
+            log_in_quickly(cluster, PASSWORD, cluster.superuser)
         yield Servers(legacy, target)
     finally:
         for cluster in (legacy, target):
             cluster.destroy()
-
-
-def _log_in_quickly(cluster: Cluster) -> None:
-    """A password is hashed 4,096 times at each login, which is most of a short case; these guard nothing."""
-    major = cluster.binaries.major
-    if major >= 16:
-        _execute(cluster, sql.SQL("alter system set scram_iterations = 1"))
-        _execute(cluster, sql.SQL("select pg_reload_conf()"))
-        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-            connection.execute("set scram_iterations = 1")
-            connection.execute(
-                sql.SQL("alter role {} password {}").format(sql.Identifier(cluster.superuser), sql.Literal(PASSWORD))
-            )

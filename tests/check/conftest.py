@@ -13,12 +13,13 @@ import pytest
 
 from hybrid_sync.catalog.load import load
 from hybrid_sync.schema.install import install
-from hybrid_sync_cli.stack import home, supabase
+from hybrid_sync_cli.stack import supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from tests.conftest import PASSWORD
 from tests.engine.conftest import DOMAIN, copied
 from tests.engine.worlds import EngineWorld
+from tests.servers import memory
 
 CATALOG = load(DOMAIN / "catalog")
 READER = "check_reader"
@@ -48,9 +49,7 @@ class Pair:
 @pytest.fixture(scope="session")
 def legacy_server(session_home: Path) -> Iterator[Cluster]:
     """A server of this test's own: it allows prepared transactions, and few connections."""
-    cluster = Cluster(
-        "checked", home.reachable(session_home) / "checked", "postgres", PASSWORD, Processes(session_home)
-    )
+    cluster = Cluster("checked", memory.place(session_home) / "checked", "postgres", PASSWORD, Processes(session_home))
     cluster.ensure()
     execute(
         cluster.dsn(), "alter system set max_prepared_transactions = 2", "alter system set max_connections = 40",

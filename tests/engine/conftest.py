@@ -12,13 +12,21 @@ import pytest
 
 from hybrid_sync.catalog.load import load
 from hybrid_sync.schema.install import install
-from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from tests.conftest import PASSWORD
 from tests.engine.worlds import EngineWorld
+from tests.servers import memory
+from tests.servers.projects import Projects
 
 DOMAIN = Path(__file__).parent / "domain"
+
+
+@pytest.fixture
+def target_db(projects: Projects) -> Iterator[str]:
+    """As in other folders, but with the engine's schema in it: `install` adds what a catalog needs."""
+    with projects.copy("target", installed=True) as name:
+        yield projects.admin_dsn(name)
 
 
 @pytest.fixture
@@ -69,7 +77,7 @@ def own_legacy(session_home: Path) -> Iterator[Cluster]:
 
 
 def _cluster(session_home: Path, name: str) -> Cluster:
-    return Cluster(name, home.reachable(session_home) / name, "postgres", PASSWORD, Processes(session_home))
+    return Cluster(name, memory.place(session_home) / name, "postgres", PASSWORD, Processes(session_home))
 
 
 @pytest.fixture

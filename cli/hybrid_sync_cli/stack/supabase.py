@@ -22,8 +22,18 @@ def bootstrap(dsn: str, *, admin_password: str, authenticator_password: str) -> 
     script = resources.files(__package__).joinpath("supabase.sql").read_text("utf-8")
     with psycopg.connect(dsn) as connection:
         connection.execute(script.encode())
+        bootstrap_copy(connection)
         for role, password in ((ADMIN, admin_password), (AUTHENTICATOR, authenticator_password)):
             connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(password)))
+
+
+def bootstrap_copy(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """What a project's database sets and grants for itself, and a copy made of it lacks."""
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("alter database {} set statement_timeout = '2min'").format(database))
+    connection.execute(
+        sql.SQL("grant create, connect, temporary on database {} to {}").format(database, sql.Identifier(ADMIN))
+    )
 
 
 def api_key(role: str, secret: str) -> str:

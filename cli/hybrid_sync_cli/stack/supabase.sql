@@ -33,12 +33,6 @@ alter role authenticated set statement_timeout = '8s';
 alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
 alter role postgres set search_path = "$user", public, extensions;
-do $$
-begin
-  execute format('alter database %I set statement_timeout = %L', current_database(), '2min');
-  execute format('grant create, connect, temporary on database %I to postgres', current_database());
-end $$;
-
 create schema if not exists extensions;
 create schema if not exists auth;
 create schema if not exists storage;
