@@ -13,8 +13,12 @@ def _postpone(receipt_handle: str, receive_count: int) -> None:
     world().failure_queue.postpone(receipt_handle, receive_count)
 
 
-@each_message(FailureMessage, postpone=_postpone, record_peak=record_peak)
+def _put_off(message: FailureMessage) -> None:
+    world().failure_queue.put_off(message)
+
+
+@each_message(FailureMessage, postpone=_postpone, put_off=_put_off, record_peak=record_peak)
 def handler(message: FailureMessage) -> None:
-    """A message stays in the queue until each of its records is resolved."""
+    """A message stays in the queue until each of its records is resolved, or three attempts have failed."""
     if failed := retry_failure(world(), message).failed:
         raise RecordsStillFail(f"{failed} records failed again.")

@@ -23,17 +23,19 @@ from hybrid_sync.entrypoint import (
     raised_at,
     report_peak,
 )
-from hybrid_sync.errors import RequestRejected
+from hybrid_sync.errors import RequestRejected, is_outage
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def each_message(
-    message: type[M], *, postpone: Callable[[str, int], None], record_peak: PeakRecorder | None = None
-) -> Callable[[Callable[[M], Any]], Handler]:
+    message: type[M], *, postpone: Callable[[str, int], None], put_off: Callable[[M], None] | None = None,
+    record_peak: PeakRecorder | None = None,
+) -> Callable[[Callable[[M], Any]], Handler]:  # fmt: skip
     """Make a function of one message the consumer of a queue.
 
-    A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.
+    A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.  One that met
+    an outage is not to blame: `put_off` sends it anew, so that it costs none of its deliveries, and this one is done.
     `record_peak` is as in `entrypoint.step`.
     """
 
@@ -42,6 +44,7 @@ def each_message(
             runs: set[str] = set()
 
             def one(record: SQSRecord) -> None:
+                given = None
                 try:
                     given = _message(message, record.body)
                     correlate(given)
@@ -49,6 +52,9 @@ def each_message(
                     call(given)
                 except Exception as error:
                     _log(error, record.message_id)
+                    if put_off is not None and given is not None and is_outage(error):
+                        put_off(given)
+                        return
                     postpone(record.receipt_handle, int(record.attributes.approximate_receive_count))
                     raise
 

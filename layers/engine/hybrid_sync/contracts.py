@@ -252,10 +252,15 @@ class EntityVerdict(_OfEntity):
 
 
 class FailureMessage(_OfEntity):
-    """Keys of failed records that wait for a retry; a hint, so it may be late, doubled or out of order."""
+    """Keys of failed records that wait for a retry; a hint, so it may be late, doubled or out of order.
+
+    `at_once`: nothing is left to wait for.  `outages`: how often a database or AWS was away when its turn came.
+    """
 
     source: str
     reason: str
+    at_once: bool = False
+    outages: int = 0
     keys: Annotated[tuple[Annotated[Key, Field(min_length=1)], ...], Field(min_length=1, max_length=500)]
 
 

@@ -47,6 +47,11 @@ class AwayError(Exception):
     """The name that Step Functions retries for hours: a database lets nobody in, which costs the run's clock."""
 
 
+def is_outage(error: Exception) -> bool:
+    """Whether somebody was away or used up: it says nothing of the rows that were to be written."""
+    return isinstance(error, SyncError) and error.transient and not isinstance(error, Contention | RecordsStillFail)
+
+
 class PermanentError(Exception):
     """The name that Step Functions catches: trying again cannot help."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import LiteralString
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
 from hybrid_sync.contracts import FailureMessage, Key
 from hybrid_sync.failures.reasons import REASONS
-from hybrid_sync.keys import ask_recorded, record_among, recorded
+from hybrid_sync.keys import ask_recorded, record_among, single
 from hybrid_sync.postgres import Connection, Question
 
 KEYS_PER_MESSAGE = 100
@@ -48,24 +48,64 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
         "  order by key for update skip locked) returning reason, key",
         (entity, source, RETRYABLE),
     ).fetchall()
-    by_reason: dict[str, list[Key]] = {}
-    for reason, key in sorted(rows):
-        by_reason.setdefault(reason, []).append(tuple(key))
+    return _messages(run_id, [(entity, source, *row) for row in rows], at_once=False)
+
+
+def take_children(
+    connection: Connection, run_id: str, entity: str, source: str, arrived: Collection[Key]
+) -> list[FailureMessage]:
+    """Failed records that wait for one of these rows, which are there now, marked as queued and counted anew.
+
+    Those of an entity that the run itself still comes to are left to it, and held ones until their release.  A record
+    that somebody else has at hand keeps its own turn: whoever wakes must wait for nobody.
+    """
+    parents = [str(one) for key in arrived if (one := single(key)) is not None]
+    if not parents:
+        return []
+    rows = connection.execute(_WAKE, (run_id, entity, source, parents)).fetchall()
+    return _messages(run_id, rows, at_once=True)
+
+
+def _messages(run_id: str, rows: Iterable[tuple[Any, ...]], *, at_once: bool) -> list[FailureMessage]:
+    """About records, each given by entity, source, reason and key; of one cause, and so many at most, one message."""
+    by_cause: dict[tuple[str, str, str], list[Key]] = {}
+    for *cause, key in sorted(rows):
+        entity, source, reason = cause
+        by_cause.setdefault((entity, source, reason), []).append(tuple(key))
     return [
         FailureMessage(
-            run_id=run_id, entity=entity, source=source, reason=reason,
+            run_id=run_id, entity=entity, source=source, reason=reason, at_once=at_once,
             keys=tuple(keys[start : start + KEYS_PER_MESSAGE]),
         )
-        for reason, keys in by_reason.items()
+        for (entity, source, reason), keys in by_cause.items()
         for start in range(0, len(keys), KEYS_PER_MESSAGE)
     ]  # fmt: skip
 
 
-def still_open(connection: Connection, message: FailureMessage) -> list[Key]:
-    """Which of the message's keys still wait; a late or doubled message may find none."""
-    where = sql.SQL("status = 'open' and {}").format(record_among(message.keys))
-    waiting = set(recorded(connection, "failed_record", message.entity, message.source, where))
-    return [key for key in message.keys if key in waiting]
+_WAKE: LiteralString = """
+update hybrid_sync.failed_record f set status = 'open', attempts = 0, queued_at = clock_timestamp()
+where (f.entity, f.source, f.key) in (
+  select c.entity, c.source, c.key from hybrid_sync.failed_record c
+  where c.reason = 'missing_parent' and c.status in ('open', 'escalated') and c.key <> '{}'
+    and not exists (select from hybrid_sync.run_entity e
+                    where e.run_id = %s and e.entity = c.entity and e.status = 'waiting')
+    and not exists (select from hybrid_sync.entity_state s where s.entity = c.entity and s.held)
+    and c.waits_for->>'entity' = %s and c.waits_for->>'source' = %s and c.waits_for->'key'->>0 = any(%s::text[])
+  order by c.entity, c.source, c.key for update skip locked)
+returning f.entity, f.source, f.reason, f.key
+"""
+
+
+def still_open(connection: Connection, message: FailureMessage) -> tuple[list[Key], int]:
+    """Which of the message's keys still wait, and the most attempts of any; a late or doubled message may find none."""
+    rows = connection.execute(
+        sql.SQL(
+            "select key, attempts from hybrid_sync.failed_record where entity = {} and source = {}"
+            " and status = 'open' and {}"
+        ).format(message.entity, message.source, record_among(message.keys))
+    ).fetchall()
+    waiting = {tuple(key): attempts for key, attempts in rows}
+    return [key for key in message.keys if key in waiting], max(waiting.values(), default=0)
 
 
 def partners(connection: Connection, message: FailureMessage) -> list[Key]:
@@ -80,10 +120,9 @@ def partners(connection: Connection, message: FailureMessage) -> list[Key]:
     return [tuple(row[0]) for row in rows]
 
 
-def count_attempt(connection: Connection, message: FailureMessage, keys: Sequence[Key]) -> int:
-    """One more retry from the queue for each key; the highest number of attempts among them."""
-    rows = connection.execute(_update(message, keys, "attempts = attempts + 1")).fetchall()
-    return max((attempts for (attempts,) in rows), default=0)
+def count_attempt(connection: Connection, message: FailureMessage, keys: Sequence[Key]) -> None:
+    """One more retry from the queue for each of the keys that is still open."""
+    connection.execute(_update(message, keys, "attempts = attempts + 1"))
 
 
 def escalate(connection: Connection, message: FailureMessage) -> int:
@@ -91,9 +130,29 @@ def escalate(connection: Connection, message: FailureMessage) -> int:
     return connection.execute(_update(message, message.keys, "status = 'escalated'")).rowcount
 
 
+class GivenUp(NamedTuple):
+    """A cause of which records were given up: how many, of how many that wait."""
+
+    entity: str
+    reason: str
+    escalated: int
+    failed: int
+
+
+def given_up(connection: Connection, causes: Sequence[tuple[str, str]]) -> list[GivenUp]:
+    """Of these causes (entity and reason) what the table has now."""
+    rows = connection.execute(
+        "select entity, reason, count(*) filter (where status = 'escalated'), count(*)"
+        " from hybrid_sync.failed_record where status in ('open', 'escalated')"
+        " and (entity, reason) in (select * from unnest(%s::text[], %s::text[])) group by entity, reason"
+        " order by entity, reason",
+        ([entity for entity, _ in causes], [reason for _, reason in causes]),
+    ).fetchall()
+    return [GivenUp(*row) for row in rows]
+
+
 def _update(message: FailureMessage, keys: Sequence[Key], change: LiteralString) -> sql.Composed:
     """Change the records of these keys that are open."""
     return sql.SQL(
         "update hybrid_sync.failed_record set {} where entity = {} and source = {} and status = 'open' and {}"
-        " returning attempts"
     ).format(sql.SQL(change), message.entity, message.source, record_among(keys))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hybrid_sync.aws import Client, refusals
@@ -12,6 +12,8 @@ from hybrid_sync.retries import RECORD
 
 _ENTRIES = 10
 _REQUEST_BYTES = 256 * 1024
+_LONGEST_DELAY = 900
+"""Of a message that is sent, by SQS."""
 
 
 class SqsFailureQueue:
@@ -24,10 +26,21 @@ class SqsFailureQueue:
 
     def send(self, messages: Sequence[FailureMessage]) -> None:
         """Send all or raise AwsUnavailable; sending some twice is harmless, since a retry re-reads legacy."""
-        bodies = [message.model_dump_json() for message in messages]
+        for at_once in (False, True):
+            delay = {"DelaySeconds": 0} if at_once else {}
+            self._send([message.model_dump_json() for message in messages if message.at_once is at_once], delay)
+
+    def put_off(self, message: FailureMessage) -> None:
+        """Send a message that met an outage anew, each time twice as far off: its deliveries are counted from one."""
+        again = message.model_copy(update={"at_once": False, "outages": message.outages + 1})
+        self._send(
+            [again.model_dump_json()], {"DelaySeconds": int(min(self._retry.delay(again.outages), _LONGEST_DELAY))}
+        )
+
+    def _send(self, bodies: Sequence[str], delay: Mapping[str, int]) -> None:
         with refusals("the queue of failed records"):
             for chunk in _requests(bodies):
-                entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(chunk)]
+                entries = [{"Id": str(i), "MessageBody": body, **delay} for i, body in enumerate(chunk)]
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
                 rejected = {entry["Id"] for entry in answer.get("Failed", ())}
                 again = [entry for entry in entries if entry["Id"] in rejected]

@@ -19,6 +19,19 @@ delete from hybrid_sync.alert where starts_with(cause, %(cause)s) returning titl
 """
 
 
+_RECORDS_OVER: LiteralString = """
+delete from hybrid_sync.alert a where starts_with(a.cause, 'records:') and not exists (
+  select from hybrid_sync.failed_record f
+  where f.status in ('open', 'escalated') and a.cause = concat('records:', f.entity, ':', f.reason))
+returning a.title, a.since
+"""
+
+
+def cause_of_records(entity: str, reason: str) -> str:
+    """Of failed records that were given up."""
+    return f"records:{entity}:{reason}"
+
+
 def is_news(target: Connection, alert: Alert) -> bool:
     """Whether to tell it now: in the transaction that commits once it is told, so that what was not sent is repeated.
 
@@ -27,6 +40,11 @@ def is_news(target: Connection, alert: Alert) -> bool:
     if not alert.cause:
         return True
     return bool(answer(target, Question(_TELL, {"cause": alert.cause, "title": alert.title}, lambda c: c.fetchall())))
+
+
+def records_over() -> Question[list[tuple[str, datetime]]]:
+    """Causes of which no failed record waits any more."""
+    return Question(_RECORDS_OVER, None, lambda found: [(str(t), s) for t, s in found.fetchall()])
 
 
 def over(cause: str) -> Question[list[tuple[str, datetime]]]:

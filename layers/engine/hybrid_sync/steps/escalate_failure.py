@@ -1,4 +1,4 @@
-"""Escalate failure: what no retry could save is handed to a person, in one notification."""
+"""Escalate failure: what no retry could save is handed to a person, once for each cause."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import FailureMessage
-from hybrid_sync.failures.quarantine import escalate
+from hybrid_sync.failures.quarantine import GivenUp, escalate, given_up
 from hybrid_sync.failures.reasons import reason_of
 from hybrid_sync.postgres import transaction
-from hybrid_sync.runs.told import is_news
+from hybrid_sync.runs.told import cause_of_records, is_news
 from hybrid_sync.world import World
 
 
 def escalate_failure(world: World, messages: Sequence[FailureMessage], junk: int = 0) -> int:
     """Mark the records as escalated and publish how many, by entity and reason; keys and values stay out.
+
+    However many messages a cause has, people hear of it once, again when a day has passed, and when it is over.
 
     `junk` bodies were no messages of ours: people hear of that, once a day, and no record is lost by it.
     """
@@ -23,21 +25,26 @@ def escalate_failure(world: World, messages: Sequence[FailureMessage], junk: int
     with world.connect_target() as target, transaction(target, "target"):
         for message in messages:
             counts[message.entity, message.reason] += escalate(target, message)
-        found = sorted((what, n) for what, n in counts.items() if n)
-        if found:  # before the commit: what cannot be sent is escalated and sent by the next delivery
-            alert = _alert(found)
-            world.alerts.publish(alert)
+        causes = [(entity, reason) for (entity, reason), n in sorted(counts.items()) if n]
+        # Before the commit: what cannot be sent is escalated and sent by the next delivery.
+        if found := [told for told in given_up(target, causes) if is_news(target, _alert([told]))]:
+            world.alerts.publish(_alert(found))
         if junk and is_news(target, told := _junk_alert(junk)):
             world.alerts.publish(told)
     return sum(counts.values())
 
 
-def _alert(found: list[tuple[tuple[str, str], int]]) -> Alert:
-    lines = [f"{entity}: {n} × {reason}. {reason_of(reason).remedy}" for (entity, reason), n in found]
-    entities = tuple(dict.fromkeys(entity for (entity, _), _ in found))
+def _alert(found: Sequence[GivenUp]) -> Alert:
+    """One message for causes that come together; of a single one, with the name under which it is told once."""
+    lines = [
+        f"{one.entity}: {one.escalated} of {one.failed} × {one.reason} given up. {reason_of(one.reason).remedy}"
+        for one in found
+    ]
+    entities = tuple(dict.fromkeys(one.entity for one in found))
     return Alert(
-        f"{sum(n for _, n in found)} failed records need a person", tuple(lines), entities=entities,
-        new=sum(n for _, n in found), command="hybrid-sync failures",
+        f"{sum(one.escalated for one in found)} failed records need a person", tuple(lines), entities=entities,
+        cause=cause_of_records(found[0].entity, found[0].reason) if len(found) == 1 else "",
+        new=sum(one.escalated for one in found), command="hybrid-sync failures",
         path=f"entities/{entities[0]}" if len(entities) == 1 else "",
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, Profile, RunFailure, RunRequest
-from hybrid_sync.errors import SyncError
+from hybrid_sync.errors import SyncError, is_outage
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
 from hybrid_sync.keys import bucket_numbers
@@ -24,16 +24,16 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
     """Try each record that is still open, with what it can only arrive with; `failed` counts what failed again.
 
     The message is only a hint: what was resolved meanwhile is left alone, so it may come late, twice or out of order.
+    An outage says nothing of the records, and so uses up none of their attempts.
     """
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with transaction(target, "target"):
-            keys = still_open(target, message)
-            attempt = count_attempt(target, message, keys)
+            keys, attempts = still_open(target, message)
             together = sorted({*keys, *partners(target, message)})
         if not keys:
             return BatchResult()
         failpoint("retry.counted", target, legacy)
-        run_id = _run_id(message, attempt)
+        run_id = _run_id(message, attempts + 1)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         fence.refuse_replica(saved, [world.catalog[message.entity]])
@@ -47,25 +47,30 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
     try:
         result = sync_batch(world, _batch(run_id, message, together))
     except SyncError as error:
-        if not error.transient:
-            _fail(world, run_id, message.entity, error)
+        if not is_outage(error):
+            _failed(world, run_id, message, keys, error)
         raise
     with world.connect_target() as target, transaction(target, "target"):
+        count_attempt(target, message, keys)
         finish_run(target, run_id, "succeeded" if result.failed == 0 else "degraded")
     return result
 
 
-def _fail(world: World, run_id: str, entity: str, error: SyncError) -> None:
-    """A retry that waiting cannot help ends, and says why."""
-    failure = RunFailure(run_id=run_id, entity=entity, state="RetryFailure", error=error.code, cause=str(error))
+def _failed(world: World, run_id: str, message: FailureMessage, keys: list[Key], error: SyncError) -> None:
+    """It was an attempt; one that waiting cannot help ends, and says why."""
+    failure = RunFailure(run_id=run_id, entity=message.entity, state="RetryFailure", error=error.code, cause=str(error))
     with world.connect_target() as target, transaction(target, "target"):
-        record_failure(target, placed(world, failure))
-        finish_run(target, run_id, "failed")
+        count_attempt(target, message, keys)
+        if not error.transient:
+            record_failure(target, placed(world, failure))
+            finish_run(target, run_id, "failed")
 
 
 def _run_id(message: FailureMessage, attempt: int) -> str:
     """The same for the same keys and attempt, so that a doubled delivery finds the first one's batch."""
     named = f"{message.run_id}/{message.entity}/{message.source}/{message.reason}/{message.keys}/{attempt}"
+    if message.outages:  # the run of before may be past its deadline
+        named += f"/{message.outages}"
     return f"retry-{hashlib.sha256(named.encode()).hexdigest()[:24]}"
 
 

@@ -14,7 +14,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
 from hybrid_sync.errors import Contention, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.failures.quarantine import RETRYABLE, take_unqueued
+from hybrid_sync.failures.quarantine import RETRYABLE, take_children, take_unqueued
 from hybrid_sync.ids.idmap import Ids, ids_in_target
 from hybrid_sync.keys import bucket_number, decode_key, span
 from hybrid_sync.legacy.versions import versions
@@ -76,18 +76,19 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
             page.remember()
             failpoint("batch.cached", target, legacy)
             if page.unqueued:
-                queue_failures(world, task, target)
+                queue_failures(world, task, target, page.arrived)
             for one in done:
                 total = total.plus(one.result)
             place, row_bytes = done[-1].next(), page.row_bytes
     return total
 
 
-def queue_failures(world: World, task: BatchTask, target: Connection) -> None:
-    """Send messages about failed records that wait for one; after the commit."""
+def queue_failures(world: World, task: BatchTask, target: Connection, arrived: Collection[Key]) -> None:
+    """Send messages about failed records that wait for one, or for a row that has arrived; after the commit."""
     # Marked and sent in one transaction: a crash between the two sends again, which is harmless, and forgets none.
     with transaction(target, "target"):
-        messages = take_unqueued(target, task.run_id, task.entity, task.source)
+        place = task.run_id, task.entity, task.source
+        messages = [*take_unqueued(target, *place), *take_children(target, *place, arrived)]
         failpoint("batch.queueing", target)
         world.failure_queue.send(messages)
         failpoint("batch.queue_sent", target)
@@ -125,7 +126,7 @@ class Page:
         self.row_bytes = 0
         """What a row of it took, on average."""
         self.unqueued = True
-        """Failed records may wait for a message."""
+        """Failed records may wait for a message, or for a row of it."""
 
     def run(self, row_bytes: int) -> list[PageDone]:
         """Do the page, or say what an earlier delivery has done of the batch from here on."""
@@ -169,6 +170,11 @@ class Page:
         """Put the rows' own ids where others look them up: into the cache, only after the commit."""
         if self._ids is not None:
             self._ids.remember()
+
+    @property
+    def arrived(self) -> Collection[Key]:
+        """Keys of its rows that are in the target."""
+        return self._ids.found if self._ids is not None else ()
 
     def _buckets(self) -> list[int]:
         """Those that the page may read from: everything of the batch that is left."""

@@ -104,7 +104,7 @@ class _Run:
             if wrote.run.status != "running":
                 return self._reported(target)
             for task in wrote.unqueued:
-                queue_failures(self._world, task, target)
+                queue_failures(self._world, task, target, task.keys or ())
             wrote.unqueued = []
             return None if wrote.links else self._verified(wrote, legacy, target)
 
