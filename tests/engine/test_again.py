@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.scheduled import CALLER, Scheduled
@@ -130,7 +131,7 @@ def test_a_run_that_somebody_else_started_or_ended_does_not_either(world: Engine
 def test_a_run_that_never_began_for_an_outage_starts_again_while_the_target_is_still_away(
     world: EngineWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world, "target_dsn", world.target_dsn + " host=127.0.0.1 port=1")
+    monkeypatch.setattr(world, "target_dsn", make_conninfo(world.target_dsn, host="127.0.0.1", port=1))
     with pytest.raises(SyncError):
         run(world, FIRST.job_id, trigger=CALLER)
     [(subject, body)] = world.alerts.published

@@ -1,4 +1,4 @@
-"""Failed records on their way: an outage costs no attempt, a parent's arrival wakes its children, a cause is told once."""
+"""Failed records: an outage costs no attempt, a parent's arrival wakes its children, a cause is told once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.consumer import each_message
 from hybrid_sync.contracts import FailureMessage
@@ -48,9 +49,8 @@ class Queue:
 
     def deliver(self) -> tuple[int, int]:
         """Deliver the message; how often it was received, and how many stay."""
-        [got] = self.client.receive_message(QueueUrl=self.url, AttributeNames=["All"], MaxNumberOfMessages=10)[
-            "Messages"
-        ]
+        answer = self.client.receive_message(QueueUrl=self.url, AttributeNames=["All"], MaxNumberOfMessages=10)
+        [got] = answer["Messages"]
         record = {
             "messageId": got["MessageId"], "receiptHandle": got["ReceiptHandle"], "body": got["Body"],
             "attributes": got["Attributes"], "messageAttributes": {}, "eventSource": "aws:sqs",
@@ -76,7 +76,7 @@ def test_an_outage_uses_up_no_attempt_however_often_it_is_met(
     queue.sent.send([m for m in world.failure_queue.messages if (500,) in m.keys])
     for side in ("legacy_dsn", "target_dsn", "legacy_dsn", "target_dsn"):
         with monkeypatch.context() as patch:
-            patch.setattr(world, side, getattr(world, side) + " host=127.0.0.1 port=1")
+            patch.setattr(world, side, make_conninfo(getattr(world, side), host="127.0.0.1", port=1))
             assert queue.deliver() == (1, 0)
     assert queue.delays == [-1, 20, 40, 80, 160]
     assert target(RECORDS) == [("open", 0)]

@@ -33,9 +33,8 @@ class SqsFailureQueue:
     def put_off(self, message: FailureMessage) -> None:
         """Send a message that met an outage anew, each time twice as far off: its deliveries are counted from one."""
         again = message.model_copy(update={"at_once": False, "outages": message.outages + 1})
-        self._send(
-            [again.model_dump_json()], {"DelaySeconds": int(min(self._retry.delay(again.outages), _LONGEST_DELAY))}
-        )
+        seconds = int(min(self._retry.delay(again.outages), _LONGEST_DELAY))
+        self._send([again.model_dump_json()], {"DelaySeconds": seconds})
 
     def _send(self, bodies: Sequence[str], delay: Mapping[str, int]) -> None:
         with refusals("the queue of failed records"):

@@ -14,15 +14,12 @@ on conflict (cause) do update set told_at = clock_timestamp(), times = a.times +
 where a.told_at < clock_timestamp() - interval '24 hours'
 returning a.since, a.times
 """
+# Of failed records it is over when none of the cause waits any more.
 _OVER: LiteralString = """
-delete from hybrid_sync.alert where starts_with(cause, %(cause)s) returning title, since
-"""
-
-
-_RECORDS_OVER: LiteralString = """
-delete from hybrid_sync.alert a where starts_with(a.cause, 'records:') and not exists (
-  select from hybrid_sync.failed_record f
-  where f.status in ('open', 'escalated') and a.cause = concat('records:', f.entity, ':', f.reason))
+delete from hybrid_sync.alert a where starts_with(a.cause, %(cause)s) or (
+  starts_with(a.cause, 'records:') and not exists (
+    select from hybrid_sync.failed_record f
+    where f.status in ('open', 'escalated') and a.cause = concat('records:', f.entity, ':', f.reason)))
 returning a.title, a.since
 """
 
@@ -42,11 +39,6 @@ def is_news(target: Connection, alert: Alert) -> bool:
     return bool(answer(target, Question(_TELL, {"cause": alert.cause, "title": alert.title}, lambda c: c.fetchall())))
 
 
-def records_over() -> Question[list[tuple[str, datetime]]]:
-    """Causes of which no failed record waits any more."""
-    return Question(_RECORDS_OVER, None, lambda found: [(str(t), s) for t, s in found.fetchall()])
-
-
 def over(cause: str) -> Question[list[tuple[str, datetime]]]:
-    """Whatever begins with that cause is over: the titles of what was told, and since when it was so."""
+    """Whatever begins with that cause is over, and what no failed record waits for any more: what was told, since when."""
     return Question(_OVER, {"cause": cause}, lambda found: [(str(t), s) for t, s in found.fetchall()])

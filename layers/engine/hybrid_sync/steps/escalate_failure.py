@@ -41,8 +41,9 @@ def _alert(found: Sequence[GivenUp]) -> Alert:
         for one in found
     ]
     entities = tuple(dict.fromkeys(one.entity for one in found))
+    of = f" of {entities[0]} ({found[0].reason})" if len(found) == 1 else ""
     return Alert(
-        f"{sum(one.escalated for one in found)} failed records need a person", tuple(lines), entities=entities,
+        f"{sum(one.escalated for one in found)} failed records{of} need a person", tuple(lines), entities=entities,
         cause=cause_of_records(found[0].entity, found[0].reason) if len(found) == 1 else "",
         new=sum(one.escalated for one in found), command="hybrid-sync failures",
         path=f"entities/{entities[0]}" if len(entities) == 1 else "",

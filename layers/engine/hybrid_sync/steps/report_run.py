@@ -20,7 +20,7 @@ from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.story import never_began as unbegun
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
-from hybrid_sync.runs.told import is_news, over, records_over
+from hybrid_sync.runs.told import is_news, over
 from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.undo.begin import JOURNAL_KEPT
@@ -79,8 +79,6 @@ def _tell(world: World, target: Connection, summary: RunSummary, shown: str) -> 
     """Before the commit of what was told: an alert that cannot be sent is sent by the next attempt."""
     with transaction(target, "target"):
         ended = answer(target, over(cause_of(summary.profile))) if summary.status == "succeeded" else []
-        if summary.status in ("succeeded", "degraded"):
-            ended += answer(target, records_over())
         alert = notification(summary, shown, ended)
         if is_news(target, alert):
             world.alerts.publish(alert)
