@@ -40,5 +40,5 @@ def is_news(target: Connection, alert: Alert) -> bool:
 
 
 def over(cause: str) -> Question[list[tuple[str, datetime]]]:
-    """Whatever begins with that cause is over, and what no failed record waits for any more: what was told, since when."""
+    """What begins with that cause is over, and what no failed record waits for: what was told, and since when."""
     return Question(_OVER, {"cause": cause}, lambda found: [(str(t), s) for t, s in found.fetchall()])
