@@ -252,15 +252,12 @@ class EntityVerdict(_OfEntity):
 
 
 class FailureMessage(_OfEntity):
-    """Keys of failed records that wait for a retry; a hint, so it may be late, doubled or out of order.
-
-    `at_once`: nothing is left to wait for.  `outages`: how often a database or AWS was away when its turn came.
-    """
+    """Keys of failed records that wait for a retry; a hint, so it may be late, doubled or out of order."""
 
     source: str
     reason: str
-    at_once: bool = False
-    outages: int = 0
+    at_once: bool = False  # what they waited for is there
+    outages: int = 0  # how often a database or AWS was away when its turn came
     keys: Annotated[tuple[Annotated[Key, Field(min_length=1)], ...], Field(min_length=1, max_length=500)]
 
 
