@@ -1,7 +1,7 @@
 """The messages that cross a state border: keys, counts and pointers, never a row.
 
-Each model is the input or output of one state of `statemachine/sync_run.asl.yaml`, one queue message or one
-HTTP body.  All are frozen, reject unknown fields, and stay far below the 256 KiB that a state may carry.
+Each is the input or output of a state of `statemachine/sync_run.asl.yaml`, a queue's message or an HTTP body; frozen,
+closed to unknown fields, and far below the 256 KiB that a state may carry.
 """
 
 from __future__ import annotations
@@ -215,9 +215,7 @@ class SettleTask(_OfRun):
 
 
 class SettleResult(_OfRun):
-    """How many rows were written that a unique value had kept out."""
-
-    settled: int
+    settled: int  # rows that were written and that a unique value had kept out
 
 
 class LinkTask(_OfRun):
@@ -237,9 +235,7 @@ class DeleteTask(_OfRun):
 
 
 class DeleteResult(_OfRun):
-    """`more` asks for another call, so that none runs into its time limit."""
-
-    more: bool
+    more: bool  # asks for another call, so that none runs into its time limit
 
 
 class EntityVerdict(_OfEntity):
