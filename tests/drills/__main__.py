@@ -29,13 +29,14 @@ from tests.stack.world import fill
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.drills", description=__doc__)
     parser.add_argument("only", nargs="*", help=f"of {', '.join(one.name for one in DRILLS)}; all unless given")
+    parser.add_argument("--real-minutes", action="store_true", help="an outage of ten minutes lasts ten minutes")
     wishes = parser.parse_args()
     chosen = [one for one in DRILLS if not wishes.only or one.name in wishes.only]
     if unknown := set(wishes.only) - {one.name for one in DRILLS}:
         parser.error(f"There is no drill {', '.join(sorted(unknown))}.")
     with _stack() as stack:
         canaries.plant(stack)
-        scores, found = _play(stack, chosen)
+        scores, found = _play(stack, chosen, real_minutes=wishes.real_minutes)
         refused = unexpected(Aws(Processes(home.directory())).refusals)
     for what in [*found[:20], *map(str, refused[:20])]:
         print(what)
@@ -45,10 +46,10 @@ def main() -> int:
     return 0 if recovered == len(scores) == len(chosen) and not (lost or found or refused) else 1
 
 
-def _play(stack: Stack, chosen: Sequence[Drill]) -> tuple[list[Score], list[str]]:
+def _play(stack: Stack, chosen: Sequence[Drill], *, real_minutes: bool) -> tuple[list[Score], list[str]]:
     """The scores, and where a cell's value was found outside of the databases afterwards."""
     scores = []
-    with ground(stack) as prepared:
+    with ground(stack, real_minutes=real_minutes) as prepared:
         if prepared.known_wrong:
             raise NotWell(f"Before any drill: {'; '.join(sorted(prepared.known_wrong)[:5])}.")
         for drill in chosen:

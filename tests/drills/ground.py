@@ -31,6 +31,8 @@ from tests.drills.watch import Operator, troubles
 PATIENCE = 600.0
 SETTLED = 60.0
 PAUSE = 0.3
+SHORT_MINUTE = 3.0
+"""Steps of the local stack are tried again after a twentieth of the time that a cloud needs."""
 ADMIT = "hybrid-sync-admit-runs"
 
 
@@ -52,6 +54,7 @@ class Ground:
     quiet: Overview | None = None
     """The overview before any trouble."""
     before: Seen = field(default_factory=Seen)
+    real_minutes: bool = False
     known_wrong: frozenset[str] = frozenset()
     """What others have left wrong before any drill."""
     sunday: datetime = datetime(2026, 11, 29, 1, tzinfo=UTC)
@@ -96,6 +99,18 @@ class Ground:
                 return now.status
             time.sleep(PAUSE)
         raise NotWell(f"Run {run_id} does not end.")
+
+    def until_at_work(self, run_id: str) -> None:
+        """The run has written its first batch."""
+        end = time.monotonic() + PATIENCE
+        while not self.target(f"select 1 from hybrid_sync.batch_done where run_id = '{run_id}'"):
+            if time.monotonic() > end:
+                raise NotWell(f"Run {run_id} writes nothing.")
+            time.sleep(PAUSE / 3)
+
+    def seconds_of(self, minutes: float) -> float:
+        """How long so many minutes of an outage last here."""
+        return minutes * (60.0 if self.real_minutes else SHORT_MINUTE)
 
     def carry(self) -> str:
         """A scheduled run from its start to its end; NotWell unless it has verified everything."""
@@ -157,13 +172,15 @@ def asked(dsn: str, statement: str) -> list[Row]:
 
 
 @contextmanager
-def ground(stack: Stack, entities: Sequence[str] = (), profile: Profile = Profile.weekly) -> Iterator[Ground]:
+def ground(
+    stack: Stack, entities: Sequence[str] = (), profile: Profile = Profile.weekly, *, real_minutes: bool = False
+) -> Iterator[Ground]:
     """The stack, whose databases hold a sample, once it is synced and everything that had to be retried was."""
     deployment = Deployment.here(stack)
     made = deployment.ask("create-token", CreateAsked(name="drills", scopes=(READ,), days=1), CreatedToken)
     mailbox = Mailbox(stack)
     try:
-        played = Ground(stack, Operator(stack, made.token), mailbox, entities, profile)
+        played = Ground(stack, Operator(stack, made.token), mailbox, entities, profile, real_minutes=real_minutes)
         if not checked(deployment).passed:
             raise NotWell("The check does not pass: hybrid-sync check says why.")
         played.carry()

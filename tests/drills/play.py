@@ -35,6 +35,12 @@ class Night:
         mails = " | ".join(mail.whole for mail in self.watch.mails) or "no mail"
         return f"The {' and the '.join(silent)} did not name it. Page: {self.watch.text}\nMail: {mails}"
 
+    def go_on(self, run_id: str) -> None:
+        """Wait for what becomes of the run; where it did not carry everything, somebody starts the next one."""
+        self.until_named()
+        if self.ground.ended(run_id) not in ("succeeded", "degraded"):
+            self.person().carry_at_last()
+
     def person(self) -> Ground:
         """From here on somebody does what page and mail have said."""
         self.by = PERSON

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 from secrets import token_urlsafe
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.schema.install import WORKER
-from tests.drills.ground import PAUSE
 from tests.drills.many_failed import many_failed
+from tests.drills.outages import legacy_down, target_down
 from tests.drills.play import Drill, Named, Night, Play
 from tests.drills.undoing import mass_update_undone
 
@@ -111,8 +110,7 @@ def run_killed(night: Night) -> None:
     ground = night.ground
     ground.legacy("update dispatch_payment set custom_price = coalesce(custom_price, 0) + 1")
     run_id = ground.clock_strikes()
-    while not ground.target(f"select 1 from hybrid_sync.batch_done where run_id = '{run_id}'"):
-        time.sleep(PAUSE / 3)
+    ground.until_at_work(run_id)
     machine: str = ground.stack.outputs["StateMachineArn"]
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"
     ground.stack.client("stepfunctions").stop_execution(executionArn=arn)
@@ -164,6 +162,8 @@ def is_junk(messages: int) -> Drill:
 
 
 DRILLS = (
+    Drill("target-down", target_down, Named("target database does not let us in", "host and port|look at the server")),
+    Drill("legacy-down", legacy_down, Named("legacy database does not let us in", "host and port|look at the server")),
     is_renamed("column-renamed", "dispatch_payment", "paid_price"),
     Drill(
         "rows-refused", rows_refused,
