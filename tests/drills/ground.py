@@ -12,6 +12,8 @@ from typing import Any
 
 import psycopg
 
+from hybrid_sync.admission.job import JobState, written
+from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.contracts import Profile
 from hybrid_sync.http.scopes import READ
 from hybrid_sync.services.progress import Progress, ProgressAsked
@@ -111,6 +113,21 @@ class Ground:
     def seconds_of(self, minutes: float) -> float:
         """How long so many minutes of an outage last here."""
         return minutes * (60.0 if self.real_minutes else SHORT_MINUTE)
+
+    def next_attempt(self, run_id: str) -> str | None:
+        """The attempt that follows by itself, whose hour has come; None where there is none."""
+        named = Scheduled.named(run_id)
+        assert named is not None, "it was no scheduled run"
+        client, table, coming = self.stack.client("dynamodb"), self.stack.outputs["ControlTable"], named.next.job_id
+        found = client.scan(TableName=table, ConsistentRead=True)["Items"]
+        [item] = [one for one in found if one["pk"]["S"].endswith(coming)] or [None]
+        if item is None:
+            return None
+        if not self.real_minutes and item["state"]["S"] == JobState.later:  # the clock is put forward
+            place = f"{item['place']['S'].partition('/')[0]}/{written(datetime.now(UTC))}"
+            client.put_item(TableName=table, Item={**item, "place": {"S": place}})
+            self.minute_passes()
+        return coming
 
     def carry(self) -> str:
         """A scheduled run from its start to its end; NotWell unless it has verified everything."""

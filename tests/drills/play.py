@@ -36,10 +36,15 @@ class Night:
         return f"The {' and the '.join(silent)} did not name it. Page: {self.watch.text}\nMail: {mails}"
 
     def go_on(self, run_id: str) -> None:
-        """Wait for what becomes of the run; where it did not carry everything, somebody starts the next one."""
+        """Wait for what becomes of the run, and of the attempts that follow by themselves; where none does, somebody
+        starts the next one."""
         self.until_named()
-        if self.ground.ended(run_id) not in ("succeeded", "degraded"):
-            self.person().carry_at_last()
+        while self.ground.ended(run_id) not in ("succeeded", "degraded"):
+            coming = self.ground.next_attempt(run_id)
+            if coming is None:
+                self.person().carry_at_last()
+                return
+            run_id = coming
 
     def person(self) -> Ground:
         """From here on somebody does what page and mail have said."""

@@ -129,8 +129,7 @@ def table_locked(night: Night) -> None:
         holder.execute(f"lock table {LOCKED} in share row exclusive mode".encode())
         run_id = ground.clock_strikes()
         night.until_named()
-    ground.ended(run_id)
-    night.person().carry()
+    night.go_on(run_id)
 
 
 # --- the queue full of junk ------------------------------------------------------------------------------------------
@@ -178,7 +177,7 @@ DRILLS = (
     ),
     Drill(
         "run-killed", run_killed,
-        Named("The run ended before it came to it", "Sync it again", "did not end by itself", "Start it again"),
+        Named("weekly sync was stopped", "nothing is lost in between", "did not end by itself", "Start it again"),
     ),
     Drill(
         "table-locked", table_locked,

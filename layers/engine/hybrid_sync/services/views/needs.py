@@ -68,11 +68,13 @@ def of_servers(servers: Iterable[Server], breakers: Mapping[Side, Breaker]) -> t
 
 def _run(last: RunMark | None, again: str) -> Iterator[Need]:
     """`again`: what its next attempt says, where there is one."""
-    if last is not None and last.status in ("failed", "lost"):
+    if last is not None and last.status in _ENDED_ILL:
         settle = "Read the cause on the run's page, settle it, and run again: a run goes on with what is left."
+        if stopped := last.status == "cancelled":
+            settle = "Run it again, or leave it to the next one, which reads the same rows: nothing is lost in between."
         yield Need(
-            tone=Tone.warning if again else Tone.bad, subject=last.run_id,
-            title=f"The last {last.title.lower()} {_ended(last.status)}",
+            tone=Tone.warning if again or stopped else Tone.bad, subject=last.run_id,
+            title=f"The last {last.title.lower()} {_ENDED_ILL[last.status]}",
             cause="What it did before that is in the target; what it did not verify keeps its fence.",
             remedy=f"{again} Look at its cause if that fails, too." if again else settle,
             command=f"hybrid-sync report {last.run_id}", since=last.at, href=f"runs/{last.run_id}",
@@ -80,8 +82,7 @@ def _run(last: RunMark | None, again: str) -> Iterator[Need]:
         )  # fmt: skip
 
 
-def _ended(status: str) -> str:
-    return "was lost" if status == "lost" else status
+_ENDED_ILL = {"failed": "failed", "lost": "was lost", "cancelled": "was stopped"}
 
 
 def _entities(last: Iterable[Mapping[str, Any]], verified: Mapping[str, Verified], catalog: Catalog) -> Iterator[Need]:
