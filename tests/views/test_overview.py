@@ -119,6 +119,13 @@ def test_a_target_that_is_away_is_the_state_and_no_error(looked: Looked) -> None
     assert [need.title for need in look(looked).needs] == ["Target does not answer"]
 
 
+def test_a_run_that_was_stopped_is_said_until_the_next_one(looked: Looked, store: Store) -> None:
+    add_run(store, "r1", "cancelled")
+    [need] = look(looked).needs
+    assert (need.title, need.tone) == ("The last weekly sync was stopped", Tone.warning)
+    assert "nothing is lost in between" in need.remedy and need.act is not None and need.act.kind == "run-again"
+
+
 def test_many_messages_about_no_record_are_junk_and_a_few_are_late(looked: Looked, store: Store) -> None:
     looked.outlook.lengths = {"failed": STRANGE_FROM - 1}
     assert look(looked).needs == ()
