@@ -54,6 +54,17 @@ def name_actions_as_aws(actions: Any) -> None:
     actions.extract_iam_action = extract
 
 
+def name_log_groups_as_aws(actions: Any) -> None:
+    """A policy names what is in a log group, its ARN with `:*` (CloudWatch Logs guide, "Resources and operations")."""
+    original = actions.extract_resource_arn
+
+    def extract(service: str, *request: Any, **more: Any) -> str:
+        arn = str(original(service, *request, **more))
+        return f"{arn}:*" if service == "logs" and ":log-group:" in arn and not arn.endswith(":*") else arn
+
+    actions.extract_resource_arn = extract
+
+
 def judge_machines(stepfunctions: Any, evaluator: Any) -> None:
     """A task's function is called only when the machine's role allows it, named as the task names it."""
     task, invoke = stepfunctions._execute_task, stepfunctions._invoke_resource

@@ -69,7 +69,7 @@ REPLACED = {
         "_put_gateway_response",
         "_build_lambda_event_v1",
     ),
-    iam_actions: ("access_denied_response", "extract_iam_action"),
+    iam_actions: ("access_denied_response", "extract_iam_action", "extract_resource_arn"),
     iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext", "_request_origin"),
 }
 
@@ -203,6 +203,7 @@ def be_strict() -> None:
     denials.note_denials(iam_actions)
     if os.environ.get("AUTH") == "true":
         denials.name_actions_as_aws(iam_actions)
+        denials.name_log_groups_as_aws(iam_actions)
         denials.take_loopback_for_tls(iam_evaluator)
         denials.judge_machines(stepfunctions, iam_evaluator)
 

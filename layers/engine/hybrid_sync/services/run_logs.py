@@ -17,7 +17,7 @@ from pydantic import Field
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Message
-from hybrid_sync.errors import TargetUnavailable, no_such_run
+from hybrid_sync.errors import RunNotFound, TargetUnavailable
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.unrecorded import find
 
@@ -123,7 +123,7 @@ def _times(desk: Desk, run_id: str) -> tuple[datetime, datetime]:
             return run[0], run[1] or desk.now()
     known = find(desk, run_id)
     if known is None:
-        raise no_such_run(run_id)
+        raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
     return known.started_at, known.finished_at or desk.now()
 
 
