@@ -6,7 +6,7 @@ from hybrid_sync.consumer import each_message
 from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.errors import RecordsStillFail
 from hybrid_sync.steps.retry_failure import retry_failure
-from hybrid_sync.wiring import record_peak, world
+from hybrid_sync.wiring import record_call, world
 
 
 def _postpone(receipt_handle: str, receive_count: int) -> None:
@@ -17,7 +17,7 @@ def _put_off(message: FailureMessage) -> None:
     world().failure_queue.put_off(message)
 
 
-@each_message(FailureMessage, postpone=_postpone, put_off=_put_off, record_peak=record_peak)
+@each_message(FailureMessage, postpone=_postpone, put_off=_put_off, record_call=record_call)
 def handler(message: FailureMessage) -> None:
     """A message stays in the queue until each of its records is resolved, or three attempts have failed."""
     if failed := retry_failure(world(), message).failed:

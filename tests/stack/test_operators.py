@@ -107,6 +107,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "report": (f"report {RUN} --format md", f"There is no run {RUN}."),
         "logs": (f"logs {RUN}", f"There is no run {RUN}."),
         "findings": (f"verify --of {RUN}", f"There is no run {RUN}."),
+        "cost": ("cost", "at its end"),
         "failures": ("failures --json", "["),
         "history": ("history offices:99", "Nothing is known of offices:99."),
         "holds": ("holds", "held"),

@@ -20,6 +20,7 @@ from tests.flow.conduct import conduct
 from tests.flow.data import StateError
 from tests.flow.deployed import flow
 from tests.flow.execution import Delivery, Execution
+from tests.stack.usage import by_the_emulator, by_the_workers
 from tests.stack.world import fill
 
 PATIENCE = 400.0
@@ -46,6 +47,7 @@ def stack(deployed: Stack) -> Iterator[Stack]:
 
 
 def emulated(stack: Stack, run_id: str, request: dict[str, Any]) -> Trace:
+    """What the emulator makes of it; of a run that succeeds, what its workers have counted is what the emulator saw."""
     states = stack.client("stepfunctions")
     arn = states.start_execution(
         stateMachineArn=stack.outputs["StateMachineArn"], name=run_id, input=json.dumps(request)
@@ -56,6 +58,8 @@ def emulated(stack: Stack, run_id: str, request: dict[str, Any]) -> Trace:
         time.sleep(0.1)
     events = states.get_execution_history(executionArn=arn, maxResults=1_000)["events"]
     entered = [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+    if told["status"] == "SUCCEEDED":
+        assert by_the_workers(stack, run_id) == by_the_emulator(run_id)
     return Trace(entered, (told["status"], told.get("error", "")), *recorded(stack, run_id))
 
 

@@ -11,6 +11,7 @@ import pytest
 from hybrid_sync.consumer import all_messages, each_message
 from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.errors import PermanentError, RecordsStillFail, TargetUnavailable, TransientError
+from hybrid_sync.metering import MeasuredCall
 from tests.unit.lambdas import FakeContext
 
 
@@ -108,19 +109,19 @@ def test_an_event_without_records_is_permanent() -> None:
 
 
 def test_the_witness_hears_of_each_run_also_when_its_messages_fail() -> None:
-    heard: list[str] = []
+    heard: list[tuple[str, int]] = []
 
-    def record_peak(**peak: Any) -> None:
-        heard.append(peak["run_id"])
+    def record_call(call: MeasuredCall, *, now: bool) -> None:
+        heard.append((call.run_id, call.calls))
 
-    @each_message(FailureMessage, postpone=lambda receipt, count: None, record_peak=record_peak)
+    @each_message(FailureMessage, postpone=lambda receipt, count: None, record_call=record_call)
     def failing(message: FailureMessage) -> None:
         raise RecordsStillFail("1 records failed again.")
 
-    @all_messages(FailureMessage, record_peak=record_peak)
+    @all_messages(FailureMessage, record_call=record_call)
     def together(messages: Sequence[FailureMessage], junk: int) -> None:
         return None
 
     for handler in (failing, together):
         handler({"Records": [record(1), record(2)]}, FakeContext())
-    assert heard == ["weekly-1", "weekly-1"]
+    assert heard == [("weekly-1", 1), ("weekly-1", 1)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -21,10 +20,9 @@ from hybrid_sync.contracts import (
     SyncedKeys,
 )
 from hybrid_sync.cost.bill import Usage, bill, dollars, together
-from hybrid_sync.cost.prices import AS_OF, BUDGET, PRICES, REGION, Item
+from hybrid_sync.cost.prices import AS_OF, BUDGET, PRICES, Item
 from hybrid_sync.cost.transitions import led_to
 from hybrid_sync.cost.what_if import Plan, month
-from tests.cli.conftest import say
 
 TASK = EntityTask(run_id="weekly-1", entity="orders")
 
@@ -59,16 +57,6 @@ def test_a_bill_is_exact_where_the_quantities_are() -> None:
 def test_more_of_anything_costs_more(more: dict[str, object]) -> None:
     larger: Plan = Plan(**more)  # type: ignore[arg-type] # what a person would type
     assert dollars(whole(larger)) > dollars(whole(Plan()))
-
-
-def test_the_command_prices_a_schedule_as_its_json_says(capsys: pytest.CaptureFixture[str]) -> None:
-    said = say(capsys, "cost", "--rows", "3500000", "--changes", "30000", "--syncs", "200", "--json")
-    told = json.loads(said.out)
-    assert told["prices"] == {"region": REGION, "as_of": str(AS_OF)}
-    assert told["dollars"] == pytest.approx(sum(item["dollars"] for item in told["items"]))
-    assert told["dollars"] == pytest.approx(sum(told["parts"].values()))
-    assert "hourly runs" not in told["parts"]
-    assert "hourly runs" in say(capsys, "cost", "--schedule", "hourly").out
 
 
 def test_the_page_of_docs_has_each_price_as_the_table_has_it() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg.errors
 import pytest
 
-from hybrid_sync.contracts import BatchResult, BatchTask, EntityTask
+from hybrid_sync.contracts import BatchResult, BatchTask, EntityTask, PlannedEntity
 from hybrid_sync.entrypoint import logger, step
 from hybrid_sync.errors import (
     AwsThrottled,
@@ -26,6 +26,7 @@ from hybrid_sync.errors import (
     TooManyConnections,
     TransientError,
 )
+from hybrid_sync.metering import METER, MeasuredCall
 from tests.unit.lambdas import FakeContext
 
 EVENT = {"run_id": "weekly-1", "entity": "orders"}
@@ -104,34 +105,46 @@ def test_every_call_leaves_its_time_and_memory_as_metrics(capsys: pytest.Capture
     assert metrics["Seconds"][0] >= 0
 
 
-def test_the_workers_own_peak_memory_is_recorded() -> None:
-    heard: list[dict[str, Any]] = []
+def test_what_a_call_has_used_is_recorded_with_the_states_that_it_led_to() -> None:
+    heard: list[tuple[MeasuredCall, bool]] = []
 
-    @step(EntityTask, record_peak=lambda **peak: heard.append(peak))
+    @step(EntityTask, name="plan_entity", record_call=lambda call, *, now: heard.append((call, now)))
+    def handler(task: EntityTask) -> PlannedEntity:
+        METER._sent("before-send.dynamodb.GetItem")
+        return PlannedEntity(run_id=task.run_id, entity=task.entity, batches=2, bucket="b", manifest="m")
+
+    handler(EVENT, FakeContext())
+    [(call, now)] = heard
+    assert now
+    assert (call.run_id, call.entity, call.function) == ("weekly-1", "orders", "hybrid-sync-sync-batch")
+    assert (call.worker, call.memory_mib) == ("2026/11/23/[$LATEST]0123", 512)
+    assert call.peak_rss_kib >= 10_000
+    assert call.milliseconds >= 1
+    assert (call.calls, call.transitions, call.used.requests) == (1, 3, {"dynamodb:GetItem": 1})
+
+
+def test_a_call_that_fails_is_counted_and_recorded_with_the_next() -> None:
+    heard: list[tuple[int, int, bool]] = []
+
+    @step(EntityTask, record_call=lambda call, *, now: heard.append((call.calls, call.transitions, now)))
     def handler(task: EntityTask) -> None:
-        return None
+        raise Contention("Busy.")
 
-    assert handler(EVENT, FakeContext()) is None
-    [peak] = heard
-    assert peak.pop("peak_rss_kib") >= 10_000
-    assert peak == {
-        "run_id": "weekly-1",
-        "function": "hybrid-sync-sync-batch",
-        "worker": "2026/11/23/[$LATEST]0123",
-        "memory_mib": 512,
-    }
+    with pytest.raises(TransientError):
+        handler(EVENT, FakeContext())
+    assert heard == [(1, 1, False)]
 
 
 def test_a_witness_that_fails_fails_nothing(logged: StringIO) -> None:
-    def forgetful(**peak: Any) -> None:
+    def forgetful(call: MeasuredCall, *, now: bool) -> None:
         raise ValueError(SECRET)
 
-    @step(EntityTask, record_peak=forgetful)
+    @step(EntityTask, record_call=forgetful)
     def handler(task: EntityTask) -> BatchResult:
         return BatchResult(read=1)
 
     assert handler(EVENT, FakeContext())["read"] == 1
-    assert "peak memory not recorded" in logged.getvalue()
+    assert "usage not recorded" in logged.getvalue()
     assert SECRET not in logged.getvalue()
 
 

@@ -9,6 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybrid_sync_cli.emulator import requests
 from hybrid_sync_cli.emulator.injected import WORDS
 from hybrid_sync_cli.emulator.refusals import FILE
 from hybrid_sync_cli.errors import CliError
@@ -60,6 +61,11 @@ class Aws:
         return self.processes.home / "refusals.jsonl"
 
     @property
+    def requests(self) -> Path:
+        """What was asked since the start (emulator.requests)."""
+        return self.processes.home / "requests.jsonl"
+
+    @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -69,7 +75,8 @@ class Aws:
         scratch = self.processes.home / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
-        home.write_private(self.refusals, "")
+        for log in (self.refusals, self.requests):
+            home.write_private(log, "")
         server = self.processes.start(
             "aws",
             [python, "-P", LAUNCHER],
@@ -83,6 +90,7 @@ class Aws:
                 "LAMBDA_EXECUTOR": "local",
                 "AUTH": str(self.strict).lower(),
                 FILE: str(self.refusals),
+                requests.FILE: str(self.requests),
                 WORDS: self.injected,
                 "TMPDIR": str(scratch),
                 # Access logs quote the query string of every poll; what is read here is errors.

@@ -32,7 +32,16 @@ from ministack.services.cloudformation import provisioners
 
 # Behind everything else: what ministack imports must not be shadowed by a module of ours.
 sys.path.append(str(Path(__file__).parents[2]))
-from hybrid_sync_cli.emulator import authorizers, cloudformation, denials, gateway, injected, quotas, schedules
+from hybrid_sync_cli.emulator import (
+    authorizers,
+    cloudformation,
+    denials,
+    gateway,
+    injected,
+    quotas,
+    requests,
+    schedules,
+)
 
 RUNTIME_API = Path(__file__).with_name("runtime_api")
 FORCE_PURE = "HYBRID_SYNC_PURE_RUNTIME_CLIENT"
@@ -56,9 +65,16 @@ REPLACED = {
         "invoke_async_with_retry",
     ),
     lambda_runtime: ("_worker_class_for", "ProvidedWorker", "_lock", "_workers", "_worker_key", "kill_workers"),
-    lambda_runtime.ProvidedWorker: ("_spawn", "_drain_stderr_bounded"),
+    lambda_runtime.ProvidedWorker: ("_spawn", "_drain_stderr_bounded", "invoke"),
     provisioners: ("_sfn_definition", "_RESOURCE_HANDLERS"),
-    stepfunctions: (*quotas.STATES, "_invoke_resource", "_error_matches", "_ExecutionError", "_state_machines"),
+    stepfunctions: (
+        *quotas.STATES,
+        "_add_event",
+        "_invoke_resource",
+        "_error_matches",
+        "_ExecutionError",
+        "_state_machines",
+    ),
     eventbridge: ("_dispatch_to_lambda", "_invoke_target"),
     apigateway_v1: (
         "_call_lambda_raw",
@@ -150,6 +166,8 @@ def install(unpacked: Unpacked) -> None:
             finally:
                 spawning.python = False
 
+        invoke = requests.note_call(lambda_runtime.ProvidedWorker.invoke)
+
         def _drain_stderr_bounded(
             self, first_line_wait: float = 0.004, idle_confirm: float = 0.002, hard_cap: float = 0.25
         ) -> str:
@@ -201,6 +219,7 @@ def be_strict() -> None:
     schedules.fill_in_times(eventbridge)
     injected.inject(lambda_svc, lambda_runtime, eventbridge)
     denials.note_denials(iam_actions)
+    requests.note_states(stepfunctions)
     if os.environ.get("AUTH") == "true":
         denials.name_actions_as_aws(iam_actions)
         denials.name_log_groups_as_aws(iam_actions)
@@ -212,16 +231,17 @@ def main() -> None:
     missing = check()
     if missing:
         sys.exit(f"this ministack lacks {', '.join(missing)}: install the version that pyproject.toml pins")
-    from ministack.app import main as serve
+    from ministack import app
 
     unpacked = Unpacked()
     install(unpacked)
     be_strict()
+    requests.note_requests(app)
     cloudformation.read_yaml_definitions(provisioners)
     cloudformation.refer_to_secrets_by_arn(provisioners)
     sys.argv = sys.argv[:1]
     try:
-        serve()
+        app.main()
     finally:
         unpacked.clear()
 

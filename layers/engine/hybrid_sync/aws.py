@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.session import Session
 
 from hybrid_sync.errors import AwsThrottled, AwsUnavailable, ConfigurationMissing
+from hybrid_sync.metering import METER
 from hybrid_sync.retries import AWS_CALL
 
 Client = Any
@@ -53,7 +54,9 @@ _NOT_THERE = {
 @functools.cache
 def session() -> Session:
     """Where every client of this worker comes from; botocore alone, since boto3 would double the import."""
-    return Session()
+    made = Session()
+    METER.watch(made)
+    return made
 
 
 def client(service: str, *, seconds: int = 15, attempts: int = AWS_CALL.attempts) -> Client:

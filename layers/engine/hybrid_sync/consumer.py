@@ -11,44 +11,46 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pydantic import BaseModel
 
 from hybrid_sync.entrypoint import (
+    CallRecorder,
     Context,
     Event,
     Handler,
-    PeakRecorder,
     correlate,
     error_sentence,
     logger,
     measured,
     parsed,
     raised_at,
-    report_peak,
+    report_call,
 )
 from hybrid_sync.errors import RequestRejected, is_outage
+from hybrid_sync.metering import Stopwatch
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def each_message(
     message: type[M], *, postpone: Callable[[str, int], None], put_off: Callable[[M], None] | None = None,
-    record_peak: PeakRecorder | None = None,
+    record_call: CallRecorder | None = None,
 ) -> Callable[[Callable[[M], Any]], Handler]:  # fmt: skip
     """Make a function of one message the consumer of a queue.
 
     A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.  One that met
     an outage is not to blame: `put_off` sends it anew, so that it costs none of its deliveries, and this one is done.
-    `record_peak` is as in `entrypoint.step`.
+    `record_call` is as in `entrypoint.step`.
     """
 
     def decorate(call: Callable[[M], Any]) -> Handler:
         def handler(event: Event, context: Context) -> Any:
-            runs: set[str] = set()
+            watch = Stopwatch()
+            heard: list[M] = []
 
-            def one(record: SQSRecord) -> None:
+            def one(record: SQSRecord) -> None:  # powertools passes it by this name
                 given = None
                 try:
                     given = _message(message, record.body)
                     correlate(given)
-                    runs.add(_run_of(given))
+                    heard.append(given)
                     call(given)
                 except Exception as error:
                     _log(error, record.message_id)
@@ -66,8 +68,7 @@ def each_message(
                     processor=processor,
                     context=context,  # type: ignore[arg-type]
                 )
-            for run_id in sorted(runs):
-                report_peak(record_peak, run_id, context)
+            report_call(record_call, heard, context, watch)
             return answer
 
         return handler
@@ -76,7 +77,7 @@ def each_message(
 
 
 def all_messages(
-    message: type[M], *, record_peak: PeakRecorder | None = None
+    message: type[M], *, record_call: CallRecorder | None = None
 ) -> Callable[[Callable[[Sequence[M], int], None]], Handler]:
     """Make a function of several messages the consumer of a queue, called once for all that came together.
 
@@ -85,6 +86,7 @@ def all_messages(
 
     def decorate(call: Callable[[Sequence[M], int], None]) -> Handler:
         def handler(event: Event, context: Context) -> Any:
+            watch = Stopwatch()
             good: list[M] = []
             junk = 0
             with measured(context):
@@ -95,17 +97,12 @@ def all_messages(
                         _log(error, record["messageId"])
                         junk += 1
                 call(good, junk)
-            for run_id in sorted({_run_of(given) for given in good}):
-                report_peak(record_peak, run_id, context)
+            report_call(record_call, good, context, watch)
             return {"batchItemFailures": []}
 
         return handler
 
     return decorate
-
-
-def _run_of(given: BaseModel) -> str:
-    return str(getattr(given, "run_id", ""))
 
 
 def _message(message: type[M], body: str) -> M:

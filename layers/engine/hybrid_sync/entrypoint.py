@@ -10,8 +10,9 @@ import functools
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +28,7 @@ from hybrid_sync.errors import (
     ThrottledError,
     TransientError,
 )
+from hybrid_sync.metering import METER, MeasuredCall, Stopwatch
 
 M = TypeVar("M", bound=BaseModel)
 Event = dict[str, Any]
@@ -52,29 +54,39 @@ class Context(Protocol):
     def log_stream_name(self) -> str: ...
 
 
-class PeakRecorder(Protocol):
-    """Called after a step with the most memory that its worker has used so far."""
+class CallRecorder(Protocol):
+    """Called after a call for a run with what it has used; `now`, or when it suits."""
 
-    def __call__(self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int) -> None: ...
+    def __call__(self, call: MeasuredCall, *, now: bool) -> None: ...
 
 
 def step(
-    message: type[M], *, record_peak: PeakRecorder | None = None
+    message: type[M], *, name: str = "", record_call: CallRecorder | None = None
 ) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
     """Make a function of one message a Lambda handler whose result is plain JSON.
 
-    `record_peak` records the worker's peak memory in the target; its failure is logged and fails nothing.
+    `record_call` keeps what each call has used; its failure is logged and fails nothing.  `name` is the step's.
     """
+
+    from hybrid_sync.cost.transitions import is_state, led_to  # what only steps need
 
     def decorate(call: Callable[[M], BaseModel | None]) -> Handler:
         @functools.wraps(call)
         def handler(event: Event, context: Context) -> Any:
-            with measured(context):
-                given = parsed(message, event)
-                correlate(given)
-                result = call(given)
-            run_id = str(getattr(given, "run_id", ""))
-            report_peak(record_peak, run_id, context)
+            watch = Stopwatch()
+            given: M | None = None
+            states = 0
+            done = False
+            try:
+                with measured(context):
+                    given = parsed(message, event)
+                    correlate(given)
+                    states = is_state(given)
+                    result = call(given)
+                    states += led_to(name, given, result)
+                done = True
+            finally:
+                report_call(record_call, [given] if given else [], context, watch, states, now=done)
             logger.info("step done", extra=_counts(result))
             return None if result is None else result.model_dump(mode="json")
 
@@ -198,19 +210,22 @@ def _counts(result: BaseModel | None) -> dict[str, Any]:
     return {k: v for k, v in result.model_dump(mode="json").items() if isinstance(v, int | float | bool)}
 
 
-def report_peak(record_peak: PeakRecorder | None, run_id: str, context: Context) -> None:
-    """Record how much memory this worker has used at most; a failure to do so fails nothing."""
-    if record_peak is None or not run_id:
+def report_call(
+    record_call: CallRecorder | None, given: Sequence[BaseModel], context: Context, watch: Stopwatch, states: int = 0,
+    *, now: bool = True,
+) -> None:  # fmt: skip
+    """Keep what a call for the runs of these messages has used, with the first of them; never fails."""
+    runs = {run_id: one for one in given if (run_id := str(getattr(one, "run_id", "")))}
+    if record_call is None or not runs:
         return
+    first, used, spent = min(runs), METER.take(), watch.milliseconds()
     try:
-        record_peak(
-            run_id=run_id,
-            function=context.function_name,
-            worker=context.log_stream_name,
-            peak_rss_kib=peak_rss_kib(),
-            memory_mib=int(context.memory_limit_in_mb),
-        )
+        for run_id in sorted(runs):
+            about = MeasuredCall(
+                run_id, str(getattr(runs[run_id], "entity", None) or ""), context.function_name,
+                context.log_stream_name, int(context.memory_limit_in_mb), peak_rss_kib(), calls=0,
+            )  # fmt: skip
+            whole = replace(about, calls=1, milliseconds=spent, transitions=states, used=used)
+            record_call(whole if run_id == first else about, now=now)
     except Exception as error:  # noqa: BLE001 - a measurement never fails the work that it measures
-        logger.warning(
-            "peak memory not recorded", extra={"error": error_sentence(error)[0], "raised_at": raised_at(error)}
-        )
+        logger.warning("usage not recorded", extra={"error": error_sentence(error)[0], "raised_at": raised_at(error)})

@@ -16,6 +16,7 @@ from hybrid_sync.aws import Client, client
 from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
+from hybrid_sync.metering import MeasuredCall
 from hybrid_sync.secret import IdSecret, text
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hybrid_sync.runs.manifest import S3Manifests, S3Reports
     from hybrid_sync.runs.starter import RunStarter
     from hybrid_sync.runs.undo_function import UndoFunction
+    from hybrid_sync.runs.usage import Recorder
     from hybrid_sync.services.audit_copy import S3Copies
     from hybrid_sync.services.views.outlook import Outlook
     from hybrid_sync.webhooks.keyring import Keyring
@@ -47,7 +49,6 @@ class DeployedWorld(Connecting):
 
     def __init__(self, settings: Settings, client: Callable[[str], Client] = client) -> None:
         super().__init__(settings, client)
-        self._recorded_peaks: dict[str, int] = {}
         self._keeps_ids = False
 
     @cached_property
@@ -219,16 +220,11 @@ class DeployedWorld(Connecting):
     def limits(self, profile: Profile) -> ProfileLimits:
         return self._settings.limits(profile)
 
-    def record_worker(self, *, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int) -> None:
-        """Record a worker's peak memory when it has grown: a connection for each one would be dear."""
-        if peak_rss_kib <= self._recorded_peaks.get(run_id, 0):
-            return
-        from hybrid_sync.postgres import transaction
-        from hybrid_sync.runs.store import record_worker
+    @cached_property
+    def usage(self) -> Recorder:
+        from hybrid_sync.runs.usage import Recorder
 
-        with self.connect_target() as target, transaction(target, "target"):
-            record_worker(target, run_id, function, worker, peak_rss_kib, memory_mib)
-        self._recorded_peaks = {run_id: peak_rss_kib}
+        return Recorder(self.connect_target)
 
 
 @functools.cache
@@ -242,9 +238,9 @@ def keep_id_secret() -> None:
     world().keep_id_secret()
 
 
-def record_peak(**peak: Any) -> None:
-    """As `DeployedWorld.record_worker`, for the borders, which are made before there is a world."""
-    world().record_worker(**peak)
+def record_call(call: MeasuredCall, *, now: bool) -> None:
+    """For the borders, which are made before there is a world."""
+    world().usage.record(call, now=now)
 
 
 def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> Handler:
@@ -260,7 +256,7 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
             world().entry.require_slot(getattr(started, "run_id", "") or started.check_id, started.request)
         return call(world(), given)
 
-    return kept_warm(_get_ready)(step(message, record_peak=record_peak)(bound))
+    return kept_warm(_get_ready)(step(message, name=getattr(call, "__name__", ""), record_call=record_call)(bound))
 
 
 def _get_ready() -> None:

@@ -18,6 +18,7 @@ from hybrid_sync.contracts import (
     Profile,
     ReconciledEntity,
     RollbackOutcome,
+    RollbackTask,
     RunFailure,
     RunOutcome,
     SyncedKeys,
@@ -26,6 +27,11 @@ from hybrid_sync.contracts import (
 RECONCILES = (Profile.weekly, Profile.verify)
 _IN_BATCHES = ("SyncBatch", "HealBatch", "CompareSegment")
 """States whose failure is recorded within a distributed map."""
+
+
+def is_state(given: BaseModel) -> int:
+    """Whether a call with this message is a task of the flow: all are but rollbacks by hand."""
+    return int(not isinstance(given, RollbackTask) or given.by_policy)
 
 
 def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
@@ -48,7 +54,7 @@ def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
             return 1  # whether anything is left
         case RunOutcome():
             return _ended(answer)
-        case RollbackOutcome() if getattr(given, "by_policy", False):
+        case RollbackOutcome() if is_state(given):
             return 1 if answer.more else 2  # AnythingLeftToSettle, RunFailed
         case None if isinstance(given, RunFailure):
             return int(given.state in _IN_BATCHES)  # BatchDone, HealDone, SegmentDone

@@ -301,15 +301,3 @@ def keep_report(connection: Connection, run_id: str, report: Mapping[str, Any]) 
     with together(connection, commits=True) as trip:
         trip.do("update hybrid_sync.run set report = %s where run_id = %s and report is null",
                 (json.dumps(report), run_id))  # fmt: skip
-
-
-def record_worker(
-    connection: Connection, run_id: str, function: str, worker: str, peak_rss_kib: int, memory_mib: int
-) -> None:
-    """A worker's own peak memory, as it measured it."""
-    connection.execute(
-        "insert into hybrid_sync.run_worker (run_id, function, worker, peak_rss_kib, memory_mib)"
-        " values (%s, %s, %s, %s, %s) on conflict (run_id, function, worker) do update"
-        " set peak_rss_kib = greatest(run_worker.peak_rss_kib, excluded.peak_rss_kib), seen_at = clock_timestamp()",
-        (run_id, function, worker, peak_rss_kib, memory_mib),
-    )

@@ -14,6 +14,7 @@ from hybrid_sync.contracts import Message
 from hybrid_sync.services import (
     audit_copy,
     checks,
+    cost,
     failed,
     findings,
     held,
@@ -73,6 +74,7 @@ COMMANDS = {
         Command("idmap-backups", Role.viewer, _READS, idmap.BackupsAsked, idmap.backups),
         Command("idmap-backup", Role.operator, _CHANGES, idmap.BackupAsked, idmap.backup),
         Command("idmap-rebuild", Role.operator, _CHANGES, idmap.RebuildAsked, idmap.rebuild),
+        Command("cost", Role.viewer, _READS, cost.CostAsked, cost.cost),
         Command("events", Role.viewer, _READS, webhooks.EventsAsked, webhooks.events),
         Command("sync", Role.operator, _CHANGES, starts.StartAsked, starts.sync),
         Command("verify", Role.operator, _CHANGES, starts.StartAsked, starts.verify),

@@ -13,8 +13,6 @@ from hybrid_sync import dsn, supabase
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RequestRejected
-from hybrid_sync.schema.install import Way
-from hybrid_sync.schema.install import install as install_target
 from hybrid_sync.services.desk import Asked, Desk, Secret
 
 _SECRET_BYTES = 65_536  # as many as Secrets Manager takes
@@ -54,6 +52,9 @@ def prepare(secret: Secret, catalog: Catalog, asked: InstallAsked) -> Installed:
 
     Safe to repeat.  RequestRejected where the target's role or schema is another deployment's.
     """
+    from hybrid_sync.schema.install import Way  # what no other command needs
+    from hybrid_sync.schema.install import install as install_target
+
     held = secret.held()
     held.setdefault("deployment", secret.name)
     target_ca, legacy_ca = (
