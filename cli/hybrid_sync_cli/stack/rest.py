@@ -63,7 +63,7 @@ class Rest:
         inner, admin = free_port(), free_port()
         settings = {
             "PGRST_DB_URI": authenticator_dsn,
-            "PGRST_DB_SCHEMAS": "public",
+            "PGRST_DB_SCHEMAS": "public,hybrid_sync_api",
             "PGRST_DB_EXTRA_SEARCH_PATH": "public,extensions",
             "PGRST_DB_ANON_ROLE": "anon",
             "PGRST_DB_MAX_ROWS": "1000",  # as hosted

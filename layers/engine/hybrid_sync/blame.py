@@ -35,16 +35,16 @@ class _Sided(psycopg.Cursor[tuple[Any, ...]]):
     side: ClassVar[Side]
 
     def execute(self, *arguments: Any, **options: Any) -> Any:
-        with _marked(self.side):
+        with marked(self.side):
             return super().execute(*arguments, **options)
 
     def executemany(self, *arguments: Any, **options: Any) -> None:
-        with _marked(self.side):
+        with marked(self.side):
             super().executemany(*arguments, **options)
 
     @contextmanager
     def copy(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
-        with _marked(self.side), super().copy(*arguments, **options) as copy:
+        with marked(self.side), super().copy(*arguments, **options) as copy:
             yield copy
 
 
@@ -57,7 +57,7 @@ class TargetCursor(_Sided):
 
 
 @contextmanager
-def _marked(side: Side) -> Iterator[None]:
+def marked(side: Side) -> Iterator[None]:
     began = time.monotonic()
     try:
         yield

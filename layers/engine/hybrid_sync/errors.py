@@ -109,6 +109,12 @@ class Contention(SyncError):
     transient = True
 
 
+class Moved(Contention):
+    """By REST, between two messages: another writer changed what was decided by, so nothing is written."""
+
+    code = "moved"
+
+
 class StatementTimeout(SyncError):
     """A statement ran for as long as one may: the same again would end the same way."""
 

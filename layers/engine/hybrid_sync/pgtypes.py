@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.postgres import Connection, Cursor, Question, answer
 
 LAST_BUILTIN = 16_383
 
@@ -107,7 +107,7 @@ class PgType:
 # Under a domain lies its base with the domain's own modifier; an array hands its modifier to its elements.
 _DESCRIBE = """
 with recursive part (n, level, oid, modifier, domain) as (
-  select u.n, 0, u.oid, u.modifier, false from unnest(%s::oid[], %s::int4[]) with ordinality as u(oid, modifier, n)
+  select {}
   union all
   select p.n, case when t.typtype = 'd' then p.level else p.level + 1 end,
          case when t.typtype = 'd' then t.typbasetype else t.typelem end,
@@ -125,6 +125,14 @@ select p.n, p.oid::bigint, t.typname::text, format_type(p.oid, p.modifier), p.mo
        p.domain
 from part p join pg_catalog.pg_type t on t.oid = p.oid where t.typtype <> 'd' order by p.n, p.level desc
 """
+_LISTED = _DESCRIBE.format(
+    "u.n, 0, u.oid, u.modifier, false from unnest(%s::oid[], %s::int4[]) with ordinality as u(oid, modifier, n)"
+)
+_OF_TABLE = _DESCRIBE.format(
+    "pg_catalog.lpad(a.attnum::text, 5, '0') || ':' || a.attname, 0, a.atttypid, a.atttypmod, false"
+    " from pg_catalog.pg_attribute a"
+    " where a.attrelid = pg_catalog.to_regclass(%s) and a.attnum > 0 and not a.attisdropped"
+)
 
 
 def describe(connection: Connection, types: Sequence[tuple[int, int]]) -> list[PgType]:
@@ -135,14 +143,28 @@ def describe(connection: Connection, types: Sequence[tuple[int, int]]) -> list[P
 def described(types: Sequence[tuple[int, int]]) -> Question[list[PgType]]:
     """The same as one question among others."""
     given = [oid for oid, _ in types], [modifier for _, modifier in types]
-    return Question(_DESCRIBE, given, lambda found: _described(found.fetchall(), len(types)))
+    return Question(_LISTED, given, lambda found: _described(found.fetchall(), len(types)))
+
+
+def columns_of(table: str) -> Question[dict[str, PgType]]:
+    """The types of a table's columns, in their order; the table as SQL writes it."""
+
+    def typed(found: Cursor) -> dict[str, PgType]:
+        return {str(n).partition(":")[2]: kind for n, kind in _typed(found.fetchall()).items()}
+
+    return Question(_OF_TABLE, (table,), typed)
 
 
 def _described(rows: list[tuple[Any, ...]], wanted: int) -> list[PgType]:
-    found: dict[int, PgType] = {}
+    found = _typed(rows)
+    return [found[n] for n in range(1, wanted + 1)]
+
+
+def _typed(rows: list[tuple[Any, ...]]) -> dict[Any, PgType]:
+    found: dict[Any, PgType] = {}
     for n, oid, typname, shown, modifier, kind, extension, binary, labels, domain in rows:
         # The innermost element comes first, so that each array finds its own.
         found[n] = PgType(
             oid, typname, shown, modifier, kind, extension, binary, tuple(labels), found.get(n), domain
         )  # fmt: skip
-    return [found[n] for n in range(1, wanted + 1)]
+    return found

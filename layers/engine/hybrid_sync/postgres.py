@@ -41,6 +41,7 @@ from hybrid_sync.session import Question as Question
 from hybrid_sync.session import answer as answer
 from hybrid_sync.session import is_open as is_open
 from hybrid_sync.session import path_setting as path_setting
+from hybrid_sync.session import send_all as send_all
 from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together
 from hybrid_sync.session import usual_limits as usual_limits

@@ -7,7 +7,7 @@ poolers keep none, so every transaction brings its settings along.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,9 +21,9 @@ from hybrid_sync.blame import Side
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
-K = TypeVar("K", bound=Hashable)
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 Query = sql.SQL | sql.Composed | LiteralString
+Statement = tuple[Any, Parameters]
 SearchPath = tuple[str, ...] | None
 """Schemas in which names are looked up; None is PostgreSQL's own and nobody else's."""
 
@@ -148,6 +148,16 @@ class Session(psycopg.Connection[Row]):
             cursor.nextset()
         return cursor
 
+    def send_all(self, statements: Sequence[Statement]) -> psycopg.Cursor[Row]:
+        """Several in one message; the cursor stands at the first one's result."""
+        return self.execute(joined(self, statements))
+
+    @property
+    def address(self) -> tuple[bytes, ...]:
+        """Which database this is, and as whom."""
+        there = self.pgconn
+        return there.host, there.port, there.db, there.user
+
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor in the transaction that is to be open: for COPY, which travels alone."""
         opens = bool(self._opening)
@@ -187,6 +197,18 @@ def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameter
     if isinstance(query, sql.Composable):
         return query.as_bytes(connection)
     return query if isinstance(query, bytes) else query.encode()
+
+
+def joined(connection: psycopg.Connection[Any], statements: Sequence[Statement]) -> bytes:
+    """Statements as one message."""
+    return b"; ".join(bound(connection, *statement) for statement in statements)
+
+
+def send_all(connection: psycopg.Connection[Row], statements: Sequence[Statement]) -> psycopg.Cursor[Row]:
+    """Several in one message; the cursor stands at the first one's result."""
+    if isinstance(connection, Session):
+        return connection.send_all(statements)
+    return connection.execute(joined(connection, statements))
 
 
 def is_open(connection: psycopg.Connection[Any]) -> bool:
@@ -272,46 +294,12 @@ def together(connection: psycopg.Connection[Row], *, commits: bool = False, lets
     """
     trip = Trip()
     yield trip
-    statements = [bound(connection, a.question.query, a.question.parameters) for a in trip.answers]
+    statements: list[Statement] = [(a.question.query, a.question.parameters) for a in trip.answers]
     if commits or lets_go:
-        statements.append(b"commit" if commits else b"rollback")
+        statements.append((b"commit" if commits else b"rollback", None))
     if not statements:
         return
-    cursor = connection.execute(b"; ".join(statements))
+    cursor = send_all(connection, statements)
     for one in trip.answers:
         one.take(cursor)
         cursor.nextset()
-
-
-Rounds = Generator[list[Question[Any]], list[Any], T]
-"""Work that asks questions round by round; a round's answers decide what the next one asks."""
-
-
-def alone(connection: psycopg.Connection[Row], work: Rounds[T]) -> T:
-    """One work, a question at a time: an error is that of its question."""
-    questions = next(work)
-    try:
-        while True:
-            questions = work.send([answer(connection, question) for question in questions])
-    except StopIteration as end:
-        found: T = end.value
-        return found
-
-
-def abreast(connection: psycopg.Connection[Row], works: Mapping[K, Rounds[T]]) -> dict[K, T]:
-    """Several works side by side: the questions of a round of all of them travel together.
-
-    An error says nothing of whose it is; who wants to know that lets each work go alone.
-    """
-    done: dict[K, T] = {}
-    asked = {name: next(work) for name, work in works.items()}
-    while asked:
-        with together(connection) as trip:
-            answers = {name: [trip.ask(question) for question in some] for name, some in asked.items()}
-        asked = {}
-        for name, found in answers.items():
-            try:
-                asked[name] = works[name].send([one.value for one in found])
-            except StopIteration as end:
-                done[name] = end.value
-    return done

@@ -20,10 +20,10 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.rounds import alone
 from hybrid_sync.schema.fitness import problems
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.target_structure import read_table
-from hybrid_sync.session import alone
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hybrid_sync.catalog.forms import EnumMap
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.postgres import Connection, Question, answer
-from hybrid_sync.session import Rounds
+from hybrid_sync.rounds import Rounds
 
 _INTEGERS = {20, 21, 23}
 

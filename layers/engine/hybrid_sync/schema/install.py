@@ -75,6 +75,7 @@ def install(
                 _claim(connection, deployment, take_over=new_password)
             bypasses = _role(connection, None if keeps else worker_password)
             _grant_own(connection, bypasses=bypasses)
+            _open_rest(connection)
             if catalog is not None:
                 _grant_mapped(connection, catalog, bypasses=bypasses)
     return make_conninfo(**dsn.portable(for_functions))
@@ -183,6 +184,15 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
         tables = connection.execute("select tablename from pg_tables where schemaname = 'hybrid_sync'").fetchall()
         for (name,) in tables:
             _policy(connection, "hybrid_sync", name)
+
+
+def _open_rest(connection: Connection) -> None:
+    """The REST way in: PostgREST may become the worker, who alone may call what it serves."""
+    role = sql.Identifier(WORKER)
+    connection.execute(sql.SQL("grant usage on schema hybrid_sync_api to {}").format(role))
+    connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync_api to {}").format(role))
+    if connection.execute("select from pg_roles where rolname = 'authenticator'").fetchone() is not None:
+        connection.execute(sql.SQL("grant {} to authenticator").format(role))
 
 
 def _grant_mapped(connection: Connection, catalog: Catalog, *, bypasses: bool) -> None:

@@ -10,7 +10,7 @@ import re
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.postgres import Question
-from hybrid_sync.session import Rounds
+from hybrid_sync.rounds import Rounds
 
 # A column of the base table as it stands: its alias or none before it, quoted or not.
 _COLUMN = re.compile(r'^(?:(?P<alias>[a-z_]\w*|"[^"]+")\s*\.\s*)?(?P<name>[a-z_]\w*|"[^"]+")$', re.IGNORECASE)

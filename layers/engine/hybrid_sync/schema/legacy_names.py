@@ -11,8 +11,8 @@ from psycopg import sql
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.postgres import Connection, Question, path_setting
+from hybrid_sync.rounds import Rounds
 from hybrid_sync.schema.legacy_structure import asked, named_by
-from hybrid_sync.session import Rounds
 
 # Types of others bring operators of their own, which are not found where only pg_catalog is looked at. Enums,
 # ranges and rows have those of PostgreSQL; arrays and domains those of what they are made of.

@@ -19,7 +19,7 @@ from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import described
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
-from hybrid_sync.session import Rounds
+from hybrid_sync.rounds import Rounds
 
 # Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
 # of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the

@@ -16,6 +16,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, inside
+from hybrid_sync.rounds import K, Rounds, abreast, alone
 from hybrid_sync.schema.codes import asking_codes, enums_of, require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
@@ -23,7 +24,7 @@ from hybrid_sync.schema.key_proof import asking_proof
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
 from hybrid_sync.schema.target_structure import asking_table
-from hybrid_sync.session import K, Rounds, abreast, alone
+from hybrid_sync.session import Session
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def _remember(place: tuple[object, ...], plan: EntityPlan) -> EntityPlan:
 
 
 def _address(connection: Connection) -> tuple[bytes, ...]:
-    there = connection.pgconn
-    return there.host, there.port, there.db, there.user
+    assert isinstance(connection, Session), "every connection of ours is one"
+    return connection.address
 
 
 def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:

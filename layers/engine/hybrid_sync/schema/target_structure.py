@@ -11,7 +11,7 @@ from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import described
 from hybrid_sync.postgres import Connection, Question
-from hybrid_sync.session import Rounds, alone
+from hybrid_sync.rounds import Rounds, alone
 
 _COLUMNS = """
 select a.attname, a.atttypid::bigint, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,

@@ -16,7 +16,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from hybrid_sync.compare import few
 from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, RunOutcome, RunRequest, SyncedKeys
 from hybrid_sync.entrypoint import logger, metrics
-from hybrid_sync.errors import ConfigurationMissing, Contention, SyncError, TargetUnavailable
+from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.closure import places
@@ -36,7 +36,8 @@ MOST_KEYS = 200
 """Rows in one transaction, parents included: they take some tenths of a second, and as long hold their locks.  More
 gain nothing from being together: then the states of a flow cost less than what they carry."""
 _ROUNDS = 4
-"""How often rows may turn out to refer to parents that nobody has looked for, before the whole flow takes them."""
+"""How often rows may turn out to refer to parents that nobody has looked for, or the target to have moved on, before
+the whole flow takes them."""
 
 
 def sync_keys(world: World, request: RunRequest, *, most: int = MOST_KEYS, wait: Wait = time.sleep) -> SyncedKeys:
@@ -90,6 +91,14 @@ class _Run:
         """Once it has committed."""
 
     def outcome(self) -> RunOutcome:
+        for _ in range(_ROUNDS - 1):
+            try:
+                return self._once()
+            except Moved:  # by REST: another writer was faster, and nothing of the message was kept
+                continue
+        return self._once()
+
+    def _once(self) -> RunOutcome:
         try:
             done = self._usual()
         except TargetUnavailable:

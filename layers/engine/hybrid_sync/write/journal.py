@@ -70,7 +70,7 @@ def journal_inserts(batch: Batch, rows: sql.Composable, width: int) -> Question[
 def _journal(insert: sql.Composed, rows: sql.Composable) -> Question[Entries]:
     query = sql.SQL(
         "with j as ({} returning {} as rows, xid::text::bigint as xid)"
-        " select coalesce(sum(rows), 0), coalesce(array_agg(distinct xid), '{{}}') from j"
+        " select coalesce(sum(rows), 0), coalesce(array_agg(distinct xid), '{{}}') as xids from j"
     ).format(insert, rows)
     return Question(query, None, _entries)
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.halve import Refusal, halve
-from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection, require_row, send_with_next
+from hybrid_sync.postgres import NATIVE_PATH, OUR_PATH, Connection, require_row, send_all, send_with_next
 from hybrid_sync.write.names import named
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def write(connection: Connection, statement: sql.Composed) -> psycopg.Cursor[Any
 
     Where it fails, the savepoint or the transaction that has to be given up takes the path back as well.
     """
-    return connection.execute(sql.SQL("{}; {}").format(statement, BACK))
+    return send_all(connection, [(statement, None), (BACK, None)])
 
 
 def copying(connection: Connection) -> None:

@@ -133,16 +133,18 @@ _CLOSE = sql.SQL(
 
 
 def closing(
-    task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float, xids: Iterable[int],
+    task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float, xids: Iterable[int] | None,
     retryable: Sequence[str],
 ) -> Question[tuple[int, bool]]:  # fmt: skip
     """Record what became of the rows, what the page did, and where the next one begins, as one question among others.
 
-    How many records were resolved, and whether failed records with a retryable reason wait for a message.
+    Without `xids` they are those of the page's entries in the journal.  How many records were resolved, and whether
+    failed records with a retryable reason wait for a message.
     """
     parameters = (
         task.run_id, task.entity, task.source, *outcome.parameters(), page_id(task, place),
-        done.result.model_dump_json(), seconds, [str(x) for x in sorted(set(xids))],
+        done.result.model_dump_json(), seconds,
+        None if xids is None else [str(x) for x in sorted(set(xids))],
         None if done.until is None else list(done.until), list(retryable),
     )  # fmt: skip
     return Question(_CLOSE, parameters, lambda cursor: (int((row := cursor.fetchall()[0])[0]), bool(row[1])))

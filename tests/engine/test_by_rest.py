@@ -1,0 +1,252 @@
+"""The same keys through the direct connection and through real PostgREST: one contract, and nobody else let in."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import jwt
+import psycopg
+import pytest
+
+from hybrid_sync.catalog.load import load
+from hybrid_sync.contracts import Ref, RollbackTask, RunRequest, SyncedKeys
+from hybrid_sync.errors import ConfigurationMissing, TargetUnavailable
+from hybrid_sync.failpoints import armed
+from hybrid_sync.pgtypes import describe
+from hybrid_sync.postgres import transaction
+from hybrid_sync.rest.binary import rows_of, text_of
+from hybrid_sync.rest.project import SCHEMA, Project
+from hybrid_sync.schema.install import install
+from hybrid_sync.steps.rollback_run import rollback_run
+from hybrid_sync.steps.sync_keys import sync_keys
+from hybrid_sync_cli.stack import supabase
+from hybrid_sync_cli.stack.postgres import Cluster
+from tests.conftest import PASSWORD, _bootstrap, _database
+from tests.engine.by_rest import SECRET, served
+from tests.engine.conftest import DOMAIN, Query, _runner
+from tests.engine.policies import HARD, soft, with_policies
+from tests.engine.test_sync_keys import Meanwhile
+from tests.engine.worlds import EngineWorld, run
+
+
+@dataclass
+class Sides:
+    """One legacy, and two targets that have got the same of it: one is reached directly, one by REST."""
+
+    direct: EngineWorld
+    behind: EngineWorld
+    """The second target, directly."""
+    rest: EngineWorld
+    """The second target, through PostgREST."""
+    legacy: Query
+    targets: tuple[Query, Query]
+    project: Project
+
+
+@pytest.fixture(scope="module")
+def sides(
+    postgres: Cluster, supabase_postgres: Cluster, session_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sides]:
+    with ExitStack() as stack:
+        legacy = postgres.dsn(stack.enter_context(contextmanager(_database)(postgres, "legacy")))
+        with psycopg.connect(legacy, autocommit=True) as connection:
+            connection.execute((DOMAIN / "legacy.sql").read_bytes())
+        worlds: list[EngineWorld] = []
+        admins: list[str] = []
+        for name in ("direct", "behind"):
+            made = stack.enter_context(contextmanager(_database)(supabase_postgres, name))
+            _bootstrap(supabase_postgres.dsn(made))
+            admins.append(supabase_postgres.dsn(made, supabase.ADMIN, PASSWORD))
+            with psycopg.connect(admins[-1], autocommit=True) as connection:
+                connection.execute((DOMAIN / "target.sql").read_bytes())
+            catalog = load(DOMAIN / "catalog")
+            worlds.append(EngineWorld(catalog, legacy, install(admins[-1], "only-for-tests", catalog)))
+            with_policies(worlds[-1], messages=HARD, invoices=soft(currency="'gone'"))
+            run(worlds[-1], "first")
+        folder = tmp_path_factory.mktemp("rest")
+        project = stack.enter_context(served(admins[1], session_home.parent.parent, folder))
+        rest = copy.copy(worlds[1])
+        rest.connect_target = project.connect  # type: ignore[method-assign]
+        yield Sides(*worlds, rest, _runner(legacy), (_runner(admins[0]), _runner(admins[1])), project)
+
+
+def asked(run_id: str, *refs: Ref) -> RunRequest:
+    return RunRequest(run_id=run_id, profile="on_demand", refs=refs)
+
+
+def at_once(said: SyncedKeys) -> str:
+    assert said.outcome is not None, said.why
+    return said.outcome.status
+
+
+ROWS = ("clinics", "people", "visits", "invoices", "messages", "grants")
+RECORDS = {
+    # A statement's own link or removal has a name that nobody else needs.
+    "journal": "run_id, case when batch_id in (select batch_id from hybrid_sync.batch_done) then batch_id end, entity,"
+    " source, operation, keys, id, before",
+    "batch_done": "batch_id, run_id, entity, source, lo, hi, result, step, batch, page, until, cardinality(xids) > 0",
+    "failed_record": "entity, source, key, reason, column_name, sqlstate, constraint_name, waits_for, present, rows,"
+    " row_version, first_run, last_run, status, attempts",
+    "pending_link": "entity, source, key, column_name, parent_entity, parent_source, parent_key, run_id",
+    "tombstone": "entity, source, key, run_id, before, written, ended_run",
+    "retired_id": "entity, source, key, id, run_id",
+    "bucket": "entity, source, n, gen",
+    "run": "run_id, status, at_once",
+    "run_entity": "run_id, entity, wave, requested, status, conservation, money, links, deletes, asked",
+}
+
+
+def rows(target: Query) -> dict[str, list[tuple[str]]]:
+    return {name: target(f"select (to_jsonb(t) - 'created_at')::text from public.{name} t order by 1") for name in ROWS}
+
+
+def records(target: Query) -> dict[str, list[tuple[str]]]:
+    return {
+        name: target(f"select to_jsonb(r)::text from (select {columns} from hybrid_sync.{name}) r order by 1")
+        for name, columns in RECORDS.items()
+    }
+
+
+def test_new_changed_deleted_returned_and_bad_rows_are_the_same_both_ways_and_are_undone(sides: Sides) -> None:
+    sides.legacy(
+        "insert into person (id, clinic_id, email, manager_id) values (70, 1, 'n@example.org', 71),"
+        " (71, 1, 'm@example.org', 70); insert into visit (id, person_id, note) values (72, 70, 'it''s \\ \"new\"');"
+        " update visit set note = 'forbidden' where id = 3; update invoice set total = 7 where id = 2;"
+        " create table gone as table invoice; create table away as table remark;"
+        " delete from remark where id = 1; delete from invoice where id = 7"
+    )
+    names = [("visits", 72), ("visits", 3), ("invoices", 2), ("invoices", 5), ("invoices", 7)]
+    refs = [Ref(entity=entity, legacy_id=key) for entity, key in names]
+    refs.append(Ref(entity="messages", source="remark", legacy_id=1))
+    for world in (sides.direct, sides.rest):
+        assert at_once(sync_keys(world, asked("one", *refs))) == "degraded"
+    after_one = rows(sides.targets[1])
+    assert sides.targets[1]("select key, reason from hybrid_sync.failed_record where first_run = 'one'") == [
+        ([3], "check_violation")
+    ]
+    sides.legacy(
+        "insert into remark select * from away where id = 1; insert into invoice select * from gone where id = 7;"
+        " update visit set note = 'fine' where id = 3"
+    )
+    for world in (sides.direct, sides.rest):
+        assert at_once(sync_keys(world, asked("two", *refs))) == "succeeded"
+    direct, rest = map(rows, sides.targets)
+    assert rest == direct
+    direct, rest = map(records, sides.targets)
+    assert rest == direct
+    ours = "select bool_and(j.xid::text = any(d.xids::text[])) from hybrid_sync.journal j join hybrid_sync.batch_done d"
+    assert sides.targets[1](f"{ours} using (batch_id) where j.run_id in ('one', 'two')") == [(True,)]
+    outcome = rollback_run(sides.behind, RollbackTask(run_id="two"))
+    while outcome.more:
+        outcome = rollback_run(sides.behind, RollbackTask(run_id="two", rollback_id=outcome.rollback_id))
+    assert rows(sides.targets[1]) == after_one
+    sides.targets[1]("update hybrid_sync.entity_state set held = false")
+
+
+def test_what_another_writer_carried_in_between_is_not_taken_back(sides: Sides) -> None:
+    sides.legacy("update invoice set total = 71 where id = 6")
+    first = True
+
+    def another_writer() -> None:
+        nonlocal first
+        if first:
+            first = False
+            sides.legacy("update invoice set total = 72 where id = 6")
+            at_once(sync_keys(sides.behind, asked("faster", Ref(entity="invoices", legacy_id=6))))
+
+    with armed({"keys.written": Meanwhile(another_writer)}):
+        assert at_once(sync_keys(sides.rest, asked("slower", Ref(entity="invoices", legacy_id=6)))) == "succeeded"
+    assert sides.targets[1]("select total from invoices where legacy_id = 6") == [(72,)]
+    assert sides.targets[1]("select status from hybrid_sync.run where run_id in ('faster', 'slower')") == [
+        ("succeeded",), ("succeeded",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role", "postgres", "forged"])
+def test_nobody_but_the_worker_is_let_in(sides: Sides, role: str) -> None:
+    key = supabase.api_key(role, SECRET) if role != "forged" else supabase.api_key("hybrid_sync_worker", "x" * 40)
+    headers = {"apikey": sides.project.anon_key, "authorization": f"Bearer {key}"}
+    said = {"said": {"statements": [["select 1", True]], "seen": 0, "digest": "", "commit": True}}
+    for function in ("say", "look"):
+        profile = {"content-profile": SCHEMA}
+        answer = httpx.post(f"{sides.project.url}/rest/v1/rpc/{function}", json=said, headers={**headers, **profile})
+        assert answer.status_code in (401, 403), answer.text
+    records = httpx.get(f"{sides.project.url}/rest/v1/run", headers={**headers, "accept-profile": "hybrid_sync"})
+    assert records.status_code in (401, 406), records.text
+
+
+def test_the_records_are_not_served_even_to_the_worker(sides: Sides) -> None:
+    token = jwt.encode({"role": "hybrid_sync_worker"}, SECRET, algorithm="HS256")
+    headers = {"authorization": f"Bearer {token}", "accept-profile": "hybrid_sync"}
+    assert httpx.get(f"{sides.project.url}/rest/v1/run", headers=headers).status_code == 406
+
+
+def test_what_is_set_up_wrongly_is_said_with_its_remedy(sides: Sides) -> None:
+    wrong = Project(sides.project.url, sides.project.anon_key, "another secret, of thirty-two bytes")
+    refused = pytest.raises(ConfigurationMissing, match="supabase_jwt_secret")
+    with wrong.connect() as target, refused, transaction(target, "target"):
+        target.execute("select 1")
+    wrong.close()
+    away = Project("http://127.0.0.1:9", sides.project.anon_key, SECRET)
+    with away.connect() as target, pytest.raises(TargetUnavailable), transaction(target, "target"):
+        target.execute("select 1")
+    away.close()
+
+
+VALUES = {
+    "bool": ["true", "false"],
+    "int2": ["-32768", "32767"],
+    "int8": ["-9223372036854775808", "0"],
+    "oid": ["4294967295"],
+    "float4": ["0.1", "-0", "NaN", "Infinity", "1e-45"],
+    "float8": ["0.1", "-0", "NaN", "-Infinity", "5e-324", "1.7976931348623157e308"],
+    "numeric": ["0", "0.000", "-0.00012", "10000", "123456789.98765432100", "NaN", "1e40", "0.0001", "-1"],
+    "numeric(12,2)": ["1.10", "-99.00"],
+    "text": ["", " ", "a\\b'c\"d", "é\n\t{,}", "NULL"],
+    "bpchar(4)": ["ab"],
+    "name": ["n"],
+    "json": ['{"a" :  1.0}', "null"],
+    "jsonb": ['{"a": [1.0, null, "\\u00e9"]}'],
+    "uuid": ["00000000-0000-4000-8000-000000000001"],
+    "bytea": ["\\x", "\\x00ff5c"],
+    "date": ["2026-11-26", "0044-03-15 BC", "infinity", "-infinity", "4713-01-01 BC", "5874897-12-31"],
+    "time": ["00:00:00", "23:59:59.999999", "24:00:00"],
+    "timetz": ["12:00:00.5+05:45", "12:00:00-11"],
+    "timestamp": ["2026-11-26 12:00:00.000001", "0001-01-01 00:00:00 BC", "infinity"],
+    "timestamptz": ["1999-12-31 23:59:59.999999+00", "-infinity", "294276-12-31 23:59:59+00"],
+    "interval": ["1 mon -2 days 03:04:05.000006", "-1 year", "-00:00:00.5", "178000000 years"],
+    "bit(5)": ["10101"],
+    "varbit": ["", "101010101"],
+    "int4[]": ["{}", "{1,NULL,-3}", "[2:3]={4,5}", "{{1,2},{3,4}}"],
+    "text[]": ['{"a\\\\b","c\\"d",NULL,"NULL",""}'],
+    "timestamptz[]": ['{"2026-11-26 12:00:00+00",infinity}'],
+    "person_kind": ["nurse"],
+    "person_kind[]": ["{nurse,clerk}"],
+}
+
+
+def test_every_value_arrives_as_it_is(sides: Sides) -> None:
+    """Binary COPY, read here and said as a literal, is the same value again."""
+    with sides.behind.connect_target() as target, transaction(target, "target"):
+        target.execute("set local search_path = pg_catalog, public")
+        for kind, values in VALUES.items():
+            for value in values:
+                literal = f"{psycopg.sql.Literal(value).as_string(None)}::{kind}"
+                oids = target.execute(f"select pg_typeof({literal})::oid::bigint".encode()).fetchone()
+                assert oids is not None
+                with (
+                    target.cursor() as cursor,
+                    cursor.copy(f"copy (select {literal}) to stdout (format binary)".encode()) as copied,
+                ):
+                    [[data]] = rows_of(b"".join(map(bytes, copied)))
+                assert data is not None
+                [described] = describe(target, [(oids[0], -1)])
+                said = psycopg.sql.Literal(text_of(described, data)).as_string(None)
+                same = target.execute(f"select ({said}::{kind})::text, ({literal})::text".encode()).fetchone()
+                assert same is not None
+                assert same[0] == same[1], (kind, value, said)
