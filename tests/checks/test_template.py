@@ -120,6 +120,8 @@ def test_the_defaults_of_settings_are_those_of_the_template() -> None:
     assert settings.max_waiting_of_one == parameters["MaxWaitingOfOne"]["Default"]
     assert settings.target_connections == int(parameters["TargetConnections"]["Default"])
     assert settings.legacy_connections == int(parameters["LegacyConnections"]["Default"])
+    workers = TEMPLATE["Mappings"]["WorkersOf"][parameters["TargetConnections"]["Default"]]
+    assert settings.workers == workers[parameters["LegacyConnections"]["Default"]]
     assert settings.retry_delay_seconds == parameters["RetryDelaySeconds"]["Default"]
     assert settings.retry_window_hours == parameters["RetryWindowHours"]["Default"]
 

@@ -112,6 +112,10 @@ class Deployment:
             return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), argument)
         if kind == "Fn::If":
             return self.resolve(argument[2])  # what concerns functions is off by the parameters' defaults
+        if kind == "Fn::FindInMap":
+            mapping, *keys = argument
+            first, second = map(self.resolve, keys)
+            return self.template["Mappings"][mapping][first][second]
         raise NotImplementedError(kind)
 
     def allowed(self, name: str) -> list[tuple[str, str]]:

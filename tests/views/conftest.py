@@ -78,6 +78,16 @@ class BreakersAt:
 
 
 @dataclass
+class LoadAt:
+    """What is shed."""
+
+    shed: str = ""
+
+    def said(self) -> str:
+        return self.shed
+
+
+@dataclass
 class Looked:
     """What a view may use of a deployment."""
 
@@ -86,6 +96,7 @@ class Looked:
     gate: GateAt = field(default_factory=GateAt)
     outlook: OutlookAt = field(default_factory=OutlookAt)
     breakers: BreakersAt = field(default_factory=BreakersAt)
+    load: LoadAt = field(default_factory=LoadAt)
 
     def connect_target(self) -> Connection:
         return connect(self.target_dsn, "target")

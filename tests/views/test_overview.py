@@ -97,12 +97,14 @@ def test_while_a_database_is_away_its_end_is_waited_for_by_name(looked: Looked, 
     gone = Refusal("legacy_unavailable", "It does not let us in.", needs_person=False)
     breaker = looked.breakers.legacy = Breaker(away_since=NOW, opened_at=NOW, why=gone, next_probe=NOW)
     looked.outlook.answers["Legacy"] = lambda: raise_(refusal("legacy", breaker, NOW))
+    looked.load.shed = "At most 3 batches are at work at once since 11:50 UTC: target answered 55P03 (busy)."
     seen = look(looked)
     [need] = seen.needs
     assert (need.since, need.subject, need.command) == (NOW, "Legacy", "hybrid-sync check")
     assert seen.running[0].waiting_for == (
         "The legacy database has been away since 2026-01-07 12:00 UTC. It does not let us in."
         " Next probe at 12:00:00 UTC",
+        looked.load.shed.rstrip("."),
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hybrid_sync.aws import Client
+from hybrid_sync.contracts import BatchTask, Message, SegmentTask
 from hybrid_sync.errors import Side, SyncError
 from hybrid_sync.secret import Connections, SecretFile, text
 from hybrid_sync.settings import Settings
 
 if TYPE_CHECKING:
     from hybrid_sync.breaker.breakers import Breakers
+    from hybrid_sync.breaker.sparing import Sparing
     from hybrid_sync.pool import Pool
     from hybrid_sync.postgres import Connection
 
@@ -49,6 +52,22 @@ class Connecting:
         held = self._settings
         store = BreakerStore(held.need("control_table"), self._client("dynamodb"))
         return Breakers(store, self.now, looks=held.looks_for_itself)
+
+    @cached_property
+    def load(self) -> Sparing:
+        from hybrid_sync.breaker.lag import ReplicaLag
+        from hybrid_sync.breaker.sparing import Sparing
+
+        held = self._settings
+        lag = ReplicaLag(self.connect_target, self.now)
+        return Sparing(held.need("control_table"), self._client("dynamodb"), self.now, held.workers, lag)
+
+    def sparing(self, given: Message) -> AbstractContextManager[None]:
+        """Around one call: LoadShed for one of many that are at work at once, where the databases have to be spared."""
+        if not isinstance(given, BatchTask | SegmentTask):
+            return nullcontext()
+        name = f"{given.run_id} {given.entity} {given.source} {given.lo}..{given.hi}"
+        return self.load.sparing(name, critical=isinstance(given, BatchTask) and given.critical)
 
     def connect_legacy(self) -> Connection:
         return self._connect("legacy")

@@ -139,11 +139,10 @@ class Manifest:
 
 
 class BatchTask(_OfEntity):
-    """One key range of one source: `[lo, hi)` of the first key column, on bucket borders.
+    """One key range of one source: the buckets `[lo, hi)` of the first key column; a `critical` one goes before others.
 
-    `lo` and `hi` are bucket numbers.  `buckets` lists the buckets that held changed keys at planning, as runs
-    `[first, last]`; `keys` restricts the batch to keys that a request (`requested`) or the quarantine (`retry`) names.
-    `heal` reads the keys that the reconcile found to differ.  Each page of at most `page_rows` rows is a transaction.
+    `buckets` are those that held changed keys at planning, as runs `[first, last]`; `keys` are all that a request or the
+    quarantine (`retry`) names; `heal`: that the reconcile found to differ.  Each page (`page_rows`) is a transaction.
     """
 
     source: str
@@ -153,6 +152,7 @@ class BatchTask(_OfEntity):
     purpose: Literal["changed", "requested", "retry", "heal"] = "changed"
     keys: tuple[Key, ...] | None = None
     page_rows: Annotated[int, Field(ge=1)] = 5_000
+    critical: bool = False
 
 
 class BatchResult(Message):

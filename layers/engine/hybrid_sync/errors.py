@@ -20,7 +20,7 @@ class SyncError(Exception):
     throttled = False
     """Somebody's capacity is used up: transient, and a matter of minutes rather than of attempts."""
     away = False
-    """A database lets nobody in: transient, and waited for as long as a run may take."""
+    """A database lets nobody in, or has to be spared: transient, and waited for as long as a run may take."""
     needs_person = False
     """Of a database that lets us in no more: it goes on so until somebody has changed a setting."""
     retry_after = 0
@@ -44,7 +44,8 @@ class ThrottledError(Exception):
 
 
 class AwayError(Exception):
-    """The name that Step Functions retries for hours: a database lets nobody in, which costs the run's clock."""
+    """The name that Step Functions retries for hours: a database lets nobody in, or has to be spared, which costs the
+    run's clock."""
 
 
 def is_outage(error: Exception) -> bool:
@@ -230,6 +231,14 @@ class QueueFull(SyncError):
 
     code = "queue_full"
     retry_after = 60
+
+
+class LoadShed(SyncError):
+    """A batch that is not begun: a database has trouble, and enough others are at work."""
+
+    code = "load_shed"
+    transient = True
+    away = True
 
 
 class SlotsTaken(SyncError):

@@ -37,6 +37,8 @@ class Settings(BaseModel):
     daily_enabled: bool = Field(False, alias="DAILY_ENABLED")
     daily_schedule: str = Field("", alias="DAILY_SCHEDULE")
     schedule_time_zone: str = Field("UTC", alias="SCHEDULE_TIME_ZONE")
+    workers: int = Field(12, alias="WORKERS", ge=1)
+    """Batches of one run that work side by side, as the state machine has them."""
     looks_for_itself: bool = Field(False, alias="LOOKS_FOR_ITSELF")
     """Whether each connection is tried, whatever the database's breaker says."""
     max_runs: int = Field(3, alias="MAX_RUNS", ge=3)

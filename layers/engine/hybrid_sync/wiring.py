@@ -254,7 +254,8 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
         if first:
             started: Any = given
             world().entry.require_slot(getattr(started, "run_id", "") or started.check_id, started.request)
-        return call(world(), given)
+        with world().sparing(given):
+            return call(world(), given)
 
     return kept_warm(_get_ready)(step(message, name=getattr(call, "__name__", ""), record_call=record_call)(bound))
 

@@ -67,6 +67,14 @@ class Breakers(Protocol):
     def both(self) -> Mapping[Side, Breaker]: ...
 
 
+class Load(Protocol):
+    """How much the databases bear."""
+
+    def said(self) -> str:
+        """What is shed and why; empty while nothing is."""
+        ...
+
+
 class KeptReports(Protocol):
     """The reports in S3."""
 
@@ -171,6 +179,9 @@ class Desk(Protocol):
 
     @property
     def breakers(self) -> Breakers: ...
+
+    @property
+    def load(self) -> Load: ...
 
     @property
     def reports(self) -> KeptReports: ...

@@ -11,7 +11,7 @@ import psycopg
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare.seen import Seen, look
-from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunRequest
+from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunPriority, RunRequest
 from hybrid_sync.errors import RequestRejected, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
@@ -77,7 +77,8 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         if counts is None:
             counts = {s: _counts(legacy, entity, s, plan.sources[s], detection) for s in entity.sources}
         failpoint("plan.scanned", target, legacy)
-        batches = list(_batches(task, entity, counts, record, retries, size))
+        urgent = {"critical": run.request.priority is RunPriority.critical}
+        batches = [b.model_copy(update=urgent) for b in _batches(task, entity, counts, record, retries, size)]
         manifest = world.manifests.write_once(task.run_id, task.entity, batches)
         failpoint("plan.manifest_written", target, legacy)
         changed_keys = sum(bucket.rows for per_source in counts.values() for bucket in per_source)

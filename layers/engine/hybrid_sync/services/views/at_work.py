@@ -9,8 +9,10 @@ from psycopg import sql
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.scheduled import Scheduled
+from hybrid_sync.breaker.state import waiting_for
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.report.words import run_title
+from hybrid_sync.services.desk import Desk
 from hybrid_sync.services.progress import STEPS, Holder, attempt, holders
 from hybrid_sync.services.views.history import title_of
 from hybrid_sync.services.views.model import Lane, Running
@@ -39,26 +41,35 @@ def running(
     lanes: Sequence[dict[str, Any]],
     locks: Sequence[dict[str, Any]],
     catalog: Catalog,
-    away: str = "",
+    common: Sequence[str] = (),
 ) -> tuple[Running, ...]:
-    """The oldest first; `away` says which database they wait for."""
+    """The oldest first; `common` is what all of them wait for."""
     return tuple(
         _one(
             run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], holders(locks, run["run_id"]), catalog,
-            away,
+            common,
         )
         for run in runs
     )  # fmt: skip
 
 
+def common_waits(desk: Desk) -> tuple[str, ...]:
+    """What holds up every run: a database that is away, or that has to be spared."""
+    return tuple(filter(None, (waiting_for(desk.breakers.both()), desk.load.said())))
+
+
 def _one(
-    run: Mapping[str, Any], rows: list[dict[str, Any]], held: Sequence[Holder], catalog: Catalog, away: str
+    run: Mapping[str, Any],
+    rows: list[dict[str, Any]],
+    held: Sequence[Holder],
+    catalog: Catalog,
+    common: Sequence[str],
 ) -> Running:
     lanes = tuple(map(_lane, rows, [catalog] * len(rows)))
     planned, done = sum(lane.planned or 0 for lane in lanes), sum(lane.done for lane in lanes)
     read = sum(lane.rows for lane in lanes)
     seconds = float(run["seconds"])
-    waits = [away.rstrip(".")] if away else []
+    waits = [one.rstrip(".") for one in common]
     waits += [holder.in_words for holder in held] + list(filter(None, [attempt(run["attempts"])]))
     return Running(
         run_id=run["run_id"], title=title_of(dict(run)), status="running", priority=run["priority"],

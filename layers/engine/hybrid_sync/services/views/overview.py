@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from hybrid_sync.admission.gate import Standing
-from hybrid_sync.breaker.state import waiting_for
 from hybrid_sync.errors import AwsUnavailable, TargetUnavailable
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.services.desk import Asked, Desk, at_target
@@ -53,8 +52,7 @@ def _composed(
     catalog = desk.catalog
     found = verified(seen["verified"], catalog)
     causes = missed(seen["missed"], catalog, found)
-    away = waiting_for(desk.breakers.both())
-    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], catalog, away)
+    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], catalog, at_work.common_waits(desk))
     running = begun + at_work.in_the_queue(standings, {one.run_id for one in begun})
     rows = rows_of(tuple(found.values()), catalog)
     money = money_of(line for one in found.values() for line in one.headline)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
-from hybrid_sync.breaker.state import waiting_for
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound, TargetUnavailable
 from hybrid_sync.failures.again import said as tries_again
@@ -112,8 +111,7 @@ def run_view(desk: Desk, asked: RunViewAsked, _: str) -> RunView:
         if unrecorded is None:
             raise
         return _unrecorded(unrecorded, now)
-    away = waiting_for(desk.breakers.both())
-    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], desk.catalog, away)
+    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], desk.catalog, at_work.common_waits(desk))
     return _view(summary, seen["run"][0], seen["moments"], next(iter(begun), None), now)
 
 
