@@ -141,8 +141,8 @@ class Manifest:
 class BatchTask(_OfEntity):
     """One key range of one source: the buckets `[lo, hi)` of the first key column; a `critical` one goes before others.
 
-    `buckets` are those that held changed keys at planning, as runs `[first, last]`; `keys` are all that a request or the
-    quarantine (`retry`) names; `heal`: that the reconcile found to differ.  Each page (`page_rows`) is a transaction.
+    `buckets` are those that held changed keys at planning, as runs `[first, last]`; `keys` are all that a request or
+    the quarantine (`retry`) names; `heal`: what the reconcile found to differ.  Each page is a transaction.
     """
 
     source: str
