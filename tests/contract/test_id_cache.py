@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.ids.cache import PAGE, QUIET_SECONDS, DynamoIdCache
+from hybrid_sync.ids.cache import PAGE, QUIET_SECONDS, DynamoIdCache, gone
 from hybrid_sync.ids.idmap import IdCache
 from tests.contract import accounts
 from tests.engine.worlds import MemoryIdCache
@@ -192,13 +192,24 @@ def test_after_an_outage_the_cache_is_left_alone_for_a_while(dynamodb: Any) -> N
     assert client.calls == 2
 
 
-@pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])
-def test_a_wrong_table_or_a_missing_right_is_no_outage(dynamodb: Any, code: str) -> None:
-    cache = dynamo(Failing(dynamodb, ClientError({"Error": {"Code": code}}, "BatchGetItem")))
+def test_a_missing_right_is_no_outage(dynamodb: Any) -> None:
+    cache = dynamo(Failing(dynamodb, ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetItem")))
     with pytest.raises(ConfigurationMissing, match="id map"):
         cache.get("orders", "main", 0, [(1,)])
     with pytest.raises(ConfigurationMissing, match="id map"):
         cache.put("orders", "main", 0, ids(1))
+
+
+def test_a_table_that_is_gone_is_done_without_and_told_until_it_is_back(dynamodb: Any) -> None:
+    clock = [100.0]
+    client = Failing(dynamodb, ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "BatchGetItem"))
+    cache = dynamo(client, monotonic=lambda: clock[0], memory_bytes=0)
+    cache.put("orders", "main", 0, ids(1))
+    assert cache.get("orders", "main", 0, [(2,)]) == {}
+    assert gone(cache).startswith("The id map's table is missing (ResourceNotFoundException). hybrid-sync repair")
+    back = dynamo(dynamodb, monotonic=lambda: clock[0])
+    assert back.get("orders", "main", 0, [(2,)]) == {}
+    assert gone(back) == gone({}) == ""
 
 
 class Counting:

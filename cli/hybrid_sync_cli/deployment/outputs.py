@@ -28,7 +28,7 @@ def outputs(place: Place, *, fresh: bool = False) -> dict[str, str]:
         kept = home.read_json(home.directory() / _FILE)
     if not fresh and name in kept and time.time() - kept[name]["at"] < KEPT_SECONDS:
         return dict(kept[name]["outputs"])
-    found = _described(place)
+    found = {item["OutputKey"]: item["OutputValue"] for item in described(place).get("Outputs", [])}
     if "ApiUrl" not in found:
         raise CliError(f"The stack {place.stack} in {place.region} is no deployment of hybrid-sync: check --stack.")
     living = {other: one for other, one in kept.items() if time.time() - one["at"] < KEPT_SECONDS}
@@ -53,11 +53,12 @@ def _name(place: Place) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def _described(place: Place) -> dict[str, str]:
+def described(place: Place) -> dict[str, Any]:
+    """The stack as CloudFormation describes it now."""
     with sentences(place.stack, place.region, place.profile):
         client = place.session.create_client(
             "cloudformation", region_name=place.region, endpoint_url=place.endpoint or None,
             config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4}),
         )  # fmt: skip
         [stack] = client.describe_stacks(StackName=place.stack)["Stacks"]
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    return dict(stack)

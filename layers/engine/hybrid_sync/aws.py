@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.session import Session
 
-from hybrid_sync.errors import AwsThrottled, AwsUnavailable, ConfigurationMissing
+from hybrid_sync.errors import AwsThrottled, AwsUnavailable, ConfigurationMissing, PartMissing
 from hybrid_sync.metering import METER
 from hybrid_sync.retries import AWS_CALL
 
@@ -69,7 +69,8 @@ def client(service: str, *, seconds: int = 15, attempts: int = AWS_CALL.attempts
 
 @contextmanager
 def refusals(what: str) -> Iterator[None]:
-    """Within, an AWS error becomes ConfigurationMissing (a person must act) or AwsUnavailable (time heals).
+    """Within, an AWS error becomes ConfigurationMissing (a person must act; PartMissing of what is gone) or
+    AwsUnavailable (time heals).
 
     `what` names the resource in the sentence.  AWS's own text stays out: it can quote what was sent.
     """
@@ -82,8 +83,9 @@ def refusals(what: str) -> Iterator[None]:
                 f"AWS refused access to {what} ({code}).", "Compare the function's policy with template.yaml."
             ) from None
         if code in _NOT_THERE:
-            raise ConfigurationMissing(
-                f"There is no such {what} ({code}).", "Deploy the template again, or correct the name."
+            raise PartMissing(
+                f"{what[0].upper()}{what[1:]} is missing ({code}).",
+                "hybrid-sync repair makes tables, bucket and queues anew; whatever else is gone, make deploy.",
             ) from None
         kind = AwsThrottled if code in _THROTTLED else AwsUnavailable
         raise kind(f"AWS failed on {what} ({code}).") from None

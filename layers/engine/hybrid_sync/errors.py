@@ -260,3 +260,7 @@ class ConfigurationMissing(SyncError):
 
     code = "configuration_missing"
     needs_person = True
+
+
+class PartMissing(ConfigurationMissing):
+    """A table, bucket or queue of the deployment is gone."""

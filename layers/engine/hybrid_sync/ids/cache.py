@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
-from hybrid_sync.errors import AwsUnavailable
+from hybrid_sync.errors import AwsUnavailable, PartMissing
 from hybrid_sync.ids.seal import Seal
 from hybrid_sync.keys import key_text, single
 from hybrid_sync.retries import CACHE_ROUND
@@ -55,6 +55,13 @@ class CacheCounts:
     unwritten: int = 0
     unsealed: int = 0
     """Items that we have not sealed, or not as they are now: somebody else wrote to the cache."""
+    gone: str = ""
+    """That there is no table, in a sentence; empty where it was there the last time."""
+
+
+def gone(cache: object) -> str:
+    """The same of any cache."""
+    return cache.counts.gone if isinstance(cache, DynamoIdCache) else ""
 
 
 class DynamoIdCache:
@@ -80,9 +87,10 @@ class DynamoIdCache:
         self.counts = CacheCounts()
 
     def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]:
-        """The ids that are known; the others are absent from the answer, also when DynamoDB does not answer.
+        """The ids that are known; the others are absent from the answer, also when DynamoDB does not answer, and when
+        the table is gone, of which `counts.gone` tells.
 
-        Raises ConfigurationMissing when the table is not there or not allowed: that is no outage.
+        Raises ConfigurationMissing when we may not ask: that is no outage.
         """
         place = _Place(entity, source, epoch)
         found: dict[Key, bytes] = {}
@@ -188,7 +196,9 @@ class DynamoIdCache:
         try:
             with refusals("the id map's table"):
                 yield True
-        except AwsUnavailable:
+            self.counts.gone = ""
+        except (AwsUnavailable, PartMissing) as error:
+            self.counts.gone = str(error) if isinstance(error, PartMissing) else ""
             self._quiet_until = self._monotonic() + QUIET_SECONDS
 
 

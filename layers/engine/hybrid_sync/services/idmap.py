@@ -15,12 +15,12 @@ from pydantic import Field
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key, Message
-from hybrid_sync.errors import RequestRejected
+from hybrid_sync.errors import PartMissing, RequestRejected
 from hybrid_sync.ids.guard import epoch_of, forget, stretch
 from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.keys import key_from_json
 from hybrid_sync.postgres import Connection
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Asked, Desk, IdCache, at_target
 
 ROWS = 20_000
 """Of one call: also where each of them lies in a page of its own, a call has time enough."""
@@ -132,10 +132,17 @@ def check(desk: Desk, asked: CheckAsked, _: str) -> Checked:
     cache = desk.new_id_cache()
     cached = cache.get(asked.entity, source, epoch, ids.keys())
     wrong = [key for key, uuid in cached.items() if ids[key] != uuid]
+    _require_table(cache)
     return Checked(
         rows=len(ids), cached=len(cached), wrong=len(wrong), named=tuple((source, key) for key in wrong[:_NAMED]),
         unsealed=cache.counts.unsealed, next=place,
     )  # fmt: skip
+
+
+def _require_table(cache: IdCache) -> None:
+    """ConfigurationMissing where there is none: runs do without, and here it is what was asked about."""
+    if cache.counts.gone:
+        raise PartMissing(cache.counts.gone)
 
 
 def rebuild(desk: Desk, asked: RebuildAsked, _: str) -> Rebuilt:
@@ -147,6 +154,7 @@ def rebuild(desk: Desk, asked: RebuildAsked, _: str) -> Rebuilt:
         epoch = epoch_of(target, asked.entity)
     cache = desk.new_id_cache()
     cache.put(asked.entity, source, epoch, ids)
+    _require_table(cache)
     return Rebuilt(rows=len(ids), left=cache.counts.unwritten, next=place)
 
 

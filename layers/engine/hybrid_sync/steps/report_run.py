@@ -7,7 +7,7 @@ from contextlib import suppress
 from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, Profile, ReportRequest, RunFailure, RunOutcome
-from hybrid_sync.errors import Contention, OtherVersion, RunNotFound, SyncError
+from hybrid_sync.errors import Contention, OtherVersion, PartMissing, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.again import said, starts_again
 from hybrid_sync.failures.cause import plain
@@ -65,9 +65,12 @@ def reported(
     well = summary.status == "succeeded"
     if summary.profile == Profile.weekly:
         _forget_old_journal(target)
-    shown = world.reports.write_page(request.run_id, "html", to_html(summary))
-    world.reports.write_page(request.run_id, "md", to_markdown(summary))
-    location = world.reports.write(request.run_id, document)
+    try:
+        shown = world.reports.write_page(request.run_id, "html", to_html(summary))
+        world.reports.write_page(request.run_id, "md", to_markdown(summary))
+        location = world.reports.write(request.run_id, document)
+    except PartMissing as missing:  # the target has the report
+        shown, location = f"hybrid-sync report {request.run_id}. Done without: {missing}", ""
     failpoint("report.stored", target)
     # Who starts a run of a few rows sees how it ends; that it went well is no news to anybody else.
     if not told and not (well and summary.profile == Profile.on_demand):
@@ -135,10 +138,14 @@ def never_began(world: World, request: ReportRequest, status: str = "failed") ->
         "run_id": request.run_id, "status": status, "failure": {"code": code, "text": text},
         "again_at": at.isoformat() if at else None,
     }  # fmt: skip
-    world.reports.write_page(request.run_id, "html", page(unbegun(request.run_id, code, text, status, again)))
-    location = world.reports.write(request.run_id, document)
+    location, gone = "", ""
+    try:
+        world.reports.write_page(request.run_id, "html", page(unbegun(request.run_id, code, text, status, again)))
+        location = world.reports.write(request.run_id, document)
+    except PartMissing as missing:
+        gone = f"Done without: {missing}"
     alert = Alert(
-        f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}", *filter(None, [again])),
+        f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}", *filter(None, [again, gone])),
         urgent=True, command="hybrid-sync check", path=f"runs/{request.run_id}",
     )  # fmt: skip
     world.alerts.publish(alert)

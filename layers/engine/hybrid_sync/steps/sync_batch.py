@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
-from hybrid_sync.errors import Contention, TargetUnavailable
+from hybrid_sync.errors import Contention, PartMissing, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import RETRYABLE, take_children, take_unqueued
+from hybrid_sync.ids.cache import gone
 from hybrid_sync.ids.idmap import Ids, ids_in_target
 from hybrid_sync.keys import bucket_number, decode_key, span
 from hybrid_sync.legacy.versions import versions
@@ -22,6 +23,7 @@ from hybrid_sync.postgres import Connection, say_for_whom, transaction
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
+from hybrid_sync.runs.told import record_missing
 from hybrid_sync.schema.plans import EntityPlan, plan_for
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.read_page import PageRead, read_page
@@ -75,6 +77,8 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
             failpoint("batch.committed", target, legacy)
             page.remember()
             failpoint("batch.cached", target, legacy)
+            if missing := gone(world.id_cache):
+                tell_missing(target, task, missing)
             if page.unqueued:
                 queue_failures(world, task, target, page.arrived)
             for one in done:
@@ -86,12 +90,21 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
 def queue_failures(world: World, task: BatchTask, target: Connection, arrived: Collection[Key]) -> None:
     """Send messages about failed records that wait for one, or for a row that has arrived; after the commit."""
     # Marked and sent in one transaction: a crash between the two sends again, which is harmless, and forgets none.
+    try:
+        with transaction(target, "target"):
+            place = task.run_id, task.entity, task.source
+            messages = [*take_unqueued(target, *place), *take_children(target, *place, arrived)]
+            failpoint("batch.queueing", target)
+            world.failure_queue.send(messages)
+            failpoint("batch.queue_sent", target)
+    except PartMissing as missing:  # the records wait in the table, and whoever comes next sends
+        tell_missing(target, task, str(missing))
+
+
+def tell_missing(target: Connection, task: BatchTask, sentence: str) -> None:
+    """A part that a run can do without is gone: its report says so, once for each entity."""
     with transaction(target, "target"):
-        place = task.run_id, task.entity, task.source
-        messages = [*take_unqueued(target, *place), *take_children(target, *place, arrived)]
-        failpoint("batch.queueing", target)
-        world.failure_queue.send(messages)
-        failpoint("batch.queue_sent", target)
+        record_missing(target, task.run_id, task.entity, sentence)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from hybrid_sync.errors import Side
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.words import age, n_of, reason_title
+from hybrid_sync.runs.told import MISSING
 from hybrid_sync.services.views.missed import Missed
 from hybrid_sync.services.views.model import FRESH_GOAL_DAYS, Act, Need, Queue, RunMark, Server
 from hybrid_sync.services.views.verified import Verified
@@ -56,13 +57,24 @@ def of_servers(servers: Iterable[Server], breakers: Mapping[Side, Breaker]) -> t
     """Databases and stores that do not answer; since when, where a breaker stands open for it."""
     since = {side.capitalize(): breaker.away_since for side, breaker in breakers.items()}
     return tuple(
-        Need(
-            tone=Tone.bad, subject=one.name, title=f"{one.name} does not answer", cause=one.said,
-            remedy="Runs wait for it and go on by themselves; look at the server if it lasts.",
-            command="hybrid-sync check", href="#servers", since=since.get(one.name),
-        )
-        for one in servers
-        if not one.ok
+        _gone(one) if MISSING in one.said else _away(one, since.get(one.name)) for one in servers if not one.ok
+    )
+
+
+def _away(one: Server, since: datetime | None) -> Need:
+    return Need(
+        tone=Tone.bad, subject=one.name, title=f"{one.name} does not answer", cause=one.said,
+        remedy="Runs wait for it and go on by themselves; look at the server if it lasts.",
+        command="hybrid-sync check", href="#servers", since=since,
+    )  # fmt: skip
+
+
+def _gone(one: Server) -> Need:
+    """A part of the deployment that somebody has deleted."""
+    return Need(
+        tone=Tone.bad, subject=one.name, title=f"{one.name} is gone", cause=one.said,
+        remedy="Find out who deleted it, then have it made anew, as the template has it.",
+        command="hybrid-sync repair", href="#servers",
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.postgres import Connection
+from hybrid_sync.runs.manifest import S3Reports
 from hybrid_sync.services.run_logs import RunLogs, groups_beside
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers, asked_of
@@ -57,8 +58,9 @@ class Outlook:
 
     @cached_property
     def servers(self) -> Servers:
-        """The databases and the id map."""
-        return Servers(asked_of(*self._connect, self._look_at_id_map))
+        """The databases, and the parts that hold something."""
+        parts = {"Data bucket": self._look_at_bucket, "Queue of failed records": lambda: self.messages(FAILED)}
+        return Servers({**asked_of(*self._connect, self._look_at_id_map), **parts})
 
     @cached_property
     def logs(self) -> RunLogs:
@@ -70,6 +72,9 @@ class Outlook:
         need = self._told.need
         url = need("failed_queue_url") if queue == FAILED else need("dead_letter_queue_url")
         return SqsFailureQueue(url, self._client("sqs")).length()
+
+    def _look_at_bucket(self) -> None:
+        S3Reports(self._told.need("data_bucket"), self._client("s3")).read("health")
 
     def _look_at_id_map(self) -> None:
         table = self._told.need("id_map_table")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from hybrid_sync.admission.gate import Standing
-from hybrid_sync.errors import AwsUnavailable, TargetUnavailable
+from hybrid_sync.errors import AwsUnavailable, PartMissing, TargetUnavailable
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.progress import ask_locks
@@ -146,7 +146,7 @@ def _queues(desk: Desk, causes: Sequence[Missed], standings: Sequence[Standing])
 def _length(desk: Desk, queue: str) -> int | None:
     try:
         return desk.outlook.messages(queue)
-    except AwsUnavailable:
+    except (AwsUnavailable, PartMissing):
         return None
 
 
