@@ -19,6 +19,13 @@ from tests.engine.worlds import EngineWorld, run
 REPAIR = "hybrid-sync repair makes tables, bucket and queues anew"
 
 
+class NoBucket(S3Manifests):
+    """What the state machine would find there, too."""
+
+    def lines(self, bucket: str, key: str) -> list[dict[str, Any]]:
+        raise LookupError(bucket, key)
+
+
 @pytest.fixture
 def aws() -> Iterator[Any]:
     with accounts.account("moto", str):
@@ -56,7 +63,7 @@ def test_a_run_does_without_table_queue_and_reports_and_its_mail_names_them(
 
 def test_a_plan_has_no_other_place_than_the_bucket_and_says_so(world: EngineWorld, aws: Any) -> None:
     deployed: Any = world
-    deployed.manifests = S3Manifests("gone", aws.client("s3"))
+    deployed.manifests = NoBucket("gone", aws.client("s3"))
     outcome = run(world, "first").outcome
     assert outcome.status == "failed"
     assert f"The data bucket is missing (NoSuchBucket). {REPAIR}" in world.alerts.published[-1][1]

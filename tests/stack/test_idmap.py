@@ -120,3 +120,27 @@ def test_a_backup_that_was_not_completed_is_none(deployed: Stack, ask: Ask) -> N
     assert (said.status, said.out) == (1, "")
     assert f"There is no complete backup {name} of the id map." in said.err
     assert name not in ask("idmap backups").out
+
+
+def test_a_table_that_somebody_has_deleted_is_named_and_made_anew_and_filled(deployed: Stack, ask: Ask) -> None:
+    table, dynamodb = deployed.outputs["IdMapTable"], deployed.client("dynamodb")
+    made = dynamodb.describe_table(TableName=table)["Table"]
+    assert ask("repair").out == "Nothing is missing: both tables, both queues and the bucket are there.\n"
+    dynamodb.delete_table(TableName=table)
+    try:
+        said = ask(f"idmap check {ENTITY}")
+        assert said.status != 0
+        assert "is missing (ResourceNotFoundException)." in said.err
+        assert "hybrid-sync repair" in said.err
+        seen = json.loads(ask("watch --once --json").out)
+        [need] = [one for one in seen["needs"] if one["subject"] == "Id map"]
+        assert (need["title"], need["command"]) == ("Id map is gone", "hybrid-sync repair")
+    finally:
+        said = ask("repair")
+    assert said.out.startswith("Made anew, and empty: the id map's table. ")
+    again = dynamodb.describe_table(TableName=table)["Table"]
+    assert [again[part] for part in ("KeySchema", "AttributeDefinitions")] == [
+        made[part] for part in ("KeySchema", "AttributeDefinitions")
+    ]
+    assert ask(f"idmap rebuild {ENTITY}").status == 0
+    assert counted(ask)["cached"] == len(ids(deployed))

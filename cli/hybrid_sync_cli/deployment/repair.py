@@ -1,8 +1,8 @@
 """Tables, queues and the bucket of a deployment, made anew where somebody has deleted them: by the names that they had.
 
 CloudFormation takes what it has made for there until it is told otherwise, and a deployment that changes nothing makes
-nothing.  Under its old name and with the template's properties a part is the stack's again, and every function, role and
-policy that names it goes on.  What was in it is not.
+nothing.  Under its old name and with the template's properties a part is the stack's again, and every function, role
+and policy that names it goes on.  What was in it is not.
 """
 
 from __future__ import annotations
@@ -36,14 +36,18 @@ class Part:
 
 
 PARTS = (
-    Part("IdMapTable", "IdMapTable", "the id map's table", "Fill it with: hybrid-sync idmap rebuild (or leave it to the runs)."),
+    Part("IdMapTable", "IdMapTable", "the id map's table",
+         "Runs fill it by and by; at once does: hybrid-sync idmap rebuild."),
     Part("ControlTable", "ControlTable", "the control table",
-         "Jobs that waited are lost, and so are service tokens: hybrid-sync tokens create. Let running runs end first."),
-    Part("DataBucket", "DataBucket", "the data bucket", "Copies of earlier reports are in the target: hybrid-sync report RUN."),
+         "Waiting jobs and service tokens are lost (hybrid-sync tokens create); let what runs end first."),
+    Part("DataBucket", "DataBucket", "the data bucket",
+         "Earlier reports are in the target: hybrid-sync report RUN. Start again what failed meanwhile."),
     Part("FailedRecordsDeadLetters", "DeadLetterQueueUrl", "the queue of records that were given up", ""),
     Part("FailedRecordsQueue", "FailedQueueUrl", "the queue of failed records",
          "Its messages are gone, the records are not: hybrid-sync failures redrive --all."),
 )  # fmt: skip
+
+_OURS = {part.name for part in PARTS}
 
 
 class Repair:
@@ -127,12 +131,12 @@ class Repair:
         return _is_there(lambda: self._client("sqs").get_queue_url(QueueName=name))
 
     def _make_queue(self, name: str, properties: dict[str, Any]) -> None:
-        policies = (r for r in self._template.values() if r["Type"] == "AWS::SQS::QueuePolicy")
         attributes = {key: _text(value) for key, value in properties.items()}
+        policies = (r["Properties"] for r in self._template.values() if r["Type"] == "AWS::SQS::QueuePolicy")
         for policy in policies:
-            said = filled(policy["Properties"], self._refer, self._conditions())
-            if said["Queues"] == [name]:
-                attributes["Policy"] = json.dumps(said["PolicyDocument"])
+            if [self._name(queue["Ref"]) for queue in policy["Queues"] if queue["Ref"] in _OURS] == [name]:
+                said = filled(policy["PolicyDocument"], self._refer, self._conditions())
+                attributes["Policy"] = json.dumps(said)
         self._client("sqs").create_queue(QueueName=name, Attributes=attributes)
 
     # --- S3 -------------------------------------------------------------------------------------------------------
