@@ -24,4 +24,4 @@ def repair() -> None:
         click.echo("Nothing is missing: both tables, both queues and the bucket are there.")
 
 
-commands = [repair]
+commands: list[click.Command] = [repair]
