@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.failures.counts import ROWS, by_cause
 from hybrid_sync.failures.reasons import reason_of
 from hybrid_sync.postgres import Question
 from hybrid_sync.recorded.conservation import Conservation
@@ -78,16 +79,10 @@ _ASKED = sql.SQL("""
 """)
 
 _CAUSES = sql.SQL("""
-select f.entity, f.reason, count(*) as records,
-       count(*) filter (where not f.present) as absent,
+select {by_cause},
        count(*) filter (where f.first_run = %(run)s) as new,
-       count(*) filter (where f.status = 'escalated') as escalated,
-       count(*) filter (where f.status = 'accepted') as accepted,
-       sum(coalesce((to_jsonb(f)->>'rows')::bigint, 1))::bigint as rows,
-       coalesce(sum(coalesce((to_jsonb(f)->>'rows')::bigint, 1)) filter (where f.status <> 'accepted'), 0)::bigint
-         as open_rows,
+       sum({each})::bigint as rows,
        sum(f.attempts)::bigint as retries,
-       min(f.first_seen) as oldest,
        (array_agg(f.source || ':' || array_to_string(f.key, ',') order by f.source, f.key))[:%(shown)s]
          as keys
 from hybrid_sync.failed_record f
@@ -95,7 +90,7 @@ join hybrid_sync.run_entity e on e.entity = f.entity and e.run_id = %(run)s
 where f.status <> 'resolved' {asked}
 group by f.entity, f.reason
 order by records desc, f.entity, f.reason
-""").format(asked=_ASKED)
+""").format(by_cause=by_cause(ROWS), each=ROWS, asked=_ASKED)
 
 _DETAILS = sql.SQL("""
 select f.entity, f.reason, f.source, f.column_name as "column", f.constraint_name as "constraint", f.sqlstate,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
+
+from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.failures.counts import by_cause
 from hybrid_sync.failures.reasons import Reason, reason_of
 from hybrid_sync.report.tolerance import is_beyond, tolerance_of
 from hybrid_sync.services.views.verified import Verified
@@ -65,14 +68,9 @@ def _one(row: Mapping[str, Any], catalog: Catalog, verified: Mapping[str, Verifi
     )  # fmt: skip
 
 
-_MISSED: LiteralString = """
-select f.entity, f.reason, count(*) as records,
-       coalesce(sum(f.rows) filter (where f.status <> 'accepted'), 0)::bigint as open_rows,
-       count(*) filter (where not f.present) as absent,
-       count(*) filter (where f.status = 'escalated') as escalated,
-       count(*) filter (where f.status = 'accepted') as accepted,
+_MISSED = sql.SQL("""
+select {by_cause},
        count(*) filter (where f.status = 'open' and f.queued_at is not null) as waiting,
-       min(f.first_seen) as oldest,
        min(f.queued_at) filter (where f.status = 'open') as oldest_waiting,
        min(f.last_seen) filter (where f.status = 'escalated') as oldest_escalated,
        (array_agg(f.source || ':' || array_to_string(f.key, ',') order by f.first_seen, f.key))[:3] as keys
@@ -80,4 +78,4 @@ from hybrid_sync.failed_record f
 where f.status <> 'resolved' and (%(entity)s::text is null or f.entity = %(entity)s::text)
 group by f.entity, f.reason
 order by records desc, f.entity, f.reason
-"""
+""").format(by_cause=by_cause(sql.SQL("f.rows")))
