@@ -9,7 +9,7 @@ ROWS = sql.SQL("coalesce((to_jsonb(f)->>'rows')::bigint, 1)")
 
 
 def by_cause(rows: sql.SQL) -> sql.Composed:
-    """Columns over `hybrid_sync.failed_record f`, grouped by entity and reason; `rows` is how many a record stands for."""
+    """Columns over `hybrid_sync.failed_record f`, grouped by entity and reason; `rows`: for how many one stands."""
     return sql.SQL("""
       f.entity, f.reason, count(*) as records,
       count(*) filter (where not f.present) as absent,
