@@ -23,7 +23,7 @@ SAM := .venv-sam/.ready
 CHECKOV := .venv-checkov/.ready
 STACK := .venv-stack/.ready
 
-.PHONY: help demo test cases faults api-fuzz gate gate-storm rollbacks check bench bench-ondemand drill drills deploy-drill mutants deploy down lock environments browser
+.PHONY: help demo test cases faults api-fuzz gate gate-storm rollbacks check check-code check-template bench bench-ondemand drill drills deploy-drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,16 +35,21 @@ test: environments browser  ## every test except those of `make check`
 	@.venv/bin/python -m pytest tests --ignore=tests/checks --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: $(DEV) $(SAM) $(CHECKOV)  ## format, lint, types, import contracts, template, state machine, security, locks
+	@$(MAKE) --jobs=2 check-code check-template
+	@.venv/bin/python -m pytest tests/checks --numprocesses=2 --dist=loadfile $(ARGS)
+
+check-code:
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml layers cli functions
+	@.venv/bin/python requirements/lock.py --check
+
+check-template:
 	@.venv/bin/cfn-lint --append-rules cfn_lint_serverless.rules --include-checks I --template template.yaml
 	@AWS_DEFAULT_REGION=$(REGION) .venv-sam/bin/sam validate --lint --template template.yaml
 	@.venv-checkov/bin/checkov
-	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml layers cli functions
-	@.venv/bin/python requirements/lock.py --check
-	@.venv/bin/python -m pytest tests/checks $(ARGS)
 
 cases: $(DEV)  ## small worlds on which nothing may pass in silence (ARGS="--only values"; HYBRID_SYNC_PG_BIN=… for another server)
 	@.venv/bin/python -m tests.cases $(ARGS)

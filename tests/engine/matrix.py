@@ -22,10 +22,10 @@ from hybrid_sync.compare.canonical import canonical
 from hybrid_sync.legacy import rows
 from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import Connection, connect, transaction
+from hybrid_sync.rounds import alone
 from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
 from hybrid_sync.schema.legacy_structure import asking_types
-from hybrid_sync.session import alone
 from hybrid_sync.write.write import copy_rows
 
 SAME = "{c}::text"

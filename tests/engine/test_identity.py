@@ -14,11 +14,11 @@ from hybrid_sync.catalog.load import load
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import EntityTask, RunRequest
 from hybrid_sync.keys import HIGHEST, LOWEST, among, between, bucket_of, make_room, place_of, span
+from hybrid_sync.rounds import alone
 from hybrid_sync.schema.install import install
 from hybrid_sync.schema.key_proof import asking_proof
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import table
-from hybrid_sync.session import alone
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch

@@ -9,10 +9,10 @@ from hybrid_sync.catalog.compile import compile_source
 from hybrid_sync.catalog.load import load, load_with_places
 from hybrid_sync.check.misfits import in_legacy, in_target
 from hybrid_sync.postgres import connect
+from hybrid_sync.rounds import alone
 from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import read_table
-from hybrid_sync.session import alone
 from hybrid_sync_cli.catalog_check import syntax
 from hybrid_sync_cli.stack import home
 from tests.sample.conftest import Sampled
