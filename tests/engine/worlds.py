@@ -29,6 +29,7 @@ from hybrid_sync.contracts import (
     RunRequest,
     SyncedKeys,
 )
+from hybrid_sync.erase.records import Erasure
 from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
 from hybrid_sync.world import ProfileLimits
@@ -119,6 +120,22 @@ class MemoryExecutions:
         return self.failures.get(run_id)
 
 
+class MemoryErasures:
+    """The list of the erased outside the target, as a dict."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, Erasure] = {}
+
+    def numbers(self) -> list[int]:
+        return sorted(self.kept)
+
+    def read(self, number: int) -> Erasure:
+        return self.kept[number]
+
+    def write(self, erasure: Erasure) -> bool:
+        return self.kept.setdefault(erasure.number, erasure) is erasure
+
+
 class EngineWorld:
     """`hybrid_sync.world.World` for tests."""
 
@@ -134,6 +151,7 @@ class EngineWorld:
         self.failure_queue = MemoryQueue()
         self.alerts = MemoryAlerts()
         self.executions = MemoryExecutions()
+        self.erasures = MemoryErasures()
         self.parts: Parts | None = None
         self.workers = 15
         self.segment_rows = SEGMENT_ROWS

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind
+from hybrid_sync.erase.records import Erasure
 from hybrid_sync.errors import AwsUnavailable
 
 _TABLES = """
@@ -24,6 +25,7 @@ create table if not exists page (pk text primary key, ids blob, seal blob, older
 create table if not exists manifest (run_id text, entity text, body text, primary key (run_id, entity));
 create table if not exists message (n integer primary key, body text);
 create table if not exists report (run_id text primary key, body text);
+create table if not exists erasure (n integer primary key, body text);
 """
 
 
@@ -42,7 +44,9 @@ class Store:
 
     def clear(self) -> None:
         """As it was made."""
-        self._db.executescript("delete from page; delete from manifest; delete from message; delete from report;")
+        self._db.executescript(
+            "delete from page; delete from manifest; delete from message; delete from report;delete from erasure;"
+        )
 
     def close(self) -> None:
         self._db.close()
@@ -135,6 +139,28 @@ class StoredReports:
     def read(self, run_id: str) -> dict[str, Any] | None:
         rows = self._store.ask("select body from report where run_id = ?", run_id)
         return dict(json.loads(rows[0][0])) if rows else None
+
+
+class StoredErasures:
+    """`hybrid_sync.erase.records.Erasures`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def numbers(self) -> list[int]:
+        return [int(n) for (n,) in self._store.ask("select n from erasure order by n")]
+
+    def read(self, number: int) -> Erasure:
+        [(body,)] = self._store.ask("select body from erasure where n = ?", number)
+        return Erasure.model_validate_json(body)
+
+    def write(self, erasure: Erasure) -> bool:
+        return bool(
+            self._store.ask(
+                "insert into erasure values (?, ?) on conflict do nothing returning n",
+                erasure.number, erasure.model_dump_json(),
+            )
+        )  # fmt: skip
 
 
 class FaultyQueue:

@@ -26,7 +26,15 @@ from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection, Side, connect
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.world import ProfileLimits
-from tests.faults.cloud import FaultyDynamo, FaultyQueue, SilentAlerts, Store, StoredManifests, StoredReports
+from tests.faults.cloud import (
+    FaultyDynamo,
+    FaultyQueue,
+    SilentAlerts,
+    Store,
+    StoredErasures,
+    StoredManifests,
+    StoredReports,
+)
 from tests.faults.owners import SECRET
 from tests.faults.pooler import pooled
 from tests.faults.servers import CATALOG
@@ -85,6 +93,7 @@ class FaultWorld:
         self.failure_queue = FaultyQueue(store, luck, place.unreliable)
         self.alerts = SilentAlerts()
         self.executions = NoExecutions()
+        self.erasures = StoredErasures(store)
 
     def limits(self, profile: Profile) -> ProfileLimits:
         return ProfileLimits(self._place.batch_size, 3_600)

@@ -24,8 +24,8 @@ SERVE = {
     "dynamodb:Query": 2, "dynamodb:GetItem": 5, "dynamodb:PutItem": 2, "dynamodb:UpdateItem": 1,
     "states:StartExecution": 1, "secretsmanager:GetSecretValue": 1,
 }  # fmt: skip
-# Whether it holds a slot, in two reads whose order matters; the breakers; both secrets; the report.
-SYNC = {"dynamodb:GetItem": 3, "secretsmanager:GetSecretValue": 2, "s3:PutObject": 3}
+# Whether it holds a slot, in two reads whose order matters; the breakers; both secrets; who was erased; the report.
+SYNC = {"dynamodb:GetItem": 3, "secretsmanager:GetSecretValue": 2, "s3:ListBucket": 1, "s3:PutObject": 3}
 
 
 @dataclass(frozen=True)

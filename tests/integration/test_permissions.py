@@ -71,6 +71,7 @@ def _worked(deployment: Deployment) -> Deployment:
     _lose_a_run(deployment)
     _orphan_an_order(deployment)
     _sync_keys(deployment)
+    _erase_somebody(deployment)
     _begin(deployment, sample("check_deployment")["check_id"])
     assert deployment.invoke("CheckDeployment", sample("check_deployment"))["passed"]
     request = sample("weekly_schedule")["request"] | {"entities": ENTITIES}
@@ -174,6 +175,7 @@ def _as_operator(deployment: Deployment) -> None:
         ("idmap-backup", {"backup": "20261129T010000-4fc1d2", "entity": "offices"}, 200),
         ("idmap-restore", {"backup": "20261129T010000-4fc1d2", "entity": "offices"}, 422),
         ("audit-verify", {}, 200),
+        ("erasures", {}, 200),
         ("tokens", {}, 200),
         ("create-token", {"name": "x", "scopes": ["syncs:read"], "days": 1}, 200),
         ("revoke-token", {"token_id": "0" * 12}, 422),
@@ -285,6 +287,20 @@ def _sync_keys(deployment: Deployment) -> None:
     _begin(deployment, "a-few-keys")
     said = deployment.invoke("SyncKeys", {"run_id": "a-few-keys", "request": request})
     assert said["outcome"]["status"] == "degraded", said
+
+
+def _erase_somebody(deployment: Deployment) -> None:
+    """Who is no patient; and then the target and the bucket each lack an erasure that the other one has."""
+    with psycopg.connect(deployment.legacy_dsn) as legacy:
+        [(person,)] = legacy.execute(
+            "select max(id) from auth_user u where not exists (select from dispatch_patient p where p.user_id = u.id)"
+        ).fetchall()
+    erased = _ops(deployment, "erase", {"rows": [{"entity": "profiles", "key": [person]}]})
+    assert erased["suppressed"]["profiles"] == 1
+    s3, bucket = deployment.client("s3"), deployment.refs["DataBucket"]
+    kept = json.loads(s3.get_object(Bucket=bucket, Key="erasures/000000001.json")["Body"].read())
+    s3.delete_object(Bucket=bucket, Key="erasures/000000001.json")
+    s3.put_object(Bucket=bucket, Key="erasures/000000002.json", Body=json.dumps(kept | {"number": 2}).encode())
 
 
 def _heal_one_and_lose_one(deployment: Deployment, failed: dict[str, Any]) -> str:

@@ -206,6 +206,13 @@ class RequestRejected(SyncError):
     code = "request_rejected"
 
 
+class ErasuresBehind(SyncError):
+    """The target does not know of everybody who was erased: nothing may be written before a run has told it."""
+
+    code = "erasures_behind"
+    transient = True
+
+
 class RequestForbidden(SyncError):
     """The caller is known, and may not ask for this."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hybrid_sync.postgres import Connection
 
 POINTS: dict[str, str] = {
+    "erase.kept_outside": "People are erased in the target, not committed, and the list outside has them.",
     "fence.taken": "The commit snapshot of legacy is in hand and stands nowhere yet.",
     "run.creating": "The run and its entities are written, not committed.",
     "run.recorded": "The run is committed; the caller does not know it yet.",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync.catalog.webhooks import Webhooks
     from hybrid_sync.check.ground import Parts
+    from hybrid_sync.erase.outside import S3Erasures
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.people import People, Project
     from hybrid_sync.http.tokens import Tokens
@@ -116,18 +117,24 @@ class DeployedWorld(Connecting):
 
         return S3Copies(self._settings.need("data_bucket"), self._client("s3"), self._settings.audit_lock)
 
+    @cached_property
+    def id_backups(self) -> S3IdBackups:
+        from hybrid_sync.ids.backups import S3IdBackups
+
+        return S3IdBackups(self._settings.need("data_bucket"), self._client("s3"))
+
+    @cached_property
+    def erasures(self) -> S3Erasures:
+        from hybrid_sync.erase.outside import S3Erasures
+
+        return S3Erasures(self._settings.need("data_bucket"), self._client("s3"))
+
     def copy_audit(self) -> int:
         """Copy what the audit trail has got since the last time; returns how many lines."""
         from hybrid_sync.services.audit_copy import copy_new_lines
 
         with self.connect_target() as target:
             return copy_new_lines(target, self.audit_copies, self.now())
-
-    @cached_property
-    def id_backups(self) -> S3IdBackups:
-        from hybrid_sync.ids.backups import S3IdBackups
-
-        return S3IdBackups(self._settings.need("data_bucket"), self._client("s3"))
 
     @cached_property
     def failure_queue(self) -> SqsFailureQueue:

@@ -13,6 +13,7 @@ from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync.check.ground import Parts
+    from hybrid_sync.erase.records import Erasures
     from hybrid_sync.ids.idmap import IdCache
     from hybrid_sync.postgres import Connection
 
@@ -111,6 +112,11 @@ class World(Protocol):
     @property
     def workers(self) -> int:
         """Functions that may be at work at the same time, each with a connection to either side."""
+        ...
+
+    @property
+    def erasures(self) -> Erasures:
+        """Who was erased, outside the target."""
         ...
 
     def limits(self, profile: Profile) -> ProfileLimits: ...

@@ -45,9 +45,9 @@ class Catalog:
     def hash_of(self, name: str) -> str:
         """Changes whenever what the entity reads or writes changes: then it is read in full once.
 
-        What is tolerated judges a run and moves no row.
+        What is tolerated judges a run and moves no row; how people are erased concerns those who are.
         """
-        return _hash(self[name].model_dump(mode="json", by_alias=True, exclude={"tolerate"}))
+        return _hash(self[name].model_dump(mode="json", by_alias=True, exclude={"tolerate", "erasure"}))
 
     @cached_property
     def hash(self) -> str:

@@ -83,6 +83,8 @@ class ReadPlan:
     """Legacy proves that no two rows share a key."""
     discriminator: tuple[str, ...] = ()
     """The target columns that say which source a row is of."""
+    erased_sql: sql.Composable | None = None
+    """Of the excluded rows, those of people who were erased; None where none was."""
 
     @property
     def target_columns(self) -> tuple[str, ...]:

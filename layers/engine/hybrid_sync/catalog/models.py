@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from hybrid_sync.catalog.erasure import Erasure
 from hybrid_sync.catalog.forms import Column
 from hybrid_sync.catalog.grammar import (
     Condition,
@@ -276,6 +277,7 @@ class Entity(Strict):
     adopt: AdoptList | None = None
     tolerate: tuple[Tolerance, ...] = ()
     """Which failures, and how many, a run may leave behind and still succeed."""
+    erasure: Erasure | None = None
 
     @property
     def title(self) -> str:

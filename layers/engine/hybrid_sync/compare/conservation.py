@@ -20,7 +20,7 @@ from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.streams import Line, differing_lines, lines
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, bucket_number, bucket_of, key_table, make_room, one_of, place_of
-from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.postgres import Connection, Question, answer, inside
 from hybrid_sync.recorded.conservation import Conservation
 
 
@@ -111,6 +111,17 @@ def ask_base(scope: Scope) -> Question[int] | None:
         return None
     query = sql.SQL("select count(*) from {} where {}").format(table_of(scope.source), scope.in_legacy())
     return Question(query, None, lambda found: int(found.fetchall()[0][0]))
+
+
+def erased(scope: Scope, legacy: Connection) -> int:
+    """Legacy's rows of people who were erased."""
+    if scope.plan.erased_sql is None:
+        return 0
+    with inside(legacy, "legacy", path=scope.plan.path):
+        query = sql.SQL("select count(*) from {} where {} and {}").format(
+            scope.plan.relations, scope.in_legacy(), scope.plan.erased_sql
+        )
+        return answer(legacy, Question(query, None, lambda found: int(found.fetchall()[0][0])))
 
 
 def lost_in_joins(scope: Scope, legacy: Connection, selected: int, *, doubled: bool) -> int:

@@ -77,6 +77,7 @@ class EntityCount:
         if lost is None:
             lost = conservation.lost_in_joins(scope, self.legacy, sum(places.values()), doubled=False)
         conservation.agreed(self.total, scope, places, ours.without_key, (live, theirs.places["marked"]), lost)
+        self.total.erased += conservation.erased(scope, self.legacy)
         looked = (ours.carried, theirs.carried)
         references.count(self.references, self.catalog, scope, [], self.legacy, self.target, looked, stored)
         for i, m in enumerate(self.entity.money):
@@ -92,6 +93,7 @@ class EntityCount:
         legacy, target = self.legacy, self.target
         scope.find_in_flight(legacy)
         counted = conservation.count(self.total, scope, legacy, target)
+        self.total.erased += conservation.erased(scope, legacy)
         references.count(self.references, self.catalog, scope, [*scope.missing, *counted.gone], legacy, target)
         for m in self.entity.money:
             money.add_up(m, scope, counted.gone, (self.ours[m.column], legacy), (self.theirs[m.column], target))

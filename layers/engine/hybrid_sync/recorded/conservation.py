@@ -24,7 +24,7 @@ class Conservation(Recorded, frozen=False):
     absent: int
     """Not in the target, with a failed record."""
     excluded: int
-    """Left out by a rule of the catalog."""
+    """Left out by a rule of the catalog, or because they are of people who were erased."""
     in_flight: int
     """Changed in legacy while the run was at work; the next run reads them."""
     missing: int
@@ -39,6 +39,8 @@ class Conservation(Recorded, frozen=False):
     """Of the absent, rows without a complete legacy key."""
     doubled: int = 0
     """Of the stale and absent, rows that share their key with another row."""
+    erased: int = 0
+    """Of the excluded, rows of people who were erased."""
     missing_keys: tuple[Key, ...] = ()
     """The first of the missing, by legacy key; the same below."""
     failed_keys: tuple[Key, ...] = ()

@@ -175,6 +175,10 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
         sql.SQL("grant select, insert, update, delete on all tables in schema hybrid_sync to {}").format(role)
     )
     connection.execute(sql.SQL("revoke update, delete on hybrid_sync.audit from {}").format(role))
+    # Nor does anybody of ours take a person off the list of the erased.
+    connection.execute(
+        sql.SQL("revoke update, delete on hybrid_sync.erasure, hybrid_sync.suppressed from {}").format(role)
+    )
     connection.execute(sql.SQL("grant usage on all sequences in schema hybrid_sync to {}").format(role))
     connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync to {}").format(role))
     connection.execute("revoke all on schema hybrid_sync from public")

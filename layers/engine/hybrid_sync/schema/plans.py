@@ -39,6 +39,8 @@ class EntityPlan:
     """What people should know of how it is read, in sentences."""
     hidden_rows: tuple[str, ...] = ()
     """Why rows of the target may be hidden from us, in sentences."""
+    erasures: int = 0
+    """The number of the last erasure that the plan knows of."""
 
 
 _REMEMBERED = 64
@@ -53,7 +55,7 @@ def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, tar
 
 
 def _place(run_id: str, entity: str, legacy: Connection, target: Connection) -> tuple[object, ...]:
-    return run_id, entity, *_address(legacy), *_address(target)
+    return run_id, entity, *address(legacy), *address(target)
 
 
 def _remember(place: tuple[object, ...], plan: EntityPlan) -> EntityPlan:
@@ -63,7 +65,8 @@ def _remember(place: tuple[object, ...], plan: EntityPlan) -> EntityPlan:
     return plan
 
 
-def _address(connection: Connection) -> tuple[bytes, ...]:
+def address(connection: Connection) -> tuple[bytes, ...]:
+    """Which database this is, and as whom."""
     assert isinstance(connection, Session), "every connection of ours is one"
     return connection.address
 
@@ -156,7 +159,11 @@ def _works(entity: Entity) -> dict[_Part, Rounds[Any]]:
 
 
 def _planned(
-    entity: str, catalog: Catalog, found: Mapping[_Part, Any], table: TargetTable, *sentences: tuple[str, ...]
+    entity: str,
+    catalog: Catalog,
+    found: Mapping[_Part, Any],
+    table: TargetTable,
+    *sentences: tuple[str, ...],
 ) -> EntityPlan:
     definition = catalog[entity]
     plans: dict[str, ReadPlan] = {}
@@ -164,4 +171,5 @@ def _planned(
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
         compiled = compile_source(definition, name, table, found[name, "types"], parents)
         plans[name] = replace(compiled, unique=found[name, "proof"])
-    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{found['', 'structure']}", *sentences)
+    told, hidden = sentences
+    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{found['', 'structure']}", told, hidden)

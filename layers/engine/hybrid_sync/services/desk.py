@@ -15,6 +15,7 @@ from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.webhooks import Webhooks
 from hybrid_sync.contracts import FailureMessage, Key, Message, RollbackOutcome, RollbackTask, RunFailure
+from hybrid_sync.erase.records import Erasures
 from hybrid_sync.errors import ConfigurationMissing, Side, StructureMismatch
 from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
@@ -211,6 +212,14 @@ class Desk(Protocol):
 
     def new_id_cache(self) -> IdCache:
         """One that remembers nothing yet."""
+        ...
+
+    @property
+    def id_secret(self) -> bytes: ...
+
+    @property
+    def erasures(self) -> Erasures:
+        """Who was erased, outside the target."""
         ...
 
     @property

@@ -15,7 +15,7 @@ from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import RunRecord
-from hybrid_sync.schema.plans import plan_for
+from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running, resolve_failed
 
@@ -40,7 +40,7 @@ class EntityDeletes:
         self._target = target
         self._within = within
         self._place = (run.run_id, name)
-        self._plan = plan_for(run.run_id, name, world.catalog, legacy, target)
+        self._plan = plan_of(world, run.run_id, name, legacy, target)
 
     # --- rows that go together -----------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import RunRequest
+from hybrid_sync.erase import records
 from hybrid_sync.ids.known import ask_ids
 from hybrid_sync.keys import ask_recorded, record_among
 from hybrid_sync.legacy import fence
@@ -15,8 +15,9 @@ from hybrid_sync.postgres import Connection, Question, inside, together
 from hybrid_sync.retries import UNSEEN_KEY
 from hybrid_sync.runs.closure import Closure, places, requested
 from hybrid_sync.runs.store import Requested
-from hybrid_sync.schema.plans import EntityPlan, compile_all, plan_for
+from hybrid_sync.schema.plans import EntityPlan, compile_all
 from hybrid_sync.schema.ready import asking_installed
+from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.world import World
 
 Wait = Callable[[float], None]
@@ -40,6 +41,8 @@ class Found:
     unseen: bool
     """A row that the request names is on neither side."""
     plans: dict[str, EntityPlan] = field(default_factory=dict)
+    erasures: int = 0
+    """The last one that the list outside the target has."""
 
     @property
     def rows(self) -> Requested:
@@ -56,13 +59,14 @@ def find_keys(
     """
     named = requested(world.catalog, request.refs)
     for attempt in range(1, UNSEEN_KEY.attempts + 1):
-        found = _first_look(world.catalog, named, request.run_id, legacy, target)
+        found = _first_look(world, named, request.run_id, legacy, target)
         if found is None or not found.unseen or attempt == UNSEEN_KEY.attempts:
             break
         wait(UNSEEN_KEY.delay(attempt))
     if found is None:
         return None
     grow(world, request, found, most, legacy, target)
+    found.erasures = max(world.erasures.numbers(), default=0)
     return found
 
 
@@ -79,13 +83,14 @@ def grow(world: World, request: RunRequest, found: Found, most: int, legacy: Con
         fence.refuse_replica(found.fence, (world.catalog[name] for name in closure.rows))
         compile_all(request.run_id, closure.rows, world.catalog, legacy, target)
     for name in closure.rows:
-        found.plans[name] = plan_for(request.run_id, name, world.catalog, legacy, target)
+        found.plans[name] = plan_of(world, request.run_id, name, legacy, target)
 
 
 def _first_look(
-    catalog: Catalog, named: Requested, run_id: str, legacy: Connection, target: Connection
+    world: World, named: Requested, run_id: str, legacy: Connection, target: Connection
 ) -> Found | None:  # fmt: skip
     """The fence, the rows and the parents that the target lacks; None where the run is recorded."""
+    catalog = world.catalog
     closure = Closure(catalog, named)
     with inside(legacy, "legacy", soon=True), inside(target, "target", soon=True):
         asked: list[Callable[[], None]] = []
@@ -94,12 +99,14 @@ def _first_look(
         with together(target) as trip:
             trip.ask(asking_installed())
             recorded = trip.ask(_ask_recorded(run_id))
+            erased = trip.ask(records.last())
             grow = closure.ask_target(trip)
             there = {place: trip.ask(ask_ids(catalog, place, keys)) for place, keys in places(named)}
             retired = {
                 place: trip.ask(ask_recorded("retired_id", *place, record_among(keys))) for place, keys in places(named)
             }
         grow()
+    records.hear(world, erased.value)
     if recorded.value:
         return None
     unseen = {

@@ -19,7 +19,8 @@ from hybrid_sync.postgres import Connection, answer, one_trip, snapshot, togethe
 from hybrid_sync.recorded.checks import Deletes
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
-from hybrid_sync.schema.plans import EntityPlan, plan_for
+from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
 from hybrid_sync.write.tombstones import any_marked
@@ -60,7 +61,7 @@ def list_departures(
     entity = world.catalog[name]
     looked = _reconciled(record) or _seen(world, run.run_id, record, name, target)
     compare = entity.on_delete.policy != "ignore" and not looked
-    plan = plan_for(run.run_id, name, world.catalog, legacy, target)
+    plan = plan_of(world, run.run_id, name, legacy, target)
     found = _found(run, record, entity, plan, legacy, target, compare=compare)
     with transaction(target, "target"):
         counts = list_found(run, entity, plan, found, target)

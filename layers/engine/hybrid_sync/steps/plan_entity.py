@@ -28,8 +28,8 @@ from hybrid_sync.runs.store import (
     ask_run,
     record_plan,
 )
-from hybrid_sync.schema.plans import plan_for
 from hybrid_sync.steps.fit_entities import LASTING, require_parents
+from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
@@ -64,7 +64,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         run, record = asked_run.value, asked_entity.value
         require_parents(world.catalog, task.entity, unfit.value)
         failpoint("plan.checked", target, legacy)
-        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+        plan = plan_of(world, task.run_id, task.entity, legacy, target)
         detection, version = _detection(run, record, entity, plan.definition_hash, fence.value)
         retries = {s: keys.value if record.requested is None else [] for s, keys in waiting.items()}
         size = _batch_size(world, run, entity)

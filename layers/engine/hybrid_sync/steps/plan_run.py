@@ -20,6 +20,7 @@ from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.ready import asking_installed, prepared
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
+from hybrid_sync.steps.plans import recall_erased
 from hybrid_sync.steps.same_version import same_version, version
 from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
 from hybrid_sync.world import World
@@ -39,6 +40,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             others = trip.ask(at_work(request.run_id))
         if others.value:
             tell_lost_runs(world, target, finder=request.run_id)
+        recall_erased(world, legacy, target)
         if request.trigger == "schedule":
             require_passed(target, world.catalog.hash)
         with transaction(legacy, "legacy", read_only=True):

@@ -28,8 +28,9 @@ from hybrid_sync.runs.store import (
     part,
     record_plan,
 )
-from hybrid_sync.schema.plans import EntityPlan, plan_for
+from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.plan_entity import cut, runs_of
+from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
@@ -116,7 +117,7 @@ def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             fence = trip.ask(ask_fence(task.entity))
         run, record = asked_run.value, asked_entity.value
-        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+        plan = plan_of(world, task.run_id, task.entity, legacy, target)
         carried, before = _fences(run, task, plan, record, fence.value, target)
         complete = record.batches_done >= (record.batches_planned or 0)
         yield Reconcile(

@@ -12,6 +12,7 @@ from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import create_run, finish_run, record_failure
+from hybrid_sync.steps.plans import require_recalled
 from hybrid_sync.steps.record_failure import placed
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import sync_batch
@@ -34,6 +35,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
             return BatchResult()
         failpoint("retry.counted", target, legacy)
         run_id = _run_id(message, attempts + 1)
+        require_recalled(world, target)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         fence.refuse_replica(saved, [world.catalog[message.entity]])

@@ -12,6 +12,7 @@ from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.runs.store import keep_report, read_entities
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.contain import contained
+from hybrid_sync.steps.plans import require_recalled
 from hybrid_sync.undo.begin import Rollback, begin, hold_unverified, policy_of
 from hybrid_sync.undo.end import finish, undone
 from hybrid_sync.undo.undo import steps, undo_batch
@@ -33,6 +34,7 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
                 held = hold_unverified(target, task.run_id) if policy is OnFailure.hold else ()
             if policy is not OnFailure.rollback:
                 return RollbackOutcome(run_id=task.run_id, held=held)
+        require_recalled(world, target)
         with transaction(target, "target"):
             under_way = begin(target, world.catalog, task)
         if under_way.running:

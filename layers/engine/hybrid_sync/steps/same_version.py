@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hybrid_sync.erase.records import hear
 from hybrid_sync.errors import OtherVersion
-from hybrid_sync.postgres import Question
+from hybrid_sync.postgres import Cursor, Question
 from hybrid_sync.world import World
 
 
@@ -19,16 +20,27 @@ def version(world: World) -> tuple[str, str]:
 
 
 def same_version(world: World, run_id: str) -> Question[None]:
-    """Raises OtherVersion unless this step's catalog and build are those that the run was planned with."""
+    """Raises OtherVersion unless this step's catalog and build are those that the run was planned with.
+
+    Whoever asks hears of the last erasure as well, before it makes or takes up a plan.
+    """
+
+    def compare(found: Cursor) -> None:
+        row = found.fetchone()
+        assert row is not None, "an aggregate is one row"
+        hear(world, row[0])
+        _compare(world, run_id, row[1:])
+
     return Question(
-        "select catalog_hash, build from hybrid_sync.run where run_id = %s",
+        "select e.n, r.catalog_hash, r.build from (select coalesce(max(n), 0) as n from hybrid_sync.erasure) e"
+        " left join hybrid_sync.run r on r.run_id = %s",
         (run_id,),
-        lambda found: _compare(world, run_id, found.fetchone()),
+        compare,
     )
 
 
-def _compare(world: World, run_id: str, planned: tuple[Any, ...] | None) -> None:
-    if planned is None:  # whoever asks for the run itself names it
+def _compare(world: World, run_id: str, planned: tuple[Any, ...]) -> None:
+    if planned[0] is None:  # whoever asks for the run itself names it
         return
     changed = [
         f"{what} {_short(then)} and carried by {_short(now)}"

@@ -16,13 +16,14 @@ from hybrid_sync.halve import halve
 from hybrid_sync.keys import bucket_number, bucket_numbers, decode_key, one_of
 from hybrid_sync.legacy import fence, rows
 from hybrid_sync.legacy.unreadable import ask
-from hybrid_sync.postgres import Connection, snapshot, transaction
+from hybrid_sync.postgres import Connection, answer, snapshot, transaction
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.store import RunRecord, read_entity
-from hybrid_sync.schema.plans import EntityPlan, plan_for
+from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
+from hybrid_sync.steps.plans import ask_current, plan_of
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import (
     Outcome,
@@ -66,7 +67,7 @@ def settle_entity(
 
     Raises Grown, unless it is the last round.
     """
-    plan = plan_for(run.run_id, name, world.catalog, legacy, target)
+    plan = plan_of(world, run.run_id, name, legacy, target)
     with transaction(target, "target"):
         settling = _Settling(world, run, name, plan, asked, wanted, legacy, target)
         done = settling.run(last=last)
@@ -111,6 +112,7 @@ class _Settling:
         require_free(self._target, self._name)
         for source, keys in self._wanted.items():
             lock_buckets(self._target, self._name, source, bucket_numbers(keys))
+        answer(self._target, ask_current(self._world, self._name, self._plan))
         failpoint("settle.locked", self._target, self._legacy)
         settlement = Settlement(self._target, self._plan.table, self._plan.sources, self._run.run_id, self._batch)
         read = self._read(settlement)

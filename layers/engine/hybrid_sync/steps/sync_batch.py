@@ -24,8 +24,9 @@ from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.runs.told import record_missing
-from hybrid_sync.schema.plans import EntityPlan, plan_for
+from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
+from hybrid_sync.steps.plans import Outdated, ask_current, plan_of
 from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
@@ -56,13 +57,16 @@ def sync_batch(world: World, task: BatchTask) -> BatchResult:
     except TargetUnavailable:
         # The commit may have arrived before the connection broke: asking again finds batch_done, or does the work.
         return _pages(world, task)
+    except Outdated:
+        # People were erased since the plan was made: the plan of now leaves them out.
+        return _pages(world, task)
 
 
 def _pages(world: World, task: BatchTask) -> BatchResult:
     """All pages; those that an earlier delivery has done give their recorded results."""
     total, row_bytes = BatchResult(), 0
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+        plan = plan_of(world, task.run_id, task.entity, legacy, target)
         place: Place | None = Place()
         while place is not None:
             try:
@@ -70,6 +74,8 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
                     say_for_whom(target, task.run_id)
                     page = Page(world, task, place, plan, legacy, target)
                     done = page.run(row_bytes)
+            except Outdated:
+                raise
             except Contention:
                 with transaction(target, "target"):
                     count_contention(target, task, place)
@@ -147,7 +153,7 @@ class Page:
         began = time.monotonic()
         opened = open_page(
             target, task, place, self._buckets(), self._keys(None), cached(self._plan),
-            first=same_version(self._world, task.run_id),
+            first=same_version(self._world, task.run_id), then=ask_current(self._world, task.entity, self._entity),
         )  # fmt: skip
         failpoint("batch.claimed", target, self._legacy)
         if not isinstance(opened, Opened):

@@ -21,11 +21,12 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.closure import places
 from hybrid_sync.runs.store import ask_entities, ask_run, record_verdict
-from hybrid_sync.schema.plans import compile_together, plan_for
+from hybrid_sync.schema.plans import compile_together
 from hybrid_sync.session import Question, Trip
 from hybrid_sync.steps.find_keys import Wait, Whole, find_keys, grow
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import batch_of_keys
+from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.steps.sync_batch import queue_failures
 from hybrid_sync.steps.verify_entity import verify_entity
@@ -152,7 +153,7 @@ class _Run:
         """The report, where both sides turn out to be the same; None where some entity has to be looked at closely."""
         names = list(wrote.requested)
         compile_together(wrote.run.run_id, names, self._world.catalog, legacy, target)
-        plans = {name: plan_for(wrote.run.run_id, name, self._world.catalog, legacy, target) for name in names}
+        plans = {name: plan_of(self._world, wrote.run.run_id, name, legacy, target) for name in names}
         found = few.look(self._world.catalog, wrote.run, plans, wrote.requested, legacy, target)
         failpoint("keys.verified", target, legacy)
         verdicts = Trip()

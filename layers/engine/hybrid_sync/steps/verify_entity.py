@@ -19,9 +19,9 @@ from hybrid_sync.runs.store import (
     record_verdict,
     require_complete,
 )  # fmt: skip
-from hybrid_sync.schema.plans import plan_for
 from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
+from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 
@@ -48,7 +48,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         _require_steps(task, record)
         seen = still(record.seen, state.value)
         if seen is None:
-            plan = plan_for(task.run_id, task.entity, world.catalog, legacy, target)
+            plan = plan_of(world, task.run_id, task.entity, legacy, target)
             entity = world.catalog[task.entity]
             counted = count_entity(Sides(world.catalog, plan, run, record, entity, legacy, target), stored.value)
             if counted is None:

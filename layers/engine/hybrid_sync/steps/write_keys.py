@@ -38,6 +38,7 @@ from hybrid_sync.steps.find_keys import Found, Whole
 from hybrid_sync.steps.list_departures import list_found
 from hybrid_sync.steps.map_ids import cached
 from hybrid_sync.steps.plan_entity import batch_of_keys
+from hybrid_sync.steps.plans import ask_current
 from hybrid_sync.steps.read_page import PageRead
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import Carried, Page
@@ -107,8 +108,9 @@ def write_keys(
             for name in order for source in sorted(found.rows[name])
         ]  # fmt: skip
         pages = open_run(
-            target, _record(world, run, found), [(t, cached(found.plans[t.entity].sources[t.source])) for t in tasks]
-        )
+            target, _record(world, run, found), [(t, cached(found.plans[t.entity].sources[t.source])) for t in tasks],
+            [ask_current(world, name, found.plans[name], found.erasures) for name in order],
+        )  # fmt: skip
         failpoint("keys.opened", target, legacy)
         if pages is None:
             return None

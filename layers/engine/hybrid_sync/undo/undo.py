@@ -15,8 +15,9 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import UndoneBatch
+from hybrid_sync.erase import records
 from hybrid_sync.keys import bucket_of
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.undo.aftermath import record
 from hybrid_sync.undo.take_back import delete, insert, restore
@@ -67,6 +68,8 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
     """
     began = time.monotonic()
     require_running(connection, task.rollback)
+    # Once nobody of the entity is being erased: the journal has no image of those who were.
+    answer(connection, records.number(task.entity))
     width = len(catalog[task.entity].sources[task.source].key)
     numbers = _buckets(connection, task, width)
     lock_buckets(connection, task.entity, task.source, numbers)

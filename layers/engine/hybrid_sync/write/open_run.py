@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hybrid_sync.contracts import BatchTask, RunRequest
 from hybrid_sync.keys import bucket_numbers, span
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.write.batches import require_entered
 from hybrid_sync.write.pages import Opened, Place, opened, page_id
 
@@ -29,10 +29,11 @@ class RunToOpen:
 
 
 def open_run(
-    connection: Connection, run: RunToOpen, parts: Sequence[tuple[BatchTask, Collection[str]]]
-) -> list[Opened] | None:
-    """Record the run, share its entities' rows, lock all buckets and claim all pages, in this order; None where an
-    earlier delivery has recorded the run.
+    connection: Connection, run: RunToOpen, parts: Sequence[tuple[BatchTask, Collection[str]]],
+    then: Iterable[Question[None]],
+) -> list[Opened] | None:  # fmt: skip
+    """Record the run, share its entities' rows, lock all buckets and claim all pages, in this order, and ask `then`;
+    None where an earlier delivery has recorded the run.
 
     `parts` come in the global order of locks, each with the entities of which it looks ids up.  Raises EntityHeld.
     """
@@ -42,12 +43,16 @@ def open_run(
         "request": request.model_dump(mode="json"), "fence": run.fence.model_dump(mode="json"),
         "catalog_hash": run.version[0], "build": run.version[1], "deadline": run.deadline_seconds,
     }  # fmt: skip
-    row = connection.execute(
+    opening = Question(
         "select * from hybrid_sync.open_run(%s, %s, %s)",
         (json.dumps(given), json.dumps(list(run.entities)), json.dumps([_part(*part) for part in parts])),
-    ).fetchone()
-    assert row is not None, "a function with OUT parameters is one row"
-    refused, status, entity, pages = row
+        lambda found: found.fetchall()[0],
+    )
+    with together(connection) as trip:
+        asked = trip.ask(opening)
+        for question in then:
+            trip.ask(question)
+    refused, status, entity, pages = asked.value
     if refused == "recorded":
         return None
     require_entered(request.run_id, entity, refused, status)

@@ -82,9 +82,9 @@ class Opened:
 
 def open_page(
     connection: Connection, task: BatchTask, place: Place, buckets: Sequence[int], keys: tuple[int, int],
-    entities: Collection[str], *, first: Question[None],
+    entities: Collection[str], *, first: Question[None], then: Question[None],
 ) -> Opened | list[PageDone]:  # fmt: skip
-    """Ask `first`; take run, hold and buckets, in this order; then claim the page and look up what it needs.
+    """Ask `first`; take run, hold and buckets, in this order; claim the page and look up what it needs; ask `then`.
 
     `keys` are the first and the last integer that a key of the page can begin with.  When an earlier delivery has done
     the page: what it did, here and behind it as far as it came.  Raises when the run has ended or the entity is held.
@@ -102,6 +102,7 @@ def open_page(
     with together(connection) as trip:
         trip.ask(first)
         asked = trip.ask(opening)
+        trip.ask(then)
     row = asked.value
     assert row is not None, "a function with OUT parameters is one row"
     refused, status, *found = row

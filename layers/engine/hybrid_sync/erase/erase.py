@@ -1,0 +1,148 @@
+"""Erase people: their rows go, or lose what is personal, in one transaction; and what was erased stays erased.
+
+The entities' rows in `hybrid_sync.entity_state` are taken exclusively first, so nothing of them is being written, and
+whoever writes next finds a newer erasure than its plan knows.  The list is kept outside the target before the
+erasure commits: a crash in between is made good by the next run, as a target that was restored to before it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Key
+from hybrid_sync.erase import records
+from hybrid_sync.erase.closure import Rows, closure
+from hybrid_sync.erase.hashes import Hashes, Place
+from hybrid_sync.erase.plan import concerned
+from hybrid_sync.erase.records import Certificate, Erasure, Erasures, Suppressed
+from hybrid_sync.erase.rows import Eraser
+from hybrid_sync.erase.suppression import keys_behind
+from hybrid_sync.errors import Contention, RequestRejected
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.keys import bucket_number, bucket_numbers
+from hybrid_sync.postgres import Connection
+from hybrid_sync.write.batches import lock_buckets
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Between what it works; the target's transaction is the caller's."""
+
+    catalog: Catalog
+    hashes: Hashes
+    outside: Erasures
+    legacy: Connection
+    target: Connection
+
+
+@dataclass(frozen=True)
+class By:
+    """By whom, why and when."""
+
+    by: str
+    why: str
+    at: datetime
+
+
+def person(ground: Ground, named: Mapping[Place, Iterable[Key]]) -> Rows:
+    """All rows of the persons to whom the named rows belong; RequestRejected where the catalog does not say how."""
+    for entity, _ in named:
+        if ground.catalog[entity].erasure is None:
+            raise RequestRejected(
+                f"The catalog does not say what becomes of an erased row of {entity}.",
+                f"Write `erasure:` with a `policy` into {ground.catalog.file_of(entity)}, and deploy it.",
+            )
+    return closure(ground.catalog, named, ground.legacy, ground.target)
+
+
+def erase(ground: Ground, named: Mapping[Place, Iterable[Key]], asked: By) -> Certificate:
+    """Erase the persons to whom the named rows belong, and never write them again; safe to repeat."""
+    _lock(ground)
+    known = records.recorded(ground.target)
+    if ground.outside.numbers() != known:
+        raise RequestRejected(
+            "The target and the list outside it do not know of the same erasures: it was restored, or one broke off.",
+            "Start a run, which makes it good: hybrid-sync sync --profile daily. Then erase again.",
+        )
+    rows = person(ground, named)
+    erasure = Erasure(
+        number=max(known, default=0) + 1, fingerprint=ground.hashes.fingerprint, by=asked.by, why=asked.why,
+        at=asked.at.isoformat(), keys=_all_suppressed(ground, rows),
+    )  # fmt: skip
+    certificate = _carry_out(ground, erasure, rows)
+    # Once the target has taken all of it, and before it commits: from here on the next run would finish it.
+    if not ground.outside.write(erasure):
+        raise Contention("Another erasure is being recorded.", "It is tried again.")
+    failpoint("erase.kept_outside", ground.target, ground.legacy)
+    return certificate
+
+
+def catch_up(ground: Ground) -> None:
+    """Erase again what the list outside has and the target does not know of: it was restored, or an erasure broke off.
+
+    What the target alone knows goes back outside.
+    """
+    _lock(ground)
+    kept, known = ground.outside.numbers(), records.recorded(ground.target)
+    for number in sorted(set(known) - set(kept)):
+        ground.outside.write(records.recall(ground.target, number))
+    for number in sorted(set(kept) - set(known)):
+        erasure = ground.outside.read(number)
+        if erasure.fingerprint != ground.hashes.fingerprint:
+            raise records.other_secret(number)
+        listed = [(one.place, one.bucket, bytes.fromhex(one.hash)) for one in erasure.keys]
+        found = keys_behind(ground.catalog, ground.hashes, listed, ground.legacy, ground.target)
+        # A target of before the erasure may have rows of the person that were gone when it came.
+        rows = closure(ground.catalog, found, ground.legacy, ground.target)
+        every = dict.fromkeys([*erasure.keys, *_all_suppressed(ground, rows)])
+        _carry_out(ground, erasure.model_copy(update={"keys": tuple(every)}), rows)
+
+
+def _lock(ground: Ground) -> None:
+    """Whoever writes such an entity has its row shared until it commits: from here on nobody does."""
+    ground.target.execute("select pg_advisory_xact_lock(hashtextextended('hybrid_sync.erasure', 0))")
+    names = concerned(ground.catalog)
+    ground.target.execute(
+        "insert into hybrid_sync.entity_state (entity) select unnest(%s::text[]) order by 1 on conflict do nothing",
+        (names,),
+    )
+    # What is cached of rows that go is not asked again.
+    ground.target.execute(
+        "update hybrid_sync.entity_state s set cache_epoch = cache_epoch + 1 from ("
+        " select entity from hybrid_sync.entity_state where entity = any(%s) order by entity for update) l"
+        " where l.entity = s.entity",
+        (names,),
+    )
+
+
+def _carry_out(ground: Ground, erasure: Erasure, rows: Rows) -> Certificate:
+    for place, keys in sorted(rows.items()):
+        lock_buckets(ground.target, *place, bucket_numbers(keys))  # what was seen of them is not as it was
+    records.enter(ground.target, erasure)
+    deleted, changed, scrubbed = Eraser(ground.catalog, rows, ground.target).erase()
+    counts: dict[str, int] = {}
+    for one in erasure.keys:
+        counts[one.entity] = counts.get(one.entity, 0) + 1
+    certificate = Certificate(
+        number=erasure.number, at=erasure.at, by=erasure.by, why=erasure.why, deleted=deleted, pseudonymised=changed,
+        suppressed=counts, scrubbed=scrubbed,
+    )  # fmt: skip
+    records.certify(ground.target, certificate)
+    return certificate
+
+
+def _all_suppressed(ground: Ground, rows: Rows) -> tuple[Suppressed, ...]:
+    """What is never written again as it was: all but the rows that the catalog keeps as they are."""
+    found: list[Suppressed] = []
+    for place, keys in sorted(rows.items()):
+        erasure = ground.catalog[place[0]].erasure
+        if erasure is None or erasure.policy == "keep":
+            continue
+        found += [
+            Suppressed(entity=place[0], source=place[1], bucket=bucket_number(key), hash=digest.hex())
+            for digest, key in ground.hashes.of(place, sorted(keys)).items()
+        ]
+    return tuple(found)

@@ -1,0 +1,174 @@
+"""What is kept of erasures in the target, and outside of it: a target that is restored to before one lacks it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from psycopg import sql
+from pydantic import Field
+
+from hybrid_sync.contracts import Message
+from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.keys import PARAMETER
+from hybrid_sync.postgres import Connection, Question
+
+
+class Suppressed(Message):
+    """One key that is not written again."""
+
+    entity: str
+    source: str
+    bucket: int
+    hash: str
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.entity, self.source
+
+
+class Certificate(Message):
+    """What was erased and by whom: names of entities and numbers, no key and no value."""
+
+    number: int
+    at: str
+    by: str
+    why: str
+    deleted: dict[str, int] = Field(default_factory=dict)
+    """Rows by entity."""
+    pseudonymised: dict[str, int] = Field(default_factory=dict)
+    suppressed: dict[str, int] = Field(default_factory=dict)
+    """Keys that are never written again as they were, with those that had no row in the target."""
+    scrubbed: dict[str, int] = Field(default_factory=dict)
+    """Lines taken out of our own records, by table: before-images, failed records and what else knew of the keys."""
+
+
+class Erasure(Message):
+    """One erasure as it is kept outside the target."""
+
+    number: int
+    fingerprint: str
+    by: str
+    why: str
+    at: str
+    keys: tuple[Suppressed, ...]
+
+
+class Erasures(Protocol):
+    """The list outside the target, an object for each erasure."""
+
+    def numbers(self) -> list[int]:
+        """Of those that are kept, in order."""
+        ...
+
+    def read(self, number: int) -> Erasure: ...
+
+    def write(self, erasure: Erasure) -> bool:
+        """Keep it; False where another one has its number."""
+        ...
+
+
+def number(entity: str) -> Question[int]:
+    """The last erasure, once nothing of the entity is being erased; nothing will be until the transaction ends."""
+    return Question("select hybrid_sync.erasures(%s)", (entity,), lambda found: int(found.fetchall()[0][0]))
+
+
+def last() -> Question[int]:
+    """The last erasure that the transaction sees."""
+    return Question(
+        "select coalesce(max(n), 0) from hybrid_sync.erasure", None, lambda found: int(found.fetchall()[0][0])
+    )
+
+
+def list_of(target: Connection, entities: Collection[str]) -> list[tuple[tuple[str, str], int, bytes]]:
+    """Place, bucket and hash of each suppressed key of these entities."""
+    rows = target.execute(
+        "select entity, source, bucket, hash from hybrid_sync.suppressed where entity = any(%s)", (list(entities),)
+    ).fetchall()
+    return [((entity, source), int(bucket), bytes(digest)) for entity, source, bucket, digest in rows]
+
+
+def require_secret(target: Connection, fingerprint: str) -> None:
+    """Raises ConfigurationMissing where keys were hashed under another id secret: nobody can tell who was erased."""
+    foreign = target.execute(
+        "select min(n) from hybrid_sync.erasure where fingerprint <> %s", (fingerprint,)
+    ).fetchone()
+    if foreign is not None and foreign[0] is not None:
+        raise other_secret(foreign[0])
+
+
+def other_secret(number: int) -> ConfigurationMissing:
+    """Why nothing is written."""
+    return ConfigurationMissing(
+        f"Erasure {number} was recorded under another id secret, so nobody can tell whom it concerns.",
+        "Give the deployment the id secret back that it had then; nothing is written until it has it.",
+    )
+
+
+def enter(target: Connection, erasure: Erasure) -> None:
+    """Record it in the target, without its certificate yet."""
+    target.execute(
+        "insert into hybrid_sync.erasure (n, fingerprint, certificate) values (%s, %s, %s)",
+        (erasure.number, erasure.fingerprint, json.dumps({"at": erasure.at, "by": erasure.by, "why": erasure.why})),
+    )
+    rows = erasure.keys
+    target.execute(
+        sql.SQL(
+            "insert into hybrid_sync.suppressed (entity, source, bucket, hash, erasure)"
+            " select entity, source, bucket, decode(hash, 'hex'), %s"
+            " from unnest(%s::text[], %s::text[], {}, %s::text[]) as u (entity, source, bucket, hash)"
+            " on conflict do nothing"
+        ).format(PARAMETER),
+        (
+            erasure.number, [r.entity for r in rows], [r.source for r in rows], [r.bucket for r in rows],
+            [r.hash for r in rows],
+        ),
+    )  # fmt: skip
+
+
+def certify(target: Connection, certificate: Certificate) -> None:
+    """What came of it."""
+    target.execute("select hybrid_sync.certify(%s, %s)", (certificate.number, certificate.model_dump_json()))
+
+
+def recorded(target: Connection) -> list[int]:
+    """The numbers of the erasures that the target knows of."""
+    return [int(row[0]) for row in target.execute("select n from hybrid_sync.erasure order by n").fetchall()]
+
+
+def recall(target: Connection, number: int) -> Erasure:
+    """An erasure as the target has it."""
+    row = target.execute(
+        "select fingerprint, certificate, (select coalesce(jsonb_agg(jsonb_build_object('entity', entity, 'source',"
+        " source, 'bucket', bucket, 'hash', encode(hash, 'hex')) order by entity, source, hash), '[]')"
+        " from hybrid_sync.suppressed s where s.erasure = e.n) from hybrid_sync.erasure e where n = %s",
+        (number,),
+    ).fetchone()
+    assert row is not None, "asked of those that are recorded"
+    fingerprint, told, keys = row
+    about = {name: told[name] for name in ("at", "by", "why")}
+    return Erasure.model_validate({"number": number, "fingerprint": fingerprint, "keys": keys, **about})
+
+
+def certificates(target: Connection) -> list[Certificate]:
+    """Of all erasures, the newest first."""
+    rows = target.execute("select certificate from hybrid_sync.erasure order by n desc").fetchall()
+    return [Certificate.model_validate(row[0]) for row in rows]
+
+
+# --- what a worker has heard of --------------------------------------------------------------------------------------
+
+_heard: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+"""By world: the last erasure."""
+
+
+def hear(world: object, number: int) -> None:
+    """Remember the last erasure."""
+    _heard[world] = number
+
+
+def heard(world: object) -> int:
+    """It may be old: whoever writes asks again under its locks."""
+    return _heard.get(world, 0)

@@ -1,0 +1,209 @@
+"""What an erasure does in the target: rows go or lose what is personal, and our own records forget them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import table
+from hybrid_sync.contracts import Key
+from hybrid_sync.erase.closure import Rows
+from hybrid_sync.erase.hashes import Place
+from hybrid_sync.erase.plan import leads, pseudonym
+from hybrid_sync.errors import RequestRejected
+from hybrid_sync.keys import belongs_to, key_columns, key_parts, one_of, record_among
+from hybrid_sync.postgres import Connection
+from hybrid_sync.write.native import AS_NATIVES, write
+
+_OF_THE_TARGET = ("23", "27", "42", "44", "P0")
+"""Classes of errors by which the target's own rules forbid a write."""
+_BY_KEY = (
+    "failed_record", "pending_link", "tombstone", "retired_id", "difference", "delete_candidate", "wrong_id",
+    "rollback_conflict",
+)  # fmt: skip
+"""Our own tables with a line for a legacy key."""
+
+
+class Eraser:
+    """Works in the caller's transaction, which has locked the entities and their buckets."""
+
+    def __init__(self, catalog: Catalog, rows: Rows, target: Connection) -> None:
+        self._catalog = catalog
+        self._rows = {place: sorted(keys) for place, keys in sorted(rows.items())}
+        self._target = target
+        self._ids = {place: self._ids_of(place, keys) for place, keys in self._rows.items()}
+        """Every UUID that a row has or had."""
+
+    def erase(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+        """Rows deleted and pseudonymised by entity, and lines taken out of our own records by table.
+
+        RequestRejected where the target forbids it; the caller's transaction is to be given up then.
+        """
+        deleted: dict[str, int] = {}
+        changed: dict[str, int] = {}
+        self._let_go()
+        for name in (name for wave in reversed(self._catalog.waves()) for name in wave):
+            for place in (p for p in self._rows if p[0] == name):
+                policy = self._policy(place)
+                if policy == "delete":
+                    deleted[name] = deleted.get(name, 0) + self._delete(place)
+                elif policy == "pseudonymise":
+                    changed[name] = changed.get(name, 0) + self._pseudonymise(place)
+        return _some(deleted), _some(changed), _some(self._scrub())
+
+    def _policy(self, place: Place) -> str:
+        erasure = self._catalog[place[0]].erasure
+        assert erasure is not None, "only such rows belong to a person"
+        return erasure.policy
+
+    # --- mapped tables ---------------------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """Rows of a cycle hold each other: deferred references between rows that are deleted give way first."""
+        for place in self._rows:
+            entity = self._catalog[place[0]]
+            for column, reference in entity.sources[place[1]].references.items():
+                if reference.deferred and self._policy(place) == "delete":
+                    self._write(
+                        entity,
+                        sql.SQL("update {} t set {} = null from {} where {}").format(
+                            table(entity.target), sql.Identifier(column), AS_NATIVES, self._own(place)
+                        ),
+                    )
+
+    def _delete(self, place: Place) -> int:
+        entity = self._catalog[place[0]]
+        self._refuse_referred(place, entity)
+        gone = self._write(
+            entity,
+            sql.SQL("delete from {} t using {} where {}").format(table(entity.target), AS_NATIVES, self._own(place)),
+        )
+        left = sql.SQL("select count(*) from {} t where {}").format(table(entity.target), self._own(place))
+        self._require_none(entity, left, "are still there: a trigger keeps them")
+        return gone
+
+    def _refuse_referred(self, place: Place, entity: Entity) -> None:
+        """Rows that we do not manage would fall to ON DELETE CASCADE, or lose their reference, without a word."""
+        row = self._target.execute(
+            sql.SQL(
+                "select min(by_constraint) from hybrid_sync.referred({}::regclass, array(select id from {} t where {}))"
+            ).format(
+                table(entity.target).as_string(self._target), table(entity.target), self._own(place)
+            )
+        ).fetchone()  # fmt: skip
+        if row is not None and row[0] is not None:
+            raise RequestRejected(
+                f"Rows of {entity.entity} cannot be deleted: others refer to them by the constraint {row[0]}.",
+                f"Erase those first, or write `policy: pseudonymise` into {self._catalog.file_of(entity.entity)}.",
+            )
+
+    def _pseudonymise(self, place: Place) -> int:
+        entity = self._catalog[place[0]]
+        assert entity.erasure is not None, "it has a policy"
+        key = key_columns(entity.sources[place[1]].key, "t")
+        pairs = [(sql.Identifier(column), pseudonym(value, key)) for column, value in entity.erasure.set.items()]
+        changed = self._write(
+            entity,
+            sql.SQL("update {} t set {} from {} where {}").format(
+                table(entity.target), sql.SQL(", ").join(sql.SQL("{} = {}").format(*pair) for pair in pairs),
+                AS_NATIVES, self._own(place),
+            ),
+        )  # fmt: skip
+        differs = sql.SQL(" or ").join(
+            sql.SQL("t.{}::text is distinct from ({})::text").format(*pair)
+            if value is None or not value.lstrip().startswith(("{", "["))
+            else sql.SQL("t.{} is null").format(pair[0])  # JSON is stored in a form of its own
+            for pair, value in zip(pairs, entity.erasure.set.values(), strict=True)
+        )
+        left = sql.SQL("select count(*) from {} t where {} and ({})").format(
+            table(entity.target), self._own(place), differs
+        )
+        self._require_none(entity, left, "have other values than the catalog sets: a trigger changes them")
+        return changed
+
+    def _own(self, place: Place) -> sql.Composed:
+        source = self._catalog[place[0]].sources[place[1]]
+        keys = one_of(key_columns(source.key, "t"), self._rows[place])
+        return sql.SQL("{} and {}").format(belongs_to(source, "t"), keys)
+
+    def _write(self, entity: Entity, statement: sql.Composed) -> int:
+        try:
+            return write(self._target, statement).rowcount
+        except psycopg.Error as error:
+            if (error.sqlstate or "")[:2] not in _OF_THE_TARGET:
+                raise
+            by = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
+            raise RequestRejected(
+                f"The target refuses to erase rows of {entity.entity} ({error.sqlstate}{by}).",
+                f"Correct `erasure:` in {self._catalog.file_of(entity.entity)}, or what the target forbids.",
+            ) from None
+
+    def _require_none(self, entity: Entity, query: sql.Composed, what: str) -> None:
+        row = self._target.execute(query).fetchone()
+        if row is not None and row[0]:
+            raise RequestRejected(
+                f"{row[0]} rows of {entity.entity} {what}.", "Change the target's trigger; nothing was erased."
+            )
+
+    # --- our own records -------------------------------------------------------------------------------------------
+
+    def _ids_of(self, place: Place, keys: Sequence[Key]) -> list[str]:
+        entity = self._catalog[place[0]]
+        own = sql.SQL("entity = {} and source = {}").format(*place)
+        rows = self._target.execute(
+            sql.SQL(
+                "select id::text from {} t where {} union select id::text from hybrid_sync.retired_id where {} and {}"
+                " union select id::text from hybrid_sync.journal where {} and id is not null and {}"
+            ).format(
+                table(entity.target), self._own(place), own, record_among(keys), own,
+                record_among(keys, sql.Identifier("keys")),
+            )
+        ).fetchall()  # fmt: skip
+        return [row[0] for row in rows]
+
+    def _scrub(self) -> dict[str, int]:
+        """Before-images, marks, failed records and all else by key; and images of rows that referred to the person."""
+        done: dict[str, int] = {}
+        for place, keys in self._rows.items():
+            if self._policy(place) == "keep":
+                continue
+            own = sql.SQL("entity = {} and source = {}").format(*place)
+            for name in _BY_KEY:
+                relation, which = sql.Identifier("hybrid_sync", name), record_among(keys)
+                self._take_out(done, name, sql.SQL("{} where {} and {}").format(relation, own, which))
+            self._take_out(
+                done, "journal",
+                sql.SQL("hybrid_sync.journal where {} and before is not null and {}").format(
+                    own, record_among(keys, sql.Identifier("keys"))
+                ),
+            )  # fmt: skip
+        for lead in leads(self._catalog):
+            if (ids := self._ids.get(lead.parent)) and self._policy(lead.child) != "keep":
+                self._take_out(
+                    done, "journal",
+                    sql.SQL(
+                        "hybrid_sync.journal where entity = {} and source = {} and before ->> {} = any({}::text[])"
+                    ).format(*lead.child, lead.column, ids),
+                )  # fmt: skip
+        return done
+
+    def _take_out(self, done: dict[str, int], name: str, which: sql.Composed) -> None:
+        done[name] = done.get(name, 0) + self._target.execute(sql.SQL("delete from {}").format(which)).rowcount
+
+
+def _some(counts: dict[str, int]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counts.items()) if count}
+
+
+def stored_keys(catalog: Catalog, place: Place, buckets: sql.Composable, target: Connection) -> set[Key]:
+    """The keys of the target's rows under a condition on the first key column."""
+    source = catalog[place[0]].sources[place[1]]
+    columns = key_columns(source.key)
+    query = sql.SQL("select array[{}] from {} where {} and {}").format(
+        sql.SQL(", ").join(key_parts(columns)), table(catalog[place[0]].target), belongs_to(source), buckets
+    )
+    return {tuple(row[0]) for row in target.execute(query).fetchall()}

@@ -1,0 +1,112 @@
+"""Erase people at their word: what it would do, doing it, and the certificates of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.contracts import Key, Message
+from hybrid_sync.erase import records
+from hybrid_sync.erase.records import Certificate
+from hybrid_sync.errors import RequestRejected
+from hybrid_sync.keys import GivenPart
+from hybrid_sync.services.desk import Asked, Desk, at_target
+
+if TYPE_CHECKING:  # commands that erase nobody start without it
+    from hybrid_sync.erase.closure import Rows
+    from hybrid_sync.erase.erase import Ground
+
+
+class Named(Message):
+    """One row of a person."""
+
+    entity: str
+    key: Annotated[tuple[GivenPart, ...], Field(min_length=1)]
+    source: str = ""
+
+
+class EraseAsked(Asked):
+    """The persons to whom these rows belong, and why they are erased."""
+
+    rows: Annotated[tuple[Named, ...], Field(min_length=1, max_length=100)]
+    why: Annotated[str, Field(max_length=500)] = ""
+
+
+class ErasuresAsked(Asked):
+    """All that was erased."""
+
+
+class Preview(Message):
+    """Rows by entity on either side that belong to the persons, by what becomes of them."""
+
+    delete: dict[str, int]
+    pseudonymise: dict[str, int]
+    keep: dict[str, int]
+
+
+class Certificates(Message):
+    """The newest first."""
+
+    certificates: tuple[Certificate, ...]
+
+
+def preview(desk: Desk, asked: EraseAsked, _: str) -> Preview:
+    """Read only; RequestRejected where the catalog does not say what becomes of such rows."""
+    from hybrid_sync.erase.erase import person
+
+    with _ground(desk) as ground:
+        rows = person(ground, _named(desk.catalog, asked))
+    by_policy: dict[str, dict[str, int]] = {"delete": {}, "pseudonymise": {}, "keep": {}}
+    for (entity, _source), keys in sorted(rows.items()):
+        erasure = desk.catalog[entity].erasure
+        assert erasure is not None, "only such rows belong to a person"
+        counts = by_policy[erasure.policy]
+        counts[entity] = counts.get(entity, 0) + len(keys)
+    return Preview(**by_policy)
+
+
+def erase_people(desk: Desk, asked: EraseAsked, who: str) -> Certificate:
+    """One transaction; RequestRejected where the target forbids it, and then nothing is erased."""
+    from hybrid_sync.erase.erase import By, erase
+
+    with _ground(desk) as ground:
+        return erase(ground, _named(desk.catalog, asked), By(who, asked.why, desk.now()))
+
+
+def erasures(desk: Desk, _asked: ErasuresAsked, _: str) -> Certificates:
+    """Numbers and names of entities."""
+    with at_target(desk) as target:
+        return Certificates(certificates=tuple(records.certificates(target)))
+
+
+@contextmanager
+def _ground(desk: Desk) -> Iterator[Ground]:
+    from hybrid_sync.erase.erase import Ground
+    from hybrid_sync.erase.hashes import Hashes
+
+    with desk.connect_legacy() as legacy, at_target(desk) as target:
+        yield Ground(desk.catalog, Hashes(desk.id_secret), desk.erasures, legacy, target)
+
+
+def _named(catalog: Catalog, asked: EraseAsked) -> Rows:
+    found: Rows = {}
+    for row in asked.rows:
+        sources = catalog[row.entity].sources
+        if not row.source and len(sources) > 1:
+            raise RequestRejected(
+                f"{row.entity} has several sources.", f"Say which: {row.entity}/{'|'.join(sources)}:KEY."
+            )
+        source = row.source or next(iter(sources))
+        if source not in sources:
+            raise RequestRejected(f"{row.entity} has no source {source}: choose from {', '.join(sources)}.")
+        key: Key = row.key
+        if len(key) != len(sources[source].key):
+            raise RequestRejected(
+                f"A key of {row.entity} has {len(sources[source].key)} parts.", "Write them with commas between them."
+            )
+        found.setdefault((row.entity, source), set()).add(key)
+    return found

@@ -1,0 +1,98 @@
+"""Plans of a step: an entity's read plan, without the rows of people who were erased.
+
+A worker remembers the plan, and the number of the last erasure that it has heard of.  That may be old: so whoever
+writes asks again under its locks (`ask_current`), and is told to begin anew with the plan of now.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from hybrid_sync.erase import records
+from hybrid_sync.errors import Contention, ErasuresBehind
+from hybrid_sync.postgres import Connection, Cursor, Question, inside, transaction
+from hybrid_sync.schema.plans import EntityPlan, address, plan_for
+from hybrid_sync.world import World
+
+_REMEMBERED = 64
+_plans: OrderedDict[tuple[object, ...], EntityPlan] = OrderedDict()
+
+
+class Outdated(Contention):
+    """People were erased since the plan was made: what it would write may not be written."""
+
+    def __init__(self) -> None:
+        super().__init__("People were erased meanwhile.", "It is tried again, without them.")
+
+
+def plan_of(world: World, run_id: str, entity: str, legacy: Connection, target: Connection) -> EntityPlan:
+    """The entity's plan; StructureMismatch when the two sides do not fit."""
+    plan = plan_for(run_id, entity, world.catalog, legacy, target)
+    number = records.heard(world)
+    if not number:
+        return plan
+    place = (run_id, entity, number, *address(legacy), *address(target))
+    found = _plans.get(place)
+    if found is None:
+        found = _plans[place] = _without_erased(world, entity, plan, number, legacy, target)
+        if len(_plans) > _REMEMBERED:
+            _plans.popitem(last=False)
+    return found
+
+
+def _without_erased(
+    world: World, entity: str, plan: EntityPlan, number: int, legacy: Connection, target: Connection
+) -> EntityPlan:  # fmt: skip
+    # Where nobody was erased, nobody loads it.
+    from hybrid_sync.erase.hashes import Hashes
+    from hybrid_sync.erase.plan import ancestors, without_erased
+    from hybrid_sync.erase.suppression import keys_behind
+
+    hashes = Hashes(world.id_secret)
+    with inside(target, "target"):
+        records.require_secret(target, hashes.fingerprint)
+        listed = records.list_of(target, ancestors(world.catalog, entity))
+        keys = keys_behind(world.catalog, hashes, listed, legacy, target)
+    ordered = {place: sorted(some) for place, some in keys.items()}
+    return without_erased(world.catalog, entity, plan, ordered, number)
+
+
+def ask_current(world: World, entity: str, plan: EntityPlan, at_least: int = 0) -> Question[None]:
+    """Share the entity's row, so that none of it is erased until the transaction ends; raises Outdated where some was
+    since the plan was made, or the target does not know of the erasure `at_least`."""
+    asked = records.number(entity)
+
+    def compare(found: Cursor) -> None:
+        number = asked.meaning(found)
+        if number != plan.erasures or number < at_least:
+            records.hear(world, number)
+            raise Outdated
+
+    return Question(asked.query, asked.parameters, compare)
+
+
+def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
+    """Before a run writes anything: whoever was erased is erased in this target, too, if it was restored."""
+    with transaction(target, "target"):
+        kept, known = world.erasures.numbers(), records.recorded(target)
+        if kept or known:
+            from hybrid_sync.erase.erase import Ground, catch_up
+            from hybrid_sync.erase.hashes import Hashes
+
+            hashes = Hashes(world.id_secret)
+            if kept != known:
+                catch_up(Ground(world.catalog, hashes, world.erasures, legacy, target))
+            records.require_secret(target, hashes.fingerprint)
+    records.hear(world, max([0, *kept, *known]))
+
+
+def require_recalled(world: World, target: Connection) -> None:
+    """The same for whoever has no part in erasing: a run has to come first where the target was restored."""
+    with transaction(target, "target"):
+        known = records.recorded(target)
+    if world.erasures.numbers() != known:
+        raise ErasuresBehind(
+            "The target and the list outside it do not know of the same erasures: it was restored, or one broke off.",
+            "Start a run, which makes it good before it writes: hybrid-sync sync --profile daily.",
+        )
+    records.hear(world, max(known, default=0))
