@@ -15,7 +15,6 @@ from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.webhooks import Webhooks
 from hybrid_sync.contracts import FailureMessage, Key, Message, RollbackOutcome, RollbackTask, RunFailure
-from hybrid_sync.erase.records import Erasures
 from hybrid_sync.errors import ConfigurationMissing, Side, StructureMismatch
 from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
@@ -24,6 +23,7 @@ from hybrid_sync.webhooks.keyring import Held
 from hybrid_sync.webhooks.signatures import Secret as Signing
 
 if TYPE_CHECKING:
+    from hybrid_sync.erase.records import Erasures
     from hybrid_sync.services.views.outlook import Outlook
 
 LIMITS: tuple[LiteralString, ...] = ("set local statement_timeout = '18s'", "set local lock_timeout = '8s'")
