@@ -107,6 +107,12 @@ def test_settings_and_the_template_know_the_same_variables() -> None:
     assert ours == {field.alias for field in Settings.model_fields.values()} - by_lambda_itself
 
 
+def test_a_number_of_a_mapping_becomes_a_text_before_it_is_a_variable() -> None:
+    """CloudFormation makes texts of all variables, and the emulator of none: no worker starts with a number."""
+    for function in FUNCTIONS.values():
+        assert not ["Fn::FindInMap" for v in templates.environment(TEMPLATE, function).values() if "Fn::FindInMap" in v]
+
+
 def test_the_defaults_of_settings_are_those_of_the_template() -> None:
     parameters = TEMPLATE["Parameters"]
     settings = Settings.from_environment({})

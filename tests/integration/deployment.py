@@ -108,6 +108,9 @@ class Deployment:
             return self.refs[argument]
         if kind == "Fn::GetAtt":
             return self.arns[str(argument).removesuffix(".Arn")]
+        if kind == "Fn::Sub" and isinstance(argument, list):
+            text, values = argument
+            return re.sub(r"\$\{([^}]+)\}", lambda found: str(self.resolve(values[found[1]])), text)
         if kind == "Fn::Sub":
             return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), argument)
         if kind == "Fn::If":
