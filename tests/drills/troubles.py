@@ -181,7 +181,10 @@ DRILLS = (
     ),
     Drill(
         "table-locked", table_locked,
-        Named(f"held by .*{MIGRATION}", "to end that session", "contention", "then run again"),
+        Named(
+            f"held by .*{MIGRATION}", "to end that session",
+            "another session holds a lock", "tries again by itself|then run again",
+        ),
     ),
     is_junk(JUNK),
     Drill(

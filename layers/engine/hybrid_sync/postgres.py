@@ -51,7 +51,9 @@ S = TypeVar("S", bound=Session)
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 OLDEST = 13
 """The oldest major version that the tests play on."""
-_CONTENTION = {*CONTENTION, "53200"}
+_CONTENTION = dict.fromkeys(CONTENTION, "sessions were in each other's way") | {
+    "55P03": "another session holds a lock on what it needs", "53200": "it is short of memory",
+}  # fmt: skip
 _TIMED_OUT = {
     "25P03": "was left waiting in a transaction",
     "25P04": "kept a transaction open",
@@ -212,7 +214,7 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
     if state == "53300":
         return no_connection_left(side)
     if state in _CONTENTION:
-        return Contention(f"{side} answered {state} (busy).", "The same step is tried again.")
+        return Contention(f"{side} answered {state}: {_CONTENTION[state]}.", "The same step is tried again.")
     if state == "25006":
         return UNAVAILABLE[side](
             f"{side} takes no writes at present (25006, read-only).",
