@@ -24,8 +24,20 @@ LONGEST = 1.0
 
 def many_failed(night: Night) -> None:
     """A trigger of the target refuses as many new rows; somebody mends it, and has all of them tried again."""
+    night.ground.target(_REFUSES)
+    try:
+        _given_up(night)
+    finally:
+        night.ground.target("drop function refuse_many() cascade")
+    ground = night.person()
+    _redrive(ground)
+    settle(ground.stack, PATIENCE)
+    _agree(ground, outcome(ground.deployment, ground.carry()))
+
+
+def _given_up(night: Night) -> None:
+    """All of them fail, wait, and are given up after three attempts."""
     ground = night.ground
-    ground.target(_REFUSES)
     ground.legacy(
         "insert into dispatch_notification (sender, template_name, template_context, read, sent, send, recipient_id,"
         f" created_at) select '{WORD}', 'x', '{{}}', false, false, false, (select min(id) from auth_user), now()"
@@ -38,11 +50,6 @@ def many_failed(night: Night) -> None:
     night.until_named()
     settle(ground.stack, PATIENCE)
     _agree(ground, None, given_up=MANY)
-    ground.target("drop function refuse_many() cascade")
-    night.person()
-    _redrive(ground)
-    settle(ground.stack, PATIENCE)
-    _agree(ground, outcome(ground.deployment, ground.carry()))
 
 
 _REFUSES = f"""

@@ -38,18 +38,16 @@ def items(stack: Stack) -> Found:
 
 
 def messages(stack: Stack) -> Found:
-    """What waits in the queues, which is left there."""
+    """What waits in the queues, which is left there, though one of its attempts is used up."""
     sqs = stack.client("sqs")
     for url in sqs.list_queues().get("QueueUrls", []):
-        seen: set[str] = set()
-        for _ in range(100):
-            got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-            new = [one for one in got.get("Messages", []) if one["MessageId"] not in seen]
-            if not new:
-                break
-            seen |= {one["MessageId"] for one in new}
-            for one in new:
+        hidden: list[str] = []
+        while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60).get("Messages"):
+            for one in found:
+                hidden.append(one["ReceiptHandle"])
                 yield f"sqs {url.rpartition('/')[2]}", _told(one)
+        for handle in hidden:
+            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
 def logs(stack: Stack) -> Found:
