@@ -22,7 +22,7 @@ from hybrid_sync.services.views.model import Overview
 from hybrid_sync_cli.checking import checked
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import catalog_of_project
+from hybrid_sync_cli.execution import catalog_of_project, outcome
 from hybrid_sync_cli.queue_counts import settle
 from hybrid_sync_cli.stack import Stack
 from hybrid_sync_cli.untouched import Seen, look, touched
@@ -133,8 +133,18 @@ class Ground:
         """A scheduled run from its start to its end; NotWell unless it has verified everything."""
         run_id = self.clock_strikes()
         if (status := self.ended(run_id)) not in ("succeeded", "degraded"):
-            raise NotWell(f"Run {run_id} ended {status}.")
+            raise NotWell(f"Run {run_id} ended {status}. {self._why(run_id)}")
         return run_id
+
+    def _why(self, run_id: str) -> str:
+        """What stood in its way."""
+        try:
+            summary = outcome(self.deployment, run_id)
+        except CliError as error:
+            return str(error)
+        said = [f"{one.state} {one.entity}: {one.error}: {one.cause}" for one in summary.failures]
+        said += [f"{one.entity}: {one.failure.text}" for one in summary.entities if one.failure is not None]
+        return "; ".join(said[:5])
 
     def carry_at_last(self) -> str:
         """The same, again and again until it does: somebody has healed what it fails by."""

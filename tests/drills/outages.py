@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from hybrid_sync_cli.stack import databases, home
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.processes import Processes
-from tests.drills.ground import PAUSE
+from tests.drills.ground import NotWell
+from tests.drills.places import commands
 from tests.drills.play import Night
 
 MINUTES = 10
@@ -55,7 +56,10 @@ def id_map_deleted(night: Night) -> None:
     client, table = ground.stack.client("dynamodb"), ground.stack.outputs["IdMapTable"]
     client.delete_table(TableName=table)
     ground.legacy("update dispatch_payment set custom_price = coalesce(custom_price, 0) + 1")
-    run_id = ground.clock_strikes()
-    ground.ended(run_id)
+    ground.clock_strikes()
     night.until_named()
-    time.sleep(PAUSE)
+    night.person()
+    for where, said in commands([["repair"]]):
+        if b"Made anew" not in said:
+            raise NotWell(f"{where}: {said.decode()}")
+    ground.carry()
