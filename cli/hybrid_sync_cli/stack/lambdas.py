@@ -141,7 +141,8 @@ def worker_environment(environment: dict[str, str], config: dict[str, Any], laye
         paths.append(str(RUNTIME_API))
     endpoint = f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}"
     return {
-        **environment,
+        # A number of the template's mappings is a string by the time that a function has it.
+        **{name: str(value) for name, value in environment.items()},
         "AWS_ENDPOINT_URL": environment.get("AWS_ENDPOINT_URL") or endpoint,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{config['Runtime']}",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{config.get('FunctionName', '')}",
