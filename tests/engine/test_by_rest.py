@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,12 @@ from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.sync_keys import sync_keys
 from hybrid_sync_cli.stack import supabase
 from hybrid_sync_cli.stack.postgres import Cluster
-from tests.conftest import PASSWORD, _bootstrap, _database
 from tests.engine.by_rest import SECRET, served
 from tests.engine.conftest import DOMAIN, Query, _runner
 from tests.engine.policies import HARD, soft, with_policies
 from tests.engine.test_sync_keys import Meanwhile
 from tests.engine.worlds import EngineWorld, run
+from tests.servers.projects import Projects, created, new_name
 
 
 @dataclass
@@ -50,18 +50,18 @@ class Sides:
 
 @pytest.fixture(scope="module")
 def sides(
-    postgres: Cluster, supabase_postgres: Cluster, session_home: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: Cluster, projects: Projects, session_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sides]:
     with ExitStack() as stack:
-        legacy = postgres.dsn(stack.enter_context(contextmanager(_database)(postgres, "legacy")))
+        name = new_name("legacy")
+        stack.enter_context(created(postgres, name))
+        legacy = postgres.dsn(name)
         with psycopg.connect(legacy, autocommit=True) as connection:
             connection.execute((DOMAIN / "legacy.sql").read_bytes())
         worlds: list[EngineWorld] = []
         admins: list[str] = []
         for name in ("direct", "behind"):
-            made = stack.enter_context(contextmanager(_database)(supabase_postgres, name))
-            _bootstrap(supabase_postgres.dsn(made))
-            admins.append(supabase_postgres.dsn(made, supabase.ADMIN, PASSWORD))
+            admins.append(projects.admin_dsn(stack.enter_context(projects.copy(name, installed=True))))
             with psycopg.connect(admins[-1], autocommit=True) as connection:
                 connection.execute((DOMAIN / "target.sql").read_bytes())
             catalog = load(DOMAIN / "catalog")
