@@ -108,7 +108,10 @@ def _worked(deployment: Deployment) -> Deployment:
     assert back
     assert back <= {record["messageId"] for record in failed["Records"]} - {healed}
     again = queue_event(deployment, "FailedRecordsQueue")
-    assert {json.loads(record["body"])["entity"] for record in again["Records"]} == {"case_states"}
+    sent = [json.loads(record["body"]) for record in again["Records"]]
+    assert {message["entity"] for message in sent if not message["at_once"]} == {"case_states"}
+    # The order has arrived, and woken what waited for it.
+    assert {message["reason"] for message in sent if message["at_once"]} == {"missing_parent"}
     assert deployment.invoke("EscalateFailure", failed) == {"batchItemFailures": []}
     assert deployment.invoke("WatchFreshness", sample("watch_freshness"))["days"] < 1
     _end_all(deployment)
