@@ -153,6 +153,8 @@ class Deployment:
             refs[queue] = self.client("sqs").create_queue(QueueName=queue)["QueueUrl"]
             arns[queue] = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
         refs["AuditLock"] = "GOVERNANCE"
+        refs["MailFrom"], refs["AlertEmail"] = "sync@example.com", "ops@example.com"
+        self.client("sesv2").create_email_identity(EmailIdentity=refs["MailFrom"])
         self.client("s3").create_bucket(Bucket="databucket", ObjectLockEnabledForBucket=True)
         refs["DataBucket"], arns["DataBucket"] = "databucket", "arn:aws:s3:::databucket"
         refs["AlertTopic"] = self.client("sns").create_topic(Name="alerts")["TopicArn"]
@@ -207,6 +209,8 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
     if service == "SQS":
         queue = params["QueueUrl"].rsplit("/", 1)[1]
         return [Call(f"sqs:{operation.removesuffix('Batch')}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}")]
+    if service == "SESv2":
+        return [Call(f"ses:{operation}", f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/{params['FromEmailAddress']}")]
     if service == "SNS":
         return [Call(f"sns:{operation}", params["TopicArn"])]
     if service == "Secrets Manager":

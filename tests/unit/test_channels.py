@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.session import Session
+from botocore.stub import Stubber
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from hybrid_sync.alerts import Alert, Channels, Chat, Webhook, channels
+from hybrid_sync.alerts import Alert, Channels, Chat, Topic, Webhook, channels
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
+from hybrid_sync.mail import Mail, mail_between
 from hybrid_sync.secret import Connections
 
 SECRET = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
@@ -73,6 +76,68 @@ def test_a_receiver_that_refuses_fails_the_step_so_that_it_is_repeated_and_the_o
     with pytest.raises(AwsUnavailable):
         Channels(refusing, _Kept(seen.append)).publish(ALERT)
     assert len(seen) == 1
+
+
+SENDER, READER = "sync@example.com", "ops@example.com"
+DIGEST = replace(ALERT, title="weekly run succeeded", urgent=False, page="<h1>Weekly sync</h1>")
+
+
+def test_a_digest_goes_by_ses_as_html_and_as_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    client = Session().create_client("sesv2", region_name="us-east-1")
+    sent: list[dict[str, Any]] = []
+    client.meta.events.register("before-parameter-build.*.*", lambda params, **_: sent.append(params))
+    with Stubber(client) as stub:
+        stub.add_response("send_email", {"MessageId": "m"})
+        Mail(SENDER, READER, lambda: client).send(replace(DIGEST, link="https://dash.example.com/runs/r1?a=1&b=2"))
+
+    [mail] = sent
+    body = mail["Content"]["Simple"]["Body"]
+    assert (mail["FromEmailAddress"], mail["Destination"]) == (SENDER, {"ToAddresses": [READER]})
+    assert body["Text"]["Data"].startswith("Weekly sync, run r1: degraded.\nWhat to do: Correct <it> in legacy.")
+    assert "<h1>Weekly sync</h1><p><b>What to do:</b> Correct &lt;it&gt; in legacy.</p>" in body["Html"]["Data"]
+    assert 'href="https://dash.example.com/runs/r1?a=1&amp;b=2"' in body["Html"]["Data"]
+
+
+@pytest.mark.parametrize(
+    ("alert", "refused", "mailed", "published"),
+    [
+        (DIGEST, False, 1, 0),
+        (replace(DIGEST, urgent=True), False, 1, 1),  # the topic may have other subscribers
+        (DIGEST, True, 0, 1),  # an address that SES does not know is no reason to hear nothing
+        (ALERT, False, 0, 1),
+    ],
+)
+def test_a_digest_is_mailed_once_and_nothing_is_lost_where_it_cannot_be(
+    alert: Alert, refused: bool, mailed: int, published: int
+) -> None:
+    mails: list[Alert] = []
+
+    def send(alert: Alert) -> None:
+        if refused:
+            raise ConfigurationMissing("SES does not know the address.", "Verify it.")
+        mails.append(alert)
+
+    topic = _Topic()
+    Topic("arn:topic", topic, _Kept(send)).send(alert)
+    assert (len(mails), len(topic.published)) == (mailed, published)
+
+
+@dataclass
+class _Topic:
+    """The client of a topic."""
+
+    published: list[dict[str, str]] = field(default_factory=list)
+
+    def publish(self, **message: str) -> None:
+        self.published.append(message)
+
+
+def test_without_two_addresses_there_is_no_mail() -> None:
+    assert mail_between("none", READER, _Topic) is None
+    assert mail_between(SENDER, "none", _Topic) is None
+    assert mail_between(SENDER, READER, _Topic) is not None
 
 
 def test_an_address_that_anybody_could_read_is_refused() -> None:

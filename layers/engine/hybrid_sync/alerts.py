@@ -48,6 +48,8 @@ class Alert:
     path: str = ""
     """Where the dashboard tells more, below its address."""
     link: str = ""
+    page: str = ""
+    """A digest as HTML without a head, for whoever takes HTML; empty of what is no digest."""
 
     @property
     def subject(self) -> str:
@@ -96,17 +98,33 @@ class Channels:
 
 
 class Topic:
-    """Mail to everyone who has subscribed to an SNS topic: a subject of 100 ASCII letters on one line, and a text."""
+    """Mail to everyone who has subscribed to an SNS topic: a subject of 100 ASCII letters on one line, and a text.
 
-    def __init__(self, topic: str, client: Client) -> None:
+    A digest goes by `mail` where there is that way, as HTML.  What is urgent goes by both, for the topic may have other
+    subscribers than that one address; and what could not be mailed goes by the topic.
+    """
+
+    def __init__(self, topic: str, client: Client, mail: Channel | None = None) -> None:
         self._topic = topic
         self._client = client
+        self._mail = mail
 
     def send(self, alert: Alert) -> None:
+        if self._mailed(alert) and not alert.urgent:
+            return
         subject = " ".join(alert.subject.encode("ascii", "replace").decode().split())[:_SUBJECT_LETTERS]
         body = alert.body.encode()[:_BODY_BYTES].decode(errors="ignore")
         with refusals("the alert topic"):
             self._client.publish(TopicArn=self._topic, Subject=subject, Message=body or subject)
+
+    def _mailed(self, alert: Alert) -> bool:
+        if not alert.page or self._mail is None:
+            return False
+        try:
+            self._mail.send(alert)
+        except SyncError:
+            return False
+        return True
 
 
 class Log:

@@ -30,6 +30,8 @@ class Settings(BaseModel):
     failed_queue_url: str | None = Field(None, alias="FAILED_QUEUE_URL")
     dead_letter_queue_url: str | None = Field(None, alias="DEAD_LETTER_QUEUE_URL")
     function: str | None = Field(None, alias="AWS_LAMBDA_FUNCTION_NAME")
+    mail_from: str = Field("none", alias="MAIL_FROM")
+    alert_email: str = Field("none", alias="ALERT_EMAIL")
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
     rollback_function: str | None = Field(None, alias="ROLLBACK_FUNCTION")
     state_machine: str | None = Field(None, alias="STATE_MACHINE")

@@ -154,7 +154,11 @@ class DeployedWorld(Connecting):
 
     @cached_property
     def alerts(self) -> Channels:
-        usual = Topic(self._settings.need("alert_topic"), self._client("sns")), Log(logger.info)
+        from hybrid_sync.mail import mail_between
+
+        told = self._settings
+        mail = mail_between(told.mail_from, told.alert_email, lambda: self._client("sesv2"))
+        usual = Topic(told.need("alert_topic"), self._client("sns"), mail), Log(logger.info)
         return channels(usual, self._connections, self.now)
 
     @cached_property

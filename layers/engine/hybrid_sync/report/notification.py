@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from hybrid_sync.alerts import Alert
+from hybrid_sync.contracts import Profile
 from hybrid_sync.failures.again import attempt, said
 from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows, unexplained
+from hybrid_sync.report.mail import first_page
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import moment, run_title
 from hybrid_sync.runs.told import MISSING
@@ -28,16 +30,22 @@ def notification(summary: RunSummary, location: str, over: Over = ()) -> Alert:
     title = f"{summary.profile.replace('_', ' ')} run {summary.status}{which}"
     head = f"{run_title(summary.profile)}{part}, run {summary.run_id}{which}: {summary.status}."
     again = [said(summary.run_id, summary.again_at)] if summary.again_at else []
-    ended = tuple(f"Over: {said}, since {moment(since)}." for said, since in over)
+    ended = tuple(f"{what}, since {moment(since)}." for what, since in over)
+    above = (head, *again, *(f"Over: {one}" for one in ended))
     urgent = summary.status != "succeeded"
     return Alert(
-        title, (head, *again, *ended, *_body(summary), f"Report: {location}"), urgent=urgent,
+        title, (*above, *_body(summary), f"Report: {location}"), urgent=urgent,
         cause=f"{cause_of(summary.profile)}{_trouble(summary)}" if urgent else "",
         entities=tuple(e.entity for e in summary.entities if e.failure or e.status != "verified"),
         new=summary.new_failures, known=summary.missed_records - summary.new_failures,
         money=tuple(money(summary)), remedy=_remedy(summary), command=f"hybrid-sync report {summary.run_id}",
-        path=f"runs/{summary.run_id}",
+        path=f"runs/{summary.run_id}", page=first_page(summary, ended) if _is_the_weeks(summary) else "",
     )  # fmt: skip
+
+
+def _is_the_weeks(summary: RunSummary) -> bool:
+    """The end of a week's sync, however it ended; one that starts again by itself is not at its end."""
+    return summary.profile == Profile.weekly and not summary.again_at
 
 
 def _trouble(summary: RunSummary) -> str:
