@@ -16,7 +16,7 @@ from hybrid_sync_cli.stack.processes import Processes
 from tests.engine.worlds import EngineWorld
 
 DOMAIN = Path("tests/engine/domain")
-_PASSWORD = "only-for-tests"  # nosec B105 - of servers that live as long as the game
+PASSWORD = "only-for-tests"  # nosec B105 - of servers that live as long as the game
 
 # Children that nobody syncs: one that falls with its parent, one that would lose its reference.
 _NATIVE = """
@@ -37,7 +37,7 @@ class Ground:
             target.execute((DOMAIN / "target.sql").read_bytes())
             target.execute(_NATIVE)
         catalog = load(DOMAIN / "catalog")
-        self.world = EngineWorld(catalog, legacy_dsn, install(target_dsn, _PASSWORD, catalog))
+        self.world = EngineWorld(catalog, legacy_dsn, install(target_dsn, PASSWORD, catalog))
         self.legacy = psycopg.connect(legacy_dsn, autocommit=True)
         self.target = psycopg.connect(target_dsn, autocommit=True)
 
@@ -51,13 +51,13 @@ def servers(folder: Path) -> Iterator[tuple[Cluster, Cluster]]:
     """Two throwaway servers, destroyed at the end; `folder` is private to them."""
     processes = Processes(folder)
     place = home.reachable(folder)
-    legacy = Cluster("rollbacks-legacy", place / "legacy", "postgres", _PASSWORD, processes)
-    target = Cluster("rollbacks-target", place / "target", supabase.SUPERUSER, _PASSWORD, processes)
+    legacy = Cluster("rollbacks-legacy", place / "legacy", "postgres", PASSWORD, processes)
+    target = Cluster("rollbacks-target", place / "target", supabase.SUPERUSER, PASSWORD, processes)
     try:
         for cluster in (legacy, target):
             cluster.ensure()
             _hash_quickly(cluster)
-        supabase.bootstrap(target.dsn(), admin_password=_PASSWORD, authenticator_password=_PASSWORD)
+        supabase.bootstrap(target.dsn(), admin_password=PASSWORD, authenticator_password=PASSWORD)
         yield legacy, target
     finally:
         legacy.destroy()
@@ -73,7 +73,7 @@ def _hash_quickly(cluster: Cluster) -> None:
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
         connection.execute(
             psycopg.sql.SQL("alter role {} password {}").format(
-                psycopg.sql.Identifier(cluster.superuser), psycopg.sql.Literal(_PASSWORD)
+                psycopg.sql.Identifier(cluster.superuser), psycopg.sql.Literal(PASSWORD)
             )
         )
 
@@ -85,8 +85,8 @@ def ground(legacy: Cluster, target: Cluster, number: int) -> Iterator[Ground]:
     for cluster in (legacy, target):
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
             connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))
-    supabase.bootstrap(target.dsn(name), admin_password=_PASSWORD, authenticator_password=_PASSWORD)
-    made = Ground(legacy.dsn(name), target.dsn(name, supabase.ADMIN, _PASSWORD))
+    supabase.bootstrap(target.dsn(name), admin_password=PASSWORD, authenticator_password=PASSWORD)
+    made = Ground(legacy.dsn(name), target.dsn(name, supabase.ADMIN, PASSWORD))
     try:
         yield made
     finally:

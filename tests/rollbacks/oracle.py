@@ -9,7 +9,7 @@ import psycopg
 Connection = psycopg.Connection[Any]
 
 # Key columns first (counted), then values; a reference shows as the legacy key that it leads to.
-_SHOULD = {
+SHOULD = {
     "clinics": (1, "select id, name::text, case country when 'US' then 'USD' else 'JPY' end from clinic"),
     "people": (
         1,
@@ -33,7 +33,7 @@ _SHOULD = {
     ),
     "grants": (2, "select person_id, right_id, person_id, level from grant_of"),
 }
-_IS = {
+IS = {
     "clinics": "select id, legacy_id, name, currency from clinics where legacy_id is not null",
     "people": (
         "select p.id, p.legacy_id, c.legacy_id, p.email, p.kind::text, m.legacy_id, p.born::text, p.settings::text"
@@ -68,7 +68,7 @@ def expected(legacy: Connection) -> dict[Place, Row]:
     """(entity, key) -> values, of every legacy row that belongs into the target."""
     return {
         (entity, row[:width]): row[width:]
-        for entity, (width, query) in _SHOULD.items()
+        for entity, (width, query) in SHOULD.items()
         for row in legacy.execute(query).fetchall()
     }
 
@@ -77,8 +77,8 @@ def actual(target: Connection) -> dict[Place, tuple[str, Row]]:
     """(entity, key) -> (id, values), of every synced row."""
     return {
         (entity, row[1 : 1 + width]): (str(row[0]), row[1 + width :])
-        for entity, (width, _) in _SHOULD.items()
-        for row in target.execute(_IS[entity]).fetchall()
+        for entity, (width, _) in SHOULD.items()
+        for row in target.execute(IS[entity]).fetchall()
     }
 
 
