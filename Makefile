@@ -75,6 +75,12 @@ gate: $(DEV) $(STACK)  ## N seeded schedules of admission (SEED=…), late and k
 gate-storm: $(DEV)  ## 50 starts at once on the stack that is up, while executions are stopped and functions killed
 	@.venv/bin/python -m tests.gate.storm
 
+erasing: $(DEV)  ## N people erased in a storm of runs, retries, rollbacks, a restored target and a bulk load (SEED=…): nobody comes back
+	@.venv/bin/python -m tests.erasing --n $(or $(N),1000) --seed $(or $(SEED),0)
+
+access: $(DEV)  ## who can read or change what: functions, database roles, people, tokens, as tables in Markdown
+	@.venv/bin/python -m tests.checks.access
+
 drill: $(DEV)  ## spoil a synced target in 2,000 known ways: each must be named, and nothing else (ARGS=--seed 7)
 	@.venv/bin/python -m tests.drill $(ARGS)
 

@@ -36,6 +36,7 @@ insert into remark (id, person_id, body)
   select i, i, 'canary-' || i || '-remark' from generate_series(101, 100 + PEOPLE) i;
 insert into letter (id, person_id, body)
   select i, i, 'canary-' || i || '-letter' from generate_series(101, 100 + PEOPLE) i;
+select setval('remark_id_seq', 100000);
 insert into grant_of (person_id, right_id) select i, 1 from generate_series(101, 100 + PEOPLE) i;
 """
 _WRITES = (

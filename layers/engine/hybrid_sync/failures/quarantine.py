@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import sql
@@ -14,6 +15,8 @@ from hybrid_sync.postgres import Connection, Question
 
 KEYS_PER_MESSAGE = 100
 _MOST_PARTNERS = 1_000
+RECORDS_KEPT = timedelta(days=30)
+"""How long a failed record is kept after it has ended; one that is open, or accepted, stays."""
 RETRYABLE = sorted(code for code, reason in REASONS.items() if reason.retryable)
 
 

@@ -11,6 +11,7 @@ from hybrid_sync.errors import Contention, OtherVersion, PartMissing, RunNotFoun
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.again import said, starts_again
 from hybrid_sync.failures.cause import plain
+from hybrid_sync.failures.quarantine import RECORDS_KEPT
 from hybrid_sync.postgres import Connection, answer, one_trip, send_with_next, transaction
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import cause_of, notification
@@ -64,7 +65,7 @@ def reported(
     failpoint("report.committed", target)
     well = summary.status == "succeeded"
     if summary.profile == Profile.weekly:
-        _forget_old_journal(target)
+        _forget_what_is_old(target)
     try:
         shown = world.reports.write_page(request.run_id, "html", to_html(summary))
         world.reports.write_page(request.run_id, "md", to_markdown(summary))
@@ -112,11 +113,16 @@ def _with_next_attempt(world: World, summary: RunSummary) -> RunSummary:
     return summary.model_copy(update={"again_at": at})
 
 
-def _forget_old_journal(target: Connection) -> None:
-    """Drop the weeks of the journal from which no run can be undone any more; where one is in use, next time."""
+def _forget_what_is_old(target: Connection) -> None:
+    """Drop the weeks of the journal from which no run can be undone any more, and the failed records that ended long
+    ago; where one is in use, next time."""
     with suppress(Contention), one_trip(target, "target", writes=True) as trip:
         trip.do("set local lock_timeout = '5s'")
         trip.do("select hybrid_sync.drop_journal_partitions(%s)", (JOURNAL_KEPT,))
+        trip.do(
+            "delete from hybrid_sync.failed_record where status = 'resolved' and ended_at < clock_timestamp() - %s",
+            (RECORDS_KEPT,),
+        )
 
 
 def _brief(summary: RunSummary) -> dict[str, int]:

@@ -39,7 +39,7 @@ select exists (select from pg_class c where c.relnamespace = n.oid
        exists (select from pg_proc p where p.pronamespace = n.oid and not has_function_privilege(p.oid, 'execute'))
 from pg_namespace n where n.nspname = 'hybrid_sync'
 """
-_ADDED_TO = {("hybrid_sync", name) for name in ("audit", "erasure", "suppressed")}
+ADDED_TO = {("hybrid_sync", name) for name in ("audit", "erasure", "suppressed")}
 """Lines there are written once."""
 _WRITES = ("select", "insert", "update", "delete")
 
@@ -72,8 +72,8 @@ def installed(ground: Ground) -> Iterator[Finding]:
         yield error(refused.code, refused.message, refused.remedy)
         return
     tables = {("hybrid_sync", name) for (name,) in ground.rows("target", _OURS)}
-    missing = _missing(ground, "target", tables - _ADDED_TO, _WRITES)
-    missing += _missing(ground, "target", tables & _ADDED_TO, ("select", "insert"))
+    missing = _missing(ground, "target", tables - ADDED_TO, _WRITES)
+    missing += _missing(ground, "target", tables & ADDED_TO, ("select", "insert"))
     closed, functions = ground.row("target", _REST_OF_OURS)
     if closed:
         missing.append(("usage", sql.SQL("usage on all sequences in schema hybrid_sync")))
