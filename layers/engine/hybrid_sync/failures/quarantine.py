@@ -13,10 +13,10 @@ from hybrid_sync.failures.reasons import REASONS
 from hybrid_sync.keys import ask_recorded, record_among, single
 from hybrid_sync.postgres import Connection, Question
 
-KEYS_PER_MESSAGE = 100
-_MOST_PARTNERS = 1_000
 RECORDS_KEPT = timedelta(days=30)
 """How long a failed record is kept after it has ended; one that is open, or accepted, stays."""
+KEYS_PER_MESSAGE = 100
+_MOST_PARTNERS = 1_000
 RETRYABLE = sorted(code for code, reason in REASONS.items() if reason.retryable)
 
 
