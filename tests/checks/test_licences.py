@@ -29,9 +29,9 @@ EXCEPTIONS = {
 
 
 def shipped() -> Iterator[metadata.Distribution]:
-    """The dependencies of the layer and of the command, theirs, and so on."""
+    """The dependencies of the layers and of the command, theirs, and so on."""
     seen: set[str] = set()
-    waiting = [("hybrid-sync", {"cli"})]
+    waiting: list[tuple[str, set[str]]] = [("hybrid-sync", {"cli"}), ("supabase", set())]
     while waiting:
         name, extras = waiting.pop()
         if canonicalize_name(name) in seen:

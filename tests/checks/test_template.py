@@ -267,7 +267,7 @@ def test_a_secret_is_never_resolved_into_a_functions_configuration() -> None:
     assert "{{resolve" not in templates.TEMPLATE.read_text("utf-8")
 
 
-@pytest.mark.parametrize("layer", ["engine", "auth"])
+@pytest.mark.parametrize("layer", ["engine", "auth", "supabase"])
 def test_a_layer_is_built_for_what_the_template_says(layer: str) -> None:
     makefile = Path("layers", layer, "Makefile").read_text("utf-8")
     [python] = re.findall(r"^HYBRID_SYNC_LAYER_PYTHON \?= (.*)$", makefile, re.M)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import httpx
 import jwt
 import psycopg
 import pytest
+from moto import mock_aws
+from psycopg.conninfo import make_conninfo
 
+from hybrid_sync.aws import client
 from hybrid_sync.catalog.load import load
+from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Ref, RollbackTask, RunRequest, SyncedKeys
 from hybrid_sync.errors import ConfigurationMissing, TargetUnavailable
 from hybrid_sync.failpoints import armed
@@ -21,7 +27,10 @@ from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import transaction
 from hybrid_sync.rest.binary import rows_of, text_of
 from hybrid_sync.rest.project import SCHEMA, Project
+from hybrid_sync.rest.project import project as rest_project
+from hybrid_sync.rest.session import RestSession
 from hybrid_sync.schema.install import install
+from hybrid_sync.settings import Settings
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.sync_keys import sync_keys
 from hybrid_sync_cli.stack import supabase
@@ -196,6 +205,56 @@ def test_what_is_set_up_wrongly_is_said_with_its_remedy(sides: Sides) -> None:
     with away.connect() as target, pytest.raises(TargetUnavailable), transaction(target, "target"):
         target.execute("select 1")
     away.close()
+
+
+@pytest.fixture
+def connecting(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, bool], Connecting]]:
+    """A deployment's databases, by the way that is named; the target lets nobody in directly, or it does."""
+    for name, value in (("DEFAULT_REGION", "us-east-1"), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+
+        def connect(way: str, refused: bool) -> Connecting:
+            dsn = make_conninfo(sides.rest.target_dsn, port=9) if refused else sides.rest.target_dsn
+            held = {
+                "target_dsn": dsn, "supabase_url": sides.project.url, "supabase_anon_key": sides.project.anon_key,
+                "supabase_jwt_secret": SECRET,
+            }  # fmt: skip
+            name = f"{way}-{refused}"
+            boto3.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(held))
+            settings = {"HYBRID_SYNC_SECRET": name, "CONTROL_TABLE": "none", "TARGET_WAY": way}
+            return Connecting(Settings.from_environment(settings), client)
+
+        yield connect
+    rest_project(sides.project.url, sides.project.anon_key, SECRET).close()
+    rest_project.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("way", "refused", "by_rest"),
+    [("rest", False, True), ("failover", False, False), ("failover", True, True), ("direct", False, False)],
+)  # fmt: skip
+def test_the_way_is_a_parameter_and_rest_follows_a_refused_connection(
+    connecting: Callable[[str, bool], Connecting], way: str, refused: bool, by_rest: bool
+) -> None:
+    with connecting(way, refused).connect_target() as target, transaction(target, "target"):
+        assert isinstance(target, RestSession) is by_rest
+        assert target.execute("select current_user::text").fetchone() == ("hybrid_sync_worker",)
+
+
+def test_a_run_goes_by_rest_where_the_target_refuses_and_the_way_allows_it(
+    sides: Sides, connecting: Callable[[str, bool], Connecting]
+) -> None:
+    sides.legacy("update invoice set total = 81 where id = 9")
+    request = asked("refused", Ref(entity="invoices", legacy_id=9))
+    world = copy.copy(sides.behind)
+    world.connect_target = connecting("direct", True).connect_target  # type: ignore[method-assign]
+    with pytest.raises(TargetUnavailable):
+        sync_keys(world, request)
+    world.connect_target = connecting("failover", True).connect_target  # type: ignore[method-assign]
+    assert at_once(sync_keys(world, request)) == "succeeded"
+    assert sides.targets[1]("select total from invoices where legacy_id = 9") == [(81,)]
 
 
 VALUES = {

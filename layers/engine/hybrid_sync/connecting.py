@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from hybrid_sync.aws import Client
 from hybrid_sync.contracts import BatchTask, Message, SegmentTask
-from hybrid_sync.errors import Side, SyncError
+from hybrid_sync.entrypoint import logger
+from hybrid_sync.errors import Side, SyncError, TargetUnavailable
 from hybrid_sync.secret import Connections, SecretFile, text
 from hybrid_sync.settings import Settings
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hybrid_sync.breaker.sparing import Sparing
     from hybrid_sync.pool import Pool
     from hybrid_sync.postgres import Connection
+    from hybrid_sync.rest.project import Project
 
 SECRET_SECONDS = 300
 """How long a worker uses what it read from Secrets Manager; a changed password is picked up after that, or as soon as
@@ -73,12 +75,30 @@ class Connecting:
         return self._connect("legacy")
 
     def connect_target(self) -> Connection:
-        return self._connect("target")
+        """By the function's way; nothing has been sent yet where a refused connection is followed by REST."""
+        way = self._settings.target_way
+        if way == "rest":
+            return self._rest.connect()
+        try:
+            return self._connect("target")
+        except TargetUnavailable as error:
+            if way == "direct" or not self._connections().serves_rest:
+                raise
+            logger.warning("the target is reached by REST", extra={"error": f"{error.code}: {error}"})
+            return self._rest.connect()
 
     def probe(self, side: Side) -> None:
         """Connect anew, and let go; raises what stands in the way."""
         self._pool.forget(side)
         self._connect(side).close()
+
+    @property
+    def _rest(self) -> Project:
+        """With the secret's values as they are now; a client that the worker has made for them is used again."""
+        from hybrid_sync.rest.project import project
+
+        held = self._connections()
+        return project(held.supabase_url, held.supabase_anon_key, held.need("supabase_jwt_secret"))
 
     @cached_property
     def _pool(self) -> Pool:

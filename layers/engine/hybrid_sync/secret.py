@@ -34,6 +34,11 @@ class Connections(BaseModel):
     dashboard_url: str = ""
     deployment: str = ""
 
+    @property
+    def serves_rest(self) -> bool:
+        """It holds what the REST API is asked with."""
+        return bool(self.supabase_url and self.supabase_anon_key and text(self.supabase_jwt_secret))
+
     def need(self, field: str) -> str:
         """ConfigurationMissing when the secret does not hold the field."""
         value: SecretStr | None = getattr(self, field)

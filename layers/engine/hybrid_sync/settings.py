@@ -48,6 +48,7 @@ class Settings(BaseModel):
     max_waiting_of_one: int = Field(100, alias="MAX_WAITING_OF_ONE", ge=1)
     retry_delay_seconds: int = Field(int(RECORD.first_delay), alias="RETRY_DELAY_SECONDS", ge=1)
     target_connections: int = Field(15, alias="TARGET_CONNECTIONS", ge=1)
+    target_way: Literal["direct", "rest", "failover"] = Field("direct", alias="TARGET_WAY")
     legacy_connections: int = Field(15, alias="LEGACY_CONNECTIONS", ge=1)
     statement_seconds: int = Field(120, alias="STATEMENT_SECONDS", ge=1)
     keeps_connections: bool = Field(True, alias="KEEP_CONNECTIONS")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hybrid_sync.errors import ConfigurationMissing, TargetUnavailable
@@ -36,7 +36,7 @@ class Project:
 
     url: str
     anon_key: str
-    jwt_secret: str
+    jwt_secret: str = field(repr=False)
     clock: Callable[[], float] = time.time
 
     def connect(self) -> RestSession:
@@ -87,6 +87,17 @@ class Project:
         """End the client's connections."""
         self._client.postgrest.session.close()
         self._client.auth.close()
+
+
+@lru_cache(maxsize=1)
+def project(url: str, anon_key: str, jwt_secret: str) -> Project:
+    """A worker keeps one, whose client keeps its connection; ConfigurationMissing where something is not held."""
+    if not anon_key:
+        raise ConfigurationMissing(
+            "The secret ConnectionSecret holds no supabase_anon_key, which the REST API asks for.",
+            "Fill it in with: aws secretsmanager put-secret-value (keep the other fields).",
+        )
+    return Project(checked_url(url), anon_key, jwt_secret)
 
 
 def _refuse(error: APIError) -> NoReturn:
