@@ -57,6 +57,9 @@ cases: $(DEV)  ## small worlds on which nothing may pass in silence (ARGS="--onl
 faults: $(DEV)  ## N randomised schedules of writers, races and crashes (SEED=… replays), judged by an oracle
 	@.venv/bin/python -m tests.faults --n $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
+ways: $(DEV)  ## a flood of changes carried directly and by REST at once, the direct port closing in the middle: nothing lost, nothing taken back (minutes; N=300 SEED=…)
+	@CHANGES=$(or $(N),300) SEED=$(or $(SEED),1) .venv/bin/python -m pytest -q -s tests/engine/test_by_rest.py -k flood
+
 rollbacks: $(DEV)  ## undo N random runs (SEED=… replays): all is as before the run again, except what people have edited
 	@.venv/bin/python -m tests.rollbacks --n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import jwt
 import psycopg
 import pytest
 from moto import mock_aws
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hybrid_sync.aws import client
 from hybrid_sync.catalog.load import load
@@ -38,7 +39,9 @@ from hybrid_sync_cli.stack.postgres import Cluster
 from tests.engine.by_rest import SECRET, served
 from tests.engine.conftest import DOMAIN, Query, _runner
 from tests.engine.policies import HARD, soft, with_policies
+from tests.engine.proxy import Wire
 from tests.engine.test_sync_keys import Meanwhile
+from tests.engine.two_ways import KEYS, WITNESS, flood, gone_back
 from tests.engine.worlds import EngineWorld, run
 from tests.servers.projects import Projects, created, new_name
 
@@ -207,21 +210,25 @@ def test_what_is_set_up_wrongly_is_said_with_its_remedy(sides: Sides) -> None:
     away.close()
 
 
+CLOSED = 9
+"""A port of 127.0.0.1 on which nobody listens."""
+
+
 @pytest.fixture
-def connecting(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, bool], Connecting]]:
-    """A deployment's databases, by the way that is named; the target lets nobody in directly, or it does."""
+def connecting(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int | None], Connecting]]:
+    """A deployment's databases, by the way that is named, and by another port of the target where one is named."""
     for name, value in (("DEFAULT_REGION", "us-east-1"), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
 
-        def connect(way: str, refused: bool) -> Connecting:
-            dsn = make_conninfo(sides.rest.target_dsn, port=9) if refused else sides.rest.target_dsn
+        def connect(way: str, port: int | None) -> Connecting:
+            dsn = make_conninfo(sides.rest.target_dsn, **({"port": port} if port else {}))
             held = {
                 "target_dsn": dsn, "supabase_url": sides.project.url, "supabase_anon_key": sides.project.anon_key,
                 "supabase_jwt_secret": SECRET,
             }  # fmt: skip
-            name = f"{way}-{refused}"
+            name = f"{way}-{port}"
             boto3.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(held))
             settings = {"HYBRID_SYNC_SECRET": name, "CONTROL_TABLE": "none", "TARGET_WAY": way}
             return Connecting(Settings.from_environment(settings), client)
@@ -232,29 +239,56 @@ def connecting(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
 
 @pytest.mark.parametrize(
-    ("way", "refused", "by_rest"),
-    [("rest", False, True), ("failover", False, False), ("failover", True, True), ("direct", False, False)],
+    ("way", "port", "by_rest"),
+    [("rest", None, True), ("failover", None, False), ("failover", CLOSED, True), ("direct", None, False)],
 )  # fmt: skip
 def test_the_way_is_a_parameter_and_rest_follows_a_refused_connection(
-    connecting: Callable[[str, bool], Connecting], way: str, refused: bool, by_rest: bool
+    connecting: Callable[[str, int | None], Connecting], way: str, port: int | None, by_rest: bool
 ) -> None:
-    with connecting(way, refused).connect_target() as target, transaction(target, "target"):
+    with connecting(way, port).connect_target() as target, transaction(target, "target"):
         assert isinstance(target, RestSession) is by_rest
         assert target.execute("select current_user::text").fetchone() == ("hybrid_sync_worker",)
 
 
 def test_a_run_goes_by_rest_where_the_target_refuses_and_the_way_allows_it(
-    sides: Sides, connecting: Callable[[str, bool], Connecting]
+    sides: Sides, connecting: Callable[[str, int | None], Connecting]
 ) -> None:
     sides.legacy("update invoice set total = 81 where id = 9")
     request = asked("refused", Ref(entity="invoices", legacy_id=9))
     world = copy.copy(sides.behind)
-    world.connect_target = connecting("direct", True).connect_target  # type: ignore[method-assign]
+    world.connect_target = connecting("direct", CLOSED).connect_target  # type: ignore[method-assign]
     with pytest.raises(TargetUnavailable):
         sync_keys(world, request)
-    world.connect_target = connecting("failover", True).connect_target  # type: ignore[method-assign]
+    world.connect_target = connecting("failover", CLOSED).connect_target  # type: ignore[method-assign]
     assert at_once(sync_keys(world, request)) == "succeeded"
     assert sides.targets[1]("select total from invoices where legacy_id = 9") == [(81,)]
+
+
+def test_a_flood_by_both_ways_loses_nothing_and_takes_nothing_back_while_the_direct_port_closes(
+    sides: Sides, connecting: Callable[[str, int | None], Connecting]
+) -> None:
+    """`make ways` has it with thousands of rows."""
+    sides.legacy(
+        f"insert into invoice (id, visit_id, total) select i, 5, 1 from generate_series({KEYS[0]}, {KEYS[-1]}, 250) i"
+    )
+    sides.targets[1](WITNESS)
+    parts = conninfo_to_dict(sides.behind.target_dsn)
+    wire = Wire(str(parts["host"]), int(str(parts["port"])))
+    closing = copy.copy(sides.behind)
+    closing.connect_target = connecting("failover", wire.port).connect_target  # type: ignore[method-assign]
+    carriers = {"closing": closing, "rest": sides.rest}
+    seed, changes = int(os.environ.get("SEED", "1")), int(os.environ.get("CHANGES", "12"))
+    try:
+        played = flood(sides.rest.legacy_dsn, carriers, seed=seed, changes=changes, middle=wire.close)
+    finally:
+        wire.close()
+    print(f"seed {seed}: {sides.targets[1]('select count(*) from witness')[0][0]} rows written, {dict(played.runs)}")
+    assert played.errors == []
+    assert gone_back(sides.targets[1]) == []
+    arrived = "select legacy_id, total from invoices where legacy_id > 1000 and total > 1 order by 1"
+    assert sides.targets[1](arrived) == sides.legacy(
+        "select id, total from invoice where id > 1000 and total > 1 order by 1"
+    )
 
 
 VALUES = {
