@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.schema.install import WORKER
 from tests.drills.many_failed import many_failed
-from tests.drills.outages import legacy_down, target_down
+from tests.drills.outages import id_map_deleted, legacy_down, target_down
 from tests.drills.play import Drill, Named, Night, Play
 from tests.drills.undoing import mass_update_undone
 
@@ -186,6 +186,7 @@ DRILLS = (
             "another session holds a lock", "tries again by itself|then run again",
         ),
     ),
+    Drill("id-map-deleted", id_map_deleted, Named("Id map is gone", "made anew", "Done without", "hybrid-sync repair")),
     is_junk(JUNK),
     Drill(
         "10000-failed", many_failed,
