@@ -17,10 +17,24 @@ from xdist.scheduler import LoadFileScheduling
 
 STACK = "the files of the deployed stack"
 ROOT = Path(__file__).parents[1]
-SECONDS: dict[str, int] = {}
-"""What files with long tests take on two free processors. Only the order follows from it: it may be wrong."""
-USUAL = 0.2
-"""Seconds of a test in any other file."""
+SECONDS = {
+    "tests/dashboard/test_in_a_browser.py": 60,
+    "tests/drill/test_drill.py": 15,
+    "tests/e2e/test_demo.py": 70,
+    "tests/engine/test_by_rest.py": 15,
+    "tests/engine/test_versions.py": 25,
+    "tests/faults/test_faults.py": 45,
+    "tests/integration/test_flow.py": 25,
+    "tests/rollbacks/test_rollbacks.py": 15,
+    "tests/stack/test_built.py": 25,
+    "tests/stack/test_fuzz.py": 20,
+    "tests/stack/test_operators.py": 30,
+    "tests/stack/test_trace.py": 15,
+    "tests/stack/test_webhooks.py": 30,
+}
+"""What files of long tests take on two free processors, about: only the order follows from it."""
+ENGINE, USUAL = 0.7, 0.15
+"""Seconds of a test in any other file: in `tests/engine` each makes two databases and syncs them."""
 
 
 class Shares(LoadFileScheduling):
@@ -50,7 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     files = Counter(_file(item) for item in items)
     seconds: Counter[str] = Counter()
     for file, tests in files.items():
-        seconds[share(file)] += SECONDS.get(file, tests * USUAL)
+        usual = ENGINE if file.startswith("tests/engine/") else USUAL
+        seconds[share(file)] += SECONDS.get(file, tests * usual)
     items.sort(key=lambda item: -seconds[share(_file(item))])
 
 
