@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.admission.startable import ScheduledRun
-from hybrid_sync.entrypoint import Context, Event, measured, parsed
+from hybrid_sync.entrypoint import Context, Event, measure, measured, parsed
 from hybrid_sync.steps.admit_runs import admit_runs
 from hybrid_sync.wiring import world
 
@@ -11,3 +11,10 @@ from hybrid_sync.wiring import world
 def handler(event: Event, context: Context) -> None:
     with measured(context):
         admit_runs(world(), parsed(ScheduledRun, event) if "scheduled_at" in event else None)
+        measure({name: value for name, value in _standing().items() if value})
+
+
+def _standing() -> dict[str, float]:
+    """Zeros are not written: they would be paid for in every hour."""
+    away = [breaker for breaker in world().breakers.both().values() if breaker.away_since is not None]
+    return {"QueueAgeSeconds": world().gate.oldest_wait().total_seconds(), "DatabasesAway": len(away)}

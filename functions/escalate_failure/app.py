@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from hybrid_sync.consumer import all_messages
 from hybrid_sync.contracts import FailureMessage
-from hybrid_sync.entrypoint import metrics
+from hybrid_sync.entrypoint import measure
 from hybrid_sync.steps.escalate_failure import escalate_failure
 from hybrid_sync.wiring import record_call, world
 
 
 @all_messages(FailureMessage, record_call=record_call)
 def handler(messages: Sequence[FailureMessage], junk: int) -> None:
-    metrics.add_metric("Escalated", MetricUnit.Count, escalate_failure(world(), messages, junk))
+    measure({"Escalated": escalate_failure(world(), messages, junk)})

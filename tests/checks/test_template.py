@@ -10,8 +10,12 @@ import pytest
 
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.cost import standing
+from hybrid_sync.cost.bill import dollars
+from hybrid_sync.cost.prices import Item
+from hybrid_sync.entrypoint import _deployment
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.problems import MEDIA, Problem, problem
+from hybrid_sync.measures import BY_NAME, DIMENSION, NAMESPACE
 from hybrid_sync.settings import Settings
 from hybrid_sync_cli.chosen import PLATFORMS
 from hybrid_sync_cli.deployment.deployment import GATEWAYS
@@ -336,6 +340,28 @@ def test_what_stands_is_priced_as_the_template_has_it() -> None:
     assert kinds.count("AWS::CloudWatch::Dashboard") == standing.DASHBOARDS
     assert kinds.count("AWS::SecretsManager::Secret") == standing.SECRETS
     assert len(warm) == standing.KEPT_WARM
+
+
+def test_metrics_alarms_and_the_dashboard_are_those_of_the_table_and_cost_less_than_twelve_dollars() -> None:
+    own = {"Ref": "AWS::StackName"}
+    alarms = [
+        a for a in templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values() if a["Namespace"] == NAMESPACE
+    ]
+    assert {alarm["MetricName"] for alarm in alarms} <= set(BY_NAME)
+    assert [a for a in alarms if a["Dimensions"] != [{"Name": DIMENSION, "Value": own}]] == []
+    body = json.loads(TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    drawn = [line for widget in body["widgets"] for line in widget["properties"]["metrics"] if line[0] == NAMESPACE]
+    assert sorted(drawn) == sorted([NAMESPACE, name, DIMENSION, "${AWS::StackName}"] for name in BY_NAME)
+    # Each name with its one dimension set is a metric, here paid for in every hour of the month.
+    watching = {
+        Item.metrics: len(BY_NAME), Item.alarms: standing.ALARMS, Item.dashboards: standing.DASHBOARDS,
+    }  # fmt: skip
+    assert dollars(watching) < 12
+
+
+def test_a_functions_name_says_whose_it_is() -> None:
+    names = [function["FunctionName"]["Fn::Sub"] for function in FUNCTIONS.values()]
+    assert {_deployment(name.replace("${AWS::StackName}", "my-own-stack")) for name in names} == {"my-own-stack"}
 
 
 def test_the_deploying_person_may_make_every_kind_of_resource_and_no_star_stands_for_an_action() -> None:

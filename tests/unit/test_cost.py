@@ -23,6 +23,7 @@ from hybrid_sync.cost.bill import Usage, bill, dollars, together
 from hybrid_sync.cost.prices import AS_OF, BUDGET, PRICES, Item
 from hybrid_sync.cost.transitions import led_to
 from hybrid_sync.cost.what_if import Plan, month
+from hybrid_sync.measures import MEASURES
 
 TASK = EntityTask(run_id="weekly-1", entity="orders")
 
@@ -64,6 +65,14 @@ def test_the_page_of_docs_has_each_price_as_the_table_has_it() -> None:
     rows = {row[0]: row[1:] for row in re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d,]+) \| ([^|]+) \|$", page, re.M)}
     assert rows == {item.value: (f"{price.dollars:f}", f"{price.per:,}", price.page) for item, price in PRICES.items()}
     assert f"{AS_OF}" in page
+
+
+def test_the_page_of_docs_has_each_metric_as_the_table_has_it() -> None:
+    page = Path("docs/metrics.md").read_text("utf-8")
+    for measure in MEASURES:
+        row = f"| `{measure.name}` | `{measure.family}` | {measure.unit} | {measure.source} | {measure.says} |\n"
+        assert row in page
+    assert page.count("| `hybrid_sync_") == len(MEASURES)
 
 
 def test_the_states_between_the_functions_follow_from_what_they_answer() -> None:

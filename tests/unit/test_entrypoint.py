@@ -94,15 +94,23 @@ def test_an_event_that_does_not_fit_names_its_fields_and_no_value(logged: String
     assert SECRET not in str(caught.value) + logged.getvalue()
 
 
-def test_every_call_leaves_its_time_and_memory_as_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_a_metric_of_the_deployment_and_a_call_that_went_well_writes_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @step(EntityTask)
+    def well(task: EntityTask) -> None:
+        return None
+
+    well(EVENT, FakeContext())
     with pytest.raises(TransientError):
         raising(Contention("Busy."))(EVENT, FakeContext())
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    [metrics] = [line for line in lines if "_aws" in line]
-    assert metrics["TransientFailures"] == [1.0]
-    assert metrics["function"] == "hybrid-sync-sync-batch"
-    assert metrics["PeakRss"][0] > 10_000
-    assert metrics["Seconds"][0] >= 0
+    [written] = [line for line in lines if "_aws" in line]
+    assert written["TransientFailures"] == [1.0]
+    assert written["service"] == "hybrid-sync"
+    [directive] = written["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["service"]]
+    assert directive["Metrics"] == [{"Name": "TransientFailures", "Unit": "Count"}]
 
 
 def test_what_a_call_has_used_is_recorded_with_the_states_that_it_led_to() -> None:

@@ -136,6 +136,12 @@ class DeployedWorld(Connecting):
         with self.connect_target() as target:
             return copy_new_lines(target, self.audit_copies, self.now())
 
+    def measured_today(self) -> dict[str, float]:
+        """What is written once a day."""
+        from hybrid_sync.services.measured import today
+
+        return today(self)
+
     @cached_property
     def failure_queue(self) -> SqsFailureQueue:
         from hybrid_sync.failures.queue import SqsFailureQueue

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from hybrid_sync.admission.bounds import Bounds
@@ -203,6 +203,10 @@ class Gate:
         ids += [job.job_id for job in (*waiting[:_MOST_LISTED], *self._jobs.later())]
         jobs = [job for job_id in ids if (job := self._jobs.get(job_id)) is not None]
         return [Standing(job, *self._why(job)) for job in jobs], len(waiting), self._slots.read()
+
+    def oldest_wait(self) -> timedelta:
+        """How long the one that came first waits by now; nothing where nobody waits."""
+        return max((self._now() - job.accepted_at for job in self._jobs.waiting()), default=timedelta())
 
     def unsettled(self) -> list[Job]:
         """Jobs whose execution has ended otherwise than well: the target may still have them at work."""

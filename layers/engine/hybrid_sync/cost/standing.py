@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from hybrid_sync.cost.bill import Usage
 from hybrid_sync.cost.prices import HOURS, Item
+from hybrid_sync.measures import MEASURES, Measure, Source
 
-ALARMS, DASHBOARDS, SECRETS, KEPT_WARM = 12, 1, 3, 4
+ALARMS, DASHBOARDS, SECRETS, KEPT_WARM = 14, 1, 3, 4
 """As many as the template has; a check compares."""
-CLOCK_METRICS, RUN_METRICS = 2, 44
-"""Metrics that the clock writes every minute, and those that only functions of runs and requests write."""
+TROUBLED_HOURS = 24
+"""In which what is measured in trouble alone is written."""
 
 _TICKS = HOURS * 60
 _WARM_TICKS = HOURS * 12 * KEPT_WARM
@@ -32,7 +33,7 @@ def standing(rows: int, hours_with_runs: float) -> dict[str, Usage]:
             Item.log_kept_gb: (_TICKS + _WARM_TICKS) * _LOGGED_GB * 3,
         },
         "watching": {
-            Item.metrics: CLOCK_METRICS + RUN_METRICS * hours_with_runs / HOURS,
+            Item.metrics: sum(_hours(measure, hours_with_runs) for measure in MEASURES) / HOURS,
             Item.alarms: ALARMS,
             Item.dashboards: DASHBOARDS,
         },
@@ -43,3 +44,14 @@ def standing(rows: int, hours_with_runs: float) -> dict[str, Usage]:
             Item.secrets: SECRETS,
         },
     }
+
+
+def _hours(measure: Measure, with_runs: float) -> float:
+    """In which it is written."""
+    match measure.source:
+        case Source.run:
+            return with_runs
+        case Source.day:
+            return HOURS / 24
+        case _:
+            return TROUBLED_HOURS

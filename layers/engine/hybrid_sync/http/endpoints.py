@@ -9,6 +9,7 @@ from hybrid_sync.http.endpoint import Endpoint
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
 from hybrid_sync.services import told
 
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 ENDPOINTS = (
     Endpoint(
         "start_sync", "syncs", "POST", "/v1/syncs", WRITE, "Start a run, once for each Idempotency-Key",
@@ -56,6 +57,10 @@ ENDPOINTS = (
     Endpoint(
         "route_entity", "freshness", "GET", "/v1/entities/{entity}/route", READ,
         "Whether to read an entity from the target or from legacy", told.Route, query=requests.RouteQuery,
+    ),
+    Endpoint(
+        "show_metrics", "metrics", "GET", "/v1/metrics", READ, "The deployment's own numbers, as OpenMetrics", None,
+        media=OPEN_METRICS,
     ),
     Endpoint(
         "health", "health", "GET", "/v1/health", None, "Whether the deployment is well",

@@ -61,6 +61,8 @@ class Gate(Protocol):
 
     def at_work(self) -> tuple[list[Standing], int, Slots]: ...
 
+    def oldest_wait(self) -> timedelta: ...
+
 
 class Breakers(Protocol):
     """Whether the databases let us in, as was found some seconds ago."""

@@ -7,11 +7,13 @@ from contextlib import suppress
 from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, Profile, ReportRequest, RunFailure, RunOutcome
+from hybrid_sync.entrypoint import measure
 from hybrid_sync.errors import Contention, OtherVersion, PartMissing, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.again import said, starts_again
 from hybrid_sync.failures.cause import plain
 from hybrid_sync.failures.quarantine import RECORDS_KEPT
+from hybrid_sync.measures import of_run
 from hybrid_sync.postgres import Connection, answer, one_trip, send_with_next, transaction
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import cause_of, notification
@@ -73,6 +75,7 @@ def reported(
     except PartMissing as missing:  # the target has the report
         shown, location = f"hybrid-sync report {request.run_id}. Done without: {missing}", ""
     failpoint("report.stored", target)
+    measure(of_run(document))
     # Who starts a run of a few rows sees how it ends; that it went well is no news to anybody else.
     if not told and not (well and summary.profile == Profile.on_demand):
         _tell(world, target, summary, shown)

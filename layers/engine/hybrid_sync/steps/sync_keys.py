@@ -11,11 +11,10 @@ from __future__ import annotations
 import time
 
 import psycopg
-from aws_lambda_powertools.metrics import MetricUnit
 
 from hybrid_sync.compare import few
 from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, RunOutcome, RunRequest, SyncedKeys
-from hybrid_sync.entrypoint import logger, metrics
+from hybrid_sync.entrypoint import logger, measure
 from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, one_trip
@@ -61,7 +60,7 @@ def sync_keys(world: World, request: RunRequest, *, most: int = MOST_KEYS, wait:
             raise
         logger.warning("left to the whole flow", extra={"error": f"{error.code}: {error}"})
         if isinstance(error, ConfigurationMissing):  # the flow carries the rows all the same: nobody else would notice
-            metrics.add_metric("TakenOver", MetricUnit.Count, 1)
+            measure({"TakenOver": 1})
         return _whole(request, error.code)
     except psycopg.Error as error:
         if run.wrote is not None or error.sqlstate is None:

@@ -1,0 +1,12 @@
+"""The deployment's own numbers, for a monitoring system of somebody's own."""
+
+from __future__ import annotations
+
+from hybrid_sync.http.call import Call, Told
+from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.measured import exposition
+
+
+def show_metrics(desk: Desk, _: Call) -> Told:
+    """As text in the format of OpenMetrics."""
+    return Told(text=exposition(desk))
