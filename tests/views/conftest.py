@@ -14,7 +14,7 @@ from psycopg import sql
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job, new_job
 from hybrid_sync.admission.order import Slots
-from hybrid_sync.breaker.state import Breaker
+from hybrid_sync.breaker.state import Breaker, waiting_for
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import AwsUnavailable, Side
@@ -75,6 +75,9 @@ class BreakersAt:
 
     def both(self) -> Mapping[Side, Breaker]:
         return {"legacy": self.legacy, "target": self.target}
+
+    def waiting_for(self) -> str:
+        return waiting_for(self.both())
 
 
 @dataclass

@@ -11,7 +11,6 @@ from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.order import Slots
 from hybrid_sync.admission.startable import Startable
-from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.webhooks import Webhooks
 from hybrid_sync.contracts import FailureMessage, Key, Message, RollbackOutcome, RollbackTask, RunFailure
@@ -23,6 +22,7 @@ from hybrid_sync.webhooks.keyring import Held
 from hybrid_sync.webhooks.signatures import Secret as Signing
 
 if TYPE_CHECKING:
+    from hybrid_sync.breaker.state import Breaker
     from hybrid_sync.erase.records import Erasures
     from hybrid_sync.services.views.outlook import Outlook
 
@@ -68,6 +68,10 @@ class Breakers(Protocol):
     """Whether the databases let us in, as was found some seconds ago."""
 
     def both(self) -> Mapping[Side, Breaker]: ...
+
+    def waiting_for(self) -> str:
+        """Why nothing goes on that needs the databases; empty where both let us in."""
+        ...
 
 
 class Load(Protocol):

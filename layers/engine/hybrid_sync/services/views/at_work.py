@@ -9,7 +9,6 @@ from psycopg import sql
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.scheduled import Scheduled
-from hybrid_sync.breaker.state import waiting_for
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.report.words import run_title
 from hybrid_sync.services.desk import Desk
@@ -55,7 +54,7 @@ def running(
 
 def common_waits(desk: Desk) -> tuple[str, ...]:
     """What holds up every run: a database that is away, or that has to be spared."""
-    return tuple(filter(None, (waiting_for(desk.breakers.both()), desk.load.said())))
+    return tuple(filter(None, (desk.breakers.waiting_for(), desk.load.said())))
 
 
 def _one(

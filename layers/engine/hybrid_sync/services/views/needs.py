@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.errors import Side
 from hybrid_sync.report.document import Tone
@@ -16,6 +15,9 @@ from hybrid_sync.runs.told import MISSING
 from hybrid_sync.services.views.missed import Missed
 from hybrid_sync.services.views.model import FRESH_GOAL_DAYS, Act, Need, Queue, RunMark, Server
 from hybrid_sync.services.views.verified import Verified
+
+if TYPE_CHECKING:
+    from hybrid_sync.breaker.state import Breaker
 
 STRANGE_FROM = 100
 """So many messages more than records are no coincidence."""
