@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from datetime import UTC, datetime
 
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.services.redrive import RedriveAsked, Redriven
@@ -64,7 +65,10 @@ create trigger refuse_many before insert or update on system_messages for each r
 
 def _redrive(ground: Ground) -> None:
     """All failed records of that cause, as `hybrid-sync failures redrive --reason` does it."""
-    asked, handed = RedriveAsked(redrive_id=f"redrive-{secrets.token_hex(3)}", reason=REASON), 0
+    asked, handed = (
+        RedriveAsked(redrive_id=f"redrive-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", reason=REASON),
+        0,
+    )
     while True:
         done = ground.deployment.ask("redrive", asked, Redriven, patient=True)
         handed += done.records
