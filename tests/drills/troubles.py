@@ -11,8 +11,9 @@ from psycopg.conninfo import make_conninfo
 from hybrid_sync.schema.install import WORKER
 from tests.drills.many_failed import many_failed
 from tests.drills.outages import id_map_deleted, legacy_down, target_down
-from tests.drills.play import Drill, Named, Night, Play
+from tests.drills.play import Drill, Night, Play
 from tests.drills.undoing import mass_update_undone
+from tests.drills.watch import Named
 
 REFUSED = 300
 JUNK = 300
