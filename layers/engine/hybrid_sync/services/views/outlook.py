@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.manifest import S3Reports
-from hybrid_sync.services.run_logs import RunLogs, groups_beside
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers, asked_of
+
+if TYPE_CHECKING:
+    from hybrid_sync.services.run_logs import RunLogs
 
 FAILED, GIVEN_UP = "failed", "given up"
 
@@ -65,6 +67,8 @@ class Outlook:
     @cached_property
     def logs(self) -> RunLogs:
         """Of the functions that work for runs."""
+        from hybrid_sync.services.run_logs import RunLogs, groups_beside
+
         return RunLogs(groups_beside(self._told.need("function")), self._client("logs"))
 
     def messages(self, queue: str) -> int:
