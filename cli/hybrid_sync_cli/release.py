@@ -18,7 +18,7 @@ from hybrid_sync_cli.stack.build_id import build_id, seal
 from hybrid_sync_cli.stack.deploy import parameters, require_catalog
 
 BUILT = Path(".aws-sam/build")
-COMPILED = ("EngineLayer", "AuthLayer")
+COMPILED = ("EngineLayer", "AuthLayer", "SupabaseLayer")
 """Layers that fit one Python and one processor."""
 
 
