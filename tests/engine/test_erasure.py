@@ -92,6 +92,7 @@ def test_no_later_run_brings_them_back_and_it_verifies(erasing: EngineWorld, leg
         assert anywhere(target, *CANARIES, "3 again") == set()
         messages = conservation(target, profile, "messages")
         assert (messages["erased"], messages["excluded"], messages["missing"], messages["absent"]) == (3, 3, 0, 0)
+        assert "(6 of them erased)" in erasing.alerts.published[-1][1], erasing.alerts.published[-1][1]
     assert target("select note from visits where legacy_id in (3, 50)") == [(None,), (None,)]
     assert target("select total from invoices where legacy_id = 3")[0][0] == Decimal("31.15"), "the books go on"
     legacy("update person set born = born + 1 where id = 3; update remark set body = 'remark 3 changed' where id = 3")

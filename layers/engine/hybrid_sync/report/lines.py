@@ -27,9 +27,10 @@ def rows(summary: RunSummary) -> str:
         return "Nothing was verified, so nobody knows where the rows of legacy are."
     unexplained = f" + {count(c.missing)} UNEXPLAINED" if c.missing else ""
     flying = f" + {count(c.in_flight)} in flight" if c.in_flight else ""
+    erased = f" ({count(c.erased)} of them erased)" if c.erased else ""
     return (
         f"Rows: {count(c.legacy)} in legacy = {count(c.current)} current + {count(c.stale)} stale + {count(c.absent)} "
-        f"absent + {count(c.excluded)} excluded{flying}{unexplained}; current of those that are due: {rate(summary)}."
+        f"absent + {count(c.excluded)} excluded{erased}{flying}{unexplained}; current of those that are due: {rate(summary)}."
     )
 
 
