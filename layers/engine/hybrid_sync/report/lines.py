@@ -30,7 +30,8 @@ def rows(summary: RunSummary) -> str:
     erased = f" ({count(c.erased)} of them erased)" if c.erased else ""
     return (
         f"Rows: {count(c.legacy)} in legacy = {count(c.current)} current + {count(c.stale)} stale + {count(c.absent)} "
-        f"absent + {count(c.excluded)} excluded{erased}{flying}{unexplained}; current of those that are due: {rate(summary)}."
+        f"absent + {count(c.excluded)} excluded{erased}{flying}{unexplained};"
+        f" current of those that are due: {rate(summary)}."
     )
 
 
