@@ -21,9 +21,9 @@ from hybrid_sync.contracts import (
 )
 from hybrid_sync.cost.bill import Usage, bill, dollars, together
 from hybrid_sync.cost.prices import AS_OF, BUDGET, PRICES, Item
-from hybrid_sync.cost.transitions import led_to
 from hybrid_sync.cost.what_if import Plan, month
 from hybrid_sync.measures import MEASURES
+from hybrid_sync.transitions import led_to
 
 TASK = EntityTask(run_id="weekly-1", entity="orders")
 

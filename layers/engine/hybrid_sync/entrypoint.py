@@ -26,7 +26,6 @@ from hybrid_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from hybrid_sync.measures import BY_NAME, DIMENSION, NAMESPACE
 from hybrid_sync.metering import METER, MeasuredCall, Stopwatch
 
 M = TypeVar("M", bound=BaseModel)
@@ -37,7 +36,7 @@ TICK: Event = {"keep_warm": True}
 _TYPES = {"int", "str", "bool", "float"}
 
 logger = Logger(service="hybrid-sync")
-metrics = Metrics(namespace=NAMESPACE, service="hybrid-sync")
+metrics = Metrics(namespace="HybridSync", service="hybrid-sync")
 
 
 class Context(Protocol):
@@ -67,7 +66,7 @@ def step(
     `record_call` keeps what each call has used; its failure is logged and fails nothing.  `name` is the step's.
     """
 
-    from hybrid_sync.cost.transitions import is_state, led_to  # what only steps need
+    from hybrid_sync.transitions import is_state, led_to  # what only steps need
 
     def decorate(call: Callable[[M], BaseModel | None]) -> Handler:
         @functools.wraps(call)
@@ -128,12 +127,14 @@ def measured(context: Context) -> Iterator[None]:
         raise name_of(error)(sentence) from None
     finally:
         if metrics.metric_set:
-            metrics.add_dimension(DIMENSION, _deployment(context.function_name))
+            metrics.add_dimension("service", _deployment(context.function_name))
             metrics.flush_metrics()
 
 
 def measure(values: Mapping[str, float]) -> None:
     """Write numbers of the table `measures` with this call; nobody pays for what is not written."""
+    from hybrid_sync.measures import BY_NAME  # what few calls need
+
     for name, value in values.items():
         metrics.add_metric(name, BY_NAME[name].unit, value)
 

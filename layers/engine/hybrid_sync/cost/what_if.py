@@ -14,7 +14,7 @@ from hybrid_sync.contracts import Profile
 from hybrid_sync.cost.bill import Usage, times, together
 from hybrid_sync.cost.prices import HOURS, Item
 from hybrid_sync.cost.standing import standing
-from hybrid_sync.cost.transitions import planned
+from hybrid_sync.transitions import planned
 
 Schedule = Literal["weekly", "daily", "hourly"]
 """The weekly run alone; with a daily one; with an hourly one of critical entities."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.alerts import Alert
@@ -13,7 +14,6 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.again import said, starts_again
 from hybrid_sync.failures.cause import plain
 from hybrid_sync.failures.quarantine import RECORDS_KEPT
-from hybrid_sync.measures import of_run
 from hybrid_sync.postgres import Connection, answer, one_trip, send_with_next, transaction
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import cause_of, notification
@@ -75,11 +75,18 @@ def reported(
     except PartMissing as missing:  # the target has the report
         shown, location = f"hybrid-sync report {request.run_id}. Done without: {missing}", ""
     failpoint("report.stored", target)
-    measure(of_run(document))
+    _measure(document)
     # Who starts a run of a few rows sees how it ends; that it went well is no news to anybody else.
     if not told and not (well and summary.profile == Profile.on_demand):
         _tell(world, target, summary, shown)
     return RunOutcome(run_id=request.run_id, status=summary.status, report=location, summary=_brief(summary))
+
+
+def _measure(document: dict[str, Any]) -> None:
+    """The run's numbers, as metrics."""
+    from hybrid_sync.measures import of_run  # what rollbacks and retries do not need
+
+    measure(of_run(document))
 
 
 def _tell(world: World, target: Connection, summary: RunSummary, shown: str) -> None:
