@@ -52,7 +52,9 @@ class WorkerWorld(DeployedWorld):
     """A deployment's own world, but for its secret and its catalog, which come with the order."""
 
     def __init__(self, order: Order) -> None:
-        super().__init__(Settings(ID_MAP_TABLE=TABLE, DATA_BUCKET=BUCKET, FAILED_QUEUE_URL="none"))
+        super().__init__(
+            Settings(ID_MAP_TABLE=TABLE, CONTROL_TABLE="none", DATA_BUCKET=BUCKET, FAILED_QUEUE_URL="none")
+        )
         self._catalog: Catalog = importlib.import_module(order.catalog).CATALOG
         self._told = Connections.model_validate(order.model_dump())
 

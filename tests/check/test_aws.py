@@ -22,6 +22,7 @@ from tests.check.test_databases import HEALTHY
 NAMES = {
     "HYBRID_SYNC_SECRET": "secret", "ID_MAP_TABLE": "ids", "DATA_BUCKET": "bucket", "FAILED_QUEUE_URL": "queue",
     "ALERT_TOPIC": "topic", "STATE_MACHINE": "machine", "TARGET_CONNECTIONS": "15", "ID_SECRET": "ids-secret",
+    "CONTROL_TABLE": "control",
 }  # fmt: skip
 
 
@@ -49,6 +50,7 @@ def healthy(pair: Pair) -> Cloud:
     secret = {"legacy_dsn": pair.world.legacy_dsn, "target_dsn": pair.world.target_dsn, "id_secret": "a secret"}
     return Cloud({
         "get_secret_value": {"SecretString": json.dumps(secret)}, "batch_get_item": {"Responses": {}},
+        "get_item": {}, "update_item": {},
         "get_queue_attributes": {"Attributes": {"ApproximateNumberOfMessages": "0"}},
         "get_topic_attributes": {"Attributes": {"SubscriptionsConfirmed": "1", "SubscriptionsPending": "0"}},
         "describe_state_machine": {"status": "ACTIVE"}, "head_bucket": {}, "put_object": {},
@@ -80,13 +82,13 @@ PLANTED = [
             refused={"get_secret_value": "AccessDeniedException"}),
     Planted("a mail that nobody confirmed", "nobody_told", "Open the link", severity=ANY,
             answers={"get_topic_attributes": {"Attributes": {"SubscriptionsPending": "1"}}}),
-    Planted("no topic", "part_missing", "alert topic", refused={"get_topic_attributes": "NotFound"}),
+    Planted("no topic", "part_missing", "Alert topic", refused={"get_topic_attributes": "NotFound"}),
     Planted("a bucket that is denied", "part_missing", "data bucket", refused={"head_bucket": "403"}),
     Planted("a report that is denied", "not_stored", "data bucket", refused={"put_object": "AccessDenied"}),
-    Planted("no id map", "part_missing", "id map table", refused={"batch_get_item": "ResourceNotFoundException"}),
-    Planted("no queue", "part_missing", "queue of failed records",
+    Planted("no id map", "part_missing", "Id map table", refused={"batch_get_item": "ResourceNotFoundException"}),
+    Planted("no queue", "part_missing", "Queue of failed records",
             refused={"get_queue_attributes": "AWS.SimpleQueueService.NonExistentQueue"}),
-    Planted("no state machine", "part_missing", "state machine",
+    Planted("no state machine", "part_missing", "State machine",
             refused={"describe_state_machine": "StateMachineDoesNotExist"}),
     Planted("a service that throttles", "could_not_look", "id_map", severity=ANY,
             refused={"batch_get_item": "ThrottlingException"}),
