@@ -153,7 +153,9 @@ def test_functions_trust_the_ca_that_their_secret_holds(server: TlsServer, monke
     }  # fmt: skip
     with mock_aws():
         boto3.client("secretsmanager").create_secret(Name="connections", SecretString=json.dumps(held))
-        world = DeployedWorld(Settings.from_environment({"HYBRID_SYNC_SECRET": "connections"}))
+        world = DeployedWorld(
+            Settings.from_environment({"HYBRID_SYNC_SECRET": "connections", "CONTROL_TABLE": "control"})
+        )
         with world.connect_target() as target:
             assert is_encrypted(target)
         with pytest.raises(ServerUntrusted, match="certificate of legacy at"):

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync_cli.deployment.place import Place
-from hybrid_sync_cli.deployment.template import filled, resources
+from hybrid_sync_cli.deployment.template import filled, read, usual
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
 
@@ -56,9 +56,11 @@ class Repair:
     def __init__(self, place: Place, stack: dict[str, Any]) -> None:
         self._place = place
         self._outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-        self._parameters = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
+        template = read(home.project_root() / "template.yaml")
+        given = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
+        self._parameters = {**usual(template), **given}
         self._account = stack["StackId"].split(":")[4]
-        self._template = resources(home.project_root() / "template.yaml")
+        self._template = template["Resources"]
 
     def restore(self, part: Part) -> bool:
         """Make it anew where it is gone; whether it was."""
@@ -94,7 +96,7 @@ class Repair:
     def _refer(self, name: str) -> str:
         resource, dot, _ = name.partition(".")
         if not dot:
-            return self._parameters.get(name) or self._name(name)
+            return self._parameters[name] if name in self._parameters else self._name(name)
         service = {"DataBucket": "s3"}.get(resource, "sqs")
         own = self._name(resource)
         return f"arn:aws:s3:::{own}" if service == "s3" else f"arn:aws:sqs:{self._place.region}:{self._account}:{own}"
@@ -193,7 +195,7 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     """A rule of the bucket's lifecycle, in S3's words."""
     said: dict[str, Any] = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "ExpirationInDays" in rule:
-        said["Expiration"] = {"Days": rule["ExpirationInDays"]}
+        said["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
     if rule.get("ExpiredObjectDeleteMarker"):
         said["Expiration"] = {"ExpiredObjectDeleteMarker": True}
     for same in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):

@@ -28,11 +28,16 @@ def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any
 _Tagged.add_multi_constructor("!", _tag)
 
 
-def resources(template: Path) -> dict[str, dict[str, Any]]:
-    """By logical name, what the template says of each."""
+def read(template: Path) -> dict[str, Any]:
+    """The template's sections by name."""
     # A SafeLoader at heart: it makes plain values only.
-    content = yaml.load(template.read_text("utf-8"), Loader=_Tagged)  # nosec B506
-    return dict(content["Resources"])
+    return dict(yaml.load(template.read_text("utf-8"), Loader=_Tagged))  # nosec B506
+
+
+def usual(content: dict[str, Any]) -> dict[str, str]:
+    """Parameters that have a usual value: what a stack that is older than one of them will get."""
+    named = content["Parameters"].items()
+    return {name: str(parameter["Default"]) for name, parameter in named if "Default" in parameter}
 
 
 def filled(value: Any, refer: Refer, holds: Mapping[str, bool]) -> Any:

@@ -27,7 +27,7 @@ revoke all on function hybrid_sync.erasures(text) from public;
 
 -- The worker may add to the list and never take from it; so it completes its certificate through its owner.
 create function hybrid_sync.certify(p_n int, p_certificate jsonb) returns void
-language sql security definer set search_path = pg_catalog as $$
+language sql security definer set search_path = pg_catalog, pg_temp as $$
   update hybrid_sync.erasure set certificate = p_certificate where n = p_n and not certificate ? 'number'
 $$;
 revoke all on function hybrid_sync.certify(int, jsonb) from public;
