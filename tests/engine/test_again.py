@@ -15,7 +15,7 @@ from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.check.kept import keep
 from hybrid_sync.check.model import CheckOutcome
 from hybrid_sync.contracts import Profile, ReportRequest, RunFailure, RunRequest
-from hybrid_sync.errors import Side, SyncError
+from hybrid_sync.errors import SyncError
 from hybrid_sync.steps.admit_runs import admit_runs
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.report_run import report_run
@@ -47,16 +47,6 @@ class Asked:
         self.again.append((job_id, at, until))
 
 
-class Closed:
-    """Breakers of databases that let everybody in, and of which nothing is to be told."""
-
-    def due(self) -> list[Side]:
-        return []
-
-    def begin_to_tell(self, side: Side) -> None:
-        return None
-
-
 @pytest.fixture(autouse=True)
 def checked(world: EngineWorld) -> None:
     """No schedule starts anything before."""
@@ -70,7 +60,7 @@ def clock(world: EngineWorld, attempt: Scheduled = FIRST, **changes: Any) -> Ask
     job = Job(attempt.job_id, "", world.now(), **{"caller": CALLER, "outcome": "failed", **changes})
     gate = Asked([job])
     deployed: Any = world
-    deployed.gate, deployed.breakers = gate, Closed()
+    deployed.gate = gate
     admit_runs(deployed, None)
     return gate
 

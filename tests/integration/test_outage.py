@@ -20,6 +20,7 @@ from hybrid_sync.breaker.state import MOST_FAILURES, PAUSES
 from hybrid_sync.http.routes import Api
 from hybrid_sync.settings import Settings
 from hybrid_sync.steps.admit_runs import admit_runs
+from hybrid_sync.steps.tend_breakers import tend_breakers
 from hybrid_sync.wiring import DeployedWorld
 from tests.contract import accounts
 from tests.engine.worlds import MemoryAlerts
@@ -81,6 +82,7 @@ class Outage:
         """The subjects of what people hear then."""
         self.world.time += after
         del self.world.mail.published[:]
+        tend_breakers(self.world)
         admit_runs(self.world, None)
         return [subject for subject, _ in self.world.mail.published]
 

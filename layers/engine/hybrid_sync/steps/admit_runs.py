@@ -1,12 +1,11 @@
-"""Admit runs: take a schedule's job in, try again what was away, start what may start, look after what broke off.
+"""Admit runs: take a schedule's job in, start what may start, look after what broke off.
 
-The clock, each schedule and the event of an ended execution come here.  An event may be lost: the clock does the same a
-minute later at most.
+The clock, each schedule and the event of an ended execution come here, once whatever was away has been tried again
+(`tend_breakers`).  An event may be lost: the clock does the same a minute later at most.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from datetime import datetime
 from typing import Protocol
 
@@ -21,12 +20,11 @@ from hybrid_sync.failures.again import until
 from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
-from hybrid_sync.steps.tend_breakers import Tending, tend_breakers
 from hybrid_sync.world import World
 
 
-class Admitting(World, Tending, Protocol):
-    """With the gate and the breakers."""
+class Admitting(World, Protocol):
+    """With the gate."""
 
     @property
     def gate(self) -> Gate: ...
@@ -39,10 +37,10 @@ def admit_runs(world: Admitting, scheduled: ScheduledRun | None) -> None:
     """
     if scheduled is not None:
         world.gate.add(scheduled.request, scheduled.job_id, CALLER)
-    with ExitStack() as afterwards:
-        afterwards.callback(_settle, world)
-        afterwards.callback(world.gate.admit, tend=True)
-        tend_breakers(world)
+    try:
+        world.gate.admit(tend=True)
+    finally:
+        _settle(world)
 
 
 def _settle(world: Admitting) -> None:
