@@ -84,7 +84,7 @@ def refusals(what: str) -> Iterator[None]:
             ) from None
         if code in _NOT_THERE:
             raise PartMissing(
-                f"{what[0].upper()}{what[1:]} is missing ({code}).",
+                f"{what[0].upper()}{what[1:]}{PartMissing.mark}{code}).",
                 "hybrid-sync repair makes tables, bucket and queues anew; whatever else is gone, make deploy.",
             ) from None
         kind = AwsThrottled if code in _THROTTLED else AwsUnavailable

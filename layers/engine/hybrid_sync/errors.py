@@ -271,3 +271,6 @@ class ConfigurationMissing(SyncError):
 
 class PartMissing(ConfigurationMissing):
     """A table, bucket or queue of the deployment is gone."""
+
+    mark = " is missing ("
+    """Part of its sentence, by which whoever reads it among others knows it."""

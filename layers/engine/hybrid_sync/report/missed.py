@@ -8,7 +8,6 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.failures.counts import ROWS, by_cause
 from hybrid_sync.failures.reasons import reason_of
 from hybrid_sync.postgres import Question
 from hybrid_sync.recorded.conservation import Conservation
@@ -22,6 +21,22 @@ SHOWN_KEYS = 5
 LISTED_OF_A_CAUSE = 25
 LISTED = 300
 """Failed records listed by key; all of them are found with `hybrid-sync failures`."""
+
+
+# Of a target that lacks the column, which came with a later migration, a report can be made, too; it costs more.
+ROWS = sql.SQL("coalesce((to_jsonb(f)->>'rows')::bigint, 1)")
+
+
+def by_cause(rows: sql.SQL) -> sql.Composed:
+    """The numbers of pages and reports alike, over `hybrid_sync.failed_record f` by entity and reason; `rows`: for how many one stands."""
+    return sql.SQL("""
+      f.entity, f.reason, count(*) as records,
+      count(*) filter (where not f.present) as absent,
+      count(*) filter (where f.status = 'escalated') as escalated,
+      count(*) filter (where f.status = 'accepted') as accepted,
+      coalesce(sum({rows}) filter (where f.status <> 'accepted'), 0)::bigint as open_rows,
+      min(f.first_seen) as oldest
+    """).format(rows=rows)
 
 
 def missed_causes(

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import Profile
+from hybrid_sync.errors import PartMissing
 from hybrid_sync.failures.again import attempt, said
 from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows, unexplained
 from hybrid_sync.report.mail import first_page
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import moment, run_title
-from hybrid_sync.runs.told import MISSING
 
 Over = Sequence[tuple[str, datetime]]
 """Titles of what people were told and what is over by now, with since when it was so."""
@@ -76,7 +76,7 @@ def _body(summary: RunSummary) -> Iterator[str]:
     for e in summary.entities:
         if e.failure is not None:
             yield f"{e.title}: {e.failure.text} ({e.failure.code})"
-    missing = (said for e in summary.entities for said in e.warnings if MISSING in said)
+    missing = (said for e in summary.entities for said in e.warnings if PartMissing.mark in said)
     yield from dict.fromkeys(f"Done without: {said}" for said in missing)
     yield from beyond(summary)
     yield from asked(summary)

@@ -24,20 +24,6 @@ returning a.title, a.since
 """
 
 
-MISSING = " is missing ("
-"""Part of every sentence about a part of the deployment that is gone."""
-
-
-def record_missing(target: Connection, run_id: str, entity: str, sentence: str) -> None:
-    """Once for each entity of a run, among what people should know of it."""
-    target.execute(
-        "update hybrid_sync.run_entity set warnings = coalesce(warnings, '[]') || to_jsonb(%(said)s::text)"
-        " where run_id = %(run)s and entity = %(entity)s"
-        " and not coalesce(warnings, '[]') @> to_jsonb(%(said)s::text)",
-        {"said": sentence, "run": run_id, "entity": entity},
-    )
-
-
 def cause_of_records(entity: str, reason: str) -> str:
     """Of failed records that were given up."""
     return f"records:{entity}:{reason}"

@@ -23,14 +23,13 @@ from hybrid_sync.postgres import Connection, say_for_whom, transaction
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
-from hybrid_sync.runs.told import record_missing
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.plans import Outdated, ask_current, plan_of
 from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
-from hybrid_sync.write.batches import Outcome, open_failures
+from hybrid_sync.write.batches import Outcome, open_failures, record_missing
 from hybrid_sync.write.isolate import ALTERED, write_isolated
 from hybrid_sync.write.pages import (
     Opened,

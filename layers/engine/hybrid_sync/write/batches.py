@@ -138,3 +138,13 @@ def open_failures(
         record_between(keys), key_literal(after or ()), sql.SQL("key") if until is None else key_literal(until)
     )
     return set(recorded(connection, "failed_record", entity, source, where))
+
+
+def record_missing(target: Connection, run_id: str, entity: str, sentence: str) -> None:
+    """Once for each entity of a run, among what people should know of it."""
+    target.execute(
+        "update hybrid_sync.run_entity set warnings = coalesce(warnings, '[]') || to_jsonb(%(said)s::text)"
+        " where run_id = %(run)s and entity = %(entity)s"
+        " and not coalesce(warnings, '[]') @> to_jsonb(%(said)s::text)",
+        {"said": sentence, "run": run_id, "entity": entity},
+    )

@@ -10,8 +10,8 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.failures.counts import by_cause
 from hybrid_sync.failures.reasons import Reason, reason_of
+from hybrid_sync.report.missed import by_cause
 from hybrid_sync.report.tolerance import is_beyond, tolerance_of
 from hybrid_sync.services.views.verified import Verified
 from hybrid_sync.session import Question, dicts

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.errors import Side
+from hybrid_sync.errors import PartMissing, Side
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.words import age, n_of, reason_title
-from hybrid_sync.runs.told import MISSING
 from hybrid_sync.services.views.missed import Missed
 from hybrid_sync.services.views.model import FRESH_GOAL_DAYS, Act, Need, Queue, RunMark, Server
 from hybrid_sync.services.views.verified import Verified
@@ -59,7 +58,7 @@ def of_servers(servers: Iterable[Server], breakers: Mapping[Side, Breaker]) -> t
     """Databases and stores that do not answer; since when, where a breaker stands open for it."""
     since = {side.capitalize(): breaker.away_since for side, breaker in breakers.items()}
     return tuple(
-        _gone(one) if MISSING in one.said else _away(one, since.get(one.name)) for one in servers if not one.ok
+        _gone(one) if PartMissing.mark in one.said else _away(one, since.get(one.name)) for one in servers if not one.ok
     )
 
 
