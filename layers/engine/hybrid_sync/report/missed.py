@@ -28,7 +28,10 @@ ROWS = sql.SQL("coalesce((to_jsonb(f)->>'rows')::bigint, 1)")
 
 
 def by_cause(rows: sql.SQL) -> sql.Composed:
-    """The numbers of pages and reports alike, over `hybrid_sync.failed_record f` by entity and reason; `rows`: for how many one stands."""
+    """The numbers of pages and reports alike, over `hybrid_sync.failed_record f` by entity and reason.
+
+    `rows`: for how many a record stands.
+    """
     return sql.SQL("""
       f.entity, f.reason, count(*) as records,
       count(*) filter (where not f.present) as absent,
