@@ -27,6 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A stack home for one test."""
     path = tmp_path / "home"
     monkeypatch.setenv("HYBRID_SYNC_HOME", str(path))
+    monkeypatch.delenv("COLUMNS", raising=False)  # a pipe has no edge
     yield home.directory()
     purge(Processes(path), StateFile(path / "keep.json"))
 
@@ -39,6 +40,7 @@ def command(place: Path) -> Command:
         program = "import sys; from hybrid_sync_cli.main import main; main(sys.argv[1:])"
         return subprocess.Popen(
             [sys.executable, "-c", program, *arguments],
+            env=dict(os.environ),  # without what readline has told the system of this process's terminal
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
