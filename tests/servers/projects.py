@@ -56,7 +56,7 @@ class Projects:
         """Made once per server, and anew for another engine: a home may be lent to sessions that run in turn."""
         name = f"{'installed' if installed else 'bare'}_{_fingerprint()}"
         with psycopg.connect(self.server.dsn(), autocommit=True) as server:
-            if server.execute("select from pg_database where datname = %s", (name,)).fetchone():
+            if server.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
                 return name
             draft = f"{name}_draft"
             server.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(draft)))
