@@ -16,6 +16,7 @@ from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, QueueFull, RequestConflicts, RunNotFound
+from hybrid_sync.keys import MOST_KEYS
 from hybrid_sync.runs.starter import RunStarter
 from tests.contract import accounts
 from tests.gate.schedule import MACHINE
@@ -31,9 +32,10 @@ class Deployment:
         self.jobs = JobStore(table, dynamodb)
         self.slots = SlotStore(table, dynamodb)
         self.away = ""
+        self.another_way = False  # for a few keys, while the target alone is away
         self.gate = Gate(
             self.jobs, self.slots, RunStarter(MACHINE, self.service), bounds, lambda: self.service.now,
-            lambda: self.away,
+            lambda few: "" if few and self.another_way else self.away,
         )  # fmt: skip
 
     def fill(self) -> None:
@@ -83,6 +85,15 @@ def test_while_a_database_is_away_jobs_wait_and_say_so_and_a_check_starts(deploy
     deployment.away = ""
     assert deployment.gate.admit(tend=True) == ["a"]
     assert deployment.gate.standing("at-work").why == ""
+
+
+def test_a_few_keys_start_while_the_target_is_away_and_they_have_another_way(deployment: Deployment) -> None:
+    deployment.away, deployment.another_way = "The target database has been away since 01:00 UTC.", True
+    assert deployment.gate.add(RunRequest(profile=Profile.daily), "whole", "ann").status == "waiting"
+    many = tuple(Ref(entity="payments", legacy_id=key) for key in range(1, MOST_KEYS + 2))
+    assert deployment.gate.preview(RunRequest(profile=Profile.on_demand, refs=many)) == deployment.away
+    assert deployment.gate.add(row(1), "a", "caller").status == "running"
+    assert (deployment.gate.standing("a").why, deployment.gate.standing("whole").why) == ("", deployment.away)
 
 
 def test_the_same_job_twice_is_one_and_another_under_its_id_conflicts(deployment: Deployment) -> None:

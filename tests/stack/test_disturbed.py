@@ -11,6 +11,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from hybrid_sync.breaker.state import MOST_FAILURES, SIDES, Breaker
+from hybrid_sync.breaker.store import BreakerStore
 from hybrid_sync.schema.install import WORKER
 from hybrid_sync_cli.stack import Stack
 from tests.stack.swapping import swapped_catalog
@@ -37,6 +39,15 @@ def altered(dsn: str, role: str, on: str, off: str) -> Iterator[None]:
                 yield
 
 
+def store_of(stack: Stack) -> BreakerStore:
+    return BreakerStore(stack.outputs["ControlTable"], stack.client("dynamodb"))
+
+
+def forget_breakers(stack: Stack) -> None:
+    for side in SIDES:
+        store_of(stack).change(side, lambda _: Breaker())
+
+
 def test_a_run_into_a_read_only_target_fails_and_the_next_one_makes_up_for_it(stack: Stack) -> None:
     with altered(
         stack.target_dsn, WORKER, "set default_transaction_read_only = on", "reset default_transaction_read_only"
@@ -54,6 +65,17 @@ def test_a_run_fits_into_five_connections(stack: Stack) -> None:
         with psycopg.connect(stack.target_dsn) as target:
             left = target.execute("select count(*) from pg_stat_activity where usename = %s", (WORKER,)).fetchone()
     assert left is not None and left[0] < 5
+
+
+def test_a_few_keys_go_by_rest_while_the_target_refuses_direct_connections_however_often(stack: Stack) -> None:
+    keys = {"profile": "on_demand", "priority": "critical", "refs": [{"entity": "offices", "legacy_id": 1}]}
+    with altered(stack.target_dsn, WORKER, "nologin", "login"):
+        for n in range(MOST_FAILURES + 1):  # by then the breaker has opened
+            assert emulated(stack, f"by-rest-{n}", keys).end == ("SUCCEEDED", "")
+        held = store_of(stack).read()["target"]
+        assert held.away_since is not None
+    forget_breakers(stack)  # other tests use this stack, too
+    assert emulated(stack, "direct-again", keys).end == ("SUCCEEDED", "")
 
 
 def test_nobody_gets_into_its_target_without_tls(stack: Stack) -> None:

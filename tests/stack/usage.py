@@ -13,7 +13,7 @@ from hybrid_sync_cli.stack import Stack, home
 from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.processes import Processes
 
-S3 = {"PUT": "PutObject", "GET": "GetObject"}
+S3 = {"PUT": "PutObject", "GET": "GetObject", "LIST": "ListObjectsV2"}
 
 
 def by_the_workers(stack: Stack, run_id: str) -> dict[str, Any]:

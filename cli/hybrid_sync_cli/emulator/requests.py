@@ -32,7 +32,10 @@ def note_requests(app: Any) -> None:
         if trace := headers.get("x-amzn-trace-id"):
             found = _SIGNED_FOR.search(headers.get("authorization", ""))
             _append(
-                kind=REQUEST, trace=_root(trace), service=found[1] if found else "", name=_name(method, headers, body)
+                kind=REQUEST,
+                trace=_root(trace),
+                service=found[1] if found else "",
+                name=_name(method, path, headers, body),
             )
         return await original(method, path, headers, body, *rest)
 
@@ -83,12 +86,13 @@ def note_states(stepfunctions: Any) -> None:
     stepfunctions._add_event = added
 
 
-def _name(method: str, headers: dict[str, str], body: bytes) -> str:
-    """The operation: of JSON services their target, of SNS its action, of S3 the method."""
+def _name(method: str, path: str, headers: dict[str, str], body: bytes) -> str:
+    """The operation: of JSON services their target, of SNS its action, of S3 the method, or LIST of a bucket."""
     if target := headers.get("x-amz-target"):
         return target.rpartition(".")[2]
     action = parse_qs(body.decode("utf-8", "replace")).get("Action") if method == "POST" else None
-    return action[0] if action else method
+    of_bucket = method == "GET" and "/" not in path.strip("/")
+    return action[0] if action else "LIST" if of_bucket else method
 
 
 def _run(event: Any) -> str:

@@ -49,6 +49,8 @@ class Settings(BaseModel):
     retry_delay_seconds: int = Field(int(RECORD.first_delay), alias="RETRY_DELAY_SECONDS", ge=1)
     target_connections: int = Field(15, alias="TARGET_CONNECTIONS", ge=1)
     target_way: Literal["direct", "rest", "failover"] = Field("direct", alias="TARGET_WAY")
+    few_keys_way: Literal["direct", "rest", "failover"] = Field("direct", alias="FEW_KEYS_WAY")
+    """The `target_way` of the function that carries a few keys, as those know it that let runs begin."""
     legacy_connections: int = Field(15, alias="LEGACY_CONNECTIONS", ge=1)
     statement_seconds: int = Field(120, alias="STATEMENT_SECONDS", ge=1)
     keeps_connections: bool = Field(True, alias="KEEP_CONNECTIONS")

@@ -213,7 +213,12 @@ class DeployedWorld(Connecting):
     def gate(self) -> Gate:
         from hybrid_sync.admission.gate import Gate
 
-        return Gate(*self._admission(), away=self.breakers.waiting_for)
+        return Gate(*self._admission(), away=self._away)
+
+    def _away(self, few: bool) -> str:
+        """A few keys reach a target that refuses direct connections by REST, where the deployment has that way."""
+        other_way = few and self._settings.few_keys_way != "direct"
+        return self.breakers.waiting_for({"legacy"} if other_way else {"legacy", "target"})
 
     @cached_property
     def entry(self) -> Entry:

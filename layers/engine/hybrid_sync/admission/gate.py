@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from hybrid_sync.admission.bounds import Bounds
+from hybrid_sync.admission.executions import Executions
 from hybrid_sync.admission.job import BY_HAND, Job, JobState, Line, Waiting, new_job
 from hybrid_sync.admission.jobs import JobStore
 from hybrid_sync.admission.later import Later
@@ -32,25 +32,6 @@ _ATTEMPTS = 200
 _MOST_LISTED = 200
 
 
-class Executions(Protocol):
-    """Executions of the state machine, by name."""
-
-    def begin(self, request: Startable, name: str) -> None:
-        """Start it, or find that it exists or has existed.
-
-        A SyncError that is not transient says that it was refused for certain; one that is, says nothing.
-        """
-        ...
-
-    def stop(self, name: str) -> bool:
-        """Stop it if it runs; False where there is none of this name."""
-        ...
-
-    def status(self, name: str) -> str | None:
-        """running, succeeded, failed, cancelled or lost; None where it is not known."""
-        ...
-
-
 @dataclass(frozen=True)
 class Standing:
     """A job and, while it waits, its place in the queue (from one) and why it waits."""
@@ -61,11 +42,11 @@ class Standing:
 
 
 class Gate:
-    """The jobs and slots of one deployment; `away` says why nothing may start that needs the databases, or nothing."""
+    """The jobs and slots of one deployment; `away` says why no run may start, of a few keys or another, or nothing."""
 
     def __init__(
         self, jobs: JobStore, slots: SlotStore, executions: Executions, bounds: Bounds, now: Callable[[], datetime],
-        away: Callable[[], str] = lambda: "",
+        away: Callable[[bool], str] = lambda few: "",
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._slots = slots
@@ -115,7 +96,7 @@ class Gate:
     def preview(self, request: Startable) -> str:
         """Why a job of this request would wait now; empty if it would start at once."""
         job = new_job("", request, "", self._now())
-        if job.needs_databases and (away := self._away()):
+        if away := self._away_for(job):
             return away
         slots, waiting = self._slots.read(), self._jobs.waiting()
         twin = next((one for one in waiting if one.work == job.work and one.caller != BY_HAND), None)
@@ -141,13 +122,16 @@ class Gate:
                 break  # who waits need not be asked
             known = {job.job_id: job for job in (*self._jobs.waiting(), *fresh)}
             waiting = [job for job in known.values() if job.job_id not in passed and job.job_id not in slots.holders]
-            if waiting and self._away():
+            if waiting and self._away(True):  # and so is it for whoever has more than a few keys
                 waiting = [job for job in waiting if not job.needs_databases]
             chosen = next_job(waiting, slots, self._bounds.runs, self._now())
             if chosen is None:
                 break
             job = self._jobs.get(chosen.job_id)  # only after the slots were read: the proof needs this order
             if job is None or job.state is not JobState.waiting or self._gave_up(job) or self._later.dropped(job):
+                passed.add(chosen.job_id)
+                continue
+            if self._away_for(job):
                 passed.add(chosen.job_id)
                 continue
             starter = secrets.token_hex(6)
@@ -303,9 +287,12 @@ class Gate:
                 return self._get(twin.job_id)
         return None
 
+    def _away_for(self, job: Job) -> str:
+        return self._away(job.is_few) if job.needs_databases else ""
+
     def _why(self, job: Job) -> tuple[int | None, str]:
         """A place in the queue, and what is waited for: there, or by a run that is at work."""
-        away = self._away() if job.needs_databases and job.state in (JobState.waiting, JobState.admitted) else ""
+        away = self._away_for(job) if job.state in (JobState.waiting, JobState.admitted) else ""
         if job.state is not JobState.waiting:
             return None, job.why or away
         waiting = sorted(self._jobs.waiting(), key=lambda one: (one.place, one.job_id))

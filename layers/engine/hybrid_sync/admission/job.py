@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from hybrid_sync.admission.startable import Startable
 from hybrid_sync.contracts import Profile, RunPriority, RunRequest
+from hybrid_sync.keys import MOST_KEYS
 
 LOW_WAITS = timedelta(minutes=30)
 """How much later than it came a low job takes its turn: whatever is accepted after that goes after it."""
@@ -85,6 +86,12 @@ class Job(Waiting):
     """Why it has not started although it had its turn, or did not end well."""
     until: datetime | None = None
     """It is not started after that."""
+
+    @property
+    def is_few(self) -> bool:
+        """Whether one function can carry it, as far as its request says; parents may make it too many."""
+        refs = self.request.refs if isinstance(self.request, RunRequest) else ()
+        return 0 < len(refs) <= MOST_KEYS
 
     @property
     def to_start(self) -> Startable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -55,9 +55,9 @@ class Breakers:
                 self._seen = now, {side: Breaker() for side in SIDES}
         return self._seen[1]
 
-    def waiting_for(self) -> str:
-        """Why nothing starts that needs the databases; empty where both let us in."""
-        return state.waiting_for(self.both())
+    def waiting_for(self, sides: Collection[Side] = SIDES) -> str:
+        """Why nothing starts that needs these databases; empty where they let us in."""
+        return state.waiting_for({side: one for side, one in self.both().items() if side in sides})
 
     def due(self) -> list[Side]:
         """The databases that are to be tried again."""

@@ -17,6 +17,7 @@ from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, 
 from hybrid_sync.entrypoint import logger, measure
 from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.keys import MOST_KEYS
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.closure import places
 from hybrid_sync.runs.store import ask_entities, ask_run, record_verdict
@@ -32,9 +33,6 @@ from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.steps.write_keys import Grown, Wrote, write_keys
 from hybrid_sync.world import World
 
-MOST_KEYS = 200
-"""Rows in one transaction, parents included: they take some tenths of a second, and as long hold their locks.  More
-gain nothing from being together: then the states of a flow cost less than what they carry."""
 _ROUNDS = 4
 """How often rows may turn out to refer to parents that nobody has looked for, or the target to have moved on, before
 the whole flow takes them."""
