@@ -30,6 +30,14 @@ LENT = "HYBRID_SYNC_TEST_HOME"
 """Names a home for sessions that run in turn: its servers stay up between them, and the lender clears it."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_edge() -> Iterator[None]:
+    """What is printed goes to files and pipes here, which have no columns, whatever the workers are given."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def session_home() -> Iterator[Path]:
     """A stack home for this session; what killed sessions left behind is cleared away first."""

@@ -22,11 +22,14 @@ _GAP = 2
 
 
 def width(*, err: bool = False) -> int | None:
-    """The columns that there are, by COLUMNS or the terminal; None where a file or a pipe takes any line."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told):
-        return int(told)
+    """The columns that there are, by COLUMNS or the terminal; None where a file or a pipe takes any line.
+
+    What went wrong stays one line outside of a terminal, whatever COLUMNS says: logs and scripts look for it.
+    """
     out = sys.stderr if err else sys.stdout
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told) and (out.isatty() or not err):
+        return int(told)
     return os.get_terminal_size(out.fileno()).columns or None if out.isatty() else None
 
 

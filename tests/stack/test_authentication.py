@@ -80,7 +80,8 @@ def _asked(base: str, method: str, path: str, body: bytes, headers: dict[str, st
     try:
         connection.request(method, url.path + path, body, headers)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read() or b"{}")
+        told = answer.read()
+        return answer.status, json.loads(told or b"{}") if "json" in answer.getheader("Content-Type", "json") else {}
     finally:
         connection.close()
 
