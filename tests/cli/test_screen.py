@@ -139,7 +139,7 @@ def test_a_file_keeps_a_sentence_whole_and_a_screen_gets_it_in_lines() -> None:
     ]  # fmt: skip
 
 
-def test_an_error_breaks_no_id_on_a_terminal(
+def test_an_error_stays_one_line_where_no_terminal_is_whatever_columns_says(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hybrid_sync_cli.main import main
@@ -147,7 +147,15 @@ def test_an_error_breaks_no_id_on_a_terminal(
     monkeypatch.setenv("COLUMNS", "40")
     with pytest.raises(SystemExit):
         main(["--region", "eu", "status"])
-    assert max(map(len, capsys.readouterr().err.splitlines())) <= 40
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_error_has_the_lines_of_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as terminal, os.fdopen(leader):
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert screen.width(err=True) == 40
 
 
 def test_a_terminal_tells_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
