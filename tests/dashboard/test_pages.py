@@ -117,3 +117,16 @@ def test_an_entity_says_how_it_stands_and_what_it_misses(as_role: AsRole) -> Non
     assert "87 of 90 rows are as legacy has them" in body
     assert 'href="../records?ref=payments/payment%3A7"' in body
     assert as_role(Role.viewer).get("/dashboard/entities/nope").status == 422
+
+
+def test_the_audit_trail_goes_on_behind_its_first_page(as_role: AsRole, store: Store) -> None:
+    store.execute(
+        "insert into hybrid_sync.audit (request_id, who, source_ip, command, what, outcome)"
+        " select n::text, 'user:ann', '127.0.0.1', 'hold', jsonb_build_object('why', 'act ' || n), 'done'"
+        " from generate_series(1, 60) n"
+    )
+    first = as_role(Role.operator).get("/dashboard/audit")
+    assert first.status == 200 and "act 60<" in first.body and "act 10<" not in first.body
+    older = re.findall(r'href="[^"]*audit\?before=(\d+)"', first.body)
+    rest = as_role(Role.operator).get("/dashboard/audit", {"before": older[0]})
+    assert "act 10<" in rest.body and "act 11<" not in rest.body

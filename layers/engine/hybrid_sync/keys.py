@@ -31,10 +31,7 @@ _LENGTH = struct.Struct(">i")
 _TYPE = sql.SQL("int8")
 _ALL = sql.SQL("")
 _KEY = sql.SQL("key")
-MOST_KEYS = 200
-"""Rows in one transaction, parents included: they take some tenths of a second, and as long hold their locks.  More
-gain nothing from being together: then the states of a flow cost less than what they carry."""
-
+MOST_KEYS = 200  # rows of one transaction, parents included: tenths of a second under locks, and more gain nothing
 COLUMN = sql.SQL("int8[]")
 """The type of a record's key."""
 PARAMETER = sql.SQL("%s::int8[]")
