@@ -240,6 +240,7 @@ def main() -> None:
     requests.note_requests(app)
     cloudformation.read_yaml_definitions(provisioners)
     cloudformation.refer_to_secrets_by_arn(provisioners)
+    cloudformation.take_budgets(provisioners)
     sys.argv = sys.argv[:1]
     try:
         app.main()
