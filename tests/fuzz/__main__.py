@@ -11,6 +11,7 @@ from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
 from hybrid_sync.services.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
 from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack
 from tests.fuzz.run import fuzz
 
@@ -21,7 +22,10 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=2_000, help="requests at least")
     parser.add_argument("--seed", type=int, default=20261126)
     given = parser.parse_args()
-    stack = Stack.load()
+    try:
+        stack = Stack.load()
+    except CliError as error:
+        sys.exit(str(error))
     deployment = Deployment.here(stack)
     deployment.ask("pause", PauseAsked(reason="make api-fuzz"), Jobs, patient=True)
     try:

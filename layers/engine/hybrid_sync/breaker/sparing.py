@@ -57,7 +57,7 @@ class Sparing:
             self._press(error.message)
             self._end(name, well=False)
             raise
-        except BaseException:
+        except BaseException:  # an interrupt too: a permit that nobody gives back would keep others waiting
             self._end(name, well=False)
             raise
         behind = self._lag()

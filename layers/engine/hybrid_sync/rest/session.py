@@ -114,7 +114,7 @@ class RestSession(Session):
         before = len(current.said)
         try:
             yield None
-        except BaseException:
+        except BaseException:  # an interrupt too: what a savepoint undid must never be said again
             del current.said[before:], current.digests[before:]
             current.failed = False
             raise
