@@ -6,12 +6,14 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
+from hybrid_sync.contracts import Message
 from hybrid_sync.http.scopes import OF_ROLE, SCOPES
 from hybrid_sync.services.commands import COMMANDS, Role
+from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.run_logs import AT_WORK, groups_beside
 from tests.checks import templates
 
@@ -29,6 +31,15 @@ def test_each_command_has_one_route_that_iam_guards_and_no_other_route_is_there(
     assert {(e["Method"], e["Path"]) for e in events} == {("POST", command.path) for command in COMMANDS.values()}
     # With the caller's own credentials API Gateway would ask for the right to invoke the function, too.
     assert all(event["Auth"] == BY_IAM for event in events)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_names_a_service_that_takes_its_form_and_answers_a_message(name: str) -> None:
+    command = COMMANDS[name]
+    hints = get_type_hints(command.serve)
+    answer = hints.pop("return")
+    assert list(hints.values()) == [Desk, command.asks, str]
+    assert issubclass(command.asks, Asked) and issubclass(answer, Message)
 
 
 @pytest.mark.parametrize("role", Role)

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 from hybrid_sync.contracts import Ref
-from hybrid_sync.dashboard import acts
 from hybrid_sync.dashboard.draw import page
 from hybrid_sync.dashboard.request import ROOT, Answer, Request
 from hybrid_sync.dashboard.session import Visitor
@@ -58,6 +57,8 @@ class Pages:
                 return self._audit(request, who)
             case ("act", kind):
                 of = request.query.get("of", "")
+                from hybrid_sync.dashboard import acts  # few visits are for an act
+
                 before = acts.show(desk, kind, of)
                 return Answer(page("act.html", request, who, before=before, kind=kind, of=of, now=desk.now()))
         raise NothingHere("There is nothing at this address.", f"Begin at /{ROOT}.")

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote
 
-from hybrid_sync.dashboard import acts, session
+from hybrid_sync.dashboard import session
 from hybrid_sync.dashboard.draw import asset, page
 from hybrid_sync.dashboard.identity import Doorkeeper
 from hybrid_sync.dashboard.pages import Pages
@@ -81,6 +81,8 @@ class Dashboard:
             case ("sign-out",):
                 return redirect(f"{request.root}sign-in", *session.closed())
             case ("act", kind):
+                from hybrid_sync.dashboard import acts  # few visits are for an act
+
                 done = acts.do(self._desk, request, who, kind)
                 if done.again:
                     return Answer(page("goes_on.html", request, who, done=done, kind=kind))
