@@ -26,13 +26,13 @@ from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import Profile
 from hybrid_sync.schema.install import install
 from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.flow.deployed import flow
+from hybrid_sync_cli.flow.execution import Delivery
 from hybrid_sync_cli.stack import ACCESS, REGION, home
 from hybrid_sync_cli.stack.aws import Aws, ensure_environments
 from hybrid_sync_cli.stack.processes import Processes
 from tests.engine.worlds import EngineWorld, execution, functions_of
 from tests.flow.conduct import conduct
-from tests.flow.deployed import flow
-from tests.flow.execution import Delivery
 
 TIMES = 10
 LIMIT = 1.10

@@ -21,10 +21,10 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Profile
 from hybrid_sync.schema.install import install
 from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.flow.deployed import flow
 from hybrid_sync_cli.stack import home
 from tests.engine.worlds import EngineWorld, execution, functions_of
 from tests.flow.conduct import conduct
-from tests.flow.deployed import flow
 
 ITEM_BYTES = 200_000
 """A line of a manifest stays below; AWS refuses one above 256 KiB."""

@@ -17,9 +17,9 @@ from bench.poison_world import CATALOG, KINDS, create
 from hybrid_sync.postgres import connect
 from hybrid_sync.schema.install import install
 from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.flow.execution import Delivery
 from tests.engine.worlds import EngineWorld, execution, functions_of
 from tests.flow.conduct import conduct
-from tests.flow.execution import Delivery
 
 EVERY = 100
 """One row in so many is poison."""

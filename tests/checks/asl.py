@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 
-STATE_MACHINE = Path("statemachine/sync_run.asl.yaml")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+from hybrid_sync_cli.flow.deployed import PLACEHOLDER as PLACEHOLDER
+from hybrid_sync_cli.flow.deployed import STATE_MACHINE as STATE_MACHINE
+from hybrid_sync_cli.flow.deployed import load as load
+
 State = dict[str, Any]
 
 TRANSIENT = {"TransientError", "ThrottledError", "AwayError"}
@@ -126,13 +124,6 @@ class Machine:
     place: str
     start: str
     states: dict[str, State]
-
-
-def load(text: str, substitutions: dict[str, str]) -> dict[str, Any]:
-    """The definition as deployed: placeholders are replaced in the text, as CloudFormation does."""
-    replaced = PLACEHOLDER.sub(lambda found: substitutions.get(found[1], found[0]), text)
-    definition: dict[str, Any] = yaml.load(replaced, Loader=LOADER)
-    return definition
 
 
 def problems(definition: dict[str, Any]) -> list[str]:

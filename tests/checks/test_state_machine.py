@@ -13,8 +13,8 @@ from hybrid_sync.failures.cause import UNCAUGHT
 from hybrid_sync.runs.starter import MOST_BYTES
 from hybrid_sync.steps.count_entity import PATIENCE
 from hybrid_sync_cli.emulator.quotas import BY_NAME_ONLY, STATE_BYTES
+from hybrid_sync_cli.flow import execution
 from tests.checks import asl, templates
-from tests.flow import execution
 
 TEMPLATE = templates.load()
 MACHINE = templates.resources(TEMPLATE, "AWS::Serverless::StateMachine")["SyncRun"]

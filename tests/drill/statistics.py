@@ -20,13 +20,13 @@ from psycopg import sql
 
 from hybrid_sync.catalog.load import load
 from hybrid_sync.schema.install import install
+from hybrid_sync_cli.flow.execution import Delivery
 from hybrid_sync_cli.sample import generate, mutate
 from hybrid_sync_cli.stack import home, supabase
 from hybrid_sync_cli.stack.postgres import Cluster
 from tests.drill.__main__ import servers
 from tests.engine.worlds import EngineWorld, execution, functions_of, run
 from tests.flow.conduct import conduct
-from tests.flow.execution import Delivery
 
 MOST = 3.0
 _FLOOR = 5_000

@@ -11,9 +11,9 @@ from hybrid_sync.aws import refusals
 from hybrid_sync.entrypoint import name_of
 from hybrid_sync.errors import AwsThrottled, ThrottledError, TooManyConnections, TransientError
 from hybrid_sync.postgres import connect
+from hybrid_sync_cli.flow.deployed import flow
+from hybrid_sync_cli.flow.execution import Delivery, Execution
 from tests.flow.conduct import conduct, raised
-from tests.flow.deployed import flow
-from tests.flow.execution import Delivery, Execution
 
 
 def test_a_server_without_a_connection_left_is_waited_for(target_db: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from hybrid_sync.errors import EntityIncomplete
+from hybrid_sync_cli.flow.execution import Delivery
 from tests.engine.conftest import Query
 from tests.engine.small import small_world
 from tests.engine.worlds import EngineWorld, execution, functions_of, run
 from tests.flow.conduct import conduct, died
-from tests.flow.execution import Delivery
 
 
 def result(target: Query, run_id: str, entity: str) -> dict[str, Any]:

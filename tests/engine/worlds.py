@@ -33,9 +33,9 @@ from hybrid_sync.erase.records import Erasure
 from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
 from hybrid_sync.world import ProfileLimits
+from hybrid_sync_cli.flow.deployed import flow
+from hybrid_sync_cli.flow.execution import Execution, Items
 from tests.flow.conduct import conduct
-from tests.flow.deployed import flow
-from tests.flow.execution import Execution, Items
 from tests.flow.functions import Functions, Steps
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from hybrid_sync.contracts import BatchTask, FailureMessage, RunOutcome, RunRequest, SyncedKeys
 from hybrid_sync.failpoints import Action
+from hybrid_sync_cli.flow.deployed import flow
+from hybrid_sync_cli.flow.execution import Delivery, Execution, Place
 from tests.faults.cloud import StoredManifests
 from tests.faults.faultplan import FaultPlan
 from tests.faults.pool import Pool
 from tests.faults.worker import CRASHED, DIED, Order, Reply
 from tests.flow.conduct import died, raised, settle
-from tests.flow.deployed import flow
-from tests.flow.execution import Delivery, Execution, Place
 from tests.flow.functions import payload_of
 
 RETRIES = 3

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.failpoints import Action, Stall
+from hybrid_sync_cli.flow.execution import Delivery, Execution
 from tests.faults.beside import again_and_again
 from tests.faults.cloud import StoredManifests
 from tests.faults.driver import Deliveries, outcome, started
 from tests.faults.worker import Order, Reply
 from tests.flow.conduct import settle
-from tests.flow.execution import Delivery, Execution
 from tests.flow.functions import payload_of
 
 _HELD_AT = {

@@ -1,16 +1,14 @@
-"""Whoever plays Step Functions: delivers what is due, in any order, more than once, up to any point."""
+"""The same player on a bad day: any order, more than once, up to any point."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from tests.flow.data import StateError
-from tests.flow.execution import Delivery, Execution
-
-Deliver = Callable[[Delivery], Any]
-"""The function's answer as JSON; StateError when the invocation fails."""
+from hybrid_sync_cli.flow.data import StateError
+from hybrid_sync_cli.flow.execution import Delivery, Execution
+from hybrid_sync_cli.flow.play import Deliver, outcome
+from hybrid_sync_cli.flow.play import raised as raised
+from hybrid_sync_cli.flow.play import settle as settle
 
 
 def conduct(
@@ -29,30 +27,10 @@ def conduct(
         delivery = choose(execution.ready)
         if until(delivery):
             break
-        settle(execution, delivery, [_outcome(deliver, delivery) for _ in range(times(delivery))][-1])
+        settle(execution, delivery, [outcome(deliver, delivery) for _ in range(times(delivery))][-1])
     return execution
-
-
-def settle(execution: Execution, delivery: Delivery, outcome: Any) -> None:
-    """What came of a delivery; a StateError is a failure."""
-    if isinstance(outcome, StateError):
-        execution.fail(delivery, outcome)
-    else:
-        execution.answer(delivery, outcome)
-
-
-def raised(name: str, message: str) -> StateError:
-    """What Step Functions makes of an exception of a function: its class, and Lambda's JSON."""
-    return StateError(name, json.dumps({"errorMessage": message, "errorType": name}))
 
 
 def died() -> StateError:
     """A worker's process has ended before its answer."""
     return raised("Runtime.ExitError", "Runtime exited with error: exit status 1")
-
-
-def _outcome(deliver: Deliver, delivery: Delivery) -> Any:
-    try:
-        return deliver(delivery)
-    except StateError as failed:
-        return failed

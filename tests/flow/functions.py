@@ -1,30 +1,23 @@
-"""The functions of the flow over a world of one's own: JSON in, JSON out, and the two errors of their entrypoint."""
+"""The functions of the flow over a world of one's own, which remember what they were asked and what they answered."""
 
 from __future__ import annotations
 
-import runpy
-import threading
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from hybrid_sync import wiring
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS
-from hybrid_sync.entrypoint import error_sentence, name_of
 from hybrid_sync.errors import SyncError
 from hybrid_sync.world import World
-from hybrid_sync_cli.stack import home
-from tests.flow.conduct import raised
-from tests.flow.data import StateError
-from tests.flow.execution import Delivery
+from hybrid_sync_cli.flow.execution import Delivery
+from hybrid_sync_cli.flow.functions import deployed as deployed
+from hybrid_sync_cli.flow.functions import payload_of as payload_of
+from hybrid_sync_cli.flow.functions import step_failed as step_failed
 
 M = typing.TypeVar("M", bound=BaseModel)
-Step = Callable[..., BaseModel | None]
-_files: dict[str, tuple[type[BaseModel], Step]] = {}
-_reading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -66,30 +59,3 @@ class Functions:
     def said(self, kind: type[M]) -> Iterator[tuple[Any, M]]:
         """What was asked and answered, of this kind."""
         return ((given, result) for given, result in self.answers if isinstance(result, kind))
-
-
-def step_failed(error: SyncError) -> StateError:
-    """As a function's entrypoint lets an error out: under one of three names, with code, sentence and remedy."""
-    return raised(name_of(error).__name__, error_sentence(error)[0])
-
-
-def payload_of(delivery: Delivery) -> BaseModel:
-    """The payload as the function's own model; AssertionError when it does not fit."""
-    message, _ = deployed(delivery.function)
-    try:
-        return message.model_validate(delivery.payload)
-    except ValidationError as error:
-        raise AssertionError(f"{delivery.state} hands {delivery.function} what it does not take: {error}") from error
-
-
-def deployed(function: str) -> tuple[type[BaseModel], Step]:
-    """The message and the step that the function's own file puts together; read once per process."""
-    with _reading:
-        if function not in _files:
-            file = home.project_root() / "functions" / function / "app.py"
-            bind, wiring.function = wiring.function, lambda message, step: (message, step)  # type: ignore[assignment]
-            try:
-                _files[function] = runpy.run_path(str(file))["handler"]
-            finally:
-                wiring.function = bind
-        return _files[function]

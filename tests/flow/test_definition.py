@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from hybrid_sync_cli.flow.data import StateError, Unknown, template
+from hybrid_sync_cli.flow.definition import parse
+from hybrid_sync_cli.flow.deployed import definition, flow, parsed, substitutions
 from tests.checks import asl
-from tests.flow.data import StateError, Unknown, template
-from tests.flow.definition import parse
-from tests.flow.deployed import definition, flow, parsed, substitutions
 
 Change = Callable[[dict[str, Any]], Any]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
+from hybrid_sync_cli.flow.data import StateError
+from hybrid_sync_cli.flow.definition import parse
+from hybrid_sync_cli.flow.execution import Delivery, Execution
+from hybrid_sync_cli.flow.states import Flow
 from tests.flow.conduct import conduct, died, raised
-from tests.flow.data import StateError
-from tests.flow.definition import parse
-from tests.flow.execution import Delivery, Execution
-from tests.flow.states import Flow
 
 LAMBDA = "arn:aws:states:::lambda:invoke"
 RETRY = {

@@ -11,13 +11,12 @@ import pytest
 from pydantic import BaseModel
 
 from hybrid_sync.contracts import DeleteResult, LinkResult, PlannedRun, RunOutcome, RunRequest, SettleResult
-from tests.checks import asl
+from hybrid_sync_cli.flow import deployed
+from hybrid_sync_cli.flow.execution import Execution
 from tests.engine.worlds import EngineWorld, execution
 from tests.faults.cloud import Store, StoredManifests
 from tests.faults.driver import Driver, started
 from tests.faults.worker import Order, Reply
-from tests.flow import deployed
-from tests.flow.execution import Execution
 
 HARNESSES = ("bench", "tests/cases", "tests/drill", "tests/faults", "tests/rollbacks")
 # A verification that is delivered once more, after the run; and steps that no state of the flow calls.
@@ -32,7 +31,7 @@ def shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     changed = (text[:begin] + text[end:]).replace("Default: SettleFreed", "Default: VerifyEntities")
     file = tmp_path / "sync_run.asl.yaml"
     file.write_text(changed, "utf-8")
-    monkeypatch.setattr(asl, "STATE_MACHINE", file)
+    monkeypatch.setattr(deployed, "STATE_MACHINE", file)
     deployed.flow.cache_clear()
     yield
     deployed.flow.cache_clear()

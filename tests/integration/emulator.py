@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from hybrid_sync_cli.flow import deployed
+from hybrid_sync_cli.flow.execution import Delivery, Execution
 from hybrid_sync_cli.stack import deploy
 from hybrid_sync_cli.stack.deploy import Host
 from tests.checks import asl
-from tests.flow import deployed
 from tests.flow.conduct import conduct, died, raised
-from tests.flow.execution import Delivery, Execution
 from tests.integration import actor
 from tests.unit.lambdas import FakeContext
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.contracts import PlannedRun
+from hybrid_sync_cli.flow.execution import Delivery
 from tests.engine.worlds import EngineWorld, execution, functions_of
 from tests.flow.conduct import conduct
-from tests.flow.execution import Delivery
 
 
 class Flying:

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 
 from hybrid_sync.runs.holds import hold, holds, release
+from hybrid_sync_cli.flow.data import StateError
+from hybrid_sync_cli.flow.deployed import flow
+from hybrid_sync_cli.flow.execution import Delivery, Execution
 from hybrid_sync_cli.stack import Stack
 from tests.flow.conduct import conduct
-from tests.flow.data import StateError
-from tests.flow.deployed import flow
-from tests.flow.execution import Delivery, Execution
 from tests.stack.usage import by_the_emulator, by_the_workers
 from tests.stack.world import fill
 

@@ -279,7 +279,9 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
         with world().sparing(given):
             return call(world(), given)
 
-    return kept_warm(_get_ready)(step(message, name=getattr(call, "__name__", ""), record_call=record_call)(bound))
+    handler = kept_warm(_get_ready)(step(message, name=getattr(call, "__name__", ""), record_call=record_call)(bound))
+    vars(handler).update(message=message, call=call)  # for whoever plays the flow over another world
+    return handler
 
 
 def _get_ready() -> None:

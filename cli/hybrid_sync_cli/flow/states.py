@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.flow.data import Read
+from hybrid_sync_cli.flow.data import Read
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Retrier:
     longest: int
 
     def delay(self, retries: int) -> float:
-        """Seconds before the next attempt: jitter may only shorten them, and a virtual clock has time."""
+        """Seconds before the next attempt: jitter, which spreads many callers, may only shorten them."""
         return float(min(self.interval * self.rate**retries, self.longest))
 
 

@@ -1,8 +1,8 @@
-"""One execution of the flow, played without waiting: it says which deliveries are due, and goes on with the answers.
+"""One execution of the flow, played by itself: it says which deliveries are due, and goes on with the answers.
 
-Nothing here has threads or sleeps.  Whoever conducts an execution chooses which of its ready deliveries is answered
-next, so any order, any number of executions at the same time and any pause can be played, and played again.  Time is
-virtual: deliveries take none, and a retry's delay passes once nothing else is left to do.
+Nothing here has threads.  Whoever conducts an execution chooses which of its ready deliveries is answered next, so any
+order, any number of executions at the same time and any pause can be played, and played again.  A retry's delay passes
+once nothing else is left to do, by whatever clock: in tests nobody waits for it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.flow.data import StateError
-from tests.flow.states import Catcher, Choice, Fail, Flow, Machine, Map, Pass, Retrier, Succeed, Task
+from hybrid_sync_cli.flow.clock import Clock, VirtualClock
+from hybrid_sync_cli.flow.data import StateError
+from hybrid_sync_cli.flow.states import Catcher, Choice, Fail, Flow, Machine, Map, Pass, Retrier, Succeed, Task
 
 Place = tuple[str | int, ...]
 """Where a state stands in an execution: the maps that it is in with the item's number each, then its own name."""
@@ -102,7 +103,7 @@ class Execution:
     output: Any = None
     error: str = ""
     cause: str = ""
-    now: float = 0.0
+    clock: Clock = field(default_factory=VirtualClock)
     ready: list[Delivery] = field(default_factory=list)
     trace: list[Place] = field(default_factory=list)
     """Every state that was entered."""
@@ -112,6 +113,11 @@ class Execution:
         self._timers: list[tuple[float, int, _Branch]] = []
         self._numbers = itertools.count()
         self._go_on(_Result(_Branch((), self._machine(self.flow.machine, self.given, ()))))
+
+    @property
+    def now(self) -> float:
+        """Seconds since it began."""
+        return self.clock.now
 
     @property
     def states(self) -> list[str]:
@@ -212,7 +218,8 @@ class Execution:
                 told += self._tell(told.popleft())
             if self.ready or not self._timers:
                 return
-            self.now, _, branch = heapq.heappop(self._timers)
+            at, _, branch = heapq.heappop(self._timers)
+            self.clock.wait(at)
             if self.now > self.flow.seconds:
                 self._end("TIMED_OUT")
             told.append(_Result(branch))

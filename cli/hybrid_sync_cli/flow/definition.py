@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.flow.data import Read, Unknown, is_there, optional, path, result_path, template
-from tests.flow.states import Catcher, Choice, Fail, Flow, Machine, Map, Pass, Retrier, State, Succeed, Task
+from hybrid_sync_cli.flow.data import Read, Unknown, is_there, optional, path, result_path, template
+from hybrid_sync_cli.flow.states import Catcher, Choice, Fail, Flow, Machine, Map, Pass, Retrier, State, Succeed, Task
 
 _REQUIRED = object()
 _STATES_ERRORS = {"States.ALL", "States.Timeout"}

@@ -1,0 +1,1 @@
+"""The state machine file, and its executions played without Step Functions."""
