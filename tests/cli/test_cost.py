@@ -14,6 +14,7 @@ from hybrid_sync.cost.prices import PRICES, Item
 from hybrid_sync.metering import MeasuredCall, Used
 from hybrid_sync.postgres import connect
 from hybrid_sync.runs.usage import Recorder
+from hybrid_sync.timing import Times
 from tests.cli.conftest import Command, say
 from tests.cli.gateway import Desk
 
@@ -46,6 +47,16 @@ def test_calls_add_up_and_one_that_could_not_be_recorded_goes_with_the_next(runs
         ).fetchall()
     requests = {"s3:PutObject": 5, "sqs:SendMessage": 4, "dynamodb:GetItem": 4, "secretsmanager:GetSecretValue": 2}
     assert row == (3, 3_000, 9, 8.5, 6.0, requests)
+
+
+def test_times_of_calls_add_up_and_keep_their_shortest_and_longest(runs: Recorder, desk: Desk) -> None:
+    runs.record(
+        call("weekly-1", "orders", times={"read": Times(1, 70, 70, 70), "read legacy": Times(2, 60, 10, 50)}), now=True
+    )
+    runs.record(call("weekly-1", "orders", times={"read": Times(2, 50, 20, 30), "lock": Times(1, 5, 5, 5)}), now=True)
+    with psycopg.connect(desk.target_dsn) as target:
+        [(times,)] = target.execute("select times from hybrid_sync.run_usage").fetchall()
+    assert times == {"read": [3, 120, 20, 70], "read legacy": [2, 60, 10, 50], "lock": [1, 5, 5, 5]}
 
 
 def test_a_run_costs_what_it_used_by_the_price_table(runs: Recorder, hybrid_sync: Command) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import psycopg
 
 from hybrid_sync.errors import Side as Side
+from hybrid_sync.timing import waited
 
 CONTENTION = ("40001", "40P01", "55P03")
 """Serialisation failure, deadlock, lock timeout: the same work mostly succeeds when it is repeated."""
@@ -44,7 +45,8 @@ class _Sided(psycopg.Cursor[tuple[Any, ...]]):
 
     @contextmanager
     def copy(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
-        with marked(self.side), super().copy(*arguments, **options) as copy:
+        began = time.thread_time()
+        with marked(self.side, lambda: time.thread_time() - began), super().copy(*arguments, **options) as copy:
             yield copy
 
 
@@ -57,7 +59,8 @@ class TargetCursor(_Sided):
 
 
 @contextmanager
-def marked(side: Side) -> Iterator[None]:
+def marked(side: Side, worked: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
+    """`worked`: seconds within that were our own, and no wait for the side."""
     began = time.monotonic()
     try:
         yield
@@ -66,6 +69,8 @@ def marked(side: Side) -> Iterator[None]:
             setattr(error, _SIDE, side)
             setattr(error, _SECONDS, time.monotonic() - began)
         raise
+    finally:
+        waited(side, max(time.monotonic() - began - worked(), 0.0))
 
 
 def side_of(error: psycopg.Error, otherwise: Side) -> Side:

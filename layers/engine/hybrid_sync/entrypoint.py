@@ -27,6 +27,7 @@ from hybrid_sync.errors import (
     TransientError,
 )
 from hybrid_sync.metering import METER, MeasuredCall, Stopwatch
+from hybrid_sync.timing import CLOCK
 
 M = TypeVar("M", bound=BaseModel)
 Event = dict[str, Any]
@@ -227,14 +228,14 @@ def report_call(
     runs = {run_id: one for one in given if (run_id := str(getattr(one, "run_id", "")))}
     if record_call is None or not runs:
         return
-    first, used, spent = min(runs), METER.take(), watch.milliseconds()
+    first, used, times, spent = min(runs), METER.take(), CLOCK.take(), watch.milliseconds()
     try:
         for run_id in sorted(runs):
             about = MeasuredCall(
                 run_id, str(getattr(runs[run_id], "entity", None) or ""), context.function_name,
                 context.log_stream_name, int(context.memory_limit_in_mb), peak_rss_kib(), calls=0,
             )  # fmt: skip
-            whole = replace(about, calls=1, milliseconds=spent, transitions=states, used=used)
+            whole = replace(about, calls=1, milliseconds=spent, transitions=states, used=used, times=times)
             record_call(whole if run_id == first else about, now=now)
     except Exception as error:  # noqa: BLE001 - a measurement never fails the work that it measures
         logger.warning("usage not recorded", extra={"error": error_sentence(error)[0], "raised_at": raised_at(error)})

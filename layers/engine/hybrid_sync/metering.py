@@ -12,6 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from hybrid_sync.timing import CLOCK, START, Taken
+
 NAMES = {"secrets-manager": "secretsmanager", "sfn": "states"}
 """Services that policies call otherwise than botocore."""
 LONGEST_START = 10.0
@@ -46,6 +48,7 @@ class MeasuredCall:
     transitions: int = 0
     """States that its run's execution has entered by it."""
     used: Used = field(default_factory=Used)
+    times: Taken = field(default_factory=dict)
 
 
 class Meter:
@@ -102,7 +105,10 @@ class Stopwatch:
 
     def __init__(self) -> None:
         METER.take()  # what was asked between two calls, such as by what keeps a worker warm
+        CLOCK.take()
         self._start = _seconds_since_start() if Stopwatch._worker_is_new else 0.0
+        if self._start:
+            CLOCK.add(START, self._start)
         Stopwatch._worker_is_new = False
         self._began = time.perf_counter()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString, TypeVar
@@ -31,6 +32,7 @@ from hybrid_sync.errors import (
     StatementTimeout,
     StructureMismatch,
     SyncError,
+    TooManyConnections,
 )
 from hybrid_sync.refused import UNAVAILABLE, no_connection_left, refused
 from hybrid_sync.session import NATIVE_PATH as NATIVE_PATH
@@ -45,6 +47,7 @@ from hybrid_sync.session import send_all as send_all
 from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together
 from hybrid_sync.session import usual_limits as usual_limits
+from hybrid_sync.timing import CLOCK, CONNECT, REFUSED
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 S = TypeVar("S", bound=Session)
@@ -77,10 +80,15 @@ def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> 
     # Rows pass through as bytes, so both servers must mean the same ones; legacy checks and converts its own.
     fixed = {**parts, "client_encoding": "UTF8", "application_name": "hybrid-sync"}
     cursor = LegacyCursor if side == "legacy" else TargetCursor
+    began = time.monotonic()
     try:
         opened = kind.connect(make_conninfo(**fixed), autocommit=True, prepare_threshold=None, cursor_factory=cursor)
     except psycopg.Error as error:
-        raise refused(side, parts, error) from None
+        why = refused(side, parts, error)
+        if isinstance(why, TooManyConnections):
+            CLOCK.add(f"{REFUSED} {side}", time.monotonic() - began)
+        raise why from None
+    CLOCK.add(f"{CONNECT} {side}", time.monotonic() - began)
     if (version := opened.info.server_version // 10_000) < OLDEST:
         opened.close()
         raise ConfigurationMissing(

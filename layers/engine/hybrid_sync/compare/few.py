@@ -30,6 +30,7 @@ from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.runs.store import Requested, RunRecord
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.session import Answer, Trip
+from hybrid_sync.timing import timed
 from hybrid_sync.write.tombstones import ask_marked
 
 _NOTHING = sql.SQL("false")
@@ -91,6 +92,7 @@ class _Source:
         )  # fmt: skip
 
 
+@timed("verify")
 def look(
     catalog: Catalog, run: RunRecord, plans: Mapping[str, EntityPlan], requested: Requested, legacy: Connection,
     target: Connection,

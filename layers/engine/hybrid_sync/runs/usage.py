@@ -43,6 +43,7 @@ def _given(call: MeasuredCall) -> dict[str, object]:
         "run": call.run_id, "entity": call.entity, "function": call.function, "memory": call.memory_mib,
         "calls": call.calls, "milliseconds": call.milliseconds, "transitions": call.transitions,
         "reads": call.used.read_units, "writes": call.used.write_units, "requests": json.dumps(call.used.requests),
+        "times": json.dumps(call.times),
     }  # fmt: skip
 
 
@@ -58,13 +59,14 @@ def _record_peak(trip: Trip, call: MeasuredCall) -> None:
 
 _ADD = sql.SQL("""
 insert into hybrid_sync.run_usage as u
-  (run_id, entity, function, memory_mib, calls, milliseconds, transitions, read_units, write_units, requests)
+  (run_id, entity, function, memory_mib, calls, milliseconds, transitions, read_units, write_units, requests, times)
 values (%(run)s, %(entity)s, %(function)s, %(memory)s, %(calls)s, %(milliseconds)s, %(transitions)s, %(reads)s,
-        %(writes)s, %(requests)s::jsonb)
+        %(writes)s, %(requests)s::jsonb, %(times)s::jsonb)
 on conflict (run_id, entity, function) do update set
   memory_mib = excluded.memory_mib, calls = u.calls + excluded.calls,
   milliseconds = u.milliseconds + excluded.milliseconds, transitions = u.transitions + excluded.transitions,
   read_units = u.read_units + excluded.read_units, write_units = u.write_units + excluded.write_units,
+  times = hybrid_sync.add_times(u.times, excluded.times),
   requests = (select coalesce(jsonb_object_agg(name, number), '{}') from (
     select name, sum(number::bigint) as number
     from (select * from jsonb_each_text(u.requests) union all select * from jsonb_each_text(excluded.requests))

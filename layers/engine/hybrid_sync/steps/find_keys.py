@@ -18,6 +18,7 @@ from hybrid_sync.runs.store import Requested
 from hybrid_sync.schema.plans import EntityPlan, compile_all
 from hybrid_sync.schema.ready import asking_installed
 from hybrid_sync.steps.plans import plan_of
+from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 
 Wait = Callable[[float], None]
@@ -49,6 +50,7 @@ class Found:
         return self.closure.rows
 
 
+@timed("find")
 def find_keys(
     world: World, request: RunRequest, most: int, wait: Wait, legacy: Connection, target: Connection
 ) -> Found | None:  # fmt: skip

@@ -19,6 +19,7 @@ from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.adopt_rows import adopt_rows
+from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.retired import retired_ids
 from hybrid_sync.write.write import Writer
@@ -57,6 +58,7 @@ class BatchIds:
         """Put the rows' own ids into the cache; only after the commit."""
         self._ids.remember(self._task.entity, self._task.source, self.found)
 
+    @timed("map")
     def splice(self, writer: Writer, scanned: Scanned, *, fresh: bool = False) -> SplicedBatch:
         """Rows ready to be written; `fresh` asks the target for every reference."""
         task, plan = self._task, self._plan

@@ -31,6 +31,7 @@ from hybrid_sync.runs.store import (
 from hybrid_sync.steps.fit_entities import LASTING, require_parents
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
+from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
 
@@ -143,6 +144,7 @@ def _batch_size(world: World, run: RunRecord, entity: Entity) -> int:
     return run.request.batch_size or entity.batch_size or world.limits(run.request.profile).batch_size
 
 
+@timed("detect")
 def _counts(
     legacy: Connection, entity: Entity, source: str, plan: ReadPlan, detection: Detection
 ) -> list[Bucket]:  # fmt: skip

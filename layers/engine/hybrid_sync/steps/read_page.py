@@ -19,6 +19,7 @@ from hybrid_sync.legacy.unreadable import read_isolated, require_readable
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned, scan
+from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.isolate import unreadable_reason
 from hybrid_sync.write.pages import Opened, Place
@@ -47,6 +48,7 @@ class _Wanted:
     more: bool = False
 
 
+@timed("read")
 def read_page(
     world: World, task: BatchTask, place: Place, plan: ReadPlan, opened: Opened, row_bytes: int, legacy: Connection,
     target: Connection,

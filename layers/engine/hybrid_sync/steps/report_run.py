@@ -26,6 +26,7 @@ from hybrid_sync.runs import store
 from hybrid_sync.runs.told import is_news, over
 from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
+from hybrid_sync.timing import timed
 from hybrid_sync.undo.begin import JOURNAL_KEPT
 from hybrid_sync.world import World
 
@@ -47,6 +48,7 @@ def report_run(world: World, request: ReportRequest) -> RunOutcome:
         return never_began(world, request)
 
 
+@timed("report")
 def reported(
     world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None, *, told: bool = False
 ) -> RunOutcome:

@@ -42,6 +42,7 @@ from hybrid_sync.steps.plans import ask_current
 from hybrid_sync.steps.read_page import PageRead
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import Carried, Page
+from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.kept_out import REASONS
 from hybrid_sync.write.links import any_waiting, groups, link, linkable
@@ -172,6 +173,7 @@ class _Writing:
 
     # --- read ------------------------------------------------------------------------------------------------------
 
+    @timed("read")
     def _read(self) -> None:
         """Every row as it is now, behind the locks."""
         with inside(self._legacy, "legacy", soon=True):
@@ -188,6 +190,7 @@ class _Writing:
                     raise Whole("too_large")
                 part.read = PageRead(scanned, [], None, frozenset(part.keys), 0)
 
+    @timed("map")
     def _look_up(self) -> tuple[KnownIds, bool]:
         """The ids of these rows and of what they refer to; and whether any link is pending."""
         wanted: dict[Place, set[Key]] = {part.place: set(part.keys) for part in self._parts}
@@ -220,6 +223,7 @@ class _Writing:
             raise Whole("moved_values")
         part.page.remember()  # a child in a later part finds its parent
 
+    @timed("record")
     def _close(self, *, last: bool, deletes: bool) -> None:
         """Record what became of the rows, and that nothing is to be deleted; with the commit, where nothing is left
         to do."""
@@ -277,6 +281,7 @@ class _Writing:
         for deletes in listed:
             deletes.remove(_PAGES)
 
+    @timed("link")
     def _link(self) -> None:
         """Cycles: both ends are there, and the rows are ours."""
         catalog, run_id = self._world.catalog, self._run.run_id

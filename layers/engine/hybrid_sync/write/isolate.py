@@ -12,6 +12,7 @@ from hybrid_sync.keys import decode_key
 from hybrid_sync.postgres import Connection, is_row_state, require_row
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.timing import timed
 from hybrid_sync.write.park import TWINS, move
 from hybrid_sync.write.row_loop import RowLoop
 from hybrid_sync.write.split import ALTERED_STATE, MISPLACED, SERVERS_OWN, SUPPRESSED, RowRefusal
@@ -59,6 +60,7 @@ def unreadable_reason(sqlstate: str) -> str:
     return _UNREADABLE.get(sqlstate, "expression_failed")
 
 
+@timed("isolate")
 def write_isolated(
     connection: Connection,
     writer: Writer,

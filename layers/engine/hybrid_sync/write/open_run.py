@@ -11,6 +11,7 @@ from hybrid_sync.contracts import BatchTask, RunRequest
 from hybrid_sync.keys import bucket_numbers, span
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, together
+from hybrid_sync.timing import timed
 from hybrid_sync.write.batches import require_entered
 from hybrid_sync.write.pages import Opened, Place, opened, page_id
 
@@ -28,6 +29,7 @@ class RunToOpen:
     """Of each: entity, wave, requested, batches, keys, warnings, hidden_rows."""
 
 
+@timed("lock")
 def open_run(
     connection: Connection, run: RunToOpen, parts: Sequence[tuple[BatchTask, Collection[str]]],
     then: Iterable[Question[None]],

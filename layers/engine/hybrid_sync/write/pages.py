@@ -21,6 +21,7 @@ from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.retries import CONTENDED_PAGE
+from hybrid_sync.timing import timed
 from hybrid_sync.write.batches import Outcome, require_entered
 
 
@@ -80,6 +81,7 @@ class Opened:
     """Ids of keys that the page may come to were retired."""
 
 
+@timed("lock")
 def open_page(
     connection: Connection, task: BatchTask, place: Place, buckets: Sequence[int], keys: tuple[int, int],
     entities: Collection[str], *, first: Question[None], then: Question[None],
@@ -151,6 +153,7 @@ def closing(
     return Question(_CLOSE, parameters, lambda cursor: (int((row := cursor.fetchall()[0])[0]), bool(row[1])))
 
 
+@timed("record")
 def close_page(
     connection: Connection, task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float,
     xids: Iterable[int], retryable: Sequence[str],

@@ -23,6 +23,7 @@ from hybrid_sync.halve import Refusal, halve
 from hybrid_sync.keys import COLUMN, decode_key, key_arrays
 from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
+from hybrid_sync.timing import timed
 from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
 from hybrid_sync.write.native import BACK, COPYING, back, copying, write
 from hybrid_sync.write.statements import Statements, flag
@@ -92,12 +93,14 @@ class Writer:
 
     # --- known rows ----------------------------------------------------------------------------------------
 
+    @timed("update")
     def _update(self, rows: Sequence[Spliced], *, copies: bool) -> Written:
         """`copies`: new rows are copied next, so their COPY's path can travel with the last statement."""
         if not self.statements.changing:
             return Written(unchanged=len(rows))
         self._stage(rows)
-        changed = self.connection.execute(self.statements.take_images()).rowcount
+        with timed("compare"):
+            changed = self.connection.execute(self.statements.take_images()).rowcount
         self._require_none_hidden(changed)
         done = Written(unchanged=len(rows) - changed)
         if not changed:
@@ -139,6 +142,7 @@ class Writer:
 
     # --- new rows ------------------------------------------------------------------------------------------
 
+    @timed("insert")
     def _insert(self, rows: Sequence[Spliced]) -> Written:
         if self.stages_everything:
             self._stage(rows)
@@ -218,6 +222,7 @@ class Writer:
         )
         self._prepared = True
 
+    @timed("stage")
     def _stage(self, rows: Sequence[Spliced]) -> None:
         """Only these rows are staged, and no image is taken yet."""
         if self._staged:  # in a savepoint a truncate makes new files, which a batch that stages once need not pay
