@@ -16,7 +16,6 @@ from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import RunRecord
 from hybrid_sync.steps.plans import plan_of
-from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running, resolve_failed
 
@@ -105,8 +104,7 @@ class EntityDeletes:
         target, entity = self._target, self._entity
         require_running(target, self._run.run_id)
         require_free(target, entity.entity)
-        with timed("lock"):
-            lock_buckets(target, entity.entity, source, bucket_numbers(keys))
+        lock_buckets(target, entity.entity, source, bucket_numbers(keys))
         failpoint("delete.locked", target, self._legacy)
         keys[:] = deletes.still_open(target, *self._place, source, keys)
         with transaction(self._legacy, "legacy", read_only=True, path=entity.legacy_search_path):

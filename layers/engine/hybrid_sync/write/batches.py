@@ -16,6 +16,7 @@ from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotRunning, n
 from hybrid_sync.keys import PARAMETER, key_literal, key_texts, record_between, recorded
 from hybrid_sync.postgres import Connection, Cursor, Question, answer
 from hybrid_sync.rows.failed import FailedRow
+from hybrid_sync.timing import timed
 
 
 def require_running(connection: Connection, run_id: str) -> None:
@@ -66,6 +67,7 @@ def cache_epochs(connection: Connection, entities: Iterable[str]) -> dict[str, i
     return dict(rows)
 
 
+@timed("lock")
 def lock_buckets(connection: Connection, entity: str, source: str, numbers: Sequence[int]) -> None:
     """Lock the buckets in ascending order and bump their generation; held until the transaction ends.
 
