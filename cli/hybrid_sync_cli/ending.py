@@ -11,8 +11,8 @@ from hybrid_sync.report.analysis import MissedCause
 from hybrid_sync.report.lines import asked, beyond, money, rate, unexplained
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
-from hybrid_sync.report.render import current_of_due
 from hybrid_sync.report.standing import Sum
+from hybrid_sync.report.story.components import current_of_due
 from hybrid_sync.report.words import count, duration, listed, n_of, status_word
 from hybrid_sync_cli import screen, tables
 

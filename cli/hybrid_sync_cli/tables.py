@@ -20,10 +20,10 @@ from hybrid_sync.report.lines import (
 )
 from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
-from hybrid_sync.report.render import current_of_due, impact, percent
 from hybrid_sync.report.rollback import Rollback
 from hybrid_sync.report.standing import Sum
-from hybrid_sync.report.words import NOTHING, status_word
+from hybrid_sync.report.story.components import current_of_due, impact
+from hybrid_sync.report.words import NOTHING, percent, status_word
 from hybrid_sync_cli import screen
 from hybrid_sync_cli.screen import Sheet
 from hybrid_sync_cli.screen import console as console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -241,3 +242,8 @@ class RunSummary(Part):
     @property
     def missed_records(self) -> int:
         return sum(cause.records for cause in self.missed)
+
+
+def to_json(summary: RunSummary) -> str:
+    """Sorted keys, amounts as decimal strings; `RunSummary.model_validate_json` reads it back."""
+    return json.dumps(summary.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 from pydantic import Field
 
-from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.postgres import Question
 from hybrid_sync.recorded.part import Part
 from hybrid_sync.undo.end import undone
+
+if TYPE_CHECKING:
+    from hybrid_sync.catalog.catalog import Catalog
 
 SHOWN = 20
 

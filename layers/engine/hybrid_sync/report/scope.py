@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.report.model import EntitySummary
 from hybrid_sync.report.words import n_of
+
+if TYPE_CHECKING:
+    from hybrid_sync.catalog.catalog import Catalog
 
 
 def named(request: dict[str, Any]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 from pydantic import ValidationError
 
-from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import OnFailure
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.postgres import together
@@ -32,6 +31,9 @@ from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
 from hybrid_sync.report.totals import STATUS, UNDONE_BY
 from hybrid_sync.session import dicts
+
+if TYPE_CHECKING:
+    from hybrid_sync.catalog.catalog import Catalog
 
 
 def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:

@@ -7,24 +7,25 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString, Protocol
 
-from hybrid_sync.admission.gate import Standing
-from hybrid_sync.admission.job import Job
-from hybrid_sync.admission.order import Slots
-from hybrid_sync.admission.startable import Startable
-from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.webhooks import Webhooks
-from hybrid_sync.contracts import FailureMessage, Key, Message, RollbackOutcome, RollbackTask, RunFailure
+from hybrid_sync.contracts import Key, Message
 from hybrid_sync.errors import ConfigurationMissing, Side, StructureMismatch
-from hybrid_sync.ids.cache import CacheCounts
 from hybrid_sync.postgres import Connection, send_with_next, transaction
-from hybrid_sync.runs.starter import RunState
-from hybrid_sync.webhooks.keyring import Held
-from hybrid_sync.webhooks.signatures import Secret as Signing
 
 if TYPE_CHECKING:
+    from hybrid_sync.admission.gate import Standing
+    from hybrid_sync.admission.job import Job
+    from hybrid_sync.admission.order import Slots
+    from hybrid_sync.admission.startable import Startable
     from hybrid_sync.breaker.state import Breaker
+    from hybrid_sync.catalog.catalog import Catalog
+    from hybrid_sync.catalog.webhooks import Webhooks
+    from hybrid_sync.contracts import FailureMessage, RollbackOutcome, RollbackTask, RunFailure
     from hybrid_sync.erase.records import Erasures
+    from hybrid_sync.ids.cache import CacheCounts
+    from hybrid_sync.runs.starter import RunState
     from hybrid_sync.services.views.outlook import Outlook
+    from hybrid_sync.webhooks.keyring import Held
+    from hybrid_sync.webhooks.signatures import Secret as Signing
 
 LIMITS: tuple[LiteralString, ...] = ("set local statement_timeout = '18s'", "set local lock_timeout = '8s'")
 """API Gateway ends a call after 29 seconds; whoever asks should hear of it from us, and why."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import AwsUnavailable, RunNotFound
 from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.lost import end_lost_runs
-from hybrid_sync.runs.starter import RunState
 from hybrid_sync.services.desk import Desk
+
+if TYPE_CHECKING:
+    from hybrid_sync.runs.starter import RunState
 
 
 class UnrecordedRun(Message):

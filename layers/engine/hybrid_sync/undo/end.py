@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hybrid_sync.contracts import UndoneBatch
 from hybrid_sync.postgres import Connection
-from hybrid_sync.undo.begin import Rollback
+
+if TYPE_CHECKING:
+    from hybrid_sync.undo.begin import Rollback
 
 
 def finish(connection: Connection, rollback: Rollback) -> None:

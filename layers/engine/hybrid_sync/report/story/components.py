@@ -122,3 +122,8 @@ def agrees(said: Sum | str) -> Cell:
 
 def _numbers(c: Conservation, places: Sequence[tuple[str, Callable[[Conservation], int]]]) -> Iterator[Cell]:
     return (cell(count(place(c))) for _, place in places)
+
+
+def impact(entity: EntitySummary) -> str:
+    """The headline column's totals, one per currency."""
+    return ", ".join(in_words(amount, currency) for currency, amount in entity.impact.items())
