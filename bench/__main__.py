@@ -20,6 +20,7 @@ from bench.contestants import HotPath, Measured, measured, raw_copy
 from bench.ondemand import contest as ondemand
 from bench.ondemand.events import Caller
 from bench.ondemand.webhooks import Sender
+from bench.peers import command as peers
 from bench.servers import server
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync_cli.errors import CliError
@@ -29,8 +30,9 @@ def main() -> int:
     """Print a table and a line of results each; 0 unless something does not work at all, or memory grows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "which", nargs="?", choices=("all", "copy", "poison", "failing", "memory", "roundtrips", "imports", "ondemand"),
-        default="all", help="(default: all but ondemand)",
+        "which", nargs="?", default="all",
+        choices=("all", "copy", "poison", "failing", "memory", "roundtrips", "imports", "ondemand", "peers"),
+        help="(default: all but ondemand and peers)",
     )  # fmt: skip
     parser.add_argument(
         "--rows", type=int, default=None,
@@ -40,7 +42,10 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=200, help="of ondemand, idle and loaded each (default: 200)")
     parser.add_argument("--cold", action="store_true", help="of ondemand: requests that find no worker")
     parser.add_argument("--webhooks", action="store_true", help="of ondemand: signed events instead of requests")
+    peers.options(parser)
     options = parser.parse_args()
+    if options.which == "peers":
+        return peers.command(options)
     if options.which == "ondemand":
         ask = Sender if options.webhooks else Caller
         if options.cold:

@@ -1,0 +1,136 @@
+"""A run of the engine: the state machine file is played over so many worker processes, each given what is due next."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import subprocess
+import sys
+import time
+from collections import Counter
+from typing import Any, TextIO
+
+from bench.peers.engine_world import FolderWorld, Order
+from bench.peers.measure import GO, PROJECT, READY
+from hybrid_sync_cli.errors import CliError
+from tests.engine.worlds import execution
+from tests.flow.conduct import settle
+from tests.flow.deployed import flow
+from tests.flow.execution import Delivery, Execution
+
+
+class Worker:
+    """A process that does one thing at a time."""
+
+    def __init__(self, order: Order) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.peers.engine_worker"], cwd=PROJECT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stdin and self.process.stdout
+        self._into: TextIO = self.process.stdin  # type: ignore[assignment]
+        self.out: TextIO = self.process.stdout  # type: ignore[assignment]
+        self.say(order.model_dump_json())
+        self.delivery: Delivery | None = None
+        self.began = 0.0
+
+    def say(self, line: str) -> None:
+        self._into.write(line + "\n")
+        self._into.flush()
+
+    def take(self, delivery: Delivery) -> None:
+        self.delivery, self.began = delivery, time.perf_counter()
+        self.say(json.dumps({"function": delivery.function, "payload": delivery.payload}))
+
+    def heard(self) -> dict[str, Any]:
+        line = self.out.readline()
+        if not line:
+            raise CliError("A worker of the engine ended before its answer: its traceback is above.")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def end(self) -> dict[str, Any]:
+        self._into.close()
+        told = self.heard()
+        self.process.wait()
+        return told
+
+
+class Conductor:
+    """Plays an execution over its workers; counts seconds by function."""
+
+    def __init__(self, workers: list[Worker], run: Execution) -> None:
+        self._workers = workers
+        self._run = run
+        self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self._selector = selectors.DefaultSelector()
+        for worker in workers:
+            self._selector.register(worker.out, selectors.EVENT_READ, worker)
+
+    def play(self) -> Execution:
+        while self._run.ready:
+            self._hand_out()
+            for key, _ in self._selector.select():
+                self._settle(key.data)
+        return self._run
+
+    def _hand_out(self) -> None:
+        at_work = [worker.delivery for worker in self._workers]
+        due = [delivery for delivery in self._run.ready if delivery not in at_work]
+        free = [worker for worker in self._workers if worker.delivery is None]
+        for worker, delivery in zip(free, due, strict=False):
+            worker.take(delivery)
+
+    def _settle(self, worker: Worker) -> None:
+        told, delivery = worker.heard(), worker.delivery
+        assert delivery is not None
+        worker.delivery = None
+        self.seconds[delivery.function] += time.perf_counter() - worker.began
+        self.calls[delivery.function] += 1
+        if delivery not in self._run.ready:
+            return  # its map has failed meanwhile
+        if "error" in told:
+            raise CliError(f"{delivery.function} failed, so no time means anything: {told['cause']}")
+        settle(self._run, delivery, told["answer"])
+
+
+def main() -> None:
+    """One run, from an Order on standard input; prints what it took by function."""
+    order = Order.model_validate_json(sys.stdin.readline())
+    workers = [Worker(order) for _ in range(order.workers)]
+    world = FolderWorld(order)
+    world.flow = flow(Retries=0)
+    for worker in workers:
+        worker.heard()
+    sys.stdout.buffer.write(READY)
+    sys.stdout.flush()
+    assert sys.stdin.readline().encode() == GO
+    more = {} if order.batch_size is None else {"batch_size": order.batch_size}
+    conductor = Conductor(workers, execution(world, order.run_id, _lines(world), profile=order.profile, **more))
+    ended = conductor.play()
+    told = [worker.end() for worker in workers]
+    status = (ended.output or {}).get("status", ended.status)
+    if status != "succeeded":
+        raise CliError(f"The run ended as {status}, so its time means nothing: {ended.error} {ended.cause}")
+    print(json.dumps({
+        "peak_kib": max(one["peak_kib"] for one in told),
+        "pages_written": sum(one["pages_written"] for one in told),
+        "pages_read": sum(one["pages_read"] for one in told),
+        "calls": dict(conductor.calls),
+        "seconds": {name: round(taken, 3) for name, taken in conductor.seconds.most_common()},
+    }))  # fmt: skip
+
+
+def _lines(world: FolderWorld) -> Any:
+    """Manifests as the state machine's maps read them."""
+
+    def read(bucket: str, key: str) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = json.loads(world.bucket.get_object(bucket, key)["Body"].read())
+        return lines
+
+    return read
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""A worker: invocations of any function, one after the other, as lines of JSON; then what it took."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from bench.peers.engine_world import FolderWorld, Order
+from hybrid_sync.entrypoint import peak_rss_kib
+from hybrid_sync.errors import SyncError
+from tests.flow.functions import Steps, deployed, step_failed
+
+FUNCTIONS = (
+    "plan_run", "plan_entity", "sync_batch", "settle_uniques", "link_references", "reconcile_entity",
+    "compare_segment", "propagate_deletes", "verify_entity", "report_run",
+)  # fmt: skip
+"""Loaded before the clock runs, where there are such."""
+
+
+def serve() -> None:
+    """Until the input ends."""
+    world = FolderWorld(Order.model_validate_json(sys.stdin.readline()))
+    steps = Steps(world)
+    for function in FUNCTIONS:
+        try:
+            deployed(function)
+        except FileNotFoundError:
+            continue
+    _say({"ready": True})
+    for line in sys.stdin:
+        asked = json.loads(line)
+        message, _ = deployed(asked["function"])
+        try:
+            done = steps(asked["function"], message.model_validate(asked["payload"]))
+        except SyncError as error:
+            failed = step_failed(error)
+            _say({"error": failed.error, "cause": failed.cause})
+        else:
+            _say({"answer": None if done is None else done.model_dump(mode="json")})
+    world.pool.close()
+    _say({"peak_kib": peak_rss_kib(), "pages_written": world.table.writes, "pages_read": world.table.reads})
+
+
+def _say(told: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()
