@@ -13,10 +13,10 @@ from typing import Any, TextIO
 from bench.peers.engine_world import FolderWorld, Order
 from bench.peers.measure import GO, PROJECT, READY
 from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.flow.deployed import flow
+from hybrid_sync_cli.flow.execution import Delivery, Execution
+from hybrid_sync_cli.flow.play import settle
 from tests.engine.worlds import execution
-from tests.flow.conduct import settle
-from tests.flow.deployed import flow
-from tests.flow.execution import Delivery, Execution
 
 
 class Worker:

@@ -8,7 +8,8 @@ import sys
 from bench.peers.engine_world import FolderWorld, Order
 from hybrid_sync.entrypoint import peak_rss_kib
 from hybrid_sync.errors import SyncError
-from tests.flow.functions import Steps, deployed, step_failed
+from hybrid_sync_cli.flow.functions import deployed, step_failed
+from tests.flow.functions import Steps
 
 FUNCTIONS = (
     "plan_run", "plan_entity", "sync_batch", "settle_uniques", "link_references", "reconcile_entity",
