@@ -22,6 +22,7 @@ DEV := .venv/.ready
 SAM := .venv-sam/.ready
 CHECKOV := .venv-checkov/.ready
 STACK := .venv-stack/.ready
+PEERS := .venv-bench/.ready .venv-bench-sling/.ready
 
 .PHONY: help demo test cases faults api-fuzz gate gate-storm rollbacks check check-code check-template bench bench-ondemand drill drills deploy-drill mutants deploy down lock environments browser
 
@@ -129,6 +130,13 @@ $(SAM): requirements/sam.txt | $(DEV)
 	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
 	@$(SYNC) --python .venv-sam/bin/python requirements/sam.txt
 	@touch $@
+
+# What cannot be installed here is missing from the benchmark, which says so.
+$(PEERS): .venv-%/.ready: requirements/%.txt | $(DEV)
+	@echo "setting up .venv-$*"
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-$*
+	@$(SYNC) --python .venv-$*/bin/python requirements/$*.txt && touch $@ \
+	  || echo "The peers of requirements/$*.txt cannot be installed here: the benchmark goes on without them."
 
 $(CHECKOV): requirements/checkov.txt | $(DEV)
 	@echo "setting up .venv-checkov"

@@ -108,4 +108,7 @@ def show(rounds: list[dict[str, Measured]], rows: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except CliError as error:
+        sys.exit(str(error))

@@ -37,6 +37,8 @@ LOCKS: dict[str, list[str]] = {
     "sam": ["--group", "sam"],
     "checkov": ["--group", "checkov"],
     "stack": ["--group", "stack"],
+    "bench": ["--group", "bench"],
+    "bench-sling": ["--group", "bench-sling"],
     "bootstrap": ["--group", "bootstrap"],
 }
 COMPILE = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"]

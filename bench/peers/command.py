@@ -10,12 +10,16 @@ from bench.peers import catalog
 from bench.peers.contest import Round, rounds
 from bench.peers.copy_peer import COPY, LATE
 from bench.peers.engine_peer import ENGINE, LIVE
+from bench.peers.fdw_peer import FDW
 from bench.peers.ground import ground
 from bench.peers.measure import Measured
 from bench.peers.peer import Peer, Phase, Place
+from bench.peers.prototype_peer import PROTOTYPE
+from bench.peers.tools import SLING, dlt
+from bench.peers.yardsticks import MD5, SCAN
 from hybrid_sync_cli.errors import CliError
 
-PEERS = (COPY, ENGINE, LIVE, LATE)
+PEERS = (COPY, ENGINE, LIVE, FDW, SLING, dlt("connectorx"), PROTOTYPE, LATE, SCAN, MD5)
 
 
 def options(parser: argparse.ArgumentParser) -> None:

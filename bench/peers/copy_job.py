@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import resource
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 
-from bench.peers.measure import GO, READY
+from bench.peers.begin import asked, done, go
 from bench.peers.tables import TABLES
 
 
 def main() -> None:
-    order: dict[str, Any] = json.loads(sys.stdin.readline())
-    sys.stdout.buffer.write(READY)
-    sys.stdout.flush()
-    assert sys.stdin.readline().encode() == GO
+    order = asked()
+    go()
     for table in TABLES:
         pipe(order, table.name)
     for statements in order["then"]:
         build(order["target"], statements)
-    print(json.dumps({"peak_kib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}))
+    done()
 
 
 def pipe(order: dict[str, Any], table: str) -> None:

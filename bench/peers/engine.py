@@ -10,8 +10,9 @@ import time
 from collections import Counter
 from typing import Any, TextIO
 
+from bench.peers.begin import asked, done, go
 from bench.peers.engine_world import FolderWorld, Order
-from bench.peers.measure import GO, PROJECT, READY
+from bench.peers.measure import PROJECT
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.flow.deployed import flow
 from hybrid_sync_cli.flow.execution import Delivery, Execution
@@ -97,15 +98,13 @@ class Conductor:
 
 def main() -> None:
     """One run, from an Order on standard input; prints what it took by function."""
-    order = Order.model_validate_json(sys.stdin.readline())
+    order = Order.model_validate(asked())
     workers = [Worker(order) for _ in range(order.workers)]
     world = FolderWorld(order)
     world.flow = flow(Retries=0)
     for worker in workers:
         worker.heard()
-    sys.stdout.buffer.write(READY)
-    sys.stdout.flush()
-    assert sys.stdin.readline().encode() == GO
+    go()
     more = {} if order.batch_size is None else {"batch_size": order.batch_size}
     conductor = Conductor(workers, execution(world, order.run_id, _lines(world), profile=order.profile, **more))
     ended = conductor.play()
@@ -113,13 +112,13 @@ def main() -> None:
     status = (ended.output or {}).get("status", ended.status)
     if status != "succeeded":
         raise CliError(f"The run ended as {status}, so its time means nothing: {ended.error} {ended.cause}")
-    print(json.dumps({
-        "peak_kib": max(one["peak_kib"] for one in told),
-        "pages_written": sum(one["pages_written"] for one in told),
-        "pages_read": sum(one["pages_read"] for one in told),
-        "calls": dict(conductor.calls),
-        "seconds": {name: round(taken, 3) for name, taken in conductor.seconds.most_common()},
-    }))  # fmt: skip
+    done(
+        peak_kib=max(one["peak_kib"] for one in told),
+        pages_written=sum(one["pages_written"] for one in told),
+        pages_read=sum(one["pages_read"] for one in told),
+        calls=dict(conductor.calls),
+        seconds={name: round(taken, 3) for name, taken in conductor.seconds.most_common()},
+    )
 
 
 def _lines(world: FolderWorld) -> Any:

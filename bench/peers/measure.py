@@ -13,11 +13,11 @@ from typing import Any
 
 import psutil
 
+from bench.peers.begin import GO, READY
 from bench.peers.memory import watched
 from hybrid_sync_cli.errors import CliError
 
 PROJECT = Path(__file__).resolve().parents[2]
-READY, GO = b"ready\n", b"go\n"
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def measured(job: Job, servers: Callable[[], tuple[float, float]]) -> Measured:
     if job.waits:
         process.stdin.write(json.dumps(job.order).encode() + b"\n")
         process.stdin.flush()
-        if process.stdout.readline() != READY:
+        if process.stdout.readline() != READY.encode():
             raise CliError(_last_words(job, process))
         before = of_family(psutil.Process(process.pid))
     servers_before, everybody, began = servers(), _busy(), time.perf_counter()
     with watched(process.pid) as memory:
         if job.waits:
-            process.stdin.write(GO)
+            process.stdin.write(GO.encode())
         process.stdin.close()
         said, complaint = process.stdout.read(), process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
