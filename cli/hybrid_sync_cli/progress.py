@@ -55,6 +55,7 @@ def waiting(now: Progress, said: set[str]) -> Iterator[str]:
     """What it waits for, and who holds that; each thing once, until it is over.  `said` remembers."""
     reasons = {holder.name: f"waits for {holder.in_words}" for holder in now.waits_for}
     reasons |= {now.attempt: now.attempt} if now.attempt else {}
+    reasons |= {slowed: f"waits for {slowed}" for slowed in now.slowed}
     if now.why and now.status in ("waiting", "running"):
         reasons[now.why] = f"waiting: {now.why}"
     if now.steps is None:

@@ -25,7 +25,7 @@ from tests.checks import templates
 TEMPLATE = templates.load()
 FUNCTIONS = templates.functions(TEMPLATE)
 # Actions that take no resource; the guide of Step Functions lists those for logging and tracing.
-WITHOUT_RESOURCE = re.compile(r"^(logs|xray):|^lambda:GetAccountSettings$")
+WITHOUT_RESOURCE = re.compile(r"^(logs|xray):|^(lambda:GetAccountSettings|cloudwatch:GetMetricStatistics)$")
 PHYSICAL_MEMORY = 512
 # Memory is a share of a processor, too: a function for whose work somebody waits has all of one.
 PROCESSOR = dict.fromkeys(("AuthorizeRequest", "ReceiveWebhook", "ServeApi", "AdmitRuns", "SyncKeys"), 1_769)

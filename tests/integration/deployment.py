@@ -197,8 +197,8 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> list[Call]:
         return [Call(f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{t}{index}") for t in tables]
     if operation in ("ListObjectsV2", "HeadBucket"):
         return [Call("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")]
-    if operation == "GetAccountSettings":
-        return [Call("lambda:GetAccountSettings", "*")]
+    if operation in ("GetAccountSettings", "GetMetricStatistics"):
+        return [Call(f"{service.lower()}:{operation}", "*")]
     if service == "Lambda":
         return [Call("lambda:InvokeFunction", params["FunctionName"])]
     if service == "S3":

@@ -167,10 +167,10 @@ def _as_operator(deployment: Deployment) -> None:
         ("resume", {}, 200),
         ("sync", {"run_id": run_id, "request": {"profile": "weekly"}}, 200),
         ("report", {"run_id": run_id}, 200),
+        ("overview", {}, 200),
         ("cancel", {"run_id": run_id}, 200),
         ("logs", {"run_id": run_id}, 200),
         ("syncs", {}, 200),
-        ("overview", {}, 200),
         ("rollback", {"run_id": run_id}, 500),
         ("redrive", {"redrive_id": "redrive-20261129T010000-000001", "all": True}, 200),
         ("idmap-check", {"entity": "offices"}, 200),
@@ -205,7 +205,8 @@ def _on_the_dashboard(deployment: Deployment) -> None:
         assert done.status == status, (kind, done.body)
         if kind == "run":
             run = form.hidden["run_id"]
-    assert browser.get(f"/dashboard/runs/{run}").status == 200
+    for page in ("", f"/runs/{run}"):
+        assert browser.get(f"/dashboard{page}").status == 200
     form = browser.get("/dashboard/act/cancel", {"of": run})
     assert browser.post("/dashboard/act/cancel", {"csrf": form.csrf, "of": run}).status == 303
     assert browser.get(f"/dashboard/runs/{run}/report").status == 404  # looked for in the target and among the reports

@@ -19,6 +19,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import AwsUnavailable, Side
 from hybrid_sync.postgres import Connection, connect
+from hybrid_sync.runs.starter import RunState
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers
 from hybrid_sync_cli.stack import supabase
@@ -57,6 +58,7 @@ class OutlookAt:
     schedules: tuple[Schedule, ...] = (Schedule("Weekly sync", "cron(0 1 ? * SUN *)", "UTC"),)
     lengths: dict[str, int] = field(default_factory=dict)
     answers: dict[str, Callable[[], object]] = field(default_factory=lambda: {"Legacy": lambda: None})
+    refused: str = ""
 
     @property
     def servers(self) -> Servers:
@@ -64,6 +66,9 @@ class OutlookAt:
 
     def messages(self, queue: str) -> int:
         return self.lengths.get(queue, 0)
+
+    def refused_calls(self, now: datetime) -> str:
+        return self.refused
 
 
 @dataclass
@@ -91,6 +96,29 @@ class LoadAt:
 
 
 @dataclass
+class ThrottlingAt:
+    """Who is throttled."""
+
+    by_run: dict[str, str] = field(default_factory=dict)
+
+    def said(self) -> dict[str, str]:
+        return self.by_run
+
+
+class ExecutionsAt:
+    """All of them are at work."""
+
+    def state(self, run_id: str) -> RunState:
+        return RunState(run_id, "running", NOW, None)
+
+    def recent(self, limit: int) -> list[RunState]:
+        raise AwsUnavailable("Step Functions does not answer.")
+
+    def failure(self, run_id: str) -> None:
+        return None
+
+
+@dataclass
 class Looked:
     """What a view may use of a deployment."""
 
@@ -100,6 +128,8 @@ class Looked:
     outlook: OutlookAt = field(default_factory=OutlookAt)
     breakers: BreakersAt = field(default_factory=BreakersAt)
     load: LoadAt = field(default_factory=LoadAt)
+    throttling: ThrottlingAt = field(default_factory=ThrottlingAt)
+    executions: ExecutionsAt = field(default_factory=ExecutionsAt)
 
     def connect_target(self) -> Connection:
         return connect(self.target_dsn, "target")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from hybrid_sync.admission.gate import Standing
+from hybrid_sync.admission.job import JobState, new_job
 from hybrid_sync.breaker.state import Breaker, Refusal, refusal
+from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.errors import LegacyUnavailable, TargetUnavailable
+from hybrid_sync.refused import no_connection_left
 from hybrid_sync.report.document import Tone
+from hybrid_sync.services.runs import RunAsked, StatusAsked, report, status
 from hybrid_sync.services.views.model import Overview
 from hybrid_sync.services.views.needs import STRANGE_FROM
 from hybrid_sync.services.views.overview import OverviewAsked, overview
+from hybrid_sync.services.views.run import RunViewAsked, run_view
 from tests.engine.wait_counter import WaitCounter
 from tests.report.records import EQUATION, add_entity, add_failed, add_run
 from tests.views.conftest import NOW, Looked
@@ -104,8 +111,39 @@ def test_while_a_database_is_away_its_end_is_waited_for_by_name(looked: Looked, 
     assert seen.running[0].waiting_for == (
         "The legacy database has been away since 2026-01-07 12:00 UTC. It does not let us in."
         " Next probe at 12:00:00 UTC",
-        looked.load.shed.rstrip("."),
+        "its turn, throttled: At most 3 batches are at work at once since 11:50 UTC: target answered 55P03 (busy)",
     )
+
+
+def test_whose_capacity_is_used_up_is_said_of_each_run_that_waits_for_it(looked: Looked, store: Store) -> None:
+    add_run(store, "r1", "running")
+    add_run(store, "r2", "running")
+    begins = new_job("r3", RunRequest(profile=Profile.weekly), "ann", NOW)
+    looked.gate.standings = [Standing(replace(begins, state=JobState.admitted))]
+    looked.outlook.refused = "Lambda has refused calls for want of capacity, at 11:58 UTC the last time."
+    full = "The target database, or its pooler, has no connection left, since 11:57 UTC"
+    looked.throttling.by_run = {"r2": full, "r3": full}
+    of_all = "its turn, throttled: Lambda has refused calls for want of capacity, at 11:58 UTC the last time"
+    of_two = "its turn, throttled: The target database, or its pooler, has no connection left, since 11:57 UTC"
+    assert {run.run_id: run.waiting_for for run in look(looked).running} == {
+        "r1": (of_all,), "r2": (of_all, of_two), "r3": (of_all, of_two, "its plan"),
+    }  # fmt: skip
+    asked = RunViewAsked(run_id="r2")
+    shown = run_view(looked, asked, "somebody")  # type: ignore[arg-type]
+    assert shown.verdict == f"At work; it is not planned yet. It waits for {of_all}."
+    assert shown.running is not None and shown.running.waiting_for == (of_all, of_two)
+    assert report(looked, RunAsked(run_id="r2", as_ended=False), "somebody").waits_for == (of_all, of_two)  # type: ignore[arg-type]
+    rows = {row["run_id"]: row for row in status(looked, StatusAsked(), "somebody").runs}  # type: ignore[arg-type]
+    assert (rows["r1"]["waits_for"], rows["r2"]["waits_for"]) == ((of_all,), (of_all, of_two))
+
+
+def test_a_target_without_a_free_connection_is_told_as_one_that_is_away(looked: Looked, store: Store) -> None:
+    looked.connect_target = refuse  # type: ignore[method-assign]
+    assert look(looked).away.startswith("The target database, or its pooler, has no connection left.")
+
+
+def refuse() -> NoReturn:
+    raise no_connection_left("target")
 
 
 def raise_(error: Exception) -> None:

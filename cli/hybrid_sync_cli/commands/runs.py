@@ -174,6 +174,8 @@ def _show_one(found: Told, as_json: bool) -> None:
             click.echo(to_json(summary), nl=False)
         else:
             ending.show(summary)
+            for waited in found.waits_for:
+                screen.say(f"waits for {waited}", "  ")
     elif run is not None and as_json:
         known = run.report or run.model_dump(mode="json", exclude={"report"})
         click.echo(json.dumps(known, sort_keys=True))
@@ -210,6 +212,8 @@ def _show_recent(recent: Sequence[dict[str, Any]]) -> None:
         )
     )
     for r in recent:
+        for waited in r.get("waits_for", ()):
+            screen.say(f"{r['run_id']} waits for {waited}")
         if r.get("why"):
             screen.say(f"{r['run_id']} never began: {r['why']}")
 

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.session import Session
 
 from hybrid_sync.errors import AwsThrottled, AwsUnavailable, ConfigurationMissing, PartMissing
-from hybrid_sync.metering import METER
+from hybrid_sync.metering import METER, THROTTLED
 from hybrid_sync.retries import AWS_CALL
 
 Client = Any
@@ -27,17 +27,6 @@ _NOT_ALLOWED = {
     "AuthorizationErrorException",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
-}
-_THROTTLED = {
-    "LimitExceededException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
 }
 _NOT_THERE = {
     "404",
@@ -87,7 +76,7 @@ def refusals(what: str) -> Iterator[None]:
                 f"{what[0].upper()}{what[1:]}{PartMissing.mark}{code}).",
                 "hybrid-sync repair makes tables, bucket and queues anew; whatever else is gone, make deploy.",
             ) from None
-        kind = AwsThrottled if code in _THROTTLED else AwsUnavailable
+        kind = AwsThrottled if code in THROTTLED else AwsUnavailable
         raise kind(f"AWS failed on {what} ({code}).") from None
     except NoCredentialsError:
         raise ConfigurationMissing(

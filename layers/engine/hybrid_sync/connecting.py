@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,12 +12,14 @@ from hybrid_sync.aws import Client
 from hybrid_sync.contracts import BatchTask, Message, SegmentTask
 from hybrid_sync.entrypoint import logger
 from hybrid_sync.errors import Side, SyncError, TargetUnavailable
+from hybrid_sync.metering import METER
 from hybrid_sync.secret import Connections, SecretFile, text
 from hybrid_sync.settings import Settings
 
 if TYPE_CHECKING:
     from hybrid_sync.breaker.breakers import Breakers
     from hybrid_sync.breaker.sparing import Sparing
+    from hybrid_sync.breaker.throttles import Throttling
     from hybrid_sync.pool import Pool
     from hybrid_sync.postgres import Connection
     from hybrid_sync.rest.project import Project
@@ -64,8 +66,29 @@ class Connecting:
         lag = ReplicaLag(self.connect_target, self.now)
         return Sparing(held.need("control_table"), self._client("dynamodb"), self.now, held.workers, lag)
 
-    def sparing(self, given: Message) -> AbstractContextManager[None]:
-        """Around one call: LoadShed for one of many that are at work at once, where the databases have to be spared."""
+    @cached_property
+    def throttling(self) -> Throttling:
+        from hybrid_sync.breaker.throttles import Throttling
+
+        return Throttling(self._settings.need("control_table"), self._client("dynamodb"), self.now)
+
+    @contextmanager
+    def working(self, given: Message) -> Iterator[None]:
+        """Around one call of a step: LoadShed for one of many that are at work at once, where the databases have to be
+        spared.  What finds somebody's capacity used up is said of its run."""
+        why = ""
+        try:
+            with self._sparing(given):
+                yield
+        except SyncError as error:
+            why = error.message if error.throttled else ""
+            raise
+        finally:
+            run_id = getattr(given, "run_id", "")
+            if run_id and (met := why or METER.slowed):
+                self.throttling.note(run_id, met)
+
+    def _sparing(self, given: Message) -> AbstractContextManager[None]:
         if not isinstance(given, BatchTask | SegmentTask):
             return nullcontext()
         name = f"{given.run_id} {given.entity} {given.source} {given.lo}..{given.hi}"

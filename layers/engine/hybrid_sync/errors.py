@@ -103,6 +103,10 @@ class TooManyConnections(SyncError):
     throttled = True
 
 
+KEPT_OUT = (TargetUnavailable, TooManyConnections)
+"""What keeps out whoever would look at the target; the rest is told all the same."""
+
+
 class Contention(SyncError):
     """A deadlock, a lock timeout or a serialisation failure: the same batch succeeds when repeated."""
 

@@ -16,6 +16,18 @@ from hybrid_sync.timing import CLOCK, START, Taken
 
 NAMES = {"secrets-manager": "secretsmanager", "sfn": "states"}
 """Services that policies call otherwise than botocore."""
+THROTTLED = {
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+"""What AWS answers to whoever has to come more slowly."""
 LONGEST_START = 10.0
 """Seconds that Lambda lets a worker take to start (Lambda guide, "Init phase")."""
 _READS = ("BatchGetItem", "GetItem", "Query", "Scan")
@@ -58,10 +70,12 @@ class Meter:
         self._lock = Lock()
         self._requests: Counter[str] = Counter()
         self._reads = self._writes = 0.0
+        self._slowed: Counter[str] = Counter()
 
     def watch(self, session: Any) -> None:
         """Every client that the session makes from now on is counted."""
         session.register("before-send", self._sent)
+        session.register("needs-retry", self._answered)
         session.register("provide-client-params.dynamodb", _ask_for_capacity)
         session.register("after-call.dynamodb", self._told)
 
@@ -70,23 +84,45 @@ class Meter:
         with self._lock:
             taken = Used(dict(self._requests), self._reads, self._writes)
             self._requests, self._reads, self._writes = Counter(), 0.0, 0.0
+            self._slowed = Counter()
         return taken
 
-    def _sent(self, event_name: str, **more: Any) -> None:
-        _, service, operation = event_name.split(".")
+    @property
+    def slowed(self) -> str:
+        """What AWS has asked to come more slowly since the last time, in a sentence; also where that was of no harm."""
         with self._lock:
-            self._requests[f"{NAMES.get(service, service)}:{operation}"] += 1
+            names = sorted(self._slowed)
+        return f"AWS slows down {', '.join(names)}." if names else ""
+
+    def _sent(self, event_name: str, **more: Any) -> None:
+        with self._lock:
+            self._requests[_named(event_name)] += 1
+
+    def _answered(self, event_name: str, response: Any, **more: Any) -> None:
+        told = response[1] if response is not None else {}
+        if told.get("Error", {}).get("Code") in THROTTLED:
+            with self._lock:
+                self._slowed[_named(event_name)] += 1
 
     def _told(self, model: Any, parsed: dict[str, Any], **more: Any) -> None:
         told = parsed.get("ConsumedCapacity") or []
         tables: list[dict[str, Any]] = [told] if isinstance(told, dict) else told
         units = sum(float(table["CapacityUnits"]) for table in tables)
         units += parsed.get("Error", {}).get("Code") == _FAILED_CONDITION
+        left = parsed.get("UnprocessedKeys") or parsed.get("UnprocessedItems")
         with self._lock:
+            if left:  # our answers are far from the size that would be another reason
+                self._slowed[f"dynamodb:{model.name}"] += 1
             if model.name in _READS:
                 self._reads += units
             else:
                 self._writes += units
+
+
+def _named(event_name: str) -> str:
+    """`service:Operation` of an event of botocore's, such as `before-send.dynamodb.GetItem`."""
+    _, service, operation = event_name.split(".")
+    return f"{NAMES.get(service, service)}:{operation}"
 
 
 def _ask_for_capacity(params: dict[str, Any], model: Any, **more: Any) -> dict[str, Any]:

@@ -156,7 +156,8 @@ class DeployedWorld(Connecting):
     def outlook(self) -> Outlook:
         from hybrid_sync.services.views.outlook import Outlook
 
-        return Outlook(self._settings, self._client, self.connect_legacy, self.connect_target)
+        ways = (self.connect_legacy, self.connect_target, lambda: client("cloudwatch", seconds=2, attempts=1))
+        return Outlook(self._settings, self._client, *ways)
 
     @cached_property
     def alerts(self) -> Channels:
@@ -276,7 +277,7 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
         if first:
             started: Any = given
             world().entry.require_slot(getattr(started, "run_id", "") or started.check_id, started.request)
-        with world().sparing(given):
+        with world().working(given):
             return call(world(), given)
 
     handler = kept_warm(_get_ready)(step(message, name=getattr(call, "__name__", ""), record_call=record_call)(bound))

@@ -83,6 +83,14 @@ class Load(Protocol):
         ...
 
 
+class Throttling(Protocol):
+    """Which runs are slowed because somebody's capacity is used up."""
+
+    def said(self) -> Mapping[str, str]:
+        """Of each such run, since when and why."""
+        ...
+
+
 class KeptReports(Protocol):
     """The reports in S3."""
 
@@ -190,6 +198,9 @@ class Desk(Protocol):
 
     @property
     def load(self) -> Load: ...
+
+    @property
+    def throttling(self) -> Throttling: ...
 
     @property
     def reports(self) -> KeptReports: ...

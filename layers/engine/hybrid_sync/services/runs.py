@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hybrid_sync.contracts import Message, RunRequest
-from hybrid_sync.errors import AwsUnavailable, RunNotFound, TargetUnavailable
+from hybrid_sync.errors import KEPT_OUT, AwsUnavailable, RunNotFound
 from hybrid_sync.postgres import Connection
 from hybrid_sync.report.recent import count_runs, recent_runs
 from hybrid_sync.report.standing import Sum
@@ -18,6 +18,8 @@ from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.report.words import NOTHING
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.unrecorded import UnrecordedRun, find, settle, unrecorded
+from hybrid_sync.services.views.at_work import waits_by_run
+from hybrid_sync.services.waiting import waits
 
 
 class StatusAsked(Asked):
@@ -52,6 +54,8 @@ class Told(Message):
     summary: dict[str, Any] | None = None
     unrecorded: UnrecordedRun | None = None
     away: str = ""
+    waits_for: tuple[str, ...] = ()
+    """While it is at work."""
 
 
 def status(desk: Desk, asked: StatusAsked, _: str) -> Status:
@@ -60,9 +64,12 @@ def status(desk: Desk, asked: StatusAsked, _: str) -> Status:
         with at_target(desk) as target:
             ended = settle(desk, target)
             recent = recent_runs(target, asked.limit, retries=asked.retries)
+            if any(run["status"] == "running" for run in recent):
+                waiting = waits_by_run(target, waits(desk))
+                recent = [{**run, "waits_for": waiting.get(run["run_id"], ())} for run in recent]
             beyond = unrecorded(desk, asked.limit, _known(target))
             every = count_runs(target, retries=asked.retries)
-    except TargetUnavailable as away:
+    except KEPT_OUT as away:
         found = unrecorded(desk, asked.limit, lambda _: set())
         if not found:
             raise
@@ -78,12 +85,13 @@ def report(desk: Desk, asked: RunAsked, _: str) -> Told:
         with at_target(desk) as target:
             settle(desk, target)
             made = (recall if asked.as_ended else summarise)(target, asked.run_id, desk.catalog)
-            return Told(summary=made.model_dump(mode="json"))
-    except (RunNotFound, TargetUnavailable) as missing:
+            waits_for = waits_by_run(target, waits(desk), made.run_id) if made.status == "running" else {}
+            return Told(summary=made.model_dump(mode="json"), waits_for=waits_for.get(made.run_id, ()))
+    except (RunNotFound, *KEPT_OUT) as missing:
         run = find(desk, asked.run_id)
         if run is None:
             raise
-        return Told(unrecorded=run, away=str(missing) if isinstance(missing, TargetUnavailable) else "")
+        return Told(unrecorded=run, away="" if isinstance(missing, RunNotFound) else str(missing))
 
 
 def row_of(run: UnrecordedRun) -> dict[str, Any]:

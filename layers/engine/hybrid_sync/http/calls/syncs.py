@@ -13,11 +13,11 @@ from hybrid_sync.admission.gate import Standing
 from hybrid_sync.contracts import OnFailure, Profile
 from hybrid_sync.entrypoint import logger
 from hybrid_sync.errors import (
+    KEPT_OUT,
     ConfigurationMissing,
     RequestForbidden,
     RequestRejected,
     RunNotFound,
-    TargetUnavailable,
 )
 from hybrid_sync.http.call import Call, Told
 from hybrid_sync.http.calls.paths import run_id_of
@@ -116,7 +116,7 @@ def _entities(desk: Desk, run_id: str) -> tuple[EntityProgress, ...] | None:
     try:
         with at_target(desk) as target:
             steps = progress.steps(desk, target, run_id)
-    except (TargetUnavailable, ConfigurationMissing):
+    except (*KEPT_OUT, ConfigurationMissing):
         return None
     return tuple(
         EntityProgress(

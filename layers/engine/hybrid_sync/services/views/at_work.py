@@ -10,11 +10,12 @@ from psycopg import sql
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.postgres import Connection, together
 from hybrid_sync.report.words import run_title
-from hybrid_sync.services.desk import Desk
-from hybrid_sync.services.progress import STEPS, Holder, attempt, holders
+from hybrid_sync.services.progress import STEPS
 from hybrid_sync.services.views.history import title_of
 from hybrid_sync.services.views.model import Lane, Running
+from hybrid_sync.services.waiting import Waits, ask_locks
 from hybrid_sync.session import Question, dicts
 
 
@@ -40,39 +41,34 @@ def running(
     lanes: Sequence[dict[str, Any]],
     locks: Sequence[dict[str, Any]],
     catalog: Catalog,
-    common: Sequence[str] = (),
+    waits: Waits,
 ) -> tuple[Running, ...]:
-    """The oldest first; `common` is what all of them wait for."""
+    """The oldest first."""
     return tuple(
         _one(
-            run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], holders(locks, run["run_id"]), catalog,
-            common,
+            run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], catalog,
+            waits.of(run["run_id"], locks, run["attempts"]),
         )
         for run in runs
     )  # fmt: skip
 
 
-def common_waits(desk: Desk) -> tuple[str, ...]:
-    """What holds up every run: a database that is away, or that has to be spared."""
-    return tuple(filter(None, (desk.breakers.waiting_for(), desk.load.said())))
+def waits_by_run(target: Connection, waits: Waits, run_id: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Of each run that is at work, or of one; those that wait for nothing are left out."""
+    with together(target) as trip:
+        runs, locks = trip.ask(ask_running(run_id)), trip.ask(ask_locks())
+    found = {run["run_id"]: waits.of(run["run_id"], locks.value, run["attempts"]) for run in runs.value}
+    return {name: said for name, said in found.items() if said}
 
 
-def _one(
-    run: Mapping[str, Any],
-    rows: list[dict[str, Any]],
-    held: Sequence[Holder],
-    catalog: Catalog,
-    common: Sequence[str],
-) -> Running:
+def _one(run: Mapping[str, Any], rows: list[dict[str, Any]], catalog: Catalog, waits: tuple[str, ...]) -> Running:
     lanes = tuple(map(_lane, rows, [catalog] * len(rows)))
     planned, done = sum(lane.planned or 0 for lane in lanes), sum(lane.done for lane in lanes)
     read = sum(lane.rows for lane in lanes)
     seconds = float(run["seconds"])
-    waits = [one.rstrip(".") for one in common]
-    waits += [holder.in_words for holder in held] + list(filter(None, [attempt(run["attempts"])]))
     return Running(
         run_id=run["run_id"], title=title_of(dict(run)), status="running", priority=run["priority"],
-        started_at=run["started_at"], waiting_for=tuple(waits), lanes=lanes, done=done, planned=planned, rows=read,
+        started_at=run["started_at"], waiting_for=waits, lanes=lanes, done=done, planned=planned, rows=read,
         failed=sum(lane.failed for lane in lanes), seconds_left=_left(done, planned, seconds),
         rows_per_second=round(read / seconds, 1) if read and seconds else None,
         unplanned=sum(lane.planned is None for lane in lanes),
@@ -101,17 +97,21 @@ def next_attempt(run_id: str, standings: Sequence[Standing]) -> str:
     return next((one.why or f"Run {coming} tries again." for one in standings if one.job.job_id == coming), "")
 
 
-def in_the_queue(standings: Sequence[Standing], begun: set[str]) -> tuple[Running, ...]:
+def in_the_queue(standings: Sequence[Standing], begun: set[str], waits: Waits) -> tuple[Running, ...]:
     """Jobs that wait, by place, and those that were let in and that the target has no record of yet."""
     return tuple(
         Running(
             run_id=one.job.job_id, title=run_title(one.job.request.profile), status=one.job.status,
             priority=one.job.to_start.priority, started_at=one.job.accepted_at, place=one.place,
-            waiting_for=(one.why.rstrip("."),) if one.why else () if one.place else ("its plan",),
+            waiting_for=(one.why.rstrip("."),) if one.why else () if one.place else _begins(one.job.job_id, waits),
         )
         for one in standings
         if one.job.job_id not in begun and one.job.status in ("waiting", "running")
     )  # fmt: skip
+
+
+def _begins(run_id: str, waits: Waits) -> tuple[str, ...]:
+    return (*waits.of_its_start(run_id), "its plan")
 
 
 _OF_THESE = sql.SQL("""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from hybrid_sync.aws import Client, refusals
+from hybrid_sync.errors import SyncError
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.manifest import S3Reports
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from hybrid_sync.services.run_logs import RunLogs
 
 FAILED, GIVEN_UP = "failed", "given up"
+LOOKS_BACK = timedelta(minutes=5)
+"""Lambda's own numbers are some minutes late."""
+KEPT = timedelta(minutes=1)
+"""How long a worker believes CloudWatch."""
+SILENT = timedelta(minutes=15)
+"""How long it is not asked again where it does not answer: a VPC may have no way to it."""
 
 
 class Told(Protocol):
@@ -46,10 +54,14 @@ class Outlook:
         client: Callable[[str], Client],
         connect_legacy: Callable[[], Connection],
         connect_target: Callable[[], Connection],
+        cloudwatch: Callable[[], Client],
     ) -> None:
         self._told = told
         self._client = client
         self._connect = (connect_legacy, connect_target)
+        self._cloudwatch = cloudwatch
+        self._refused: tuple[datetime, str] | None = None
+        """Until when it is believed, and what was said."""
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
@@ -76,6 +88,27 @@ class Outlook:
         need = self._told.need
         url = need("failed_queue_url") if queue == FAILED else need("dead_letter_queue_url")
         return SqsFailureQueue(url, self._client("sqs")).length()
+
+    def refused_calls(self, now: datetime) -> str:
+        """Whether Lambda has refused calls for want of capacity a moment ago; empty where CloudWatch does not answer.
+
+        Nobody else knows: a state of the machine whose function was refused comes again later, and says nothing.
+        """
+        if self._refused is None or self._refused[0] <= now:
+            try:
+                self._refused = now + KEPT, self._ask_for_refused(now)
+            except SyncError:
+                self._refused = now + SILENT, ""
+        return self._refused[1]
+
+    def _ask_for_refused(self, now: datetime) -> str:
+        with refusals("CloudWatch"):
+            found = self._cloudwatch().get_metric_statistics(
+                Namespace="AWS/Lambda", MetricName="Throttles", StartTime=now - LOOKS_BACK, EndTime=now, Period=60,
+                Statistics=["Sum"],
+            )["Datapoints"]  # fmt: skip
+        at = max((point["Timestamp"] for point in found if point["Sum"] > 0), default=None)
+        return f"Lambda has refused calls for want of capacity, at {at:%H:%M} UTC the last time." if at else ""
 
     def _look_at_bucket(self) -> None:
         S3Reports(self._told.need("data_bucket"), self._client("s3")).read("health")

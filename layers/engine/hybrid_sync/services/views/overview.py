@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from hybrid_sync.admission.gate import Standing
-from hybrid_sync.errors import AwsUnavailable, PartMissing, TargetUnavailable
+from hybrid_sync.errors import KEPT_OUT, AwsUnavailable, PartMissing
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.progress import ask_locks
 from hybrid_sync.services.views import at_work, history
 from hybrid_sync.services.views.missed import Missed, ask_missed, missed
 from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overview, Queue, Server
@@ -19,6 +18,7 @@ from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.schedule import next_time
 from hybrid_sync.services.views.state import state
 from hybrid_sync.services.views.verified import ask_fresh, ask_last, ask_verified, money_of, rows_of, verified
+from hybrid_sync.services.waiting import Waits, ask_locks, waits
 from hybrid_sync.session import dicts
 
 
@@ -32,28 +32,29 @@ def overview(desk: Desk, _: OverviewAsked, __: str) -> Overview:
     standings, paused = _jobs(desk)
     servers = desk.outlook.servers.look()
     coming = next_runs(desk, now)
+    waiting = waits(desk, at_work=bool(standings))
     try:
         with at_target(desk) as target:
             seen = _seen(target)
-    except TargetUnavailable as error:
-        waiting = at_work.in_the_queue(standings, set())
-        told = state(away=str(error), rows=None, money=(), freshness=Freshness(), needs=(), running=waiting, now=now)
+    except KEPT_OUT as error:
+        queued = at_work.in_the_queue(standings, set(), waiting)
+        told = state(away=str(error), rows=None, money=(), freshness=Freshness(), needs=(), running=queued, now=now)
         return Overview(
-            at=now, away=str(error), state=told, running=waiting, paused=paused, next_runs=coming, servers=servers,
+            at=now, away=str(error), state=told, running=queued, paused=paused, next_runs=coming, servers=servers,
             needs=of_servers(servers, desk.breakers.both()),
         )  # fmt: skip
-    return _composed(desk, now, seen, standings, paused, servers, coming)
+    return _composed(desk, now, seen, standings, paused, servers, coming, waiting)
 
 
 def _composed(
     desk: Desk, now: datetime, seen: Mapping[str, list[dict[str, Any]]], standings: Sequence[Standing], paused: str,
-    servers: Sequence[Server], coming: tuple[NextRun, ...],
+    servers: Sequence[Server], coming: tuple[NextRun, ...], waiting: Waits,
 ) -> Overview:  # fmt: skip
     catalog = desk.catalog
     found = verified(seen["verified"], catalog)
     causes = missed(seen["missed"], catalog, found)
-    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], catalog, at_work.common_waits(desk))
-    running = begun + at_work.in_the_queue(standings, {one.run_id for one in begun})
+    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], catalog, waiting)
+    running = begun + at_work.in_the_queue(standings, {one.run_id for one in begun}, waiting)
     rows = rows_of(tuple(found.values()), catalog)
     money = money_of(line for one in found.values() for line in one.headline)
     freshness = _freshness(seen["fresh"], seen["pace"], standings, set(catalog.entities))

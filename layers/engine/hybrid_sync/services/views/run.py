@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.errors import RunNotFound, TargetUnavailable
+from hybrid_sync.errors import KEPT_OUT, RunNotFound
 from hybrid_sync.failures.again import said as tries_again
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.report.document import Tone
@@ -16,12 +16,12 @@ from hybrid_sync.report.outcome import reasons
 from hybrid_sync.report.summary import recall
 from hybrid_sync.report.words import n_of, reason_title, status_word
 from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.progress import ask_locks
 from hybrid_sync.services.unrecorded import UnrecordedRun, find
 from hybrid_sync.services.views import at_work
 from hybrid_sync.services.views.history import title_of
 from hybrid_sync.services.views.model import Act, Money, Running
 from hybrid_sync.services.views.verified import money_of
+from hybrid_sync.services.waiting import Waits, ask_locks, waits
 from hybrid_sync.session import dicts
 
 TONES = {
@@ -106,12 +106,13 @@ def run_view(desk: Desk, asked: RunViewAsked, _: str) -> RunView:
         with at_target(desk) as target:
             summary = recall(target, asked.run_id, desk.catalog)
             seen = _seen(target, asked.run_id)
-    except (RunNotFound, TargetUnavailable):
+    except (RunNotFound, *KEPT_OUT):
         unrecorded = find(desk, asked.run_id)
         if unrecorded is None:
             raise
         return _unrecorded(unrecorded, now)
-    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], desk.catalog, at_work.common_waits(desk))
+    waiting = waits(desk) if seen["running"] else Waits()
+    begun = at_work.running(seen["running"], seen["lanes"], seen["locks"], desk.catalog, waiting)
     return _view(summary, seen["run"][0], seen["moments"], next(iter(begun), None), now)
 
 
@@ -143,6 +144,8 @@ def _verdict(summary: RunSummary, running: Running | None) -> str:
     """The cause first where it did not go well."""
     if running is not None:
         waits = f" It waits for {running.waiting_for[0]}." if running.waiting_for else ""
+        if not running.planned:
+            return f"At work; {'nothing is to be carried' if running.lanes else 'it is not planned yet'}.{waits}"
         return f"At work: {running.done:,} of {n_of(running.planned, 'batch', 'batches')} done.{waits}"
     if summary.undone_by is not None:
         return f"Rolled back by {summary.undone_by}: the target is as it was before, except what others changed since."
