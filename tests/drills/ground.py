@@ -110,9 +110,13 @@ class Ground:
                 raise NotWell(f"Run {run_id} writes nothing.")
             time.sleep(PAUSE / 3)
 
-    def seconds_of(self, minutes: float) -> float:
-        """How long so many minutes of an outage last here."""
-        return minutes * (60.0 if self.real_minutes else SHORT_MINUTE)
+    def minutes_pass(self, minutes: int) -> None:
+        """So many minutes of an outage.  Where they are short, the clock that looks after jobs strikes as often all the
+        same: by its own it would miss an outage that is over before it comes."""
+        for _ in range(minutes):
+            time.sleep(60.0 if self.real_minutes else SHORT_MINUTE)
+            if not self.real_minutes:
+                self.minute_passes()
 
     def next_attempt(self, run_id: str) -> str | None:
         """The attempt that follows by itself, whose hour has come; None where there is none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,7 +35,7 @@ def target_down(night: Night) -> None:
     run_id = ground.clock_strikes()
     ground.until_at_work(run_id)
     with away("target"):
-        time.sleep(ground.seconds_of(MINUTES))
+        ground.minutes_pass(MINUTES)
     night.go_on(run_id)
 
 
@@ -46,7 +45,7 @@ def legacy_down(night: Night) -> None:
     ground.legacy("update dispatch_payment set custom_price = coalesce(custom_price, 0) + 1")
     with away("legacy"):
         run_id = ground.clock_strikes()
-        time.sleep(ground.seconds_of(MINUTES))
+        ground.minutes_pass(MINUTES)
     night.go_on(run_id)
 
 
