@@ -16,20 +16,22 @@ from typing import Any
 from hybrid_sync.admission.bounds import Bounds
 from hybrid_sync.admission.entry import Entry
 from hybrid_sync.admission.gate import Gate
-from hybrid_sync.admission.job import Job, JobState, Line
+from hybrid_sync.admission.job import Job, JobState, Line, due
 from hybrid_sync.admission.jobs import JobStore, stored_job
 from hybrid_sync.admission.order import PATIENCE
+from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.errors import SyncError
 from hybrid_sync.runs.starter import RunStarter
+from tests.gate import again
 from tests.gate.actors import Actor, Client, Fate
 from tests.gate.service import BEGAN, Service
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:sync-run"
 MOST = 3
 TICK = timedelta(seconds=60)
-LAST_TICK = 400
+LAST_TICK = 1_400
 MOST_ATTEMPTS = 13
 """Of the first state, by the retries of the state machine."""
 
@@ -43,6 +45,10 @@ class Outcome:
     cancelled: int = 0
     killed: int = 0
     by_hand: int = 0
+    again: int = 0
+    """Attempts of scheduled runs that have begun by themselves."""
+    dropped: int = 0
+    """Those that were not needed any more, or whose time was over."""
     waited: timedelta = timedelta()
     """The longest wait."""
 
@@ -67,11 +73,17 @@ class Schedule:
         self._late: set[str] = set()
         self._by_hand: dict[str, RunRequest] = {}
         self._attempts: Counter[str] = Counter()
+        self._idle_until = BEGAN
         self._killing = self._random.choice((0.0, 0.03, 0.1))
         self._jobs = self._arrivals(self._random.randint(4, 12))
-        lengths = {name: timedelta(seconds=self._random.choice((5, 40, 90, 400))) for _, name, _ in self._jobs}
+        self._delivered = again.deliveries(self._random)
+        names = [name for _, name, _ in self._jobs] + [name for one in self._delivered for name in one.attempts]
+        lengths = {name: timedelta(seconds=self._random.choice((5, 40, 90, 400))) for name in names}
         endings = {name: self._random.choice(("SUCCEEDED",) * 4 + ("FAILED", "TIMED_OUT")) for _, name, _ in self._jobs}
-        self.service = Service(MOST, lengths, endings, like_the_emulator=self._random.random() < 0.5)
+        of_schedules, codes = again.endings(self._random, self._delivered)
+        self._jobs += [(one.at, one.first.job_id, one.request) for one in self._delivered]
+        self.service = Service(MOST, lengths, endings | of_schedules, like_the_emulator=self._random.random() < 0.5)
+        self._reports = again.Reports(self.service.executions, codes)
         self._quiet = Gate(
             JobStore(self.table, self.dynamodb), SlotStore(self.table, self.dynamodb),
             RunStarter(MACHINE, self.service), Bounds(MOST), lambda: self.service.now,
@@ -82,10 +94,15 @@ class Schedule:
         coming = sorted((moment, name, request) for moment, name, request in self._jobs)
         for n in range(1, LAST_TICK):
             strikes = BEGAN + n * TICK
+            if strikes < self._idle_until:
+                continue
             while coming and coming[0][0] <= strikes:
                 moment, name, request = coming.pop(0)
                 self._pass_to(moment)
-                if self._random.random() < 0.2:
+                if Scheduled.named(name):
+                    for _ in range(self._random.choice((1, 1, 2))):  # EventBridge may deliver twice
+                        self._spawn(f"add {name}", partial(_add, request=request, job_id=name, caller=CALLER))
+                elif self._random.random() < 0.2:
                     self._start_by_hand(name, request)
                 else:
                     self._spawn(f"add {name}", partial(_add, request=request, job_id=name))
@@ -95,14 +112,21 @@ class Schedule:
                 self._pass_to(end)
                 self._turns(self._random.randint(0, 12))
             self._pass_to(strikes)
-            self._spawn("clock", lambda gate: gate.admit(tend=True))
+            self._spawn("clock", self._clock)
             self._try_again_by_hand()
             self._turns(self._random.randint(0, 60))
             if self._random.random() < 0.3:
                 self._turns(None)
                 self._check_quiet()
-            if not (coming or self._actors or self.service.running() or self._before_work() or self._left()):
+            if self._actors or self.service.running() or self._before_work():
+                continue
+            left = self._left()
+            if not (left or coming):
                 break
+            if all(job.state is JobState.later for job in left):  # nothing happens before the next one's time
+                times = [*map(due, left), *(moment for moment, _, _ in coming[:1])]
+                self._idle_until = min(times) - self._random.randint(0, 2) * TICK
+                self._maybe_cancel(self._random.choice(left).job_id if left else "")
         self._check_end()
         return self.outcome
 
@@ -195,10 +219,13 @@ class Schedule:
         """Time passes; of two executions that end, about one is told."""
         for name in self.service.pass_to(moment):
             if self._random.random() < 0.5:
-                self._spawn(f"event {name}", lambda gate: gate.admit(tend=True))
+                self._spawn(f"event {name}", self._clock)
+
+    def _clock(self, gate: Gate) -> None:
+        again.clock(gate, self._reports)
 
     def _maybe_cancel(self, name: str) -> None:
-        if self._random.random() < 0.15:
+        if name and self._random.random() < 0.15:
             self._asked_to_cancel.add(name)
             self._spawn(f"cancel {name}", partial(_cancel, job_id=name))
 
@@ -206,14 +233,14 @@ class Schedule:
         items = self.dynamodb.scan(TableName=self.table, ConsistentRead=True)["Items"]
         return [stored_job(item) for item in items if item["pk"]["S"] != "slots"]
 
-    def _left(self) -> bool:
-        open_states = (JobState.waiting, JobState.admitted, JobState.merged)
-        return any(job.state in open_states for job in self._stored())
+    def _left(self) -> list[Job]:
+        """Jobs that have not ended."""
+        open_states = (JobState.later, JobState.waiting, JobState.admitted, JobState.merged, JobState.ending)
+        return [job for job in self._stored() if job.state in open_states]
 
     def _check_quiet(self) -> None:
         """Nobody is at work but executions: once the clock has struck, nobody waits who could start."""
-        for job in self._quiet.unsettled():
-            self._quiet.settled(job)
+        self._clock(self._quiet)
         self._quiet.admit(tend=True)
         running = self.service.running()
         slots = self._quiet._slots.read()
@@ -262,20 +289,26 @@ class Schedule:
                 fine = job.job_id in self._asked_to_cancel or (began and began.began >= job.accepted_at)
                 assert execution is None and fine, f"seed {self.seed}: nobody has carried {job.job_id}"
             elif execution is None:
-                assert job.outcome == "cancelled" and job.cancelled_by, f"seed {self.seed}: {job.job_id} never ran"
+                fine = job.outcome == "cancelled" and (job.cancelled_by or again.dropped(job))
+                assert fine, f"seed {self.seed}: {job.job_id} never ran"
+                self.outcome.dropped += again.dropped(job)
             else:
                 assert execution.status != "RUNNING", f"seed {self.seed}: {job.job_id} still runs"
-                self.outcome.waited = max(self.outcome.waited, execution.began - job.accepted_at)
+                self.outcome.waited = max(self.outcome.waited, execution.began - max(job.accepted_at, due(job)))
+                self.outcome.again += job.until is not None
             self.outcome.cancelled += job.outcome == "cancelled"
-            assert job.outcome != "cancelled" or job.cancelled_by or job.into, f"seed {self.seed}: nobody cancelled it"
+            fine = job.outcome != "cancelled" or job.cancelled_by or job.into or again.dropped(job)
+            assert fine, f"seed {self.seed}: nobody cancelled it"
+        wrong = again.wrong(self._delivered, stored, self._reports)
+        assert not wrong, f"seed {self.seed}: {'; '.join(wrong)}"
         self.outcome.started = len(self.service.executions)
         self._quiet.admit(tend=True)
         left = self._quiet._slots.read().holders
         assert not left, f"seed {self.seed}: a slot is left, of {[stored[name] for name in left]}"
 
 
-def _add(gate: Gate, request: RunRequest, job_id: str) -> Job:
-    return gate.add(request, job_id, "caller")
+def _add(gate: Gate, request: RunRequest, job_id: str, caller: str = "caller") -> Job:
+    return gate.add(request, job_id, caller)
 
 
 def _cancel(gate: Gate, job_id: str) -> Job:

@@ -121,3 +121,14 @@ def test_other_work_leaves_it_be(failed: Failed) -> None:
     failed.end("daily")
     failed.strike(timedelta(minutes=20))
     assert failed.begun == ["first", "daily", "second"]
+
+
+def test_one_that_answers_for_others_by_then_is_not_dropped(failed: Failed) -> None:
+    failed.gate.pause("by ann")
+    failed.strike(timedelta(minutes=20))
+    assert failed.gate.add(WEEKLY.model_copy(update={"trigger": "hand"}), "mine", "ann").job_id == "mine"
+    assert (failed.state("second"), failed.gate.standing("mine").job.into) == ("waiting", "second")
+    failed.service.now = BEGAN + timedelta(hours=9)
+    assert failed.gate.resume() == ["second"]
+    failed.end("second")
+    assert failed.state("mine") == "succeeded"

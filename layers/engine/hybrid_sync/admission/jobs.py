@@ -69,11 +69,11 @@ class JobStore:
         return self._set(job_id, {"state": JobState.waiting, "why": ""}, (JobState.later,))
 
     def drop(self, job_id: str, now: datetime, why: str) -> bool:
-        """Nobody needs it any more, or it is too late; False where it has begun or ended."""
+        """Nobody needs it any more, or it is too late; False where it has begun or ended, or answers for others."""
         ended: Values = {
             "state": JobState.cancelled, "outcome": JobState.cancelled, "ended_at": written(now), "why": why
         }  # fmt: skip
-        return self._set(job_id, ended, (JobState.later, JobState.waiting), forget=now + KEPT)
+        return self._set(job_id, ended, (JobState.later, JobState.waiting), {"merged": ()}, now + KEPT)
 
     def mark_admitted(self, job_id: str, starter: str) -> bool:
         """The last word before an execution is started; False where the job has been cancelled or has ended."""

@@ -44,6 +44,6 @@ class Later:
                 self._jobs.drop(one.job_id, self._now(), f"Run {job.job_id} does the same.")
 
     def dropped(self, job: Job) -> bool:
-        """Whether its time is over before its turn has come: then it has ended."""
-        late = job.until is not None and self._now() > job.until
+        """Whether its time is over before its turn has come: then it has ended, unless it answers for others by now."""
+        late = job.until is not None and self._now() > job.until and not job.merged
         return late and self._jobs.drop(job.job_id, self._now(), "Its time was over before it could start.")
