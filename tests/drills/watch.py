@@ -60,7 +60,9 @@ class Operator:
 def troubles(seen: Overview) -> set[str]:
     """What the overview says is the matter."""
     found = {f"{need.subject}: {re.sub(r'[0-9,]+', 'n', need.title)}" for need in seen.needs}
-    found |= {f"waits: {why}" for run in seen.running for why in run.waiting_for if "held by" in why or "away since" in why}
+    found |= {
+        f"waits: {why}" for run in seen.running for why in run.waiting_for if "held by" in why or "away since" in why
+    }
     found |= {f"away: {one.name}" for one in seen.servers if not one.ok}
     return found | ({f"away: {seen.away}"} if seen.away else set())
 
