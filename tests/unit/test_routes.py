@@ -11,14 +11,15 @@ import pytest
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import Job, JobState, new_job
-from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
-from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, QueueFull
+from hybrid_sync.contracts import OnFailure, Profile, Ref, RunPriority, RunRequest
+from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, QueueFull, RequestForbidden
 from hybrid_sync.http.answers import LONGEST_BODY
 from hybrid_sync.http.endpoint import Endpoint
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.routes import served_by
-from hybrid_sync.http.scopes import OPERATE, WRITE
+from hybrid_sync.http.scopes import ERASE, OPERATE, SCOPES, WRITE
 from hybrid_sync.runs.starter import RunState
+from hybrid_sync.services import starts
 from tests.unit.asking import STARTED, Desk, event
 
 
@@ -66,6 +67,26 @@ def test_a_caller_says_what_happens_when_the_run_fails(desk: Desk, body: dict[st
     assert desk.only_run().on_failure is policy
 
 
+@pytest.mark.parametrize("wish", ["erase", "merge"])
+def test_only_a_token_that_may_erase_has_somebody_erased(desk: Desk, wish: str) -> None:
+    body = {"refs": [{"entity": "patients", "legacy_id": 5}], "act": wish}
+    others = " ".join(scope for scope in SCOPES if scope != ERASE)
+    for scopes, status in ((others, 403), (f"{WRITE} {ERASE}", 202)):
+        given = event("POST", "/v1/syncs", json.dumps(body), {})
+        given["requestContext"]["authorizer"]["scopes"] = scopes
+        answered, told = desk.send(given)
+        assert answered == status, told
+        assert len(desk.starter.runs) == (status == 202)
+    assert desk.only_run().act == wish and desk.only_run().requested_by == "token-1"
+
+
+def test_an_operator_starts_no_run_that_erases(desk: Desk) -> None:
+    request = RunRequest(profile=Profile.on_demand, refs=(Ref(entity="patients", legacy_id=5),), act="erase")
+    with pytest.raises(RequestForbidden, match="Operators start runs, and erase nobody"):
+        starts.sync(desk, starts.StartAsked(run_id="on_demand-20261129T010000-4fc1d2", request=request), "arn:x")
+    assert desk.starter.runs == {}
+
+
 def test_an_unknown_policy_is_refused_in_one_sentence(desk: Desk) -> None:
     status, told = desk.ask("POST", "/v1/syncs", {"entities": ["orders"], "on_failure": "undo"})
     assert status == 422
@@ -97,6 +118,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "`since` must be earlier",
     ),
     "a range without a time of change": ({"entities": ["offices"], "since": "2026-11-02T00:00:00Z"}, "time of change"),
+    "everybody erased": ({"entities": ["patients"], "act": "erase"}, "to erase, name rows in `refs` and nothing else"),
     "too many rows": ({"refs": [{"entity": "orders", "legacy_id": n} for n in range(501)]}, "refs"),
     "a list": ([1, 2], ""),
 }

@@ -32,8 +32,10 @@ ADDRESS = "https://api.example.com/live/v1/webhooks/square"
 HOUR = timedelta(hours=1)
 # An event of each source that is mapped, and the rows that it is about.
 PAID = {"type": "payment.captured", "refs": [{"entity": "payments", "legacy_id": 17229}]}
+ERASED = {"type": "patient.erased", "refs": [{"entity": "patients", "legacy_id": 17229}]}
 EVENTS: dict[str, tuple[dict[str, Any], list[tuple[str, int]]]] = {
     "clinic": (PAID, [("payments", 17229), ("purchases", 17229)]),
+    "registry": (ERASED, [("patients", 17229)]),
     "supabase": ({"table": "orders", "type": "UPDATE", "record": {"legacy_id": 8}}, [("orders", 8)]),
     "square": (
         {
@@ -47,7 +49,7 @@ EVENTS: dict[str, tuple[dict[str, Any], list[tuple[str, int]]]] = {
         [("payments", 17229), ("purchases", 17229)],
     ),
 }  # fmt: skip
-TIMED = ("clinic", "stripe")
+TIMED = ("clinic", "registry", "stripe")
 
 
 class _NoValue(Exception):
@@ -191,7 +193,7 @@ def _to_another_address(desk: Desk, name: str) -> dict[str, Any]:
 
 REFUSED: list[tuple[Callable[[Desk, str], dict[str, Any]], str]] = [
     *((_without_signature, name) for name in EVENTS),
-    *((_tampered, name) for name in ("clinic", "stripe", "square")),
+    *((_tampered, name) for name in ("clinic", "registry", "stripe", "square")),
     *((_of_another_secret, name) for name in EVENTS),
     *((_too_old, name) for name in TIMED),
     *((_too_new, name) for name in TIMED),
@@ -295,6 +297,19 @@ def test_a_sender_that_numbers_nothing_is_heard_each_time(desk: Desk) -> None:
     """The same row may change in the same way twice; the gate makes one run of those that wait."""
     event = desk.signed("supabase", EVENTS["supabase"][0])
     assert [desk.post(event)[0] for _ in range(2)] == [202, 202]
+    assert len(desk.gate.jobs) == 2
+
+
+def test_only_the_source_that_erases_can_have_somebody_erased(desk: Desk) -> None:
+    assert desk.send("registry", ERASED) == desk.send("registry", ERASED) == 202
+    merged = {"type": "patient.merged", "merged": [{"legacy_id": 5}], "survivor": {"legacy_id": 6}}
+    assert desk.send("registry", merged, number="msg_2") == 202
+    assert [(r.act, [ref.key for ref in r.refs]) for r, _ in desk.gate.jobs.values()] == [
+        ("erase", [(17229,)]), ("merge", [(5,)])
+    ]  # fmt: skip
+    # A secret that is for other events is none for these, and its own source knows no such event.
+    assert desk.send("registry", ERASED, secret=desk.secrets["clinic"], number="msg_3") == 401
+    assert desk.post(desk.signed("clinic", ERASED, number="msg_4")) == (200, {"status": "ignored"})
     assert len(desk.gate.jobs) == 2
 
 
@@ -464,6 +479,42 @@ def test_a_catalog_may_have_no_webhooks_and_one_bus_at_most(tmp_path: Path) -> N
     one = "signed: eventbridge\n    events: { a: { rows: [{ entity: payments, key: id }] } }\n"
     (tmp_path / "webhooks.yaml").write_text(f"webhooks:\n  x:\n    {one}  y:\n    {one}", "utf-8")
     with pytest.raises(CatalogError, match="only one source may be signed by eventbridge"):
+        load_webhooks(CATALOG, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("signed", "events", "says"),
+    [
+        ("standard", "e: { act: erase, rows: [{ entity: patients, key: id }] }", None),
+        (
+            "square",
+            "e: { act: erase, rows: [{ entity: patients, key: id }] }",
+            "`signed` must be one of standard, stripe",
+        ),
+        ("supabase", "a.b: { act: merge, rows: [{ entity: patients, key: id }] }", "`signed` must be one of"),
+        (
+            "standard",
+            "e: { act: erase, rows: [{ entity: patients, key: id }] }, f: { rows: [{ entity: patients, key: id }] }",
+            "put such events into a source of their own",
+        ),
+        (
+            "standard",
+            "e: { act: erase, rows: [{ entity: profiles, key: id }] }",
+            "events may not erase rows of profiles",
+        ),
+        ("standard", "e: { act: erase, rows: [{ entity: offices, key: id }] }", "events may not erase rows of offices"),
+        ("standard", "e: { act: forget, rows: [{ entity: patients, key: id }] }", "act"),
+    ],
+)
+def test_what_erases_has_a_source_of_its_own_and_the_entitys_word(
+    tmp_path: Path, signed: str, events: str, says: str | None
+) -> None:
+    text = f"webhooks:\n  x:\n    signed: {signed}\n    events: {{ {events} }}\n"
+    (tmp_path / "webhooks.yaml").write_text(text, "utf-8")
+    if says is None:
+        assert load_webhooks(CATALOG, tmp_path).webhooks["x"].events["e"].act == "erase"
+        return
+    with pytest.raises(CatalogError, match=says):
         load_webhooks(CATALOG, tmp_path)
 
 

@@ -14,6 +14,7 @@ from hybrid_sync_cli.deployment import Deployment
 
 _ROW = re.compile(r"(?P<entity>[a-z0-9_]+)(/(?P<source>[a-z0-9_]+))?:(?P<key>-?[0-9]+(,-?[0-9]+)*)")
 _AT_ONCE = 20
+_WORDS = {"erased": "Erasure", "merged": "Merge"}
 
 
 @click.command()
@@ -71,9 +72,9 @@ def _show(preview: Preview) -> None:
 def _line(one: Certificate) -> str:
     why = f" ({one.why})" if one.why else ""
     return (
-        f"Erasure {one.number}, {one.at[:19]}Z by {one.by}{why}: deleted {_counts(one.deleted)}; pseudonymised"
-        f" {_counts(one.pseudonymised)}; never written again {_counts(one.suppressed)}; forgotten by our records"
-        f" {_counts(one.scrubbed)}."
+        f"{_WORDS[one.kind]} {one.number}, {one.at[:19]}Z by {one.by}{why}: deleted {_counts(one.deleted)};"
+        f" pseudonymised {_counts(one.pseudonymised)}; never written again {_counts(one.suppressed)}; forgotten by our"
+        f" records {_counts(one.scrubbed)}."
     )
 
 

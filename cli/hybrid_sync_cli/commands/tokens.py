@@ -31,8 +31,8 @@ def tokens() -> None:
 @click.argument("name")
 @click.option(
     "--scope", "scopes", multiple=True,
-    help="syncs:read, syncs:write, syncs:on_failure (to hold or undo what failed) or syncs:operate (what an operator"
-    " does); the first two unless given.",
+    help="syncs:read, syncs:write, syncs:on_failure (to hold or undo what failed), syncs:operate (what an operator"
+    " does) or syncs:erase (to have people erased); the first two unless given.",
 )  # fmt: skip
 @click.option("--days", type=int, default=USUAL_DAYS, show_default=True, help="How long it is valid; 730 at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

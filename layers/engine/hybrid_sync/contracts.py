@@ -19,6 +19,7 @@ from hybrid_sync.keys import Key as Key
 MAX_REFS = 500
 """Legacy keys in one request; more is a full run of the entity."""
 PageKind = Literal["html", "md"]  # a report as people read it
+Act = Literal["sync", "erase", "merge"]  # what is done about the named rows
 
 
 class Message(BaseModel):
@@ -80,6 +81,7 @@ class RunRequest(Message):
     priority: RunPriority = RunPriority.normal
     entities: tuple[str, ...] = ()
     refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()
+    act: Act = "sync"
     include: str | None = None
     since: str | None = None
     until: str | None = None

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from hybrid_sync.postgres import Connection
 
 POINTS: dict[str, str] = {
+    "erase.locked": "The entities that have people's rows are locked; nothing is looked at.",
+    "erase.entered": "The erasure and its list stand in the target, not committed; no row is touched.",
+    "erase.rows_changed": "Rows are deleted or pseudonymised; before-images and failed records still know them.",
+    "erase.certified": "People are erased and it is certified, not committed; the list outside knows nothing of it.",
     "erase.kept_outside": "People are erased in the target, not committed, and the list outside has them.",
+    "erase.committed": "The erasure is committed; the run that asked for it is not planned.",
+    "erase.caught_up": "Erasures that the target did not know are made good in it, not committed.",
     "fence.taken": "The commit snapshot of legacy is in hand and stands nowhere yet.",
     "run.creating": "The run and its entities are written, not committed.",
     "run.recorded": "The run is committed; the caller does not know it yet.",

@@ -90,8 +90,8 @@ class Job(Waiting):
     @property
     def is_few(self) -> bool:
         """Whether one function can carry it, as far as its request says; parents may make it too many."""
-        refs = self.request.refs if isinstance(self.request, RunRequest) else ()
-        return 0 < len(refs) <= MOST_KEYS
+        asked = self.request
+        return isinstance(asked, RunRequest) and asked.act == "sync" and 0 < len(asked.refs) <= MOST_KEYS
 
     @property
     def to_start(self) -> Startable:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hybrid_sync.catalog.grammar import Identifier, Strict, Word
+from hybrid_sync.catalog.grammar import Identifier, Strict, Whole, Word
 
 if TYPE_CHECKING:
     from hybrid_sync.catalog.models import Entity
@@ -36,6 +36,8 @@ class Erasure(Strict):
     """References to the person's rows: a message of a patient's case."""
     same: Columns = ()
     """References to another row of the same person, which is erased together with this one, whichever is named."""
+    events_a_day: Annotated[Whole, Field(ge=0, le=10_000)] = 0
+    """How many such rows events and programs may have erased, or merged, within a day; without it only an admin may."""
 
     @model_validator(mode="after")
     def _sets(self) -> Erasure:

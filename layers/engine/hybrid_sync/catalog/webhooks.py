@@ -15,7 +15,7 @@ from hybrid_sync.catalog.grammar import Name, Strict
 from hybrid_sync.catalog.json_path import steps
 from hybrid_sync.catalog.load import WEBHOOKS, read_beside
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.contracts import RunPriority
+from hybrid_sync.contracts import Act, RunPriority
 from hybrid_sync.errors import CatalogError
 
 
@@ -28,6 +28,10 @@ class Signature(StrEnum):
     square = "square"
     eventbridge = "eventbridge"
     """By AWS: it arrives over the event bus, never over HTTP."""
+
+
+TIMED = (Signature.standard, Signature.stripe)
+"""Signatures of the body and of the time."""
 
 
 def _checked(path: str) -> str:
@@ -58,6 +62,8 @@ class Event(Strict):
 
     rows: Annotated[tuple[Rows, ...], Field(min_length=1)]
     priority: RunPriority = RunPriority.normal
+    act: Act = "sync"
+    """`erase`: the persons to whom the rows belong; `merge`: legacy has merged the rows into others."""
 
 
 class Source(Strict):
@@ -65,6 +71,20 @@ class Source(Strict):
 
     signed: Signature
     events: Annotated[dict[EventType, Event], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _acts_on_people_alone(self) -> Source:
+        """What cannot be undone hangs on a secret that is for nothing else, under which body and time are signed."""
+        acting = [name for name, event in self.events.items() if event.act != "sync"]
+        if acting and self.signed not in TIMED:
+            raise ValueError(
+                f"{acting[0]} erases: `signed` must be one of {', '.join(TIMED)}, under which nobody sends it again"
+            )
+        if acting and len(acting) < len(self.events):
+            raise ValueError(
+                f"{acting[0]} erases: put such events into a source of their own, with a secret of its own"
+            )
+        return self
 
 
 class Webhooks(Strict):
@@ -105,13 +125,15 @@ def _mistakes(catalog: Catalog, found: Webhooks) -> Iterator[Mistake]:
         for event_type, event in source.events.items():
             for number, rows in enumerate(event.rows):
                 path = ("webhooks", name, "events", event_type, "rows", number)
-                if (text := _problem(catalog.entities.get(rows.entity), rows)) is not None:
+                if (text := _problem(catalog.entities.get(rows.entity), rows, event.act)) is not None:
                     yield Mistake(WEBHOOKS, path, text)
 
 
-def _problem(entity: Entity | None, rows: Rows) -> str | None:
+def _problem(entity: Entity | None, rows: Rows, act: Act) -> str | None:
     if entity is None:
         return f"there is no entity {rows.entity} in the catalog: correct its spelling."
+    if act != "sync" and (entity.erasure is None or not entity.erasure.events_a_day):
+        return f"events may not {act} rows of {rows.entity}: write `events_a_day:` into its `erasure:`."
     if rows.source is not None and rows.source not in entity.sources:
         return f"{rows.entity} has no source {rows.source}: choose from {', '.join(entity.sources)}."
     if rows.source is None and len(entity.sources) > 1:

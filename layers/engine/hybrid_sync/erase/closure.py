@@ -44,7 +44,9 @@ def _children(catalog: Catalog, lead: Lead, keys: set[Key], legacy: Connection, 
     ours = sql.SQL("select array[{}] from {} where {} and {}").format(
         sql.SQL(", ").join(parts), relations(source), keyed(parts), among([lead.key], sorted(keys))
     )
-    return _asked(catalog, lead, legacy, ours) | _stored(catalog, lead, target, "c", "p", keys)
+    found = asked(catalog, lead.child[0], legacy, ours)
+    left = stored(catalog, lead, target, "c", "p", keys) - found
+    return found | (left - _told_by_legacy(catalog, lead, legacy, left))
 
 
 def _parents(catalog: Catalog, lead: Lead, keys: set[Key], legacy: Connection, target: Connection) -> set[Key]:
@@ -53,16 +55,28 @@ def _parents(catalog: Catalog, lead: Lead, keys: set[Key], legacy: Connection, t
     ours = sql.SQL("select array[{}] from {} where {} is not null and {}").format(
         lead.key, relations(source), lead.key, among(parts, sorted(keys))
     )
-    return _asked(catalog, lead, legacy, ours) | _stored(catalog, lead, target, "p", "c", keys)
+    left = keys - _told_by_legacy(catalog, lead, legacy, keys)
+    return asked(catalog, lead.child[0], legacy, ours) | stored(catalog, lead, target, "p", "c", left)
 
 
-def _asked(catalog: Catalog, lead: Lead, legacy: Connection, query: sql.Composed) -> set[Key]:
-    path = catalog[lead.child[0]].legacy_search_path
+def _told_by_legacy(catalog: Catalog, lead: Lead, legacy: Connection, keys: set[Key]) -> set[Key]:
+    """The children of which legacy says whose they are: it may have moved them to another person since the last run."""
+    source = catalog[lead.child[0]].sources[lead.child[1]]
+    parts = key_parts([spliced(e) for e in source.key.values()])
+    query = sql.SQL("select array[{}] from {} where {} is not null and {}").format(
+        sql.SQL(", ").join(parts), relations(source), lead.key, among(parts, sorted(keys))
+    )
+    return asked(catalog, lead.child[0], legacy, query) if keys else set()
+
+
+def asked(catalog: Catalog, entity: str, legacy: Connection, query: sql.Composed) -> set[Key]:
+    """The keys that a query of legacy finds, looked up as the entity's expressions are."""
+    path = catalog[entity].legacy_search_path
     with inside(legacy, "legacy", path=path):
         return {tuple(row[0]) for row in legacy.execute(query).fetchall()}
 
 
-def _stored(catalog: Catalog, lead: Lead, target: Connection, wanted: str, given: str, keys: set[Key]) -> set[Key]:
+def stored(catalog: Catalog, lead: Lead, target: Connection, wanted: str, given: str, keys: set[Key]) -> set[Key]:
     """The keys of rows of the target: of children `c`, or of parents `p`, by the keys of the other."""
     places = {"c": lead.child, "p": lead.parent}
     sources = {alias: catalog[name].sources[source] for alias, (name, source) in places.items()}

@@ -7,9 +7,11 @@ erasure commits: a crash in between is made good by the next run, as a target th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
@@ -17,7 +19,7 @@ from hybrid_sync.erase import records
 from hybrid_sync.erase.closure import Rows, closure
 from hybrid_sync.erase.hashes import Hashes, Place
 from hybrid_sync.erase.plan import concerned
-from hybrid_sync.erase.records import Certificate, Erasure, Erasures, Suppressed
+from hybrid_sync.erase.records import Certificate, Erasure, Erasures, Kind, Suppressed
 from hybrid_sync.erase.rows import Eraser
 from hybrid_sync.erase.suppression import keys_behind
 from hybrid_sync.errors import Contention, RequestRejected
@@ -40,11 +42,14 @@ class Ground:
 
 @dataclass(frozen=True)
 class By:
-    """By whom, why and when."""
+    """By whom, why and when; `request` is the run that an event or a program has asked for, and `what` of it the audit
+    trail has."""
 
     by: str
     why: str
     at: datetime
+    request: str = ""
+    what: Mapping[str, Any] = field(default_factory=dict)
 
 
 def person(ground: Ground, named: Mapping[Place, Iterable[Key]]) -> Rows:
@@ -60,19 +65,33 @@ def person(ground: Ground, named: Mapping[Place, Iterable[Key]]) -> Rows:
 
 def erase(ground: Ground, named: Mapping[Place, Iterable[Key]], asked: By) -> Certificate:
     """Erase the persons to whom the named rows belong, and never write them again; safe to repeat."""
-    _lock(ground)
+    lock(ground)
+    return record(ground, person(ground, named), {}, asked, sum(len(list(keys)) for keys in named.values()))
+
+
+def record(ground: Ground, rows: Rows, merged: Rows, asked: By, named: int) -> Certificate:
+    """Under the locks: erase these rows and those that were merged into others, and record both, here and outside.
+
+    A request that was carried out is not again, nor one of whose rows every one is suppressed already.
+    """
     known = records.recorded(ground.target)
     if ground.outside.numbers() != known:
         raise RequestRejected(
             "The target and the list outside it do not know of the same erasures: it was restored, or one broke off.",
             "Start a run, which makes it good: hybrid-sync sync --profile daily. Then erase again.",
         )
-    rows = person(ground, named)
+    keys = (*_all_suppressed(ground, rows), *_all_suppressed(ground, merged, alone=True))
+    kind: Kind = "merged" if merged else "erased"
+    if asked.request and (done := _done(ground, asked, kind, keys)):
+        return done
     erasure = Erasure(
         number=max(known, default=0) + 1, fingerprint=ground.hashes.fingerprint, by=asked.by, why=asked.why,
-        at=asked.at.isoformat(), keys=_all_suppressed(ground, rows),
+        at=asked.at.isoformat(), keys=keys, request=asked.request, kind=kind, named=named,
     )  # fmt: skip
-    certificate = _carry_out(ground, erasure, rows)
+    certificate = _carry_out(ground, erasure, rows, merged)
+    if asked.request:
+        records.note(ground.target, kind, asked.by, {**asked.what, "erasure": erasure.number})
+    failpoint("erase.certified", ground.target, ground.legacy)
     # Once the target has taken all of it, and before it commits: from here on the next run would finish it.
     if not ground.outside.write(erasure):
         raise Contention("Another erasure is being recorded.", "It is tried again.")
@@ -80,12 +99,21 @@ def erase(ground: Ground, named: Mapping[Place, Iterable[Key]], asked: By) -> Ce
     return certificate
 
 
+def _done(ground: Ground, asked: By, kind: Kind, keys: tuple[Suppressed, ...]) -> Certificate | None:
+    if (done := records.of_request(ground.target, asked.request)) is not None:
+        return done
+    before = records.containing(ground.target, keys)
+    if before is not None:
+        records.note(ground.target, kind, asked.by, {**asked.what, "erasure": before.number})
+    return before
+
+
 def catch_up(ground: Ground) -> None:
     """Erase again what the list outside has and the target does not know of: it was restored, or an erasure broke off.
 
     What the target alone knows goes back outside.
     """
-    _lock(ground)
+    lock(ground)
     kept, known = ground.outside.numbers(), records.recorded(ground.target)
     for number in sorted(set(known) - set(kept)):
         ground.outside.write(records.recall(ground.target, number))
@@ -93,15 +121,23 @@ def catch_up(ground: Ground) -> None:
         erasure = ground.outside.read(number)
         if erasure.fingerprint != ground.hashes.fingerprint:
             raise records.other_secret(number)
-        listed = [(one.place, one.bucket, bytes.fromhex(one.hash)) for one in erasure.keys]
-        found = keys_behind(ground.catalog, ground.hashes, listed, ground.legacy, ground.target)
+        found, merged = (
+            _behind(ground, [one for one in erasure.keys if one.alone is alone]) for alone in (False, True)
+        )
         # A target of before the erasure may have rows of the person that were gone when it came.
         rows = closure(ground.catalog, found, ground.legacy, ground.target)
         every = dict.fromkeys([*erasure.keys, *_all_suppressed(ground, rows)])
-        _carry_out(ground, erasure.model_copy(update={"keys": tuple(every)}), rows)
+        _carry_out(ground, erasure.model_copy(update={"keys": tuple(every)}), rows, merged)
+        records.note(ground.target, erasure.kind, erasure.by, {"run_id": erasure.request, "erasure": number})
+    failpoint("erase.caught_up", ground.target, ground.legacy)
 
 
-def _lock(ground: Ground) -> None:
+def _behind(ground: Ground, keys: list[Suppressed]) -> Rows:
+    listed = [(one.place, one.bucket, bytes.fromhex(one.hash)) for one in keys]
+    return keys_behind(ground.catalog, ground.hashes, listed, ground.legacy, ground.target)
+
+
+def lock(ground: Ground) -> None:
     """Whoever writes such an entity has its row shared until it commits: from here on nobody does."""
     ground.target.execute("select pg_advisory_xact_lock(hashtextextended('hybrid_sync.erasure', 0))")
     names = concerned(ground.catalog)
@@ -116,33 +152,39 @@ def _lock(ground: Ground) -> None:
         " where l.entity = s.entity",
         (names,),
     )
+    failpoint("erase.locked", ground.target, ground.legacy)
 
 
-def _carry_out(ground: Ground, erasure: Erasure, rows: Rows) -> Certificate:
-    for place, keys in sorted(rows.items()):
+def _carry_out(ground: Ground, erasure: Erasure, rows: Rows, merged: Rows) -> Certificate:
+    for place in sorted(rows.keys() | merged.keys()):
+        keys = rows.get(place, set()) | merged.get(place, set())
         lock_buckets(ground.target, *place, bucket_numbers(keys))  # what was seen of them is not as it was
     records.enter(ground.target, erasure)
+    failpoint("erase.entered", ground.target, ground.legacy)
     deleted, changed, scrubbed = Eraser(ground.catalog, rows, ground.target).erase()
+    if merged:
+        _, of_merged, forgotten = Eraser(ground.catalog, merged, ground.target, alone=True).erase()
+        changed, scrubbed = dict(Counter(changed) + Counter(of_merged)), dict(Counter(scrubbed) + Counter(forgotten))
     counts: dict[str, int] = {}
     for one in erasure.keys:
         counts[one.entity] = counts.get(one.entity, 0) + 1
     certificate = Certificate(
-        number=erasure.number, at=erasure.at, by=erasure.by, why=erasure.why, deleted=deleted, pseudonymised=changed,
-        suppressed=counts, scrubbed=scrubbed,
+        **erasure.about, number=erasure.number, deleted=deleted, pseudonymised=changed, suppressed=counts,
+        scrubbed=scrubbed,
     )  # fmt: skip
     records.certify(ground.target, certificate)
     return certificate
 
 
-def _all_suppressed(ground: Ground, rows: Rows) -> tuple[Suppressed, ...]:
+def _all_suppressed(ground: Ground, rows: Rows, *, alone: bool = False) -> tuple[Suppressed, ...]:
     """What is never written again as it was: all but the rows that the catalog keeps as they are."""
     found: list[Suppressed] = []
     for place, keys in sorted(rows.items()):
         erasure = ground.catalog[place[0]].erasure
-        if erasure is None or erasure.policy == "keep":
+        if not alone and (erasure is None or erasure.policy == "keep"):
             continue
         found += [
-            Suppressed(entity=place[0], source=place[1], bucket=bucket_number(key), hash=digest.hex())
+            Suppressed(entity=place[0], source=place[1], bucket=bucket_number(key), hash=digest.hex(), alone=alone)
             for digest, key in ground.hashes.of(place, sorted(keys)).items()
         ]
     return tuple(found)

@@ -37,17 +37,17 @@ class Lead:
     same: bool
 
 
-def leads(catalog: Catalog) -> Iterator[Lead]:
-    """All of the catalog."""
+def leads(catalog: Catalog, *, every: bool = False) -> Iterator[Lead]:
+    """All of the catalog; `every` reference, whoever its row is about."""
     for name, entity in catalog.entities.items():
-        if entity.erasure is None:
-            continue
+        own = entity.erasure.leads if entity.erasure is not None else ()
+        same = entity.erasure.same if entity.erasure is not None else ()
         for source_name, source in entity.sources.items():
-            for column in dict.fromkeys(entity.erasure.leads):
+            for column in source.references if every else dict.fromkeys(own):
                 for parent in source.references[column].parents:
                     place = parent.to, catalog.source_of(parent)[0]
                     key = key_parts([spliced(parent.key)])[0]
-                    yield Lead((name, source_name), column, key, place, column in entity.erasure.same)
+                    yield Lead((name, source_name), column, key, place, column in same)
 
 
 def ancestors(catalog: Catalog, entity: str) -> set[str]:
@@ -68,13 +68,19 @@ def concerned(catalog: Catalog) -> list[str]:
     return [name for name, entity in catalog.entities.items() if entity.erasure is not None]
 
 
-def without_erased(catalog: Catalog, entity: str, plan: EntityPlan, keys: Keys, number: int) -> EntityPlan:
-    """The plan once the keys are known that erasures up to this one have suppressed."""
-    sources = {name: _source(catalog, (entity, name), one, keys) for name, one in plan.sources.items()}
+def without_erased(
+    catalog: Catalog, entity: str, plan: EntityPlan, keys: Keys, merged: Keys, number: int
+) -> EntityPlan:  # fmt: skip
+    """The plan once the keys are known that erasures up to this one have suppressed: of persons, and of rows that were
+    merged into others."""
+    sources = {name: _source(catalog, (entity, name), one, keys, merged) for name, one in plan.sources.items()}
     return replace(plan, sources=sources, erasures=number)
 
 
-def _source(catalog: Catalog, place: Place, plan: ReadPlan, keys: Keys) -> ReadPlan:
+def _source(catalog: Catalog, place: Place, plan: ReadPlan, keys: Keys, merged: Keys) -> ReadPlan:
+    if gone := merged.get(place):
+        source = catalog[place[0]].sources[place[1]]
+        plan = _left_out(plan, among(key_parts([spliced(e) for e in source.key.values()]), gone))
     erasure = catalog[place[0]].erasure
     condition = _condition(catalog, place, keys)
     if condition is None or (erasure is not None and erasure.policy == "keep"):
@@ -126,7 +132,8 @@ def _left_out(plan: ReadPlan, erased: sql.Composable) -> ReadPlan:
     return _with_fields(
         replace(
             plan, verdicts=(*plan.verdicts, Verdict("exclude", ERASED)), verdict_sql=verdict,
-            excluded_sql=sql.SQL("({} or {})").format(erased, plan.excluded_sql), erased_sql=erased,
+            excluded_sql=sql.SQL("({} or {})").format(erased, plan.excluded_sql),
+            erased_sql=sql.SQL("({} or {})").format(erased, plan.erased_sql) if plan.erased_sql else erased,
         ),
         {len(plan.key_exprs): verdict},
     )  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, Protocol
 from weakref import WeakKeyDictionary
 
 from psycopg import sql
@@ -15,6 +15,8 @@ from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.keys import PARAMETER
 from hybrid_sync.postgres import Connection, Question
 
+Kind = Literal["erased", "merged"]
+
 
 class Suppressed(Message):
     """One key that is not written again."""
@@ -23,6 +25,8 @@ class Suppressed(Message):
     source: str
     bucket: int
     hash: str
+    alone: bool = False
+    """Merged into another: rows that refer to it are not its person's."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -41,6 +45,11 @@ class Certificate(Message):
     pseudonymised: dict[str, int] = Field(default_factory=dict)
     suppressed: dict[str, int] = Field(default_factory=dict)
     """Keys that are never written again as they were, with those that had no row in the target."""
+    request: str = ""
+    """The run that an event, or a program, has asked for; empty where an admin did it by command."""
+    kind: Kind = "erased"
+    named: int = 0
+    """Rows that the request named."""
     scrubbed: dict[str, int] = Field(default_factory=dict)
     """Lines taken out of our own records, by table: before-images, failed records and what else knew of the keys."""
 
@@ -53,7 +62,15 @@ class Erasure(Message):
     by: str
     why: str
     at: str
+    request: str = ""
+    kind: Kind = "erased"
+    named: int = 0
     keys: tuple[Suppressed, ...]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """All but the list: the certificate has it from the beginning."""
+        return self.model_dump(mode="json", exclude={"number", "fingerprint", "keys"})
 
 
 class Erasures(Protocol):
@@ -82,10 +99,13 @@ def last() -> Question[int]:
     )
 
 
-def list_of(target: Connection, entities: Collection[str]) -> list[tuple[tuple[str, str], int, bytes]]:
-    """Place, bucket and hash of each suppressed key of these entities."""
+def list_of(
+    target: Connection, entities: Collection[str], *, alone: bool = False
+) -> list[tuple[tuple[str, str], int, bytes]]:
+    """Place, bucket and hash of each suppressed key of these entities: of persons, or of rows that were merged."""
     rows = target.execute(
-        "select entity, source, bucket, hash from hybrid_sync.suppressed where entity = any(%s)", (list(entities),)
+        "select entity, source, bucket, hash from hybrid_sync.suppressed where entity = any(%s) and alone = %s",
+        (list(entities), alone),
     ).fetchall()
     return [((entity, source), int(bucket), bytes(digest)) for entity, source, bucket, digest in rows]
 
@@ -111,19 +131,20 @@ def enter(target: Connection, erasure: Erasure) -> None:
     """Record it in the target, without its certificate yet."""
     target.execute(
         "insert into hybrid_sync.erasure (n, fingerprint, certificate) values (%s, %s, %s)",
-        (erasure.number, erasure.fingerprint, json.dumps({"at": erasure.at, "by": erasure.by, "why": erasure.why})),
+        (erasure.number, erasure.fingerprint, json.dumps(erasure.about)),
     )
     rows = erasure.keys
     target.execute(
         sql.SQL(
-            "insert into hybrid_sync.suppressed (entity, source, bucket, hash, erasure)"
-            " select entity, source, bucket, decode(hash, 'hex'), %s"
-            " from unnest(%s::text[], %s::text[], {}, %s::text[]) as u (entity, source, bucket, hash)"
+            "insert into hybrid_sync.suppressed (entity, source, bucket, hash, alone, erasure)"
+            " select entity, source, bucket, decode(hash, 'hex'), alone, %s"
+            " from unnest(%s::text[], %s::text[], {}, %s::text[], %s::bool[])"
+            " as u (entity, source, bucket, hash, alone)"
             " on conflict do nothing"
         ).format(PARAMETER),
         (
             erasure.number, [r.entity for r in rows], [r.source for r in rows], [r.bucket for r in rows],
-            [r.hash for r in rows],
+            [r.hash for r in rows], [r.alone for r in rows],
         ),
     )  # fmt: skip
 
@@ -142,14 +163,60 @@ def recall(target: Connection, number: int) -> Erasure:
     """An erasure as the target has it."""
     row = target.execute(
         "select fingerprint, certificate, (select coalesce(jsonb_agg(jsonb_build_object('entity', entity, 'source',"
-        " source, 'bucket', bucket, 'hash', encode(hash, 'hex')) order by entity, source, hash), '[]')"
+        " source, 'bucket', bucket, 'hash', encode(hash, 'hex'), 'alone', alone) order by entity, source, hash), '[]')"
         " from hybrid_sync.suppressed s where s.erasure = e.n) from hybrid_sync.erasure e where n = %s",
         (number,),
     ).fetchone()
     assert row is not None, "asked of those that are recorded"
     fingerprint, told, keys = row
-    about = {name: told[name] for name in ("at", "by", "why")}
+    about = {name: told[name] for name in ("at", "by", "why", "request", "kind", "named") if name in told}
     return Erasure.model_validate({"number": number, "fingerprint": fingerprint, "keys": keys, **about})
+
+
+def of_request(target: Connection, request: str) -> Certificate | None:
+    """What this request has had erased before."""
+    row = target.execute(
+        "select certificate from hybrid_sync.erasure where certificate->>'request' = %s", (request,)
+    ).fetchone()
+    return Certificate.model_validate(row[0]) if row else None
+
+
+def containing(target: Connection, wanted: Collection[Suppressed]) -> Certificate | None:
+    """The newest certificate about these keys, where all of them are suppressed already."""
+    rows = target.execute(
+        "select s.erasure from unnest(%s::text[], %s::text[], %s::text[]) as u (entity, source, hash)"
+        " left join hybrid_sync.suppressed s on s.entity = u.entity and s.source = u.source"
+        " and s.hash = decode(u.hash, 'hex')",
+        ([w.entity for w in wanted], [w.source for w in wanted], [w.hash for w in wanted]),
+    ).fetchall()
+    if not rows or any(erasure is None for (erasure,) in rows):
+        return None
+    newest = max(erasure for (erasure,) in rows)
+    row = target.execute("select certificate from hybrid_sync.erasure where n = %s", (newest,)).fetchone()
+    assert row is not None, "the list refers to it"
+    return Certificate.model_validate(row[0])
+
+
+def named_today(target: Connection) -> int:
+    """How many rows requests of events and programs have named within a day."""
+    row = target.execute(
+        "select coalesce(sum((certificate->>'named')::int), 0) from hybrid_sync.erasure"
+        " where certificate->>'request' <> '' and at > clock_timestamp() - interval '1 day'"
+    ).fetchone()
+    assert row is not None, "an aggregate is one row"
+    return int(row[0])
+
+
+def note(target: Connection, kind: Kind, by: str, what: Mapping[str, Any], code: str = "") -> None:
+    """A line of the audit trail, of an erasure that no command has asked for; `code` says why it was refused."""
+    target.execute(
+        "insert into hybrid_sync.audit (request_id, who, source_ip, command, what, outcome, code)"
+        " values (%s, %s, '', %s, %s, %s, nullif(%s, ''))",
+        (
+            what.get("run_id", ""), by, "merge" if kind == "merged" else "erase", json.dumps(what),
+            "refused" if code else "done", code,
+        ),
+    )  # fmt: skip
 
 
 def certificates(target: Connection) -> list[Certificate]:

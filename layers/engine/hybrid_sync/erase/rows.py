@@ -15,6 +15,7 @@ from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.hashes import Place
 from hybrid_sync.erase.plan import leads, pseudonym
 from hybrid_sync.errors import RequestRejected
+from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import belongs_to, key_columns, key_parts, one_of, record_among
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.native import AS_NATIVES, write
@@ -31,8 +32,10 @@ _BY_KEY = (
 class Eraser:
     """Works in the caller's transaction, which has locked the entities and their buckets."""
 
-    def __init__(self, catalog: Catalog, rows: Rows, target: Connection) -> None:
+    def __init__(self, catalog: Catalog, rows: Rows, target: Connection, *, alone: bool = False) -> None:
         self._catalog = catalog
+        self._alone = alone
+        """They were merged into others: what a policy deletes goes the way of whatever legacy has no more."""
         self._rows = {place: sorted(keys) for place, keys in sorted(rows.items())}
         self._target = target
         self._ids = {place: self._ids_of(place, keys) for place, keys in self._rows.items()}
@@ -45,14 +48,16 @@ class Eraser:
         """
         deleted: dict[str, int] = {}
         changed: dict[str, int] = {}
-        self._let_go()
+        if not self._alone:
+            self._let_go()
         for name in (name for wave in reversed(self._catalog.waves()) for name in wave):
             for place in (p for p in self._rows if p[0] == name):
                 policy = self._policy(place)
-                if policy == "delete":
+                if policy == "delete" and not self._alone:
                     deleted[name] = deleted.get(name, 0) + self._delete(place)
                 elif policy == "pseudonymise":
                     changed[name] = changed.get(name, 0) + self._pseudonymise(place)
+        failpoint("erase.rows_changed", self._target)
         return _some(deleted), _some(changed), _some(self._scrub())
 
     def _policy(self, place: Place) -> str:
@@ -181,7 +186,7 @@ class Eraser:
                     own, record_among(keys, sql.Identifier("keys"))
                 ),
             )  # fmt: skip
-        for lead in leads(self._catalog):
+        for lead in () if self._alone else leads(self._catalog):
             if (ids := self._ids.get(lead.parent)) and self._policy(lead.child) != "keep":
                 self._take_out(
                     done, "journal",

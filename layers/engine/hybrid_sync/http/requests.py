@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StrictBool, model_validator
 
-from hybrid_sync.contracts import MAX_REFS, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
+from hybrid_sync.contracts import MAX_REFS, Act, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.keys import GivenPart
 from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE
 
@@ -50,11 +50,13 @@ class SyncRequest(Message):
 
     `since`/`until` narrow the entities to rows changed in that time; they need a time zone.  `include:
     dependencies` also carries over the rows that the named ones refer to.  `on_failure` says what happens to what a
-    failed run has written.  `dry_run` starts nothing, and says whether the run would have to wait.
+    failed run has written.  `act`: `erase` the persons to whom the rows belong, or `merge`: legacy has merged the rows
+    into others; nothing undoes either.  `dry_run` starts nothing, and says whether the run would have to wait.
     """
 
     entities: Annotated[tuple[EntityName, ...], Field(max_length=MAX_ENTITIES)] = ()
     refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()
+    act: Act = "sync"
     profile: Profile = Profile.on_demand
     priority: RunPriority = RunPriority.normal
     include: Annotated[str | None, Field(pattern="^dependencies$")] = None
@@ -69,6 +71,8 @@ class SyncRequest(Message):
         on_demand = self.profile is Profile.on_demand
         if on_demand and not self.entities and not self.refs:
             raise ValueError("name at least one entity in `entities`, or one row in `refs`")
+        if self.act != "sync" and (not self.refs or self.entities or self.since or self.until):
+            raise ValueError(f"to {self.act}, name rows in `refs` and nothing else")
         if not on_demand and (self.refs or self.since or self.until or self.include):
             raise ValueError("`refs`, `since`, `until` and `include` belong to an on_demand run")
         if self.since and self.until and self.since >= self.until:
@@ -83,6 +87,7 @@ class SyncRequest(Message):
             priority=self.priority,
             entities=self.entities,
             refs=self.refs,
+            act=self.act,
             include=self.include,
             since=_iso(self.since),
             until=_iso(self.until),

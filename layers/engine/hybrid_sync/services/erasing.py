@@ -72,9 +72,12 @@ def preview(desk: Desk, asked: EraseAsked, _: str) -> Preview:
 def erase_people(desk: Desk, asked: EraseAsked, who: str) -> Certificate:
     """One transaction; RequestRejected where the target forbids it, and then nothing is erased."""
     from hybrid_sync.erase.erase import By, erase
+    from hybrid_sync.erase.merge import of_legacy, require_known
 
     with _ground(desk) as ground:
-        return erase(ground, _named(desk.catalog, asked), By(who, asked.why, desk.now()))
+        named = _named(desk.catalog, asked)
+        require_known(ground, named, of_legacy(desk.catalog, named, ground))
+        return erase(ground, named, By(who, asked.why, desk.now()))
 
 
 def erasures(desk: Desk, _asked: ErasuresAsked, _: str) -> Certificates:

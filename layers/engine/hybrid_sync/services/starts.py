@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message, Profile, Ref, RunRequest
-from hybrid_sync.errors import RequestRejected
+from hybrid_sync.errors import RequestForbidden, RequestRejected
 from hybrid_sync.services.desk import Asked, Desk
 
 RunName = Annotated[str, Field(pattern="^[a-z_]{1,20}-[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$")]
@@ -32,7 +32,9 @@ class Started(Message):
 
 
 def sync(desk: Desk, asked: StartAsked, who: str) -> Started:
-    """As `start`."""
+    """As `start`; RequestForbidden for a run that is to erase, which is an admin's."""
+    if asked.request.act != "sync":
+        raise RequestForbidden("Operators start runs, and erase nobody.", "An admin does, with hybrid-sync erase.")
     return start(desk, asked.run_id, asked.request, who, dry_run=asked.dry_run)
 
 

@@ -146,7 +146,8 @@ def _means(rows: Rows, ref: Ref) -> bool:
 
 def _known(source: Source) -> Iterator[KnownEvent]:
     for name, event in source.events.items():
-        rows = tuple(f"{row.entity}: {', '.join(row.key)}" for row in event.rows)
+        act = "" if event.act == "sync" else f"{event.act} "
+        rows = tuple(f"{act}{row.entity}: {', '.join(row.key)}" for row in event.rows)
         yield KnownEvent(event=name, priority=event.priority, rows=rows)
 
 

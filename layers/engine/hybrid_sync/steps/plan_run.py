@@ -41,6 +41,11 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         if others.value:
             tell_lost_runs(world, target, finder=request.run_id)
         recall_erased(world, legacy, target)
+        if request.act != "sync":
+            from hybrid_sync.steps.act_on_people import act_on_people  # who syncs need not load it
+
+            request = act_on_people(world, request, legacy, target)
+            recall_erased(world, legacy, target)  # so that this worker has heard of it
         if request.trigger == "schedule":
             require_passed(target, world.catalog.hash)
         with transaction(legacy, "legacy", read_only=True):

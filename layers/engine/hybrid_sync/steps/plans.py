@@ -51,10 +51,14 @@ def _without_erased(
     hashes = Hashes(world.id_secret)
     with inside(target, "target"):
         records.require_secret(target, hashes.fingerprint)
-        listed = records.list_of(target, ancestors(world.catalog, entity))
-        keys = keys_behind(world.catalog, hashes, listed, legacy, target)
-    ordered = {place: sorted(some) for place, some in keys.items()}
-    return without_erased(world.catalog, entity, plan, ordered, number)
+        listed = (
+            records.list_of(target, ancestors(world.catalog, entity)), records.list_of(target, [entity], alone=True)
+        )  # fmt: skip
+        keys, merged = (
+            {p: sorted(some) for p, some in keys_behind(world.catalog, hashes, one, legacy, target).items()}
+            for one in listed
+        )
+    return without_erased(world.catalog, entity, plan, keys, merged, number)
 
 
 def ask_current(world: World, entity: str, plan: EntityPlan, at_least: int = 0) -> Question[None]:

@@ -81,7 +81,7 @@ def _request(name: str, event: Event, document: dict[str, Any]) -> RunRequest:
     if not refs or len(refs) > MAX_REFS:
         raise RequestRejected(f"The event names {len(refs)} rows.", f"Name 1 to {MAX_REFS} of them.")
     return RunRequest(
-        profile=Profile.on_demand, trigger="webhook", priority=event.priority, refs=tuple(refs),
+        profile=Profile.on_demand, trigger="webhook", priority=event.priority, refs=tuple(refs), act=event.act,
         include="dependencies", requested_by=f"webhook:{name}",
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from hybrid_sync.http.call import Call, Told
 from hybrid_sync.http.calls.paths import run_id_of
 from hybrid_sync.http.models import EntityProgress, StartedSync, SyncState
 from hybrid_sync.http.requests import SyncRequest
-from hybrid_sync.http.scopes import ON_FAILURE, OPERATE
+from hybrid_sync.http.scopes import ERASE, ON_FAILURE, OPERATE
 from hybrid_sync.runs.starter import RunState
 from hybrid_sync.services import progress
 from hybrid_sync.services.desk import Desk, at_target
@@ -79,6 +79,11 @@ def _require_scopes(asked: SyncRequest, scopes: frozenset[str]) -> None:
         raise RequestForbidden(
             f"This token may start runs, and not say what becomes of a failed one ({asked.on_failure}).",
             f"Leave on_failure out, or use a token with the scope {ON_FAILURE}.",
+        )
+    if asked.act != "sync" and ERASE not in scopes:
+        raise RequestForbidden(
+            f"This token may start runs, and {asked.act} nobody.",
+            f"Leave act out, or use a token with the scope {ERASE}.",
         )
     if asked.profile is not Profile.on_demand and OPERATE not in scopes:
         raise RequestForbidden(
