@@ -48,6 +48,12 @@ def test_waits_add_up_and_their_shortest_and_longest_are_kept(clock: Clock) -> N
     assert clock.take() == {" target": Times(3, 700_000, 100_000, 400_000)}
 
 
+def test_an_entity_is_that_of_the_part_around(clock: Clock) -> None:
+    with timed("carry", "orders"), timed("update"):
+        waited("target", 0.1)
+    assert set(clock.take()) == {"carry/orders", "update/orders", "update/orders target"}
+
+
 def test_another_thread_is_in_no_part(clock: Clock) -> None:
     with timed("read"):
         beside = threading.Thread(target=waited, args=("target", 0.1))

@@ -33,7 +33,7 @@ class Times(NamedTuple):
 
 
 Taken = dict[str, Times]
-"""By part, which stands for all of its own time, and by `part side`: the waits for that side within it."""
+"""By `part` or `part/entity`, for all of its own time, and by that and a side: the waits for that side within it."""
 
 
 class Clock:
@@ -63,10 +63,11 @@ CLOCK = Clock()
 class _Open:
     """A part that is going on."""
 
-    __slots__ = ("name", "within")
+    __slots__ = ("about", "name", "within")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, part: str, about: str) -> None:
+        self.about = about
+        self.name = f"{part}/{about}" if about else part
         self.within = 0.0
         """Seconds of the parts within it, which are their own."""
 
@@ -75,9 +76,13 @@ _CURRENT: ContextVar[_Open | None] = ContextVar("part", default=None)
 
 
 @contextmanager
-def timed(name: str) -> Iterator[None]:
-    """What is done within is this part's, except for parts within it; around a function, too (`@timed("read")`)."""
-    outer, own = _CURRENT.get(), _Open(name)
+def timed(part: str, about: str = "") -> Iterator[None]:
+    """What is done within is this part's, except for parts within it; around a function, too (`@timed("read")`).
+
+    `about`: the entity that it and the parts within are about, where the call is about several.
+    """
+    outer = _CURRENT.get()
+    own = _Open(part, about or (outer.about if outer else ""))
     token = _CURRENT.set(own)
     began = time.perf_counter()
     try:
@@ -87,7 +92,7 @@ def timed(name: str) -> Iterator[None]:
         _CURRENT.reset(token)
         if outer is not None:
             outer.within += spent
-        CLOCK.add(name, max(spent - own.within, 0.0))
+        CLOCK.add(own.name, max(spent - own.within, 0.0))
 
 
 def waited(side: str, seconds: float) -> None:

@@ -22,7 +22,6 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
 from hybrid_sync.keys import COLUMN, is_row_of, key_from_json
 from hybrid_sync.postgres import Connection
-from hybrid_sync.timing import timed
 from hybrid_sync.write.images import image_of, restorable
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, entries, follow_triggers
@@ -78,7 +77,6 @@ class Removal:
         self._run = sql.Literal(run_id)
         connection.execute(_CREATE)
 
-    @timed("delete")
     def remove(self, keys: Sequence[Key]) -> list[Outcome]:
         """Every key with its outcome; safe to repeat.  Nothing is changed under the policy `ignore`."""
         policy = self._entity.on_delete.policy

@@ -32,7 +32,7 @@ def of_run(desk: Desk, run_id: str) -> Cost:
         raise no_such_run(run_id)
     whole = together(map(used, rows.value))
     return Cost(
-        since=began.value[0]["started_at"], items=_items(whole), parts={}, entities=_entities(rows.value),
+        since=began.value[0]["started_at"], items=_items(whole), parts={}, entities=by_entity(rows.value),
         dollars=_round(whole), region=REGION, as_of=AS_OF,
     )  # fmt: skip
 
@@ -44,8 +44,8 @@ def month_to_date(desk: Desk) -> Cost:
     days = monthrange(since.year, since.month)[1]
     share = (now - since) / timedelta(days=days)
     with at_target(desk) as target, in_one_trip(target) as trip:
-        rows = trip.ask(dicts(_SINCE, {"since": since}))
-        lately = trip.ask(dicts(_SINCE, {"since": now - timedelta(days=RATE_DAYS)}))
+        rows = trip.ask(dicts(SINCE, {"since": since}))
+        lately = trip.ask(dicts(SINCE, {"since": now - timedelta(days=RATE_DAYS)}))
         counts = trip.ask(dicts(_COUNTS, {"since": since, "lately": now - timedelta(days=RATE_DAYS)}))
     [counted] = counts.value
     rate_days = min(RATE_DAYS, max(1.0, (now - counted["first"]) / timedelta(days=1))) if counted["first"] else 1.0
@@ -62,7 +62,7 @@ def month_to_date(desk: Desk) -> Cost:
     whole = together(parts.values())
     return Cost(
         since=since, items=_items(whole), parts={name: _round(usage) for name, usage in parts.items()},
-        entities=_entities(rows.value), dollars=_round(whole), forecast=_round(together([whole, *to_come])),
+        entities=by_entity(rows.value), dollars=_round(whole), forecast=_round(together([whole, *to_come])),
         region=REGION, as_of=AS_OF,
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ def _items(usage: Usage) -> tuple[ItemCost, ...]:
     )
 
 
-def _entities(rows: Iterable[Mapping[str, Any]]) -> tuple[EntityCost, ...]:
+def by_entity(rows: Iterable[Mapping[str, Any]]) -> tuple[EntityCost, ...]:
     """The dearest first."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -104,7 +104,7 @@ select u.entity, r.profile, u.function, max(u.memory_mib) as memory_mib, count(d
          group by name) added), '{}') as requests
 from hybrid_sync.run_usage u join hybrid_sync.run r on r.run_id = u.run_id
 """
-_SINCE = _COLUMNS + "where r.started_at >= %(since)s group by u.entity, r.profile, u.function"
+SINCE = _COLUMNS + "where r.started_at >= %(since)s group by u.entity, r.profile, u.function"
 _OF_RUN = _COLUMNS + "where u.run_id = %(run)s group by u.entity, r.profile, u.function"
 # A run that somebody has asked for came through the API; `hours` are those in which a run was at work.
 _COUNTS = """

@@ -16,6 +16,7 @@ from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import RunRecord
 from hybrid_sync.steps.plans import plan_of
+from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running, resolve_failed
 
@@ -90,7 +91,8 @@ class EntityDeletes:
         with self._transaction():
             departed = self._departed(source, keys)
             removal = Removal(target, self._catalog, entity, source, self._plan.table, self._run.run_id)
-            outcomes = removal.remove(sorted(departed))
+            with timed("delete", entity.entity):
+                outcomes = removal.remove(sorted(departed))
             outcomes += [Outcome(key, "back") for key in keys if key not in departed]
             self._settle(source, outcomes, departed)
             # There is no legacy row left that could be repaired.

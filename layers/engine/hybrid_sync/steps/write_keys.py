@@ -218,7 +218,8 @@ class _Writing:
 
     def _carry(self, part: _Part, known: KnownIds) -> None:
         assert part.read is not None, "read before"
-        part.carried = part.page.carry(part.opened, part.read, known)
+        with timed("carry", part.task.entity):
+            part.carried = part.page.carry(part.opened, part.read, known)
         if any(row.reason in REASONS for row in part.carried.outcome.failed):
             raise Whole("moved_values")
         part.page.remember()  # a child in a later part finds its parent
