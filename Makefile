@@ -24,7 +24,7 @@ CHECKOV := .venv-checkov/.ready
 STACK := .venv-stack/.ready
 PEERS := .venv-bench/.ready .venv-bench-sling/.ready
 
-.PHONY: help demo test cases faults api-fuzz gate gate-storm rollbacks check check-code check-template bench bench-ondemand drill drills deploy-drill mutants deploy down lock environments browser
+.PHONY: help demo test cases faults api-fuzz gate gate-storm rollbacks bottlenecks check check-code check-template bench bench-ondemand drill drills deploy-drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,9 @@ gate-storm: $(DEV)  ## 50 starts at once on the stack that is up, while executio
 
 erasing: $(DEV)  ## N people erased in a storm of runs, retries, rollbacks, a restored target and a bulk load (SEED=…): nobody comes back
 	@.venv/bin/python -m tests.erasing --n $(or $(N),1000) --seed $(or $(SEED),0)
+
+bottlenecks: $(DEV)  ## a healthy world and planted bottlenecks, N of each (SEED=…): each is named with its remedy, and nothing else
+	@.venv/bin/python -m tests.bottlenecks --n $(or $(N),1) --seed $(or $(SEED),0)
 
 access: $(DEV)  ## who can read or change what: functions, database roles, people, tokens, as tables in Markdown
 	@.venv/bin/python -m tests.checks.access

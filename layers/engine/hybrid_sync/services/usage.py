@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from typing import Annotated, Any, LiteralString
+from typing import Annotated, Any
 
+from psycopg import sql
 from pydantic import Field
 
 from hybrid_sync.services.desk import Asked, Desk, at_target
@@ -54,7 +55,7 @@ def _entity(name: str, days: int, asked_for: dict[str, Any], profiles: list[Prof
 
 
 # Retries and rollbacks are started by us, and scheduled runs by the clock.
-_NAMED: LiteralString = """
+_NAMED = sql.SQL("""
 with asked as (
   select r.run_id, r.started_at, r.trigger, coalesce(r.request->>'requested_by', '') as caller,
          coalesce(r.request->'refs', '[]') as refs, coalesce(r.request->'entities', '[]') as entities
@@ -67,21 +68,15 @@ with asked as (
   select a.run_id, a.caller, a.trigger, a.started_at, name, null
   from asked a, jsonb_array_elements_text(a.entities) name
 )
-"""
-_CALLERS = (
-    _NAMED
-    + """
-select caller, trigger, count(distinct run_id) as runs, count(row) as rows,
-       array_agg(distinct entity order by entity) as entities, max(started_at) as last
+""")
+_CALLERS = sql.SQL("""
+{} select caller, trigger, count(distinct run_id) as runs, count(row) as rows,
+          array_agg(distinct entity order by entity) as entities, max(started_at) as last
 from named group by caller, trigger order by runs desc, caller, trigger
-"""
-)
-_REQUESTED = (
-    _NAMED
-    + """
-select entity, count(distinct run_id) as asked, count(distinct row) as keys from named group by entity
-"""
-)
+""").format(_NAMED)
+_REQUESTED = sql.SQL("""
+{} select entity, count(distinct run_id) as asked, count(distinct row) as keys from named group by entity
+""").format(_NAMED)
 _RAN = """
 select e.entity, r.profile, count(*) as runs,
        count(*) filter (where coalesce(d.changed, 0) + coalesce((e.deletes->>'deleted')::bigint, 0)

@@ -35,6 +35,8 @@ class Unindexed:
     """As PostgreSQL estimates."""
     cost: float
     """Of finding the rows that refer to one, as the planner counts it: all of the table is read."""
+    readable: bool = False
+    """Our role may ask the planner itself."""
 
     @property
     def ddl(self) -> str:
@@ -156,7 +158,8 @@ select r.entity, format('%%I.%%I', n.nspname, c.relname) as child, quote_ident(a
               * current_setting('seq_page_cost')::numeric
               + greatest(c.reltuples, 0)::numeric
               * (current_setting('cpu_tuple_cost')::numeric + current_setting('cpu_operator_cost')::numeric)
-             ), 2)::float8 as cost
+             ), 2)::float8 as cost,
+       has_table_privilege(c.oid, 'select') as readable
 from referring r
 join pg_class c on c.oid = r.child and c.relkind = 'r'
 join pg_namespace n on n.oid = c.relnamespace

@@ -91,10 +91,11 @@ class Advice(Message):
 
 
 class AdviceTold(Message):
-    """The dearest first; `explained` statements were asked about."""
+    """The dearest first; `explained` statements were asked about, `skipped` says of which entities none, and why."""
 
     advice: tuple[Advice, ...]
     explained: int
+    skipped: tuple[str, ...] = ()
 
 
 class CallerUse(Message):
