@@ -24,7 +24,9 @@ LONG_MESSAGE = 5.0
 """Seconds: a scan that takes less is no trouble."""
 FAR = 0.003
 """Seconds of the quickest message: within a region it takes less than one thousandth."""
-_WRITING, _LOCKING = ("update", "insert", "isolate"), ("lock", "compare")
+MANY = 200
+"""Messages, of which the quickest tells what the way costs; of a few it may be one that asks for much."""
+_WRITING = ("update", "insert", "isolate")
 _USUAL = ("map", "record", "find", "remember")
 """Steps whose messages ask for little and wait for nobody."""
 
@@ -183,7 +185,7 @@ class _Judge:
         least = min((one.least for one in waits), default=0) / 1e6
         number = sum(one.number for one in waits)
         spent = least * number
-        if least >= FAR and self._counts(spent, 2 * FLOOR, 2 * SHARE):
+        if number >= MANY and least >= FAR and self._counts(spent, 2 * FLOOR, 2 * SHARE):
             yield self._told(
                 "round_trips",
                 "",
