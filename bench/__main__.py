@@ -1,8 +1,7 @@
-"""The hot path against raw COPY | COPY of the same rows, a load with bad rows against one without, three times as many
-failing rows, workers' memory with so many rows and with ten times as many, and with rows of every size, waits for the
-databases over six tables, and what a cold start costs.
-
-`ondemand` is about the deployed stack: how long a critical event takes until it is in the target.
+"""The engine against its peers over the same twelve tables (`peers`), and what else is measured: the hot path against
+raw COPY | COPY, a load with bad rows against one without, three times as many failing rows, workers' memory with so
+many rows and with ten times as many, and with rows of every size, waits for the databases, what a cold start costs,
+and how long a critical event takes until it is in the target.
 
 All other times but a cold start's are ratios measured in one run.  Rounds alternate, so that a busy machine slows both
 alike; medians are compared.
@@ -30,9 +29,9 @@ def main() -> int:
     """Print a table and a line of results each; 0 unless something does not work at all, or memory grows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "which", nargs="?", default="all",
-        choices=("all", "copy", "poison", "failing", "memory", "roundtrips", "imports", "ondemand", "peers"),
-        help="(default: all but ondemand and peers)",
+        "which", nargs="?", default="peers",
+        choices=("peers", "report", "all", "copy", "poison", "failing", "memory", "roundtrips", "imports", "ondemand"),
+        help="peers (default); report quotes results.json; one of the others, or all of those but ondemand",
     )  # fmt: skip
     parser.add_argument(
         "--rows", type=int, default=None,
@@ -46,6 +45,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.which == "peers":
         return peers.command(options)
+    if options.which == "report":
+        return peers.report()
     if options.which == "ondemand":
         ask = Sender if options.webhooks else Caller
         if options.cold:

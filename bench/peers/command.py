@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from statistics import median
+import json
 
-from bench.peers import catalog
-from bench.peers.contest import Round, rounds
+from bench.peers import catalog, results, words
+from bench.peers.contest import rounds
 from bench.peers.copy_peer import COPY, LATE
 from bench.peers.engine_peer import ENGINE, LIVE
 from bench.peers.fdw_peer import FDW
 from bench.peers.ground import ground
-from bench.peers.measure import Measured
-from bench.peers.peer import Peer, Phase, Place
+from bench.peers.peer import Peer, Place
 from bench.peers.prototype_peer import PROTOTYPE
+from bench.peers.tables import ROWS
 from bench.peers.tools import SLING, dlt
 from bench.peers.yardsticks import MD5, SCAN
 from hybrid_sync_cli.errors import CliError
@@ -32,18 +31,37 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(asked: argparse.Namespace) -> int:
-    """Print a table of the medians."""
-    peers = _chosen(asked.only)
+    """Print medians and ratios; where everybody took part, at full scale, write them down and quote them."""
+    chosen = _chosen(asked.only)
+    missing = {peer.name: reason for peer in chosen if (reason := peer.missing())}
+    peers = [peer for peer in chosen if peer.name not in missing]
+    for name, reason in missing.items():
+        print(f"without {name}: {reason}")
     with ground(asked.scale) as made:
         place = Place("", "", made.folder, made.folder / "catalog", asked.workers, asked.batch_size)
         catalog.write(place.catalog)
-        done, void = rounds(
-            made, peers, asked.rounds, place, noisy=asked.noisy, say=lambda line: print(line, flush=True)
-        )
-    _show(peers, done)
-    _explain(done[-1])
-    print(f"{len(done)} rounds, {void} void; others used {median(one.others for one in done):.0%} of the processors")
+        done, void = rounds(made, peers, asked.rounds, place, noisy=asked.noisy, say=_say)
+    rows = round(ROWS * asked.scale)
+    found = results.made(peers, missing, done, rows=rows, void=void, noisy=asked.noisy)
+    whole = not asked.only and asked.scale == 1 and place.workers == 2 and place.batch_size is None
+    found = results.judged(found, results.read() if whole else {}, {})
+    for line in words.for_terminal(found):
+        print(line)
+    if whole:
+        results.write(found)
+        words.write_pages(found)
+    print("RESULT", json.dumps({"ratios": found["ratios"], "written": whole}))
     return 0
+
+
+def report() -> int:
+    """Quote what bench/results.json says, once more."""
+    words.write_pages(results.read())
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _chosen(names: str) -> list[Peer]:
@@ -52,26 +70,3 @@ def _chosen(names: str) -> list[Peer]:
     if unknown := set(wanted) - set(known):
         raise CliError(f"There is no {', '.join(sorted(unknown))} among {', '.join(known)}.")
     return [known[name] for name in wanted]
-
-
-def _show(peers: Sequence[Peer], done: Sequence[Round]) -> None:
-    print(f"\n{'median':42}{'wall s':>8}{'CPU s':>8}{'client':>8}{'legacy':>8}{'target':>8}{'peak MB':>9}")
-    for phase in Phase:
-        for peer in peers:
-            if phase in peer.jobs:
-                figures = [one.figures[peer.name, phase] for one in done]
-                print(f"{phase:7}{peer.label:35}" + "".join(f"{value:8.2f}" for value in _medians(figures)))
-
-
-def _explain(last: Round) -> None:
-    """What the engine's workers did in the last round: seconds by function, and pages of the id map."""
-    for (name, phase), figure in last.figures.items():
-        if "seconds" in figure.told:
-            seconds = ", ".join(f"{step} {taken:.2f}" for step, taken in figure.told["seconds"].items())
-            pages = f"{figure.told['pages_read']} pages read, {figure.told['pages_written']} written"
-            print(f"{name} {phase}: {seconds}; {pages}")
-
-
-def _medians(figures: Sequence[Measured]) -> list[float]:
-    columns = [(one.wall, one.cpu, one.client, one.legacy, one.target, one.peak) for one in figures]
-    return [median(column) for column in zip(*columns, strict=True)]
