@@ -26,6 +26,8 @@ class Waits:
 
     waits: int = 0
     connections: int = 0
+    bytes: int = 0
+    """Both ways."""
 
 
 class WaitCounter:
@@ -80,8 +82,9 @@ class WaitCounter:
                     self._start(_forward, server, client, session.from_server),
                 ]
 
-    def _count(self, waits: int, connections: int, statement: str = "") -> None:
+    def _count(self, waits: int, connections: int, statement: str = "", length: int = 0) -> None:
         with self._lock:
+            self._counted.bytes += length
             self._counted.waits += waits
             self._counted.connections += connections
             if statement:
@@ -109,6 +112,7 @@ class _Session:
         self._plain_answers = 0
 
     def from_client(self, data: bytes) -> None:
+        self._count(0, 0, length=len(data))
         self._asked = self._ready
         self._client += data
         while not self._started and len(self._client) >= 8:
@@ -128,6 +132,7 @@ class _Session:
                     self._count(0, 0, body.decode("utf-8", "replace").strip("\0"))
 
     def from_server(self, data: bytes) -> None:
+        self._count(0, 0, length=len(data))
         asked, self._asked = self._asked, False
         if asked and self._delay():
             time.sleep(self._delay())
