@@ -62,7 +62,8 @@ class HotPath:
         self._mint = minter(b"benchmark", "orders", "instruction")
         mint_patient = minter(b"benchmark", "patients", "patient")
         patients = legacy.execute("select id from dispatch_patient").fetchall()
-        self._patients = {key.to_bytes(8, "big"): mint_patient((key,)) for (key,) in patients}
+        ids = mint_patient([(key,) for (key,) in patients])
+        self._patients = {key.to_bytes(8, "big"): found for (key,), found in zip(patients, ids, strict=True)}
 
     def load(self) -> Written:
         """Every row is new to the target."""
@@ -87,7 +88,7 @@ class HotPath:
         for chunk in _chunks(rows):
             spliced = splice(
                 plan, scan(plan, chunk), own, {("patients", "patient"): self._patients},
-                lambda key: self._mint(decode_key(key)),
+                lambda key: self._mint([decode_key(key)])[0],
             )  # fmt: skip
             with transaction(self._target, "target"):
                 writer = Writer(self._target, self._plan.table, plan, "bench", uuid.uuid4())

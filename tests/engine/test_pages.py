@@ -310,3 +310,14 @@ def test_every_page_of_a_batch_can_be_undone(paged: EngineWorld, target_db: str)
     assert ask(target_db, "select count(*), sum(level) from members") == [(92, 452)]
     assert not rollback_run(paged, RollbackTask(run_id="second")).more
     assert ask(target_db, "select count(*), sum(level) from members") == [(90, 4095)]
+
+
+def test_rows_between_older_ones_are_journalled_alone(paged: EngineWorld, target_db: str) -> None:
+    ask(paged.legacy_dsn, "insert into doc select i, 'older' from generate_series(2, 60, 2) i")
+    run(paged, "first", entities=("docs",))
+    ask(paged.legacy_dsn, "insert into doc select i, 'newer' from generate_series(1, 61, 2) i")
+    run(paged, "second", entities=("docs",))
+    journalled = "select run_id, keys from hybrid_sync.journal where operation = 'insert' order by seq"
+    assert ask(target_db, journalled) == [("first", list(range(2, 61, 2))), ("second", list(range(1, 62, 2)))]
+    assert not rollback_run(paged, RollbackTask(run_id="second")).more
+    assert ask(target_db, "select legacy_id from docs order by 1") == [(i,) for i in range(2, 61, 2)]

@@ -181,7 +181,7 @@ def key_columns(names: Iterable[str], alias: str | sql.Composable | None = None)
 
 def key_arrays(keys: Sequence[Key], width: int) -> list[sql.Composed]:
     """The first parts of all keys, the second ones, and so on."""
-    return [sql.SQL("({}::{})").format(sql.Literal([key[i] for key in keys]), COLUMN) for i in range(width)]
+    return [sql.SQL("({}::{})").format("{" + ",".join([str(k[i]) for k in keys]) + "}", COLUMN) for i in range(width)]
 
 
 def key_table(keys: Sequence[Key], width: int, some: sql.Composable = _ALL) -> sql.Composed:

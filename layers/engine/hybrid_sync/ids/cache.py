@@ -23,7 +23,8 @@ from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import AwsUnavailable, PartMissing
 from hybrid_sync.ids.seal import Seal
-from hybrid_sync.keys import key_text, single
+from hybrid_sync.keys import key_text
+from hybrid_sync.many_keys import by_page, places
 from hybrid_sync.retries import CACHE_ROUND
 
 if TYPE_CHECKING:
@@ -92,25 +93,17 @@ class DynamoIdCache:
 
         Raises ConfigurationMissing when we may not ask: that is no outage.
         """
-        place = _Place(entity, source, epoch)
         found: dict[Key, bytes] = {}
         unknown: dict[str, list[Key]] = {}
-        for key in keys:
-            item, offset = place.of(key)
-            known = self._memory.at(item, offset)
-            if known is None:
-                unknown.setdefault(item, []).append(key)
-            else:
-                found[key] = known
+        for item, some, _ in _items(entity, source, epoch, keys):
+            if absent := _take(some, self._memory.page(item), found):
+                unknown[item] = absent
         if unknown:
             # A page in memory may lack what another worker has added since: ask for its absent keys again.
             read = self._read(unknown)
             self._memory.add(read)
             for item, absent in unknown.items():
-                for key in absent:
-                    known = _slot(read.get(item), place.of(key)[1])
-                    if known is not None:
-                        found[key] = known
+                _take(absent, read.get(item), found)
         self.counts.hits += len(found)
         self.counts.misses += len(keys) - len(found)
         return found
@@ -120,20 +113,21 @@ class DynamoIdCache:
 
         What DynamoDB does not take is forgotten: a miss later.  Raises ConfigurationMissing like `get`.
         """
-        place = _Place(entity, source, epoch)
-        added: dict[str, list[tuple[int, bytes]]] = {}
-        for key, uuid in ids.items():
-            item, offset = place.of(key)
-            if self._memory.at(item, offset) != uuid:
-                added.setdefault(item, []).append((offset, uuid))
-        # A page that this batch fills completely needs no reading; others keep what is there.
-        there = self._read([item for item, slots in added.items() if place.is_partial(item, len(slots))])
         written: dict[str, bytes] = {}
-        for item, slots in added.items():
-            page = bytearray(there.get(item) or self._memory.page(item) or bytes(place.size(item)))
-            for offset, uuid in slots:
-                page[offset : offset + WIDTH] = uuid
-            written[item] = bytes(page)
+        added: dict[str, tuple[list[Key], int]] = {}
+        for item, some, size in _items(entity, source, epoch, ids):
+            known = self._memory.page(item)
+            if len(some) * WIDTH == size:  # filled completely, so nothing of it has to be read
+                if (page := b"".join([ids[key] for key in sorted(some)])) != known:
+                    written[item] = page
+            elif known is None or _ids(some, known) != [ids[key] for key in some]:
+                added[item] = some, size
+        there = self._read(added)  # they keep what else they hold
+        for item, (some, size) in added.items():
+            filled = bytearray(there.get(item) or self._memory.page(item) or bytes(size))
+            for key, place in zip(some, places(some, PAGE), strict=True):
+                filled[place * WIDTH : (place + 1) * WIDTH] = ids[key]
+            written[item] = bytes(filled)
         self._memory.add(written)
         # Rows that were only updated have the ids that their page holds: nothing to write.
         self._write({item: page for item, page in written.items() if there.get(item) != page})
@@ -202,24 +196,32 @@ class DynamoIdCache:
             self._quiet_until = self._monotonic() + QUIET_SECONDS
 
 
-class _Place:
-    """Where a key lives: which item, and at which byte of it."""
+def _items(entity: str, source: str, epoch: int, keys: Iterable[Key]) -> Iterator[tuple[str, list[Key], int]]:
+    """The items in which these keys live, each with its keys and its size."""
+    place = f"{entity}/{source}/{epoch}"
+    pages, composite = by_page(keys, PAGE)
+    for page, some in pages.items():
+        yield f"{place}/{page}", some, PAGE * WIDTH
+    for key in composite:
+        yield f"{place}:{key_text(key)}", [key], WIDTH
 
-    def __init__(self, entity: str, source: str, epoch: int) -> None:
-        self._pages = f"{entity}/{source}/{epoch}/"
-        self._singles = f"{entity}/{source}/{epoch}:"
 
-    def of(self, key: Key) -> tuple[str, int]:
-        if (integer := single(key)) is None:
-            return self._singles + key_text(key), 0
-        page, slot = divmod(integer, PAGE)  # floors, so negative keys have pages too
-        return self._pages + str(page), slot * WIDTH
+def _take(keys: list[Key], page: bytes | None, found: dict[Key, bytes]) -> list[Key]:
+    """Add what the item `page` has of these keys to `found`; the others."""
+    if page is None:
+        return keys
+    absent: list[Key] = []
+    for key, uuid in zip(keys, _ids(keys, page), strict=True):
+        if uuid == _NONE:
+            absent.append(key)
+        else:
+            found[key] = uuid
+    return absent
 
-    def size(self, item: str) -> int:
-        return PAGE * WIDTH if item.startswith(self._pages) else WIDTH
 
-    def is_partial(self, item: str, ids: int) -> bool:
-        return ids * WIDTH < self.size(item)
+def _ids(keys: list[Key], page: bytes) -> list[bytes]:
+    """The id of each key in its item, zeros where none is known."""
+    return [page[place * WIDTH : (place + 1) * WIDTH] for place in places(keys, PAGE)]
 
 
 class _Memory:
@@ -236,9 +238,6 @@ class _Memory:
     def page(self, item: str) -> bytes | None:
         return self._pages.get(item)
 
-    def at(self, item: str, offset: int) -> bytes | None:
-        return _slot(self._pages.get(item), offset)
-
     def add(self, pages: Mapping[str, bytes]) -> None:
         for item, page in pages.items():
             if len(page) == WIDTH:
@@ -249,12 +248,6 @@ class _Memory:
         while self._bytes > self._limit and len(self._pages) > len(pages):
             _, dropped = self._pages.popitem(last=False)
             self._bytes -= len(dropped)
-
-
-def _slot(page: bytes | None, offset: int) -> bytes | None:
-    """The id at this byte of a page; None where none is known."""
-    uuid = _NONE if page is None else page[offset : offset + WIDTH]
-    return None if uuid == _NONE else uuid
 
 
 def _chunks(items: list[str], size: int) -> list[list[str]]:

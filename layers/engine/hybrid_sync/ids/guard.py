@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
-from hybrid_sync.ids.idmap import IdCache, rows_of
+from hybrid_sync.ids.idmap import IdCache, ids_of
 from hybrid_sync.keys import behind, belongs_to, key_columns, key_list
+from hybrid_sync.legacy.rows import sent
 from hybrid_sync.postgres import Connection
 
 _AT_ONCE = 5_000
@@ -58,27 +60,23 @@ def stretch(
     columns = key_columns(catalog[entity].sources[source].key)
     query = _ids(catalog, entity, source, behind(columns, after), rows)
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        return dict(rows_of(copy))
+        return ids_of(sent(copy), len(columns))
 
 
 def _in_target(
     connection: Connection, catalog: Catalog, entity: str, source: str, where: sql.Composable
 ) -> Iterator[dict[Key, bytes]]:
     """Key -> UUID of the source's rows under `where`, in key order, some at a time."""
-    ids: dict[Key, bytes] = {}
+    width = len(catalog[entity].sources[source].key)
     query = _ids(catalog, entity, source, where, None)
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        for key, identity in rows_of(copy):
-            ids[key] = identity
-            if len(ids) == _AT_ONCE:
-                yield ids
-                ids = {}
-    if ids:
-        yield ids
+        rows = sent(copy)
+        while ids := ids_of(islice(rows, _AT_ONCE), width):
+            yield ids
 
 
 def _ids(catalog: Catalog, entity: str, source: str, where: sql.Composable, rows: int | None) -> sql.Composed:
-    """The binary COPY of ids and keys that `rows_of` reads, in key order."""
+    """The binary COPY of ids and keys that `ids_of` reads, in key order."""
     definition = catalog[entity]
     ordered = key_list(key_columns(definition.sources[source].key))
     return sql.SQL(

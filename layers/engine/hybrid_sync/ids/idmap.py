@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from psycopg import sql
-from psycopg.abc import Buffer
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import belongs_to, decode_key, decode_part, key_columns, key_list, one_of
+from hybrid_sync.keys import belongs_to, key_columns, key_list
+from hybrid_sync.legacy.rows import sent
+from hybrid_sync.many_keys import at_least, decode_keys, decode_parts
 from hybrid_sync.postgres import Connection
-
-_HEADER_BYTES = 19
-_TRAILER = b"\xff\xff"
 
 
 class IdCache(Protocol):
@@ -65,7 +63,7 @@ class IdMap:
         `fresh` bypasses the cache: the answer to a foreign-key violation that a stale entry may have caused.  So does a
         reference that no foreign key has `guarded`.
         """
-        wanted: dict[Key, bytes] = {(decode_part(key),): key for key in legacy}
+        wanted: dict[Key, bytes] = dict(zip(decode_parts(legacy), legacy, strict=True))
         epoch = self._epochs.get(entity, 0)
         found = {} if fresh or not guarded else self._cache.get(entity, source, epoch, wanted.keys())
         absent = [key for key in wanted if key not in found]
@@ -92,16 +90,17 @@ def ids_in_target(
     definition = catalog[entity]
     columns = key_columns(definition.sources[source].key)
     query = sql.SQL("copy (select id, {} from {} where {} and {}) to stdout (format binary)").format(
-        key_list(columns), table(definition.target), one_of(columns, keys), belongs_to(definition.sources[source])
+        key_list(columns), table(definition.target), at_least(columns, keys), belongs_to(definition.sources[source])
     )
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        return dict(rows_of(copy))
+        found = ids_of(sent(copy), len(columns))
+    if found.keys() <= (wanted := set(keys)):
+        return found
+    return {key: uuid for key, uuid in found.items() if key in wanted}
 
 
-def rows_of(copy: Iterable[Buffer]) -> Iterator[tuple[Key, bytes]]:
-    """(key, UUID) of each row of a binary COPY of id and the key's columns in one type."""
-    for i, chunk in enumerate(copy):
-        row = bytes(chunk)[_HEADER_BYTES if i == 0 else 0 :]
-        if len(row) > len(_TRAILER):
-            # 2 bytes field count, 4 + 16 for the id, then the key's columns
-            yield decode_key(row[22:]), row[6:22]
+def ids_of(rows: Iterable[bytes], width: int) -> dict[Key, bytes]:
+    """Key -> UUID of rows of id and the key's `width` columns as bigints, in their order."""
+    # 2 bytes field count, 4 + 16 for the id, then the key's columns
+    fields = [(row[22:], row[6:22]) for row in rows]
+    return dict(zip(decode_keys([key for key, _ in fields], (8,) * width), [uuid for _, uuid in fields], strict=True))

@@ -1,28 +1,40 @@
 """New ids: deterministic, so that retries and races mint the same one, and not to be guessed from integers.
 
-UUIDv8 (RFC 9562, section 5.8): 122 bits of HMAC-SHA256(secret, entity, source, legacy key).
+UUIDv8 (RFC 9562, section 5.8): 122 bits of HMAC-SHA256(secret, entity, source, legacy key).  A target that has lost
+rows gets them back under the ids that they had, whenever and by whichever release they were minted first.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import key_text
 
+_BLOCK = 64
+_VERSION = bytes(byte & 0x0F | 0x80 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
-def minter(secret: bytes, entity: str, source: str) -> Callable[[Key], bytes]:
-    """A function from legacy key to 16-byte UUID; the same for ever under the same secret."""
-    base = hmac.new(secret, f"{entity}\0{source}\0".encode(), hashlib.sha256)
 
-    def mint(key: Key) -> bytes:
-        digest = base.copy()
-        digest.update(key_text(key).encode())
-        uuid = bytearray(digest.digest()[:16])
-        uuid[6] = uuid[6] & 0x0F | 0x80
-        uuid[8] = uuid[8] & 0x3F | 0x80
-        return bytes(uuid)
+def minter(secret: bytes, entity: str, source: str) -> Callable[[Sequence[Key]], list[bytes]]:
+    """A function from legacy keys to a 16-byte UUID of each; the same for ever under the same secret."""
+    # RFC 2104 by its two hashes, each begun once and copied for every key: hmac's own objects cost three times as much.
+    padded = (secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()).ljust(_BLOCK, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded) + f"{entity}\0{source}\0".encode())
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def digest(key: Key) -> bytes:
+        first, second = inner.copy(), outer.copy()
+        first.update(key_text(key).encode())
+        second.update(first.digest())
+        return second.digest()[:16]
+
+    def mint(keys: Sequence[Key]) -> list[bytes]:
+        page = bytearray(b"".join(map(digest, keys)))
+        page[6::16] = page[6::16].translate(_VERSION)
+        page[8::16] = page[8::16].translate(_VARIANT)
+        ids = bytes(page)
+        return [ids[at : at + 16] for at in range(0, len(ids), 16)]
 
     return mint

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 
 from psycopg import sql
+from psycopg.abc import Buffer
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
@@ -25,14 +26,19 @@ def read(
     """
     query = sql.SQL("copy ({}) to stdout (format binary)").format(plan.select(where, at_most))
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        chunks = iter(copy)
-        first = bytes(next(chunks))[_HEADER_BYTES:]
-        if first and first != _TRAILER:
-            yield first
-        for chunk in chunks:
-            row = bytes(chunk)
-            if row != _TRAILER:
-                yield row
+        yield from sent(copy)
+
+
+def sent(copy: Iterable[Buffer]) -> Generator[bytes, None, None]:
+    """The rows of a binary COPY, without its header and its trailer."""
+    chunks = iter(copy)
+    first = bytes(next(chunks))[_HEADER_BYTES:]
+    if first and first != _TRAILER:
+        yield first
+    for chunk in chunks:
+        row = bytes(chunk)
+        if row != _TRAILER:
+            yield row
 
 
 def keys(

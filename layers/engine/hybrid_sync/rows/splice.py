@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import getitem
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
@@ -73,29 +74,54 @@ def splice(
     deferred = sum(1 for slot in plan.references if slot.deferred)
     plain_count = struct.pack(">h", len(plan.target_columns)) + _LENGTH_16
     flagged_count = struct.pack(">h", len(plan.target_columns) + deferred) + _LENGTH_16
-    resolvers = _resolvers(plan, parents)
-    minted = batch.minted
+    resolvers, found = _resolvers(plan, parents), _found(plan, parents)
+    minted, all_found = batch.minted, _FALSE * deferred
     stored_key = _stored_key(plan)
+    new_head, flags_new = (flagged_count, True) if flag_new else (plain_count, False)
     for row in scanned.rows:
-        resolved = _references(resolvers, row, batch)
-        if resolved is None:
-            continue
-        references, flags = resolved
-        uuid = own.get(row.key)
+        key, legacy, checked, tail = row
+        try:
+            references, flags = b"".join(map(getitem, found, legacy)), all_found
+        except KeyError:
+            resolved = _references(resolvers, row, batch)
+            if resolved is None:
+                continue
+            references, flags = resolved
+        uuid = own.get(key)
         if uuid is None:
-            uuid = minted[row.key] = mint(row.key)
-            head, end, rows = (flagged_count, flags, batch.new) if flag_new else (plain_count, b"", batch.new)
+            uuid = minted[key] = mint(key)
+            head, end, rows = new_head, flags if flags_new else b"", batch.new
         else:
             head, end, rows = flagged_count, flags, batch.known
-        fields = (head, uuid, stored_key(row.key), references, row.checked, row.tail, end)
-        rows.append(Spliced(row.key, b"".join(fields)))
+        data = b"".join((head, uuid, stored_key(key) if stored_key else key, references, checked, tail, end))
+        rows.append(tuple.__new__(Spliced, (key, data)))
     return batch
 
 
-def _stored_key(plan: ReadPlan) -> Callable[[bytes], bytes]:
-    """The key as the target's columns take it; a key that is too large for them has a verdict and is not here."""
+def _found(plan: ReadPlan, parents: Mapping[tuple[str, str], Parents]) -> list[Mapping[bytes | None, bytes]]:
+    """By slot: from what legacy has to the field that the target gets, for what asks no more than that.
+
+    Nothing of a slot with alternatives, of which several may be given, and none of these maps knows what is missing.
+    """
+    fields: dict[tuple[str, str], dict[bytes | None, bytes]] = {
+        parent: {legacy: _LENGTH_16 + uuid for legacy, uuid in ids.items()} for parent, ids in parents.items()
+    }
+    found: list[Mapping[bytes | None, bytes]] = []
+    for slot in plan.references:
+        if len(slot.parents) > 1:
+            return [{}]
+        known = dict(fields.get(slot.parents[0], {}))
+        if not slot.required:
+            known[None] = _NULL
+        found.append(known)
+    return found
+
+
+def _stored_key(plan: ReadPlan) -> Callable[[bytes], bytes] | None:
+    """The key as the target's columns take it, where that is not as legacy sends it; a key that is too large for them
+    has a verdict and is not here."""
     widths = plan.stored_widths
-    return (lambda key: key) if widths is None else (lambda key: encode_key(decode_key(key), widths))
+    return None if widths is None else lambda key: encode_key(decode_key(key), widths)
 
 
 _Resolver = tuple[ReferenceSlot, int, int, tuple[Parents, ...]]

@@ -13,6 +13,7 @@ from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.idmap import IdMap, Ids
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.keys import decode_key
+from hybrid_sync.many_keys import decode_keys
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
@@ -62,12 +63,12 @@ class BatchIds:
     def splice(self, writer: Writer, scanned: Scanned, *, fresh: bool = False) -> SplicedBatch:
         """Rows ready to be written; `fresh` asks the target for every reference."""
         task, plan = self._task, self._plan
-        keys = {row.key: decode_key(row.key) for row in scanned.rows}
+        fields = [row.key for row in scanned.rows]
+        keys = dict(zip(fields, decode_keys(fields, plan.key_widths), strict=True))
         there = self._ids.own(self._target, task.entity, task.source, list(keys.values()))
-        own = {row: there[key] for row, key in keys.items() if key in there}
-        mint_one = minter(self._secret, task.entity, task.source)
-        absent = [key for key in keys.values() if key not in there] if self._retired else []
-        retired = retired_ids(self._target, task.entity, task.source, absent)
+        own = {row: there[key] for row, key in keys.items() if key in there} if there else {}
+        absent = [key for key in keys.values() if key not in there]
+        retired = retired_ids(self._target, task.entity, task.source, absent) if self._retired else {}
         adopted = adopt_rows(
             self._catalog[task.entity], self._entity, task.source, self._legacy, self._target,
             [row for row in scanned.rows if row.key not in own], retired,
@@ -76,13 +77,16 @@ class BatchIds:
             own |= adopted.ids
             writer.adopt()
 
-        def mint(row_key: bytes) -> bytes:
-            key = keys[row_key]
-            return retired.get(key) or mint_one(key)
-
+        minted = dict(zip(absent, minter(self._secret, task.entity, task.source)(absent), strict=True)) | retired
+        fresh_ids = {row: minted[key] for row, key in keys.items() if row not in own}
         certain = Scanned([row for row in scanned.rows if row.key not in adopted.ambiguous])
         spliced = splice(
-            plan, certain, own, self._parents(certain, fresh=fresh), mint, flag_new=writer.stages_everything
+            plan,
+            certain,
+            own,
+            self._parents(certain, fresh=fresh),
+            fresh_ids.__getitem__,
+            flag_new=writer.stages_everything,
         )
         spliced.rejected += [FailedRow(decode_key(key), "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
         self.found.update({keys[row]: uuid for row, uuid in own.items()})

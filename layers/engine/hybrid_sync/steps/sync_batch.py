@@ -280,6 +280,8 @@ class Page:
         if waiting is None:
             named, until = (self._target, self._task.entity, self._task.source), page.until
             waiting = open_failures(*named, self._keys(until), self._place.after, until)
+        if not waiting:
+            return []
         read = {decode_key(row.key) for row in page.scanned.rows}
         read |= {decode_key(key) for key in page.scanned.excluded}
         return [key for key in waiting if key not in bad and (key in read or key in page.asked)]

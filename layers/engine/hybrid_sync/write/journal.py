@@ -67,11 +67,24 @@ def journal_inserts(batch: Batch, rows: sql.Composable, width: int) -> Question[
     return _journal(entries(batch, "insert", sets, ("keys", "xid")), count)
 
 
-def _journal(insert: sql.Composed, rows: sql.Composable) -> Question[Entries]:
+def journal_stretch(batch: Batch, rows: sql.Composable, digest: str) -> Question[Entries]:
+    """The same of `rows` (id, key of one part, xid as text) if their ids, in key order, have this digest."""
+    sets = sql.SQL(
+        "select array_agg(r.key order by r.key), r.xid::xid from r"
+        " where (select md5(string_agg(uuid_send(id), '' order by key)) from r) = {} group by r.xid"
+    ).format(digest)
+    insert = entries(batch, "insert", sets, ("keys", "xid"))
+    return _journal(insert, sql.SQL("cardinality(keys)"), sql.SQL("r (id, key, xid) as ({}), ").format(rows))
+
+
+_NOTHING = sql.SQL("").format()
+
+
+def _journal(insert: sql.Composed, rows: sql.Composable, first: sql.Composable = _NOTHING) -> Question[Entries]:
     query = sql.SQL(
-        "with j as ({} returning {} as rows, xid::text::bigint as xid)"
+        "with {}j as ({} returning {} as rows, xid::text::bigint as xid)"
         " select coalesce(sum(rows), 0), coalesce(array_agg(distinct xid), '{{}}') as xids from j"
-    ).format(insert, rows)
+    ).format(first, insert, rows)
     return Question(query, None, _entries)
 
 

@@ -20,11 +20,12 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refusal, halve
-from hybrid_sync.keys import COLUMN, decode_key, key_arrays
+from hybrid_sync.keys import COLUMN
 from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
 from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
 from hybrid_sync.timing import timed
-from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
+from hybrid_sync.write.inserted import journal_inserted
+from hybrid_sync.write.journal import Batch, journal_changes
 from hybrid_sync.write.native import BACK, COPYING, back, copying, write
 from hybrid_sync.write.statements import Statements, flag
 
@@ -158,29 +159,14 @@ class Writer:
         failpoint("batch.changed", self.connection)
         if count < len(rows):
             raise RowsSuppressed
-        done = self._journal_inserted(rows)
-        if done.inserted < len(rows):
+        journalled = journal_inserted(self.connection, self.batch, self.statements, rows)
+        if journalled.rows < len(rows):
             raise RowsSuppressed
+        done = Written(inserted=journalled.rows, xids=journalled.xids)
         if self.stages_everything:
             done.altered = self._altered("insert")
         failpoint("batch.journalled", self.connection)
         return done
-
-    def _journal_inserted(self, rows: Sequence[Spliced]) -> Written:
-        """Counts those that stand under their own id and key."""
-        names = ("id", *self.plan.key_columns)
-        ids = sql.Literal([uuid.UUID(bytes=row.data[6:22]) for row in rows])
-        keys = key_arrays([decode_key(row.key) for row in rows], len(self.plan.key_columns))
-        query = sql.SQL(
-            "select {key}, t.xmin, s.n from unnest({ids}::uuid[], {keys}) with ordinality as s ({names}, n)"
-            " join {table} t on {same}"
-        ).format(
-            key=self.statements.key("s"), ids=ids, keys=sql.SQL(", ").join(keys),
-            names=sql.SQL(", ").join(map(sql.Identifier, names)), table=self.statements.relation,
-            same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
-        )  # fmt: skip
-        journalled = answer(self.connection, journal_inserts(self.batch, query, len(self.plan.key_columns)))
-        return Written(inserted=journalled.rows, xids=journalled.xids)
 
     def asked(self, *, new: bool, known: bool) -> list[tuple[sql.Composed, None]]:
         """The statements that write such rows, for asking the server about them; what is copied, as an INSERT."""

@@ -1,0 +1,61 @@
+"""Many legacy keys at once: what `keys` says of one, without a step of Python for each part."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+
+from psycopg import sql
+
+from hybrid_sync.keys import Key, between, one_of
+
+_FORMATS = {2: "h", 4: "i", 8: "q"}
+_SPARSE = 4
+"""Of how many integers at most one is wanted where all between the first and the last are asked for, by one walk."""
+_FEW = 8
+
+
+@lru_cache(maxsize=64)
+def _fields(widths: tuple[int, ...]) -> struct.Struct:
+    return struct.Struct(">" + "".join(f"4x{_FORMATS[width]}" for width in widths))
+
+
+def decode_keys(fields: Collection[bytes], widths: tuple[int, ...]) -> list[Key]:
+    """The keys of these fields, in order; each part has its width."""
+    return list(_fields(widths).iter_unpack(b"".join(fields)))
+
+
+def decode_parts(fields: Collection[bytes]) -> list[Key]:
+    """Keys of one part of 8 bytes each, without their lengths."""
+    return list(struct.iter_unpack(">q", b"".join(fields)))
+
+
+def by_page(keys: Iterable[Key], size: int) -> tuple[dict[int, list[Key]], list[Key]]:
+    """Keys of one part by the number of their page of `size` integers, negative ones too; and the composite keys."""
+    pages, others = dict[int, list[Key]](), list[Key]()
+    for key in keys:
+        if len(key) == 1:
+            pages.setdefault(key[0] // size, []).append(key)
+        else:
+            others.append(key)
+    return pages, others
+
+
+def places(keys: Iterable[Key], size: int) -> list[int]:
+    """The place of each key in its page; a composite one is alone in its."""
+    return [key[0] % size if len(key) == 1 else 0 for key in keys]
+
+
+def stretch_of(keys: Sequence[Key]) -> tuple[int, int] | None:
+    """The first and the last of integers that are many and close together; None of others."""
+    if len(keys) < _FEW or len(keys[0]) > 1:
+        return None
+    (first,), (last,) = min(keys), max(keys)
+    return (first, last) if last - first < _SPARSE * len(keys) else None
+
+
+def at_least(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
+    """These keys, and others only where they lie so close that asking for all of them is less work."""
+    stretch = stretch_of(keys)
+    return one_of(exprs, keys) if stretch is None else between(exprs[0], stretch[0], stretch[1] + 1)

@@ -1,0 +1,56 @@
+"""The journal of rows that were just inserted: their keys, and the transactions that wrote them, as the table has them.
+
+A trigger may have kept a row out, or given it another id or key; the number of rows that come back says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from hybrid_sync.contracts import Key
+from hybrid_sync.keys import between, key_arrays, key_columns, key_list
+from hybrid_sync.many_keys import decode_keys, stretch_of
+from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.write.journal import Batch, Entries, journal_inserts, journal_stretch
+from hybrid_sync.write.statements import Statements
+
+
+def journal_inserted(connection: Connection, batch: Batch, statements: Statements, rows: Sequence[Spliced]) -> Entries:
+    """Journal those that stand under their own id and key."""
+    plan = statements.plan
+    keys = decode_keys([row.key for row in rows], plan.key_widths)
+    if (stretch := stretch_of(keys)) and not plan.discriminator:
+        found = _between(connection, batch, statements, rows, keys, stretch)
+        if found.rows:
+            return found
+    names = ("id", *plan.key_columns)
+    ids = sql.Literal([uuid.UUID(bytes=row.data[6:22]) for row in rows])
+    query = sql.SQL(
+        "select {key}, t.xmin, s.n from unnest({ids}::uuid[], {keys}) with ordinality as s ({names}, n)"
+        " join {table} t on {same}"
+    ).format(
+        key=statements.key("s"), ids=ids, keys=sql.SQL(", ").join(key_arrays(keys, len(plan.key_columns))),
+        names=sql.SQL(", ").join(map(sql.Identifier, names)), table=statements.relation,
+        same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
+    )  # fmt: skip
+    return answer(connection, journal_inserts(batch, query, len(plan.key_columns)))
+
+
+def _between(
+    connection: Connection, batch: Batch, statements: Statements, rows: Sequence[Spliced], keys: Sequence[Key],
+    stretch: tuple[int, int],
+) -> Entries:  # fmt: skip
+    """The same where just these rows stand from their first to their last key, which one walk along the index and a
+    digest of their ids show; nothing where anything else does."""
+    in_order = sorted(zip(keys, (row.data[6:22] for row in rows), strict=True))
+    digest = hashlib.md5(b"".join([identity for _, identity in in_order]), usedforsecurity=False).hexdigest()
+    columns = key_columns(statements.plan.key_columns, "t")
+    query = sql.SQL("select t.id, {}, t.xmin::text from {} t where {}").format(
+        key_list(columns), statements.relation, between(columns[0], stretch[0], stretch[1] + 1)
+    )
+    return answer(connection, journal_stretch(batch, query, digest))
