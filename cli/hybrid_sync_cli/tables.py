@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.report.lines import (
     asked,
     beyond,
@@ -75,10 +76,23 @@ def _parts(summary: RunSummary) -> Iterable[Sheet | str]:
     yield from beyond(summary)
     if summary.missed:
         yield _missed(summary)
+    if summary.levels:
+        yield goals(summary.levels)
+        yield f"{summary.levels.in_words}."
     for f in summary.failures[:SHOWN_FAILURES]:
         yield f"Failed: {f.state}{f' ({f.entity})' if f.entity else ''}: {f.error}: {f.cause}"
     if (more := len(summary.failures) - SHOWN_FAILURES) > 0:
         yield f"… and {more} more: hybrid-sync report {summary.run_id} --format md"
+
+
+def goals(levels: Levels) -> Sheet:
+    """Each goal, and what was measured."""
+    return plain(
+        ("goal", "wanted", "outcome", "measured", "from"),
+        ((one.title, one.goal, one.outcome, one.measured, one.source) for one in levels.levels),
+        spare=("from",),
+        title="Service levels",
+    )
 
 
 def _references(summary: RunSummary) -> Iterable[Sheet]:

@@ -107,6 +107,7 @@ def lines(stack: Stack) -> dict[str, tuple[str, str]]:
         "report": (f"report {RUN} --format md", f"There is no run {RUN}."),
         "logs": (f"logs {RUN}", f"There is no run {RUN}."),
         "findings": (f"verify --of {RUN}", f"There is no run {RUN}."),
+        "levels": ("levels", "not measured"),
         "cost": ("cost", "at its end"),
         "usage": ("usage", "schedule"),
         "performance": (f"performance {RUN}", f"There is no run {RUN}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 EXTENSION = "x-amazon-apigateway-gateway-responses"
@@ -39,3 +40,24 @@ def tell_addresses(gateway: Any) -> None:
         return event
 
     gateway._build_lambda_event_v1 = built
+
+
+def count_answers(app: Any, gateway: Any, cloudwatch: Any, responses: Any) -> None:
+    """Each answer of a REST API is counted in CloudWatch, as on AWS; those of the gateway itself, too."""
+    original = app._handle_execute_api_request
+
+    async def answered(host: str, path: str, *rest: Any, **more: Any) -> Any:
+        answer = await original(host, path, *rest, **more)
+        asked = app._parse_execute_api_url(host, path)
+        if answer and asked and (scope := gateway.find_api_scope(asked[0])):
+            account, region = scope
+            name = gateway._rest_apis.get_scoped(account, region, asked[0])["name"]
+            failed = {"4XXError": 400 <= answer[0] < 500, "5XXError": answer[0] >= 500}
+            with responses.request_scope(account, region):
+                for metric, value in {"Count": True, **failed}.items():
+                    cloudwatch._store_datum(
+                        "AWS/ApiGateway", metric, {"ApiName": name}, time.time(), "Count", value, None, None, None
+                    )
+        return answer
+
+    app._handle_execute_api_request = answered

@@ -26,8 +26,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator, lambda_runtime
-from ministack.services import apigateway_v1, eventbridge, lambda_svc, stepfunctions
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
+from ministack.services import apigateway_v1, cloudwatch, eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 # Behind everything else: what ministack imports must not be shadowed by a module of ours.
@@ -84,7 +84,11 @@ REPLACED = {
         "_import_rest_api",
         "_put_gateway_response",
         "_build_lambda_event_v1",
+        "_rest_apis",
+        "find_api_scope",
     ),
+    cloudwatch: ("_store_datum",),
+    responses: ("request_scope",),
     iam_actions: ("access_denied_response", "extract_iam_action", "extract_resource_arn"),
     iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext", "_request_origin"),
 }
@@ -238,6 +242,7 @@ def main() -> None:
     install(unpacked)
     be_strict()
     requests.note_requests(app)
+    gateway.count_answers(app, apigateway_v1, cloudwatch, responses)
     cloudformation.read_yaml_definitions(provisioners)
     cloudformation.refer_to_secrets_by_arn(provisioners)
     cloudformation.take_budgets(provisioners)

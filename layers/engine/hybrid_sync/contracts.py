@@ -88,12 +88,12 @@ class RunRequest(Message):
     batch_size: Annotated[int, Field(ge=1, le=50_000)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1)] | None = None
     on_failure: OnFailure = OnFailure.keep
-    repair: bool = False
-    """Of a `verify` run: undo what was changed natively in mapped columns, too."""
+    repair: bool = False  # of a verify run: undo what was changed natively in mapped columns, too
     allow_deletes: tuple[str, ...] = ()
     """Entities of which a person has said that more rows may be deleted than their guard lets go."""
     correlation_id: str | None = None
     requested_by: str | None = None
+    accepted_at: str | None = None  # ISO 8601, as the gate says
 
 
 class StartedRun(_OfRun):

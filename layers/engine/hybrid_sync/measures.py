@@ -57,6 +57,7 @@ MEASURES = (
     Measure("DaysSinceVerifiedWeekly", "Count", Source.day, "days since a weekly run has verified everything"),
     Measure("StalenessDays", "Count", Source.day, "days since the entities were current, on average"),
     Measure("FailedRecords", "Count", Source.day, "failed records that are not resolved"),
+    Measure("GoalsMissed", "Count", Source.day, "service levels that are missed"),
     Measure("MonthDollars", "None", Source.day, "what this month has cost so far, by list prices"),
     Measure("ForecastDollars", "None", Source.day, "what this month will have cost at its end"),
     Measure("QueueAgeSeconds", "Seconds", Source.clock, "how long the oldest request waits for its run"),

@@ -35,9 +35,12 @@ class Settings(BaseModel):
     alert_topic: str | None = Field(None, alias="ALERT_TOPIC")
     rollback_function: str | None = Field(None, alias="ROLLBACK_FUNCTION")
     state_machine: str | None = Field(None, alias="STATE_MACHINE")
+    api_name: str | None = Field(None, alias="API_NAME")
     weekly_schedule: str = Field("", alias="WEEKLY_SCHEDULE")
     daily_enabled: bool = Field(False, alias="DAILY_ENABLED")
     daily_schedule: str = Field("", alias="DAILY_SCHEDULE")
+    hourly_enabled: bool = Field(False, alias="HOURLY_ENABLED")
+    hourly_schedule: str = Field("", alias="HOURLY_SCHEDULE")
     schedule_time_zone: str = Field("UTC", alias="SCHEDULE_TIME_ZONE")
     workers: int = Field(12, alias="WORKERS", ge=1)
     """Batches of one run that work side by side, as the state machine has them."""

@@ -97,7 +97,8 @@ class Job(Waiting):
     def to_start(self) -> Startable:
         """What its execution is given: as urgent as the most urgent one that it answers for."""
         urgent = {"priority": RunPriority.critical} if self.line is Line.critical else {}
-        return self.request.model_copy(update=urgent)
+        since = {"accepted_at": written(self.accepted_at)} if isinstance(self.request, RunRequest) else {}
+        return self.request.model_copy(update={**urgent, **since})
 
     @property
     def status(self) -> str:
@@ -132,7 +133,9 @@ def _line(request: Startable) -> Line:
 
 def work_of(request: Startable) -> str:
     """The same for two requests of which one run serves both: everything but who asked, why, and how urgently."""
-    given = request.model_dump(mode="json", exclude={"run_id", "priority", "trigger", "correlation_id", "requested_by"})
+    given = request.model_dump(
+        mode="json", exclude={"run_id", "priority", "trigger", "correlation_id", "requested_by", "accepted_at"}
+    )
     for name in {"entities", "refs", "allow_deletes"} & given.keys():
         given[name] = sorted({json.dumps(one, sort_keys=True) for one in given[name]})
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:32]

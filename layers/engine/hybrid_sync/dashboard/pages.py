@@ -51,6 +51,11 @@ class Pages:
             case ("entities", entity):
                 one = entity_view(desk, EntityAsked(entity=entity), name)
                 return _live("entity", request, who, view=one, now=one.at, busy=False)
+            case ("levels",):
+                from hybrid_sync.services.levels import LevelsAsked, levels  # what few pages need
+
+                goals = levels(desk, LevelsAsked(), name)
+                return _live("levels", request, who, view=goals, now=goals.at, busy=False)
             case ("records",):
                 return self._record(request, who)
             case ("audit",):

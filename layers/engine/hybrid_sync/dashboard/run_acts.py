@@ -26,7 +26,7 @@ def _request_of(desk: Desk, run: str) -> RunRequest:
         found = answer(target, dicts("select request from hybrid_sync.run where run_id = %(run)s", {"run": run}))
     if not found:
         raise no_such_run(run)
-    names = ("trigger", "run_id", "requested_by", "correlation_id")
+    names = ("trigger", "run_id", "requested_by", "correlation_id", "accepted_at")
     kept = {name: value for name, value in found[0]["request"].items() if name not in names}
     return RunRequest.model_validate({**kept, "trigger": "dashboard"})
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from hybrid_sync.http import models, requests
 from hybrid_sync.http.endpoint import Endpoint
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
+from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.services import told
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -57,6 +58,9 @@ ENDPOINTS = (
     Endpoint(
         "route_entity", "freshness", "GET", "/v1/entities/{entity}/route", READ,
         "Whether to read an entity from the target or from legacy", told.Route, query=requests.RouteQuery,
+    ),
+    Endpoint(
+        "show_levels", "levels", "GET", "/v1/levels", READ, "Which goals are met, missed or not measured", Levels,
     ),
     Endpoint(
         "show_metrics", "metrics", "GET", "/v1/metrics", READ, "The deployment's own numbers, as OpenMetrics", None,

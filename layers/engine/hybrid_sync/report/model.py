@@ -12,6 +12,7 @@ from hybrid_sync.contracts import OnFailure
 from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation, over_all
+from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.recorded.part import Part
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
@@ -169,6 +170,9 @@ class RunSummary(Part):
     """What the request wants where it fails."""
     again_at: datetime | None = None
     """When it is started again by itself; None where a person has to, or nobody need."""
+
+    levels: Levels | None = None
+    """Service levels when it ended; of scheduled runs and comparisons."""
 
     @property
     def as_of(self) -> datetime:

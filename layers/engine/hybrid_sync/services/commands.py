@@ -65,6 +65,7 @@ COMMANDS = {
         Command("idmap-backups", Role.viewer, _READS, "idmap.backups"),
         Command("idmap-backup", Role.operator, _CHANGES, "idmap.backup"),
         Command("idmap-rebuild", Role.operator, _CHANGES, "idmap.rebuild"),
+        Command("levels", Role.viewer, _READS, "levels.levels"),
         Command("cost", Role.viewer, _READS, "cost.cost"),
         Command("usage", Role.viewer, _READS, "usage.usage"),
         Command("performance", Role.viewer, _READS, "performance.performance"),

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from hybrid_sync.measures import MEASURES, of_run
 from hybrid_sync.postgres import answer
-from hybrid_sync.services import priced
+from hybrid_sync.recorded.levels import Outcome
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.levels import measured
 from hybrid_sync.session import dicts
 
 Sample = tuple[str, str, float]
@@ -42,11 +43,12 @@ def _samples(desk: Desk) -> Iterator[Sample]:
 
 def today(desk: Desk) -> dict[str, float]:
     """What is written once a day; an average over nothing is left out."""
-    month = priced.month_to_date(desk)
     with at_target(desk) as target:
+        goals, month = measured(desk, target)
         [row] = answer(target, dicts(_TODAY, None))
     known = {name: float(value) for name, value in row.items() if value is not None}
-    return {**known, "MonthDollars": month.dollars, "ForecastDollars": month.forecast or month.dollars}
+    missed = float(len(goals.of(Outcome.missed)))
+    return {**known, "GoalsMissed": missed, "MonthDollars": month[0], "ForecastDollars": month[1]}
 
 
 _LAST = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hybrid_sync.cost.bill import Usage, bill, dollars, times, together
@@ -14,6 +14,7 @@ from hybrid_sync.cost.standing import standing
 from hybrid_sync.cost.used import used
 from hybrid_sync.cost.what_if import asking
 from hybrid_sync.errors import no_such_run
+from hybrid_sync.postgres import Connection
 from hybrid_sync.postgres import together as in_one_trip
 from hybrid_sync.services.cost import Cost, EntityCost, ItemCost
 from hybrid_sync.services.desk import Desk, at_target
@@ -38,12 +39,17 @@ def of_run(desk: Desk, run_id: str) -> Cost:
 
 
 def month_to_date(desk: Desk) -> Cost:
+    """As `month_of`, now."""
+    with at_target(desk) as target:
+        return month_of(target, desk.now())
+
+
+def month_of(target: Connection, now: datetime) -> Cost:
     """From the first of the month, UTC; what stands is counted by the hour, and what runs use as it was counted."""
-    now = desk.now()
     since = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     days = monthrange(since.year, since.month)[1]
     share = (now - since) / timedelta(days=days)
-    with at_target(desk) as target, in_one_trip(target) as trip:
+    with in_one_trip(target) as trip:
         rows = trip.ask(dicts(SINCE, {"since": since}))
         lately = trip.ask(dicts(SINCE, {"since": now - timedelta(days=RATE_DAYS)}))
         counts = trip.ask(dicts(_COUNTS, {"since": since, "lately": now - timedelta(days=RATE_DAYS)}))

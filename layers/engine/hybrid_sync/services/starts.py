@@ -50,7 +50,7 @@ def start(desk: Desk, run_id: str, request: RunRequest, who: str, *, dry_run: bo
             check_range(desk.catalog, name)
     for ref in request.refs:
         check_ref(desk.catalog, ref)
-    asked_by = request.model_copy(update={"run_id": "", "requested_by": who})
+    asked_by = request.model_copy(update={"run_id": "", "requested_by": who, "accepted_at": None})
     if dry_run:
         seen = desk.gate.preview(asked_by)
         return Started(run_id=run_id, status="would start" if not seen else "would wait", why=seen)

@@ -62,7 +62,7 @@ def reported(
         if request.failure is not None:
             store.read_run(target, request.run_id)
             store.record_failure(target, request.failure)
-        summary = _with_next_attempt(world, _ended(world, target, request.run_id))
+        summary = _with_levels(world, target, _with_next_attempt(world, _ended(world, target, request.run_id)))
         failpoint("report.finished", target)
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
@@ -112,6 +112,18 @@ def _ended(world: World, target: Connection, run_id: str) -> RunSummary:
         summary = summarise(target, run_id, world.catalog)
     send_with_next(target, store.finishing(run_id, outcome(summary)))
     return summarise(target, run_id, world.catalog)
+
+
+def _with_levels(world: World, target: Connection, summary: RunSummary) -> RunSummary:
+    """Of the runs that take everything: a report of a few rows says how these are."""
+    if summary.profile not in (Profile.weekly, Profile.daily, Profile.verify) or summary.trigger == "retry":
+        return summary
+    from hybrid_sync.report.levels import measure_levels
+    from hybrid_sync.services.priced import month_of
+
+    month = month_of(target, summary.as_of)
+    spent = (month.dollars, month.forecast or month.dollars)
+    return summary.model_copy(update={"levels": measure_levels(target, world.catalog, summary.as_of, spent)})
 
 
 def _with_next_attempt(world: World, summary: RunSummary) -> RunSummary:

@@ -27,6 +27,8 @@ def story_of(summary: RunSummary) -> Document:
     """The whole story; sections that have nothing to say are left out."""
     if summary.rollback is not None:
         return rollback_story(summary, summary.rollback)
+    from hybrid_sync.report.story.levels import service_levels  # what rollbacks do not need
+
     word, tone = verdict(summary)
     sections = (
         failures(summary),
@@ -39,6 +41,7 @@ def story_of(summary: RunSummary) -> Document:
         history(summary),
         throughput(summary),
         freshness(summary),
+        service_levels(summary),
         limits(summary),
         workers(summary),
     )

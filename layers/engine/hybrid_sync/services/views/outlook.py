@@ -8,14 +8,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from hybrid_sync.aws import Client, refusals
+from hybrid_sync.contracts import Profile
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.postgres import Connection
+from hybrid_sync.report.words import run_title
 from hybrid_sync.runs.manifest import S3Reports
 from hybrid_sync.services.views.schedule import Schedule
 from hybrid_sync.services.views.servers import Servers, asked_of
 
 if TYPE_CHECKING:
+    from hybrid_sync.services.answered import Gateway
     from hybrid_sync.services.run_logs import RunLogs
 
 FAILED, GIVEN_UP = "failed", "given up"
@@ -38,6 +41,12 @@ class Told(Protocol):
 
     @property
     def daily_schedule(self) -> str: ...
+
+    @property
+    def hourly_enabled(self) -> bool: ...
+
+    @property
+    def hourly_schedule(self) -> str: ...
 
     @property
     def schedule_time_zone(self) -> str: ...
@@ -66,9 +75,20 @@ class Outlook:
     @property
     def schedules(self) -> tuple[Schedule, ...]:
         """The clocks that start runs; those that are switched on."""
-        daily = self._told.daily_schedule if self._told.daily_enabled else ""
-        clocks = (("Weekly sync", self._told.weekly_schedule), ("Daily sync", daily))
-        return tuple(Schedule(title, said, self._told.schedule_time_zone) for title, said in clocks if said)
+        told = self._told
+        daily = told.daily_schedule if told.daily_enabled else ""
+        hourly = told.hourly_schedule if told.hourly_enabled else ""
+        clocks = ((Profile.weekly, told.weekly_schedule), (Profile.daily, daily), (Profile.hourly, hourly))
+        return tuple(
+            Schedule(run_title(profile), said, told.schedule_time_zone, profile) for profile, said in clocks if said
+        )
+
+    @property
+    def gateway(self) -> Gateway:
+        """How the deployment's API has answered."""
+        from hybrid_sync.services.answered import Gateway
+
+        return Gateway(self._told.need("api_name"), self._cloudwatch())
 
     @cached_property
     def servers(self) -> Servers:

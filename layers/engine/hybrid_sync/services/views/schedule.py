@@ -21,6 +21,8 @@ class Schedule:
     title: str
     expression: str
     zone: str
+    profile: str = ""
+    """Of the runs that it starts."""
 
 
 def next_time(schedule: Schedule, after: datetime) -> datetime | None:

@@ -1,0 +1,12 @@
+"""Service levels."""
+
+from __future__ import annotations
+
+from hybrid_sync.http.call import Call, Told
+from hybrid_sync.services import levels as service
+from hybrid_sync.services.desk import Desk
+
+
+def show_levels(desk: Desk, call: Call) -> Told:
+    """As of now."""
+    return Told(service.levels(desk, service.LevelsAsked(), call.caller.who))
