@@ -23,11 +23,11 @@ _SHARES = {
 _SHARE = 0.35
 _AREAS = {
     "sync_keys": ("keys.", "fence.", "batch.", "delete.", "link.", "report."),
-    "plan_run": ("fence.", "run."),
+    "plan_run": ("fence.", "run.", "bulk."),
     "plan_entity": ("plan.",),
     "sync_batch": ("batch.",),
-    "settle_uniques": ("settle.",),
-    "link_references": ("link.",),
+    "settle_uniques": ("settle.", "bulk.made", "bulk.making", "bulk.proving", "bulk.taken_back", "bulk.ended"),
+    "link_references": ("link.", "bulk.ended"),
     "reconcile_entity": ("reconcile.begun", "reconcile.compared", "reconcile.confirmed", "reconcile.planned"),
     "compare_segment": ("reconcile.compared",),
     "confirm_differences": ("reconcile.confirmed", "reconcile.planned"),

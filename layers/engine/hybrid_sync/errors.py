@@ -197,6 +197,12 @@ class TooManyMovedValues(SyncError):
     code = "too_many_moved_values"
 
 
+class ForeignKeyUnproven(SyncError):
+    """After a first load a foreign key is there again, and rows that are not the load's own break it."""
+
+    code = "foreign_key_unproven"
+
+
 class RecordsStillFail(SyncError):
     """A retry wrote what it could, and some of its records failed again: the queue delivers them later."""
 

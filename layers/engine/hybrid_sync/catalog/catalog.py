@@ -45,9 +45,11 @@ class Catalog:
     def hash_of(self, name: str) -> str:
         """Changes whenever what the entity reads or writes changes: then it is read in full once.
 
-        What is tolerated judges a run and moves no row; how people are erased concerns those who are.
+        What is tolerated judges a run and moves no row; how people are erased concerns those who are; and how a table
+        is loaded for the first time is over by then.
         """
-        return _hash(self[name].model_dump(mode="json", by_alias=True, exclude={"tolerate", "erasure"}))
+        other = {"tolerate", "erasure", "first_load"}
+        return _hash(self[name].model_dump(mode="json", by_alias=True, exclude=other))
 
     @cached_property
     def hash(self) -> str:

@@ -214,9 +214,15 @@ def record_plan(
             None if seen is None else json.dumps(dict(seen)), run_id, entity,
         ),
     )  # fmt: skip
-    for name, sentences in (("warnings", warnings), ("hidden_rows", hidden_rows)):
-        if sentences:
-            trip.ask(part(run_id, entity, **{name: list(sentences)}))
+    if warnings:  # beside what was said before
+        trip.do(
+            "update hybrid_sync.run_entity e set warnings = coalesce(e.warnings, '[]') || (select coalesce("
+            " jsonb_agg(s), '[]') from jsonb_array_elements(%s::jsonb) s where not coalesce(e.warnings, '[]') @> s)"
+            " where run_id = %s and entity = %s",
+            (json.dumps(list(warnings)), run_id, entity),
+        )
+    if hidden_rows:
+        trip.ask(part(run_id, entity, hidden_rows=list(hidden_rows)))
 
 
 def batches_done(connection: Connection, run_id: str, entity: str) -> int:

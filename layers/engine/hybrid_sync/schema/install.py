@@ -14,6 +14,7 @@ from hybrid_sync.catalog.place import split, table
 from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.postgres import OUR_PATH, Connection, connect, transaction
 from hybrid_sync.schema import sequences
+from hybrid_sync.schema.bulk import record_tables
 
 WORKER = "hybrid_sync_worker"
 
@@ -179,6 +180,10 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
     connection.execute(
         sql.SQL("revoke update, delete on hybrid_sync.erasure, hybrid_sync.suppressed from {}").format(role)
     )
+    # What is written there is executed with the owner's rights.
+    connection.execute(
+        sql.SQL("revoke insert, update, delete on hybrid_sync.bulk_table, hybrid_sync.bulk_part from {}").format(role)
+    )
     connection.execute(sql.SQL("grant usage on all sequences in schema hybrid_sync to {}").format(role))
     connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync to {}").format(role))
     connection.execute("revoke all on schema hybrid_sync from public")
@@ -215,6 +220,7 @@ def _grant_mapped(connection: Connection, catalog: Catalog, *, bypasses: bool) -
             _policy(connection, schema, name)
     for schema, name in connection.execute(*sequences.without_usage(catalog, WORKER)).fetchall():
         connection.execute(sql.SQL("grant usage on sequence {} to {}").format(sql.Identifier(schema, name), role))
+    record_tables(connection, catalog)
 
 
 def _policy(connection: Connection, schema: str, name: str) -> None:

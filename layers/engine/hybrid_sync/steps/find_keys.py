@@ -15,6 +15,7 @@ from hybrid_sync.postgres import Connection, Question, inside, together
 from hybrid_sync.retries import UNSEEN_KEY
 from hybrid_sync.runs.closure import Closure, places, requested
 from hybrid_sync.runs.store import Requested
+from hybrid_sync.schema.bulk import ask_lacking
 from hybrid_sync.schema.plans import EntityPlan, compile_all
 from hybrid_sync.schema.ready import asking_installed
 from hybrid_sync.steps.plans import plan_of
@@ -102,6 +103,7 @@ def _first_look(
             trip.ask(asking_installed())
             recorded = trip.ask(_ask_recorded(run_id))
             erased = trip.ask(records.last())
+            lacking = trip.ask(ask_lacking())
             grow = closure.ask_target(trip)
             there = {place: trip.ask(ask_ids(catalog, place, keys)) for place, keys in places(named)}
             retired = {
@@ -111,6 +113,8 @@ def _first_look(
     records.hear(world, erased.value)
     if recorded.value:
         return None
+    if lacking.value:
+        raise Whole("first_load_left_open")
     unseen = {
         place: set(keys) - closure.seen.get(place, set()) - there[place].value.keys() - set(retired[place].value)
         for place, keys in places(named)

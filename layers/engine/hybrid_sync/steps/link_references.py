@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import LinkResult, LinkTask
-from hybrid_sync.errors import EntityHeld
+from hybrid_sync.errors import EntityHeld, ForeignKeyUnproven
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs.store import ask_failed_with, ask_run, record_links
+from hybrid_sync.schema.bulk import ask_left_open
+from hybrid_sync.steps.bulk_load import end_bulk
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.fit_entities import LASTING
 from hybrid_sync.steps.same_version import same_version
@@ -28,7 +30,11 @@ def link_references(world: World, task: LinkTask) -> LinkResult:
     left = _CHUNKS_PER_CALL
     linked = pending = 0
     with world.connect_target() as target:
-        for group in _waiting(world, task.run_id, target):
+        waiting, in_bulk = _waiting(world, task.run_id, target)
+        for name in in_bulk:  # its batches were never come to, or settling could not end it
+            with contained(world, task.run_id, name, "LinkReferences", target):
+                end_bulk(world, task.run_id, name, target)
+        for group in waiting:
             with contained(world, task.run_id, group.entity, "LinkReferences", target):
                 try:
                     chunks, done = _link_group(world, task.run_id, group, target, left)
@@ -42,12 +48,15 @@ def link_references(world: World, task: LinkTask) -> LinkResult:
     return LinkResult(run_id=task.run_id, linked=linked, pending=pending, more=False)
 
 
-def _waiting(world: World, run_id: str, target: Connection) -> list[Group]:
+def _waiting(world: World, run_id: str, target: Connection) -> tuple[list[Group], list[str]]:
+    """Links that wait, and entities whose first load has not ended."""
     with one_trip(target, "target", read_only=True) as trip:
         trip.ask(same_version(world, run_id))
         trip.ask(ask_run(run_id))
         failed, found = trip.ask(ask_failed_with(run_id, LASTING)), trip.ask(groups(world.catalog, run_id))
-    return [g for g in found.value if g.entity not in failed.value and g.parent_entity not in failed.value]
+        left, told = trip.ask(ask_left_open()), trip.ask(ask_failed_with(run_id, {ForeignKeyUnproven.code}))
+    waiting = [g for g in found.value if g.entity not in failed.value and g.parent_entity not in failed.value]
+    return waiting, [one.entity for one in left.value if one.run_id == run_id and one.entity not in told.value]
 
 
 def _link_group(world: World, run_id: str, group: Group, target: Connection, most: int) -> tuple[int, int]:

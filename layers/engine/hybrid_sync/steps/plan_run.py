@@ -18,7 +18,9 @@ from hybrid_sync.postgres import Connection, one_trip, together, transaction
 from hybrid_sync.runs.closure import close, requested
 from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
+from hybrid_sync.schema.bulk import ask_left_open
 from hybrid_sync.schema.ready import asking_installed, prepared
+from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, tell
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.steps.plans import recall_erased
 from hybrid_sync.steps.same_version import same_version, version
@@ -38,8 +40,11 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         with prepared(), one_trip(target, "target", read_only=True) as trip:
             trip.ask(asking_installed())
             others = trip.ask(at_work(request.run_id))
+            left_open = trip.ask(ask_left_open())
         if others.value:
             tell_lost_runs(world, target, finder=request.run_id)
+        # A run that was found to be lost may have left one open, too.
+        told = end_left_open(world, request.run_id, target) if left_open.value else []
         recall_erased(world, legacy, target)
         if request.act != "sync":
             from hybrid_sync.steps.act_on_people import act_on_people  # who syncs need not load it
@@ -64,6 +69,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
                 trip.ask(same_version(world, request.run_id))
                 run, records = trip.ask(ask_run(request.run_id)), trip.ask(ask_entities(request.run_id, None))
         failpoint("run.recorded", target, legacy)
+        tell(request.run_id, told, target)
+        begin_bulk(world, request, records.value, target)
         return _planned(request, run.value, records.value)
 
 

@@ -13,7 +13,7 @@ from hybrid_sync.runs.store import keep_report, read_entities
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.plans import require_recalled
-from hybrid_sync.undo.begin import Rollback, begin, hold_unverified, policy_of
+from hybrid_sync.undo.begin import Rollback, begin, first_load_left_open, hold_unverified, policy_of
 from hybrid_sync.undo.end import finish, undone
 from hybrid_sync.undo.undo import steps, undo_batch
 from hybrid_sync.world import World
@@ -38,12 +38,23 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
         with transaction(target, "target"):
             under_way = begin(target, world.catalog, task)
         if under_way.running:
+            _end_first_loads(world, under_way, target)
             seconds = _SECONDS_OF_A_BRIEF_CALL if task.brief else _SECONDS_PER_CALL
             if not _undo_some(world, under_way, target, seconds):
                 return _outcome(under_way, target, more=True)
             with transaction(target, "target"):
                 finish(target, under_way)
         return _report(world, under_way, target)
+
+
+def _end_first_loads(world: World, under_way: Rollback, target: Connection) -> None:
+    """What foreign keys keep from being deleted, nothing else would."""
+    with transaction(target, "target", read_only=True):
+        if not first_load_left_open(target):
+            return
+    from hybrid_sync.steps.bulk_load import end_left_open, tell  # seldom
+
+    tell(under_way.rollback_id, end_left_open(world, under_way.rollback_id, target), target)
 
 
 def _undo_some(world: World, under_way: Rollback, target: Connection, seconds: float) -> bool:

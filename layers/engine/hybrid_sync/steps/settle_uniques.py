@@ -15,6 +15,8 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
+from hybrid_sync.schema.bulk import ask_under_way
+from hybrid_sync.steps.bulk_load import end_bulk
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
 from hybrid_sync.world import World
@@ -30,7 +32,8 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
     """Write what a unique value kept out of the run's batches; safe to repeat: what is settled is not found again.
 
     A true duplicate stays a failed record.  Raises TooManyMovedValues above `most` rows; after the deletes, an entity
-    that cannot be worked on is recorded as failed and costs no other one.
+    that cannot be worked on is recorded as failed and costs no other one.  With an entity's rows all there, its first
+    load ends: what was dropped for it is made again.
     """
     settled = 0
     arrived: set[tuple[str, str, Key]] = set()
@@ -39,6 +42,7 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
             trip.ask(same_version(world, task.run_id))
             asked = trip.ask(store.ask_run(task.run_id))
             records = trip.ask(store.ask_entities(task.run_id, [task.entity] if task.entity else None))
+            in_bulk = trip.ask(ask_under_way(task.run_id, task.entity or ""))
         run = asked.value
         for name in (name for wave in run.waves for name in wave if name in records.value):
             record = records.value[name]
@@ -49,6 +53,8 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
                 done = _settle(world, run, name, wanted, most, legacy, target) if wanted else SettledEntity()
                 settled += done.rows
                 arrived |= {(name, source, key) for source, key in done.inserted}
+        if task.entity is not None and in_bulk.value:
+            end_bulk(world, task.run_id, task.entity, target)
     return SettleResult(run_id=task.run_id, settled=settled)
 
 

@@ -1,0 +1,118 @@
+"""Bulk load: around an entity's first load into an empty table, what is dropped before and made again after it.
+
+Planning drops, for the entities whose catalog says `first_load: bulk`; settling, which follows the batches, makes it
+all again.  What a run has left open, because it broke off or could not end it, the next one ends before it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hybrid_sync.contracts import Profile, RunRequest
+from hybrid_sync.errors import ForeignKeyUnproven
+from hybrid_sync.failpoints import failpoint
+from hybrid_sync.postgres import Connection, answer, transaction
+from hybrid_sync.runs.store import EntityRecord
+from hybrid_sync.schema import bulk
+from hybrid_sync.world import World
+
+_SHOWN = 5
+
+
+def begin_bulk(
+    world: World, request: RunRequest, records: Mapping[str, EntityRecord], target: Connection
+) -> None:  # fmt: skip
+    """Begin it for each entity of the run that may be loaded so; of the others that wanted it, say why not."""
+    if request.profile is Profile.verify or request.refs or request.since or request.until:
+        return
+    for name, record in records.items():
+        if world.catalog[name].first_load != "bulk" or record.status == "failed" or record.requested is not None:
+            continue
+        with transaction(target, "target"):
+            refused = bulk.begin(target, request.run_id, name)
+            failpoint("bulk.beginning", target)
+            if refused:
+                from hybrid_sync.write.batches import record_missing
+
+                record_missing(target, request.run_id, name, f"The table of {name} was loaded as usual: {refused}.")
+        failpoint("bulk.begun", target)
+
+
+def end_bulk(world: World, run_id: str, entity: str, target: Connection) -> None:
+    """Make everything again and prove it, each part in a transaction of its own; safe to repeat, and to break off.
+
+    Rows of the load that break a foreign key become failed records.  Raises ForeignKeyUnproven where others do.
+    """
+    while True:
+        with transaction(target, "target"):
+            made = bulk.make_next(target, entity)
+            failpoint("bulk.making", target)
+        if made is None:
+            break
+        failpoint("bulk.made", target)
+    after, broken = 0, list[str]()
+    while (part := _proved(world, run_id, entity, after, target)) is not None:
+        after = part.n
+        if not part.proven:
+            broken.append(_who_breaks(world, entity, part, target))
+    failpoint("bulk.ended", target)
+    if broken:
+        raise ForeignKeyUnproven(
+            " ".join(broken),
+            "Correct or delete these rows in the target; the next run proves it, and until then new rows are checked.",
+        )
+
+
+def end_left_open(world: World, run_id: str, target: Connection) -> list[tuple[str, str]]:
+    """End what runs have left open that are not at work any more, and of this run's all that is left; (entity,
+    sentence) of the foreign keys that rows of others break."""
+    with transaction(target, "target", read_only=True):
+        left = answer(target, bulk.ask_left_open())
+    told: list[tuple[str, str]] = []
+    for one in left:
+        if one.running and one.run_id != run_id:
+            continue
+        try:
+            end_bulk(world, run_id, one.entity, target)
+        except ForeignKeyUnproven as error:
+            told.append((one.entity, str(error)))
+    return told
+
+
+def tell(run_id: str, told: Iterable[tuple[str, str]], target: Connection) -> None:
+    """What rows of others break stands in the run's report."""
+    for entity, sentence in told:
+        from hybrid_sync.write.batches import record_missing
+
+        with transaction(target, "target"):
+            record_missing(target, run_id, entity, sentence)
+
+
+def _proved(world: World, run_id: str, entity: str, after: int, target: Connection) -> bulk.Unproven | None:
+    """The next foreign key after it was looked at; once more where rows of the load were in the way."""
+    with transaction(target, "target"):
+        part = bulk.prove_next(target, entity, after)
+        failpoint("bulk.proving", target)
+    if part is None or part.proven or entity not in world.catalog.entities:
+        return part
+    from hybrid_sync.write.unproven import take_back
+
+    with transaction(target, "target"):
+        taken = take_back(
+            target, world.catalog, run_id, entity, part.name, bulk.unproven_rows(target, entity, part)
+        )  # fmt: skip
+        failpoint("bulk.taken_back", target)
+    if not taken:
+        return part
+    with transaction(target, "target"):
+        return bulk.prove_next(target, entity, after)
+
+
+def _who_breaks(world: World, entity: str, part: bulk.Unproven, target: Connection) -> str:
+    with transaction(target, "target", read_only=True):
+        ids = bulk.unproven_rows(target, entity, part)
+    shown = ", ".join(sorted(map(str, ids))[:_SHOWN])
+    return (
+        f"After the first load of {entity} its foreign key {part.name} is not valid again: {len(ids)} rows that others"
+        f" have written, or refer to, break it ({shown}{', …' if len(ids) > _SHOWN else ''})."
+    )
