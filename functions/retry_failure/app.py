@@ -20,5 +20,7 @@ def _put_off(message: FailureMessage) -> None:
 @each_message(FailureMessage, postpone=_postpone, put_off=_put_off, record_call=record_call)
 def handler(message: FailureMessage) -> None:
     """A message stays in the queue until each of its records is resolved, or three attempts have failed."""
-    if failed := retry_failure(world(), message).failed:
+    with world().seeing_corrections():
+        failed = retry_failure(world(), message).failed
+    if failed:
         raise RecordsStillFail(f"{failed} records failed again.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
@@ -116,3 +117,14 @@ def test_a_healthy_deployment_is_found_healthy(shared_pair: Pair) -> None:
     outcome = checked(shared_pair, healthy(shared_pair))
     assert [f for f in outcome.findings if f.severity is not Severity.note] == []
     assert outcome.passed and outcome.report.startswith("s3://bucket/")
+
+
+def test_an_id_secret_that_is_not_the_targets_is_found(shared_pair: Pair) -> None:
+    with psycopg.connect(shared_pair.target, autocommit=True) as target:
+        target.execute("insert into hybrid_sync.id_secret (fingerprint) values ('of another one')")
+        try:
+            findings = checked(shared_pair, healthy(shared_pair)).findings
+        finally:
+            target.execute("delete from hybrid_sync.id_secret")
+    [found] = [f for f in findings if f.code == "configuration_missing"]
+    assert "--restore-secret" in found.remedy

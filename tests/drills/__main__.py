@@ -19,11 +19,14 @@ from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import Builder
 from tests.conftest import clear, new_home
 from tests.drills import canaries
+from tests.drills.disasters import DISASTERS
 from tests.drills.ground import NotWell, ground
 from tests.drills.play import Drill, Score, played
-from tests.drills.troubles import DRILLS
+from tests.drills.troubles import DRILLS as TROUBLES
 from tests.servers import versions
 from tests.stack.world import fill
+
+DRILLS = (*TROUBLES, *DISASTERS)
 
 
 def main() -> int:

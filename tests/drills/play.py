@@ -25,7 +25,7 @@ class Night:
     def until_named(self, patience: float = PATIENCE) -> None:
         """Wait until page and mail have named cause and remedy; NotWell where they never do."""
         end = time.monotonic() + patience
-        while self.watch.named_after is None:
+        while self.watch.named is not None and self.watch.named_after is None:
             if time.monotonic() > end:
                 raise NotWell(self._unnamed())
             time.sleep(PAUSE)
@@ -61,7 +61,8 @@ class Drill:
 
     name: str
     play: Play
-    named: Named
+    named: Named | None = None
+    """What page and mail have to say; nothing of a trouble that is over with the next run."""
 
 
 @dataclass
@@ -78,6 +79,8 @@ class Score:
     lost: list[str] = field(default_factory=list)
     why: str = ""
     """It is not over, or was not named."""
+    untold: bool = False
+    """Nobody had to name it."""
 
     @property
     def good(self) -> bool:
@@ -85,7 +88,8 @@ class Score:
 
     @property
     def line(self) -> str:
-        said = f"DRILL {self.name} noticed={_s(self.notice)} named={_s(self.naming)} recovered={_s(self.recovery)}"
+        notice, naming = ("-" if self.untold and at is None else _s(at) for at in (self.notice, self.naming))
+        said = f"DRILL {self.name} noticed={notice} named={naming} recovered={_s(self.recovery)}"
         return f"{said} by={self.by} lost={len(self.lost)} ({self.first}){f' WHY: {self.why}' if self.why else ''}"
 
 
@@ -95,7 +99,7 @@ def _s(seconds: float | None) -> str:
 
 def played(ground: Ground, drill: Drill) -> Score:
     """From a stack in good order to a stack in good order."""
-    score = Score(drill.name)
+    score = Score(drill.name, untold=drill.named is None)
     with _watched(ground, drill) as night:
         try:
             drill.play(night)

@@ -73,7 +73,7 @@ class Watch(threading.Thread):
 
     operator: Operator
     mailbox: Mailbox
-    named: Named
+    named: Named | None
     known: set[str]
     """What was the matter before."""
     noticed: float | None = None
@@ -115,13 +115,13 @@ class Watch(threading.Thread):
 
     def _look(self) -> None:
         self.mailbox.look()
-        if self.by_mail is None and self.named.by_mail(self.mails):
+        if self.by_mail is None and self.named and self.named.by_mail(self.mails):
             self.by_mail = self.seconds
         if self.noticed is None and (seen := self._seen()):
             self.noticed, self.first = self.seconds, seen
         if self.by_page is None:
             self.text = self.operator.page()
-            if self.named.by_page(self.text):
+            if self.named and self.named.by_page(self.text):
                 self.by_page = self.seconds
 
     def _seen(self) -> str:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import Session
 
 from hybrid_sync.schema.install import Way
 from hybrid_sync.schema.install import install as install_target
 from hybrid_sync.services.install import InstallAsked, Installed, prepare
 from hybrid_sync_cli import checking
 from hybrid_sync_cli.deployment import Deployment
-from hybrid_sync_cli.deployment.outputs import outputs
-from hybrid_sync_cli.deployment.place import Place
+from hybrid_sync_cli.deployment.secrets import ConnectionSecret, Secrets
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project
+from hybrid_sync_cli.here import secret_file
 from hybrid_sync_cli.stack import Stack, home
 from hybrid_sync_cli.trust import ca_of
 
@@ -56,11 +52,19 @@ from hybrid_sync_cli.trust import ca_of
 @click.option(
     "--new-password", is_flag=True, help="Replace the worker's password; whoever uses the old one is locked out."
 )
+@click.option(
+    "--offline-secret", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write what the functions know to a private FILE, for run --here and --restore-secret; keep it off line.",
+)  # fmt: skip
+@click.option(
+    "--restore-secret", type=click.Path(path_type=Path), metavar="FILE",
+    help="Bring the id secret of such a copy back into the deployment, and do nothing else.",
+)  # fmt: skip
 @click.pass_context
 def install(
     context: click.Context, target_dsn: str | None, legacy_dsn: str | None, target_ca: str | None,
     legacy_ca: str | None, pooler: str | None, supabase_url: str | None, supabase_jwt_secret: str | None, ipv6: bool,
-    secret: str | None, from_inside: bool, new_password: bool,
+    secret: str | None, from_inside: bool, new_password: bool, offline_secret: Path | None, restore_secret: Path | None,
 ) -> None:  # fmt: skip
     """Bring a target up to date: migrations, the worker role, its grants on the mapped tables. Safe to repeat.
 
@@ -68,6 +72,14 @@ def install(
     printed.
     """
     on_aws = bool(context.find_root().params.get("stack"))
+    if restore_secret is not None:
+        _restore(restore_secret)
+        return
+    if secret and offline_secret:
+        raise CliError("--secret names one of the two secrets that a copy has: name the deployment with --stack.")
+    if offline_secret and target_dsn is None:
+        _copy(offline_secret)
+        return
     if secret and (from_inside or on_aws):
         raise CliError("The stack has its own secret: leave out --secret, or --stack and --from-inside.")
     if target_dsn is None:
@@ -85,7 +97,11 @@ def install(
     if from_inside:
         done = Deployment.chosen().ask("install", asked, Installed)
     elif on_aws or secret:
-        done = prepare(_Secret(secret) if secret else _Secret.of_stack(), catalog_of_project(), _parsed(asked))
+        done = prepare(
+            ConnectionSecret(secret) if secret else ConnectionSecret.of_stack(), catalog_of_project(), _parsed(asked)
+        )
+    elif offline_secret:
+        raise CliError("An id secret is a deployment's: name it with --stack.")
     elif supabase_url:
         raise CliError("Who may sign in is said in a deployment's secret: give --stack or --secret, too.")
     else:
@@ -98,6 +114,18 @@ def install(
         click.echo(checking.after(Deployment.chosen()))
     else:
         click.echo("Next: hybrid-sync --stack NAME check; scheduled runs start once it has passed.")
+    if offline_secret:
+        _copy(offline_secret)
+
+
+def _copy(file: Path) -> None:
+    secret_file.write(file, Secrets().held())
+    click.echo(f"{file} opens both databases and tells whose id is whose: keep it where neither AWS nor they are.")
+
+
+def _restore(file: Path) -> None:
+    Secrets().bring_back(secret_file.read(file))
+    click.echo("The deployment has its id secret back. Runs begin again: hybrid-sync sync --profile daily")
 
 
 def _parsed(asked: dict[str, Any]) -> InstallAsked:
@@ -126,46 +154,6 @@ def _install_stack() -> None:
     databases.install(stack.target_dsn, StateFile(home.directory() / "keep.json"), home.project_root())
     click.echo("The stack's target is up to date.")
     click.echo(checking.after(Deployment.here(stack)), err=True)
-
-
-class _Secret:
-    """A deployment's secret, as the person here may read and write it."""
-
-    def __init__(self, name: str, session: Session | None = None, **place: Any) -> None:
-        self.name = name
-        with _readable():
-            self._client = (session or Session()).create_client("secretsmanager", **place)
-
-    @classmethod
-    def of_stack(cls) -> _Secret:
-        """The one that the chosen stack names."""
-        place = Place.chosen()
-        # What is kept may be of a stack that was deleted since, whose secret outlives it.
-        name = outputs(place, fresh=True)["ConnectionSecret"]
-        return cls(name, place.session, region_name=place.region, endpoint_url=place.endpoint or None)
-
-    def held(self) -> dict[str, str]:
-        with _readable():
-            held: dict[str, str] = json.loads(self._client.get_secret_value(SecretId=self.name)["SecretString"])
-        return held
-
-    def fill(self, values: dict[str, str]) -> None:
-        with _readable():
-            self._client.put_secret_value(SecretId=self.name, SecretString=json.dumps(values))
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        raise _unreadable(error.response["Error"]["Code"]) from None
-    except BotoCoreError as error:
-        raise _unreadable(type(error).__name__) from None
-
-
-def _unreadable(why: str) -> CliError:
-    return CliError(f"The secret cannot be read ({why}): check --secret, AWS_REGION and your credentials.")
 
 
 commands: list[click.Command] = [install]

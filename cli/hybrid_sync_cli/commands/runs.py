@@ -78,9 +78,10 @@ def sync(
     deployment = Deployment.chosen()
     chosen = profile_for(profile, bool(entities or refs or since or until))
     rows = (*refs, *(f"{only_one(entities, '--key')}:{key}" for key in keys))
-    request = _request(
-        chosen, () if keys else entities, rows, priority, batch_size, allow_deletes, on_failure, since, until
-    )
+    request = request_of(
+        chosen, () if keys else entities, rows, allow_deletes=allow_deletes, on_failure=on_failure, priority=priority,
+        batch_size=batch_size, since=since, until=until,
+    )  # fmt: skip
     started = start(deployment, request, dry_run=dry_run)
     run_id = started.run_id
     if dry_run:
@@ -92,17 +93,11 @@ def sync(
     return _watch(deployment, run_id, as_json)
 
 
-def _request(
-    profile: Profile,
-    entities: tuple[str, ...],
-    refs: tuple[str, ...],
-    priority: str,
-    batch_size: int | None,
-    allow_deletes: tuple[str, ...],
-    on_failure: str,
-    since: datetime | None,
-    until: datetime | None,
-) -> RunRequest:
+def request_of(
+    profile: Profile, entities: tuple[str, ...], refs: tuple[str, ...], *, allow_deletes: tuple[str, ...],
+    on_failure: str, priority: str = RunPriority.normal, batch_size: int | None = None, since: datetime | None = None,
+    until: datetime | None = None,
+) -> RunRequest:  # fmt: skip
     """The request that was meant; CliError where it is none."""
     if refs and profile is not Profile.on_demand:
         raise CliError(f"--ref names single rows, which no {profile} run reads: leave out --profile.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ from hybrid_sync.aws import Client, client
 from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
+from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.metering import MeasuredCall
 from hybrid_sync.secret import IdSecret, text
 from hybrid_sync.settings import Settings
@@ -78,6 +80,17 @@ class DeployedWorld(Connecting):
     def id_secret(self) -> bytes:
         """From the secret of its own; where that is still empty, from where the deployment made it."""
         return (self._ids.held() or self._connections().need("id_secret")).encode()
+
+    @contextmanager
+    def seeing_corrections(self) -> Iterator[None]:
+        """What a person has to correct is read anew by the next call."""
+        try:
+            yield
+        except ConfigurationMissing:
+            self._secrets = None
+            for kept in ("id_secret", "id_cache"):
+                vars(self).pop(kept, None)
+            raise
 
     @cached_property
     def _ids(self) -> IdSecret:
@@ -277,7 +290,7 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
         if first:
             started: Any = given
             world().entry.require_slot(getattr(started, "run_id", "") or started.check_id, started.request)
-        with world().working(given):
+        with world().seeing_corrections(), world().working(given):
             return call(world(), given)
 
     handler = kept_warm(_get_ready)(step(message, name=getattr(call, "__name__", ""), record_call=record_call)(bound))

@@ -184,6 +184,7 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
     connection.execute(
         sql.SQL("revoke insert, update, delete on hybrid_sync.bulk_table, hybrid_sync.bulk_part from {}").format(role)
     )
+    connection.execute(sql.SQL("revoke update, delete on hybrid_sync.id_secret from {}").format(role))
     connection.execute(sql.SQL("grant usage on all sequences in schema hybrid_sync to {}").format(role))
     connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync to {}").format(role))
     connection.execute("revoke all on schema hybrid_sync from public")

@@ -23,7 +23,7 @@ from hybrid_sync.schema.ready import asking_installed, prepared
 from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, tell
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.steps.plans import recall_erased
-from hybrid_sync.steps.same_version import same_version, version
+from hybrid_sync.steps.same_version import record_secret, same_secret, same_version, version
 from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
 from hybrid_sync.world import World
 
@@ -39,6 +39,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with prepared(), one_trip(target, "target", read_only=True) as trip:
             trip.ask(asking_installed())
+            for question in same_secret(world):
+                trip.ask(question)
             others = trip.ask(at_work(request.run_id))
             left_open = trip.ask(ask_left_open())
         if others.value:
@@ -66,6 +68,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
                 _record(request, entities, failed, target)
             failpoint("run.creating", target, legacy)
             with together(target, commits=True) as trip:
+                record_secret(world, trip)
                 trip.ask(same_version(world, request.run_id))
                 run, records = trip.ask(ask_run(request.run_id)), trip.ask(ask_entities(request.run_id, None))
         failpoint("run.recorded", target, legacy)

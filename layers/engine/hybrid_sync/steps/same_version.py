@@ -10,7 +10,9 @@ from typing import Any
 
 from hybrid_sync.erase.records import hear
 from hybrid_sync.errors import OtherVersion
+from hybrid_sync.ids.fingerprint import asking_same, recording, require_same
 from hybrid_sync.postgres import Cursor, Question
+from hybrid_sync.session import Trip
 from hybrid_sync.world import World
 
 
@@ -19,24 +21,42 @@ def version(world: World) -> tuple[str, str]:
     return world.catalog.hash, world.build
 
 
-def same_version(world: World, run_id: str) -> Question[None]:
+def same_version(world: World, run_id: str, *, mints: bool = False) -> Question[None]:
     """Raises OtherVersion unless this step's catalog and build are those that the run was planned with.
 
-    Whoever asks hears of the last erasure as well, before it makes or takes up a plan.
+    Whoever asks hears of the last erasure as well, before it makes or takes up a plan.  Whoever `mints` ids is refused
+    where the target's were made under another id secret.
     """
 
     def compare(found: Cursor) -> None:
         row = found.fetchone()
         assert row is not None, "an aggregate is one row"
         hear(world, row[0])
-        _compare(world, run_id, row[1:])
+        if mints and world.build:
+            require_same(world.id_secret, row[3])
+        _compare(world, run_id, row[1:3])
 
     return Question(
-        "select e.n, r.catalog_hash, r.build from (select coalesce(max(n), 0) as n from hybrid_sync.erasure) e"
+        "select e.n, r.catalog_hash, r.build, (select fingerprint from hybrid_sync.id_secret)"
+        " from (select coalesce(max(n), 0) as n from hybrid_sync.erasure) e"
         " left join hybrid_sync.run r on r.run_id = %s",
         (run_id,),
         compare,
     )
+
+
+def same_secret(world: World) -> list[Question[None]]:
+    """Raises ConfigurationMissing where the target's ids were made under another id secret.
+
+    Nothing is asked where nothing is deployed: there a secret is whatever a test says.
+    """
+    return [asking_same(world.id_secret)] if world.build else []
+
+
+def record_secret(world: World, trip: Trip) -> None:
+    """Keep the id secret's fingerprint in the target, unless one is there."""
+    if world.build:
+        trip.ask(recording(world.id_secret))
 
 
 def _compare(world: World, run_id: str, planned: tuple[Any, ...]) -> None:

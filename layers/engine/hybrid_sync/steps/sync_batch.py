@@ -152,7 +152,8 @@ class Page:
         began = time.monotonic()
         opened = open_page(
             target, task, place, self._buckets(), self._keys(None), cached(self._plan),
-            first=same_version(self._world, task.run_id), then=ask_current(self._world, task.entity, self._entity),
+            first=same_version(self._world, task.run_id, mints=True),
+            then=ask_current(self._world, task.entity, self._entity),
         )  # fmt: skip
         failpoint("batch.claimed", target, self._legacy)
         if not isinstance(opened, Opened):

@@ -40,7 +40,7 @@ from hybrid_sync.steps.map_ids import cached
 from hybrid_sync.steps.plan_entity import batch_of_keys
 from hybrid_sync.steps.plans import ask_current
 from hybrid_sync.steps.read_page import PageRead
-from hybrid_sync.steps.same_version import version
+from hybrid_sync.steps.same_version import same_secret, version
 from hybrid_sync.steps.sync_batch import Carried, Page
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
@@ -110,7 +110,7 @@ def write_keys(
         ]  # fmt: skip
         pages = open_run(
             target, _record(world, run, found), [(t, cached(found.plans[t.entity].sources[t.source])) for t in tasks],
-            [ask_current(world, name, found.plans[name], found.erasures) for name in order],
+            [*same_secret(world), *(ask_current(world, name, found.plans[name], found.erasures) for name in order)],
         )  # fmt: skip
         failpoint("keys.opened", target, legacy)
         if pages is None:

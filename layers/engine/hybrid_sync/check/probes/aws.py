@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, LiteralString
 
 from hybrid_sync.aws import refusals
 from hybrid_sync.check.ground import Ground
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.ids.fingerprint import asking_same
+from hybrid_sync.postgres import answer
 
 
 def _asked(what: str, ask: Callable[[], Any], tell: Callable[[str, str, str], Finding] = error) -> Any:
@@ -37,12 +39,18 @@ def id_map(ground: Ground) -> Iterator[Finding]:
     yield from found
 
 
+_IS_THERE: LiteralString = "select to_regclass('hybrid_sync.id_secret') is not null"
+
+
 @probe("aws")
 def id_secret(ground: Ground) -> Iterator[Finding]:
-    """Whether the secret from which new ids are made is there."""
+    """Whether the secret from which new ids are made is there, and is the one of this target."""
     parts = ground.aws
     try:
-        parts.id_secret()
+        secret = parts.id_secret()
+        if "target" in ground.connections and ground.row("target", _IS_THERE)[0]:
+            with ground.reading("target") as target:
+                answer(target, asking_same(secret))
     except ConfigurationMissing as missing:
         yield error(missing.code, missing.message, missing.remedy)
 

@@ -39,7 +39,7 @@ select exists (select from pg_class c where c.relnamespace = n.oid
        exists (select from pg_proc p where p.pronamespace = n.oid and not has_function_privilege(p.oid, 'execute'))
 from pg_namespace n where n.nspname = 'hybrid_sync'
 """
-ADDED_TO = {("hybrid_sync", name) for name in ("audit", "erasure", "suppressed")}
+ADDED_TO = {("hybrid_sync", name) for name in ("audit", "erasure", "suppressed", "id_secret")}
 """Lines there are written once."""
 _WRITES = ("select", "insert", "update", "delete")
 

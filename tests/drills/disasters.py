@@ -1,0 +1,188 @@
+"""Something is gone, spoilt, or as it was last week; after each the target is as legacy has it, and ids are kept."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from hybrid_sync.ids.cache import DynamoIdCache
+from hybrid_sync.ids.guard import epoch_of
+from hybrid_sync_cli.deployment.secrets import ConnectionSecret
+from hybrid_sync_cli.stack import home
+from hybrid_sync_cli.stack.processes import Processes, family
+from tests.drills.ground import Ground, NotWell
+from tests.drills.places import commands
+from tests.drills.play import Drill, Night
+from tests.drills.restores import legacy_restored, target_restored
+from tests.drills.watch import Named
+from tests.drills.workers import recycle
+
+TABLE, ENTITY = "dispatch_office", "offices"
+REFUSED = 30
+
+
+def changed(ground: Ground) -> None:
+    """Legacy goes on."""
+    ground.legacy(f"update {TABLE} set zip = case zip when 'drill' then 'later' else 'drill' end where id % 2 = 0")
+
+
+def told(*words: str) -> str:
+    """What a command prints; NotWell where it does not do what it was asked for."""
+    [(_, printed)] = commands([[*words]])
+    if b"hybrid-sync:" in printed:
+        raise NotWell(printed.decode())
+    return printed.decode()
+
+
+# --- the id map ------------------------------------------------------------------------------------------------------
+
+
+def id_map_flipped(night: Night) -> None:
+    """Two ids have each other's key, on a page whose seal fits: an error of ours, or somebody who has the secret."""
+    ground = night.ground
+    stack = ground.stack
+    with psycopg.connect(stack.target_dsn, autocommit=True) as target:
+        epoch = epoch_of(target, ENTITY)
+    secret = ConnectionSecret.of_stack().held()["id_secret"].encode()
+    cache = DynamoIdCache(stack.outputs["IdMapTable"], stack.client("dynamodb"), secret)
+    (one, its), (other, others) = ground.target(
+        f"select legacy_id, id from {ENTITY} where legacy_id is not null order by legacy_id limit 2"
+    )
+    cache.put(ENTITY, TABLE, epoch, {(one,): others.bytes, (other,): its.bytes})
+    if f"wrong: {ENTITY}/{TABLE}:{one}" not in (printed := told("idmap", "check", ENTITY)):
+        raise NotWell(f"idmap check does not name it: {printed}")
+    changed(ground)
+    ground.carry()
+    night.person()
+    told("idmap", "rebuild", ENTITY)
+    if "Every cached id is the target's own." not in (printed := told("idmap", "check", ENTITY)):
+        raise NotWell(f"idmap rebuild leaves wrong ids: {printed}")
+
+
+def id_map_swapped(night: Night) -> None:
+    """Each page has the ids of another one, as a table that was brought back under a wrong name: no seal fits."""
+    ground = night.ground
+    client, table = ground.stack.client("dynamodb"), ground.stack.outputs["IdMapTable"]
+    told("idmap", "rebuild")
+    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    items = [item for page in pages for item in page["Items"]]
+    for item, other in zip(items, [*items[1:], items[0]], strict=True):
+        client.put_item(TableName=table, Item={**other, "pk": item["pk"]})
+    changed(ground)
+    ground.carry()
+
+
+# --- bucket and queue ------------------------------------------------------------------------------------------------
+
+
+def bucket_emptied(night: Night) -> None:
+    """Plans, reports, copies: somebody has deleted every object, with all their versions."""
+    ground = night.ground
+    client, bucket = ground.stack.client("s3"), ground.stack.outputs["DataBucket"]
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+            client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+    changed(ground)
+    ground.carry()
+
+
+def queue_emptied(night: Night) -> None:
+    """Somebody has purged the messages about records that had failed."""
+    ground = night.ground
+    client, queue = ground.stack.client("sqs"), ground.stack.outputs["FailedQueueUrl"]
+    ground.target(_REFUSES)
+    try:
+        with ground.nobody_consumes():
+            changed(ground)
+            ground.ended(ground.clock_strikes())
+            client.purge_queue(QueueUrl=queue)
+    finally:
+        ground.target("drop function refuse_zip() cascade")
+    ground.carry()
+
+
+_REFUSES = """
+create function refuse_zip() returns trigger language plpgsql as $$ begin raise exception 'not today'; end $$;
+create trigger refuse before update on offices for each row execute function refuse_zip();
+"""
+
+
+# --- the secret ------------------------------------------------------------------------------------------------------
+
+
+def secret_lost(night: Night) -> None:
+    """Somebody has written another id secret over it, and every worker is new."""
+    ground = night.ground
+    stack, copy = ground.stack, home.directory() / "offline.json"
+    told("install", "--offline-secret", str(copy))
+    client: Any = stack.client("secretsmanager")
+    name = stack.outputs["ConnectionSecret"]
+    held = json.loads(client.get_secret_value(SecretId=name)["SecretString"])
+    client.put_secret_value(SecretId=name, SecretString=json.dumps({**held, "id_secret": "another one"}))
+    client.put_secret_value(SecretId=stack.outputs["IdSecret"], SecretString="another one")
+    recycle(stack)
+    changed(ground)
+    ground.clock_strikes()
+    night.until_named()
+    night.person()
+    told("install", "--restore-secret", str(copy))
+    ground.carry_at_last()
+
+
+# --- AWS -------------------------------------------------------------------------------------------------------------
+
+
+def aws_away(night: Night) -> None:
+    """No service of AWS answers any more: a person carries the run out here; then AWS is back, and carries on."""
+    ground = night.ground
+    copy = home.directory() / "offline.json"
+    told("install", "--offline-secret", str(copy))
+    changed(ground)
+    night.person()
+    stopped = _emulator()
+    for process in stopped:
+        process.suspend()
+    try:
+        carry_here(ground, copy)
+    finally:
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+    if left := ground.wrong():
+        raise NotWell(f"run --here has left: {'; '.join(left[:5])}.")
+    changed(ground)
+    ground.carry_at_last()
+
+
+def carry_here(ground: Ground, copy: Path) -> None:
+    words = ["run", "--here", "--secret", str(copy), "--override-lease", "AWS is away", "--profile", ground.profile]
+    told(*words, *(word for entity in ground.entities for word in ("--entity", entity)))
+
+
+def _emulator() -> list[psutil.Process]:
+    """It and all that it has started."""
+    server = Processes(home.directory()).recorded("aws")
+    if server is None:
+        raise NotWell("The emulator does not run.")
+    return family(server)
+
+
+DISASTERS = (
+    Drill("id-map-flipped", id_map_flipped),
+    Drill("id-map-swapped", id_map_swapped),
+    Drill("bucket-emptied", bucket_emptied),
+    Drill("queue-emptied", queue_emptied),
+    Drill(
+        "secret-lost", secret_lost,
+        # Of a run that never began mail, `status` and `check` tell; the page shows those that have.
+        Named(".", ".", "id secret is not the one", "--restore-secret"),
+    ),
+    Drill("target-restored", target_restored),
+    Drill("legacy-restored", legacy_restored),
+    Drill("aws-away", aws_away),
+)  # fmt: skip
