@@ -16,11 +16,8 @@ from hybrid_sync.secret import Connections
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
 
-VARIABLES = {
-    "HYBRID_SYNC_LEGACY_DSN": "legacy_dsn", "HYBRID_SYNC_TARGET_DSN": "target_dsn",
-    "HYBRID_SYNC_ID_SECRET": "id_secret",
-}  # fmt: skip
-"""What the environment says in place of the file."""
+NEEDED = ("legacy_dsn", "target_dsn", "id_secret")
+"""What the environment may say in place of the file, as HYBRID_SYNC_LEGACY_DSN and so on."""
 _COPIED = ("deployment", "id_secret", "legacy_ca", "legacy_dsn", "target_ca", "target_dsn")
 
 
@@ -49,11 +46,15 @@ def read(path: Path) -> dict[str, str]:
 def connections(path: Path | None, environment: Mapping[str, str] = os.environ) -> Connections:
     """Both ways to the databases and the id secret: of the file, but for what the environment says."""
     held = read(path) if path else {}
-    for variable, name in VARIABLES.items():
-        if given := environment.get(variable):
+    for name in NEEDED:
+        if given := environment.get(_variable(name)):
             held[name] = given
             if name.endswith("_dsn"):  # another server has another certificate: its DSN names the CA
                 held.pop(name.replace("_dsn", "_ca"), None)
-    if missing := [variable for variable, name in VARIABLES.items() if not held.get(name)]:
+    if missing := [_variable(name) for name in NEEDED if not held.get(name)]:
         raise CliError(f"What the functions know is needed here: give --secret FILE, or set {', '.join(missing)}.")
     return Connections.model_validate(held)
+
+
+def _variable(name: str) -> str:
+    return f"HYBRID_SYNC_{name.upper()}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from hybrid_sync.erase.records import hear
 from hybrid_sync.errors import OtherVersion
-from hybrid_sync.ids.fingerprint import asking_same, recording, require_same
+from hybrid_sync.ids.mint import asking_same, recording, require_same
 from hybrid_sync.postgres import Cursor, Question
 from hybrid_sync.session import Trip
 from hybrid_sync.world import World

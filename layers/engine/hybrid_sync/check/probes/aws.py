@@ -10,7 +10,7 @@ from hybrid_sync.check.ground import Ground
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.ids.fingerprint import asking_same
+from hybrid_sync.ids.mint import asking_same
 from hybrid_sync.postgres import answer
 
 
