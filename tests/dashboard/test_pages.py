@@ -130,3 +130,35 @@ def test_the_audit_trail_goes_on_behind_its_first_page(as_role: AsRole, store: S
     older = re.findall(r'href="[^"]*audit\?before=(\d+)"', first.body)
     rest = as_role(Role.operator).get("/dashboard/audit", {"before": older[0]})
     assert "act 10<" in rest.body and "act 11<" not in rest.body
+
+
+_ASKED = """
+insert into hybrid_sync.run (run_id, profile, trigger, priority, request, status, fence, catalog_hash, build,
+                             deadline_at)
+select 'asked-' || n, 'on_demand', 'api', 'normal',
+       '{"requested_by": "<b>token:1</b>", "refs": [{"entity": "payments"}]}', 'succeeded', '{}', '', '', now()
+from generate_series(1, 90) n;
+insert into hybrid_sync.run_entity (run_id, entity, wave, status)
+  select run_id, 'payments', 0, 'verified' from hybrid_sync.run where trigger = 'api';
+"""
+
+
+def test_usage_says_who_asks_and_which_schedule_would_fit_better(as_role: AsRole, store: Store) -> None:
+    assert "Nobody has asked for a run." in as_role(Role.viewer).get("/dashboard/usage").body
+    store.execute(_ASKED)
+    body = as_role(Role.viewer).get("/dashboard/usage").body
+    assert "&lt;b&gt;token:1&lt;/b&gt;" in body and "<b>token" not in body
+    assert "payments: 90 on-demand runs for 1 different keys in 28 days, $0.0000; add it to a daily run." in body
+    assert as_role(Role.viewer).get("/dashboard/usage", {"days": "x"}).status == 422
+
+
+def test_a_run_says_what_held_it_up_and_what_to_do(as_role: AsRole, store: Store) -> None:
+    add_run(store, "r1", "succeeded")
+    times = {"lock": [4, 45_000_000, 1, 1], "lock target": [4, 45_000_000, 1, 11_000_000]}
+    store.execute(
+        "insert into hybrid_sync.run_usage values ('r1', 'payments', 's-sync-batch', 512, 4, 60000, 4, 0, 0, '{}', %s)",
+        (json.dumps(times),),
+    )
+    body = as_role(Role.viewer).get("/dashboard/runs/r1").body
+    assert "Lock waits" in body and "75.00 % of the time" in body
+    assert "Batches of payments waited 45.0 s for locks in the target, 11.0 s at once." in body

@@ -191,6 +191,7 @@ def _served(ground: Ground, runs: list[str]) -> Iterator[tuple[str, bytes]]:
     failed = ground.target("select entity, source, array_to_string(key, ',') from hybrid_sync.failed_record limit 20")
     paths = ["/v1/syncs", "/v1/holds", "/v1/failures", "/v1/freshness", "/v1/health", "/openapi.json", "/docs"]
     paths += ["/dashboard", "/dashboard/entities", "/dashboard/audit", "/v1/records/offices/1", "/v1/records/offices/x"]
+    paths += ["/v1/usage", "/dashboard/usage"] + [f"/v1/syncs/{run}/performance" for run in runs]
     paths += [f"/v1/syncs/{run}" for run in runs] + [f"/v1/entities/{entity}/route" for entity in entities]
     paths += [f"/dashboard/runs/{run}{part}" for run in runs for part in ("", "/report")]
     paths += [f"/dashboard/entities/{entity}" for entity in entities]

@@ -11,8 +11,11 @@ from hybrid_sync.admission.job import new_job
 from hybrid_sync.breaker.state import Breaker
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.http.calls import health
+from hybrid_sync.metering import MeasuredCall
 from hybrid_sync.runs.holds import hold
+from hybrid_sync.runs.usage import Recorder
 from hybrid_sync.services.freshness import FALLEN_BACK_SECONDS, SERVED_SECONDS
+from hybrid_sync.timing import Times
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 from tests.unit.asking import STARTED, Desk, event
@@ -256,3 +259,18 @@ def test_health_tells_the_truth_in_words_alone(desk: Desk, world: EngineWorld, t
         status, told = desk.ask("GET", "/v1/health")
         assert (status, told["status"], told[side]) == (503, "down", "away")
         assert "127.0.0.1" not in str(told)
+
+
+def test_where_the_time_went_and_who_uses_what_are_told(desk: Desk, world: EngineWorld) -> None:
+    assert desk.ask("GET", "/v1/syncs/first/performance")[0] == 404
+    run(world, "first")
+    assert desk.ask("GET", "/v1/syncs/first/performance")[0] == 404  # these functions have measured nothing
+    times = {"lock": Times(2, 3_000_000, 1_000_000, 2_000_000)}
+    measured = MeasuredCall("first", "people", "s-sync-batch", "w", 512, 1, milliseconds=4_000, times=times)
+    Recorder(world.connect_target).record(measured, now=True)
+    told = get(desk, "/v1/syncs/first/performance")
+    assert [(one["step"], one["seconds"]) for one in told["performance"]["steps"]] == [("lock", 3), ("sync batch", 1)]
+    used = get(desk, "/v1/usage?days=2")
+    assert {one["entity"] for one in used["entities"]} == set(world.catalog.entities)
+    assert [(one["profile"], one["runs"]) for one in used["entities"][0]["profiles"]] == [("on_demand", 1)]
+    assert desk.ask("GET", "/v1/usage?days=0")[0] == 422

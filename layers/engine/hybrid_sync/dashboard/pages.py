@@ -17,6 +17,7 @@ from hybrid_sync.http.problems import NothingHere
 from hybrid_sync.services.desk import Desk
 from hybrid_sync.services.history import HistoryAsked, history
 from hybrid_sync.services.trail import TrailAsked, audit
+from hybrid_sync.services.usage import UsageAsked, usage
 from hybrid_sync.services.views.entity import EntitiesAsked, EntityAsked, entities, entity_view
 from hybrid_sync.services.views.overview import OverviewAsked, overview
 from hybrid_sync.services.views.run import RunViewAsked, run_view
@@ -58,6 +59,8 @@ class Pages:
                 return _live("levels", request, who, view=goals, now=goals.at, busy=False)
             case ("records",):
                 return self._record(request, who)
+            case ("usage",):
+                return self._usage(request, who)
             case ("audit",):
                 return self._audit(request, who)
             case ("act", kind):
@@ -93,6 +96,12 @@ class Pages:
             return Answer(told.model_dump_json(), kind="application/json")
         drawn = page("record.html", request, who, told=told, asked=asked, said=said, now=self._desk.now())
         return Answer(drawn, HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK)
+
+    def _usage(self, request: Request, who: Visitor) -> Answer:
+        told = usage(self._desk, parsed(UsageAsked, {"days": request.query.get("days") or 28}), who.name)
+        if request.wants_json:
+            return Answer(told.model_dump_json(), kind="application/json")
+        return Answer(page("usage.html", request, who, told=told, now=self._desk.now()))
 
     def _audit(self, request: Request, who: Visitor) -> Answer:
         named = {name: text for name in ("who", "command", "outcome", "before") if (text := request.query.get(name))}

@@ -9,6 +9,7 @@ from hybrid_sync.http.endpoint import Endpoint
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
 from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.services import told
+from hybrid_sync.tuning import told as tuning
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 ENDPOINTS = (
@@ -34,6 +35,15 @@ ENDPOINTS = (
     Endpoint(
         "release_sync", "operating", "POST", "/v1/syncs/{run_id}/release", OPERATE,
         "Release what a run, or its rollback, holds", told.Released,
+    ),
+    Endpoint(
+        "show_performance", "measuring", "GET", "/v1/syncs/{run_id}/performance", READ,
+        "Where a run's time went, and what held it up", tuning.PerformanceTold,
+    ),
+    Endpoint(
+        "show_usage", "measuring", "GET", "/v1/usage", READ,
+        "Who asks for what, how often each entity is carried, and which schedule would fit it better",
+        tuning.UsageTold, query=requests.UsageQuery,
     ),
     Endpoint("list_holds", "operating", "GET", "/v1/holds", READ, "Entities that are held", told.Holds),
     Endpoint(

@@ -170,5 +170,11 @@ class RouteQuery(Message):
     max_age_seconds: Annotated[int, Field(ge=1, le=LONGEST_AGE)] = USUAL_AGE
 
 
+class UsageQuery(Message):
+    """How far back to look."""
+
+    days: Annotated[int, Field(ge=1, le=400)] = 7
+
+
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()

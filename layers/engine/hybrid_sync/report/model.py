@@ -19,6 +19,7 @@ from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.rollback import Rollback
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
+from hybrid_sync.tuning.told import Performance
 
 
 class Counts(Part):
@@ -168,6 +169,8 @@ class RunSummary(Part):
     """What became of each row that the request names."""
     on_failure: str = OnFailure.keep
     """What the request wants where it fails."""
+    performance: Performance | None = None
+    """Where the time went until the report was made; None where nothing was measured."""
     again_at: datetime | None = None
     """When it is started again by itself; None where a person has to, or nobody need."""
 

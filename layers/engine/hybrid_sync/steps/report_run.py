@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import psycopg
+
 from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, Profile, ReportRequest, RunFailure, RunOutcome
-from hybrid_sync.entrypoint import measure
+from hybrid_sync.entrypoint import logger, measure
 from hybrid_sync.errors import Contention, OtherVersion, PartMissing, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.again import said, starts_again
@@ -27,6 +29,7 @@ from hybrid_sync.runs.told import is_news, over
 from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
+from hybrid_sync.tuning.told import Performance
 from hybrid_sync.undo.begin import JOURNAL_KEPT
 from hybrid_sync.world import World
 
@@ -41,7 +44,7 @@ def report_run(world: World, request: ReportRequest) -> RunOutcome:
         request = request.model_copy(update={"failure": plain(request.failure)})
     try:
         with world.connect_target() as target:
-            return reported(world, request, target)
+            return reported(world, request, target, times=_times(world, request, target))
     except SyncError as error:
         if request.failure is None and not isinstance(error, RunNotFound):
             raise
@@ -50,11 +53,12 @@ def report_run(world: World, request: ReportRequest) -> RunOutcome:
 
 @timed("report")
 def reported(
-    world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None, *, told: bool = False
-) -> RunOutcome:
+    world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None, *, told: bool = False,
+    times: Performance | None = None,
+) -> RunOutcome:  # fmt: skip
     """The same over a connection; `verdicts` record what a verification has just found.
 
-    `told`: people have heard how the run ended.
+    `told`: people have heard how the run ended.  `times`: where its time went.
     """
     with transaction(target, "target"):
         for verdict in verdicts.answers if verdicts else ():
@@ -63,6 +67,7 @@ def reported(
             store.read_run(target, request.run_id)
             store.record_failure(target, request.failure)
         summary = _with_levels(world, target, _with_next_attempt(world, _ended(world, target, request.run_id)))
+        summary = summary.model_copy(update={"performance": times})
         failpoint("report.finished", target)
         document = summary.model_dump(mode="json")
         store.keep_report(target, request.run_id, document)
@@ -82,6 +87,19 @@ def reported(
     if not told and not (well and summary.profile == Profile.on_demand):
         _tell(world, target, summary, shown)
     return RunOutcome(run_id=request.run_id, status=summary.status, report=location, summary=_brief(summary))
+
+
+def _times(world: World, request: ReportRequest, target: Connection) -> Performance | None:
+    """In a transaction of its own: a report without times is better than none."""
+    from hybrid_sync.tuning.performance import AskedPerformance  # what rollbacks and a few keys do not need
+
+    try:
+        with one_trip(target, "target", read_only=True) as trip:
+            asked = AskedPerformance(trip, request.run_id, world.catalog)
+        return asked.performance()
+    except (SyncError, psycopg.Error) as error:
+        logger.warning("times not told", extra={"error": getattr(error, "code", type(error).__name__)})
+        return None
 
 
 def _measure(document: dict[str, Any]) -> None:

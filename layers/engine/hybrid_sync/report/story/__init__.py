@@ -11,6 +11,7 @@ from hybrid_sync.report.story.history import history
 from hybrid_sync.report.story.limits import failures, limits, workers
 from hybrid_sync.report.story.missed import missed
 from hybrid_sync.report.story.money import money
+from hybrid_sync.report.story.performance import performance
 from hybrid_sync.report.story.references import references
 from hybrid_sync.report.story.rollback import rollback_story
 from hybrid_sync.report.story.work import freshness, throughput
@@ -40,6 +41,7 @@ def story_of(summary: RunSummary) -> Document:
         deletes(summary),
         history(summary),
         throughput(summary),
+        performance(summary),
         freshness(summary),
         service_levels(summary),
         limits(summary),

@@ -23,6 +23,8 @@ from hybrid_sync.services.views.model import Act, Money, Running
 from hybrid_sync.services.views.verified import money_of
 from hybrid_sync.services.waiting import Waits, ask_locks, waits
 from hybrid_sync.session import dicts
+from hybrid_sync.tuning.performance import performance_of
+from hybrid_sync.tuning.told import Bottleneck
 
 TONES = {
     "succeeded": Tone.good, "degraded": Tone.warning, "failed": Tone.bad, "lost": Tone.bad, "cancelled": Tone.quiet,
@@ -92,6 +94,9 @@ class RunView(Message):
     causes: tuple[CauseLine, ...] = ()
     lines: tuple[Line, ...] = ()
     running: Running | None = None
+    times: str = ""
+    """Where its time went, in a sentence."""
+    bottlenecks: tuple[Bottleneck, ...] = ()
     undoes: str = ""
     undone_by: str = ""
     reported: bool = False
@@ -105,6 +110,9 @@ def run_view(desk: Desk, asked: RunViewAsked, _: str) -> RunView:
     try:
         with at_target(desk) as target:
             summary = recall(target, asked.run_id, desk.catalog)
+            if summary.performance is None:  # it is at work, or so short that its report was made before it was known
+                measured = performance_of(target, asked.run_id, desk.catalog)
+                summary = summary.model_copy(update={"performance": measured})
             seen = _seen(target, asked.run_id)
     except (RunNotFound, *KEPT_OUT):
         unrecorded = find(desk, asked.run_id)
@@ -129,13 +137,16 @@ def _seen(target: Connection, run_id: str) -> dict[str, list[dict[str, Any]]]:
 def _view(
     summary: RunSummary, run: dict[str, Any], moments: Sequence[dict[str, Any]], running: Running | None, now: datetime
 ) -> RunView:
+    measured = summary.performance
     return RunView(
         at=now, run_id=summary.run_id, title=title_of(run), status=summary.status, tone=TONES[summary.status],
         verdict=_verdict(summary, running), part=summary.scope, trigger=run["trigger"],
         requested_by=run["requested_by"] or "", started_at=summary.started_at, finished_at=summary.finished_at,
         seconds=summary.seconds, money=money_of(line for e in summary.entities for line in e.financial_impact),
         entities=tuple(map(_entity, summary.entities)), causes=_causes(summary), lines=_lines(summary, moments),
-        running=running, undoes=run["undoes"] or "", undone_by=summary.undone_by or "",
+        running=running, times=measured.sentence if measured else "",
+        bottlenecks=measured.bottlenecks if measured else (),
+        undoes=run["undoes"] or "", undone_by=summary.undone_by or "",
         reported=summary.finished_at is not None, acts=_acts(summary),
     )  # fmt: skip
 
