@@ -270,7 +270,7 @@ def test_where_the_time_went_and_who_uses_what_are_told(desk: Desk, world: Engin
     Recorder(world.connect_target).record(measured, now=True)
     told = get(desk, "/v1/syncs/first/performance")
     assert [(one["step"], one["seconds"]) for one in told["performance"]["steps"]] == [("lock", 3), ("sync batch", 1)]
-    used = get(desk, "/v1/usage?days=2")
+    used = get(desk, "/v1/usage?days=30")
     assert {one["entity"] for one in used["entities"]} == set(world.catalog.entities)
-    assert [(one["profile"], one["runs"]) for one in used["entities"][0]["profiles"]] == [("on_demand", 1)]
+    assert [(one["profile"], one["runs"]) for one in used["entities"][0]["profiles"]] == [("weekly", 1)]
     assert desk.ask("GET", "/v1/usage?days=0")[0] == 422
