@@ -12,7 +12,7 @@ from hybrid_sync.failpoints import Action
 from hybrid_sync_cli.flow.deployed import flow
 from hybrid_sync_cli.flow.execution import Delivery, Execution, Place
 from tests.faults.cloud import StoredManifests
-from tests.faults.faultplan import FaultPlan
+from tests.faults.faultplan import ERASING, FaultPlan
 from tests.faults.pool import Pool
 from tests.faults.worker import CRASHED, DIED, Order, Reply
 from tests.flow.conduct import died, raised, settle
@@ -116,16 +116,16 @@ class Driver:
 
     def _deliver(self, due: list[Delivery]) -> list[Reply]:
         orders = [
-            Order(delivery.function, payload_of(delivery), self._armed(delivery.function, delivery.attempt))
-            for delivery in due
-        ]
+            Order(delivery.function, payload, self._armed(_kind(delivery.function, payload), delivery.attempt))
+            for delivery in due for payload in (payload_of(delivery),)
+        ]  # fmt: skip
         for order in orders:
             if isinstance(order.message, BatchTask):
                 self._deliveries.remember(order.message)
                 self._double(order.message)
             elif order.step == "settle_uniques" and self._chance(0.1):
                 self._deliveries.now(order)
-            elif order.step == "sync_keys" and self._chance(0.3):
+            elif _kind(order.step, order.message) in ("sync_keys", ERASING) and self._chance(0.3):
                 self.doubled += 1
                 self._deliveries.late(Order(order.step, order.message))
         if any(delivery.state == "PlanEntity" for delivery in due):
@@ -154,6 +154,12 @@ class Driver:
 
     def _chance(self, share: float) -> bool:
         return self._faults is not None and self._luck.random() < share
+
+
+def _kind(function: str, payload: Any) -> str:
+    """The function, or that it erases."""
+    request = getattr(payload, "request", None)
+    return ERASING if function == "plan_run" and request is not None and request.act != "sync" else function
 
 
 def started(request: RunRequest, manifests: StoredManifests, order: Callable[[Place, int], list[int]]) -> Execution:

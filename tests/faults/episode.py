@@ -18,6 +18,7 @@ from psycopg import sql
 
 from hybrid_sync.contracts import FailureMessage, Profile, Ref, RunRequest
 from hybrid_sync.schema.install import WORKER
+from tests.faults.backup import back_up, restore
 from tests.faults.blind_spots import BlindSpots, Plan
 from tests.faults.cloud import Store, StoredManifests
 from tests.faults.driver import Deliveries, Driver
@@ -27,6 +28,7 @@ from tests.faults.legacy_writers import LegacyWriter
 from tests.faults.native_writers import NativeWriter
 from tests.faults.oracle import Defect, Oracle
 from tests.faults.owners import Intruder, Owners
+from tests.faults.people import People
 from tests.faults.pool import Pool, WorkerHung
 from tests.faults.rivals import Rivals
 from tests.faults.score import Score
@@ -38,6 +40,8 @@ BATCH_SIZE = 12
 UNRELIABLE = 0.06
 BLIND = 0.1
 """The share of days on which things happen that no fence can see."""
+RESTORES = 0.06
+"""The share of days after which the target is restored to the morning."""
 BOUND = 0.3
 """The share of episodes whose worker does not pass row security."""
 MEDDLES = 0.03
@@ -93,7 +97,11 @@ class Episode:
         place = Place(servers.legacy_reader, servers.target_worker, folder / "cloud.sqlite", BATCH_SIZE, UNRELIABLE)
         self._pool = Pool(place, WORKERS, self._luck.getrandbits(32), self.score.tally)
         self._deliveries = Deliveries(self._pool, self._beat)
-        self._oracle = Oracle(servers.legacy, servers.target_owner)
+        self._superuser = servers.target_superuser
+        self._people = People(
+            servers.legacy, servers.target_superuser, self._store, self._own_luck(), self._writer.authors
+        )  # fmt: skip
+        self._oracle = Oracle(servers.legacy, servers.target_owner, self._people)
         self._oracle.judge()  # remembers the UUIDs of the rows that were migrated before
         self._runs = self._deliveries_made = 0
         self._schedule = 0
@@ -105,7 +113,7 @@ class Episode:
         self._deliveries.close()
         self._pool.close()
         self._owners.settle()
-        for part in (self._writer, self._native, self._owners, self._oracle, self._store):
+        for part in (self._writer, self._native, self._owners, self._oracle, self._people, self._store):
             part.close()
 
     def schedule(self, *, blind: bool | None = None) -> bool:
@@ -120,7 +128,9 @@ class Episode:
         except WorkerHung as error:
             defects = [Defect("stuck", str(error))]
         defects += [Defect("stuck", text) for text in self._deliveries.defects]
+        defects += [Defect("returned", text) for text in self._people.canaries()]
         self._deliveries.defects.clear()
+        self.score.erased = len(self._people.erased)
         self.score.schedules += 1
         self.score.defects += [(self._seed, self._schedule, defect) for defect in defects]
         return not defects
@@ -154,7 +164,12 @@ class Episode:
         return self._oracle.flattered(run_id)
 
     def _ordinary_day(self) -> list[Defect]:
+        restores = self._luck.random() < RESTORES
+        if restores:
+            back_up(self._superuser)
         self._bad_day()
+        if restores:
+            self._restore()
         # Daily runs: a weekly one's reconcile would make good what the fence has missed.
         defects = self._quiet(Profile.daily)
         return defects or self._evening()
@@ -239,6 +254,12 @@ class Episode:
         self._blind_spots.make_good(plan)
         return defects + self._quiet(Profile.weekly)
 
+    def _restore(self) -> None:
+        """The target is as it was in the morning; whoever was erased meanwhile is in it again."""
+        self.score.restores += 1
+        restore(self._superuser)
+        self._pool.renew()
+
     def _rewind(self) -> None:
         self.score.rewinds += 1
         self._blind_spots.rewind()
@@ -258,11 +279,13 @@ class Episode:
         self._bad = True
         self._native.start(cuts=1 if self._luck.random() < 0.25 else 0)
         drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 1, 1, 1, 2, 2, 3)))]
-        with ThreadPoolExecutor(len(drivers) + 2) as beside:
+        with ThreadPoolExecutor(len(drivers) + 3) as beside:
             under_way = [beside.submit(driver.run, self._request()) for driver in drivers]
             under_way.append(beside.submit(self._driver(faulty=True).retry, self._messages()))
             if self._luck.random() < 0.3:
                 under_way.append(beside.submit(self._duel))
+            if (request := self._people.choose(self._next("erase"))) is not None:
+                under_way.append(beside.submit(self._driver(faulty=True).run, request))
             for work in under_way:
                 work.result()
         self._native.settle()
@@ -270,6 +293,8 @@ class Episode:
         self._deliveries.settle()
         self._bad = False
         self._owners.settle()
+        texts = self._people.finish(self._driver(faulty=False).run, lambda: self._next("erase"))
+        self._deliveries.defects += texts
         self.score.cut += self._native.cut - cut_before
         self.score.acts, self.score.swaps = self._owners.acts, self._intruder.swaps
         self.score.committed += self._writer.committed - committed_before
@@ -283,9 +308,7 @@ class Episode:
         refs = tuple(Ref(entity="people", legacy_id=key) for key in hot)
         requests = []
         for _ in range(3):
-            self._runs += 1
-            run_id = f"duel-{self._seed}-{self._runs}"
-            requests.append(RunRequest(run_id=run_id, profile=Profile.on_demand, refs=refs))
+            requests.append(RunRequest(run_id=self._next("duel"), profile=Profile.on_demand, refs=refs))
         duel = Duel(self._deliveries, StoredManifests(self._store), random.Random(self._schedule))
         duel.run(requests, lambda: self._writer.heat(hot))
 
@@ -310,9 +333,12 @@ class Episode:
         plan = FaultPlan(self._own_luck(), self.score.tally) if faulty else None
         return Driver(self._deliveries, StoredManifests(self._store), luck, plan)
 
-    def _request(self) -> RunRequest:
+    def _next(self, kind: str) -> str:
         self._runs += 1
-        run_id = f"run-{self._seed}-{self._runs}"
+        return f"{kind}-{self._seed}-{self._runs}"
+
+    def _request(self) -> RunRequest:
+        run_id = self._next("run")
         kind = self._luck.random()
         if kind < 0.3:
             return RunRequest(run_id=run_id, profile=Profile.weekly if kind < 0.1 else Profile.daily)
@@ -385,10 +411,8 @@ class Episode:
         self._driver(faulty=False).run(request)
 
     def _clean(self, profile: Profile) -> RunRequest:
-        self._runs += 1
-        run_id = f"clean-{self._seed}-{self._runs}"
         # An episode is a few minutes long, and deletes more than a guard lets go in a week without a word.
-        return RunRequest(run_id=run_id, profile=profile, allow_deletes=("messages", "receipts"))
+        return RunRequest(run_id=self._next("clean"), profile=profile, allow_deletes=("messages", "receipts"))
 
     def _unqueued(self) -> list[Defect]:
         """Failed records that are marked as queued, and of which no message tells."""

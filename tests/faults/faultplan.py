@@ -7,11 +7,13 @@ import random
 from hybrid_sync.failpoints import POINTS, Action, Drop, Exit, Raise, Stall
 from tests.faults.pool import Tally
 
+ERASING = "plan_run that erases"
 _STALL_SECONDS = 0.25
 # How many of a step's deliveries carry a fault: few where a run has many of them, most where the failpoints lie behind
 # work that is seldom there.
 _SHARES = {
     "sync_keys": 0.6,
+    ERASING: 0.7,
     "plan_entity": 0.12,
     "sync_batch": 0.15,
     "verify_entity": 0.12,
@@ -23,7 +25,8 @@ _SHARES = {
 _SHARE = 0.35
 _AREAS = {
     "sync_keys": ("keys.", "fence.", "batch.", "delete.", "link.", "report."),
-    "plan_run": ("fence.", "run.", "bulk."),
+    "plan_run": ("fence.", "run.", "bulk.", "erase.caught_up"),
+    ERASING: tuple(name for name in POINTS if name.startswith("erase.") and name != "erase.caught_up"),
     "plan_entity": ("plan.",),
     "sync_batch": ("batch.",),
     "settle_uniques": ("settle.", "bulk.made", "bulk.making", "bulk.proving", "bulk.taken_back", "bulk.ended"),

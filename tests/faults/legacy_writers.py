@@ -62,6 +62,8 @@ class LegacyWriter:
         self._gone: set[int] = set()
         self._names = self._born = 0
         self.known = Known()
+        self.authors: dict[int, set[int]] = {}
+        """Whoever may ever have written a message, by its key."""
         self.committed = 0
         self.beat = Beat(self._write, luck, _LONGEST_PAUSE)
 
@@ -217,14 +219,15 @@ class LegacyWriter:
         address = self._address() if self._luck.random() < 0.2 else f"p{key}@example.org"
         return (
             "insert into person (id, email, name, team_id, boss_id) values (%s, %s, %s, %s, %s) on conflict do nothing",
-            (key, address, f"name {key}", self._any(self.known.teams), self._any(self.known.people)),
+            (key, address, f"canary-{key}-name", self._any(self.known.teams), self._any(self.known.people)),
         )
 
     def _pair(self, lane: int) -> Statement:
         """Two new people, the one led by the other."""
         one, other = (self._new_id(lane, self.known.people[lane]) for _ in range(2))
         return (
-            "insert into person (id, email, name, boss_id) select id, 'p' || id || '@example.org', 'pair', boss"
+            "insert into person (id, email, name, boss_id) select id, 'p' || id || '@example.org',"
+            " 'canary-' || id || '-pair', boss"
             " from (values (%s::int, %s::int), (%s, null)) as pair (id, boss) on conflict do nothing",
             (one, other, other),
         )
@@ -254,7 +257,7 @@ class LegacyWriter:
     def _message(self, lane: int) -> Statement:
         known = self.known.messages[lane]
         key = self._some(known) if known and self._luck.random() < 0.4 else self._new_id(lane, known)
-        values = (key, self._any(self.known.people), self._json(), self._version())
+        values = (key, self._writes(key), self._json(), self._version())
         if self._luck.random() < 0.5:
             return "insert into comment values (%s, %s, %s, %s) on conflict do nothing", values
         return "insert into record values (%s, %s, %s, %s) on conflict do nothing", values
@@ -286,7 +289,9 @@ class LegacyWriter:
         """A key is updated in place: one row goes, and another one comes."""
         known = self.known.messages[lane]
         old = self._some(known)
-        values = (self._new_id(lane, known), self._version(), old)
+        key = self._new_id(lane, known)
+        self.authors[key] = self.authors.get(key, set()) | self.authors.get(old, set())
+        values = (key, self._version(), old)
         if self._luck.random() < 0.5:
             return "update comment set id = %s, rev = %s where id = %s", values
         return "update record set id = %s, rev = %s where id = %s", values
@@ -322,6 +327,13 @@ class LegacyWriter:
         self._heater.execute("create table team_copy (like team including all)")
         self._heater.execute("insert into team_copy select id, name || '+', lead_id, rev + 1 from team")
 
+    def _writes(self, message: int) -> int | None:
+        """An author of the message, whether or not this commits."""
+        author = self._any(self.known.people)
+        if author is not None:
+            self.authors.setdefault(message, set()).add(author)
+        return author
+
     def _json(self) -> str | None:
         if self._luck.random() < 0.06:
             return self._luck.choice(_BAD_JSON)
@@ -329,7 +341,8 @@ class LegacyWriter:
 
     def _rename(self, lane: int) -> Statement:
         """Like QuerySet.update(): updated_at stays."""
-        values = (f"name {self._luck.randrange(99)}", self._some(self.known.people[lane]))
+        key = self._some(self.known.people[lane])
+        values = (f"canary-{key}-name {self._luck.randrange(99)}", key)
         return "update person set name = %s, rev = rev + 1 where id = %s", values
 
     def _move(self, lane: int) -> Statement:
@@ -384,7 +397,8 @@ class LegacyWriter:
         return "update record set meta = %s, rev = rev + 1 where id = %s", values
 
     def _author(self, lane: int) -> Statement:
-        values = (self._any(self.known.people), self._some(self.known.messages[lane]))
+        key = self._some(self.known.messages[lane])
+        values = (self._writes(key), key)
         return "update comment set author_id = %s, rev = rev + 1 where id = %s", values
 
     def _bulk_people(self, lane: int) -> Statement:

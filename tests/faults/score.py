@@ -10,7 +10,7 @@ from hybrid_sync.failpoints import POINTS
 from tests.faults.oracle import Defect
 from tests.faults.pool import Tally
 
-_VERDICT = ("missed", "doubled", "reversed", "wrong_ids", "flattered")
+_VERDICT = ("missed", "doubled", "reversed", "wrong_ids", "flattered", "returned")
 
 
 @dataclass
@@ -25,6 +25,9 @@ class Score:
     cut: int = 0
     blind: int = 0
     rewinds: int = 0
+    restores: int = 0
+    """Days after which the target was restored to the morning."""
+    erased: int = 0
     repairs: int = 0
     committed: int = 0
     acts: int = 0
@@ -54,6 +57,8 @@ class Score:
         self.cut += other.cut
         self.blind += other.blind
         self.rewinds += other.rewinds
+        self.restores += other.restores
+        self.erased += other.erased
         self.repairs += other.repairs
         self.committed += other.committed
         self.acts += other.acts
@@ -83,6 +88,7 @@ class Score:
         yield "failed deliveries: " + (", ".join(f"{name} {n}" for name, n in sorted(tally.errors.items())) or "none")
         yield (
             f"days of which the fence sees a part: {self.blind}; legacy rewound to a disk snapshot: {self.rewinds}; "
+            f"the target restored to before a day's erasures: {self.restores}; "
             f"repairs of rows told as changed on both sides: {self.repairs}"
         )
         evenings = ", ".join(f"{name} {n}" for name, n in sorted(self.evenings.items())) or "none"
@@ -103,7 +109,9 @@ class Score:
     def verdict(self, seed: int) -> str:
         """The one line that says it all."""
         counts = " ".join(f"{kind}={self._of(kind)}" for kind in _VERDICT)
-        return f"FAULTS schedules={self.schedules} crashes={self.tally.crashes} {counts} seed={seed}"
+        return (
+            f"FAULTS schedules={self.schedules} crashes={self.tally.crashes} {counts} erased={self.erased} seed={seed}"
+        )
 
     def _of(self, kind: str) -> int:
         return sum(defect.kind == kind for _, _, defect in self.defects)
