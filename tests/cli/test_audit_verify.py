@@ -104,6 +104,47 @@ def test_what_was_done_to_the_trail_is_found(
     assert "Compare with the copies" in hybrid_sync("audit", "verify").out
 
 
+def test_lines_behind_the_last_copy_are_protected_by_the_next_one(
+    store: Store, desk: Desk, copies: S3Copies, hybrid_sync: Command
+) -> None:
+    """Until then a cut end shows in nothing but how far the copies reach."""
+    add(store, "a", "b")
+    copied(desk, copies)
+    add(store, "c")
+    as_owner(store, "delete from hybrid_sync.audit where audit_id = 3")
+    assert "Copies in S3 reach to line 2." in hybrid_sync("audit", "verify").out
+    add(store, "d")
+    copied(desk, copies)
+    as_owner(store, "delete from hybrid_sync.audit where audit_id = 3")
+    assert json.loads(hybrid_sync("audit", "verify", "--json").out)["lost"] == [3]
+
+
+def test_a_missing_copy_is_found_and_a_copy_of_somebody_elses_keeps_none_from_being_made(
+    store: Store, desk: Desk, copies: S3Copies, s3: Any, hybrid_sync: Command
+) -> None:
+    for who in "abc":
+        add(store, who)
+        copied(desk, copies)
+    [second] = [one["Key"] for one in s3.list_objects_v2(Bucket="data", Prefix="audit/000000000002-")["Contents"]]
+    s3.delete_object(Bucket="data", Key=second)
+    said = hybrid_sync("audit", "verify")
+    assert (said.status, said.out.splitlines()[0]) == (1, "Copies of lines before line 3 are missing in S3.")
+    s3.put_object(Bucket="data", Key=f"audit/000000000004-999999999999-{'0' * 64}.jsonl", Body=b"")
+    add(store, "d")
+    assert copied(desk, copies) == 1
+    assert json.loads(hybrid_sync("audit", "verify", "--json").out)["lost"] == [999999999999]
+
+
+def test_a_trail_that_was_restored_is_copied_from_where_it_was(store: Store, desk: Desk, copies: S3Copies) -> None:
+    add(store, "a", "b")
+    copied(desk, copies)
+    add(store, "c", "d")
+    copied(desk, copies)
+    as_owner(store, "delete from hybrid_sync.audit where audit_id > 2")  # as a backup of the target brings it
+    add(store, "e", "f")
+    assert (copied(desk, copies), copied(desk, copies)) == (2, 0)
+
+
 @pytest.mark.parametrize(
     "crime", ["update hybrid_sync.audit set who = ''", "delete from hybrid_sync.audit", "truncate hybrid_sync.audit"]
 )

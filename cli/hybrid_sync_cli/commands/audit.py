@@ -59,21 +59,24 @@ def verify(as_json: bool) -> int:
     deployment, after, lines, copied = Deployment.chosen(), 0, 0, 0
     broken: list[int] = []
     lost: list[int] = []
+    gaps: list[int] = []
     while True:
         found = deployment.ask("audit-verify", VerifyAsked(after=after), Verified, patient=True)
         lines, copied = lines + found.lines, found.copied
-        broken, lost = [*broken, *found.broken], [*lost, *found.lost]
+        broken, lost, gaps = [*broken, *found.broken], [*lost, *found.lost], [*gaps, *found.gaps]
         if found.next is None:
             break
         after = found.next
     if as_json:
-        click.echo(json.dumps({"lines": lines, "broken": broken, "lost": lost, "copied": copied}))
-        return FAILED if broken or lost else 0
+        click.echo(json.dumps({"lines": lines, "broken": broken, "lost": lost, "gaps": gaps, "copied": copied}))
+        return FAILED if broken or lost or gaps else 0
     for line in broken:
         click.echo(f"Line {line} is not as it was written, or one before it is gone.")
     for line in lost:
         click.echo(f"Line {line} is gone, or not as the copy in S3 has it.")
-    if broken or lost:
+    for line in gaps:
+        click.echo(f"Copies of lines before line {line} are missing in S3.")
+    if broken or lost or gaps:
         click.echo(
             "Compare with the copies under audit/ in the data bucket, and find out who owns the target's schema."
         )

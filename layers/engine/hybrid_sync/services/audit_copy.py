@@ -82,8 +82,15 @@ class S3Copies:
 
 
 def copy_new_lines(target: Connection, copies: Copies, now: datetime) -> int:
-    """Copy what no copy has yet; returns how many lines.  Safe to repeat."""
-    after, count = max((last for _, last, _ in copies.listed()), default=0), 0
+    """Copy what no copy has yet; returns how many lines.  Safe to repeat.
+
+    Behind the last copy that the trail still agrees with: of a target that was restored, the lines since have ids that
+    other copies have as well, and a copy that nobody of ours has made keeps nothing from being copied.
+    """
+    listed = copies.listed()
+    with inside(target, "target", soon=True):
+        hashes = _hashes_of(target, [last for _, last, _ in listed])
+    after, count = max((last for _, last, chained in listed if hashes.get(last) == chained), default=0), 0
     while True:
         with inside(target, "target", soon=True):
             lines = answer(target, dicts(_LINES, {"after": after, "limit": LINES}))
@@ -101,12 +108,14 @@ class VerifyAsked(Asked):
 
 class Verified(Message):
     """`broken`: lines that are not as they were written, or behind one that is gone; `lost`: lines that a copy has, and
-    the target has not, or not as the copy has them.  Behind `copied` no copy protects the trail's end yet.
+    the target has not, or not as the copy has them; `gaps`: lines before which copies are missing.  Behind `copied` no
+    copy protects the trail's end yet.
     """
 
     lines: int
     broken: tuple[int, ...]
     lost: tuple[int, ...]
+    gaps: tuple[int, ...] = ()
     copied: int
     next: int | None = None
 
@@ -118,14 +127,28 @@ def verify(desk: Desk, asked: VerifyAsked, _: str) -> Verified:
         found = answer(target, dicts(_HASHES, {"after": asked.after, "limit": LINES + 1}))
         until = found[LINES - 1]["audit_id"] if len(found) > LINES else None
         inside_page = [c for c in copies if c.last > asked.after and (until is None or c.last <= until)]
-        ends = {"ids": [copy.last for copy in inside_page]}
-        hashes = {row["audit_id"]: row["chained"] for row in answer(target, dicts(_ENDS, ends))}
+        hashes = _hashes_of(target, [copy.last for copy in inside_page])
     broken = [row["audit_id"] for row in found[:LINES] if not row["right_one"]]
     return Verified(
         lines=min(len(found), LINES), broken=tuple(broken[:_NAMED]),
         lost=tuple(c.last for c in inside_page if hashes.get(c.last) != c.chained)[:_NAMED],
+        gaps=tuple(n for n in _gaps(copies) if n > asked.after and (until is None or n <= until))[:_NAMED],
         copied=max((copy.last for copy in copies), default=0), next=until,
     )  # fmt: skip
+
+
+def _hashes_of(target: Connection, ids: Sequence[int]) -> dict[int, str]:
+    return {row["audit_id"]: row["chained"] for row in answer(target, dicts(_ENDS, {"ids": list(ids)}))}
+
+
+def _gaps(copies: Sequence[Copy]) -> list[int]:
+    """The first line of each copy before which some are missing."""
+    found, reached = [], 0
+    for copy in sorted(copies):
+        if copy.first > reached + 1:
+            found.append(copy.first)
+        reached = max(reached, copy.last)
+    return found
 
 
 _LINES = sql.SQL("""
