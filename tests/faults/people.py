@@ -105,6 +105,10 @@ class People:
             }
         return rows
 
+    def wrote(self, message: Key) -> bool:
+        """Whether somebody erased may have written what had this key at some time."""
+        return bool(self._authors.get(message[0], set()) & self.erased)
+
     def silenced(self, source: Source, keys: set[Key]) -> set[Key]:
         """Messages that were erased, whoever has them now."""
         return self._listed((source.entity, source.name), keys)
@@ -125,7 +129,7 @@ class People:
         found = [
             f"messages/{source.name} {key[0]} was erased and is back" for key in silenced & target.keys() | of_erased
         ]
-        wrong = [key for key in silenced if not self._authors.get(key[0], set()) & self.erased]
+        wrong = [key for key in silenced if not self.wrote(key)]
         return found + [f"messages/{source.name} {key[0]} was erased, and nobody erased wrote it" for key in wrong]
 
     def canaries(self) -> list[str]:

@@ -34,6 +34,7 @@ def test_after_a_bad_day_and_quiet_the_target_is_what_legacy_says(both: Servers,
     assert score.tally.crashes
     assert score.rival_writes >= SCHEDULES * RIVAL_WRITES
     assert (score.rival_reversals, bool(score.rival_crashes)) == (0, True)
+    assert score.erased >= 2 * SCHEDULES
 
 
 def test_the_reconcile_makes_good_what_no_fence_sees(both: Servers, tmp_path: Path) -> None:
@@ -66,6 +67,7 @@ _IN_TARGET = (
         " values ('teams', 'team', '{77777}', 'other', 'x', 'x')",
     ),
     ("missed", "delete from memberships"),
+    ("returned", "update people set name = 'canary-' || legacy_person_id || '-back' where name = 'erased'"),
 )
 _IN_LEGACY = (
     ("missed", "update person set name = 'missed', rev = rev + 1"),
