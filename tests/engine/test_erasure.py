@@ -11,11 +11,14 @@ from psycopg.conninfo import conninfo_to_dict
 from hybrid_sync.catalog.models import Adopt, OnDelete
 from hybrid_sync.contracts import Profile, RollbackTask, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, ErasuresBehind, RequestRejected
+from hybrid_sync.postgres import transaction
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.sync_batch import sync_batch
+from hybrid_sync.undo.begin import begin
+from hybrid_sync.undo.undo import steps, undo_batch
 from tests.engine.conftest import Query
 from tests.engine.erasures import erase_rows, with_erasure
 from tests.engine.policies import with_policies
@@ -133,6 +136,23 @@ def test_no_undo_brings_them_back(erasing: EngineWorld, legacy: Query, target: Q
         outcome = rollback_run(erasing, RollbackTask(run_id="second", rollback_id=outcome.rollback_id))
     assert anywhere(target, *CANARIES, "new3@") == another
     assert target("select count(*) from messages where body = 'remark 4'") == [(1,)], "others come back"
+
+
+def test_a_rollback_that_has_listed_what_is_then_erased_undoes_the_rest(
+    erasing: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("update remark set body = 'new 3' where id = 3; update letter set body = 'new 4' where id = 4")
+    run(erasing, "second")
+    with erasing.connect_target() as connection, transaction(connection, "target"):
+        under_way = begin(connection, erasing.catalog, RollbackTask(run_id="second"))
+        listed = steps(connection, under_way.rollback_id, "second")
+    erase_rows(erasing, (3,))
+    with erasing.connect_target() as connection:
+        for step in listed:
+            with transaction(connection, "target"):
+                undo_batch(connection, erasing.catalog, step)
+    assert anywhere(target, *CANARIES, "new 3") == set()
+    assert target("select body from messages where legacy_id = 4 and legacy_source = 'letter'") == [("letter 4",)]
 
 
 def test_a_restored_target_is_made_to_forget_them_before_anything_is_written(

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import RollbackTask
 from hybrid_sync.errors import SyncError
 from hybrid_sync.runs.holds import holds, release
@@ -57,6 +58,8 @@ class Storm:
 
     def __init__(self, world: EngineWorld, admin_dsn: str, people: int, seed: int) -> None:
         with_erasure(world)
+        bulk = {name: one.model_copy(update={"first_load": "bulk"}) for name, one in world.catalog.entities.items()}
+        world.catalog = Catalog(bulk)
         self.world = world
         self.admin_dsn = admin_dsn
         self.people = people

@@ -72,6 +72,8 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
     answer(connection, records.number(task.entity))
     width = len(catalog[task.entity].sources[task.source].key)
     numbers = _buckets(connection, task, width)
+    if not numbers:
+        return UndoneBatch()  # all that it wrote was of people who have been erased since the rollback listed it
     lock_buckets(connection, task.entity, task.source, numbers)
     claimed = connection.execute(
         "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi)"
