@@ -18,6 +18,7 @@ from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.up import Builder, purge, tear_down
+from tests.drills.mailbox import ADDRESSES
 from tests.servers import memory, versions
 from tests.servers.projects import Projects, created, log_in_quickly, new_name
 from tests.servers.tls import TlsServer, serve
@@ -85,7 +86,7 @@ def deployed(session_home: Path) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_SYNC_HOME", str(session_home / "stack"))
         versions.ensure_npm()  # where the target's server comes from
-        yield Builder(UpOptions(strict=True), lambda line: None).run()
+        yield Builder(UpOptions(strict=True, mail=ADDRESSES), lambda line: None).run()
         assert unexpected(Aws(Processes(home.directory())).refusals) == []
         tear_down(Processes(home.directory()), StateFile(home.directory() / "keep.json"))
 

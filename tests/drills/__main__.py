@@ -21,6 +21,7 @@ from tests.conftest import clear, new_home
 from tests.drills import canaries
 from tests.drills.disasters import DISASTERS
 from tests.drills.ground import NotWell, ground
+from tests.drills.mailbox import ADDRESSES
 from tests.drills.play import Drill, Score, played
 from tests.drills.troubles import DRILLS as TROUBLES
 from tests.servers import versions
@@ -71,7 +72,7 @@ def _stack() -> Iterator[Stack]:
     with patch.dict(os.environ, {"HYBRID_SYNC_HOME": str(place / "stack")}):
         try:
             versions.ensure_npm()
-            stack = Builder(UpOptions(strict=True), lambda line: print(line, flush=True)).run()
+            stack = Builder(UpOptions(strict=True, mail=ADDRESSES), lambda line: print(line, flush=True)).run()
             fill(stack)
             yield stack
         finally:

@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg
 
-from hybrid_sync.admission.job import JobState, written
+from hybrid_sync.admission.job import Job, JobState, written
+from hybrid_sync.admission.jobs import stored_job
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.contracts import Profile
 from hybrid_sync.http.scopes import READ
@@ -74,10 +75,10 @@ class Ground:
 
     # --- runs -------------------------------------------------------------------------------------------------
 
-    def clock_strikes(self) -> str:
-        """It is Sunday 01:00: EventBridge Scheduler delivers the weekly run; its id."""
+    def clock_strikes(self, **more: Any) -> str:
+        """It is Sunday 01:00: EventBridge Scheduler delivers the weekly run, which asks for `more`; its id."""
         due, self.sunday = self.sunday, self.sunday + timedelta(weeks=1)
-        request = {"profile": self.profile, "trigger": "schedule", "entities": list(self.entities)}
+        request = {"profile": self.profile, "trigger": "schedule", "entities": list(self.entities), **more}
         self._admit({"scheduled_at": f"{due:%Y-%m-%dT%H:%M:%SZ}", "request": request})
         return f"{self.profile}-{due:%Y%m%dT%H%M%S}-000000"
 
@@ -120,18 +121,33 @@ class Ground:
 
     def next_attempt(self, run_id: str) -> str | None:
         """The attempt that follows by itself, whose hour has come; None where there is none."""
-        named = Scheduled.named(run_id)
-        assert named is not None, "it was no scheduled run"
-        client, table, coming = self.stack.client("dynamodb"), self.stack.outputs["ControlTable"], named.next.job_id
-        found = client.scan(TableName=table, ConsistentRead=True)["Items"]
-        [item] = [one for one in found if one["pk"]["S"].endswith(coming)] or [None]
+        coming = self.name_after(run_id)
+        item = self._item(coming)
         if item is None:
             return None
         if not self.real_minutes and item["state"]["S"] == JobState.later:  # the clock is put forward
-            place = f"{item['place']['S'].partition('/')[0]}/{written(datetime.now(UTC))}"
-            client.put_item(TableName=table, Item={**item, "place": {"S": place}})
+            client, place = self.stack.client("dynamodb"), item["place"]["S"].partition("/")[0]
+            moved = {**item, "place": {"S": f"{place}/{written(datetime.now(UTC))}"}}
+            client.put_item(TableName=self.stack.outputs["ControlTable"], Item=moved)
             self.minute_passes()
         return coming
+
+    def name_after(self, run_id: str) -> str:
+        """What the next attempt of a scheduled run is called."""
+        named = Scheduled.named(run_id)
+        assert named is not None, "it was no scheduled run"
+        return named.next.job_id
+
+    def job(self, job_id: str) -> Job | None:
+        """As it is stored."""
+        item = self._item(job_id)
+        return None if item is None else stored_job(item)
+
+    def _item(self, job_id: str) -> dict[str, Any] | None:
+        key = {"pk": {"S": f"job/{job_id}"}}
+        asked = {"TableName": self.stack.outputs["ControlTable"], "Key": key, "ConsistentRead": True}
+        found: dict[str, Any] = self.stack.client("dynamodb").get_item(**asked)
+        return found.get("Item")
 
     def carry(self) -> str:
         """A scheduled run from its start to its end; NotWell unless it has verified everything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hybrid_sync.schema.install import WORKER
 from hybrid_sync_cli.stack import databases, home
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.processes import Processes
@@ -47,6 +48,26 @@ def legacy_down(night: Night) -> None:
         run_id = ground.clock_strikes()
         ground.minutes_pass(MINUTES)
     night.go_on(run_id)
+
+
+def connections_used_up(night: Night) -> None:
+    """Others use all connections that the pooler has: the run waits for its turn, and says so."""
+    ground = night.ground
+    ground.legacy("update dispatch_payment set custom_price = coalesce(custom_price, 0) + 1")
+    try:
+        ground.target(_LIMITED.format(0))
+        run_id = ground.clock_strikes()
+        night.until_told("its turn, throttled: The target database, or its pooler, has no connection left")
+        ground.minutes_pass(MINUTES)
+    finally:
+        ground.target(_LIMITED.format(-1))
+    night.go_on(run_id)
+
+
+_LIMITED = (
+    f"alter role {WORKER} connection limit {{}};"
+    f" select pg_terminate_backend(pid) from pg_stat_activity where usename = '{WORKER}'"
+)
 
 
 def id_map_deleted(night: Night) -> None:

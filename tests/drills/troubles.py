@@ -9,14 +9,15 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.schema.install import WORKER
+from tests.drills.again import tries_again
 from tests.drills.many_failed import many_failed
-from tests.drills.outages import id_map_deleted, legacy_down, target_down
+from tests.drills.outages import connections_used_up, id_map_deleted, legacy_down, target_down
 from tests.drills.play import Drill, Night, Play
 from tests.drills.undoing import mass_update_undone
 from tests.drills.watch import Named
 
 REFUSED = 300
-JUNK = 300
+JUNK = 200
 LOCKED = "public.payments"
 MIGRATION = "a migration by hand"
 
@@ -164,6 +165,10 @@ def is_junk(messages: int) -> Drill:
 DRILLS = (
     Drill("target-down", target_down, Named("target database does not let us in", "host and port|look at the server")),
     Drill("legacy-down", legacy_down, Named("legacy database does not let us in", "host and port|look at the server")),
+    Drill(
+        "connections-used-up", connections_used_up,
+        Named("target database, or its pooler, has no connection left", "TargetConnections|look at the server"),
+    ),
     is_renamed("column-renamed", "dispatch_payment", "paid_price"),
     Drill(
         "rows-refused", rows_refused,
@@ -186,6 +191,10 @@ DRILLS = (
             f"held by .*{MIGRATION}", "to end that session",
             "another session holds a lock", "tries again by itself|then run again",
         ),
+    ),
+    Drill(
+        "tries-again", tries_again,
+        Named("deadline|holds a lock", "Starts again at", "deadline|holds a lock", "tries again by itself"),
     ),
     Drill("id-map-deleted", id_map_deleted, Named("Id map is gone", "made anew", "Done without", "hybrid-sync repair")),
     is_junk(JUNK),

@@ -24,6 +24,7 @@ from urllib3 import HTTPResponse
 from hybrid_sync import aws, wiring
 from hybrid_sync.breaker.state import SIDES, Refusal, failed
 from hybrid_sync.breaker.store import BreakerStore
+from hybrid_sync.metering import METER
 from hybrid_sync.settings import Settings
 from tests.checks import templates
 from tests.unit.lambdas import FakeContext
@@ -54,12 +55,15 @@ class Deployment:
         self.calls: dict[str, set[Call]] = defaultdict(set)
         self.counted: dict[str, Counter[str]] = defaultdict(Counter)
         """Function -> how often it has asked for each action."""
+        self.items: dict[str, set[str]] = defaultdict(set)
+        """Function -> the items of the control table that it has asked for."""
         self.legacy_dsn = legacy_dsn
         self.target_dsn = target_dsn
         self._patch = patch
         self._running = ""
         self.troubled = False
-        """Before each call a connection to either database has failed, so that one that succeeds is news."""
+        """Before each call a connection to either database has failed, so that one that succeeds is news; and AWS slows
+        down each request."""
         aws.session.cache_clear()
         aws.session().register("before-parameter-build.*.*", self._record)
         aws.session().register("before-send.lambda.GetAccountSettings", _account)
@@ -130,6 +134,20 @@ class Deployment:
             for resource in templates.listed(statement["Resource"])
         ]
 
+    def forbidden(self, name: str) -> set[str]:
+        """The items of the control table that it has asked for, and may not touch."""
+        patterns = {
+            pattern
+            for statement in templates.statements(self.functions[name])
+            for condition in statement.get("Condition", {}).values()
+            for pattern in templates.listed(condition.get("dynamodb:LeadingKeys", []))
+        }
+        return {
+            item
+            for item in self.items[name]
+            if patterns and not any(fnmatch.fnmatchcase(item, pattern) for pattern in patterns)
+        }
+
     def permits(self, name: str, call: Call) -> bool:
         return any(
             call.action == action and fnmatch.fnmatchcase(call.resource, pattern)
@@ -180,6 +198,11 @@ class Deployment:
             made = _calls(model.service_model.service_id, model.name, params)
             self.calls[self._running] |= set(made)
             self.counted[self._running].update(call.action for call in made)
+            if params.get("TableName") == "ControlTable" and "IndexName" not in params:
+                key = params.get("Key") or params.get("Item") or {"pk": {"S": "*"}}
+                self.items[self._running].add(key["pk"]["S"])
+            if self.troubled:
+                METER._slowed["somebody:Something"] += 1
 
 
 def _account(request: Any, **_: Any) -> AWSResponse:

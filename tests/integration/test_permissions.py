@@ -402,6 +402,12 @@ def test_every_call_is_allowed(ran: Deployment) -> None:
     assert refused == []
 
 
+def test_a_function_that_may_touch_some_items_of_the_control_table_touches_no_others(ran: Deployment) -> None:
+    assert {name: ran.forbidden(name) for name in ran.functions if ran.forbidden(name)} == {}
+    assert ran.items["SyncBatch"] >= {"breakers", "throttled"}
+    assert ran.items["WatchFreshness"] == {"breakers"}
+
+
 def test_everything_that_is_allowed_is_used(ran: Deployment) -> None:
     unused = [
         (name, action, pattern)

@@ -12,6 +12,8 @@ from typing import Any
 from hybrid_sync_cli.emulator.refusals import DENIED, record
 
 _role: contextvars.ContextVar[str] = contextvars.ContextVar("role", default="")
+_OUTBOX = "/outbound-emails"
+_sender: contextvars.ContextVar[str] = contextvars.ContextVar("sender", default="")
 
 
 def note_denials(actions: Any) -> None:
@@ -63,6 +65,38 @@ def name_log_groups_as_aws(actions: Any) -> None:
         return f"{arn}:*" if service == "logs" and ":log-group:" in arn and not arn.endswith(":*") else arn
 
     actions.extract_resource_arn = extract
+
+
+def tell_senders(actions: Any, evaluator: Any) -> None:
+    """A mail is judged by its sender's identity and address (SES guide, "Controlling access"), which ministack leaves
+    out."""
+    named, enforce = actions.extract_resource_arn, evaluator.enforce
+
+    def resource(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any, **more: Any) -> str:
+        if service != "ses" or not path.endswith(_OUTBOX):
+            return str(named(service, method, path, headers, body, *rest, **more))
+        _sender.set(json.loads(body or b"{}").get("FromEmailAddress", ""))
+        region, account = rest[-2:]
+        return f"arn:aws:ses:{region}:{account}:identity/{_sender.get()}"
+
+    def judged(access_key: str, action: str, *request: Any, **more: Any) -> Any:
+        if action == "ses:SendEmail":
+            more["service_context"] = {**(more.get("service_context") or {}), "ses:FromAddress": _sender.get()}
+        return enforce(access_key, action, *request, **more)
+
+    actions.extract_resource_arn, evaluator.enforce = resource, judged
+
+
+def tell_leading_keys(actions: Any) -> None:
+    """A policy may say which items of a table are touched (DynamoDB guide, "Conditions"): by their partition keys."""
+    original = actions.dynamodb_service_context
+
+    def context(body: bytes) -> dict[str, Any]:
+        asked = json.loads(body or b"{}")
+        keys = [place["pk"]["S"] for name in ("Key", "Item") if "pk" in (place := asked.get(name) or {})]
+        return {**original(body), **({"dynamodb:LeadingKeys": keys} if keys else {})}
+
+    actions.dynamodb_service_context = context
 
 
 def judge_machines(stepfunctions: Any, evaluator: Any) -> None:

@@ -81,6 +81,7 @@ class Deployment:
     workshop: Path
     host: Host
     strict: bool = False
+    mail: tuple[str, str] = ("none", "none")
 
     @property
     def sam(self) -> Path:
@@ -96,7 +97,8 @@ class Deployment:
             # A person watches: what fails is tried again at once, not after the time that a cloud needs.
             "RetryDelaySeconds": "1",
             "LogRetentionDays": "7",
-            "AlertEmail": "none",
+            "MailFrom": self.mail[0],
+            "AlertEmail": self.mail[1],
         }
         known = parameters(self.project / "template.yaml")
         return {name: value for name, value in wanted.items() if name in known}

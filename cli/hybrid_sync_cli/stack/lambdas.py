@@ -89,8 +89,13 @@ REPLACED = {
     ),
     cloudwatch: ("_store_datum",),
     responses: ("request_scope",),
-    iam_actions: ("access_denied_response", "extract_iam_action", "extract_resource_arn"),
-    iam_evaluator: ("_gather_role_policies", "evaluate", "EvalContext", "_request_origin"),
+    iam_actions: (
+        "access_denied_response",
+        "dynamodb_service_context",
+        "extract_iam_action",
+        "extract_resource_arn",
+    ),
+    iam_evaluator: ("_gather_role_policies", "enforce", "evaluate", "EvalContext", "_request_origin"),
 }
 
 
@@ -228,6 +233,8 @@ def be_strict() -> None:
     if os.environ.get("AUTH") == "true":
         denials.name_actions_as_aws(iam_actions)
         denials.name_log_groups_as_aws(iam_actions)
+        denials.tell_senders(iam_actions, iam_evaluator)
+        denials.tell_leading_keys(iam_actions)
         denials.take_loopback_for_tls(iam_evaluator)
         denials.judge_machines(stepfunctions, iam_evaluator)
 

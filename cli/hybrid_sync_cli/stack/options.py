@@ -19,6 +19,7 @@ class UpOptions:
     # Every role is judged as on AWS; continuous integration knows no other stack.
     strict: bool = field(default_factory=lambda: bool(os.environ.get("CI")))
     injected: str = ""  # bad luck, as emulator.injected reads it
+    mail: tuple[str, str] = ("none", "none")  # from whom and to whom the weekly digest goes by SES
 
     def check_ports(self) -> None:
         """CliError when a port that was asked for is taken."""

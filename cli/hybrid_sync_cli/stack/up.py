@@ -32,7 +32,9 @@ class Builder:
         self.say = say
         self.processes = Processes(home.directory())
         self.state = StateFile(self.processes.home / "keep.json")
-        self.deployment = Deployment(home.project_root(), self.processes.home / "sam", Host.this(), options.strict)
+        self.deployment = Deployment(
+            home.project_root(), self.processes.home / "sam", Host.this(), options.strict, options.mail
+        )
 
     def run(self) -> Stack:
         """A running stack with the present template deployed; when that fails, nothing is left running."""
@@ -144,9 +146,9 @@ class Builder:
         self.state.put("deployed", None)
         self.deployment.deploy(stack.aws_endpoint_url)
         found = outputs(stack.aws_endpoint_url)
+        stack = replace(stack, outputs=found, api_url=_api_url(stack.aws_endpoint_url, found))
         if "ConnectionSecret" in found:
             fill_secret(stack.aws_endpoint_url, found["ConnectionSecret"], self._secret_values(stack))
-        stack = replace(stack, outputs=found, api_url=_api_url(stack.aws_endpoint_url, found))
         for name, url in (("aws", stack.aws_endpoint_url), ("rest", stack.project_url)):
             self.state.put(f"{name}_port", int(url.rpartition(":")[2]) if url else None)
         stack.save()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html import escape
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.aws import Client, refusals
+
+_CODE = re.compile("`([^`]*)`")
 
 
 class Mail:
@@ -39,7 +42,8 @@ def mail_between(sender: str, recipient: str, client: Callable[[], Client]) -> M
 
 def _page(alert: Alert) -> str:
     """The alert's page, and below it what to do and where more of it is told."""
-    more = [f"<p><b>What to do:</b> {escape(alert.remedy)}</p>"] if alert.remedy else []
+    remedy = _CODE.sub(r"<code>\1</code>", escape(alert.remedy))
+    more = [f"<p><b>What to do:</b> {remedy}</p>"] if remedy else []
     more += [f"<p>See: <code>{escape(alert.command)}</code></p>"] if alert.command else []
     more += [f'<p><a href="{escape(alert.link)}">Open it on the dashboard</a></p>'] if alert.link else []
     return (
