@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from statistics import median
 
@@ -109,6 +110,8 @@ def show(rounds: list[dict[str, Measured]], rows: int) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever ends us by a signal wants our servers ended, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         sys.exit(main())
     except CliError as error:

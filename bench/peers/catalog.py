@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.peers.tables import TABLES, Column, Table
@@ -13,10 +13,10 @@ _MONEY = """money:
 """
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, tables: Sequence[Table] = TABLES) -> None:
     """One file for each entity."""
     folder.mkdir(parents=True, exist_ok=True)
-    for table in TABLES:
+    for table in tables:
         (folder / f"{table.name}.yaml").write_text("\n".join(_lines(table)) + "\n", "utf-8")
 
 
@@ -40,6 +40,8 @@ def _value(column: Column) -> str:
     if column.choice:
         words = ", ".join(f"{n}: {word}" for n, word in enumerate(column.choice))
         return f"{{ enum: r.{column.name}, values: {{ {words} }} }}"
+    if column.json:
+        return f"{{ json: r.{column.name} }}"
     if column.expression == "lower({})":
         return f"{{ lower: r.{column.name} }}"
     return f'"{column.in_sql()}"' if column.expression else f"r.{column.name}"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from bench.peers import catalog, results, words
 from bench.peers.contest import rounds
 from bench.peers.copy_peer import COPY, LATE
 from bench.peers.engine_peer import ENGINE, LIVE
 from bench.peers.fdw_peer import FDW
-from bench.peers.ground import ground
+from bench.peers.ground import Ground, ground
+from bench.peers.long.parts import PARTS
 from bench.peers.peer import Peer, Place
 from bench.peers.prototype_peer import PROTOTYPE
 from bench.peers.tables import ROWS
@@ -26,6 +29,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--only", default="", help="of these, by name and with commas (default: all that can run here)")
     group.add_argument("--scale", type=float, default=1.0, help="1 is 496,162 rows over twelve tables (default)")
     group.add_argument("--noisy", action="store_true", help="count rounds beside which other processes were at work")
+    group.add_argument("--long", action="store_true", help="all parts that take longer besides")
+    group.add_argument("--parts", default="", help=f"only these of them, with commas: {', '.join(PARTS)}")
     group.add_argument("--workers", type=int, default=2, help="of the engine (default: 2)")
     group.add_argument("--batch-size", type=int, default=None, help="of the engine (default: its own)")
 
@@ -36,15 +41,18 @@ def command(asked: argparse.Namespace) -> int:
     missing = {peer.name: reason for peer in chosen if (reason := peer.missing())}
     peers = [peer for peer in chosen if peer.name not in missing]
     for name, reason in missing.items():
-        print(f"without {name}: {reason}")
+        _say(f"without {name}: {reason}")
+    wanted = [name for name in asked.parts.split(",") if name] or (list(PARTS) if asked.long else [])
+    if unknown := set(wanted) - set(PARTS):
+        raise CliError(f"There is no part {', '.join(sorted(unknown))} among {', '.join(PARTS)}.")
+    whole = not asked.only and asked.scale == 1 and asked.workers == 2 and asked.batch_size is None
     with ground(asked.scale) as made:
         place = Place("", "", made.folder, made.folder / "catalog", asked.workers, asked.batch_size)
         catalog.write(place.catalog)
         done, void = rounds(made, peers, asked.rounds, place, noisy=asked.noisy, say=_say)
-    rows = round(ROWS * asked.scale)
-    found = results.made(peers, missing, done, rows=rows, void=void, noisy=asked.noisy)
-    whole = not asked.only and asked.scale == 1 and place.workers == 2 and place.batch_size is None
-    found = results.judged(found, results.read() if whole else {}, {})
+        found = results.made(peers, missing, done, rows=round(ROWS * asked.scale), void=void, noisy=asked.noisy)
+        extra = long_form(wanted, made, place, asked.rounds)
+    found = results.judged(found, results.read() if whole else {}, extra)
     for line in words.for_terminal(found):
         print(line)
     if whole:
@@ -52,6 +60,20 @@ def command(asked: argparse.Namespace) -> int:
         words.write_pages(found)
     print("RESULT", json.dumps({"ratios": found["ratios"], "written": whole}))
     return 0
+
+
+def long_form(wanted: Sequence[str], made: Ground, place: Place, count: int) -> dict[str, Any]:
+    """What these parts have measured; one that breaks costs itself, and is said."""
+    extra: dict[str, Any] = {}
+    for name in wanted:
+        try:
+            told = PARTS[name](made, place, count, _say)
+        except CliError as error:
+            _say(f"{name} was not measured: {error}")
+            continue
+        peaks = [*extra.get("peaks_mb", ()), *told.get("peaks_mb", ())]
+        extra |= {**told, "peaks_mb": peaks}
+    return extra
 
 
 def report() -> int:

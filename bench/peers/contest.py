@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-
-import psycopg
-from psycopg import sql
 
 from bench.peers.ground import HERE, Ground
 from bench.peers.measure import Measured, measured
@@ -75,7 +70,7 @@ def _round(ground: Ground, peers: Sequence[Peer], number: int, like: Place, say:
                     figure = measured(peer.jobs[phase](at), ground.cpu)
                     done.figures[peer.name, phase] = figure
                     say(f"{number + 1} {phase:6}{peer.label:34}{figure.wall:8.2f} s{figure.cpu:8.2f} s of CPU")
-                    _require_all(peer, phase, at)
+                    _require_all(ground, peer, phase, at)
                     if phase is Phase.first and len(peer.jobs) > 1:
                         ground.run(at.target, "vacuum analyze")
     finally:
@@ -86,32 +81,20 @@ def _round(ground: Ground, peers: Sequence[Peer], number: int, like: Place, say:
 
 def _place(ground: Ground, peer: Peer, legacy: str, like: Place) -> Place:
     folder = ground.folder / "work" / peer.name
-    _empty(folder)
+    ground.empty(folder)
     place = replace(like, legacy=legacy, target=ground.create_target(peer.name, peer.target()), folder=folder)
     peer.prepare(place)
     return place
 
 
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-
-
-def _require_all(peer: Peer, phase: Phase, place: Place) -> None:
+def _require_all(ground: Ground, peer: Peer, phase: Phase, place: Place) -> None:
     """Every row of legacy is there; CliError where a contestant has left some out, whose time means nothing."""
     if peer.beside or phase not in (Phase.first, Phase.delta):
         return
     for table in TABLES:
-        there = _count(place.legacy, "public", table.name)
-        arrived = _count(place.target, peer.schema, table.name) - peer.natives
+        there = ground.count(place.legacy, table.name)
+        arrived = ground.count(place.target, table.name, peer.schema) - peer.natives
         if there != arrived:
             raise CliError(
                 f"{peer.label}: {arrived} of {there} rows of {table.name} arrived, so its time means nothing."
             )
-
-
-def _count(dsn: str, schema: str, table: str) -> int:
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))).fetchone()
-    assert row is not None
-    return int(row[0])

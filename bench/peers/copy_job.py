@@ -9,14 +9,13 @@ from typing import Any
 import psycopg
 
 from bench.peers.begin import asked, done, go
-from bench.peers.tables import TABLES
 
 
 def main() -> None:
     order = asked()
     go()
-    for table in TABLES:
-        pipe(order, table.name)
+    for table in order["tables"]:
+        pipe(order, table)
     for statements in order["then"]:
         build(order["target"], statements)
     done()

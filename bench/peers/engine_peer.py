@@ -23,17 +23,17 @@ _PROFILES = {Phase.first: Profile.daily, Phase.delta: Profile.daily, Phase.idle:
              Phase.check: Profile.verify}  # fmt: skip
 
 
-def _prepare(place: Place) -> None:
+def prepare(place: Place) -> None:
     install(place.target, PASSWORD, load(place.catalog))
 
 
 def _into_tables_in_use(place: Place) -> None:
-    _prepare(place)
+    prepare(place)
     with psycopg.connect(place.target, autocommit=True) as target:
         target.execute(targets.natives(NATIVES).encode())
 
 
-def _run(phase: Phase, place: Place) -> Job:
+def run(phase: Phase, place: Place) -> Job:
     """A first load takes batches of the size that a deployment's first run has, which is a weekly one."""
     size = place.batch_size or (Settings().weekly_batch_size if phase is Phase.first else None)
     order = Order(
@@ -46,8 +46,8 @@ def _run(phase: Phase, place: Place) -> Job:
 
 ENGINE = Peer(
     "engine", "engine", EVERYTHING,
-    {phase: lambda place, phase=phase: _run(phase, place) for phase in Phase},  # type: ignore[misc]
-    targets.with_ids, prepare=_prepare,
+    {phase: lambda place, phase=phase: run(phase, place) for phase in Phase},  # type: ignore[misc]
+    targets.with_ids, prepare=prepare,
 )  # fmt: skip
 LIVE = replace(
     ENGINE, name="engine_live", label="engine, tables in use", jobs={Phase.first: ENGINE.jobs[Phase.first]},

@@ -38,6 +38,7 @@ class Ground:
     folder: Path
     legacy: Cluster
     target: Cluster
+    scale: float
 
     def run(self, dsn: str, statements: str) -> None:
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -60,9 +61,25 @@ class Ground:
             self.run(server.dsn(), "checkpoint")
 
     def drop(self, name: str) -> None:
-        for server in (self.legacy, self.target):
-            with psycopg.connect(server.dsn(), autocommit=True) as admin:
-                admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+        _drop(self.legacy, name)
+        self.drop_target(name)
+
+    def drop_target(self, name: str) -> None:
+        _drop(self.target, name)
+
+    @staticmethod
+    def count(dsn: str, table: str, schema: str = "public") -> int:
+        with psycopg.connect(dsn) as connection:
+            counted = sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
+            row = connection.execute(counted).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    @staticmethod
+    def empty(folder: Path) -> None:
+        """There, and nothing in it."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
 
     def cpu(self) -> tuple[float, float]:
         """CPU seconds of both servers since they were started."""
@@ -71,6 +88,11 @@ class Ground:
     @staticmethod
     def _postmaster(server: Cluster) -> psutil.Process:
         return psutil.Process(int((server.data / "postmaster.pid").read_text("utf-8").split("\n", 1)[0]))
+
+
+def _drop(server: Cluster, name: str) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
 def create(server: Cluster, name: str, template: str = "template0") -> None:
@@ -90,7 +112,7 @@ def ground(scale: float) -> Iterator[Ground]:
     legacy, target = (
         Durable(name, place / name, "postgres", secrets.token_urlsafe(), processes) for name in ("legacy", "target")
     )
-    made = Ground(folder, legacy, target)
+    made = Ground(folder, legacy, target, scale)
     try:
         legacy.ensure()
         target.ensure()

@@ -16,17 +16,19 @@ ROLES = ("admin", "doctor", "tech", "sales", "support", "guest")
 
 @dataclass(frozen=True)
 class Column:
-    """One of: a reference (`to` another table), a `choice` of words by number, an `expression` over {}, or as it is."""
+    """One of: a reference (`to` another table), a `choice` of words by number, an `expression` over {}, text that is
+    checked to be JSON and becomes jsonb, or as it is."""
 
     name: str
     type: str
     to: str = ""
     choice: tuple[str, ...] = ()
     expression: str = ""
+    json: bool = False
 
     @property
     def target_type(self) -> str:
-        return "uuid" if self.to else "text" if self.choice else self.type
+        return "uuid" if self.to else "text" if self.choice else "jsonb" if self.json else self.type
 
     def in_sql(self, alias: str = "r") -> str:
         """What the target gets, of legacy's row; a reference as legacy's number."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from bench.peers.tables import TABLES, Column, Table
 
 
-def with_ids() -> str:
+def with_ids(tables: Sequence[Table] = TABLES) -> str:
     """UUID keys; unique legacy keys, foreign keys and an index on each reference."""
     return "\n".join(
-        statement for table in TABLES for statement in (_with_ids(table, references=True), *_indexes(table))
+        statement for table in tables for statement in (_with_ids(table, references=True), *_indexes(table))
     )
 
 
-def with_numbers() -> str:
+def with_numbers(tables: Sequence[Table] = TABLES) -> str:
     """Legacy's own integer keys; as many indexes as `with_ids` has, and foreign keys."""
     return "\n".join(
-        statement for table in TABLES for statement in (_with_numbers(table, constraints=True), *_indexes(table))
+        statement for table in tables for statement in (_with_numbers(table, constraints=True), *_indexes(table))
     )
 
 

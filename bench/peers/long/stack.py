@@ -1,0 +1,119 @@
+"""The twelve entities deployed by the unmodified template on this machine: a first sync cold, then one that is warm."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from bench.ondemand.cold import is_worker
+from bench.ondemand.ground import ended
+from bench.peers import catalog, targets
+from bench.peers.ground import Ground
+from bench.peers.measure import PROJECT
+from bench.peers.peer import Place
+from hybrid_sync.contracts import Profile, RunRequest
+from hybrid_sync.settings import Settings
+from hybrid_sync_cli.deployment import Deployment
+from hybrid_sync_cli.execution import start
+from hybrid_sync_cli.stack import Stack, databases
+from hybrid_sync_cli.stack.home import StateFile
+from hybrid_sync_cli.stack.options import UpOptions
+from hybrid_sync_cli.stack.processes import Processes
+from hybrid_sync_cli.stack.up import Builder, purge
+
+_PARTS = ("cli", "functions", "layers", "policies", "requirements", "statemachine", "template.yaml", "samconfig.toml",
+          "pyproject.toml", "Makefile", "README.md", "LICENSE")  # fmt: skip
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
+_FORGET = "drop schema hybrid_sync cascade; drop schema public cascade; create schema public;"
+
+
+@dataclass(frozen=True)
+class Synced:
+    """Seconds from plan to report as the run has recorded them, and CPU seconds of all functions."""
+
+    seconds: float
+    cpu: float
+
+
+def first_syncs(ground: Ground, like: Place, say: Callable[[str], None]) -> tuple[Synced, Synced]:
+    """Cold, and again into an empty target with functions that are warm."""
+    try:
+        legacy, target = ground.create_legacy("stack"), ground.create_target("stack", targets.with_ids())
+        with _up(ground.folder, legacy, target, say) as (stack, builder):
+            cold = _synced(stack, target)
+            say(f"deployed, cold: {cold.seconds:.1f} s, {cold.cpu:.1f} s of CPU")
+            ground.run(target, _FORGET + targets.with_ids())
+            databases.install(target, builder.state, builder.deployment.project)
+            warm = _synced(stack, target)
+            say(f"deployed, warm: {warm.seconds:.1f} s, {warm.cpu:.1f} s of CPU")
+        return cold, warm
+    finally:
+        ground.drop("stack")
+
+
+def _synced(stack: Stack, target: str) -> Synced:
+    before = _cpu(stack)
+    size = Settings().weekly_batch_size
+    request = RunRequest(profile=Profile.daily, trigger="bench", batch_size=size)
+    run_id = start(Deployment.here(stack), request).run_id
+    ended(stack, run_id)
+    time.sleep(1.0)  # the last function writes down its metrics after the run has ended
+    with psycopg.connect(target) as connection:
+        row = connection.execute(
+            "select extract(epoch from finished_at - started_at)::float8 from hybrid_sync.run where run_id = %s",
+            (run_id,),
+        ).fetchone()
+    assert row is not None
+    return Synced(row[0], _cpu(stack) - before)
+
+
+def _cpu(stack: Stack) -> float:
+    """Of every worker of a function that is alive."""
+    total = 0.0
+    for process in psutil.process_iter():
+        if is_worker(process, stack):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+@contextmanager
+def _up(folder: Path, legacy: str, target: str, say: Callable[[str], None]) -> Iterator[tuple[Stack, Builder]]:
+    """A stack before these databases, with the twelve entities for a catalog; gone afterwards."""
+    place, before = folder / "stack", os.environ.get("HYBRID_SYNC_HOME")
+    place.mkdir()
+    os.environ["HYBRID_SYNC_HOME"] = str(place)
+    try:
+        builder = Builder(UpOptions(legacy_dsn=legacy, target_dsn=target), say)
+        builder.deployment = replace(builder.deployment, project=_project(folder / "project"))
+        yield builder.run(), builder
+    finally:
+        purge(Processes(place), StateFile(place / "keep.json"))
+        os.environ.pop("HYBRID_SYNC_HOME")
+        if before is not None:
+            os.environ["HYBRID_SYNC_HOME"] = before
+
+
+def _project(folder: Path) -> Path:
+    """The project with another catalog, as a user has one of his own."""
+    folder.mkdir()
+    for name in _PARTS:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=_LEFT_OUT)
+        else:
+            shutil.copy2(source, folder / name)
+    for environment in PROJECT.glob(".venv*"):
+        (folder / environment.name).symlink_to(environment)
+    for file in (folder / "layers" / "catalog").glob("*.yaml"):
+        file.unlink()
+    catalog.write(folder / "layers" / "catalog")
+    return folder
