@@ -23,12 +23,16 @@ from hybrid_sync_cli.errors import CliError
 
 PEERS = (COPY, ENGINE, LIVE, FDW, SLING, dlt("connectorx"), PROTOTYPE, LATE, SCAN, MD5)
 
+DLTS = (dlt("pyarrow", "dlt_pyarrow"), dlt("sqlalchemy", "dlt_sqlalchemy"))
+"""Its other readers: `best` is the best of those that took part."""
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("of peers")
     group.add_argument("--only", default="", help="of these, by name and with commas (default: all that can run here)")
     group.add_argument("--scale", type=float, default=1.0, help="1 is 496,162 rows over twelve tables (default)")
     group.add_argument("--noisy", action="store_true", help="count rounds beside which other processes were at work")
+    group.add_argument("--profile", action="store_true", help="print where the engine's Python spends its time")
     group.add_argument("--long", action="store_true", help="all parts that take longer besides")
     group.add_argument("--parts", default="", help=f"only these of them, with commas: {', '.join(PARTS)}")
     group.add_argument("--workers", type=int, default=2, help="of the engine (default: 2)")
@@ -37,7 +41,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def command(asked: argparse.Namespace) -> int:
     """Print medians and ratios; where everybody took part, at full scale, write them down and quote them."""
-    chosen = _chosen(asked.only)
+    chosen = _chosen(asked.only, PEERS + DLTS if asked.long else PEERS)
     missing = {peer.name: reason for peer in chosen if (reason := peer.missing())}
     peers = [peer for peer in chosen if peer.name not in missing]
     for name, reason in missing.items():
@@ -45,9 +49,10 @@ def command(asked: argparse.Namespace) -> int:
     wanted = [name for name in asked.parts.split(",") if name] or (list(PARTS) if asked.long else [])
     if unknown := set(wanted) - set(PARTS):
         raise CliError(f"There is no part {', '.join(sorted(unknown))} among {', '.join(PARTS)}.")
-    whole = not asked.only and asked.scale == 1 and asked.workers == 2 and asked.batch_size is None
+    usual = asked.workers == 2 and asked.batch_size is None and not asked.profile
+    whole = usual and not asked.only and asked.scale == 1
     with ground(asked.scale) as made:
-        place = Place("", "", made.folder, made.folder / "catalog", asked.workers, asked.batch_size)
+        place = Place("", "", made.folder, made.folder / "catalog", asked.workers, asked.batch_size, asked.profile)
         catalog.write(place.catalog)
         done, void = rounds(made, peers, asked.rounds, place, noisy=asked.noisy, say=_say)
         found = results.made(peers, missing, done, rows=round(ROWS * asked.scale), void=void, noisy=asked.noisy)
@@ -86,8 +91,8 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _chosen(names: str) -> list[Peer]:
-    known = {peer.name: peer for peer in PEERS}
+def _chosen(names: str, among: Sequence[Peer]) -> list[Peer]:
+    known = {peer.name: peer for peer in among}
     wanted = [name for name in names.split(",") if name] or list(known)
     if unknown := set(wanted) - set(known):
         raise CliError(f"There is no {', '.join(sorted(unknown))} among {', '.join(known)}.")

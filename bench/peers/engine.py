@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import pstats
 import selectors
 import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any, TextIO
 
 from bench.peers.begin import asked, done, go
@@ -112,6 +114,8 @@ def main() -> None:
     status = (ended.output or {}).get("status", ended.status)
     if status != "succeeded":
         raise CliError(f"The run ended as {status}, so its time means nothing: {ended.error} {ended.cause}")
+    if order.profile_to:
+        _show_profile(order.profile_to)
     done(
         peak_kib=max(one["peak_kib"] for one in told),
         pages_written=sum(one["pages_written"] for one in told),
@@ -119,6 +123,12 @@ def main() -> None:
         calls=dict(conductor.calls),
         seconds={name: round(taken, 3) for name, taken in conductor.seconds.most_common()},
     )
+
+
+def _show_profile(folder: Path) -> None:
+    """All workers' together, to standard error: where their Python spends its time, by function."""
+    several = pstats.Stats(*map(str, sorted(folder.iterdir())), stream=sys.stderr)
+    several.strip_dirs().sort_stats("tottime").print_stats(30)
 
 
 def _lines(world: FolderWorld) -> Any:

@@ -40,6 +40,7 @@ def run(phase: Phase, place: Place) -> Job:
         legacy=place.legacy, target=make_conninfo(place.target, user=WORKER, password=PASSWORD),
         catalog=place.catalog, folder=place.folder, run_id=f"bench-{phase}", profile=_PROFILES[phase],
         batch_size=size, workers=place.workers,
+        profile_to=place.folder / f"profile-{phase}" if place.profile else None,
     )  # fmt: skip
     return Job((sys.executable, "-m", "bench.peers.engine"), order.model_dump(mode="json"))
 

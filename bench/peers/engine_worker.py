@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from bench.peers.engine_world import FolderWorld, Order
 from hybrid_sync.entrypoint import peak_rss_kib
@@ -20,7 +25,8 @@ FUNCTIONS = (
 
 def serve() -> None:
     """Until the input ends."""
-    world = FolderWorld(Order.model_validate_json(sys.stdin.readline()))
+    order = Order.model_validate_json(sys.stdin.readline())
+    world = FolderWorld(order)
     steps = Steps(world)
     for function in FUNCTIONS:
         try:
@@ -28,6 +34,13 @@ def serve() -> None:
         except FileNotFoundError:
             continue
     _say({"ready": True})
+    with _profiled(order.profile_to):
+        _obey(steps)
+    world.pool.close()
+    _say({"peak_kib": peak_rss_kib(), "pages_written": world.table.writes, "pages_read": world.table.reads})
+
+
+def _obey(steps: Steps) -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         message, _ = deployed(asked["function"])
@@ -38,8 +51,18 @@ def serve() -> None:
             _say({"error": failed.error, "cause": failed.cause})
         else:
             _say({"answer": None if done is None else done.model_dump(mode="json")})
-    world.pool.close()
-    _say({"peak_kib": peak_rss_kib(), "pages_written": world.table.writes, "pages_read": world.table.reads})
+
+
+@contextmanager
+def _profiled(folder: Path | None) -> Iterator[None]:
+    """What Python does within, in a file of this process's own."""
+    if folder is None:
+        yield
+        return
+    with cProfile.Profile() as profile:
+        yield
+    folder.mkdir(parents=True, exist_ok=True)
+    profile.dump_stats(folder / f"{os.getpid()}.prof")
 
 
 def _say(told: dict[str, object]) -> None:

@@ -29,6 +29,8 @@ class Order(BaseModel):
     profile: Profile
     batch_size: int | None = None
     workers: int = 2
+    profile_to: Path | None = None
+    """Where each worker shall leave a profile of its Python."""
 
 
 class FolderWorld(EngineWorld):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def measured(job: Job, servers: Callable[[], tuple[float, float]]) -> Measured:
         if process.stdout.readline() != READY.encode():
             raise CliError(_last_words(job, process))
         before = of_family(psutil.Process(process.pid))
-    servers_before, everybody, began = servers(), _busy(), time.perf_counter()
+    servers_before, everybody, ours, began = servers(), _busy(), time.process_time(), time.perf_counter()
     with watched(process.pid) as memory:
         if job.waits:
             process.stdin.write(GO.encode())
@@ -76,9 +77,11 @@ def measured(job: Job, servers: Callable[[], tuple[float, float]]) -> Measured:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise CliError(f"{_name(job)} ended: {(complaint or said).decode(errors='replace').strip()[-400:]}")
-    all_of_it = _busy() - everybody
+    all_of_it = _busy() - everybody - (time.process_time() - ours)
     legacy, target = (after - was for after, was in zip(servers(), servers_before, strict=True))
     client = used.ru_utime + used.ru_stime - before
+    if job.waits and complaint:
+        print(complaint.decode(errors="replace"), file=sys.stderr)
     told = json.loads(said.splitlines()[-1]) if job.waits else {}
     others = max(0.0, all_of_it - client - legacy - target) / (wall * (psutil.cpu_count() or 1))
     peak = told.get("peak_kib", memory.kib) / 1024

@@ -21,7 +21,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """Two databases, a folder of the contestant's own, and how it is asked (`workers`, `batch_size`)."""
+    """Two databases, a folder of the contestant's own, and how it is asked (`workers`, `batch_size`, `profile`)."""
 
     legacy: str
     target: str
@@ -29,6 +29,7 @@ class Place:
     catalog: Path
     workers: int = 2
     batch_size: int | None = None
+    profile: bool = False
 
 
 @dataclass(frozen=True)

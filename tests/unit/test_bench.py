@@ -1,0 +1,60 @@
+"""The benchmark's own parts that need no server: its catalog, its judgement, what stays of an earlier form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.peers import catalog, words
+from bench.peers.goals import GOALS
+from bench.peers.results import judged
+from bench.peers.tables import TABLES
+from hybrid_sync.catalog.load import load
+
+
+def results(**medians: dict[str, dict[str, float]]) -> dict[str, Any]:
+    return {"medians": medians, "noisy": False}
+
+
+def first(wall: float, client: float = 1.0) -> dict[str, dict[str, float]]:
+    return {"first": {"wall": wall, "client": client, "peak_mb": 80.0}}
+
+
+def test_the_twelve_entities_are_a_catalog_as_a_user_writes_one(tmp_path: Path) -> None:
+    catalog.write(tmp_path)
+    assert list(load(tmp_path).entities) == sorted(table.name for table in TABLES)
+
+
+def test_a_ratio_is_judged_by_its_goal() -> None:
+    found = judged(results(engine=first(9.0), copy=first(10.0)), {}, {"growth": 1.1})
+    assert found["ratios"]["first_empty_vs_copy"] == 0.9
+    assert found["goals"]["first_empty_vs_copy"]["met"] is False
+    assert found["goals"]["growth"]["met"] is True
+    assert found["goals"]["delta_vs_fdw"]["met"] is None
+    assert set(found["ratios"]) == {goal.key for goal in GOALS}
+
+
+def test_an_idle_day_may_take_a_second_whatever_legacy_holds() -> None:
+    idle = {"engine": {"idle": {"wall": 1.4, "peak_mb": 80.0}}, "fence_scan": {"idle": {"wall": 0.2}}}
+    assert judged(results(**idle), {}, {})["goals"]["idle_daily_vs_fence_scan"]["met"] is True
+    idle["engine"]["idle"]["wall"] = 1.6
+    assert judged(results(**idle), {}, {})["goals"]["idle_daily_vs_fence_scan"]["met"] is False
+
+
+def test_dlt_takes_part_with_its_best_reader() -> None:
+    found = judged(results(engine=first(6.0), dlt=first(12.0), dlt_pyarrow=first(10.0)), {}, {})
+    assert found["ratios"]["first_empty_vs_dlt_best"] == 0.6
+
+
+def test_what_the_short_form_does_not_measure_stays_with_its_date() -> None:
+    earlier = judged(results(engine=first(9.0), copy=first(10.0)), {}, {"growth": 1.1})
+    earlier["goals"]["growth"]["date"] = "2026-01-01"
+    now = judged(results(engine=first(7.0), copy=first(10.0)), earlier, {})
+    assert (now["ratios"]["growth"], now["goals"]["growth"]["date"]) == (1.1, "2026-01-01")
+    assert now["ratios"]["first_empty_vs_copy"] == 0.7
+
+
+def test_a_page_keeps_what_stands_around_the_results() -> None:
+    once = words.page(f"before\n{words.BEGIN}\nold\n{words.END}\nafter", iter(["new"]))
+    assert once == f"before\n{words.BEGIN}\nnew\n{words.END}\nafter"
+    assert words.page(once, iter(["new"])) == once
