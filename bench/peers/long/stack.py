@@ -16,6 +16,7 @@ import psycopg
 from bench.ondemand.cold import is_worker
 from bench.ondemand.ground import ended
 from bench.peers import catalog, targets
+from bench.peers.engine_peer import PASSWORD
 from bench.peers.ground import Ground
 from bench.peers.measure import PROJECT
 from bench.peers.peer import Place
@@ -93,6 +94,8 @@ def _up(folder: Path, legacy: str, target: str, say: Callable[[str], None]) -> I
     os.environ["HYBRID_SYNC_HOME"] = str(place)
     try:
         builder = Builder(UpOptions(legacy_dsn=legacy, target_dsn=target), say)
+        # The role belongs to the whole server, where the engine has it already.
+        builder.state.put("target_worker", PASSWORD)
         builder.deployment = replace(builder.deployment, project=_project(folder / "project"))
         yield builder.run(), builder
     finally:
