@@ -15,6 +15,7 @@ import psycopg
 from hybrid_sync.admission.job import Job, JobState, written
 from hybrid_sync.admission.jobs import stored_job
 from hybrid_sync.admission.scheduled import Scheduled
+from hybrid_sync.check.model import Severity
 from hybrid_sync.contracts import Profile
 from hybrid_sync.http.scopes import READ
 from hybrid_sync.services.progress import Progress, ProgressAsked
@@ -228,8 +229,10 @@ def ground(
     mailbox = Mailbox(stack)
     try:
         played = Ground(stack, Operator(stack, made.token), mailbox, entities, profile, real_minutes=real_minutes)
-        if not checked(deployment).passed:
-            raise NotWell("The check does not pass: hybrid-sync check says why.")
+        found = checked(deployment)
+        if not found.passed:
+            errors = [f"{one.evidence} {one.remedy}" for one in found.findings if one.severity is Severity.error]
+            raise NotWell(f"The check does not pass: {'; '.join(errors)}")
         played.carry()
         settle(stack, SETTLED)
         played.quiet = played.operator.overview()
