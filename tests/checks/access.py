@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_sync.catalog.load import load
-from hybrid_sync.check.probes.rights import ADDED_TO
+from hybrid_sync.check.probes.rights import ADDED_TO, OF_THE_OWNER
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.scopes import OF_ROLE, SCOPES
 from hybrid_sync.schema.install import WORKER
@@ -60,8 +60,8 @@ def _databases() -> Iterator[tuple[str, str, str]]:
     yield "legacy reader", "SELECT, in read-only transactions", ", ".join(sorted(read))
     mapped = ", ".join(sorted(entity.target for entity in catalog))
     yield WORKER, "SELECT, INSERT, UPDATE, DELETE", mapped
-    added = ", ".join(sorted(f"{schema}.{name}" for schema, name in ADDED_TO))
-    yield WORKER, "SELECT, INSERT", added
+    for rights, tables in (("SELECT, INSERT", ADDED_TO), ("SELECT", OF_THE_OWNER)):
+        yield WORKER, rights, ", ".join(sorted(f"{schema}.{name}" for schema, name in tables))
     yield WORKER, "SELECT, INSERT, UPDATE, DELETE", "every other table of hybrid_sync"
     yield "anon, authenticated, public", "nothing", "hybrid_sync"
 

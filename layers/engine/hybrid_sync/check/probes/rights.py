@@ -41,6 +41,8 @@ from pg_namespace n where n.nspname = 'hybrid_sync'
 """
 ADDED_TO = {("hybrid_sync", name) for name in ("audit", "erasure", "suppressed", "id_secret")}
 """Lines there are written once."""
+OF_THE_OWNER = {("hybrid_sync", name) for name in ("bulk_part", "bulk_table")}
+"""What stands there is carried out with the owner's rights, so the worker only reads it."""
 _WRITES = ("select", "insert", "update", "delete")
 
 
@@ -72,7 +74,8 @@ def installed(ground: Ground) -> Iterator[Finding]:
         yield error(refused.code, refused.message, refused.remedy)
         return
     tables = {("hybrid_sync", name) for (name,) in ground.rows("target", _OURS)}
-    missing = _missing(ground, "target", tables - ADDED_TO, _WRITES)
+    missing = _missing(ground, "target", tables - ADDED_TO - OF_THE_OWNER, _WRITES)
+    missing += _missing(ground, "target", tables & OF_THE_OWNER, ("select",))
     missing += _missing(ground, "target", tables & ADDED_TO, ("select", "insert"))
     closed, functions = ground.row("target", _REST_OF_OURS)
     if closed:
