@@ -22,8 +22,8 @@ def write(folder: Path, tables: Sequence[Table] = TABLES) -> None:
 
 def _lines(table: Table) -> Iterator[str]:
     yield from (
-        f"entity: {table.name}", f"target: {table.name}", "sources:", f"  {table.name}:", f"    from: {table.name} r",
-        "    key: { legacy_id: r.id }", "    changed_at: r.updated_at",
+        f"entity: {table.name}", f"target: {table.name}", "first_load: bulk", "sources:", f"  {table.name}:",
+        f"    from: {table.name} r", "    key: { legacy_id: r.id }", "    changed_at: r.updated_at",
     )  # fmt: skip
     if table.references:
         yield "    references:"

@@ -15,7 +15,6 @@ from bench.peers.peer import EVERYTHING, Peer, Phase, Place
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import Profile
 from hybrid_sync.schema.install import WORKER, install
-from hybrid_sync.settings import Settings
 
 PASSWORD = "only-for-benchmarks"
 NATIVES = 100
@@ -34,12 +33,10 @@ def _into_tables_in_use(place: Place) -> None:
 
 
 def run(phase: Phase, place: Place) -> Job:
-    """A first load takes batches of the size that a deployment's first run has, which is a weekly one."""
-    size = place.batch_size or (Settings().weekly_batch_size if phase is Phase.first else None)
     order = Order(
         legacy=place.legacy, target=make_conninfo(place.target, user=WORKER, password=PASSWORD),
         catalog=place.catalog, folder=place.folder, run_id=f"bench-{phase}", profile=_PROFILES[phase],
-        batch_size=size, workers=place.workers,
+        batch_size=place.batch_size, workers=place.workers,
         profile_to=place.folder / f"profile-{phase}" if place.profile else None,
     )  # fmt: skip
     return Job((sys.executable, "-m", "bench.peers.engine"), order.model_dump(mode="json"))

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from hybrid_sync.contracts import RollbackTask
 from hybrid_sync.failpoints import FailpointRaised, Raise, armed
+from hybrid_sync.schema.bulk import ROWS as ROWS_OF_A_PAGE
 from hybrid_sync.schema.install import install
 from hybrid_sync.steps.rollback_run import rollback_run
 from tests.conftest import PASSWORD
@@ -121,6 +122,8 @@ def test_everything_is_there_again_as_it_was_and_holds(bulk_world: EngineWorld, 
     assert target(LEFT) == [(0,)]
     assert target("select run_id from hybrid_sync.bulk_table order by entity") == [(None,), (None,)]
     assert run(bulk_world, "second").outcome.summary["inserted"] == 0
+    pages = {name: tasks[0].model_dump()["page_rows"] for name, tasks in bulk_world.manifests.tasks.items() if tasks}
+    assert pages[("first", "things")] == ROWS_OF_A_PAGE, "few pages, since what one costs by itself is paid for each"
 
 
 BETWEEN = ["bulk.beginning", "bulk.begun", "batch.committed", "bulk.making", "bulk.made", "bulk.proving", "bulk.ended"]

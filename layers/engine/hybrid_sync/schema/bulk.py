@@ -14,7 +14,8 @@ from hybrid_sync.catalog.place import split
 from hybrid_sync.postgres import Connection, Question
 
 ROWS = 20_000
-"""Rows of a page of such a load, unless somebody has said how many: what a page costs by itself is then little."""
+"""Rows of a page where the catalog asks for such a load, also of a table that turned out to be in use, unless somebody
+has said how many: what a page costs by itself is then little."""
 
 _REFUSALS = {
     "unrecorded": "`install` has not recorded it as its owner's; run `hybrid-sync install` as its owner",

@@ -28,7 +28,7 @@ from hybrid_sync.runs.store import (
     ask_run,
     record_plan,
 )
-from hybrid_sync.schema import bulk
+from hybrid_sync.schema.bulk import ROWS
 from hybrid_sync.steps.fit_entities import LASTING, require_parents
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
@@ -62,7 +62,6 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             unfit = trip.ask(ask_failed_with(task.run_id, LASTING))
             fence = trip.ask(ask_fence(task.entity))
-            in_bulk = trip.ask(bulk.ask_under_way(task.run_id, task.entity))
             waiting = {s: trip.ask(keys_to_retry(task.run_id, task.entity, s)) for s in entity.sources}
         run, record = asked_run.value, asked_entity.value
         require_parents(world.catalog, task.entity, unfit.value)
@@ -70,7 +69,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         plan = plan_of(world, task.run_id, task.entity, legacy, target)
         detection, version = _detection(run, record, entity, plan.definition_hash, fence.value)
         retries = {s: keys.value if record.requested is None else [] for s, keys in waiting.items()}
-        size = _batch_size(world, run, entity, in_bulk=in_bulk.value)
+        size = _batch_size(world, run, entity, first=detection.reason == "first_time")
         counts: dict[str, list[Bucket]] | None = None if record.requested is None else {}
         seen: Seen | None = None
         if detection.mode in _SINCE and run.request.profile is not Profile.weekly and not any(retries.values()):
@@ -142,9 +141,13 @@ def _moment(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _batch_size(world: World, run: RunRecord, entity: Entity, *, in_bulk: bool) -> int:
+def _batch_size(world: World, run: RunRecord, entity: Entity, *, first: bool) -> int:
     usual = world.limits(run.request.profile).batch_size
-    return run.request.batch_size or entity.batch_size or (max(usual, bulk.ROWS) if in_bulk else usual)
+    return (
+        run.request.batch_size
+        or entity.batch_size
+        or (max(usual, ROWS) if first and entity.first_load == "bulk" else usual)
+    )
 
 
 @timed("detect")
