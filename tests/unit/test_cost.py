@@ -44,6 +44,8 @@ def test_ten_times_the_rows_with_a_run_every_hour_stays_within_the_budget() -> N
 def test_every_item_has_a_price_with_its_page_and_every_line_is_quantity_times_price() -> None:
     assert set(PRICES) == set(Item)
     assert all(price.page for price in PRICES.values())
+    unconfirmed = {item for item, price in PRICES.items() if price.note == "not confirmed"}
+    assert unconfirmed == {Item.table_backup_gb, Item.log_kept_gb, Item.alarms}
     lines = bill(whole(Plan()))
     assert [line.item for line in lines if line.dollars != PRICES[line.item].of(line.quantity)] == []
     assert sum(line.dollars for line in lines) == dollars(whole(Plan()))
@@ -62,8 +64,12 @@ def test_more_of_anything_costs_more(more: dict[str, object]) -> None:
 
 def test_the_page_of_docs_has_each_price_as_the_table_has_it() -> None:
     page = Path("docs/cost.md").read_text("utf-8")
-    rows = {row[0]: row[1:] for row in re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d,]+) \| ([^|]+) \|$", page, re.M)}
-    assert rows == {item.value: (f"{price.dollars:f}", f"{price.per:,}", price.page) for item, price in PRICES.items()}
+    form = r"^\| ([^|]+) \| ([\d.]+) \| ([\d,]+) \| ([^|]+) \| (?:–|\[[^]]+\]\(([^)]+)\)) \| ([^|]+) \|$"
+    rows = {row[0]: row[1:] for row in re.findall(form, page, re.M)}
+    assert rows == {
+        item.value: (f"{price.dollars:f}", f"{price.per:,}", price.page, price.source, price.note)
+        for item, price in PRICES.items()
+    }
     assert f"{AS_OF}" in page
 
 

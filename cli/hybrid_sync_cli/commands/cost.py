@@ -20,15 +20,25 @@ from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import catalog_of_project
 
-PRICED = f"list prices of {REGION} of {AS_OF}, without free tiers, and without the databases and their traffic."
+PRICED = (
+    f"list prices of {REGION}, compared on {AS_OF}, without free tiers, and without the databases and their traffic."
+)
 USUAL = Plan()
+MOST = 10**12
+"""Rows, changes or requests that anybody can suppose."""
+
+
+class Number(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "whole number"
 
 
 @click.command()
 @click.argument("run_id", required=False, metavar="[RUN]")
-@click.option("--rows", type=click.IntRange(1), help=f"What if: rows to compare.  [else {USUAL.rows:,}]")
-@click.option("--changes", type=click.IntRange(0), help=f"Rows that change in a week.  [else {USUAL.changes:,}]")
-@click.option("--syncs", type=click.IntRange(0), help=f"Critical requests in a month.  [else {USUAL.syncs:,}]")
+@click.option("--rows", type=Number(1, MOST), help=f"What if: rows to compare.  [else {USUAL.rows:,}]")
+@click.option("--changes", type=Number(0, MOST), help=f"Rows that change in a week.  [else {USUAL.changes:,}]")
+@click.option("--syncs", type=Number(0, MOST), help=f"Critical requests in a month.  [else {USUAL.syncs:,}]")
 @click.option(
     "--schedule",
     type=click.Choice(get_args(Schedule)),
@@ -101,11 +111,11 @@ def _told(parts: Mapping[str, Usage]) -> dict[str, object]:
 def _print_items(lines: Iterable[tuple[str, Decimal, Decimal]]) -> None:
     rows = (
         (Item[name], f"{quantity:,.2f}", f"{PRICES[Item[name]].of(Decimal(1)).normalize():f}", f"{paid:,.4f}",
-         PRICES[Item[name]].page)
+         PRICES[Item[name]].page, PRICES[Item[name]].note)
         for name, quantity, paid in lines
     )  # fmt: skip
-    head = ("item", "quantity", "$ each", "$", "price page")
-    tables.console().print(tables.plain(head, rows, right=("quantity", "$ each", "$")))
+    head = ("item", "quantity", "$ each", "$", "price page", "price as of")
+    tables.console().print(tables.plain(head, rows, right=("quantity", "$ each", "$"), spare=("price page",)))
 
 
 def _print_entities(entities: Iterable[EntityCost]) -> None:

@@ -13,6 +13,7 @@ _S3_READS = ("GetObject", "HeadBucket", "HeadObject")
 _OF_SERVICE = {
     "sqs": Item.sqs_requests,
     "sns": Item.sns_publishes,
+    "sesv2": Item.ses_mails,
     "secretsmanager": Item.secret_calls,
 }
 
@@ -30,6 +31,7 @@ def used(row: Mapping[str, Any]) -> Usage:
     for name, number in row["requests"].items():
         if (item := item_of(name)) is not None:
             counted[item] = counted.get(item, 0) + number
+    counted[Item.sns_mails] = counted.get(Item.sns_publishes, 0)  # a topic of one address
     return {item: quantity for item, quantity in counted.items() if quantity}
 
 

@@ -94,6 +94,7 @@ def _run(plan: Plan, changes: float, compared: int, profile: Profile) -> Usage:
         Item.s3_reads: touched + cut,
         Item.sqs_requests: batches,
         Item.sns_publishes: 1,
+        Item.sns_mails: 1,
         Item.secret_calls: 2 * calls,
         Item.traces: 2,
         Item.log_gb: calls * LOGGED_GB,
