@@ -57,6 +57,32 @@ def test_a_function_has_a_log_group_with_an_end(name: str) -> None:
     assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
+def test_every_log_ends_by_the_one_parameter() -> None:
+    groups = templates.resources(TEMPLATE, "AWS::Logs::LogGroup")
+    assert len(groups) > len(FUNCTIONS)
+    assert [name for name, log in groups.items() if log.get("RetentionInDays") != {"Ref": "LogRetentionDays"}] == []
+
+
+def test_what_lies_in_the_bucket_ends_as_the_page_on_compliance_says() -> None:
+    """Functions may write below these prefixes alone; what lies there ends, earlier versions too, but the erased."""
+    rules = TEMPLATE["Resources"]["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    kept = {rule["Prefix"]: rule for rule in rules if "Prefix" in rule}
+    policies = [statement for function in FUNCTIONS.values() for statement in templates.statements(function)]
+    puts = [s["Resource"] for s in policies if "s3:PutObject" in templates.listed(s["Action"])]
+    written = set(re.findall(r"\$\{DataBucket\.Arn\}/([a-z]+/)\*", json.dumps(puts)))
+    assert written == {*kept, "erasures/"}
+    days = {"manifests/": 30, "idmap/": 180, "audit/": 2193, "reports/": {"Ref": "ReportRetentionDays"}}
+    assert {prefix: rule["ExpirationInDays"] for prefix, rule in kept.items()} == days
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    assert {rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in kept.values()} <= {1, 30}
+    page = Path("docs/compliance.md").read_text("utf-8")
+    assert "| `manifests/`, `idmap/` | 30 and 180 days |" in page
+    assert "30 days more | `ReportRetentionDays` |" in page
+    parameters = TEMPLATE["Parameters"]
+    assert (parameters["ReportRetentionDays"]["Default"], parameters["LogRetentionDays"]["Default"]) == (2192, 90)
+    assert f"| CloudWatch | {parameters['LogRetentionDays']['Default']} days | `LogRetentionDays` |" in page
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_policy_names_actions_and_resources(name: str) -> None:
     for statement in templates.statements(FUNCTIONS[name]):

@@ -20,7 +20,15 @@ def test_old_weeks_of_the_journal_and_old_ended_records_are_forgotten(world: Eng
             " '3')",
             days,
         )
+    run(world, "before", profile="weekly", entities=["clinics"])
+    for days in (91, 89):
+        target(
+            "insert into hybrid_sync.difference (run_id, entity, source, key, segment, found_at)"
+            " values ('before', 'clinics', 'clinic', array[%s::int8], 0, now() - make_interval(days => %s))",
+            days, days,
+        )  # fmt: skip
     run(world, "first", profile="weekly", entities=["clinics"])
+    assert target("select key[1] from hybrid_sync.difference where run_id = 'before'") == [(89,)]
     kept = target("select key[1] from hybrid_sync.failed_record where key[1] >= 900 order by 1")
     assert kept == [(901,), (902,), (903,)]
     assert target("select count(*) from hybrid_sync.journal where run_id = 'r'") == [(1,)]

@@ -19,6 +19,7 @@ from hybrid_sync_cli.flow.data import StateError
 from hybrid_sync_cli.flow.deployed import flow
 from hybrid_sync_cli.flow.execution import Delivery, Execution
 from hybrid_sync_cli.stack import Stack
+from hybrid_sync_cli.stack.deploy import STACK_NAME
 from tests.flow.conduct import conduct
 from tests.stack.usage import by_the_emulator, by_the_workers
 from tests.stack.world import fill
@@ -45,6 +46,20 @@ def stack(deployed: Stack) -> Iterator[Stack]:
     assert emulated(deployed, "first", {"profile": "daily", "entities": ENTITIES}).end == ("SUCCEEDED", "")
     assert by_the_workers(deployed, "first") == by_the_emulator("first")
     yield deployed
+
+
+def test_what_calls_that_fail_have_used_is_counted_as_the_emulator_has_it(stack: Stack) -> None:
+    """Nobody calls these workers again for this run, so whatever is not counted at once never is."""
+    task = {"run_id": "failing", "entity": "payments"}
+    batch = {"source": "payment", "lo": 0, "hi": 500, "buckets": [[0, 0]]}
+    for function, given in (("plan-entity", {}), ("sync-batch", batch), ("verify-entity", {}), ("settle-uniques", {})):
+        answer = stack.client("lambda").invoke(
+            FunctionName=f"{STACK_NAME}-{function}", Payload=json.dumps({**task, **given}).encode()
+        )
+        assert "FunctionError" in answer, function
+    ours, theirs = by_the_workers(stack, "failing"), by_the_emulator("failing")
+    assert sum(theirs["calls"].values()) >= 3, theirs
+    assert (ours["calls"], ours["requests"]) == (theirs["calls"], theirs["requests"])
 
 
 def emulated(stack: Stack, run_id: str, request: dict[str, Any]) -> Trace:

@@ -16,12 +16,16 @@ import pytest
 from hybrid_sync.contracts import BatchResult, BatchTask, EntityTask, PlannedEntity
 from hybrid_sync.entrypoint import logger, step
 from hybrid_sync.errors import (
+    AwayError,
     AwsThrottled,
     Contention,
     EntityHeld,
     LegacyUnavailable,
+    LoadShed,
     PermanentError,
+    RunNotFound,
     SyncError,
+    TargetUnavailable,
     ThrottledError,
     TooManyConnections,
     TransientError,
@@ -131,16 +135,29 @@ def test_what_a_call_has_used_is_recorded_with_the_states_that_it_led_to() -> No
     assert (call.calls, call.transitions, call.used.requests) == (1, 3, {"dynamodb:GetItem": 1})
 
 
-def test_a_call_that_fails_is_counted_and_recorded_with_the_next() -> None:
+@pytest.mark.parametrize(
+    ("failure", "leaves_as", "now"),
+    [
+        (Contention("Busy."), TransientError, True),
+        (RunNotFound("There is none."), PermanentError, True),
+        (ValueError("What nobody expects."), PermanentError, True),
+        (TargetUnavailable("It breaks off."), TransientError, False),
+        (TooManyConnections("It has no more."), ThrottledError, False),
+        (LoadShed("It has to be spared."), AwayError, False),
+    ],
+)
+def test_a_call_that_fails_is_counted_at_once_unless_a_database_is_away(
+    failure: Exception, leaves_as: type[Exception], now: bool
+) -> None:
     heard: list[tuple[int, int, bool]] = []
 
     @step(EntityTask, record_call=lambda call, *, now: heard.append((call.calls, call.transitions, now)))
     def handler(task: EntityTask) -> None:
-        raise Contention("Busy.")
+        raise failure
 
-    with pytest.raises(TransientError):
+    with pytest.raises(leaves_as):
         handler(EVENT, FakeContext())
-    assert heard == [(1, 1, False)]
+    assert heard == [(1, 1, now)]
 
 
 def test_a_witness_that_fails_fails_nothing(logged: StringIO) -> None:

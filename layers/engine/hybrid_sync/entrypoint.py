@@ -23,6 +23,7 @@ from hybrid_sync.errors import (
     PermanentError,
     RequestRejected,
     SyncError,
+    TargetUnavailable,
     ThrottledError,
     TransientError,
 )
@@ -75,17 +76,21 @@ def step(
             watch = Stopwatch()
             given: M | None = None
             states = 0
-            done = False
+            reachable = True
             try:
                 with measured(context):
                     given = parsed(message, event)
                     correlate(given)
                     states = is_state(given)
-                    result = call(given)
+                    try:
+                        result = call(given)
+                    except SyncError as error:
+                        # Whatever is away or has to be spared, another connection is one too many.
+                        reachable = not (error.away or error.throttled or isinstance(error, TargetUnavailable))
+                        raise
                     states += led_to(name, given, result)
-                done = True
             finally:
-                report_call(record_call, [given] if given else [], context, watch, states, now=done)
+                report_call(record_call, [given] if given else [], context, watch, states, now=reachable)
             logger.info("step done", extra=_counts(result))
             return None if result is None else result.model_dump(mode="json")
 
