@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,8 +12,9 @@ import psycopg
 import pytest
 
 from hybrid_sync.cost.prices import PRICES, Item
+from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.metering import MeasuredCall, Used
-from hybrid_sync.postgres import connect
+from hybrid_sync.postgres import Connection, connect
 from hybrid_sync.runs.usage import Recorder
 from hybrid_sync.timing import Times
 from tests.cli.conftest import Command, say
@@ -59,6 +61,26 @@ def test_times_of_calls_add_up_and_keep_their_shortest_and_longest(runs: Recorde
     assert times == {"read": [3, 120, 20, 70], "read legacy": [2, 60, 10, 50], "lock": [1, 5, 5, 5]}
 
 
+def test_what_is_asked_to_record_a_call_is_the_calls_too(runs: Recorder, desk: Desk) -> None:
+    asked = iter((Used({"dynamodb:GetItem": 1}, 0.5), Used(), Used({"dynamodb:GetItem": 1}, 0.5)))
+    away = [True]
+
+    def connected() -> Connection:
+        if away:
+            away.clear()
+            raise TargetUnavailable("It lets nobody in.")
+        return connect(desk.target_dsn, "target")
+
+    recorder = Recorder(connected, lambda: next(asked))
+    with pytest.raises(TargetUnavailable):
+        recorder.record(call("weekly-1"), now=True)
+    for _ in range(2):
+        recorder.record(call("weekly-1"), now=True)
+    with psycopg.connect(desk.target_dsn) as target:
+        [row] = target.execute("select calls, requests->>'dynamodb:GetItem' from hybrid_sync.run_usage").fetchall()
+    assert row == (3, str(3 * ASKED.requests["dynamodb:GetItem"] + 2))
+
+
 def test_a_run_costs_what_it_used_by_the_price_table(runs: Recorder, hybrid_sync: Command) -> None:
     runs.record(call("weekly-1", "orders"), now=True)
     runs.record(call("weekly-1", function="plan-run", memory_mib=256), now=True)
@@ -103,4 +125,20 @@ def test_a_schedule_is_priced_as_its_json_says(capsys: pytest.CaptureFixture[str
     assert told["dollars"] == pytest.approx(sum(item["dollars"] for item in told["items"]))
     assert told["dollars"] == pytest.approx(sum(told["parts"].values()))
     assert "hourly runs" not in told["parts"]
+    printed = say(capsys, "cost", "--rows", "3500000", "--changes", "30000", "--syncs", "200").out
+    assert re.findall(r"^About \$([\d.]+) a month", printed, re.M) == [f"{told['dollars']:.2f}"]
+    assert all(f"{Item[item['item']]} " in printed for item in told["items"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--rows 0", "--rows -1", "--rows many", "--rows 1e6", "--changes 9999999999999", "--syncs 0.5", "--syncs x"],
+)
+def test_sizes_that_nobody_has_are_refused_in_a_sentence(capsys: pytest.CaptureFixture[str], words: str) -> None:
+    said = say(capsys, "cost", *words.split())
+    assert (said.status, said.out) == (2, "")
+    assert said.err.splitlines()[-1].startswith(f"Error: Invalid value for '{words.split()[0]}'")
+
+
+def test_an_hourly_schedule_has_hourly_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "hourly runs" in say(capsys, "cost", "--schedule", "hourly").out

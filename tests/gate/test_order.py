@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hybrid_sync.admission.job import Job, Line, new_job
+from hybrid_sync.admission.job import Job, Line, new_job, written
 from hybrid_sync.admission.order import PATIENCE, Holder, Slots, next_job
 from hybrid_sync.contracts import Profile, RunPriority, RunRequest
 from tests.gate.service import BEGAN
@@ -27,6 +27,11 @@ def slots(*lines: Line) -> Slots:
 def chosen(waiting: list[Job], held: Slots, after: timedelta = timedelta()) -> str | None:
     found = next_job(waiting, held, MOST, BEGAN + after)
     return found.job_id if found else None
+
+
+def test_a_run_is_told_when_it_was_asked_for_whatever_the_caller_says() -> None:
+    asked = RunRequest(profile=Profile.on_demand, accepted_at="2001-01-01T00:00:00Z")
+    assert new_job("a", asked, "caller", BEGAN).to_start.model_dump()["accepted_at"] == written(BEGAN)
 
 
 def test_a_critical_job_goes_before_all_that_came_earlier() -> None:

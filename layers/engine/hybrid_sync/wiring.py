@@ -18,7 +18,7 @@ from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.metering import MeasuredCall
+from hybrid_sync.metering import METER, MeasuredCall
 from hybrid_sync.secret import IdSecret, text
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
@@ -260,7 +260,7 @@ class DeployedWorld(Connecting):
     def usage(self) -> Recorder:
         from hybrid_sync.runs.usage import Recorder
 
-        return Recorder(self.connect_target)
+        return Recorder(self.connect_target, METER.take)
 
 
 @functools.cache

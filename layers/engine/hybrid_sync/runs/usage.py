@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from psycopg import sql
 
-from hybrid_sync.metering import MeasuredCall
+from hybrid_sync.errors import SyncError
+from hybrid_sync.metering import MeasuredCall, Used
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.session import Trip
 
@@ -16,26 +18,43 @@ _AT_MOST = 100
 
 
 class Recorder:
-    """Of one worker.  What could not be recorded goes with the next call of the same worker."""
+    """Of one worker.  What could not be recorded goes with the next call of the same worker.
 
-    def __init__(self, connect_target: Callable[[], Connection]) -> None:
+    `asked`: what was asked of AWS since the call was measured, which is for its recording.
+    """
+
+    def __init__(self, connect_target: Callable[[], Connection], asked: Callable[[], Used] = Used) -> None:
         self._connect = connect_target
+        self._asked = asked
         self._unrecorded: list[MeasuredCall] = []
         self._peaks: dict[str, int] = {}
 
     def record(self, call: MeasuredCall, *, now: bool) -> None:
         """`now`, or with the next one: a call that failed may have failed for the target."""
-        self._unrecorded = [*self._unrecorded, call][-_AT_MOST:]
+        self._remember(call)
         if not now:
             return
-        with self._connect() as target, one_trip(target, "target", writes=True) as trip:
-            # In one order, since other workers add to the same rows.
-            for one in sorted(self._unrecorded, key=lambda c: (c.run_id, c.entity, c.function)):
-                trip.do(_ADD, _given(one))
-            if call.peak_rss_kib > self._peaks.get(call.run_id, 0):
-                _record_peak(trip, call)
+        try:
+            with self._connect() as target, one_trip(target, "target", writes=True) as trip:
+                self._remember_own(call)  # such as whether the target is away
+                # In one order, since other workers add to the same rows.
+                for one in sorted(self._unrecorded, key=lambda c: (c.run_id, c.entity, c.function)):
+                    trip.do(_ADD, _given(one))
+                if call.peak_rss_kib > self._peaks.get(call.run_id, 0):
+                    _record_peak(trip, call)
+        except SyncError:
+            self._remember_own(call)
+            raise
         self._unrecorded = []
         self._peaks = {call.run_id: max(call.peak_rss_kib, self._peaks.get(call.run_id, 0))}
+
+    def _remember(self, call: MeasuredCall) -> None:
+        self._unrecorded = [*self._unrecorded, call][-_AT_MOST:]
+
+    def _remember_own(self, call: MeasuredCall) -> None:
+        asked = self._asked()
+        if asked.requests:
+            self._remember(replace(call, calls=0, milliseconds=0, transitions=0, used=asked, times={}))
 
 
 def _given(call: MeasuredCall) -> dict[str, object]:
