@@ -14,7 +14,9 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, RollbackTask, RunRequest
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import FailpointRaised, Raise, armed
+from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.legacy.cut import PAGE_BYTES
+from hybrid_sync.postgres import transaction
 from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
@@ -321,3 +323,12 @@ def test_rows_between_older_ones_are_journalled_alone(paged: EngineWorld, target
     assert ask(target_db, journalled) == [("first", list(range(2, 61, 2))), ("second", list(range(1, 62, 2)))]
     assert not rollback_run(paged, RollbackTask(run_id="second")).more
     assert ask(target_db, "select legacy_id from docs order by 1") == [(i,) for i in range(2, 61, 2)]
+
+
+def test_of_a_range_that_is_asked_for_only_the_wanted_keys_are_answered(paged: EngineWorld) -> None:
+    ask(paged.legacy_dsn, "insert into doc select i, 'there' from generate_series(1, 60) i")
+    run(paged, "first", entities=("docs",))
+    wanted: list[Key] = [(i,) for i in range(1, 61, 2)]
+    with paged.connect_target() as target, transaction(target, "target"):
+        found = ids_in_target(target, paged.catalog, "docs", "doc", wanted)
+    assert sorted(found) == wanted

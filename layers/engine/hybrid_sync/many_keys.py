@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from psycopg import sql
@@ -31,20 +32,47 @@ def decode_parts(fields: Collection[bytes]) -> list[Key]:
     return list(struct.iter_unpack(">q", b"".join(fields)))
 
 
-def by_page(keys: Iterable[Key], size: int) -> tuple[dict[int, list[Key]], list[Key]]:
+def key_bytes(keys: Sequence[Key]) -> list[bytes]:
+    """The keys as `key_text` writes them, as bytes."""
+    form = b",".join([b"%d"] * len(keys[0])) if keys else b""
+    return [form % key for key in keys]
+
+
+def by_page(keys: Collection[Key], size: int) -> tuple[dict[int, list[Key]], list[Key]]:
     """Keys of one part by the number of their page of `size` integers, negative ones too; and the composite keys."""
-    pages, others = dict[int, list[Key]](), list[Key]()
+    pages = dict[int, list[Key]]()
+    others: list[Key] = []
+    if not _are_single(keys):
+        others = [key for key in keys if len(key) > 1]
+        keys = [key for key in keys if len(key) == 1]
     for key in keys:
-        if len(key) == 1:
-            pages.setdefault(key[0] // size, []).append(key)
-        else:
-            others.append(key)
+        pages.setdefault(key[0] // size, []).append(key)
     return pages, others
 
 
-def places(keys: Iterable[Key], size: int) -> list[int]:
-    """The place of each key in its page; a composite one is alone in its."""
-    return [key[0] % size if len(key) == 1 else 0 for key in keys]
+def places(keys: Collection[Key], size: int) -> list[int]:
+    """The place of each key of a page in it; a composite one is alone in its."""
+    return [key[0] % size for key in keys] if _are_single(keys) else [0 for _ in keys]
+
+
+def _are_single(keys: Collection[Key]) -> bool:
+    return max(map(len, keys), default=1) == 1
+
+
+def all_between(low: int, high: int) -> list[Key]:
+    """Every key of one part from one integer to another."""
+    return [(n,) for n in range(low, high + 1)]
+
+
+def sent_key(key: sql.Composable) -> sql.Composed:
+    """The bytes of a key of one part, as `digest_of` takes them."""
+    return sql.SQL("int8send({})").format(sql.SQL("({}::int8)").format(key))
+
+
+def digest_of(keys: Iterable[Key], ids: Mapping[Key, bytes]) -> str:
+    """Of keys of one part in their order, each with its id."""
+    pack = struct.Struct(">q16s").pack
+    return hashlib.md5(b"".join([pack(*key, ids[key]) for key in sorted(keys)]), usedforsecurity=False).hexdigest()
 
 
 def stretch_of(keys: Sequence[Key]) -> tuple[int, int] | None:

@@ -232,7 +232,9 @@ class _Rows:
             share = sql.SQL("md5(record_send(row({})))").format(listed)
         named = [
             sql.SQL("case when {} then {} end as n").format(self.keyed, bucket_of(self.keys[0])),
-            sql.SQL("concat_ws(':', {}) as k, {} as keyed").format(listed, self.keyed),
+            sql.SQL("case when {} then concat_ws(':', {}) end as k, {} as keyed").format(
+                self.after_fence, listed, self.keyed
+            ),
             sql.SQL("case when {} then {} end as h").format(self.keyed, share),
             sql.SQL("hybrid_sync_place.p, ({}) as y, ({}) as changed, ({}) as octets").format(
                 self.after_fence, self.changed, self.octets

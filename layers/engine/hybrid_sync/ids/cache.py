@@ -196,7 +196,7 @@ class DynamoIdCache:
             self._quiet_until = self._monotonic() + QUIET_SECONDS
 
 
-def _items(entity: str, source: str, epoch: int, keys: Iterable[Key]) -> Iterator[tuple[str, list[Key], int]]:
+def _items(entity: str, source: str, epoch: int, keys: Collection[Key]) -> Iterator[tuple[str, list[Key], int]]:
     """The items in which these keys live, each with its keys and its size."""
     place = f"{entity}/{source}/{epoch}"
     pages, composite = by_page(keys, PAGE)

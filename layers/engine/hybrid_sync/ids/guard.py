@@ -11,12 +11,15 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import IdCache, ids_of
-from hybrid_sync.keys import behind, belongs_to, key_columns, key_list
+from hybrid_sync.keys import BUCKET, behind, belongs_to, bucket_of, key_columns, key_list, key_literal
 from hybrid_sync.legacy.rows import sent
+from hybrid_sync.many_keys import all_between, by_page, digest_of, sent_key
 from hybrid_sync.postgres import Connection
 
 _AT_ONCE = 5_000
 """Keys asked for together: ten pages of the cache."""
+_BUCKETS_AT_ONCE = 20
+"""The same of buckets that are compared by their digests."""
 
 
 def wrong_entries(
@@ -33,10 +36,41 @@ def wrong_entries(
     The target keeps ids and keys unique, so entries that all agree with it are one to one.  Reads in bounded memory.
     """
     found: list[Key] = []
+    [first, *more] = key_columns(catalog[entity].sources[source].key)
+    if not more:
+        doubtful = _doubtful_buckets(connection, catalog, cache, entity, source, epoch, where)
+        if not doubtful:
+            return []
+        where = sql.SQL("{} and {} = any({})").format(where, bucket_of(first), key_literal(doubtful))
     for ids in _in_target(connection, catalog, entity, source, where):
         cached = cache.get(entity, source, epoch, ids.keys())
         found += [key for key, uuid in cached.items() if ids[key] != uuid]
     return found
+
+
+def _doubtful_buckets(
+    connection: Connection, catalog: Catalog, cache: IdCache, entity: str, source: str, epoch: int,
+    where: sql.Composable,
+) -> list[int]:  # fmt: skip
+    """Buckets of which something is cached, and not just what the target has, by a digest of keys and ids."""
+    definition = catalog[entity]
+    [key] = key_columns(definition.sources[source].key)
+    query = sql.SQL(
+        "select n, min(k), max(k), md5(string_agg(b, '')) from"
+        " (select {n} as n, {key} as k, {sent} || uuid_send(id) as b from {table} where {where} and {ours}"
+        " order by 2) r group by n"
+    ).format(
+        n=bucket_of(key), key=key_list([key]), sent=sent_key(key), table=table(definition.target), where=where,
+        ours=belongs_to(definition.sources[source]),
+    )  # fmt: skip
+    doubtful: list[int] = []
+    buckets = connection.execute(query).fetchall()
+    for at in range(0, len(buckets), _BUCKETS_AT_ONCE):
+        some = buckets[at : at + _BUCKETS_AT_ONCE]
+        cached = cache.get(entity, source, epoch, [key for _, low, high, _ in some for key in all_between(low, high)])
+        pages, _ = by_page(cached, BUCKET)
+        doubtful += [n for n, _, _, digest in some if n in pages and digest_of(pages[n], cached) != digest]
+    return doubtful
 
 
 def epoch_of(connection: Connection, entity: str) -> int:

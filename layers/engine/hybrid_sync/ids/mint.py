@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.keys import key_text
+from hybrid_sync.many_keys import key_bytes
 from hybrid_sync.postgres import Question
 
 _PURPOSE = b"hybrid-sync: fingerprint of the id secret"
@@ -32,14 +32,14 @@ def minter(secret: bytes, entity: str, source: str) -> Callable[[Sequence[Key]],
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded) + f"{entity}\0{source}\0".encode())
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
 
-    def digest(key: Key) -> bytes:
-        first, second = inner.copy(), outer.copy()
-        first.update(key_text(key).encode())
-        second.update(first.digest())
-        return second.digest()[:16]
-
     def mint(keys: Sequence[Key]) -> list[bytes]:
-        page = bytearray(b"".join(map(digest, keys)))
+        digests: list[bytes] = []
+        for key in key_bytes(keys):
+            first, second = inner.copy(), outer.copy()
+            first.update(key)
+            second.update(first.digest())
+            digests.append(second.digest()[:16])
+        page = bytearray(b"".join(digests))
         page[6::16] = page[6::16].translate(_VERSION)
         page[8::16] = page[8::16].translate(_VARIANT)
         ids = bytes(page)

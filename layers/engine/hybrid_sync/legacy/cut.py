@@ -37,21 +37,21 @@ class Cut:
         """The page's rows.  What stays behind a full page of rows is read and dropped; behind one full of bytes, left
         unread for the caller to close."""
         end = 2 + sum(4 + width for width in self.plan.key_widths)
-        previous = b""
+        previous, taken, size = b"", self.rows, self.size
         for row in rows:
             key = row[2:end]
             if key != previous:
-                if self.rows >= self.most_rows:
+                if taken >= self.most_rows:
                     self._end(previous)
                     for _ in rows:
                         pass
                     return
-                if self.rows and self.size + len(row) > self.most_bytes:
+                if taken and size + len(row) > self.most_bytes:
                     self._end(previous)
                     return
                 previous = key
-            self.rows += 1
-            self.size += len(row)
+            self.rows = taken = taken + 1
+            self.size = size = size + len(row)
             yield row
         # A page that its last key overfills took all that was asked for, and nothing shows what lies behind.
         if previous:

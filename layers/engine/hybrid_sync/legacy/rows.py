@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
+import psycopg
 from psycopg import sql
 from psycopg.abc import Buffer
+from psycopg.pq.abc import PGconn
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
@@ -39,6 +41,23 @@ def sent(copy: Iterable[Buffer]) -> Generator[bytes, None, None]:
         row = bytes(chunk)
         if row != _TRAILER:
             yield row
+            if isinstance(copy, psycopg.Copy):
+                yield from _arrived(copy.connection.pgconn)
+
+
+def _arrived(pgconn: PGconn) -> Generator[bytes, None, None]:
+    """The rows that have come with the last one: to wait for each of them would take longer than to read it."""
+    take = pgconn.get_copy_data
+    size, data = take(1)
+    while size > len(_TRAILER):
+        yield bytes(data)
+        size, data = take(1)
+    if size < 0:  # the server has ended the COPY before its trailer, and says why
+        result = pgconn.get_result()
+        while pgconn.get_result() is not None:
+            pass
+        assert result is not None, "a COPY that ends has a result"
+        raise psycopg.errors.error_from_result(result)
 
 
 def keys(

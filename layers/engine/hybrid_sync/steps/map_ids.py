@@ -45,7 +45,7 @@ class BatchIds:
     ) -> None:  # fmt: skip
         """`retired` says whether any of its keys has a retired id."""
         self._catalog = world.catalog
-        self._secret = world.id_secret
+        self._mint = minter(world.id_secret, task.entity, task.source)
         self._task = task
         self._entity = plan
         self._plan = plan.sources[task.source]
@@ -67,27 +67,22 @@ class BatchIds:
         keys = dict(zip(fields, decode_keys(fields, plan.key_widths), strict=True))
         there = self._ids.own(self._target, task.entity, task.source, list(keys.values()))
         own = {row: there[key] for row, key in keys.items() if key in there} if there else {}
-        absent = [key for key in keys.values() if key not in there]
-        retired = retired_ids(self._target, task.entity, task.source, absent) if self._retired else {}
+        absent = {row: key for row, key in keys.items() if row not in own} if own else keys
+        retired = retired_ids(self._target, task.entity, task.source, list(absent.values())) if self._retired else {}
         adopted = adopt_rows(
             self._catalog[task.entity], self._entity, task.source, self._legacy, self._target,
-            [row for row in scanned.rows if row.key not in own], retired,
+            [row for row in scanned.rows if row.key in absent], retired,
         )  # fmt: skip
         if adopted.ids:
             own |= adopted.ids
             writer.adopt()
-
-        minted = dict(zip(absent, minter(self._secret, task.entity, task.source)(absent), strict=True)) | retired
-        fresh_ids = {row: minted[key] for row, key in keys.items() if row not in own}
-        certain = Scanned([row for row in scanned.rows if row.key not in adopted.ambiguous])
-        spliced = splice(
-            plan,
-            certain,
-            own,
-            self._parents(certain, fresh=fresh),
-            fresh_ids.__getitem__,
-            flag_new=writer.stages_everything,
-        )
+        new = dict(zip(absent, self._mint(list(absent.values())), strict=True))
+        new |= {row: retired[key] for row, key in absent.items() if key in retired} if retired else {}
+        certain = scanned
+        if adopted.ambiguous:
+            certain = Scanned([row for row in scanned.rows if row.key not in adopted.ambiguous])
+        parents = self._parents(certain, fresh=fresh)
+        spliced = splice(plan, certain, own, parents, new.__getitem__, flag_new=writer.stages_everything)
         spliced.rejected += [FailedRow(decode_key(key), "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
         self.found.update({keys[row]: uuid for row, uuid in own.items()})
         self.found.update({keys[row]: uuid for row, uuid in spliced.minted.items()})

@@ -237,15 +237,16 @@ def copy_rows(connection: Connection, statement: sql.Composed, rows: Sequence[Sp
 def _chunks(rows: Sequence[Spliced]) -> Iterator[bytes]:
     """The rows as a binary COPY, small ones joined: neither a copy of them all in one, nor a call for each."""
     waiting, size = [HEADER], 0
-    for row in rows:
-        if size + len(row.data) > _CHUNK_BYTES:
+    for _, data in rows:
+        width = len(data)
+        if size + width > _CHUNK_BYTES:
             yield b"".join(waiting)
             waiting, size = [], 0
-        if len(row.data) > _CHUNK_BYTES:
-            yield row.data
+        if width > _CHUNK_BYTES:
+            yield data
             continue
-        waiting.append(row.data)
-        size += len(row.data)
+        waiting.append(data)
+        size += width
     yield b"".join([*waiting, TRAILER])
 
 

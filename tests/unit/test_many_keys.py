@@ -1,0 +1,52 @@
+"""What is said of many keys at once is what `keys` says of each."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybrid_sync.keys import BUCKET, HIGHEST, LOWEST, Key, bucket_number, decode_key, encode_key, key_text
+from hybrid_sync.many_keys import by_page, decode_keys, decode_parts, digest_of, key_bytes, places, stretch_of
+
+single = st.tuples(st.integers(LOWEST, HIGHEST))
+pairs = st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**15), 2**15 - 1))
+
+
+@given(st.lists(single), st.lists(pairs))
+def test_keys_are_read_from_their_bytes(ones: list[Key], twos: list[Key]) -> None:
+    for keys, widths in ((ones, (8,)), (twos, (4, 2))):
+        fields = [encode_key(key, widths) for key in keys]
+        assert decode_keys(fields, widths) == [decode_key(field) for field in fields] == keys
+    assert decode_parts([encode_key(key, (8,))[4:] for key in ones]) == ones
+
+
+@given(st.lists(single) | st.lists(pairs))
+def test_keys_are_written_as_one_is(keys: list[Key]) -> None:
+    assert key_bytes(keys) == [key_text(key).encode() for key in keys]
+
+
+@given(st.lists(single | pairs, unique=True))
+def test_every_key_is_in_its_page_once(keys: list[Key]) -> None:
+    pages, composite = by_page(keys, BUCKET)
+    assert composite == [key for key in keys if len(key) > 1]
+    assert sorted(key for page in pages.values() for key in page) == sorted(key for key in keys if len(key) == 1)
+    for number, page in pages.items():
+        assert {bucket_number(key) for key in page} == {number}
+        assert [(number * BUCKET + place,) for place in places(page, BUCKET)] == page
+
+
+@given(st.sets(st.integers(-50, 50), min_size=1), st.integers(1, 6))
+def test_a_stretch_holds_all_of_the_keys_and_few_others(numbers: set[int], step: int) -> None:
+    keys = [(n * step,) for n in numbers]
+    stretch = stretch_of(keys)
+    if stretch is not None:
+        assert stretch == (min(numbers) * step, max(numbers) * step)
+        assert stretch[1] - stretch[0] < 4 * len(keys)
+    assert stretch_of([(1, 2)] * 20) is None
+
+
+def test_a_digest_depends_on_which_key_has_which_id() -> None:
+    ids: dict[Key, bytes] = {(n,): bytes([n]) * 16 for n in range(5)}
+    swapped = ids | {(1,): ids[2,], (2,): ids[1,]}
+    assert digest_of(ids, ids) != digest_of(ids, swapped)
+    assert digest_of(ids, ids) == digest_of(sorted(ids, reverse=True), ids)
