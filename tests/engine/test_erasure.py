@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Adopt, OnDelete
 from hybrid_sync.contracts import Profile, RollbackTask, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, ErasuresBehind, RequestRejected
+from hybrid_sync.failpoints import armed
 from hybrid_sync.postgres import transaction
+from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
@@ -178,6 +181,26 @@ def test_a_restored_target_is_made_to_forget_them_before_anything_is_written(
     erasing.erasures.kept.clear()  # and what is lost outside goes back there
     assert run(erasing, "third").outcome.status == "succeeded"
     assert set(kept[1].keys) <= set(erasing.erasures.kept[1].keys)
+
+
+def test_a_first_load_into_empty_tables_brings_nobody_back_and_believes_no_cached_id(
+    world: EngineWorld, target_db: str, target: Query
+) -> None:
+    """Of a target that was lost: the cache still knows its rows, and the tables are loaded without foreign keys."""
+    with_erasure(world)
+    bulk = {name: one.model_copy(update={"first_load": "bulk"}) for name, one in world.catalog.entities.items()}
+    world.catalog = Catalog(bulk)
+    target("delete from clinics; delete from people")
+    install(target_db, "only-for-tests", world.catalog)
+    run(world, "first")
+    erase_rows(world, (3,))
+    target(f"truncate {', '.join(bulk)}, hybrid_sync.fence, hybrid_sync.suppressed, hybrid_sync.erasure")
+    with armed({}) as points:
+        assert run(world, "again").outcome.status == "succeeded"
+    assert points.passed["bulk.made"], "it was such a load"
+    assert anywhere(target, *CANARIES) == set()
+    assert target("select email from people where legacy_id = 3") == [("erased-3",)]
+    assert target("select count(*) from visits where best_invoice_id is not null") == [(9,)]
 
 
 def test_failed_records_of_them_are_forgotten_and_natives_do_not_take_their_place(

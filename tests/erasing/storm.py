@@ -126,6 +126,9 @@ class Storm:
                     self.done[f"gave way ({error.code})"] += 1
                 except psycopg.Error as error:
                     self.done[f"gave way ({error.sqlstate})"] += 1
+                except Exception as error:  # noqa: BLE001 - whatever it is, no step may end so
+                    self.defects.append(f"{one.__name__} broke: {type(error).__name__}: {error}")
+                    return
 
     def _sync(self, world: EngineWorld, luck: random.Random) -> None:
         run(world, self._name("sync"), profile=luck.choice(("daily", "daily", "weekly")))
@@ -218,12 +221,17 @@ class Storm:
 
     def _why(self, run_id: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.admin_dsn, autocommit=True) as target:
-            return target.execute(
+            reasons = target.execute(
+                "select entity, reason, sqlstate, constraint_name, count(*), min(key) from hybrid_sync.failed_record"
+                " where status <> 'resolved' group by 1, 2, 3, 4 order by 1, 2"
+            ).fetchall()
+            states = target.execute(
                 "select entity, status, left(failure::text, 300), conservation->>'missing', conservation->>'absent',"
                 " conservation->>'stale' from hybrid_sync.run_entity where run_id = %s and (status <> 'verified'"
                 " or (conservation->>'absent')::int + (conservation->>'stale')::int > 0)",
                 (run_id,),
             ).fetchall()
+            return [*reasons, *states]
 
     def _look_for_canaries(self, what: str) -> None:
         with psycopg.connect(self.admin_dsn, autocommit=True) as target:

@@ -54,6 +54,12 @@ def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, tar
     return _recent.get(place) or _remember(place, compile_entity(entity, catalog, legacy, target))
 
 
+def forget(run_id: str, entity: str) -> None:
+    """The entity's table has changed since its plan was compiled for this run."""
+    for place in [place for place in _recent if place[:2] == (run_id, entity)]:
+        _recent.pop(place, None)
+
+
 def _place(run_id: str, entity: str, legacy: Connection, target: Connection) -> tuple[object, ...]:
     return run_id, entity, *address(legacy), *address(target)
 

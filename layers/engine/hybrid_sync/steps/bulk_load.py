@@ -14,6 +14,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, answer, transaction
 from hybrid_sync.runs.store import EntityRecord
 from hybrid_sync.schema import bulk
+from hybrid_sync.schema.plans import forget
 from hybrid_sync.world import World
 
 _SHOWN = 5
@@ -35,6 +36,8 @@ def begin_bulk(
                 from hybrid_sync.write.batches import record_missing
 
                 record_missing(target, request.run_id, name, f"The table of {name} was loaded as usual: {refused}.")
+        if refused is None:
+            forget(request.run_id, name)  # the foreign keys of its plan guard nothing any more
         failpoint("bulk.begun", target)
 
 
