@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 SECONDS = {
     "tests/dashboard/test_in_a_browser.py": 60,
     "tests/drill/test_drill.py": 15,
+    "tests/drills/test_disasters.py": 20,
     "tests/e2e/test_demo.py": 70,
     "tests/engine/test_by_rest.py": 15,
     "tests/engine/test_versions.py": 25,
@@ -28,6 +29,7 @@ SECONDS = {
     "tests/rollbacks/test_rollbacks.py": 15,
     "tests/stack/test_built.py": 25,
     "tests/stack/test_fuzz.py": 20,
+    "tests/stack/test_here.py": 20,
     "tests/stack/test_operators.py": 30,
     "tests/stack/test_trace.py": 15,
     "tests/stack/test_webhooks.py": 30,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,10 @@ def aws_away(night: Night) -> None:
 
 def carry_here(ground: Ground, copy: Path) -> None:
     words = ["run", "--here", "--secret", str(copy), "--override-lease", "AWS is away", "--profile", ground.profile]
-    told(*words, *(word for entity in ground.entities for word in ("--entity", entity)))
+    words += [word for entity in ground.entities for word in ("--entity", entity)]
+    [(_, printed)] = commands([words])
+    if not re.search(rb"Run \S+: (succeeded|degraded) in", printed):
+        raise NotWell(printed.decode())
 
 
 def _emulator() -> list[psutil.Process]:
