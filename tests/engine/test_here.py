@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from hybrid_sync.contracts import Profile, Ref, RollbackTask, RunRequest
-from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.erase.records import Erasure
+from hybrid_sync.errors import ConfigurationMissing, LegacyUnavailable, RunNotFound
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.runs.holds import holds, release
 from hybrid_sync.secret import Connections
@@ -18,6 +19,7 @@ from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.flow.execution import Execution
 from hybrid_sync_cli.flow.play import outcome, settle
+from hybrid_sync_cli.here.folder import FolderErasures
 from hybrid_sync_cli.here.perform import Hands, perform, undo
 from hybrid_sync_cli.here.world import HereWorld
 from tests.engine.conftest import Query
@@ -157,6 +159,30 @@ def test_a_run_of_the_deployment_beside_it_takes_nothing_back(
     assert (theirs.status, ours.status) == ("SUCCEEDED", "SUCCEEDED")
     assert run(world, "after", profile="weekly").outcome.status == "succeeded"
     assert target("select note from visits where legacy_id = 1") == legacy("select note from visit where id = 1")
+
+
+def test_a_server_that_is_away_is_said_at_once_and_a_refused_rollback_stands_in_the_trail(
+    world: EngineWorld, target: Query, tmp_path: Path
+) -> None:
+    nowhere = EngineWorld(world.catalog, "postgresql://nobody@127.0.0.1:1/nothing", world.target_dsn)
+    away = here_of(nowhere, tmp_path)
+    with pytest.raises(LegacyUnavailable):
+        carried(away, "first")
+    with pytest.raises(RunNotFound):
+        undo(away, RollbackTask(run_id="unknown", brief=True), lambda so_far: None)
+    away.close()
+    assert target("select command, outcome, code from hybrid_sync.audit") == [
+        ("rollback-here", "refused", "run_not_found")
+    ]
+
+
+def test_the_fetched_list_of_the_erased_is_read_and_what_the_target_alone_knows_is_added(tmp_path: Path) -> None:
+    kept = FolderErasures(tmp_path)
+    one = Erasure(number=3, fingerprint="f", by="somebody", why="a letter", at="2026-11-26", keys=())
+    assert (kept.write(one), kept.write(one)) == (True, False)
+    assert (kept.numbers(), kept.read(3)) == ([3], one)
+    with pytest.raises(CliError, match="There is no folder"):
+        FolderErasures(tmp_path / "nowhere")
 
 
 def test_a_run_that_died_here_is_known_to_be_lost_and_one_of_others_is_not_known(here: HereWorld) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.entrypoint import error_sentence, logger
-from hybrid_sync.errors import RunNotFound
+from hybrid_sync.errors import RunNotFound, SyncError
 from hybrid_sync.postgres import transaction
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.summary import recall
@@ -47,6 +47,8 @@ def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say:
     for ref in request.refs:
         check_ref(world.catalog, ref)
     asked = request.model_copy(update={"requested_by": who()})
+    # A server that is away is waited for in mid-run; whoever stands here hears of it before.
+    world.connect_legacy().close()
     with world.connect_target() as target:
         require_installed(target)
     _audit(world, run_id, "run-here", {"run_id": run_id, "profile": request.profile, "override_lease": lease})
@@ -66,11 +68,16 @@ def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say:
 def undo(world: HereWorld, task: RollbackTask, say: Callable[[RollbackOutcome], None]) -> RollbackOutcome:
     """Undo a run, by whomever it was carried out."""
     logger.setLevel(logging.CRITICAL)
-    _audit(world, task.run_id, "rollback-here", {"run_id": task.run_id, "out_of_order": task.out_of_order})
+    what = {"run_id": task.run_id, "out_of_order": task.out_of_order}
     task = task.model_copy(update={"requested_by": who()})
-    while (outcome := rollback_run(world, task)).more:
-        say(outcome)
-        task = task.model_copy(update={"rollback_id": outcome.rollback_id})
+    try:
+        while (outcome := rollback_run(world, task)).more:
+            say(outcome)
+            task = task.model_copy(update={"rollback_id": outcome.rollback_id})
+    except SyncError as error:
+        _audit(world, task.run_id, "rollback-here", what, error.code)
+        raise
+    _audit(world, task.run_id, "rollback-here", what)
     return outcome
 
 
@@ -100,12 +107,13 @@ class Hands:
         except Exception as error:
             failed = step_failed(error)
             self.failed = error_sentence(error)[0]
+            self._say(f"           {delivery.state}: {self.failed}")
             raise failed from error
         return None if result is None else result.model_dump(mode="json")
 
 
-def _audit(world: HereWorld, run_id: str, command: str, what: dict[str, Any]) -> None:
-    record(world, Caller(who(), "", run_id), command, what, "done", "")
+def _audit(world: HereWorld, run_id: str, command: str, what: dict[str, Any], code: str = "") -> None:
+    record(world, Caller(who(), "", run_id), command, what, "refused" if code else "done", code)
 
 
 @contextmanager
