@@ -82,11 +82,14 @@ def test_a_run_of_which_nothing_was_measured_is_said_to_be_one(runs: Recorder, h
 def test_usage_says_who_asked_and_which_schedule_would_fit_better(runs: Recorder, hybrid_sync: Command) -> None:
     for n in range(1, 7):
         runs.record(spent(f"daily-{n}", "tasks", 10), now=True)
+    runs.record(spent("again-1", "orders", 10), now=True)
     told = json.loads(hybrid_sync("usage", "--json").out)
     [caller] = told["callers"]
     del caller["last"]
     assert caller == {"caller": "token:7f3a", "trigger": "api", "runs": 30, "rows": 30, "entities": ["orders"]}
     entities = {one["entity"]: one for one in told["entities"]}
+    by_profile = {one["profile"]: (one["runs"], one["dollars"]) for one in entities["orders"]["profiles"]}
+    assert by_profile == {"daily": (6, 0.0), "on_demand": (30, 0.0), "retry": (1, pytest.approx(0.000067, abs=1e-5))}
     assert (entities["orders"]["asked"], entities["orders"]["keys"]) == (30, 20)
     daily = next(one for one in entities["tasks"]["profiles"] if one["profile"] == "daily")
     assert (daily["runs"], daily["idle"], daily["dollars"] > 0) == (6, 6, True)

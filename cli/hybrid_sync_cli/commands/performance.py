@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from hybrid_sync.report.words import n_of
 from hybrid_sync.services.advice import AdviceAsked
 from hybrid_sync.services.performance import PerformanceAsked
 from hybrid_sync.services.usage import LONGEST, UsageAsked
@@ -34,7 +35,7 @@ def performance(run_id: str | None, as_json: bool) -> None:
         return
     _print_steps(told.performance)
     _print_slowest(told.performance)
-    click.echo(f"Run {told.run_id} ({told.status}): {told.performance.calls:,} calls took"
+    click.echo(f"Run {told.run_id} ({told.status}): {n_of(told.performance.calls, 'call')} took"
                f" {told.performance.seconds:,.1f} s, and workers started for {told.performance.start_seconds:,.1f} s"
                " besides.")  # fmt: skip
     click.echo(told.trend)

@@ -111,6 +111,11 @@ select u.entity, r.profile, u.function, max(u.memory_mib) as memory_mib, count(d
 from hybrid_sync.run_usage u join hybrid_sync.run r on r.run_id = u.run_id
 """
 SINCE = _COLUMNS + "where r.started_at >= %(since)s group by u.entity, r.profile, u.function"
+ASKED_SINCE, RETRIED_SINCE = (
+    _COLUMNS + f"where r.started_at >= %(since)s and r.trigger {which} 'retry' group by u.entity, r.profile, u.function"
+    for which in ("<>", "=")
+)
+"""The same without the runs that try failed records again, and of these alone."""
 _OF_RUN = _COLUMNS + "where u.run_id = %(run)s group by u.entity, r.profile, u.function"
 # A run that somebody has asked for came through the API; `hours` are those in which a run was at work.
 _COUNTS = """

@@ -14,6 +14,8 @@ from hybrid_sync.tuning.told import CallerUse, EntityUse, ProfileUse, UsageTold
 
 LONGEST = 400
 """Days."""
+RETRY = "retry"
+"""Stands for a profile where failed records are tried again, which nobody has asked for."""
 
 
 class UsageAsked(Asked):
@@ -23,15 +25,17 @@ class UsageAsked(Asked):
 def usage(desk: Desk, asked: UsageAsked, _: str) -> UsageTold:
     """Of the last days, by list prices; the dearest entity first."""
     from hybrid_sync.postgres import together
-    from hybrid_sync.services.priced import SINCE, by_entity
+    from hybrid_sync.services.priced import ASKED_SINCE, RETRIED_SINCE, by_entity
     from hybrid_sync.session import dicts
 
     since = desk.now() - timedelta(days=asked.days)
     given = {"since": since}
     with at_target(desk) as target, together(target) as trip:
         callers, requested = trip.ask(dicts(_CALLERS, given)), trip.ask(dicts(_REQUESTED, given))
-        ran, spent = trip.ask(dicts(_RAN, given)), trip.ask(dicts(SINCE, given))
+        ran, spent = trip.ask(dicts(_RAN, given)), trip.ask(dicts(ASKED_SINCE, given))
+        retried = trip.ask(dicts(RETRIED_SINCE, given))
     paid = {(one.entity, one.profile): one.dollars for one in by_entity(spent.value)}
+    paid |= {(one.entity, RETRY): one.dollars for one in by_entity(retried.value)}
     asked_for = {row["entity"]: row for row in requested.value}
     by_name: dict[str, list[ProfileUse]] = defaultdict(list)
     for row in ran.value:
@@ -78,7 +82,7 @@ _REQUESTED = sql.SQL("""
 {} select entity, count(distinct run_id) as asked, count(distinct row) as keys from named group by entity
 """).format(_NAMED)
 _RAN = """
-select e.entity, r.profile, count(*) as runs,
+select e.entity, case when r.trigger = 'retry' then 'retry' else r.profile end as profile, count(*) as runs,
        count(*) filter (where coalesce(d.changed, 0) + coalesce((e.deletes->>'deleted')::bigint, 0)
                               + coalesce((e.deletes->>'soft')::bigint, 0) = 0) as idle,
        coalesce(sum(d.read), 0)::bigint as rows, coalesce(sum(d.changed), 0)::bigint as changed
@@ -88,5 +92,5 @@ left join lateral (
          sum((b.result->>'inserted')::bigint + (b.result->>'updated')::bigint) as changed
   from hybrid_sync.batch_done b where b.run_id = e.run_id and b.entity = e.entity) d on true
 where r.started_at >= %(since)s and r.status <> 'running' and r.undoes is null
-group by e.entity, r.profile order by e.entity, r.profile
+group by 1, 2 order by 1, 2
 """

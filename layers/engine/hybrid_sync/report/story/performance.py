@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hybrid_sync.report.document import Block, Bullets, Cell, Column, Fold, Section, Table, Text, cell
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.words import capital, count, duration
+from hybrid_sync.report.words import capital, count, duration, n_of
 from hybrid_sync.tuning.told import Bottleneck, Performance
 
 _SHOWN = 20
@@ -15,7 +15,7 @@ def performance(summary: RunSummary) -> Section | None:
     found = summary.performance
     if found is None:
         return None
-    lead = f"{count(found.calls)} calls of functions took {duration(found.seconds)} together, side by side or not."
+    lead = f"{n_of(found.calls, 'call')} of functions took {duration(found.seconds)} together, side by side or not."
     blocks: tuple[Block, ...] = (Text(lead),)
     if found.bottlenecks:
         blocks += (Bullets(tuple(_said(one) for one in found.bottlenecks)),)
