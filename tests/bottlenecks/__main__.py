@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import psycopg
@@ -40,8 +42,9 @@ def _play(legacy: Cluster, target: Cluster, code: str, seed: int) -> list[str]:
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     supabase.bootstrap(target.dsn(name), admin_password=PASSWORD, authenticator_password=PASSWORD)
-    ground = Ground(legacy.dsn(name), target.dsn(name, supabase.ADMIN, PASSWORD), seed)
-    found = PLANTS[code][0](ground) if code else healthy(ground)
+    with redirect_stdout(io.StringIO()):  # metrics, which CloudWatch would read there
+        ground = Ground(legacy.dsn(name), target.dsn(name, supabase.ADMIN, PASSWORD), seed)
+        found = PLANTS[code][0](ground) if code else healthy(ground)
     ground.close()
     print(f"{code or 'healthy'}: {found.sentence}")
     for one in found.bottlenecks:

@@ -124,15 +124,8 @@ def test_every_page_fits_every_screen(
 ) -> None:
     visit = open_page(address, width=NARROW, dark=dark)
     sign_in(visit, operator)
-    for path in (
-        "",
-        "/entities",
-        f"/entities/{ENTITY}",
-        "/records?ref=products:1",
-        "/audit",
-        "/usage",
-        f"/act/hold?of={ENTITY}",
-    ):
+    looks = ("", "/entities", f"/entities/{ENTITY}", "/records?ref=products:1", "/audit", "/usage")
+    for path in (*looks, f"/act/hold?of={ENTITY}"):
         visit.page.goto(f"{address}{path}")
         for width in (NARROW, WIDE, DESK):
             visit.page.set_viewport_size({"width": width, "height": 900})

@@ -81,11 +81,11 @@ class _Judge:
         slow = rows.deleted and spent / rows.deleted >= SLOW_ROW
         if not (missing and slow and self._counts(spent, FLOOR / 4, SHARE / 2)):
             return
-        names = ", ".join(f"{one.child}.{one.column} (about {one.rows:,} rows)" for one in missing)
+        names = " and ".join(f"{one.child} (about {one.rows:,} rows) for its column {one.column}" for one in missing)
         yield self._told(
             "missing_index", entity, spent,
-            f"Deleting {rows.deleted:,} rows of {entity} took {spent:.1f} s: for each, the target reads all of"
-            f" {names}, which refers to it without an index.",
+            f"Deleting {rows.deleted:,} rows of {entity} took {spent:.1f} s: each time the target reads all of {names},"
+            " which no index serves.",
             "Create the index; deletes then look up a few rows.", "\n".join(one.ddl for one in missing),
         )  # fmt: skip
 
