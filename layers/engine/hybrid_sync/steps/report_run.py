@@ -30,7 +30,7 @@ from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
 from hybrid_sync.tuning.told import Performance
-from hybrid_sync.undo.begin import JOURNAL_KEPT
+from hybrid_sync.undo.begin import JOURNAL_KEPT, first_load_left_open
 from hybrid_sync.world import World
 
 
@@ -44,11 +44,24 @@ def report_run(world: World, request: ReportRequest) -> RunOutcome:
         request = request.model_copy(update={"failure": plain(request.failure)})
     try:
         with world.connect_target() as target:
+            if request.failure is not None:
+                _end_first_loads(world, request.run_id, target)
             return reported(world, request, target, times=_times(world, request, target))
     except SyncError as error:
         if request.failure is None and not isinstance(error, RunNotFound):
             raise
         return never_began(world, request)
+
+
+def _end_first_loads(world: World, run_id: str, target: Connection) -> None:
+    """A run that broke off leaves no table without its foreign keys until the next one, if that can be done now."""
+    with suppress(SyncError, psycopg.Error):
+        with transaction(target, "target", read_only=True):
+            if not first_load_left_open(target):
+                return
+        from hybrid_sync.steps.bulk_load import end_left_open, tell  # seldom
+
+        tell(run_id, end_left_open(world, run_id, target), target)
 
 
 @timed("report")
