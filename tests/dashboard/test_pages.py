@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from pydantic import BaseModel
 
+from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.services.roles import Role
 from hybrid_sync.services.trail import Trail
 from hybrid_sync.services.views.entity import Entities, EntityView
@@ -32,7 +33,7 @@ def with_runs(store: Store) -> None:
 
 
 @pytest.mark.parametrize("base", BELOW)
-@pytest.mark.parametrize("path", ["/dashboard", "/dashboard/runs/r1", "/dashboard/sign-in"])
+@pytest.mark.parametrize("path", ["/dashboard", "/dashboard/runs/r1", "/dashboard/levels", "/dashboard/sign-in"])
 @pytest.mark.usefixtures("with_runs")
 def test_every_link_leads_below_the_stage_whatever_stands_before_it(as_role: AsRole, base: str, path: str) -> None:
     body = as_role(Role.operator).get(path).body
@@ -100,7 +101,7 @@ def test_files_of_the_pages_may_be_kept_because_their_address_changes(as_role: A
 @pytest.mark.parametrize(
     ("path", "model"),
     [("/dashboard", Overview), ("/dashboard/runs/r1", RunView), ("/dashboard/entities", Entities),
-     ("/dashboard/entities/payments", EntityView), ("/dashboard/audit", Trail)],
+     ("/dashboard/entities/payments", EntityView), ("/dashboard/levels", Levels), ("/dashboard/audit", Trail)],
 )  # fmt: skip
 def test_a_program_is_told_what_is_behind_the_page(as_role: AsRole, path: str, model: type[BaseModel]) -> None:
     browser = as_role(None)

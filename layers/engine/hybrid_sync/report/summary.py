@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -30,17 +31,19 @@ from hybrid_sync.report.model import (
 from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
 from hybrid_sync.report.totals import STATUS, UNDONE_BY
-from hybrid_sync.session import dicts
+from hybrid_sync.session import Trip, dicts
 
 if TYPE_CHECKING:
     from hybrid_sync.catalog.catalog import Catalog
 
 
-def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> RunSummary:
+def summarise(
+    target: psycopg.Connection[Any], run_id: str, catalog: Catalog, also: Callable[[Trip], None] = lambda _: None
+) -> RunSummary:
     """The run as it stands; for a run in flight, what it has done so far.
 
-    Reads only, in one round trip.  Entities that have left the catalog keep their bare names.
-    Raises RunNotFound.
+    Reads only, in one round trip, in which the caller may ask `also`.  Entities that have left the catalog keep their
+    bare names.  Raises RunNotFound.
     """
     given = {"run": run_id}
     with together(target) as trip:
@@ -49,6 +52,7 @@ def summarise(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) ->
         records, earlier = trip.ask(missed_records(run_id)), trip.ask(ask_past(run_id))
         workers, failures = trip.ask(dicts(_WORKERS, given)), trip.ask(dicts(_FAILURES, given))
         asked, undoes = trip.ask(asked_rows(run_id)), trip.ask(ask_undoes(run_id))
+        also(trip)
     if not found.value:
         raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
     [run] = found.value

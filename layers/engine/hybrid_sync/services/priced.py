@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,9 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.postgres import together as in_one_trip
 from hybrid_sync.services.cost import Cost, EntityCost, ItemCost
 from hybrid_sync.services.desk import Desk, at_target
-from hybrid_sync.session import dicts
+from hybrid_sync.session import Trip, dicts
+
+Row = Mapping[str, Any]
 
 RATE_DAYS = 28
 """What the last four weeks have used is what the rest of the month will."""
@@ -46,29 +48,40 @@ def month_to_date(desk: Desk) -> Cost:
 
 def month_of(target: Connection, now: datetime) -> Cost:
     """From the first of the month, UTC; what stands is counted by the hour, and what runs use as it was counted."""
+    with in_one_trip(target) as trip:
+        month = ask_month(trip, now)
+    return month()
+
+
+def ask_month(trip: Trip, now: datetime) -> Callable[[], Cost]:
+    """The same, to be called when the trip is over."""
     since = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = trip.ask(dicts(SINCE, {"since": since}))
+    lately = trip.ask(dicts(SINCE, {"since": now - timedelta(days=RATE_DAYS)}))
+    counts = trip.ask(dicts(_COUNTS, {"since": since, "lately": now - timedelta(days=RATE_DAYS)}))
+    return lambda: _month(rows.value, lately.value, counts.value[0], since, now)
+
+
+def _month(
+    rows: Sequence[Row], lately: Sequence[Row], counted: Row, since: datetime, now: datetime
+) -> Cost:  # fmt: skip
     days = monthrange(since.year, since.month)[1]
     share = (now - since) / timedelta(days=days)
-    with in_one_trip(target) as trip:
-        rows = trip.ask(dicts(SINCE, {"since": since}))
-        lately = trip.ask(dicts(SINCE, {"since": now - timedelta(days=RATE_DAYS)}))
-        counts = trip.ask(dicts(_COUNTS, {"since": since, "lately": now - timedelta(days=RATE_DAYS)}))
-    [counted] = counts.value
     rate_days = min(RATE_DAYS, max(1.0, (now - counted["first"]) / timedelta(days=1))) if counted["first"] else 1.0
     left = days * (1 - share) / rate_days
-    runs, asks = together(map(used, rows.value)), times(asking(), counted["asked"])
+    runs, asks = together(map(used, rows)), times(asking(), counted["asked"])
     hours = counted["hours"] / share if share else 0
     parts = {"runs": runs, "requests": asks}
     parts |= {name: times(usage, share) for name, usage in standing(counted["rows"], hours).items()}
     to_come = [
-        times(together(map(used, lately.value)), left),
+        times(together(map(used, lately)), left),
         times(asking(), counted["asked_lately"] * left),
         *(times(usage, 1 - share) for usage in standing(counted["rows"], hours).values()),
     ]
     whole = together(parts.values())
     return Cost(
         since=since, items=_items(whole), parts={name: _round(usage) for name, usage in parts.items()},
-        entities=by_entity(rows.value), dollars=_round(whole), forecast=_round(together([whole, *to_come])),
+        entities=by_entity(rows), dollars=_round(whole), forecast=_round(together([whole, *to_come])),
         region=REGION, as_of=AS_OF,
     )  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -32,6 +34,10 @@ from hybrid_sync.timing import timed
 from hybrid_sync.tuning.told import Performance
 from hybrid_sync.undo.begin import JOURNAL_KEPT, first_load_left_open
 from hybrid_sync.world import World
+
+if TYPE_CHECKING:
+    from hybrid_sync.recorded.levels import Levels
+    from hybrid_sync.services.cost import Cost
 
 
 def report_run(world: World, request: ReportRequest) -> RunOutcome:
@@ -79,7 +85,7 @@ def reported(
         if request.failure is not None:
             store.read_run(target, request.run_id)
             store.record_failure(target, request.failure)
-        summary = _with_levels(world, target, _with_next_attempt(world, _ended(world, target, request.run_id)))
+        summary = _with_next_attempt(world, _ended(world, target, request.run_id))
         summary = summary.model_copy(update={"performance": times})
         failpoint("report.finished", target)
         document = summary.model_dump(mode="json")
@@ -135,26 +141,32 @@ def _ended(world: World, target: Connection, run_id: str) -> RunSummary:
     """End the run, unless somebody has, and summarise it as it then stands; by another catalog it cannot be judged."""
     summary = summarise(target, run_id, world.catalog)
     if summary.status != "running":
-        return summary
+        return _with_levels(world, target, summary, summary.as_of)
     try:
         answer(target, same_version(world, run_id))
     except OtherVersion as error:
         store.record_failure(target, RunFailure(run_id=run_id, state="ReportRun", error=error.code, cause=str(error)))
         summary = summarise(target, run_id, world.catalog)
     send_with_next(target, store.finishing(run_id, outcome(summary)))
-    return summarise(target, run_id, world.catalog)
+    return _with_levels(world, target, summary, world.now())
 
 
-def _with_levels(world: World, target: Connection, summary: RunSummary) -> RunSummary:
-    """Of the runs that take everything: a report of a few rows says how these are."""
+def _with_levels(world: World, target: Connection, summary: RunSummary, at: datetime) -> RunSummary:
+    """The run as it stands by now, with the service levels of `at` if it takes everything; in one trip."""
+    run_id = summary.run_id
     if summary.profile not in (Profile.weekly, Profile.daily, Profile.verify) or summary.trigger == "retry":
-        return summary
-    from hybrid_sync.report.levels import measure_levels
-    from hybrid_sync.services.priced import month_of
+        return summarise(target, run_id, world.catalog)
+    from hybrid_sync.report.levels import ask_levels
+    from hybrid_sync.services.priced import ask_month
 
-    month = month_of(target, summary.as_of)
-    spent = (month.dollars, month.forecast or month.dollars)
-    return summary.model_copy(update={"levels": measure_levels(target, world.catalog, summary.as_of, spent)})
+    asked: list[tuple[Callable[[], Cost], Callable[[tuple[float, float] | None], Levels]]] = []
+    summary = summarise(
+        target, run_id, world.catalog,
+        lambda trip: asked.append((ask_month(trip, at), ask_levels(trip, world.catalog, at))),
+    )  # fmt: skip
+    [(month, levels)] = asked
+    spent = month()
+    return summary.model_copy(update={"levels": levels((spent.dollars, spent.forecast or spent.dollars))})
 
 
 def _with_next_attempt(world: World, summary: RunSummary) -> RunSummary:

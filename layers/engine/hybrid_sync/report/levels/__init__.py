@@ -3,6 +3,7 @@ them, for reports, pages, commands and metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from hybrid_sync.catalog.catalog import Catalog
@@ -11,6 +12,7 @@ from hybrid_sync.recorded.levels import Levels as Levels
 from hybrid_sync.report.levels.of_data import of_data, of_entities
 from hybrid_sync.report.levels.of_service import of_events, of_service
 from hybrid_sync.report.levels.records import ask_records
+from hybrid_sync.session import Trip
 
 SHOWN_EVENTS = 20
 
@@ -20,10 +22,20 @@ def measure_levels(
 ) -> Levels:
     """As of `at`, from the target's records; `month`: dollars so far and at its end, None where nothing was priced."""
     with together(target) as trip:
-        ask = ask_records(trip, at)
-    records = ask()
-    events = of_events(records)
-    return Levels(
-        at=at, since=records.since, levels=(*of_data(records, catalog), *of_service(records, events, month)),
-        entities=of_entities(records, catalog), events=events[:SHOWN_EVENTS],
-    )  # fmt: skip
+        levels = ask_levels(trip, catalog, at)
+    return levels(month)
+
+
+def ask_levels(trip: Trip, catalog: Catalog, at: datetime) -> Callable[[tuple[float, float] | None], Levels]:
+    """The same, to be called with the month when the trip is over."""
+    found = ask_records(trip, at)
+
+    def levels(month: tuple[float, float] | None) -> Levels:
+        records = found()
+        events = of_events(records)
+        return Levels(
+            at=at, since=records.since, levels=(*of_data(records, catalog), *of_service(records, events, month)),
+            entities=of_entities(records, catalog), events=events[:SHOWN_EVENTS],
+        )  # fmt: skip
+
+    return levels
