@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +42,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def command(asked: argparse.Namespace) -> int:
     """Print medians and ratios; where everybody took part, at full scale, write them down and quote them."""
+    began = time.monotonic()
     chosen = _chosen(asked.only, PEERS + DLTS if asked.long else PEERS)
     missing = {peer.name: reason for peer in chosen if (reason := peer.missing())}
     peers = [peer for peer in chosen if peer.name not in missing]
@@ -63,7 +65,8 @@ def command(asked: argparse.Namespace) -> int:
     if whole:
         results.write(found)
         words.write_pages(found)
-    print("RESULT", json.dumps({"ratios": found["ratios"], "written": whole}))
+    took = round(time.monotonic() - began)
+    print("RESULT", json.dumps({"seconds": took, "ratios": found["ratios"], "written": whole}))
     return 0
 
 

@@ -18,9 +18,9 @@ from tests.flow.functions import Steps
 
 FUNCTIONS = (
     "plan_run", "plan_entity", "sync_batch", "settle_uniques", "link_references", "reconcile_entity",
-    "compare_segment", "propagate_deletes", "verify_entity", "report_run",
+    "compare_segment", "confirm_differences", "recheck_entity", "propagate_deletes", "verify_entity", "report_run",
 )  # fmt: skip
-"""Loaded before the clock runs, where there are such."""
+"""Loaded before the clock runs."""
 
 
 def serve() -> None:
@@ -29,10 +29,7 @@ def serve() -> None:
     world = FolderWorld(order)
     steps = Steps(world)
     for function in FUNCTIONS:
-        try:
-            deployed(function)
-        except FileNotFoundError:
-            continue
+        deployed(function)
     _say({"ready": True})
     with _profiled(order.profile_to):
         _obey(steps)

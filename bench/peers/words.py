@@ -30,7 +30,7 @@ def for_terminal(results: Results) -> Iterator[str]:
         yield f"{name}: {seconds}; {told['pages_read']} pages read, {told['pages_written']} written"
     yield ""
     yield from (
-        f"{name:28}{_number(one['value']):>9}  {one['goal']:19}{_verdict(one['met'])}"
+        f"{name:28}{_number(one['value']):>9}  {one['goal']:19}{_verdict(one['met']).strip('*')}"
         for name, one in results["goals"].items()
     )
     yield _circumstances(results)
