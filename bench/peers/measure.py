@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,19 @@ def of_server(postmaster: psutil.Process) -> float:
 
 
 def _busy() -> float:
-    """CPU seconds that all processors have worked, for whomever."""
+    """CPU seconds that all processors have worked, for whomever but the kernel's own threads: those write for us."""
     times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
+    worked = sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
+    return worked - sum(_of_kernel())
+
+
+def _of_kernel() -> Iterator[float]:
+    """CPU seconds of each kernel thread; Linux has them as the children of process 2."""
+    for process in psutil.process_iter() if sys.platform == "linux" else ():
+        with suppress(psutil.NoSuchProcess):
+            if process.ppid() == 2:
+                times = process.cpu_times()
+                yield times.user + times.system
 
 
 def _last_words(job: Job, process: subprocess.Popen[bytes]) -> str:
