@@ -30,7 +30,7 @@ def test_trouble_halves_their_number_once_however_many_meet_it_and_again_when_it
         numbers.append(once.most)
     assert numbers == [3, 1, 1, 1]
     assert said(once, NOON + 4 * PAUSE) == (
-        "At most 1 batches are at work at once since 12:01 UTC: target answered 55P03 (busy)."
+        "At most 1 batch is at work at once since 12:01 UTC: target answered 55P03 (busy)."
     )
     assert said(Load(), NOON) == ""
 

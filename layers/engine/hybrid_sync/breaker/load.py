@@ -72,7 +72,8 @@ def said(load: Load, now: datetime) -> str:
     """What is shed and why, in a sentence; empty while nothing is."""
     if load.most is None or is_over(load, now):
         return ""
-    return f"At most {load.most} batches are at work at once since {load.pressed_at:%H:%M} UTC: {load.why}"
+    batches = "1 batch is" if load.most == 1 else f"{load.most} batches are"
+    return f"At most {batches} at work at once since {load.pressed_at:%H:%M} UTC: {load.why}"
 
 
 def _alive(load: Load, now: datetime) -> dict[str, datetime]:
