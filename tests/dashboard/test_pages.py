@@ -60,6 +60,17 @@ def test_whoever_only_looks_is_offered_no_button(as_role: AsRole) -> None:
 
 
 @pytest.mark.usefixtures("with_runs")
+def test_while_the_target_is_away_nothing_is_claimed_of_it(as_role: AsRole, looked: Looked) -> None:
+    looked.target_dsn = make_conninfo(looked.target_dsn, port="1")
+    looked.outlook.answers["Target"] = lambda: None  # as it was a moment ago
+    body = as_role(Role.viewer).get("/dashboard").body
+    assert "Nobody can tell while the target does not let us in; the goal is 99 %" in body
+    assert "Target does not answer" in body
+    for claim in ("verified yet", "No scheduled run", "never carried", "No critical sync", 'id="weeks"', 'id="queues"'):
+        assert claim not in body
+
+
+@pytest.mark.usefixtures("with_runs")
 def test_an_open_page_hears_only_of_what_has_changed(as_role: AsRole, store: Store) -> None:
     browser = as_role(Role.viewer)
     page = browser.get("/dashboard").body

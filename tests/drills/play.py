@@ -30,14 +30,6 @@ class Night:
                 raise NotWell(self._unnamed())
             time.sleep(PAUSE)
 
-    def until_told(self, words: str) -> None:
-        """Wait until the page says so; NotWell where it never does."""
-        end = time.monotonic() + PATIENCE
-        while words not in (page := self.ground.operator.page()):
-            if time.monotonic() > end:
-                raise NotWell(f"The page does not say: {words}. It says: {page}")
-            time.sleep(PAUSE)
-
     def _unnamed(self) -> str:
         silent = [who for who, at in (("page", self.watch.by_page), ("mail", self.watch.by_mail)) if at is None]
         mails = " | ".join(mail.whole for mail in self.watch.mails) or "no mail"

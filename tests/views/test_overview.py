@@ -139,7 +139,10 @@ def test_whose_capacity_is_used_up_is_said_of_each_run_that_waits_for_it(looked:
 
 def test_a_target_without_a_free_connection_is_told_as_one_that_is_away(looked: Looked, store: Store) -> None:
     looked.connect_target = refuse  # type: ignore[method-assign]
-    assert look(looked).away.startswith("The target database, or its pooler, has no connection left.")
+    looked.outlook.answers["Target"] = lambda: None  # as it was a moment ago
+    seen = look(looked)
+    assert seen.away.startswith("The target database, or its pooler, has no connection left.")
+    assert [(need.title, need.cause) for need in seen.needs] == [("Target does not answer", seen.away)]
 
 
 def refuse() -> NoReturn:

@@ -125,6 +125,8 @@ def _run(run: Running) -> Iterator[RenderableType]:
     if not run.lanes:
         return
     left = f", about {duration(run.seconds_left)} left" if run.seconds_left is not None else ""
+    if run.planned and run.done == run.planned and not run.unplanned:
+        left = ", all carried, being verified"
     pace = f", {compact(run.rows_per_second)} rows/s" if run.rows_per_second else ""
     yield Text(f"    {run.done} of {n_of(run.planned, 'batch', 'batches')}, {n_of(run.rows, 'row')}{pace}{left}")
     grid = Table.grid(padding=(0, 1))

@@ -16,6 +16,7 @@ from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overv
 from hybrid_sync.services.views.needs import needs, of_servers
 from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.schedule import next_time
+from hybrid_sync.services.views.servers import TARGET
 from hybrid_sync.services.views.state import state
 from hybrid_sync.services.views.verified import ask_fresh, ask_last, ask_verified, money_of, rows_of, verified
 from hybrid_sync.services.waiting import Waits, ask_locks, waits
@@ -38,6 +39,8 @@ def overview(desk: Desk, _: OverviewAsked, __: str) -> Overview:
             seen = _seen(target)
     except KEPT_OUT as error:
         queued = at_work.in_the_queue(standings, set(), waiting)
+        # What was asked a moment ago may have answered.
+        servers = tuple(Server(name=TARGET, ok=False, said=str(error)) if s.name == TARGET else s for s in servers)
         told = state(away=str(error), rows=None, money=(), freshness=Freshness(), needs=(), running=queued, now=now)
         return Overview(
             at=now, away=str(error), state=told, running=queued, paused=paused, next_runs=coming, servers=servers,
