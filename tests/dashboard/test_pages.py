@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from pydantic import BaseModel
 
 from hybrid_sync.recorded.levels import Levels
@@ -19,6 +20,7 @@ from hybrid_sync.services.views.model import Overview
 from hybrid_sync.services.views.run import RunView
 from tests.dashboard.conftest import AsRole
 from tests.report.records import EQUATION, add_entity, add_failed, add_run
+from tests.views.conftest import Looked
 
 Store = psycopg.Connection[Any]
 BELOW = ("https://abc.execute-api.eu-west-1.amazonaws.com/live", "http://127.0.0.1:4566/_aws/execute-api/abc/live")
