@@ -39,7 +39,10 @@ def id_map(ground: Ground) -> Iterator[Finding]:
     yield from found
 
 
-_IS_THERE: LiteralString = "select to_regclass('hybrid_sync.id_secret') is not null"
+_IS_THERE: LiteralString = """
+select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+               where n.nspname = 'hybrid_sync' and c.relname = 'id_secret' and has_schema_privilege(n.oid, 'usage'))
+"""
 
 
 @probe("aws")
