@@ -24,18 +24,21 @@ select a.attname::text from pg_attribute a
 join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = %s and a.attnum > 0 and not a.attisdropped order by a.attnum
 """
+# By name: what casts to regclass may look only where the schema is open to us, which another probe tells.
 _CHANGEABLE = """
 select c.relname::text,
        array(select r from unnest(array['update', 'delete', 'truncate', 'trigger']) r
              where has_table_privilege(c.oid, r)),
        pg_has_role(c.relowner, 'usage')
-from pg_class c where c.relnamespace = 'hybrid_sync'::regnamespace and c.relname in ('audit', 'erasure', 'suppressed')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'hybrid_sync' and c.relname in ('audit', 'erasure', 'id_secret', 'suppressed')
 order by 1
 """
 _GUARDS = """
-select g::text from unnest(array['chain', 'stays']) g where not exists (
-  select from pg_trigger t
-  where t.tgrelid = 'hybrid_sync.audit'::regclass and t.tgname = g and t.tgenabled in ('O', 'A'))
+select g::text
+from unnest(array['chain', 'stays']) g, pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'hybrid_sync' and c.relname = 'audit'
+  and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = g and t.tgenabled in ('O', 'A'))
 order by 1
 """
 
