@@ -12,7 +12,7 @@ from hybrid_sync.failpoints import Action
 from hybrid_sync_cli.flow.deployed import flow
 from hybrid_sync_cli.flow.execution import Delivery, Execution, Place
 from tests.faults.cloud import StoredManifests
-from tests.faults.faultplan import ERASING, FaultPlan
+from tests.faults.faultplan import ERASING, ERASING_AGAIN, FaultPlan
 from tests.faults.pool import Pool
 from tests.faults.worker import CRASHED, DIED, Order, Reply
 from tests.flow.conduct import died, raised, settle
@@ -116,7 +116,7 @@ class Driver:
 
     def _deliver(self, due: list[Delivery]) -> list[Reply]:
         orders = [
-            Order(delivery.function, payload, self._armed(_kind(delivery.function, payload), delivery.attempt))
+            Order(delivery.function, payload, self._armed(_kind(delivery, payload), delivery.attempt))
             for delivery in due for payload in (payload_of(delivery),)
         ]  # fmt: skip
         for order in orders:
@@ -125,7 +125,7 @@ class Driver:
                 self._double(order.message)
             elif order.step == "settle_uniques" and self._chance(0.1):
                 self._deliveries.now(order)
-            elif _kind(order.step, order.message) in ("sync_keys", ERASING) and self._chance(0.3):
+            elif (order.step == "sync_keys" or _erases(order.message)) and self._chance(0.3):
                 self.doubled += 1
                 self._deliveries.late(Order(order.step, order.message))
         if any(delivery.state == "PlanEntity" for delivery in due):
@@ -156,10 +156,17 @@ class Driver:
         return self._faults is not None and self._luck.random() < share
 
 
-def _kind(function: str, payload: Any) -> str:
+def _kind(delivery: Delivery, payload: Any) -> str:
     """The function, or that it erases."""
+    if delivery.function != "plan_run" or not _erases(payload):
+        return delivery.function
+    return ERASING_AGAIN if delivery.attempt else ERASING
+
+
+def _erases(payload: Any) -> bool:
+    """Whether the run's first step is to erase."""
     request = getattr(payload, "request", None)
-    return ERASING if function == "plan_run" and request is not None and request.act != "sync" else function
+    return isinstance(request, RunRequest) and request.act != "sync"
 
 
 def started(request: RunRequest, manifests: StoredManifests, order: Callable[[Place, int], list[int]]) -> Execution:

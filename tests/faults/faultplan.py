@@ -7,13 +7,15 @@ import random
 from hybrid_sync.failpoints import POINTS, Action, Drop, Exit, Raise, Stall
 from tests.faults.pool import Tally
 
-ERASING = "plan_run that erases"
+ERASING, ERASING_AGAIN = "plan_run that erases", "plan_run that makes its erasure good"
 _STALL_SECONDS = 0.25
+_BY_LUCK = 0.3
 # How many of a step's deliveries carry a fault: few where a run has many of them, most where the failpoints lie behind
 # work that is seldom there.
 _SHARES = {
     "sync_keys": 0.6,
     ERASING: 0.7,
+    ERASING_AGAIN: 0.5,
     "plan_entity": 0.12,
     "sync_batch": 0.15,
     "verify_entity": 0.12,
@@ -25,8 +27,9 @@ _SHARES = {
 _SHARE = 0.35
 _AREAS = {
     "sync_keys": ("keys.", "fence.", "batch.", "delete.", "link.", "report."),
-    "plan_run": ("fence.", "run.", "bulk.", "erase.caught_up"),
+    "plan_run": ("fence.", "run.", "bulk."),
     ERASING: tuple(name for name in POINTS if name.startswith("erase.") and name != "erase.caught_up"),
+    ERASING_AGAIN: ("erase.caught_up",),
     "plan_entity": ("plan.",),
     "sync_batch": ("batch.",),
     "settle_uniques": ("settle.", "bulk.made", "bulk.making", "bulk.proving", "bulk.taken_back", "bulk.ended"),
@@ -56,6 +59,8 @@ class FaultPlan:
             return {}
         if step == "sync_keys" and self._luck.random() < 0.5:
             names = [name for name in names if name.startswith("keys.")]
+        if self._luck.random() < _BY_LUCK:  # a point that nobody reaches would keep the others waiting
+            return {self._luck.choice(names): self._action()}
         some = self._luck.sample(names, min(7, len(names)))
         return {min(some, key=lambda name: (self._tally.fired[name], self._tally.passed[name])): self._action()}
 
