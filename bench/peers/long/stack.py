@@ -21,7 +21,6 @@ from bench.peers.ground import Ground
 from bench.peers.measure import PROJECT
 from bench.peers.peer import Place
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.settings import Settings
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import start
 from hybrid_sync_cli.stack import Stack, databases
@@ -62,9 +61,7 @@ def first_syncs(ground: Ground, like: Place, say: Callable[[str], None]) -> tupl
 
 def _synced(stack: Stack, target: str) -> Synced:
     before = _cpu(stack)
-    size = Settings().weekly_batch_size
-    request = RunRequest(profile=Profile.daily, trigger="bench", batch_size=size)
-    run_id = start(Deployment.here(stack), request).run_id
+    run_id = start(Deployment.here(stack), RunRequest(profile=Profile.daily, trigger="bench")).run_id
     ended(stack, run_id)
     time.sleep(1.0)  # the last function writes down its metrics after the run has ended
     with psycopg.connect(target) as connection:
