@@ -183,8 +183,7 @@ DISASTERS = (
     Drill("queue-emptied", queue_emptied),
     Drill(
         "secret-lost", secret_lost,
-        # Of a run that never began mail, `status` and `check` tell; the page shows those that have.
-        Named(".", ".", "id secret is not the one", "--restore-secret"),
+        Named("never began", "id secret is not the one", "id secret is not the one", "--restore-secret"),
     ),
     Drill("target-restored", target_restored),
     Drill("legacy-restored", legacy_restored),

@@ -38,12 +38,16 @@ class GateAt:
     slots: Slots = field(default_factory=Slots)
     away: bool = False
     added: list[tuple[RunRequest, str]] = field(default_factory=list)
+    ill: Job | None = None
 
     def add(self, request: RunRequest, job_id: str, caller: str) -> Job:
         """Once for each id, as the gate does."""
         if job_id not in [known for _, known in self.added]:
             self.added.append((request, job_id))
         return new_job(job_id, request, caller, NOW)
+
+    def last_ill(self) -> Job | None:
+        return self.ill
 
     def at_work(self) -> tuple[list[Standing], int, Slots]:
         if self.away:
@@ -119,6 +123,16 @@ class ExecutionsAt:
 
 
 @dataclass
+class ReportsAt:
+    """What runs have left in S3."""
+
+    left: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def stored(self, run_id: str) -> tuple[dict[str, Any], datetime] | None:
+        return (self.left[run_id], NOW) if run_id in self.left else None
+
+
+@dataclass
 class Looked:
     """What a view may use of a deployment."""
 
@@ -130,6 +144,7 @@ class Looked:
     load: LoadAt = field(default_factory=LoadAt)
     throttling: ThrottlingAt = field(default_factory=ThrottlingAt)
     executions: ExecutionsAt = field(default_factory=ExecutionsAt)
+    reports: ReportsAt = field(default_factory=ReportsAt)
 
     def connect_target(self) -> Connection:
         return connect(self.target_dsn, "target")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import psycopg
@@ -160,6 +161,30 @@ def test_a_target_that_is_away_is_the_state_and_no_error(looked: Looked) -> None
     assert seen.away and seen.away in seen.state.sentence
     looked.outlook.answers["Target"] = lambda: raise_(TargetUnavailable("It is away."))
     assert [need.title for need in look(looked).needs] == ["Target does not answer"]
+
+
+def test_a_scheduled_run_that_never_began_needs_a_person_until_one_has(looked: Looked, store: Store) -> None:
+    add_run(store, "r1")
+    add_entity(store, "r1", "payments", conservation=EQUATION, money=[money(agrees=True, missing="0.00")])
+    weekly = new_job("weekly-20260107T010000", RunRequest(profile=Profile.weekly), "the clock", NOW)
+    looked.gate.ill = replace(weekly, state=JobState.failed, outcome="failed", ended_at=NOW)
+    said = "The id secret is not the one that the target's ids come from."
+    looked.reports.left[weekly.job_id] = {"status": "failed", "failure": {"code": "configuration", "text": said}}
+
+    seen = look(looked)
+
+    assert seen.state.tone is Tone.bad
+    assert seen.last_run is not None and seen.last_run.run_id == weekly.job_id
+    [need] = [one for one in seen.needs if one.subject == weekly.job_id]
+    assert (need.title, need.cause, need.since) == ("The last weekly sync never began", said, NOW)
+    assert need.act is not None and (need.act.kind, need.act.of) == ("run", "weekly")
+
+    add_run(store, "r2")
+    later = {"began": NOW + timedelta(hours=1), "ended": NOW + timedelta(hours=2)}
+    store.execute(
+        "update hybrid_sync.run set started_at = %(began)s, finished_at = %(ended)s where run_id = 'r2'", later
+    )
+    assert [one.subject for one in look(looked).needs if one.subject == weekly.job_id] == []
 
 
 def test_a_run_that_was_stopped_is_said_until_the_next_one(looked: Looked, store: Store) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from hybrid_sync.admission.bounds import Bounds
 from hybrid_sync.admission.executions import Executions
-from hybrid_sync.admission.job import BY_HAND, Job, JobState, Line, Waiting, new_job
+from hybrid_sync.admission.job import BY_HAND, Job, JobState, Line, Waiting, line_prefix, new_job
 from hybrid_sync.admission.jobs import JobStore
 from hybrid_sync.admission.later import Later
 from hybrid_sync.admission.order import Slots, next_job, why_it_waits
@@ -187,6 +187,13 @@ class Gate:
         ids += [job.job_id for job in (*waiting[:_MOST_LISTED], *self._jobs.later())]
         jobs = [job for job_id in ids if (job := self._jobs.get(job_id)) is not None]
         return [Standing(job, *self._why(job)) for job in jobs], len(waiting), self._slots.read()
+
+    def last_ill(self) -> Job | None:
+        """The scheduled job that was accepted last of those whose execution failed or was lost; None where none was."""
+        states = (JobState.failed, JobState.lost)
+        ids = [self._jobs.newest(state, line_prefix(Line.scheduled)) for state in states]
+        jobs = [job for job_id in ids if job_id and (job := self._jobs.get(job_id)) is not None]
+        return max(jobs, key=lambda job: job.accepted_at, default=None)
 
     def oldest_wait(self) -> timedelta:
         """How long the one that came first waits by now; nothing where nobody waits."""

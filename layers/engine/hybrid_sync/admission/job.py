@@ -122,7 +122,12 @@ def place_of(request: Startable, accepted_at: datetime) -> str:
     A place never moves, and time does: only finitely many jobs ever stand before it in its line, so none starves.
     """
     turn = accepted_at + (LOW_WAITS if request.priority is RunPriority.low else timedelta())
-    return f"{_RANKS[_line(request)]}/{written(turn)}"
+    return line_prefix(_line(request)) + written(turn)
+
+
+def line_prefix(line: Line) -> str:
+    """How the place of each job of this line begins."""
+    return f"{_RANKS[line]}/"
 
 
 def _line(request: Startable) -> Line:

@@ -64,6 +64,17 @@ class JobStore:
         """Jobs whose time has not come, the next first, as far as the index knows."""
         return [_waiting(item) for item in self._listed(JobState.later)]
 
+    def newest(self, state: JobState, line: str) -> str | None:
+        """The job of a line that has the latest place of those in a state, as far as the index knows."""
+        with refusals("the control table"):
+            found = self._client.query(
+                TableName=self._table, IndexName=INDEX, ScanIndexForward=False, Limit=1,
+                KeyConditionExpression="#state = :state and begins_with(place, :line)",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":state": {"S": str(state)}, ":line": {"S": line}},
+            )  # fmt: skip
+        return next((_id(item) for item in found["Items"]), None)
+
     def wake(self, job_id: str) -> bool:
         """Its time has come: it waits for its turn; False where somebody has woken or dropped it."""
         return self._set(job_id, {"state": JobState.waiting, "why": ""}, (JobState.later,))

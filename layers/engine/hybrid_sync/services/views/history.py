@@ -122,7 +122,7 @@ order by r.started_at desc
 """).format(status=STATUS, undone=UNDONE_BY, entities=ENTITIES)
 _LAST_RUN = sql.SQL("""
 select r.run_id, r.profile, {} as status, coalesce(r.finished_at, r.started_at) as at from hybrid_sync.run r
-where r.status <> 'running' and r.profile in ('weekly', 'daily') order by r.started_at desc limit 1
+where r.status <> 'running' and r.profile in ('weekly', 'daily', 'hourly') order by r.started_at desc limit 1
 """).format(STATUS)
 _WEEKLY = sql.SQL("""
 select r.run_id, {} as status, r.started_at, (

@@ -70,6 +70,9 @@ class RunMark(Message):
     title: str
     status: str
     at: datetime
+    never_began: str = ""
+    """What stood in the way of one that the target has no record of."""
+    profile: str = ""
 
 
 class NextRun(Message):

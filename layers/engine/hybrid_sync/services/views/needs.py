@@ -81,7 +81,15 @@ def _gone(one: Server) -> Need:
 
 def _run(last: RunMark | None, again: str) -> Iterator[Need]:
     """`again`: what its next attempt says, where there is one."""
-    if last is not None and last.status in _ENDED_ILL:
+    if last is not None and last.never_began:
+        yield Need(
+            tone=Tone.warning if again else Tone.bad, subject=last.run_id,
+            title=f"The last {last.title.lower()} never began", cause=last.never_began,
+            remedy=again or "Settle the cause, then run it: what it would have brought is still to be read in legacy.",
+            command=f"hybrid-sync report {last.run_id}", since=last.at, href=f"runs/{last.run_id}",
+            act=Act(kind="run", label="Run now", of=last.profile),
+        )  # fmt: skip
+    elif last is not None and last.status in _ENDED_ILL:
         settle = "Read the cause on the run's page, settle it, and run again: a run goes on with what is left."
         if stopped := last.status == "cancelled":
             settle = "Run it again, or leave it to the next one, which reads the same rows: nothing is lost in between."

@@ -14,6 +14,7 @@ from hybrid_sync.services.views import at_work, history
 from hybrid_sync.services.views.missed import Missed, ask_missed, missed
 from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overview, Queue, Server
 from hybrid_sync.services.views.needs import needs, of_servers
+from hybrid_sync.services.views.never_began import never_began
 from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.schedule import next_time
 from hybrid_sync.services.views.servers import TARGET
@@ -61,7 +62,8 @@ def _composed(
     rows = rows_of(tuple(found.values()), catalog)
     money = money_of(line for one in found.values() for line in one.headline)
     freshness = _freshness(seen["fresh"], seen["pace"], standings, set(catalog.entities))
-    last = history.last_run(seen["last_run"])
+    recorded = history.last_run(seen["last_run"])
+    last = never_began(desk, recorded) or recorded
     queues = _queues(desk, causes, standings)
     needed = needs(
         held=seen["held"], missed=causes, last=seen["last"], last_run=last,
