@@ -18,6 +18,7 @@ from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.http.ops import Ops
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync.runs.starter import RunStarter
+from tests.views.conftest import BreakersAt, LoadAt, OutlookAt, ThrottlingAt
 
 PERSON = "arn:aws:iam::123456789012:user/ann"
 
@@ -46,6 +47,10 @@ class Desk:
     failure_queue: Any = field(default_factory=Away)
     secret: Any = field(default_factory=Away)
     audit_copies: Any = field(default_factory=Away)
+    outlook: OutlookAt = field(default_factory=OutlookAt)
+    breakers: BreakersAt = field(default_factory=BreakersAt)
+    load: LoadAt = field(default_factory=LoadAt)
+    throttling: ThrottlingAt = field(default_factory=ThrottlingAt)
     deployment: str = ""
 
     def connect_target(self) -> Connection:

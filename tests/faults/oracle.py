@@ -211,7 +211,8 @@ class Oracle:
                     unlinked = self._references(source, key, row, there, side, found)
                     waits = unlinked
             if waits and key not in failed:
-                told = f"{name} cannot be complete, and is not among the failed records"
+                why = "it is blocked" if (*place, key) in blocked else "a parent is not there"
+                told = f"{name} cannot be complete ({why}), and is not among the failed records"
                 found.append(Defect("missed", told, (*place, key)))
             if not waits and key in failed:
                 found.append(Defect("stuck", f"{name} is complete or excluded, and still a failed record"))

@@ -31,11 +31,14 @@ def answers(deployed: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         for name, function in HANDLED_BY.items():
             if function not in environments:
                 environments[function] = opened.enter_context(_environment(deployed, function, client))
+            event = sample(name)
+            if "scheduled_at" in event:  # an hour of its own: drills let the clock strike on the same stack
+                event["scheduled_at"] = event["scheduled_at"].replace(":00:00Z", ":41:00Z")
             if name in REFUSED:
                 with pytest.raises(AssertionError, match=f"'errorMessage': '{REFUSED[name]}'"):
-                    environments[function].ask(sample(name))
+                    environments[function].ask(event)
             else:
-                said[name] = environments[function].ask(sample(name))
+                said[name] = environments[function].ask(event)
     return said
 
 

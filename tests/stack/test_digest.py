@@ -32,7 +32,7 @@ def mail(deployed: Stack) -> Iterator[Mail]:
     with in_no_known_country(deployed):
         run = emulated(deployed, "digest", {"profile": "weekly", "entities": ENTITIES})
         assert run.end == ("SUCCEEDED", "")
-        [digest] = mailed(deployed)[before:]
+        [digest] = [mail for mail in mailed(deployed)[before:] if "/runs/digest" in mail.html]
         yield digest
 
 

@@ -21,25 +21,28 @@ from urllib.parse import parse_qs
 FILE = "HYBRID_SYNC_REQUESTS"
 CALL, REQUEST, STATE = "call", "request", "state"
 _of: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("of", default=("", ""))
+_MAILS, _OUTBOX = "/v2/email/", "/v2/email/outbound-emails"
 _SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
 
 
 def note_requests(app: Any) -> None:
-    """Every request that a function has signed."""
-    original = app._dispatch_service_request
+    """Every request that a function has signed; those of SES's second API have a way of their own."""
 
-    async def dispatch(method: str, path: str, headers: dict[str, str], body: bytes, *rest: Any) -> Any:
-        if trace := headers.get("x-amzn-trace-id"):
-            found = _SIGNED_FOR.search(headers.get("authorization", ""))
-            _append(
-                kind=REQUEST,
-                trace=_root(trace),
-                service=found[1] if found else "",
-                name=_name(method, path, headers, body),
-            )
-        return await original(method, path, headers, body, *rest)
+    def noting(original: Callable[..., Any], *, of: str = "") -> Callable[..., Any]:
+        async def dispatch(method: str, path: str, headers: dict[str, str], body: bytes, *rest: Any) -> Any:
+            trace = headers.get("x-amzn-trace-id")
+            if trace and path.startswith(of):
+                found = _SIGNED_FOR.search(headers.get("authorization", ""))
+                service = "sesv2" if path.startswith(_MAILS) else found[1] if found else ""
+                _append(
+                    kind=REQUEST, trace=_root(trace), service=service, name=_name(method, path, headers, body)
+                )  # fmt: skip
+            return await original(method, path, headers, body, *rest)
 
-    app._dispatch_service_request = dispatch
+        return dispatch
+
+    app._dispatch_service_request = noting(app._dispatch_service_request)
+    app._handle_ses_v2_request = noting(app._handle_ses_v2_request, of=_MAILS)
 
 
 def note_call(invoke: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,9 +90,11 @@ def note_states(stepfunctions: Any) -> None:
 
 
 def _name(method: str, path: str, headers: dict[str, str], body: bytes) -> str:
-    """The operation: of JSON services their target, of SNS its action, of S3 the method, or LIST of a bucket."""
+    """The operation: of JSON services their target, of SNS its action, of S3 the method or LIST; SendEmail."""
     if target := headers.get("x-amz-target"):
         return target.rpartition(".")[2]
+    if path == _OUTBOX:
+        return "SendEmail"
     action = parse_qs(body.decode("utf-8", "replace")).get("Action") if method == "POST" else None
     of_bucket = method == "GET" and "/" not in path.strip("/")
     return action[0] if action else "LIST" if of_bucket else method
