@@ -90,6 +90,12 @@ def test_the_text_of_an_unknown_exception_stays_inside(logged: StringIO) -> None
     assert "tests.unit.test_entrypoint:" in logged.getvalue()
 
 
+def test_a_connection_that_was_lost_outside_of_a_transaction_is_tried_again() -> None:
+    with pytest.raises(TransientError) as caught:
+        raising(psycopg.errors.AdminShutdown(SECRET))(EVENT, FakeContext())
+    assert str(caught.value) == "unexpected: AdminShutdown"
+
+
 def test_an_event_that_does_not_fit_names_its_fields_and_no_value(logged: StringIO) -> None:
     with pytest.raises(PermanentError) as caught:
         raising(RuntimeError())({"run_id": [SECRET], "entiti": SECRET}, FakeContext())

@@ -181,16 +181,24 @@ def error_sentence(error: Exception) -> tuple[str, bool]:
     """`code: sentence remedy` of an error, and whether trying again can help."""
     if isinstance(error, SyncError):
         return f"{error.code}: {error}", error.transient
-    return f"unexpected: {type(error).__name__}", False
+    return f"unexpected: {type(error).__name__}", _connection_lost(error)
 
 
 def name_of(error: Exception) -> type[Exception]:
     """The name under which an error leaves."""
-    if not isinstance(error, SyncError) or not error.transient:
+    if not isinstance(error, SyncError):
+        return TransientError if _connection_lost(error) else PermanentError
+    if not error.transient:
         return PermanentError
     if error.away:
         return AwayError
     return ThrottledError if error.throttled else TransientError
+
+
+def _connection_lost(error: Exception) -> bool:
+    """A server's own failure that no transaction has named, such as one between its end and the connection's."""
+    psycopg = sys.modules.get("psycopg")  # whoever has not loaded it has no such error
+    return psycopg is not None and isinstance(error, psycopg.OperationalError)
 
 
 def raised_at(error: BaseException) -> str:
