@@ -8,14 +8,15 @@ from tests.engine.counts import Cost, Counts
 from tests.engine.six_tables import counted
 
 # Waits for either database, connections, kB on the wire, rows read in legacy and in the target, pages of the id map
-# read and written.  Rows and pages are what it takes today; waits and kB have room for a statement that says more.
+# read and written.  Pages and legacy's rows are what it takes today; the target's rows have room for what a planner
+# may look up twice, waits and kB for a statement that says more.
 # Six tables of 600 rows: what costs less from now on lowers its line.
 MOST = {
-    "first": Cost(228, 2, 1_700, 16_800, 19_200, 14, 14),
-    "delta": Cost(120, 2, 450, 5_474, 6_720, 8, 4),
-    "idle": Cost(88, 2, 420, 3_612, 3_612, 0, 0),
-    "weekly": Cost(124, 2, 670, 7_224, 10_224, 14, 0),
-    "check": Cost(110, 2, 610, 3_612, 10_224, 14, 0),
+    "first": Cost(228, 2, 1_700, 16_800, 19_300, 14, 14),
+    "delta": Cost(120, 2, 450, 5_474, 6_760, 8, 4),
+    "idle": Cost(88, 2, 420, 3_612, 3_640, 0, 0),
+    "weekly": Cost(124, 2, 670, 7_224, 10_300, 14, 0),
+    "check": Cost(110, 2, 610, 3_612, 10_300, 14, 0),
 }
 
 

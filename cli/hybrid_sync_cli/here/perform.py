@@ -32,13 +32,24 @@ from hybrid_sync_cli.here.world import HereWorld
 Say = Callable[[str], None]
 
 
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """The engine's lines are the functions' logs; whoever stands here reads the report."""
+    level = logger.log_level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@_unlogged()
 def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say: Say) -> RunSummary:
     """Carry the run out from its plan to its report.
 
     `lease` is the reason why it goes without a slot, or empty; the audit trail has it before anything is written.
     CliError where the run did not begin.  An interrupt ends it as cancelled: what it has committed stays.
     """
-    logger.setLevel(logging.CRITICAL)  # its lines are the functions' logs; whoever stands here reads the report
     for name in (*request.entities, *request.allow_deletes):
         _ = world.catalog[name]
     if request.since or request.until:
@@ -65,9 +76,9 @@ def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say:
         raise CliError(f"Run {run_id} did not begin: {hands.failed or execution.cause}") from None
 
 
+@_unlogged()
 def undo(world: HereWorld, task: RollbackTask, say: Callable[[RollbackOutcome], None]) -> RollbackOutcome:
     """Undo a run, by whomever it was carried out."""
-    logger.setLevel(logging.CRITICAL)
     what = {"run_id": task.run_id, "out_of_order": task.out_of_order}
     task = task.model_copy(update={"requested_by": who()})
     try:
