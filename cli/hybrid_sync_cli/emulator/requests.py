@@ -101,11 +101,20 @@ def _name(method: str, path: str, headers: dict[str, str], body: bytes) -> str:
 
 
 def _run(event: Any) -> str:
-    """The run that a call is about; empty where none is named."""
+    """The run that a call is about; empty where none is named, as in a queue's message that is none of ours."""
     if not isinstance(event, dict):
         return ""
-    sent = [json.loads(record["body"]) for record in event.get("Records", ()) if "body" in record]
+    sent = [_read(record["body"]) for record in event.get("Records", ()) if "body" in record]
     return min((str(one.get("run_id", "")) for one in (sent or [event])), default="")
+
+
+def _read(body: str) -> dict[str, Any]:
+    """Anybody may send anything to a queue; what is no object names no run."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _root(trace: str) -> str:
