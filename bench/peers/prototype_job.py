@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from bench.peers.begin import asked, done, go
 from bench.peers.copy_job import build
@@ -69,9 +70,11 @@ class Writers:
 
 
 def _write(target: psycopg.Connection[Any], table: Table, rows: bytes, ids: bytes) -> None:
-    names = ", ".join(("id", "legacy_id", *(column.name for column in (*table.references, *table.values))))
-    for into, body in (("id_map", ids), (f"{table.name} ({names})", rows)):
-        with target.cursor().copy(f"copy {into} from stdin (format binary)".encode()) as copy:
+    names = ("id", "legacy_id", *(column.name for column in (*table.references, *table.values)))
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    into_table = sql.SQL("copy {} ({}) from stdin (format binary)").format(sql.Identifier(table.name), columns)
+    for into, body in ((sql.SQL("copy id_map from stdin (format binary)"), ids), (into_table, rows)):
+        with target.cursor().copy(into) as copy:
             for part in (_HEAD, body, _END):
                 copy.write(part)
     target.commit()
