@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.services.redrive import RedriveAsked, Redriven
@@ -115,6 +116,14 @@ def _looked(ground: Ground) -> Overview:
 
 
 def _keys_in_the_queue(ground: Ground) -> int:
-    """Keys that messages about these records name."""
-    found = [json.loads(json.loads(content)["Body"]) for _, content in messages(ground.stack)]
+    """Keys that messages about these records name; what is none of ours may wait there, too."""
+    found = [_told(json.loads(content)["Body"]) for _, content in messages(ground.stack)]
     return sum(len(told["keys"]) for told in found if told.get("reason") == REASON)
+
+
+def _told(body: str) -> dict[str, Any]:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
