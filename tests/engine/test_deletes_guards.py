@@ -69,7 +69,10 @@ def test_a_row_that_a_trigger_keeps_costs_only_itself(world: EngineWorld, legacy
         " return old; end $$; create trigger refuse before delete on messages for each row execute function refuse()"
     )
     legacy("delete from letter")
-    run(world, "second", allow_deletes=("messages",))
+    done = run(world, "second", allow_deletes=("messages",))
+    assert done.outcome.status == "degraded"
+    for key, why in ((1, "trigger_exception"), (2, "trigger_suppressed")):
+        assert f"could not be deleted in the target: {why} (letter:{key})" in world.reports.pages["second", "md"]
     assert kept(target, "second") == [("messages", [1], "trigger_exception"), ("messages", [2], "trigger_suppressed")]
     assert told(target, "second", "messages")["deleted"] == 2
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from hybrid_sync.blame import CONTENTION
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
@@ -41,6 +42,7 @@ create temp table hybrid_sync_removal (
 ) on commit drop
 """).format(key=COLUMN)
 NATIVE, MANAGED = "native_children", "still_referred"
+"""Kept because something refers to it: a row born in the target, or one of ours that is still there."""
 _DOOMED = Doomed(
     _REMOVAL, sql.SQL("outcome is null"),
     sql.SQL("outcome = 'kept', reason = case when r.native then {} else {} end").format(NATIVE, MANAGED),
@@ -123,6 +125,8 @@ class Removal:
         ).fetchall()
         for r in write_each(self._connection, [row[0] for row in rows], statement, self._check):
             reason = MANAGED if r.sqlstate in _STILL_REFERRED else reason_of(r.sqlstate)
+            if r.sqlstate in CONTENTION:  # of which no row is to blame, unless a trigger chose the code
+                reason = "trigger_exception"
             self._connection.execute(
                 sql.SQL(
                     "update {} set outcome = 'kept', reason = {}, constraint_name = {}, sqlstate = {} where n = {}"

@@ -19,6 +19,7 @@ from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
 from hybrid_sync.report.history import PastRun
 from hybrid_sync.report.rollback import Rollback
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
+from hybrid_sync.report.undeleted import Undeleted
 from hybrid_sync.tuning.told import Performance
 
 
@@ -74,6 +75,8 @@ class EntitySummary(Part):
     """Why rows of the target may be hidden from the run, in sentences."""
     deletes: Deletes | None = None
     """None where the run did not look for rows that have gone from legacy."""
+    undeleted: tuple[Undeleted, ...] = ()
+    """Rows that the target itself did not let go, by why."""
     links_made: int
     links_pending: int
     fence_advanced: bool

@@ -12,8 +12,8 @@ def outcome(summary: RunSummary) -> str:
     """Of a run whose last entity has been verified, or cannot be.
 
     Failed: something was not verified.  Degraded: verified, and more rows are missing or stale than the catalog
-    tolerates, a row that the request names is not current, or row security of the target may hide rows: what it hides
-    nobody has compared.  Else succeeded.
+    tolerates, a row that the request names is not current, the target did not let go what is gone from legacy, or its
+    row security may hide rows: what it hides nobody has compared.  Else succeeded.
     """
     stopped = any(failure.entity is None for failure in summary.failures)
     if stopped or not summary.entities or any(entity.status != "verified" for entity in summary.entities):
@@ -37,6 +37,13 @@ def reasons(summary: RunSummary) -> tuple[str, ...]:
             c = e.conservation
             shortfalls.append(f"{e.title}: of the rows asked for, {c.stale:,} are stale and {c.absent:,} absent.")
     shortfalls += [f"{row.ref}: {row.in_words}." for row in summary.asked if not row.ok]
+    for e in summary.entities:
+        for some in e.undeleted:
+            of_them = "" if some.rows == len(some.keys) else "among them "
+            shortfalls.append(
+                f"{e.title}: {some.rows:,} {_rows(some.rows)} gone from legacy could not be deleted in the target: "
+                f"{some.reason} ({of_them}{', '.join(some.keys)})."
+            )
     shortfalls += dict.fromkeys(sentence for e in summary.entities for sentence in e.hidden_rows)
     return tuple(shortfalls)
 

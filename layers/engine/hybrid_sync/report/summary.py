@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -31,6 +31,7 @@ from hybrid_sync.report.model import (
 from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
 from hybrid_sync.report.totals import STATUS, UNDONE_BY
+from hybrid_sync.report.undeleted import Undeleted, ask_undeleted
 from hybrid_sync.session import Trip, dicts
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ def summarise(
         records, earlier = trip.ask(missed_records(run_id)), trip.ask(ask_past(run_id))
         workers, failures = trip.ask(dicts(_WORKERS, given)), trip.ask(dicts(_FAILURES, given))
         asked, undoes = trip.ask(asked_rows(run_id)), trip.ask(ask_undoes(run_id))
+        stayed = trip.ask(ask_undeleted(run_id))
         also(trip)
     if not found.value:
         raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
     [run] = found.value
-    entities = tuple(_entity(row, catalog) for row in entity_rows.value)
+    undeleted = [Undeleted(**row) for row in stayed.value]
+    entities = tuple(_entity(row, catalog, undeleted) for row in entity_rows.value)
     missed = missed_of({e.entity: e.conservation for e in entities if e.conservation})
     past = past_runs(earlier.value)
     request = run.pop("request")
@@ -92,7 +95,7 @@ def recall(target: psycopg.Connection[Any], run_id: str, catalog: Catalog) -> Ru
     return summarise(target, run_id, catalog)
 
 
-def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
+def _entity(row: dict[str, Any], catalog: Catalog, undeleted: Sequence[Undeleted]) -> EntitySummary:
     entity = catalog.entities.get(row["entity"])
     counts = Counts(**{name: row[name] for name in Counts.model_fields})
     seconds: float | None = row["seconds"]
@@ -115,6 +118,7 @@ def _entity(row: dict[str, Any], catalog: Catalog) -> EntitySummary:
         references=tuple(ReferenceLine.model_validate(line) for line in row["reference_counts"] or ()),
         reconcile=Reconcile.model_validate(row["reconcile"]) if row["reconcile"] else None,
         deletes=Deletes.model_validate(row["deletes"]) if row["deletes"] else None,
+        undeleted=tuple(some for some in undeleted if some.entity == row["entity"]),
         warnings=tuple(row["warnings"] or ()),
         hidden_rows=tuple(row["hidden_rows"] or ()),
         links_made=links.get("linked", 0),

@@ -41,7 +41,7 @@ def _sentences(summary: RunSummary) -> Iterator[str]:
     elif summary.status == "running":
         yield "The run is still at work; these are the numbers so far."
     elif summary.status == "degraded":
-        yield "Everything was verified, but more is missing or stale than the catalog tolerates."
+        yield "Everything was verified, but more is missing, stale or left over than the catalog tolerates."
         yield from reasons(summary)
     elif summary.status != "succeeded":
         broken = [e.title for e in summary.entities if e.status != "verified"]

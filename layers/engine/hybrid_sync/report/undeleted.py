@@ -1,0 +1,38 @@
+"""Rows that are gone from legacy, and that the target itself did not let go: by why, the first of them by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybrid_sync.deletes.remove import IGNORED, MANAGED, NATIVE
+from hybrid_sync.postgres import Question
+from hybrid_sync.recorded.part import Part
+from hybrid_sync.session import dicts
+
+SHOWN_KEYS = 5
+AS_WRITTEN = (IGNORED, MANAGED, NATIVE)
+"""What the catalog says of rows that stay: its policy, and that nothing goes to which something refers."""
+
+
+class Undeleted(Part):
+    """Rows of one entity that should have been deleted or marked, and are as they were."""
+
+    entity: str
+    reason: str
+    rows: int
+    keys: tuple[str, ...] = ()
+    """The first few legacy keys, as `source:key`."""
+
+
+def ask_undeleted(run_id: str) -> Question[list[dict[str, Any]]]:
+    """What a trigger, a constraint or a policy of the target stood in the way of."""
+    return dicts(_UNDELETED, {"run": run_id, "as_written": list(AS_WRITTEN), "shown": SHOWN_KEYS})
+
+
+_UNDELETED = """
+select entity, reason, count(*) as rows,
+       (array_agg(source || ':' || array_to_string(key, ',') order by source, key))[:%(shown)s] as keys
+from hybrid_sync.delete_candidate
+where run_id = %(run)s and outcome = 'kept' and reason <> all (%(as_written)s)
+group by entity, reason order by entity, reason
+"""
