@@ -84,6 +84,30 @@ def test_an_outage_uses_up_no_attempt_however_often_it_is_met(
     assert target(RECORDS) == [("open", 1)]
 
 
+def test_what_a_person_has_to_mend_uses_up_no_attempt_either(
+    world: EngineWorld, legacy: Query, target: Query, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.build = "a build"
+    legacy(ORPHAN)
+    run(world, "first")
+    queue.sent.send([m for m in world.failure_queue.messages if (500,) in m.keys])
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "id_secret", b"another secret")
+        for _ in range(4):
+            assert queue.deliver() == (1, 0)
+    target("update hybrid_sync.entity_state set held = true where entity = 'visits'")
+    assert queue.deliver() == (1, 0)
+    target("update hybrid_sync.entity_state set held = false; alter table visits rename note to remark")
+    world.pool.close()
+    assert queue.deliver() == (1, 0)
+    target("alter table visits rename remark to note")
+    assert target(RECORDS) == [("open", 0)]
+    legacy(PARENT)
+    run(world, "second", entities=("people",))
+    assert queue.deliver() == (1, 0)
+    assert target(RECORDS)[0][0] == "resolved"
+
+
 def test_a_parents_arrival_wakes_its_children_at_once_also_those_that_were_given_up(
     world: EngineWorld, legacy: Query, target: Query, queue: Queue
 ) -> None:

@@ -23,7 +23,7 @@ from hybrid_sync.entrypoint import (
     raised_at,
     report_call,
 )
-from hybrid_sync.errors import RequestRejected, is_outage
+from hybrid_sync.errors import RequestRejected, spares_rows
 from hybrid_sync.metering import Stopwatch
 
 M = TypeVar("M", bound=BaseModel)
@@ -36,7 +36,8 @@ def each_message(
     """Make a function of one message the consumer of a queue.
 
     A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.  One that met
-    an outage is not to blame: `put_off` sends it anew, so that it costs none of its deliveries, and this one is done.
+    an outage, or a deployment that has to be mended, is not to blame: `put_off` sends it anew, so that it costs none of
+    its deliveries, and this one is done.
     `record_call` is as in `entrypoint.step`.
     """
 
@@ -54,7 +55,7 @@ def each_message(
                     call(given)
                 except Exception as error:
                     _log(error, record.message_id)
-                    if put_off is not None and given is not None and is_outage(error):
+                    if put_off is not None and given is not None and spares_rows(error):
                         put_off(given)
                         return
                     postpone(record.receipt_handle, int(record.attributes.approximate_receive_count))

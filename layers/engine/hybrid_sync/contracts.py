@@ -255,7 +255,7 @@ class FailureMessage(_OfEntity):
     source: str
     reason: str
     at_once: bool = False  # what they waited for is there
-    outages: int = 0  # how often a database or AWS was away when its turn came
+    outages: int = 0  # how often it met an outage, or what a person had to mend
     keys: Annotated[tuple[Annotated[Key, Field(min_length=1)], ...], Field(min_length=1, max_length=500)]
 
 

@@ -53,6 +53,12 @@ def is_outage(error: Exception) -> bool:
     return isinstance(error, SyncError) and error.transient and not isinstance(error, Contention | RecordsStillFail)
 
 
+def spares_rows(error: Exception) -> bool:
+    """The same, and where the deployment, the catalog or a table is not as it should be: a person has to mend that, and
+    no row was tried."""
+    return is_outage(error) or isinstance(error, _TO_MEND)
+
+
 class PermanentError(Exception):
     """The name that Step Functions catches: trying again cannot help."""
 
@@ -284,3 +290,9 @@ class PartMissing(ConfigurationMissing):
 
     mark = " is missing ("
     """Part of its sentence, by which whoever reads it among others knows it."""
+
+
+_TO_MEND = (
+    CatalogError, ConfigurationMissing, EntityHeld, LegacyReplaced, MissingPrivilege, OtherVersion, ParentFailed,
+    ServerUntrusted, StructureMismatch,
+)  # fmt: skip

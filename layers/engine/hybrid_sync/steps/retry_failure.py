@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from hybrid_sync.contracts import BatchResult, BatchTask, FailureMessage, Key, Profile, RunFailure, RunRequest
-from hybrid_sync.errors import SyncError, is_outage
+from hybrid_sync.errors import SyncError, is_outage, spares_rows
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
 from hybrid_sync.keys import bucket_numbers
@@ -25,7 +25,8 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
     """Try each record that is still open, with what it can only arrive with; `failed` counts what failed again.
 
     The message is only a hint: what was resolved meanwhile is left alone, so it may come late, twice or out of order.
-    An outage says nothing of the records, and so uses up none of their attempts.
+    An outage says nothing of the records, and so uses up none of their attempts; nor does what has to be mended in the
+    deployment, such as another id secret.
     """
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with transaction(target, "target"):
@@ -50,7 +51,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         result = sync_batch(world, _batch(run_id, message, together))
     except SyncError as error:
         if not is_outage(error):
-            _failed(world, run_id, message, keys, error)
+            _failed(world, run_id, message, [] if spares_rows(error) else keys, error)
         raise
     with world.connect_target() as target, transaction(target, "target"):
         count_attempt(target, message, keys)
@@ -59,10 +60,11 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
 
 
 def _failed(world: World, run_id: str, message: FailureMessage, keys: list[Key], error: SyncError) -> None:
-    """It was an attempt; one that waiting cannot help ends, and says why."""
+    """It was an attempt for these keys; one that waiting cannot help ends, and says why."""
     failure = RunFailure(run_id=run_id, entity=message.entity, state="RetryFailure", error=error.code, cause=str(error))
     with world.connect_target() as target, transaction(target, "target"):
-        count_attempt(target, message, keys)
+        if keys:
+            count_attempt(target, message, keys)
         if not error.transient:
             record_failure(target, placed(world, failure))
             finish_run(target, run_id, "failed")

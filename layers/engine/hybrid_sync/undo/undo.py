@@ -33,27 +33,29 @@ class UndoTask:
     run_id: str
     batch_id: uuid.UUID
     entity: str
-    source: str
+    sources: tuple[str, ...]
+    """Those that it wrote rows of; several where unique values moved between them, which only go back together."""
 
     @property
     def identity(self) -> uuid.UUID:
         """The step's own name, so that a repeat finds it done."""
-        named = json.dumps([self.rollback, str(self.batch_id), self.entity, self.source])
+        named = json.dumps([self.rollback, str(self.batch_id), self.entity, *self.sources])
         return uuid.UUID(bytes=hashlib.sha256(named.encode()).digest()[:16])
 
 
 # By the journal's sequence: whoever refers to a row was written after it, so it is undone before it. A batch is one
 # transaction, so its last entry says when others could begin to refer to it.
 _BATCHES = """
-select batch_id, entity, source from hybrid_sync.journal where run_id = %s
+select batch_id, entity, array_agg(distinct source order by source) from hybrid_sync.journal where run_id = %s
 and entity not in (select entity from hybrid_sync.run_entity where run_id = %s and status = 'failed')
-group by batch_id, entity, source order by max(seq) desc
+group by batch_id, entity order by max(seq) desc
 """
 
 
 def steps(connection: Connection, rollback: str, run_id: str) -> list[UndoTask]:
     """What the rollback has not undone yet, the batch that ended last first."""
-    tasks = [UndoTask(rollback, run_id, *row) for row in connection.execute(_BATCHES, (run_id, rollback)).fetchall()]
+    found = connection.execute(_BATCHES, (run_id, rollback)).fetchall()
+    tasks = [UndoTask(rollback, run_id, batch, entity, tuple(sources)) for batch, entity, sources in found]
     rows = connection.execute(
         "select batch_id from hybrid_sync.batch_done where run_id = %s and result is not null", (rollback,)
     ).fetchall()
@@ -70,15 +72,16 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
     require_running(connection, task.rollback)
     # Once nobody of the entity is being erased: the journal has no image of those who were.
     answer(connection, records.number(task.entity))
-    width = len(catalog[task.entity].sources[task.source].key)
-    numbers = _buckets(connection, task, width)
+    buckets = {source: _buckets(connection, catalog, task, source) for source in task.sources}
+    numbers = [number for some in buckets.values() for number in some]
     if not numbers:
         return UndoneBatch()  # all that it wrote was of people who have been erased since the rollback listed it
-    lock_buckets(connection, task.entity, task.source, numbers)
+    for source, some in buckets.items():
+        lock_buckets(connection, task.entity, source, some)
     claimed = connection.execute(
         "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi)"
         " values (%s, %s, %s, %s, %s, %s) on conflict (batch_id) do nothing returning 1",
-        (task.identity, task.rollback, task.entity, task.source, numbers[0], numbers[-1] + 1),
+        (task.identity, task.rollback, task.entity, task.sources[0], min(numbers), max(numbers) + 1),
     ).fetchone()
     if claimed is None:
         return UndoneBatch()
@@ -90,13 +93,14 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
     return done
 
 
-def _buckets(connection: Connection, task: UndoTask, width: int) -> list[int]:
-    """The key buckets that the batch had locked for these rows."""
+def _buckets(connection: Connection, catalog: Catalog, task: UndoTask, source: str) -> list[int]:
+    """The key buckets that the batch had locked for these rows of one source."""
+    width = len(catalog[task.entity].sources[source].key)
     rows = connection.execute(
         sql.SQL(
             "select distinct {} from hybrid_sync.journal j, unnest(j.keys) with ordinality as u (k, place)"
             " where batch_id = {} and entity = {} and source = {} and (place - 1) % {} = 0 order by 1"
-        ).format(bucket_of(sql.SQL("k")), *map(sql.Literal, (task.batch_id, task.entity, task.source, width)))
+        ).format(bucket_of(sql.SQL("k")), *map(sql.Literal, (task.batch_id, task.entity, source, width)))
     ).fetchall()
     return [int(row[0]) for row in rows]
 
@@ -104,34 +108,52 @@ def _buckets(connection: Connection, task: UndoTask, width: int) -> list[int]:
 # Entries of one kind over the same columns go together; a row that was written twice keeps its order.
 _SEGMENTS = """
 with entry as (
-  select seq, operation,
+  select seq, operation, source,
          case when before is not null then array(select jsonb_object_keys(before) order by 1) end as columns,
          case when id is null then 1 else row_number() over (partition by id, operation order by seq desc) end as turn
-  from hybrid_sync.journal where batch_id = %s and entity = %s and source = %s
+  from hybrid_sync.journal where batch_id = %s and entity = %s
 ), cut as (
-  select *, (operation, columns) is distinct from
-            (lag(operation) over (partition by turn order by seq), lag(columns) over (partition by turn order by seq))
+  select *, (operation, columns, source) is distinct from
+            (lag(operation) over (partition by turn order by seq), lag(columns) over (partition by turn order by seq),
+             lag(source) over (partition by turn order by seq))
             as fresh from entry
 ), numbered as (
   select *, count(*) filter (where fresh) over (partition by turn order by seq) as part from cut
 )
-select operation, columns, array_agg(seq) from numbered group by turn, part, operation, columns
+select turn, operation, columns, source, array_agg(seq) from numbered group by turn, part, operation, columns, source
 order by turn, max(seq) desc
 """
 
 
 def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
     definition = catalog[task.entity]
-    stage = Stage(connection, read_table(connection, definition), definition, task.source, task.run_id)
+    stage = Stage(connection, read_table(connection, definition), definition, task.run_id)
     done = UndoneBatch()
-    found = connection.execute(_SEGMENTS, (task.batch_id, task.entity, task.source)).fetchall()
-    for operation, columns, seqs in found:
-        stage.fill(Segment(task.batch_id, operation, tuple(columns or ()), tuple(seqs)))
-        if operation == "insert":
+    for segment in _segments(connection, task):
+        stage.fill(segment)
+        if segment.operation == "insert":
             delete(stage, catalog)
         else:
             restore(stage)
-            if operation == "delete":
+            if segment.operation == "delete":
                 insert(stage)
-        done = done.plus(record(stage, task.rollback, task.identity))
+        for _ in stage.by_source():
+            done = done.plus(record(stage, task.rollback, task.identity))
     return done
+
+
+def _segments(connection: Connection, task: UndoTask) -> list[Segment]:
+    """The newest first. Of several sources: first what holds values that others had, then what changed, together."""
+    rows = connection.execute(_SEGMENTS, (task.batch_id, task.entity)).fetchall()
+    if len(task.sources) > 1:
+        rows.sort(key=lambda row: (row[0], row[1] != "insert"))
+    found: list[Segment] = []
+    turns: list[int] = []
+    for turn, operation, columns, source, seqs in rows:
+        segment = Segment(task.batch_id, operation, tuple(columns or ()), tuple(seqs), (source,))
+        if found and turns[-1] == turn and (joined := found[-1].joined(segment)) is not None:
+            found[-1] = joined
+        else:
+            found.append(segment)
+            turns.append(turn)
+    return found

@@ -8,7 +8,8 @@ entry also names the version that it replaced, so a native edit between two writ
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -19,35 +20,50 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.write.images import image_of, restorable
 
 UNDO = sql.Identifier("pg_temp", "hybrid_sync_undo")
+_WHOLE = sql.Identifier("pg_temp", "hybrid_sync_undo_whole")
 
 _CREATE = sql.SQL("""
 create temp table hybrid_sync_undo (
   n int generated always as identity, id uuid, key {key}, xid bigint, prior bigint, before jsonb,
-  row_xid bigint, version bigint, image jsonb, verdict text, by_run text, sqlstate text, constraint_name text
+  row_xid bigint, version bigint, image jsonb, verdict text, by_run text, sqlstate text, constraint_name text,
+  source text
 ) on commit drop
 """).format(key=COLUMN)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Entries of one batch that are undone together: one operation over the same columns."""
+    """Entries of one batch that are undone together: one operation over the same columns; of several sources where
+    it only puts columns back."""
 
     batch_id: uuid.UUID
     operation: str
     columns: tuple[str, ...]
     seqs: tuple[int, ...]
+    sources: tuple[str, ...]
+
+    def joined(self, other: Segment) -> Segment | None:
+        """Both in one, where another source's rows can go back together with these."""
+        alike = self.operation in ("update", "link") and (self.operation, self.columns) == (
+            other.operation,
+            other.columns,
+        )
+        if not alike or set(other.sources) <= set(self.sources):
+            return None
+        return replace(self, seqs=self.seqs + other.seqs, sources=(*self.sources, *other.sources))
 
 
 class Stage:
     """The entries of one segment; `verdict` is `ours` where the undo may go on, else why it may not."""
 
-    def __init__(self, connection: Connection, table: TargetTable, entity: Entity, source: str, run_id: str) -> None:
+    def __init__(self, connection: Connection, table: TargetTable, entity: Entity, run_id: str) -> None:
         self.connection = connection
         self.run_id = run_id
         self.table = table
         self.entity = entity
-        self.source = source
-        self.segment = Segment(uuid.UUID(int=0), "", (), ())
+        self.source = next(iter(entity.sources))
+        """Of the lines; of the first of them where there are several."""
+        self.segment = Segment(uuid.UUID(int=0), "", (), (), (self.source,))
         self.relation = sql.Identifier(table.schema, table.name)
         connection.execute(_CREATE)
 
@@ -67,7 +83,7 @@ class Stage:
 
     def fill(self, segment: Segment) -> None:
         """Stage the segment's entries, lock their rows, and judge each of them."""
-        self.segment = segment
+        self.segment, self.source = segment, segment.sources[0]
         self.connection.execute(sql.SQL("truncate {} restart identity").format(UNDO))
         self.connection.execute(self._inserted() if segment.operation == "insert" else self._changed())
         # Without statistics the planner takes a fresh temporary table for large and hashes the whole target.
@@ -75,6 +91,26 @@ class Stage:
         self._look()
         self._find_versions()
         self._judge()
+
+    def by_source(self) -> Iterator[str]:
+        """Go through the lines source by source: while it is one's turn, the stage has only those."""
+        if len(self.segment.sources) == 1:
+            yield self.source
+            return
+        self.connection.execute(
+            sql.SQL(
+                "drop table if exists {whole}; create temp table hybrid_sync_undo_whole on commit drop as table {undo}"
+            ).format(whole=_WHOLE, undo=UNDO)
+        )
+        for source in self.segment.sources:
+            self.source = source
+            self.connection.execute(
+                sql.SQL(
+                    "truncate {undo}; insert into {undo} overriding system value select * from {whole}"
+                    " where source = {source}; analyze {undo}"
+                ).format(undo=UNDO, whole=_WHOLE, source=source)
+            )
+            yield source
 
     # --- the entries -----------------------------------------------------------------------------------------
 
@@ -85,8 +121,8 @@ class Stage:
 
     def _changed(self) -> sql.Composed:
         return sql.SQL(
-            "insert into {} (id, key, xid, prior, before)"
-            " select id, keys, xid::text::bigint, prior::text::bigint, before from {} j order by id"
+            "insert into {} (id, key, xid, prior, before, source)"
+            " select id, keys, xid::text::bigint, prior::text::bigint, before, source from {} j order by id"
         ).format(UNDO, self._entries())
 
     def _inserted(self) -> sql.Composed:
