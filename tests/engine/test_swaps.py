@@ -10,11 +10,12 @@ import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.contracts import EntityTask, Profile, RunRequest
+from hybrid_sync.contracts import EntityTask, Profile, RollbackTask, RunRequest
 from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
+from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
@@ -215,3 +216,32 @@ def test_rows_that_were_written_before_others_had_to_move_are_journalled_as_well
     assert {reason for _, reason, _ in failed(target)} == {"check_violation"}
     journalled = target("select distinct keys[1] from hybrid_sync.journal where run_id = 'second' order by 1")
     assert journalled == [(11,), (12,), (13,), (30,)]
+
+
+def test_values_that_two_sources_exchanged_go_back_together(
+    world: EngineWorld, legacy: Query, target: Query, target_db: str
+) -> None:
+    legacy("create table stall as select id, email, code from seat; update stall set code = code + 100")
+    target("create table places (id uuid primary key, kind text, legacy_id bigint, code int not null unique,"
+           " unique (kind, legacy_id))")  # fmt: skip
+    sources = {
+        table: {
+            "from": f"{table} s", "key": {"legacy_id": "s.id"}, "discriminator": {"kind": table},
+            "columns": {"code": "s.code"},
+        }
+        for table in ("seat", "stall")
+    }  # fmt: skip
+    world.catalog = Catalog(
+        {"places": Entity.model_validate({"entity": "places", "target": "places", "sources": sources})}
+    )
+    install(target_db, "only-for-tests", world.catalog)
+    run(world, "third")
+    before = target("select kind, legacy_id, code from places order by 1, 2")
+    legacy("update seat set code = id + 100; update stall set code = id")
+    legacy("insert into seat select 41, email, 141, room, place, plan, born, tag from seat where id = 40")
+    assert run(world, "fourth").outcome.status == "succeeded"
+    assert target("select count(*) from places where code = legacy_id + case kind when 'seat' then 100 else 0 end") == [
+        (81,)
+    ]
+    assert rollback_run(world, RollbackTask(run_id="fourth")).undone.conflicts == {}
+    assert target("select kind, legacy_id, code from places order by 1, 2") == before

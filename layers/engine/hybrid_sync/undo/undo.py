@@ -72,7 +72,8 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
     require_running(connection, task.rollback)
     # Once nobody of the entity is being erased: the journal has no image of those who were.
     answer(connection, records.number(task.entity))
-    buckets = {source: _buckets(connection, catalog, task, source) for source in task.sources}
+    found = {source: _buckets(connection, catalog, task, source) for source in task.sources}
+    buckets = {source: some for source, some in found.items() if some}
     numbers = [number for some in buckets.values() for number in some]
     if not numbers:
         return UndoneBatch()  # all that it wrote was of people who have been erased since the rollback listed it
