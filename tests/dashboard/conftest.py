@@ -91,7 +91,8 @@ class Browser:
             name, _, value = line.partition(";")[0].partition("=")
             self.cookies = {k: v for k, v in {**self.cookies, name: value}.items() if v}
         told = {line.partition("=")[0]: line for line in lines}
-        return Told(answer["statusCode"], answer["body"], answer["headers"], told)
+        # A number stays with its sign; to a reader it is a space all the same.
+        return Told(answer["statusCode"], answer["body"].replace("\u00a0", " "), answer["headers"], told)
 
 
 AsRole = Callable[[Role | None], Browser]

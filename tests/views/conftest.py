@@ -176,7 +176,7 @@ def store(recorded: str) -> Iterator[psycopg.Connection[Any]]:
         connection.execute(
             "truncate hybrid_sync.run, hybrid_sync.failed_record, hybrid_sync.entity_state, hybrid_sync.audit,"
             " hybrid_sync.fence, hybrid_sync.run_failure, hybrid_sync.journal, hybrid_sync.batch_done,"
-            " hybrid_sync.clock, hybrid_sync.due_run, hybrid_sync.api_day cascade"
+            " hybrid_sync.clock, hybrid_sync.due_run, hybrid_sync.api_day, hybrid_sync.run_usage cascade"
         )
         connection.execute("alter table hybrid_sync.audit enable trigger user")
 

@@ -28,6 +28,8 @@ class Before:
     fields: tuple[str, ...] = ()
     hidden: Form = field(default_factory=dict)
     undoing: Undoing | None = None
+    of_run: bool = False
+    """Its run is named besides."""
     refused: str = ""
     """Why it cannot be done."""
 

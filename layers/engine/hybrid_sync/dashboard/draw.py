@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hybrid_sync.dashboard.request import Request
 from hybrid_sync.dashboard.session import Visitor, csrf_of
@@ -24,6 +25,7 @@ from hybrid_sync.services.views.model import Week
 
 VENDORED = "hybrid_sync_vendored"
 """The folder that the layer of vendored files puts beside the engine."""
+_RUN_NAME = re.compile(r"\b([a-z_]+-\d{8}T\d{6}-\w+)\b")
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 
@@ -69,7 +71,8 @@ def _environment() -> Environment:
         "age": words.age, "amount": _amount, "capital": words.capital, "compact": words.compact, "count": words.count,
         "day": words.day, "duration": words.duration, "iso": _iso, "listed": words.listed,
         "moment": words.moment, "plain": _plain,
-        "percent": words.percent, "status_word": words.status_word, "strip": _strip, "bar": _bar,
+        "breakable": _breakable, "named": _named, "percent": _percent,
+        "status_word": words.status_word, "strip": _strip, "bar": _bar,
     }  # fmt: skip
     made.globals["n_of"] = words.n_of
     return made
@@ -83,6 +86,23 @@ def _template(name: str) -> str:
 
 def _amount(amount: Decimal, currency: str) -> str:
     return in_words(amount, currency)
+
+
+def _percent(share: float | None) -> str:
+    """Never apart from its sign."""
+    return words.percent(share).replace(" %", "\u00a0%")
+
+
+def _breakable(name: str) -> Markup:
+    """A long name goes on in the next line behind an underscore, and is copied as it is."""
+    return Markup("_<wbr>").join(name.split("_"))  # nosec B704
+
+
+def _named(text: str) -> Markup:
+    """Runs' names in a sentence stay whole."""
+    found = _RUN_NAME.split(text)  # what stands between, and the names
+    parts = [Markup("<code>{}</code>").format(one) if place % 2 else escape(one) for place, one in enumerate(found)]
+    return Markup("").join(parts)  # nosec B704
 
 
 def _plain(value: Any) -> str:

@@ -75,7 +75,7 @@ def _ask_verify(_: Desk, name: str, form: Form) -> Asked:
 
 def _before_retry(desk: Desk, of: str) -> Before:
     name, _, reason = of.partition("/")
-    what = f"{desk.catalog[name].title}{f', {reason}' if reason else ''}"
+    what = f"{desk.catalog[name].title}{f' ({reason})' if reason else ''}"
     follows = (
         "Each row is read from legacy again and tried at once; one that fails again waits as before.",
         "Records that somebody has accepted stay accepted.",

@@ -13,12 +13,12 @@ from hybrid_sync.services.views.undoing import undoing
 from hybrid_sync.session import dicts
 
 
-def _before_cancel(_: Desk, run: str) -> Before:
+def _before_cancel(_: Desk, __: str) -> Before:
     follows = (
         "Nothing more is written for it. What it has written stays, and the next run goes on with what is left.",
         "A run that waits leaves the queue.",
     )
-    return Before(f"Cancel {run}?", follows, "Cancel the run", danger=True)
+    return Before("Cancel this run?", follows, "Cancel the run", danger=True, of_run=True)
 
 
 def _request_of(desk: Desk, run: str) -> RunRequest:
@@ -36,10 +36,10 @@ def _before_again(desk: Desk, run: str) -> Before:
     what = n_of(len(request.refs), "row") if request.refs else n_of(len(request.entities), "entity", "entities")
     whole = "everything" if not (request.refs or request.entities) else what
     follows = (
-        f"A run of {whole} starts as soon as it may, with what {run} was asked for.",
+        f"A run of {whole} starts as soon as it may, with what this one was asked for.",
         "Rows that are current already are read and left alone.",
     )
-    return Before(f"Run {run} again?", follows, "Run again", hidden=name_of(request.profile, desk))
+    return Before("Run this again?", follows, "Run again", hidden=name_of(request.profile, desk), of_run=True)
 
 
 def _ask_again(desk: Desk, run: str, form: Form) -> Asked:
@@ -68,8 +68,8 @@ def _before_rollback(desk: Desk, run: str) -> Before:
     )
     hidden = {"rollback_id": seen.under_way} if seen.under_way else {}
     return Before(
-        f"Roll back {run}?", follows, "Go on with the rollback" if hidden else "Roll back", danger=True, undoing=would,
-        refused=seen.why, hidden=hidden,
+        "Roll back this run?", follows, "Go on with the rollback" if hidden else "Roll back", danger=True,
+        undoing=would, refused=seen.why, hidden=hidden, of_run=True,
     )  # fmt: skip
 
 

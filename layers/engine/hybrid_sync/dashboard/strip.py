@@ -8,7 +8,7 @@ from html import escape
 from hybrid_sync.report.words import percent, status_word
 from hybrid_sync.services.views.model import ROWS_GOAL, Week
 
-_SLOT, _WIDE, _TALL, _TOP = 90, 64, 72, 26
+_SLOT, _WIDE, _TALL, _TOP, _MARGIN = 90, 64, 72, 26, 38
 _LEAST = 0.95
 """The column's foot: what matters happens between here and 100 %."""
 _TONES = {"succeeded": "good", "degraded": "warning", "failed": "bad", "lost": "bad"}
@@ -26,7 +26,7 @@ def strip(weeks: Sequence[Week]) -> str:
     goal = base - _high(ROWS_GOAL)
     drawn = [
         f'<line class="goal" x1="0" x2="{_SLOT * len(weeks)}" y1="{goal:.1f}" y2="{goal:.1f}"/>',
-        f'<text class="goal-label" x="{_SLOT * len(weeks)}" y="{goal - 4:.1f}">{ROWS_GOAL:.0%}</text>',
+        f'<text class="goal-label" x="{_SLOT * len(weeks) + 6}" y="{goal + 4:.1f}">{ROWS_GOAL * 100:.0f} %</text>',
     ]
     for place, week in enumerate(weeks):
         middle = _SLOT * place + _SLOT / 2
@@ -41,7 +41,7 @@ def strip(weeks: Sequence[Week]) -> str:
         ]
     said = escape("Weekly runs of the last twelve weeks. " + " ".join(map(_words, weeks)))
     return (
-        f'<svg class="strip" viewBox="0 0 {_SLOT * len(weeks)} {base + 24}" role="img" aria-label="{said}">'
+        f'<svg class="strip" viewBox="0 0 {_SLOT * len(weeks) + _MARGIN} {base + 24}" role="img" aria-label="{said}">'
         f"{''.join(drawn)}</svg>"
     )
 

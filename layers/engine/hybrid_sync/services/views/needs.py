@@ -164,7 +164,7 @@ def _failed_records(missed: Iterable[Missed], verified: Mapping[str, Verified]) 
             known = verified.get(one.entity)
             yield Need(
                 tone=Tone.warning, subject=one.entity, records=one.records - one.accepted,
-                title=f"{one.title}: {n_of(one.records - one.accepted, 'record')}, {reason_title(one.code).lower()}",
+                title=f"{one.title}: {n_of(one.records - one.accepted, 'record')}, {_lower(reason_title(one.code))}",
                 cause=f"{one.reason.meaning} Such as {', '.join(one.keys)}.",
                 remedy=one.reason.remedy,
                 command=f"hybrid-sync failures --entity {one.entity} --reason {one.code}", since=one.oldest,
@@ -211,6 +211,11 @@ def _paused(paused: str) -> Iterator[Need]:
             remedy="Nothing starts until somebody resumes; what is asked for meanwhile waits.",
             command="hybrid-sync resume", act=Act(kind="resume", label="Resume", of="starts"),
         )  # fmt: skip
+
+
+def _lower(words: str) -> str:
+    """The first letter; `JSON` stays."""
+    return words[:1].lower() + words[1:]
 
 
 def _title(name: str, catalog: Catalog) -> str:

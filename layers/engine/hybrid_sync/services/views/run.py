@@ -154,7 +154,7 @@ def _view(
 def _verdict(summary: RunSummary, running: Running | None) -> str:
     """The cause first where it did not go well."""
     if running is not None:
-        waits = f" It waits for {running.waiting_for[0]}." if running.waiting_for else ""
+        waits = _waits(running.waiting_for[0]) if running.waiting_for else ""
         if not running.planned:
             return f"At work; {'nothing is to be carried' if running.lanes else 'it is not planned yet'}.{waits}"
         return f"At work: {running.done:,} of {n_of(running.planned, 'batch', 'batches')} done.{waits}"
@@ -171,6 +171,11 @@ def _verdict(summary: RunSummary, running: Running | None) -> str:
     if summary.rows is None:
         return said
     return f"{said} {summary.current_rows:,} of {n_of(summary.due_rows, 'row')} are as legacy has them."
+
+
+def _waits(why: str) -> str:
+    """`why` is what it waits for, or a sentence of its own."""
+    return f" It waits for {why}." if why[0].islower() else f" It waits: {why}."
 
 
 def _entity(e: Any) -> EntityLine:
