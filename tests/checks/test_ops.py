@@ -14,7 +14,7 @@ from hybrid_sync.contracts import Message
 from hybrid_sync.http.scopes import OF_ROLE, SCOPES
 from hybrid_sync.services.commands import COMMANDS, Role
 from hybrid_sync.services.desk import Asked, Desk
-from hybrid_sync.services.run_logs import AT_WORK, groups_beside
+from hybrid_sync.services.log_lines import AT_WORK, groups_beside
 from tests.checks import templates
 
 TEMPLATE = templates.load()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hybrid_sync.services.run_logs import PATIENCE, LogsAsked, RunLogs
+from hybrid_sync.services.log_lines import PATIENCE, RunLogs
+from hybrid_sync.services.run_logs import LogsAsked
 from hybrid_sync_cli.commands.logs import in_words
 
 RUN = "weekly-20261126T152800-4fc1d2"

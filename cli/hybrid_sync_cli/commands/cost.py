@@ -11,10 +11,11 @@ import click
 
 from hybrid_sync.catalog.models import Priority
 from hybrid_sync.catalog.waves import waves
+from hybrid_sync.cost.answer import Cost, EntityCost
 from hybrid_sync.cost.bill import Usage, bill, dollars, together
 from hybrid_sync.cost.prices import AS_OF, BUDGET, PRICES, REGION, Item
 from hybrid_sync.cost.what_if import Plan, Schedule, month
-from hybrid_sync.services.cost import Cost, CostAsked, EntityCost
+from hybrid_sync.services.cost import CostAsked
 from hybrid_sync.steps.fit_entities import with_ancestors
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from hybrid_sync.catalog.erasure import problems
+from hybrid_sync.catalog.erasable import problems
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.waves import cycle
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from hybrid_sync.cost.answer import Cost, EntityCost, ItemCost
 from hybrid_sync.cost.bill import Usage, bill, dollars, times, together
 from hybrid_sync.cost.prices import AS_OF, REGION
 from hybrid_sync.cost.standing import standing
@@ -16,7 +17,6 @@ from hybrid_sync.cost.what_if import asking
 from hybrid_sync.errors import no_such_run
 from hybrid_sync.postgres import Connection
 from hybrid_sync.postgres import together as in_one_trip
-from hybrid_sync.services.cost import Cost, EntityCost, ItemCost
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.session import Trip, dicts
 

@@ -36,8 +36,8 @@ from hybrid_sync.undo.begin import JOURNAL_KEPT, first_load_left_open
 from hybrid_sync.world import World
 
 if TYPE_CHECKING:
+    from hybrid_sync.cost.answer import Cost
     from hybrid_sync.recorded.levels import Levels
-    from hybrid_sync.services.cost import Cost
 
 
 def report_run(world: World, request: ReportRequest) -> RunOutcome:

@@ -19,7 +19,7 @@ from hybrid_sync.services.views.servers import Servers, asked_of
 
 if TYPE_CHECKING:
     from hybrid_sync.services.answered import Gateway
-    from hybrid_sync.services.run_logs import RunLogs
+    from hybrid_sync.services.log_lines import RunLogs
 
 FAILED, GIVEN_UP = "failed", "given up"
 LOOKS_BACK = timedelta(minutes=5)
@@ -99,7 +99,7 @@ class Outlook:
     @cached_property
     def logs(self) -> RunLogs:
         """Of the functions that work for runs."""
-        from hybrid_sync.services.run_logs import RunLogs, groups_beside
+        from hybrid_sync.services.log_lines import RunLogs, groups_beside
 
         return RunLogs(groups_beside(self._told.need("function")), self._client("logs"))
 
