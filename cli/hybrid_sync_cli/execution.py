@@ -6,21 +6,21 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import psycopg
 
-from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import Profile, Ref, RunRequest
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.services.runs import RunAsked, Status, StatusAsked, Told
-from hybrid_sync.services.starts import StartAsked, Started
-from hybrid_sync.services.unrecorded import UnrecordedRun
+from hybrid_sync.services.asked import RunAsked, StartAsked, Started, Status, StatusAsked, Told, UnrecordedRun
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from hybrid_sync.catalog.catalog import Catalog
 
 LATEST = "latest"
 """Stands for a run's id."""
@@ -28,6 +28,8 @@ LATEST = "latest"
 
 def catalog_of_project() -> Catalog:
     """The catalog in the checkout: what the stack was deployed with."""
+    from hybrid_sync.catalog.load import load  # what few commands need
+
     return load(home.project_root() / "layers" / "catalog")
 
 
@@ -99,6 +101,8 @@ def why_not(run: UnrecordedRun) -> str:
 @contextmanager
 def target(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
     """A connection to the target of the stack on this machine, as its owner."""
+    import psycopg  # whoever asks the deployment needs no driver
+
     try:
         connection = psycopg.connect(stack.target_dsn, connect_timeout=5, autocommit=True)
     except psycopg.OperationalError:

@@ -19,9 +19,8 @@ from hybrid_sync.report.lines import (
     rows,
     unexplained,
 )
-from hybrid_sync.report.model import EntitySummary, RunSummary
+from hybrid_sync.report.model import EntitySummary, Rollback, RunSummary
 from hybrid_sync.report.money import in_words
-from hybrid_sync.report.rollback import Rollback
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.story.components import current_of_due, impact
 from hybrid_sync.report.words import NOTHING, percent, status_word

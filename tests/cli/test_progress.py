@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from hybrid_sync.contracts import BatchResult
-from hybrid_sync.services.progress import Step, steps
+from hybrid_sync.services.asked import Step
+from hybrid_sync.services.progress import steps
 from hybrid_sync_cli.progress import Bars, Lines, words
 from tests.cli.gateway import Desk
 from tests.report.records import add_batch, add_entity, add_run

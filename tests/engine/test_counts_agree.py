@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.report.summary import summarise
+from hybrid_sync.services.asked import OverviewAsked
 from hybrid_sync.services.failed import AcceptAsked, FailuresAsked, accept, failures
 from hybrid_sync.services.views.missed import ask_missed, missed
 from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
-from hybrid_sync.services.views.overview import OverviewAsked, overview
+from hybrid_sync.services.views.overview import overview
 from hybrid_sync.session import answer
 from hybrid_sync.steps.escalate_failure import escalate_failure
 from tests.engine.conftest import Query

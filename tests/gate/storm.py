@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 import psutil
 
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
+from hybrid_sync.services.asked import Progress, ProgressAsked, StartAsked, Started
 from hybrid_sync.services.jobs import Jobs, JobsAsked, JobTold
-from hybrid_sync.services.progress import Progress, ProgressAsked
-from hybrid_sync.services.starts import StartAsked, Started
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack

@@ -16,7 +16,7 @@ from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.errors import ConfigurationMissing, QueueFull, RequestConflicts, RunNotFound
-from hybrid_sync.keys import MOST_KEYS
+from hybrid_sync.key_values import MOST_KEYS
 from hybrid_sync.runs.starter import RunStarter
 from tests.contract import accounts
 from tests.gate.schedule import MACHINE

@@ -9,8 +9,7 @@ from typing import Any
 from hybrid_sync.recorded.conservation import Conservation
 from hybrid_sync.recorded.money import MoneyLine
 from hybrid_sync.report.analysis import CauseDetail, MissedCause, MissedRecord, causes
-from hybrid_sync.report.history import PastRun
-from hybrid_sync.report.model import Counts, EntitySummary, Failure, RunSummary, WorkerPeak
+from hybrid_sync.report.model import Counts, EntitySummary, Failure, PastRun, RunSummary, WorkerPeak
 
 BEGAN = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 

@@ -7,9 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.model import LeftAlone, Rollback, RunSummary, UndoneEntity
 from hybrid_sync.report.render import to_html, to_json, to_markdown
-from hybrid_sync.report.rollback import LeftAlone, Rollback, UndoneEntity
 from hybrid_sync_cli.tables import report
 from tests.report.summaries import entity, run
 

@@ -16,10 +16,11 @@ from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.errors import LegacyUnavailable, TargetUnavailable
 from hybrid_sync.refused import no_connection_left
 from hybrid_sync.report.document import Tone
-from hybrid_sync.services.runs import RunAsked, StatusAsked, report, status
+from hybrid_sync.services.asked import OverviewAsked, RunAsked, StatusAsked
+from hybrid_sync.services.runs import report, status
 from hybrid_sync.services.views.model import Overview
 from hybrid_sync.services.views.needs import STRANGE_FROM
-from hybrid_sync.services.views.overview import OverviewAsked, overview
+from hybrid_sync.services.views.overview import overview
 from hybrid_sync.services.views.run import RunViewAsked, run_view
 from tests.engine.wait_counter import WaitCounter
 from tests.report.records import EQUATION, add_entity, add_failed, add_run

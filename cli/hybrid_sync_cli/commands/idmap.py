@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from hybrid_sync.keys import key_text
-from hybrid_sync.services.desk import Asked
+from hybrid_sync.services.asked import Asked
 from hybrid_sync.services.idmap import (
     BackupAsked,
     Backups,

@@ -15,7 +15,7 @@ from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.page import page
 from hybrid_sync.report.render import to_html, to_json, to_markdown
 from hybrid_sync.report.story import never_began
-from hybrid_sync.services.unrecorded import UnrecordedRun
+from hybrid_sync.services.asked import UnrecordedRun
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

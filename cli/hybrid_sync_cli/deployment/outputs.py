@@ -8,8 +8,6 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from botocore.config import Config
-
 from hybrid_sync_cli.deployment.place import Place, sentences
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
@@ -55,6 +53,8 @@ def _name(place: Place) -> str:
 
 def described(place: Place) -> dict[str, Any]:
     """The stack as CloudFormation describes it now."""
+    from botocore.config import Config
+
     with sentences(place.stack, place.region, place.profile):
         client = place.session.create_client(
             "cloudformation", region_name=place.region, endpoint_url=place.endpoint or None,

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hybrid_sync.keys import GivenPart
-from hybrid_sync.keys import Key as Key
+from hybrid_sync.key_values import GivenPart
+from hybrid_sync.key_values import Key as Key
 
 MAX_REFS = 500
 """Legacy keys in one request; more is a full run of the entity."""

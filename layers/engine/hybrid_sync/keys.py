@@ -1,55 +1,40 @@
-"""What a legacy key is: one integer, or several in the catalog's order.  No other module knows.
-
-Its values, its buckets, its bytes in a binary COPY, its SQL in legacy, in the target's key columns, and in the column
-`key` of our own records, which is an array of its parts.
+"""What a legacy key is in SQL: in legacy, in the target's key columns, and in the column `key` of our own records,
+which is an array of its parts.  With `key_values`, which says what it is as a value, nobody else knows.
 """
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Protocol
+from typing import Protocol
 
 from psycopg import sql
-from pydantic import BeforeValidator, Field
 
+from hybrid_sync.key_values import BUCKET as BUCKET
+from hybrid_sync.key_values import HIGHEST as HIGHEST
+from hybrid_sync.key_values import LOWEST as LOWEST
+from hybrid_sync.key_values import Key as Key
+from hybrid_sync.key_values import bucket_number as bucket_number
+from hybrid_sync.key_values import bucket_numbers as bucket_numbers
+from hybrid_sync.key_values import decode_key as decode_key
+from hybrid_sync.key_values import decode_part as decode_part
+from hybrid_sync.key_values import encode_key as encode_key
+from hybrid_sync.key_values import first_part as first_part
+from hybrid_sync.key_values import key_of_texts as key_of_texts
+from hybrid_sync.key_values import key_text as key_text
+from hybrid_sync.key_values import key_texts as key_texts
+from hybrid_sync.key_values import single as single
+from hybrid_sync.key_values import span as span
 from hybrid_sync.postgres import Connection, Question, answer
-
-LOWEST, HIGHEST = -(2**63), 2**63 - 1
-"""The ends of bigint."""
-KeyPart = Annotated[int, Field(strict=True, ge=LOWEST, le=HIGHEST)]
-"""A bigint, which no other number passes for."""
-Key = tuple[KeyPart, ...]
-"""A legacy key: one integer, or the parts of a composite key in catalog order."""
-BUCKET = 500
-"""Consecutive legacy integers in one lock bucket and one id-map page; 1,000 and 5,000 are whole numbers of it."""
 
 _FEW = 20_000
 _BYTES_OF_A_KEY = 200
-_LENGTH = struct.Struct(">i")
 _TYPE = sql.SQL("int8")
 _ALL = sql.SQL("")
 _KEY = sql.SQL("key")
-MOST_KEYS = 200  # rows of one transaction, parents included: tenths of a second under locks, and more gain nothing
 COLUMN = sql.SQL("int8[]")
 """The type of a record's key."""
 PARAMETER = sql.SQL("%s::int8[]")
 """A key, or a list of bucket numbers, as a statement's parameter."""
-
-
-def _digits(value: object) -> object:
-    """An integer as a caller writes it: digits in a text are welcome, a fraction, an exponent or `true` is none."""
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
-        return int(value)
-    return value
-
-
-GivenPart = Annotated[
-    KeyPart,
-    BeforeValidator(_digits, json_schema_input_type=KeyPart | Annotated[str, Field(pattern="^-?[0-9]{1,19}$")]),
-]
-"""A key's part from outside."""
 
 
 class KeyedSource(Protocol):
@@ -61,37 +46,7 @@ class KeyedSource(Protocol):
     def discriminator(self) -> Mapping[str, str]: ...
 
 
-def single(key: Key) -> int | None:
-    """The integer of a key of one part; None for a composite one."""
-    return key[0] if len(key) == 1 else None
-
-
-def key_text(key: Sequence[int]) -> str:
-    """The key as people and other systems read it: its parts with commas between them."""
-    return ",".join(map(str, key))
-
-
-def key_of_texts(texts: Iterable[str]) -> Key:
-    """The key whose parts a text COPY has sent."""
-    return tuple(map(int, texts))
-
-
 # --- buckets ---------------------------------------------------------------------------------------------------------
-
-
-def first_part(key: Key) -> int:
-    """By which keys are cut into ranges."""
-    return key[0]
-
-
-def bucket_number(key: Key) -> int:
-    """The number of the key's bucket: floor division, for negative integers too."""
-    return key[0] // BUCKET
-
-
-def bucket_numbers(keys: Iterable[Key]) -> list[int]:
-    """The buckets of these keys, each once and in order."""
-    return sorted({bucket_number(key) for key in keys})
 
 
 def bucket_of(key: sql.Composable) -> sql.Composed:
@@ -120,37 +75,6 @@ def between(key: sql.Composable, lo: int | None, hi: int | None) -> sql.Composab
     if hi is not None and hi <= HIGHEST:
         parts.append(sql.SQL("{} < {}").format(key, sql.Literal(hi)))
     return sql.SQL(" and ").join(parts) if parts else sql.SQL("true")
-
-
-def span(lo: int, hi: int) -> tuple[int, int]:
-    """The first and the last key of the buckets `lo` to before `hi`, both within bigint."""
-    return max(lo * BUCKET, LOWEST), min(hi * BUCKET - 1, HIGHEST)
-
-
-# --- bytes of a binary COPY ------------------------------------------------------------------------------------------
-
-
-def decode_key(fields: bytes) -> Key:
-    """The key whose parts are these fields, each behind its length."""
-    parts: list[int] = []
-    at = 0
-    while at < len(fields):
-        width = _LENGTH.unpack_from(fields, at)[0]
-        parts.append(decode_part(fields[at + 4 : at + 4 + width]))
-        at += 4 + width
-    return tuple(parts)
-
-
-def decode_part(field: bytes) -> int:
-    """One part, without its length."""
-    return int.from_bytes(field, "big", signed=True)
-
-
-def encode_key(key: Key, widths: Sequence[int]) -> bytes:
-    """The inverse of `decode_key`; each part has its width."""
-    return b"".join(
-        _LENGTH.pack(width) + part.to_bytes(width, "big", signed=True) for part, width in zip(key, widths, strict=True)
-    )
 
 
 # --- SQL: key columns and expressions --------------------------------------------------------------------------------
@@ -274,11 +198,6 @@ def records_behind(place: tuple[str, str, Key] | None, alias: str) -> sql.Compos
         return sql.SQL("true")
     order = sql.SQL(", ").join(sql.Identifier(alias, name) for name in ("entity", "source", "key"))
     return sql.SQL("({}) > ({}, {}, {})").format(order, place[0], place[1], key_literal(place[2]))
-
-
-def key_texts(keys: Iterable[Key]) -> list[str]:
-    """Keys of any width as the texts of their arrays."""
-    return [f"{{{key_text(key)}}}" for key in keys]
 
 
 def record_among(keys: Iterable[Key], column: sql.Composable = _KEY) -> sql.Composed:

@@ -6,7 +6,6 @@ import re
 
 import psycopg
 
-from hybrid_sync import supabase
 from hybrid_sync.blame import Side
 from hybrid_sync.dsn import Parts, hosts
 from hybrid_sync.errors import UNAVAILABLE as UNAVAILABLE
@@ -38,6 +37,8 @@ def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
         return untrusted
     else:
         needs_person = False
+        from hybrid_sync import supabase  # what only a refusal needs
+
         advice = supabase.unreached(parts.get("host", "")) or (
             "Check that the server runs and that host and port in its DSN are right."
         )

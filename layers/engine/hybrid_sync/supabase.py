@@ -8,10 +8,12 @@ hold one of few slots.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from hybrid_sync.blame import Side
-from hybrid_sync.dsn import Parts
-from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.errors import ConfigurationMissing, Side
+
+if TYPE_CHECKING:  # who lets people in has no database
+    from hybrid_sync.dsn import Parts
 
 TRANSACTION_PORT = "6543"
 SESSION_PORT = "5432"

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from hybrid_sync.admission.startable import Startable
 from hybrid_sync.contracts import Profile, RunPriority, RunRequest
-from hybrid_sync.keys import MOST_KEYS
+from hybrid_sync.key_values import MOST_KEYS
 
 LOW_WAITS = timedelta(minutes=30)
 """How much later than it came a low job takes its turn: whatever is accepted after that goes after it."""

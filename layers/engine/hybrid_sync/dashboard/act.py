@@ -9,7 +9,7 @@ from typing import Any
 
 from hybrid_sync.contracts import Message, RunRequest
 from hybrid_sync.entrypoint import parsed
-from hybrid_sync.services import starts
+from hybrid_sync.services.asked import StartAsked
 from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.roles import Role
 from hybrid_sync.services.views.undoing import Undoing
@@ -61,9 +61,9 @@ def name_of(profile: str, desk: Desk) -> dict[str, str]:
     return {"run_id": f"{profile}-{desk.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"}
 
 
-def starting(form: Form, request: RunRequest) -> starts.StartAsked:
+def starting(form: Form, request: RunRequest) -> StartAsked:
     """The run by the name that the form carries."""
-    return parsed(starts.StartAsked, {"run_id": form.get("run_id", ""), "request": request})
+    return parsed(StartAsked, {"run_id": form.get("run_id", ""), "request": request})
 
 
 def started(_: str, told: Message) -> Done:

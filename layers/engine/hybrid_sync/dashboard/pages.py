@@ -14,12 +14,13 @@ from hybrid_sync.dashboard.session import Visitor
 from hybrid_sync.entrypoint import parsed
 from hybrid_sync.errors import RequestRejected, RunNotFound
 from hybrid_sync.http.problems import NothingHere
+from hybrid_sync.services.asked import OverviewAsked, RunAsked
 from hybrid_sync.services.desk import Desk
 from hybrid_sync.services.history import HistoryAsked, history
 from hybrid_sync.services.trail import TrailAsked, audit
 from hybrid_sync.services.usage import UsageAsked, usage
 from hybrid_sync.services.views.entity import EntitiesAsked, EntityAsked, entities, entity_view
-from hybrid_sync.services.views.overview import OverviewAsked, overview
+from hybrid_sync.services.views.overview import overview
 from hybrid_sync.services.views.run import RunViewAsked, run_view
 
 _REF = re.compile(
@@ -75,7 +76,7 @@ class Pages:
         """The run's report as it was made: a page of its own, whose policy it brings along."""
         from hybrid_sync.report.model import RunSummary
         from hybrid_sync.report.render import to_html
-        from hybrid_sync.services.runs import RunAsked, report
+        from hybrid_sync.services.runs import report
 
         told = report(self._desk, RunAsked(run_id=run_id), name)
         if told.summary is None:

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StrictBool, model_validator
 
 from hybrid_sync.contracts import MAX_REFS, Act, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
-from hybrid_sync.keys import GivenPart
+from hybrid_sync.key_values import GivenPart
 from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE
 
 MAX_ENTITIES = 200

@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from psycopg import sql
-from pydantic import computed_field
 
 from hybrid_sync.postgres import Question
-from hybrid_sync.recorded.part import Part
-from hybrid_sync.report.standing import Sum
+from hybrid_sync.report.model import PastRun
 from hybrid_sync.report.totals import ENTITIES, STATUS, totals
 from hybrid_sync.session import dicts
 
 COMPARED = 8
 """Earlier runs in a report: two months of weekly ones."""
-
-
-class PastRun(Part):
-    """An earlier run in numbers; what was true at its end."""
-
-    run_id: str
-    status: str
-    started_at: datetime
-    seconds: float
-    read: int
-    written: int
-    failed: int
-    due: int | None
-    """Legacy rows that no rule excludes; None when nothing was verified."""
-    current: int | None
-    adds_up: Sum
-    missed: dict[str, int] | None
-    """Missed records per reason; None where the run kept no report."""
-
-    @computed_field
-    @property
-    def missed_records(self) -> int | None:
-        return None if self.missed is None else sum(self.missed.values())
-
-    @computed_field
-    @property
-    def success_rate(self) -> float | None:
-        return self.current / self.due if self.due and self.current is not None else None
 
 
 def ask_past(run_id: str) -> Question[list[dict[str, Any]]]:

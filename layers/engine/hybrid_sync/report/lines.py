@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hybrid_sync.keys import key_text
+from hybrid_sync.key_values import key_text
 from hybrid_sync.recorded.money import over_statuses
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.money import in_words

@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from pydantic import computed_field
+from pydantic import Field, computed_field
 
 from hybrid_sync.contracts import OnFailure
 from hybrid_sync.recorded.asked import AskedRow
@@ -16,11 +16,72 @@ from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.recorded.part import Part
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
-from hybrid_sync.report.history import PastRun
-from hybrid_sync.report.rollback import Rollback
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
 from hybrid_sync.report.undeleted import Undeleted
 from hybrid_sync.tuning.told import Performance
+
+
+class PastRun(Part):
+    """An earlier run in numbers; what was true at its end."""
+
+    run_id: str
+    status: str
+    started_at: datetime
+    seconds: float
+    read: int
+    written: int
+    failed: int
+    due: int | None
+    """Legacy rows that no rule excludes; None when nothing was verified."""
+    current: int | None
+    adds_up: Sum
+    missed: dict[str, int] | None
+    """Missed records per reason; None where the run kept no report."""
+
+    @computed_field
+    @property
+    def missed_records(self) -> int | None:
+        return None if self.missed is None else sum(self.missed.values())
+
+    @computed_field
+    @property
+    def success_rate(self) -> float | None:
+        return self.current / self.due if self.due and self.current is not None else None
+
+
+class UndoneEntity(Part):
+    """One component, in rows."""
+
+    entity: str
+    title: str
+    updated: int = 0  # put back as they were
+    deleted: int = 0  # because the run had brought them
+    inserted: int = 0  # brought back, because the run had deleted them
+    unchanged: int = 0  # as before the run already
+    conflicts: dict[str, int] = Field(default_factory=dict)  # left alone, by why
+
+    @property
+    def left_alone(self) -> int:
+        return sum(self.conflicts.values())
+
+
+class LeftAlone(Part):
+    """Rows of one component that were left alone for one reason; `by_run` wrote them since."""
+
+    entity: str
+    reason: str
+    by_run: str | None
+    records: int
+    keys: tuple[str, ...]
+    """The first of them, as source:key."""
+
+
+class Rollback(Part):
+    """The undo of the run `undoes`; its components are held until somebody releases them."""
+
+    undoes: str
+    entities: tuple[UndoneEntity, ...]
+    conflicts: tuple[LeftAlone, ...]
 
 
 class Counts(Part):

@@ -6,56 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
-from pydantic import Field
 
 from hybrid_sync.postgres import Question
-from hybrid_sync.recorded.part import Part
+from hybrid_sync.report.model import LeftAlone, Rollback, UndoneEntity
 from hybrid_sync.undo.end import undone
 
 if TYPE_CHECKING:
     from hybrid_sync.catalog.catalog import Catalog
 
 SHOWN = 20
-
-
-class UndoneEntity(Part):
-    """One component, in rows."""
-
-    entity: str
-    title: str
-    updated: int = 0
-    """Put back as they were."""
-    deleted: int = 0
-    """Deleted, because the run had brought them."""
-    inserted: int = 0
-    """Brought back, because the run had deleted them."""
-    unchanged: int = 0
-    """As before the run already."""
-    conflicts: dict[str, int] = Field(default_factory=dict)
-    """Left alone, by why."""
-
-    @property
-    def left_alone(self) -> int:
-        return sum(self.conflicts.values())
-
-
-class LeftAlone(Part):
-    """Rows of one component that were left alone for one reason; `by_run` wrote them since."""
-
-    entity: str
-    reason: str
-    by_run: str | None
-    records: int
-    keys: tuple[str, ...]
-    """The first of them, as source:key."""
-
-
-class Rollback(Part):
-    """The undo of the run `undoes`; its components are held until somebody releases them."""
-
-    undoes: str
-    entities: tuple[UndoneEntity, ...]
-    conflicts: tuple[LeftAlone, ...]
 
 
 def ask_undoes(run_id: str) -> Question[str | None]:

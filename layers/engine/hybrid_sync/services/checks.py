@@ -11,8 +11,8 @@ from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.check.model import CheckOutcome
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound
-from hybrid_sync.services.desk import Asked, Desk
-from hybrid_sync.services.starts import RunName
+from hybrid_sync.services.asked import Asked, RunName
+from hybrid_sync.services.desk import Desk
 
 
 class CheckAsked(Asked):

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString, Protocol
 
-from hybrid_sync.contracts import Key, Message
+from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing, Side, StructureMismatch
 from hybrid_sync.postgres import Connection, send_with_next, transaction
+from hybrid_sync.services.asked import Asked as Asked
 
 if TYPE_CHECKING:
     from hybrid_sync.admission.gate import Standing
@@ -258,15 +259,6 @@ class Desk(Protocol):
     def connect_legacy(self) -> Connection: ...
 
     def now(self) -> datetime: ...
-
-
-class Asked(Message):
-    """The body of a command."""
-
-    @property
-    def goes_on(self) -> bool:
-        """It is a further call of one command, which the audit trail has already."""
-        return False
 
 
 @contextmanager

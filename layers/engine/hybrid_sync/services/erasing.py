@@ -13,7 +13,7 @@ from hybrid_sync.contracts import Key, Message
 from hybrid_sync.erase import records
 from hybrid_sync.erase.records import Certificate
 from hybrid_sync.errors import RequestRejected
-from hybrid_sync.keys import GivenPart
+from hybrid_sync.key_values import GivenPart
 from hybrid_sync.services.desk import Asked, Desk, at_target
 
 if TYPE_CHECKING:  # commands that erase nobody start without it

@@ -7,54 +7,12 @@ from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.contracts import Message
 from hybrid_sync.errors import KEPT_OUT, RunNotFound
 from hybrid_sync.postgres import Connection, answer, together
-from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.waiting import Holder, ask_attempts, ask_locks, attempt, holders, waits
+from hybrid_sync.services.asked import Progress, ProgressAsked, Step
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.waiting import ask_attempts, ask_locks, attempt, holders, waits
 from hybrid_sync.session import Question, dicts
-
-
-class ProgressAsked(Asked):
-    run_id: str
-
-
-class Step(Message):
-    """How far one entity of a run is; `planned` is None before its plan, `compared` where no reconcile has begun."""
-
-    entity: str
-    title: str
-    status: str
-    planned: int | None
-    done: int
-    rows: int
-    failed: int
-    reads: bool = True
-    """False in a check, which reads no changes."""
-    compared: int | None = None
-    """Rows whose contents were compared on both sides so far."""
-    differing: int | None = None
-    """Of these, the rows that differed; None before all are compared."""
-    healed: int = 0
-
-
-class Progress(Message):
-    """`status` is waiting, running, succeeded, failed, cancelled or lost; `steps` is None while the target is away.
-
-    `why`: what it waits for, or what ended it.  `run_id` is the run that answers for the one asked for: mostly itself.
-    """
-
-    run_id: str
-    status: str
-    why: str = ""
-    never_began: bool = False
-    """It was cancelled while it waited: there is nothing to report."""
-    steps: tuple[Step, ...] | None
-    waits_for: tuple[Holder, ...] = ()
-    attempt: str = ""
-    """Which one of how many, where a page is tried again."""
-    slowed: tuple[str, ...] = ()
-    """By whom it is throttled while it is at work."""
 
 
 def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:

@@ -9,9 +9,9 @@ from pydantic import Field
 from hybrid_sync.contracts import Key, Message
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failures.redrive import Which, left, take_again
-from hybrid_sync.services.desk import PAGE_ROWS, Asked, Desk, at_target
+from hybrid_sync.services.asked import Asked, RunName
+from hybrid_sync.services.desk import PAGE_ROWS, Desk, at_target
 from hybrid_sync.services.failed import require_reason, source_of
-from hybrid_sync.services.starts import RunName
 
 
 class RedriveAsked(Asked):

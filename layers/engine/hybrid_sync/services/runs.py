@@ -5,57 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from hybrid_sync.contracts import Message, RunRequest
+from hybrid_sync.contracts import RunRequest
 from hybrid_sync.errors import KEPT_OUT, AwsUnavailable, RunNotFound
 from hybrid_sync.postgres import Connection
 from hybrid_sync.report.recent import count_runs, recent_runs
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.report.words import NOTHING
-from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.unrecorded import UnrecordedRun, find, settle, unrecorded
+from hybrid_sync.services.asked import RunAsked, Status, StatusAsked, Told, UnrecordedRun
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.unrecorded import find, settle, unrecorded
 from hybrid_sync.services.views.at_work import waits_by_run
 from hybrid_sync.services.waiting import waits
-
-
-class StatusAsked(Asked):
-    """The recent runs; `retries`: the small ones of the failure queue too; `latest`: which was asked for last."""
-
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 10
-    retries: bool = False
-    latest: bool = False
-
-
-class Status(Message):
-    """`every` are all that the target knows; `ended` became known as lost or cancelled just now; `away`: why the
-    target was not asked."""
-
-    runs: tuple[dict[str, Any], ...]
-    every: int = 0
-    ended: dict[str, str] = Field(default_factory=dict)
-    away: str = ""
-    latest: str = ""
-    """Of these, and of those that wait for their turn; empty where there is none, or nobody asked."""
-
-
-class RunAsked(Asked):
-    run_id: str
-    as_ended: bool = True
-    """As the run's report says, made when it ended; else as its records are now."""
-
-
-class Told(Message):
-    """One run: its summary, or what is known of one that the target has no record of."""
-
-    summary: dict[str, Any] | None = None
-    unrecorded: UnrecordedRun | None = None
-    away: str = ""
-    waits_for: tuple[str, ...] = ()
-    """While it is at work."""
 
 
 def status(desk: Desk, asked: StatusAsked, _: str) -> Status:

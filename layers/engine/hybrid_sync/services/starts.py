@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Message, Profile, Ref, RunRequest
+from hybrid_sync.contracts import Profile, Ref, RunRequest
 from hybrid_sync.errors import RequestForbidden, RequestRejected
-from hybrid_sync.services.desk import Asked, Desk
-
-RunName = Annotated[str, Field(pattern="^[a-z_]{1,20}-[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$")]
-"""Profile, time and something random, as in weekly-20261129T010000-4fc1d2; whoever repeats a call repeats it."""
-
-
-class StartAsked(Asked):
-    """`dry_run`: say what would become of it, and start nothing."""
-
-    run_id: RunName
-    request: RunRequest
-    dry_run: bool = False
-
-
-class Started(Message):
-    """The run starts as soon as it may; in a dry run, `why` it would have to wait."""
-
-    run_id: str
-    status: str
-    why: str = ""
+from hybrid_sync.services.asked import StartAsked, Started
+from hybrid_sync.services.desk import Desk
 
 
 def sync(desk: Desk, asked: StartAsked, who: str) -> Started:

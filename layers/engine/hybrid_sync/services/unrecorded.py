@@ -8,29 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hybrid_sync.contracts import Message
 from hybrid_sync.errors import AwsUnavailable, RunNotFound
 from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.lost import end_lost_runs
+from hybrid_sync.services.asked import UnrecordedRun
 from hybrid_sync.services.desk import Desk
 
 if TYPE_CHECKING:
     from hybrid_sync.runs.starter import RunState
-
-
-class UnrecordedRun(Message):
-    """One run, from the state machine and its report in S3 (None where there is none), or a job that waits."""
-
-    run_id: str
-    status: str
-    started_at: datetime
-    finished_at: datetime | None
-    report: dict[str, Any] | None
-    why: str = ""
-    """Why it waits."""
 
 
 def settle(desk: Desk, target: Connection) -> dict[str, str]:

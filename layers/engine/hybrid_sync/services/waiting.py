@@ -7,35 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
-from hybrid_sync.contracts import Message
-from hybrid_sync.report.words import duration
 from hybrid_sync.retries import CONTENDED_PAGE
+from hybrid_sync.services.asked import Holder
 from hybrid_sync.services.desk import Desk
 from hybrid_sync.session import Question, dicts
 
 _NO_RUN = "hybrid-sync"
 """What a session of ours is called that does not say for which run it works: it may be any of them."""
-
-
-class Holder(Message):
-    """Who holds a lock that a session of ours waits for."""
-
-    pid: int
-    user: str
-    application: str
-    seconds: float
-    """How long ours has waited."""
-
-    @property
-    def name(self) -> str:
-        """The same as long as it is the same holder."""
-        of = f" ({self.application})" if self.application else ""
-        return f"a lock in the target, held by {self.user or 'another session'}{of}, session {self.pid}"
-
-    @property
-    def in_words(self) -> str:
-        end = f"to end that session: select pg_terminate_backend({self.pid})"
-        return f"{self.name}, for {duration(self.seconds)}; {end}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, 
 from hybrid_sync.entrypoint import logger, measure
 from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.keys import MOST_KEYS
+from hybrid_sync.key_values import MOST_KEYS
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.closure import places
 from hybrid_sync.runs.store import ask_entities, ask_run, record_verdict

@@ -18,8 +18,7 @@ from hybrid_sync.report.document import (
     Tone,
     cell,
 )
-from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.rollback import Rollback, UndoneEntity
+from hybrid_sync.report.model import Rollback, RunSummary, UndoneEntity
 from hybrid_sync.report.story.limits import failures
 from hybrid_sync.report.words import NOTHING, capital, count, day, duration, listed, moment, n_of, run_title
 

@@ -9,7 +9,8 @@ from typing import Any, LiteralString
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.errors import KEPT_OUT, AwsUnavailable, PartMissing
 from hybrid_sync.postgres import Connection, together
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.asked import OverviewAsked
+from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.views import at_work, history
 from hybrid_sync.services.views.missed import Missed, ask_missed, missed
 from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overview, Queue, Server
@@ -22,10 +23,6 @@ from hybrid_sync.services.views.state import state
 from hybrid_sync.services.views.verified import ask_fresh, ask_last, ask_verified, money_of, rows_of, verified
 from hybrid_sync.services.waiting import Waits, ask_locks, waits
 from hybrid_sync.session import dicts
-
-
-class OverviewAsked(Asked):
-    """Nothing to say."""
 
 
 def overview(desk: Desk, _: OverviewAsked, __: str) -> Overview:
