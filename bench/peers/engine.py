@@ -66,6 +66,8 @@ class Conductor:
         self._workers = workers
         self._run = run
         self.seconds: Counter[str] = Counter()
+        self.cpu: Counter[str] = Counter()
+        """Seconds of the workers' processors; the servers' are not among them."""
         self.calls: Counter[str] = Counter()
         self._selector = selectors.DefaultSelector()
         for worker in workers:
@@ -95,6 +97,7 @@ class Conductor:
             return  # its map has failed meanwhile
         if "error" in told:
             raise CliError(f"{delivery.function} failed, so no time means anything: {told['cause']}")
+        self.cpu[delivery.function] += told["cpu"]
         settle(self._run, delivery, told["answer"])
 
 
@@ -122,6 +125,7 @@ def main() -> None:
         pages_read=sum(one["pages_read"] for one in told),
         calls=dict(conductor.calls),
         seconds={name: round(taken, 3) for name, taken in conductor.seconds.most_common()},
+        cpu={name: round(taken, 3) for name, taken in conductor.cpu.most_common()},
     )
 
 

@@ -6,6 +6,7 @@ import cProfile
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,13 +42,15 @@ def _obey(steps: Steps) -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         message, _ = deployed(asked["function"])
+        began = time.process_time()
         try:
             done = steps(asked["function"], message.model_validate(asked["payload"]))
         except SyncError as error:
             failed = step_failed(error)
             _say({"error": failed.error, "cause": failed.cause})
         else:
-            _say({"answer": None if done is None else done.model_dump(mode="json")})
+            answer = None if done is None else done.model_dump(mode="json")
+            _say({"answer": answer, "cpu": time.process_time() - began})
 
 
 @contextmanager

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from operator import itemgetter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,6 +17,7 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot, Verdict
 from hybrid_sync.catalog.json_text import as_jsonb
 from hybrid_sync.keys import decode_key, encode_key
+from hybrid_sync.rows.columns import HEADER, TRAILER, SplicedRows
 from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
 
@@ -85,13 +90,13 @@ def test_a_known_row_keeps_its_uuid() -> None:
     old = b"o" * 16
     scanned = scan(chosen, [row(7, number(1), b"n")])
     batch = splice(chosen, scanned, {scanned.rows[0].key: old}, {PERSON: {number(1): b"p" * 16}}, mint)  # type: ignore[dict-item]
-    assert (batch.new, batch.minted) == ([], {})
+    assert (len(batch.new), batch.minted) == (0, {})
     assert old in batch.known[0].data
 
 
 def test_a_missing_parent_waits_and_says_for_whom() -> None:
     batch = one(REQUIRED, 5)
-    assert (batch.new, [w.parent_key for w in batch.waiting]) == ([], [5])
+    assert (len(batch.new), [w.parent_key for w in batch.waiting]) == (0, [5])
 
 
 def test_a_required_reference_that_is_null_fails_the_row() -> None:
@@ -144,3 +149,52 @@ def test_json_that_jsonb_cannot_hold() -> None:
     for text in bad:
         with pytest.raises(ValueError, match="bad_json"):
             as_jsonb(text)
+
+
+MIXED = ReadPlan(
+    "things", "thing", sql.SQL("").format(), sql.SQL("").format(), ("legacy_id",), (sql.SQL("t.id"),), (8,),
+    (Verdict("exclude", "unwanted"), Verdict("fail", "unknown_enum", "kind")), sql.SQL("").format(),
+    sql.SQL("").format(), (replace(DEFERRED, column="first_id"), replace(DEFERRED, column="second_id")), {}, ("note",),
+)  # fmt: skip
+KNOWN = {number(n): bytes([n]) * 16 for n in range(3)}
+
+
+@given(st.integers(0, 2**32))
+def test_a_page_of_mixed_rows_is_what_each_row_says(seed: int) -> None:
+    drawn = Random(seed)
+    choices = [range(15), (None, None, None, 0, 1), (None, 0, 1, 2, 3), (None, 0, 1, 2, 3), (None, b"", b"note")]
+    rows = sorted(([drawn.choice(some) for some in choices] for _ in range(drawn.randrange(12))), key=itemgetter(0))
+    read = [row(key, number(a), number(b), note, verdict=verdict) for key, verdict, a, b, note in rows]
+    found = scan(MIXED, read)
+    batch = splice(MIXED, found, {}, {PERSON: KNOWN}, mint)  # type: ignore[dict-item]
+    counted = Counter(key for key, verdict, *_ in rows if verdict != 0)
+    expected = [one for one in rows if one[1] is None and counted[one[0]] == 1]
+    assert [decode_key(key) for key in found.excluded] == [(key,) for key, verdict, *_ in rows if verdict == 0]
+    assert sorted((r.key[0], r.reason, r.rows) for r in found.rejected) == sorted(
+        [(key, "unknown_enum", 1) for key, verdict, *_ in rows if verdict == 1 and counted[key] == 1]
+        + [(key, "duplicate_key", count) for key, count in counted.items() if count > 1]
+    )
+    assert found.read == len({key for key, *_ in rows})
+    assert [one.data for one in batch.new] == [
+        struct.pack(">h", 5) + b"".join(map(field, (mint(field(number(key))), number(key), _id(a), _id(b), note)))
+        for key, _, a, b, note in expected
+    ]
+    pending = [
+        (key, name, n) for key, _, a, b, _ in expected for name, n in (("first_id", a), ("second_id", b)) if n == 3
+    ]
+    assert [(*decode_key(p.key), p.column, p.parent_key) for p in batch.pending] == pending
+
+
+def _id(legacy: int | None) -> bytes | None:
+    return None if legacy is None else KNOWN.get(number(legacy))
+
+
+@given(st.lists(st.integers(0, 300_000), max_size=5), st.integers(0, 1500))
+def test_a_copy_is_sent_in_chunks_of_bounded_size_and_every_byte_once(sizes: list[int], small: int) -> None:
+    bodies = [bytes(size) for size in sizes] + [b"x"] * small
+    keys = [struct.pack(">q", n) for n in range(len(bodies))]
+    rows = SplicedRows(keys, b"head", [[b"i" * 16] * len(keys), keys, bodies], 2)
+    [first, *chunks, last] = rows.chunks()
+    assert (first, last) == (HEADER, TRAILER)
+    assert b"".join(chunks) == b"".join(one.data for one in rows)
+    assert all(len(chunk) < 200_000 or chunk.count(b"head") == 1 for chunk in chunks)

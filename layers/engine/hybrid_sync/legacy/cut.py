@@ -33,26 +33,29 @@ class Cut:
         """How many rows are worth asking for: one more than the page takes shows that there are more."""
         return self.most_rows + 1
 
-    def take(self, rows: Iterable[bytes]) -> Iterator[bytes]:
-        """The page's rows.  What stays behind a full page of rows is read and dropped; behind one full of bytes, left
-        unread for the caller to close."""
+    def take(self, parts: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+        """The page's rows, some at a time.  What stays behind a full page of rows is read and dropped; behind one full
+        of bytes, left unread for the caller to close."""
         end = 2 + sum(4 + width for width in self.plan.key_widths)
-        previous, taken, size = b"", self.rows, self.size
-        for row in rows:
-            key = row[2:end]
-            if key != previous:
-                if taken >= self.most_rows:
+        previous = b""
+        for part in parts:
+            size = sum(map(len, part))
+            if self.rows + len(part) <= self.most_rows and self.size + size <= self.most_bytes:
+                self.rows, self.size, previous = self.rows + len(part), self.size + size, part[-1][2:end]
+                yield part
+                continue
+            for n, row in enumerate(part):
+                key = row[2:end]
+                full = self.rows >= self.most_rows
+                if key != previous and (full or (self.rows and self.size + len(row) > self.most_bytes)):
                     self._end(previous)
-                    for _ in rows:
+                    yield part[:n]
+                    for _ in parts if full else ():
                         pass
                     return
-                if taken and size + len(row) > self.most_bytes:
-                    self._end(previous)
-                    return
                 previous = key
-            self.rows = taken = taken + 1
-            self.size = size = size + len(row)
-            yield row
+                self.rows, self.size = self.rows + 1, self.size + len(row)
+            yield part
         # A page that its last key overfills took all that was asked for, and nothing shows what lies behind.
         if previous:
             self.last = self._key(previous)

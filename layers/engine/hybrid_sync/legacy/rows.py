@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import chain
 
 import psycopg
 from psycopg import sql
@@ -26,31 +28,44 @@ def read(
     With `at_most` the first so many, and all versions of the last one's key.  Closing it early cancels the read, and
     with it the transaction.  Raises the server's error when an expression of the catalog fails on some row.
     """
+    with closing(parts(connection, plan, where, at_most)) as found:
+        for part in found:
+            yield from part
+
+
+def parts(
+    connection: Connection, plan: ReadPlan, where: sql.Composable, at_most: int | None = None
+) -> Generator[list[bytes], None, None]:
+    """The same as they arrive, some at a time: as many as the connection has taken from the network at once."""
     query = sql.SQL("copy ({}) to stdout (format binary)").format(plan.select(where, at_most))
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        yield from sent(copy)
+        yield from _arriving(copy)
 
 
-def sent(copy: Iterable[Buffer]) -> Generator[bytes, None, None]:
+def sent(copy: Iterable[Buffer]) -> Iterator[bytes]:
     """The rows of a binary COPY, without its header and its trailer."""
+    return chain.from_iterable(_arriving(copy))
+
+
+def _arriving(copy: Iterable[Buffer]) -> Generator[list[bytes], None, None]:
     chunks = iter(copy)
     first = bytes(next(chunks))[_HEADER_BYTES:]
     if first and first != _TRAILER:
-        yield first
+        yield [first]
     for chunk in chunks:
-        row = bytes(chunk)
-        if row != _TRAILER:
-            yield row
+        part = [bytes(chunk)]
+        if part[0] != _TRAILER:
             if isinstance(copy, psycopg.Copy):
-                yield from _arrived(copy.connection.pgconn)
+                _take_arrived(copy.connection.pgconn, part)
+            yield part
 
 
-def _arrived(pgconn: PGconn) -> Generator[bytes, None, None]:
-    """The rows that have come with the last one: to wait for each of them would take longer than to read it."""
-    take = pgconn.get_copy_data
+def _take_arrived(pgconn: PGconn, part: list[bytes]) -> None:
+    """Add the rows that have come with the first one: to wait for each of them would take longer than to read it."""
+    take, add = pgconn.get_copy_data, part.append
     size, data = take(1)
     while size > len(_TRAILER):
-        yield bytes(data)
+        add(bytes(data))
         size, data = take(1)
     if size < 0:  # the server has ended the COPY before its trailer, and says why
         result = pgconn.get_result()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import psycopg
 from psycopg import sql
@@ -91,8 +92,8 @@ def ask(connection: Connection, plan: ReadPlan, error: psycopg.Error) -> None:
 
 
 def _rows(connection: Connection, plan: ReadPlan, keys: Sequence[Key], cut: Cut) -> list[bytes]:
-    with closing(rows.read(connection, plan, one_of(plan.key_exprs, keys))) as found:
-        return list(cut.take(found))
+    with closing(rows.parts(connection, plan, one_of(plan.key_exprs, keys))) as found:
+        return list(chain.from_iterable(cut.take(found)))
 
 
 def _search(connection: Connection, plan: ReadPlan, keys: Sequence[Key]) -> list[Refusal[Key]]:

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import compress, islice
+from operator import itemgetter
 
-from hybrid_sync.catalog.compile import ReadPlan
+from hybrid_sync.catalog.compile import ReadPlan, Verdict
 from hybrid_sync.catalog.forms import Stored
 from hybrid_sync.keys import decode_key
+from hybrid_sync.rows.columns import Rows
 from hybrid_sync.rows.failed import FailedRow
 
 _NULL = b"\xff\xff\xff\xff"
 _LENGTH_8 = b"\0\0\0\x08"
 _LENGTH = struct.Struct(">i")
 _INT2 = struct.Struct(">h")
-
-
-class Row(NamedTuple):
-    """One accepted row; everything is still the bytes that PostgreSQL sent."""
-
-    key: bytes
-    """The key fields with their lengths: equal bytes, equal key."""
-    references: tuple[bytes | None, ...]
-    """The 8-byte legacy integer of each reference alternative, None for NULL."""
-    checked: bytes
-    """The checked columns as complete fields in the target's form."""
-    tail: bytes
-    """The plain columns as complete fields."""
+_AT_ONCE = 2000
 
 
 @dataclass
 class Scanned:
     """A chunk after the first look."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: Rows = field(default_factory=Rows)
     rejected: list[FailedRow] = field(default_factory=list)
     excluded: list[bytes] = field(default_factory=list)
     read: int = 0
@@ -44,76 +34,115 @@ class Scanned:
 
 def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
     """Slice each row at its keys, verdict, references and checked columns; the rest is never looked at."""
-    found = Scanned()
-    key_end = 2 + sum(4 + width for width in plan.key_widths)
-    refer = _references(sum(len(slot.parents) for slot in plan.references))
-    checked = plan.checked
-    accept, new = found.rows.append, tuple.__new__  # a named tuple's own way takes twice as long
-    seen: set[bytes] = set()
-    again: Counter[bytes] = Counter()
-    for row in rows:
-        key = row[2:key_end]
-        at = key_end + 4
-        verdict = None if row[key_end:at] == _NULL else plan.verdicts[_INT2.unpack_from(row, at)[0]]
-        if verdict is not None and verdict.outcome == "exclude":
-            # Left out by a rule before it can be anybody's twin.
-            found.excluded.append(key)
-            continue
-        if key in seen:
-            # Two rows of one key in one read: twins in the table, or a join that multiplies. Neither may win by chance.
-            again[key] += 1
-            continue
-        seen.add(key)
-        if verdict is not None:
-            found.rejected.append(FailedRow(decode_key(key), verdict.reason, verdict.column))
-            continue
-        references, at = refer(row, at)
-        fields = b""
-        if checked:
-            fields, at, problem = _check(row, at, checked)
-            if problem is not None:
-                found.rejected.append(FailedRow(decode_key(key), *problem))
-                continue
-        accept(new(Row, (key, references, fields, row[at:])))
-    found.read = len(seen.union(found.excluded))
+    form = _Form(plan)
+    found = Scanned(Rows(plan.key_widths, form.references))
+    taken, excluded, failing = found.rows, set[int](), set[int]()
+    coming = iter(rows)
+    while part := list(islice(coming, _AT_ONCE)):
+        before = len(taken)
+        form.slice(part, taken)
+        for n in form.irregular(part):
+            verdict = form.look(part[n], before + n, taken)
+            if verdict is not None:
+                (excluded if verdict.outcome == "exclude" else failing).add(before + n)
+                _leave_out(found, taken.keys[before + n], verdict)
+    found.read = len(set(taken.keys))
+    again = {} if found.read == len(taken) else _twins(key for n, key in enumerate(taken.keys) if n not in excluded)
+    if plan.checked:
+        failing |= _check_all(plan.checked, found, excluded | failing)
     if again:
-        _drop_duplicates(found, again)
+        _reject_twins(found, again)
+    if excluded or failing or again:
+        gone = excluded | failing
+        found.rows = taken.where([n not in gone and key not in again for n, key in enumerate(taken.keys)])
     return found
 
 
-def _references(alternatives: int) -> Callable[[bytes, int], tuple[tuple[bytes | None, ...], int]]:
-    """What slices so many references from an offset on: they, and the offset behind them."""
-    given = struct.Struct(">" + "4s8s" * alternatives)
-    lengths, width = (_LENGTH_8,) * alternatives, given.size
+class _Form:
+    """Where the fields of a plain row stand: of one without a verdict whose references are all given."""
 
-    def slice_each(row: bytes, at: int) -> tuple[tuple[bytes | None, ...], int]:
-        # Mostly all are given. Where one is NULL, its length is not that of a bigint, wherever the others stand.
-        if len(row) >= at + width and (fields := given.unpack_from(row, at))[::2] == lengths:
-            return fields[1::2], at + width
-        references: list[bytes | None] = []
-        for _ in lengths:
-            if row[at : at + 4] == _NULL:
-                references.append(None)
-                at += 4
-            else:
-                references.append(row[at + 4 : at + 12])
-                at += 12
-        return tuple(references), at
+    def __init__(self, plan: ReadPlan) -> None:
+        self._verdicts = plan.verdicts
+        self.references = sum(len(slot.parents) for slot in plan.references)
+        key_end = 2 + sum(4 + width for width in plan.key_widths)
+        self._first = key_end + 4
+        self._end = self._first + 12 * self.references
+        self._lengths = (_NULL, *(_LENGTH_8,) * self.references)
+        """Of the verdict, and of each reference."""
+        self._places = (key_end, *range(self._first, self._end, 12))
+        self._form = struct.Struct(f">{key_end}x4s" + "4s8x" * self.references)
+        self._key, self._tail = itemgetter(slice(2, key_end)), itemgetter(slice(self._end, None))
+        self._values = [itemgetter(slice(at + 4, at + 12)) for at in self._places[1:]]
 
-    return slice_each if alternatives else lambda row, at: ((), at)
+    def slice(self, part: list[bytes], into: Rows) -> None:
+        """Add them all as if they were plain."""
+        into.keys += map(self._key, part)
+        for column, value in zip(into.references, self._values, strict=True):
+            column += map(value, part)
+        into.tails += map(self._tail, part)
+
+    def irregular(self, part: list[bytes]) -> list[int]:
+        """Which of them are not."""
+        heads = b"".join(map(itemgetter(slice(self._end)), part))
+        if len(heads) == self._end * len(part) and self._are_plain(heads):
+            return []
+        # Where a reference is NULL, its length is not that of a bigint, wherever the others stand.
+        heads = b"".join([row[: self._end].ljust(self._end, b"\0") for row in part])
+        return list(compress(range(len(part)), map(self._lengths.__ne__, self._form.iter_unpack(heads))))
+
+    def _are_plain(self, heads: bytes) -> bool:
+        """Each head has each length where it belongs."""
+        count = len(heads) // self._end
+        lengths = zip(self._places, self._lengths, strict=True)
+        return all(heads[at + n :: self._end] == length[n : n + 1] * count for at, length in lengths for n in range(4))
+
+    def look(self, row: bytes, n: int, into: Rows) -> Verdict | None:
+        """Its verdict; of one that has none, correct what was added as number `n`."""
+        at = self._first
+        if row[at - 4 : at] != _NULL:
+            number: int = _INT2.unpack_from(row, at)[0]
+            return self._verdicts[number]
+        for column in into.references:
+            given = row[at : at + 4] != _NULL
+            column[n] = row[at + 4 : at + 12] if given else None
+            at += 12 if given else 4
+        into.tails[n] = row[at:]
+        return None
 
 
-def _check(row: bytes, at: int, columns: Mapping[str, Stored]) -> tuple[bytes, int, tuple[str, str] | None]:
-    """The checked columns from `at` on as the target's fields, the offset behind them, and the first problem."""
+def _leave_out(found: Scanned, key: bytes, verdict: Verdict) -> None:
+    if verdict.outcome == "exclude":
+        found.excluded.append(key)
+    else:
+        found.rejected.append(FailedRow(decode_key(key), verdict.reason, verdict.column))
+
+
+def _check_all(columns: Mapping[str, Stored], found: Scanned, gone: Collection[int]) -> set[int]:
+    """Put the checked columns before the others into a column of their own; which rows have a value that fails."""
+    failing: set[int] = set()
+    rows = found.rows
+    for n, tail in enumerate(rows.tails):
+        fields, at, problem = (b"", 0, None) if n in gone else _check(tail, columns)
+        rows.checked.append(fields)
+        rows.tails[n] = tail[at:]
+        if problem is not None:
+            failing.add(n)
+            found.rejected.append(FailedRow(decode_key(rows.keys[n]), *problem))
+    return failing
+
+
+def _check(tail: bytes, columns: Mapping[str, Stored]) -> tuple[bytes, int, tuple[str, str] | None]:
+    """The checked columns as the target's fields, the offset behind them, and the first problem."""
     parts: list[bytes] = []
+    at = 0
     for column, stored in columns.items():
-        length = _LENGTH.unpack_from(row, at)[0]
+        length = _LENGTH.unpack_from(tail, at)[0]
         at += 4
         if length < 0:
             parts.append(_NULL)
             continue
         try:
-            value = stored(row[at : at + length])
+            value = stored(tail[at : at + length])
         except ValueError as problem:
             return b"", at, (str(problem), column)
         at += length
@@ -121,9 +150,16 @@ def _check(row: bytes, at: int, columns: Mapping[str, Stored]) -> tuple[bytes, i
     return b"".join(parts), at, None
 
 
-def _drop_duplicates(found: Scanned, again: Counter[bytes]) -> None:
-    """Every row of a key that came `again` goes, and the key is reported once, with the number of its rows."""
-    doubled = {decode_key(key): FailedRow(decode_key(key), "duplicate_key", rows=n + 1) for key, n in again.items()}
-    found.rows = [row for row in found.rows if row.key not in again]
+def _twins(keys: Iterable[bytes]) -> dict[bytes, int]:
+    """Keys of two rows or more in one read: twins in the table, or a join that multiplies.  Neither may win by chance.
+
+    What a rule leaves out cannot be anybody's twin.
+    """
+    return {key: count for key, count in Counter(keys).items() if count > 1}
+
+
+def _reject_twins(found: Scanned, again: Mapping[bytes, int]) -> None:
+    """Each such key is reported once, with the number of its rows, whatever else was wrong with them."""
+    doubled = {decode_key(key): FailedRow(decode_key(key), "duplicate_key", rows=n) for key, n in again.items()}
     found.rejected = [row for row in found.rejected if row.key not in doubled]
     found.rejected += [doubled[key] for key in sorted(doubled)]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import getitem
+from itertools import compress, repeat
+from operator import add
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.keys import decode_key, decode_part, encode_key
+from hybrid_sync.rows.columns import Row, Rows, SplicedRows
 from hybrid_sync.rows.failed import FailedRow
-from hybrid_sync.rows.scan import Row, Scanned
+from hybrid_sync.rows.scan import Scanned
 
-HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
-TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _LENGTH_16 = b"\0\0\0\x10"
+_FIELDS = struct.Struct(">h")
 _TRUE, _FALSE = b"\0\0\0\x01\x01", b"\0\0\0\x01\x00"
 
 Parents = Mapping[bytes, bytes]
@@ -41,18 +42,12 @@ class WaitingFor(NamedTuple):
     parent_key: int
 
 
-class Spliced(NamedTuple):
-    key: bytes
-    data: bytes
-    """A complete binary COPY row: its field count, then `ReadPlan.target_columns` (and the pending flags if known)."""
-
-
 @dataclass
 class SplicedBatch:
     """Rows ready for the target: `new` ones have no target row, `known` ones carry their pending flags."""
 
-    new: list[Spliced] = field(default_factory=list)
-    known: list[Spliced] = field(default_factory=list)
+    new: SplicedRows = field(default_factory=SplicedRows)
+    known: SplicedRows = field(default_factory=SplicedRows)
     rejected: list[FailedRow] = field(default_factory=list)
     waiting: list[WaitingFor] = field(default_factory=list)
     pending: list[PendingLink] = field(default_factory=list)
@@ -71,57 +66,94 @@ def splice(
     staged.
     """
     batch = SplicedBatch()
-    deferred = sum(1 for slot in plan.references if slot.deferred)
-    plain_count = struct.pack(">h", len(plan.target_columns)) + _LENGTH_16
-    flagged_count = struct.pack(">h", len(plan.target_columns) + deferred) + _LENGTH_16
-    resolvers, found = _resolvers(plan, parents), _found(plan, parents)
-    minted, all_found = batch.minted, _FALSE * deferred
-    stored_key = _stored_key(plan)
-    new_head, flags_new = (flagged_count, True) if flag_new else (plain_count, False)
-    for row in scanned.rows:
-        key, legacy, checked, tail = row
-        try:
-            references, flags = b"".join(map(getitem, found, legacy)), all_found
-        except KeyError:
-            resolved = _references(resolvers, row, batch)
-            if resolved is None:
-                continue
-            references, flags = resolved
-        uuid = own.get(key)
-        if uuid is None:
-            uuid = minted[key] = mint(key)
-            head, end, rows = new_head, flags if flags_new else b"", batch.new
-        else:
-            head, end, rows = flagged_count, flags, batch.known
-        data = b"".join((head, uuid, stored_key(key) if stored_key else key, references, checked, tail, end))
-        rows.append(tuple.__new__(Spliced, (key, data)))
+    carried = _carry(plan, scanned.rows, parents, batch)
+    stored, deferred = len(plan.target_columns), sum(1 for slot in plan.references if slot.deferred)
+    new = carried
+    if own:
+        known = carried.where([key in own for key in carried.keys])
+        new = carried.where([key not in own for key in carried.keys])
+        batch.known = known.spliced(stored + deferred, list(map(own.__getitem__, known.keys)), flagged=True)
+    ids = list(map(mint, new.keys))
+    batch.minted = dict(zip(new.keys, ids, strict=True))
+    batch.new = new.spliced(stored + (deferred if flag_new else 0), ids, flagged=flag_new)
     return batch
 
 
-def _found(plan: ReadPlan, parents: Mapping[tuple[str, str], Parents]) -> list[Mapping[bytes | None, bytes]]:
-    """By slot: from what legacy has to the field that the target gets, for what asks no more than that.
+@dataclass
+class _Carried:
+    """The rows that can be written, by column."""
 
-    Nothing of a slot with alternatives, of which several may be given, and none of these maps knows what is missing.
-    """
+    keys: list[bytes]
+    stored_keys: list[bytes]
+    """As the target's columns take them."""
+    references: list[list[bytes]]
+    """Of each row's references the fields, in one column or in several."""
+    rest: list[bytes]
+    flags: list[bytes] | None
+    """Of the deferred references; None where there is none."""
+
+    def where(self, kept: Sequence[bool]) -> _Carried:
+        def of(column: list[bytes]) -> list[bytes]:
+            return list(compress(column, kept))
+
+        flags = None if self.flags is None else of(self.flags)
+        references = [of(column) for column in self.references]
+        return _Carried(of(self.keys), of(self.stored_keys), references, of(self.rest), flags)
+
+    def spliced(self, fields: int, ids: list[bytes], *, flagged: bool) -> SplicedRows:
+        """Ready to be written, of so many fields."""
+        columns = [ids, self.stored_keys, *self.references, self.rest]
+        if flagged and self.flags is not None:
+            columns.append(self.flags)
+        return SplicedRows(self.keys, _FIELDS.pack(fields) + _LENGTH_16, columns, 2 + len(self.references))
+
+
+def _carry(
+    plan: ReadPlan, rows: Rows, parents: Mapping[tuple[str, str], Parents], batch: SplicedBatch
+) -> _Carried:  # fmt: skip
+    """What of each row follows its id; `batch` is told of the rows that cannot be written, and of what pends."""
+    references = _found(plan, rows, parents)
+    deferred = sum(1 for slot in plan.references if slot.deferred)
+    flags = [_FALSE * deferred] * len(rows) if deferred else None
+    absent: set[int] = set()
+    resolvers = _resolvers(plan, parents)
+    for n in sorted({n for column in references if b"" in column for n, found in enumerate(column) if not found}):
+        resolved = _references(resolvers, rows[n], batch)
+        if resolved is None:
+            absent.add(n)
+            continue
+        for column in references:
+            column[n] = b""
+        references[0][n] = resolved[0]
+        if flags is not None:
+            flags[n] = resolved[1]
+    rest = list(map(add, rows.checked, rows.tails)) if rows.checked else rows.tails
+    carried = _Carried(rows.keys, _stored_keys(plan, rows), references, rest, flags)
+    return carried.where([n not in absent for n in range(len(rows))]) if absent else carried
+
+
+def _found(plan: ReadPlan, rows: Rows, parents: Mapping[tuple[str, str], Parents]) -> list[list[bytes]]:
+    """By slot the fields that the target gets; empty where something is missing, or is to be looked at row by row: of
+    alternatives several may be given."""
+    if any(len(slot.parents) > 1 for slot in plan.references):
+        return [[b""] * len(rows)]
     fields: dict[tuple[str, str], dict[bytes | None, bytes]] = {
         parent: {legacy: _LENGTH_16 + uuid for legacy, uuid in ids.items()} for parent, ids in parents.items()
     }
-    found: list[Mapping[bytes | None, bytes]] = []
-    for slot in plan.references:
-        if len(slot.parents) > 1:
-            return [{}]
-        known = dict(fields.get(slot.parents[0], {}))
+    columns: list[list[bytes]] = []
+    for slot, column in zip(plan.references, rows.references, strict=True):
+        known = fields.get(slot.parents[0], {})
         if not slot.required:
-            known[None] = _NULL
-        found.append(known)
-    return found
+            known = {**known, None: _NULL}
+        columns.append(list(map(known.get, column, repeat(b""))))
+    return columns
 
 
-def _stored_key(plan: ReadPlan) -> Callable[[bytes], bytes] | None:
-    """The key as the target's columns take it, where that is not as legacy sends it; a key that is too large for them
-    has a verdict and is not here."""
+def _stored_keys(plan: ReadPlan, rows: Rows) -> list[bytes]:
+    """The keys as the target's columns take them, where that is not as legacy sends them; a key that is too large for
+    them has a verdict and is not here."""
     widths = plan.stored_widths
-    return None if widths is None else lambda key: encode_key(decode_key(key), widths)
+    return rows.keys if widths is None else [encode_key(key, widths) for key in rows.decoded]
 
 
 _Resolver = tuple[ReferenceSlot, int, int, tuple[Parents, ...]]

@@ -5,29 +5,30 @@ Nothing is guessed: one legacy row and one native row, or a failed record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import decode_key
 from hybrid_sync.legacy.twins import with_twins
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.rows.scan import Row
+from hybrid_sync.rows.columns import Rows
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.write.adopt import Candidates, candidates
 
 
 def adopt_rows(
-    entity: Entity, plan: EntityPlan, source: str, legacy: Connection, target: Connection, rows: Sequence[Row],
-    retired: Mapping[Key, bytes],
+    entity: Entity, plan: EntityPlan, source: str, legacy: Connection, target: Connection, rows: Rows,
+    absent: Container[bytes], retired: Mapping[Key, bytes],
 ) -> Candidates:  # fmt: skip
-    """The native row that each of `rows`, which have no target row yet, takes over; their UUIDs stay.
+    """The native row that each of the rows takes over that are `absent` from the target; their UUIDs stay.
 
     A key that had a UUID before gets that one back and never another.
     """
     if entity.adopt is None or not rows:
         return Candidates()
-    found = candidates(target, entity, source, plan.sources[source], plan.table, rows)
+    new = (row for row in rows if row.key in absent)
+    found = candidates(target, entity, source, plan.sources[source], plan.table, new)
     keys = {decode_key(row): row for row in found.ids}
     for key in [key for key, row in keys.items() if retired.get(key, found.ids[row]) != found.ids[row]]:
         del found.ids[keys.pop(key)]

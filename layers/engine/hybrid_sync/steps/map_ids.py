@@ -13,7 +13,6 @@ from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.idmap import IdMap, Ids
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.keys import decode_key
-from hybrid_sync.many_keys import decode_keys
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
@@ -62,16 +61,15 @@ class BatchIds:
     @timed("map")
     def splice(self, writer: Writer, scanned: Scanned, *, fresh: bool = False) -> SplicedBatch:
         """Rows ready to be written; `fresh` asks the target for every reference."""
-        task, plan = self._task, self._plan
-        fields = [row.key for row in scanned.rows]
-        keys = dict(zip(fields, decode_keys(fields, plan.key_widths), strict=True))
+        task, plan, rows = self._task, self._plan, scanned.rows
+        keys = dict(zip(rows.keys, rows.decoded, strict=True))
         there = self._ids.own(self._target, task.entity, task.source, list(keys.values()))
         own = {row: there[key] for row, key in keys.items() if key in there} if there else {}
         absent = {row: key for row, key in keys.items() if row not in own} if own else keys
         retired = retired_ids(self._target, task.entity, task.source, list(absent.values())) if self._retired else {}
         adopted = adopt_rows(
             self._catalog[task.entity], self._entity, task.source, self._legacy, self._target,
-            [row for row in scanned.rows if row.key in absent], retired,
+            rows, absent, retired,
         )  # fmt: skip
         if adopted.ids:
             own |= adopted.ids
@@ -80,12 +78,12 @@ class BatchIds:
         new |= {row: retired[key] for row, key in absent.items() if key in retired} if retired else {}
         certain = scanned
         if adopted.ambiguous:
-            certain = Scanned([row for row in scanned.rows if row.key not in adopted.ambiguous])
+            certain = Scanned(rows.where([key not in adopted.ambiguous for key in rows.keys]))
         parents = self._parents(certain, fresh=fresh)
         spliced = splice(plan, certain, own, parents, new.__getitem__, flag_new=writer.stages_everything)
         spliced.rejected += [FailedRow(decode_key(key), "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
-        self.found.update({keys[row]: uuid for row, uuid in own.items()})
-        self.found.update({keys[row]: uuid for row, uuid in spliced.minted.items()})
+        for some in (own, spliced.minted):
+            self.found.update(zip(map(keys.__getitem__, some), some.values(), strict=True))
         return spliced
 
     def _parents(self, scanned: Scanned, *, fresh: bool) -> dict[tuple[str, str], Parents]:
@@ -96,7 +94,7 @@ class BatchIds:
         for slot in self._plan.references:
             declared = self._entity.table.columns[slot.column].references
             for parent in slot.parents:
-                column = {row.references[at] for row in scanned.rows}
+                column = set(scanned.rows.references[at])
                 wanted.setdefault(parent, set()).update(key for key in column if key is not None)
                 if declared != split(self._catalog[parent[0]].target):
                     unguarded.add(parent)

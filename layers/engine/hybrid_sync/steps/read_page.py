@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import psycopg
 from psycopg import sql
@@ -77,8 +78,8 @@ def _rows(
         with transaction(legacy, "legacy", read_only=True, path=plan.path):
             fence.require_same(opened.fence, fence.identity(legacy, opened.fence))
             # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
-            with closing(rows.read(legacy, plan, wanted.where, at_most)) as found:
-                return trial, scan(plan, trial.take(found)), []
+            with closing(rows.parts(legacy, plan, wanted.where, at_most)) as found:
+                return trial, scan(plan, chain.from_iterable(trial.take(found))), []
     except psycopg.Error as error:
         require_readable(legacy, plan, error)
     isolated = read_isolated(legacy, plan, wanted.where, cut)

@@ -156,11 +156,11 @@ class _Settling:
     def _stage(self, settlement: Settlement, source: str, ids: BatchIds, scanned: Scanned, read: _Read) -> None:
         spliced = ids.splice(settlement.writer, scanned, fresh=True)
         settlement.stage(source, spliced)
-        read.found |= {decode_key(row.key) for row in scanned.rows}
+        read.found.update(scanned.rows.decoded)
         read.found |= {row.key for row in scanned.rejected}
         read.excluded |= {decode_key(key) for key in scanned.excluded}
         read.spliced.pending += spliced.pending
-        self._new |= {(source, decode_key(row.key)) for row in spliced.new}
+        self._new |= {(source, decode_key(key)) for key in spliced.new.keys}
 
     def _task(self, source: str, keys: Sequence[Key]) -> BatchTask:
         return BatchTask(

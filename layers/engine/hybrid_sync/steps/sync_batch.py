@@ -216,7 +216,7 @@ class Page:
         outcome = self._try(writer, spliced)
         if any(f.reason == "foreign_key_violation" for f in outcome.failed):
             stale = {f.key for f in outcome.failed if f.reason == "foreign_key_violation"}
-            again = Scanned(rows=[row for row in scanned.rows if decode_key(row.key) in stale])
+            again = Scanned(scanned.rows.where([key in stale for key in scanned.rows.decoded]))
             fresh = ids.splice(writer, again, fresh=True)
             repeated = self._try(writer, fresh)
             spliced.pending += fresh.pending
@@ -240,7 +240,7 @@ class Page:
     def _revive(self, writer: Writer, read: PageRead, bad: set[Key]) -> list[FailedRow]:
         """Rows that had been marked as deleted are live again once legacy's row has arrived."""
         task = self._task
-        arrived = {decode_key(row.key) for row in read.scanned.rows} - bad
+        arrived = set(read.scanned.rows.decoded) - bad
         keys = self._keys(read.until)
         source = self._world.catalog[task.entity].sources[task.source]
         return revive(self._target, self._entity.table, source, self._plan, writer.batch, keys, arrived)
@@ -255,7 +255,7 @@ class Page:
         outcome = Outcome(failed, ended=self._healed(read, {row.key for row in failed}, opened))
         if any(slot.deferred or slot.left_empty for slot in self._plan.references):
             links = [(decode_key(p.key), p.column, *p.parent, p.parent_key) for p in spliced.pending]
-            outcome.read = [decode_key(row.key) for row in scanned.rows]
+            outcome.read = scanned.rows.decoded
             outcome.links = [link for link in links if link[0] not in not_written]
         incomplete = {slot.column for slot in self._plan.references if not slot.left_empty}
         outcome.unlinked = {decode_key(p.key) for p in spliced.pending if p.column in incomplete}
@@ -283,7 +283,7 @@ class Page:
             waiting = open_failures(*named, self._keys(until), self._place.after, until)
         if not waiting:
             return []
-        read = {decode_key(row.key) for row in page.scanned.rows}
+        read = set(page.scanned.rows.decoded)
         read |= {decode_key(key) for key in page.scanned.excluded}
         return [key for key in waiting if key not in bad and (key in read or key in page.asked)]
 

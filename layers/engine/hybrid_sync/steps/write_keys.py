@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing as closed
 from dataclasses import dataclass, field
+from itertools import chain
 
 from psycopg import sql
 
@@ -14,7 +15,7 @@ from hybrid_sync.deletes.candidates import Candidates
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import RETRYABLE
 from hybrid_sync.ids.known import KnownIds, Place
-from hybrid_sync.keys import bucket_number, bucket_numbers, decode_key, decode_part, one_of, record_among, recorded
+from hybrid_sync.keys import bucket_number, bucket_numbers, decode_part, one_of, record_among, recorded
 from hybrid_sync.legacy import fence, rows
 from hybrid_sync.legacy.cut import Cut
 from hybrid_sync.postgres import (
@@ -184,8 +185,8 @@ class _Writing:
                 if plan.path != path:
                     send_with_next(self._legacy, path_setting(path := plan.path))
                 cut = Cut(plan, len(part.keys))
-                with closed(rows.read(self._legacy, plan, one_of(plan.key_exprs, part.keys))) as copied:
-                    scanned = scan(plan, cut.take(copied))
+                with closed(rows.parts(self._legacy, plan, one_of(plan.key_exprs, part.keys))) as copied:
+                    scanned = scan(plan, chain.from_iterable(cut.take(copied)))
                 if cut.more and cut.last != max(part.keys):
                     raise Whole("too_large")
                 part.read = PageRead(scanned, [], None, frozenset(part.keys), 0)
@@ -250,7 +251,7 @@ class _Writing:
         found: dict[str, dict[str, Candidates]] = {}
         for part in self._parts:
             assert part.read is not None, "read before"
-            live = {decode_key(row.key) for row in part.read.scanned.rows}
+            live = set(part.read.scanned.rows.decoded)
             live |= {row.key for row in part.read.scanned.rejected}
             left = set(part.keys) - live
             stored = known.among(part.place, left)
@@ -308,7 +309,7 @@ def _parents(part: _Part) -> dict[Place, set[Key]]:
     at = 0
     for slot in part.plan.sources[part.task.source].references:
         for parent in slot.parents:
-            column = {row.references[at] for row in part.read.scanned.rows}
+            column = set(part.read.scanned.rows.references[at])
             found.setdefault(parent, set()).update((decode_part(key),) for key in column if key is not None)
             at += 1
     return found

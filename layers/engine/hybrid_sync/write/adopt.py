@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import sql
@@ -15,8 +15,7 @@ from hybrid_sync.catalog.forms import Lower
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.postgres import Connection
-from hybrid_sync.rows.scan import Row
-from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.rows.columns import Row, SplicedRows
 from hybrid_sync.schema.target_structure import base_types
 from hybrid_sync.write.write import copy_isolated
 
@@ -34,7 +33,7 @@ class Candidates:
 
 
 def candidates(
-    connection: Connection, entity: Entity, source: str, plan: ReadPlan, table: TargetTable, rows: Sequence[Row]
+    connection: Connection, entity: Entity, source: str, plan: ReadPlan, table: TargetTable, rows: Iterable[Row]
 ) -> Candidates:
     """Native rows whose natural key equals that of one of `rows`, where each fits just one of the other.
 
@@ -67,7 +66,7 @@ def candidates(
 
 
 def _stage(
-    connection: Connection, plan: ReadPlan, table: TargetTable, by: Sequence[str], rows: Sequence[Row]
+    connection: Connection, plan: ReadPlan, table: TargetTable, by: Sequence[str], rows: Iterable[Row]
 ) -> list[bytes]:
     """The natural keys in a table of their own, numbered; the key bytes by number."""
     places = [plan.plain.index(column) for column in by]
@@ -76,12 +75,12 @@ def _stage(
         sql.SQL("{} {}").format(sql.Identifier(c), raw(types.get(c, table.columns[c].type_sql))) for c in by
     )
     keys: list[bytes] = []
-    staged: list[Spliced] = []
+    staged: list[bytes] = []
     for row in rows:
         fields = _fields(row.tail, places)
         if fields is not None:
             head = struct.pack(">hii", len(by) + 1, 4, len(keys))
-            staged.append(Spliced(row.key, head + b"".join(fields)))
+            staged.append(head + b"".join(fields))
             keys.append(row.key)
     if not keys:
         return []
@@ -90,7 +89,9 @@ def _stage(
         sql.SQL("create temp table hybrid_sync_natural (hybrid_sync_n int, {}) on commit drop").format(listed)
     )
     # A value that its type does not take cannot fit a native row either; the write then says what is wrong with it.
-    copy_isolated(connection, sql.SQL("copy {} from stdin (format binary)").format(_NATURAL), staged)
+    copy_isolated(
+        connection, sql.SQL("copy {} from stdin (format binary)").format(_NATURAL), SplicedRows(keys, columns=[staged])
+    )
     connection.execute(sql.SQL("analyze {}").format(_NATURAL))
     return keys
 

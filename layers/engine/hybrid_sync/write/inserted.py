@@ -15,21 +15,21 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.keys import between, key_arrays, key_columns, key_list
 from hybrid_sync.many_keys import decode_keys, stretch_of
 from hybrid_sync.postgres import Connection, answer
-from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.rows.columns import SplicedRows
 from hybrid_sync.write.journal import Batch, Entries, journal_inserts, journal_stretch
 from hybrid_sync.write.statements import Statements
 
 
-def journal_inserted(connection: Connection, batch: Batch, statements: Statements, rows: Sequence[Spliced]) -> Entries:
+def journal_inserted(connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows) -> Entries:
     """Journal those that stand under their own id and key."""
     plan = statements.plan
-    keys = decode_keys([row.key for row in rows], plan.key_widths)
+    keys = decode_keys(rows.keys, plan.key_widths)
     if (stretch := stretch_of(keys)) and not plan.discriminator:
         found = _between(connection, batch, statements, rows, keys, stretch)
         if found.rows:
             return found
     names = ("id", *plan.key_columns)
-    ids = sql.Literal([uuid.UUID(bytes=row.data[6:22]) for row in rows])
+    ids = sql.Literal([uuid.UUID(bytes=identity) for identity in rows.ids])
     query = sql.SQL(
         "select {key}, t.xmin, s.n from unnest({ids}::uuid[], {keys}) with ordinality as s ({names}, n)"
         " join {table} t on {same}"
@@ -42,12 +42,12 @@ def journal_inserted(connection: Connection, batch: Batch, statements: Statement
 
 
 def _between(
-    connection: Connection, batch: Batch, statements: Statements, rows: Sequence[Spliced], keys: Sequence[Key],
+    connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows, keys: Sequence[Key],
     stretch: tuple[int, int],
 ) -> Entries:  # fmt: skip
     """The same where just these rows stand from their first to their last key, which one walk along the index and a
     digest of their ids show; nothing where anything else does."""
-    in_order = sorted(zip(keys, (row.data[6:22] for row in rows), strict=True))
+    in_order = sorted(zip(keys, rows.ids, strict=True))
     digest = hashlib.md5(b"".join([identity for _, identity in in_order]), usedforsecurity=False).hexdigest()
     columns = key_columns(statements.plan.key_columns, "t")
     query = sql.SQL("select t.id, {}, t.xmin::text from {} t where {}").format(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import psycopg
 
@@ -10,8 +11,8 @@ from hybrid_sync.blame import CANCELLED, CONTENTION
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import decode_key
 from hybrid_sync.postgres import Connection, is_row_state, require_row
+from hybrid_sync.rows.columns import Spliced, SplicedRows
 from hybrid_sync.rows.failed import FailedRow
-from hybrid_sync.rows.splice import Spliced
 from hybrid_sync.timing import timed
 from hybrid_sync.write.park import TWINS, move
 from hybrid_sync.write.row_loop import RowLoop
@@ -64,8 +65,8 @@ def unreadable_reason(sqlstate: str) -> str:
 def write_isolated(
     connection: Connection,
     writer: Writer,
-    new: Sequence[Spliced],
-    known: Sequence[Spliced],
+    new: SplicedRows,
+    known: SplicedRows,
     *,
     last: Callable[[], bool] = lambda: False,
 ) -> tuple[Written, list[FailedRow]]:
@@ -85,7 +86,7 @@ def write_isolated(
     try:
         with connection.transaction():  # a savepoint: the caller's transaction is open
             done = writer.write(new, known)
-            return done, _altered((*new, *known), done)
+            return done, _altered(chain(new, known), done)
     except RowsSuppressed:
         pass
     except psycopg.Error as error:
@@ -110,17 +111,16 @@ def write_isolated(
         refusals += loop.insert(new)
         done.add(loop.journal_inserts())
     done.altered = loop.altered()
-    rows = (*new, *known)
-    return done, _named(writer, rows, refusals) + _altered(rows, done)
+    return done, _named(writer, chain(new, known), refusals) + _altered(chain(new, known), done)
 
 
-def _contested(rows: Sequence[Spliced], refusals: Sequence[RowRefusal]) -> list[Spliced]:
+def _contested(rows: SplicedRows, refusals: Sequence[RowRefusal]) -> SplicedRows:
     """The rows that a unique value kept out."""
     contested = {r.item.bytes for r in refusals if r.sqlstate in TWINS}
-    return [row for row in rows if row.data[6:22] in contested]
+    return rows.where([identity in contested for identity in rows.ids])
 
 
-def _named(writer: Writer, rows: Sequence[Spliced], refusals: Sequence[RowRefusal]) -> list[FailedRow]:
+def _named(writer: Writer, rows: Iterable[Spliced], refusals: Sequence[RowRefusal]) -> list[FailedRow]:
     keys = {row.data[6:22]: row.key for row in rows}
     return [
         FailedRow(decode_key(keys[r.item.bytes]), _why(writer, r), r.column, r.sqlstate, r.constraint) for r in refusals
@@ -136,7 +136,7 @@ def _why(writer: Writer, refusal: RowRefusal) -> str:
     return "trigger_exception" if refusal.raised and (unnamed or reason in ("contended", "too_slow")) else reason
 
 
-def _altered(rows: Sequence[Spliced], done: Written) -> list[FailedRow]:
+def _altered(rows: Iterable[Spliced], done: Written) -> list[FailedRow]:
     if not done.altered:
         return []
     keys = {row.data[6:22]: row.key for row in rows}

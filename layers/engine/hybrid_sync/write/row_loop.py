@@ -13,7 +13,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetColumn
 from hybrid_sync.keys import COLUMN
 from hybrid_sync.postgres import Connection, answer
-from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.rows.columns import SplicedRows
 from hybrid_sync.schema.target_structure import base_types
 from hybrid_sync.write.journal import Batch, journal_changes, journal_inserts
 from hybrid_sync.write.split import REFUSED, RowRefusal, Splitter, refusal_of
@@ -48,7 +48,7 @@ class RowLoop:
 
     # --- what the loop writes ----------------------------------------------------------------------------------
 
-    def update(self, rows: Sequence[Spliced]) -> list[RowRefusal]:
+    def update(self, rows: SplicedRows) -> list[RowRefusal]:
         """Update each row that the target takes, its before-image first."""
         self.clear_images()
         refused = self.stage(rows, flagged=True)
@@ -56,7 +56,7 @@ class RowLoop:
             refused += self._split(self._image_and_update(), self.statements, imaged=True)
         return refused
 
-    def insert(self, rows: Sequence[Spliced]) -> list[RowRefusal]:
+    def insert(self, rows: SplicedRows) -> list[RowRefusal]:
         """Insert each row that the target takes."""
         refused = self.stage(rows, flagged=self._writer.stages_everything)
         return refused + self._insert(self.statements)
@@ -178,7 +178,7 @@ class RowLoop:
 
     # --- stage and split ---------------------------------------------------------------------------------------
 
-    def stage(self, rows: Sequence[Spliced], *, flagged: bool) -> list[RowRefusal]:
+    def stage(self, rows: SplicedRows, *, flagged: bool) -> list[RowRefusal]:
         """Fill the stage with these rows, numbered; those that cannot even be staged come back."""
         self.connection.execute(sql.SQL("truncate {} restart identity").format(_ROWS))
         names = [*self._writer.plan.target_columns]
@@ -190,7 +190,7 @@ class RowLoop:
         self.gather_statistics()
         return refused
 
-    def add(self, plan: ReadPlan, rows: Sequence[Spliced], *, new: bool) -> list[RowRefusal]:
+    def add(self, plan: ReadPlan, rows: SplicedRows, *, new: bool) -> list[RowRefusal]:
         """Stage these rows of one source besides the others; all carry the pending flags of their plan."""
         if not rows:
             return []

@@ -51,7 +51,10 @@ class Settlement:
         """Add rows of one source; they carry their pending flags, new ones too."""
         plan = self._plans[source]
         for some, new in ((rows.known, False), (rows.new, True)):
-            self._places |= {uuid.UUID(bytes=row.data[6:22]): (source, decode_key(row.key)) for row in some}
+            self._places |= {
+                uuid.UUID(bytes=identity): (source, decode_key(key))
+                for identity, key in zip(some.ids, some.keys, strict=True)
+            }
             self._refused += self._loop.add(plan, some, new=new)
 
     def outsiders(self, sources: Mapping[str, Source]) -> set[Place]:

@@ -16,7 +16,7 @@ from hybrid_sync.blame import raised
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.halve import Refusal, halve, halve_on_server
 from hybrid_sync.postgres import Connection, require_row, usual_limits
-from hybrid_sync.rows.splice import Spliced
+from hybrid_sync.rows.columns import Spliced
 from hybrid_sync.write.names import named
 from hybrid_sync.write.native import BACK_IN_A_BLOCK
 from hybrid_sync.write.statements import Statements

@@ -8,7 +8,7 @@ straight into the table, after the updates: a unique value that a known row give
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refusal, halve
 from hybrid_sync.keys import COLUMN
 from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
-from hybrid_sync.rows.splice import HEADER, TRAILER, Spliced
+from hybrid_sync.rows.columns import Spliced, SplicedRows
 from hybrid_sync.timing import timed
 from hybrid_sync.write.inserted import journal_inserted
 from hybrid_sync.write.journal import Batch, journal_changes
@@ -31,7 +31,6 @@ from hybrid_sync.write.statements import Statements, flag
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
-_CHUNK_BYTES = 128 * 1024
 
 
 class RowsSuppressed(Exception):
@@ -83,7 +82,7 @@ class Writer:
         """From here on native rows are among the known ones: they get their key, and the journal keeps its absence."""
         self.statements = replace(self.statements, adopting=True)
 
-    def write(self, new: Sequence[Spliced], known: Sequence[Spliced]) -> Written:
+    def write(self, new: SplicedRows, known: SplicedRows) -> Written:
         """Update what differs of `known`, insert `new`; raises the server's error when any row is refused."""
         done, self._copying = Written(), False
         if known:
@@ -95,7 +94,7 @@ class Writer:
     # --- known rows ----------------------------------------------------------------------------------------
 
     @timed("update")
-    def _update(self, rows: Sequence[Spliced], *, copies: bool) -> Written:
+    def _update(self, rows: SplicedRows, *, copies: bool) -> Written:
         """`copies`: new rows are copied next, so their COPY's path can travel with the last statement."""
         if not self.statements.changing:
             return Written(unchanged=len(rows))
@@ -144,7 +143,7 @@ class Writer:
     # --- new rows ------------------------------------------------------------------------------------------
 
     @timed("insert")
-    def _insert(self, rows: Sequence[Spliced]) -> Written:
+    def _insert(self, rows: SplicedRows) -> Written:
         if self.stages_everything:
             self._stage(rows)
             count = write(self.connection, self.statements.insert()).rowcount
@@ -209,7 +208,7 @@ class Writer:
         self._prepared = True
 
     @timed("stage")
-    def _stage(self, rows: Sequence[Spliced]) -> None:
+    def _stage(self, rows: SplicedRows) -> None:
         """Only these rows are staged, and no image is taken yet."""
         if self._staged:  # in a savepoint a truncate makes new files, which a batch that stages once need not pay
             send_with_next(self.connection, sql.SQL("truncate {}, {}").format(_STAGE, _IMAGES))
@@ -225,36 +224,21 @@ def _ids(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[uuid.UUID]:
     return [row[0] for row in cursor.fetchall()]
 
 
-def copy_rows(connection: Connection, statement: sql.Composed, rows: Sequence[Spliced]) -> int:
+def copy_rows(connection: Connection, statement: sql.Composed, rows: SplicedRows) -> int:
     """One binary COPY of spliced rows; how many the server took."""
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
-            for chunk in _chunks(rows):
+            for chunk in rows.chunks():
                 copy.write(chunk)
         return cursor.rowcount
 
 
-def _chunks(rows: Sequence[Spliced]) -> Iterator[bytes]:
-    """The rows as a binary COPY, small ones joined: neither a copy of them all in one, nor a call for each."""
-    waiting, size = [HEADER], 0
-    for _, data in rows:
-        width = len(data)
-        if size + width > _CHUNK_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-        if width > _CHUNK_BYTES:
-            yield data
-            continue
-        waiting.append(data)
-        size += width
-    yield b"".join([*waiting, TRAILER])
-
-
-def copy_isolated(connection: Connection, into: sql.Composed, rows: Sequence[Spliced]) -> list[Refusal[Spliced]]:
+def copy_isolated(connection: Connection, into: sql.Composed, rows: SplicedRows) -> list[Refusal[Spliced]]:
     """COPY every row that its types take, halving what is refused; rare, because types are compared when planning."""
 
-    def attempt(some: Sequence[Spliced]) -> None:
+    def attempt(some: Sequence[int]) -> None:
         with connection.transaction():
-            copy_rows(connection, into, some)
+            copy_rows(connection, into, rows[some[0] : some[-1] + 1])
 
-    return halve(rows, attempt, lambda error, _: require_row(connection, error, ()))
+    refused = halve(range(len(rows)), attempt, lambda error, _: require_row(connection, error, ()))
+    return [Refusal(rows[one.item], *one[1:]) for one in refused]

@@ -1,0 +1,133 @@
+"""Rows by column: what becomes of every row is done to all of a column at once, in C, and a row is put together only
+where somebody looks at one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate, chain, compress, repeat
+from typing import NamedTuple, TypeVar, overload
+
+from hybrid_sync.contracts import Key
+from hybrid_sync.many_keys import decode_keys
+
+HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
+TRAILER = b"\xff\xff"
+T = TypeVar("T")
+_CHUNK_BYTES = 96 * 1024
+_CHUNK_ROWS = 1000
+
+
+class Row(NamedTuple):
+    """One accepted row; everything is still the bytes that PostgreSQL sent."""
+
+    key: bytes
+    """The key fields with their lengths: equal bytes, equal key."""
+    references: tuple[bytes | None, ...]
+    """The 8-byte legacy integer of each reference alternative, None for NULL."""
+    checked: bytes
+    """The checked columns as complete fields in the target's form."""
+    tail: bytes
+    """The plain columns as complete fields."""
+
+
+class Rows(Sequence[Row]):
+    """Accepted rows, in key order."""
+
+    def __init__(self, widths: tuple[int, ...] = (), references: int = 0) -> None:
+        """`widths` are those of a key's parts, `references` how many alternatives a row has."""
+        self.widths = widths
+        self.keys: list[bytes] = []
+        self.references: list[list[bytes | None]] = [[] for _ in range(references)]
+        self.checked: list[bytes] = []
+        """Empty where no column is checked."""
+        self.tails: list[bytes] = []
+
+    @cached_property
+    def decoded(self) -> list[Key]:
+        """The keys as integers; asked once all rows are there."""
+        return decode_keys(self.keys, self.widths)
+
+    def where(self, kept: Iterable[object]) -> Rows:
+        """Those of which `kept`, which has a value for each, is true."""
+        chosen, some = list(kept), Rows(self.widths)
+        some.keys, some.tails = _among(self.keys, chosen), _among(self.tails, chosen)
+        some.references = [_among(column, chosen) for column in self.references]
+        some.checked = _among(self.checked, chosen)
+        return some
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> Rows: ...
+    def __getitem__(self, at: int | slice) -> Row | Rows:
+        if isinstance(at, slice):
+            wanted = set(range(*at.indices(len(self))))
+            return self.where(n in wanted for n in range(len(self)))
+        references = tuple(column[at] for column in self.references)
+        return Row(self.keys[at], references, self.checked[at] if self.checked else b"", self.tails[at])
+
+
+class Spliced(NamedTuple):
+    """One row that is ready to be written."""
+
+    key: bytes
+    data: bytes
+    """A complete binary COPY row: its field count, then `ReadPlan.target_columns` (and the pending flags if known)."""
+
+
+class SplicedRows(Sequence[Spliced]):
+    """Rows that are ready to be written: `head` is how each begins, and a part of each column follows."""
+
+    def __init__(
+        self, keys: list[bytes] | None = None, head: bytes = b"", columns: Sequence[list[bytes]] = (), wide: int = 0
+    ) -> None:
+        """The first column is the id; the number `wide` is the one whose parts may be long."""
+        self.keys = keys or []
+        self._head = head
+        self._columns = columns
+        self._wide = wide
+
+    @property
+    def ids(self) -> list[bytes]:
+        """Of each row, as 16 bytes."""
+        return self._columns[0] if self._columns else []
+
+    def where(self, kept: Iterable[object]) -> SplicedRows:
+        """Those of which `kept`, which has a value for each, is true."""
+        chosen = list(kept)
+        columns = [_among(column, chosen) for column in self._columns]
+        return SplicedRows(_among(self.keys, chosen), self._head, columns, self._wide)
+
+    def chunks(self) -> Iterator[bytes]:
+        """A binary COPY of them, many small rows at once: neither a copy of them all in one, nor a call for each."""
+        yield HEADER
+        sizes = list(accumulate(map(len, self._columns[self._wide]))) if self.keys else []
+        at = before = 0
+        while at < len(sizes):
+            end = min(max(bisect_right(sizes, before + _CHUNK_BYTES, at), at + 1), at + _CHUNK_ROWS, len(sizes))
+            parts = zip(repeat(self._head), *(column[at:end] for column in self._columns))
+            yield b"".join(chain.from_iterable(parts))
+            at, before = end, sizes[end - 1]
+        yield TRAILER
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, at: int) -> Spliced: ...
+    @overload
+    def __getitem__(self, at: slice) -> SplicedRows: ...
+    def __getitem__(self, at: int | slice) -> Spliced | SplicedRows:
+        if isinstance(at, slice):
+            return SplicedRows(self.keys[at], self._head, [column[at] for column in self._columns], self._wide)
+        return Spliced(self.keys[at], self._head + b"".join([column[at] for column in self._columns]))
+
+
+def _among(column: Iterable[T], chosen: Sequence[object]) -> list[T]:
+    return list(compress(column, chosen))
