@@ -10,14 +10,15 @@ own conversion made of it: where a conversion is allowed, the stored value is ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.place import table as relation
+from hybrid_sync.compare.digests import of_one, sent
 from hybrid_sync.keys import belongs_to, key_columns, key_list, key_parts, record_key
 
 _UNTRANSLATED = sql.Literal(-1)
@@ -46,13 +47,17 @@ class Canonical:
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    def only(self, names: Collection[str]) -> Canonical:
+        """Of these columns, and the key."""
+        return replace(self, columns=tuple(column for column in self.columns if column.name in names))
+
     def legacy_row(self) -> sql.Composed:
-        """The checksum of a whole row, its key included, as md5 in hexadecimal."""
-        return _digest([*self.legacy_key, *(value for column in self.columns for value in column.legacy)])
+        """The bytes of a whole row, its key included."""
+        return sent([*self.legacy_key, *(value for column in self.columns for value in column.legacy)])
 
     def target_row(self) -> sql.Composed:
         """The same of the stored row."""
-        return _digest([*self.target_key, *(value for column in self.columns for value in column.target)])
+        return sent([*self.target_key, *(value for column in self.columns for value in column.target)])
 
     def legacy_columns(self) -> sql.Composed:
         """A checksum per column, as text[] in the order of `names`."""
@@ -148,9 +153,5 @@ def _parent(catalog: Catalog, entity: str, source: str, alias: sql.Identifier, s
     return sql.SQL("left join ({}) {alias} on {alias}.hybrid_sync_id = {}").format(keyed, stored, alias=alias)
 
 
-def _digest(values: Sequence[sql.Composable]) -> sql.Composed:
-    return sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(values))
-
-
 def _digests(columns: Sequence[Sequence[sql.Composable]]) -> sql.Composed:
-    return sql.SQL("array[{}]::text[]").format(sql.SQL(", ").join(_digest(values) for values in columns))
+    return sql.SQL("array[{}]::text[]").format(sql.SQL(", ").join(of_one(sent(values)) for values in columns))

@@ -1,7 +1,7 @@
 """Checksums by key bucket, the same over both servers' rows; only what differs is asked again, key by key.
 
-A bucket's checksum is the number of its rows and two sums of 64 bits of their digests: unlike an exclusive or, a sum
-does not cancel equal rows out.  Bytes on the wire: one line per 500 keys, and one per key only where a bucket differs.
+A bucket's checksum is the number of its rows and the sums over them.  Bytes on the wire: one line per 500 keys, and one
+per key only where a bucket differs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
+from hybrid_sync.blame import is_row_state
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
+from hybrid_sync.compare import digests
 from hybrid_sync.compare.canonical import Canonical
 from hybrid_sync.compare.parts import Range
 from hybrid_sync.compare.streams import differing_lines, lines
@@ -28,6 +30,7 @@ from hybrid_sync.keys import (
     first_of_record,
     key_columns,
     key_parts,
+    one_of,
     record_key,
     recorded,
 )
@@ -58,6 +61,7 @@ class Sides:
     failed: list[Key] = field(default_factory=list)
     in_flight: list[Key] = field(default_factory=list)
     unreadable: list[Key] = field(default_factory=list)
+    seeds: digests.Seeds = field(default_factory=digests.draw)
 
     # --- what is left out ----------------------------------------------------------------------------------
 
@@ -127,14 +131,39 @@ class Sides:
         rows = sql.SQL("select {} as n, {} as h from {} where {} offset 0").format(
             bucket_of(key), sent_row(self.plan, self.form), self.plan.relations, self._settled()
         )
-        return _checksums(rows)
+        return self._checksums(rows)
 
     def _target_checksums(self) -> Checksums:
         key = self.form.target_key[0]
         rows = sql.SQL("select {} as n, {} as h from {} offset 0").format(
             bucket_of(key), self.form.target_row(), self._stored()
         )
-        return answer(self.target, _checksums(rows))
+        return answer(self.target, self._checksums(rows))
+
+    def _checksums(self, rows: sql.Composable) -> Question[Checksums]:
+        """`rows` gives n and h; OFFSET 0 in it keeps the bytes from being computed twice."""
+        sums = digests.text(digests.sums(sql.SQL("h"), self.seeds))
+        query = sql.SQL("select n, count(*), {} from ({}) r group by n").format(sums, rows)
+        return Question(
+            query, None, lambda found: {int(n): (int(rows), str(sums)) for n, rows, sums in found.fetchall()}
+        )
+
+    def hold_the_same(self, keys: Sequence[Key]) -> bool:
+        """Whether the rows of these keys are equal, those that are left out elsewhere among them; no, where legacy
+        cannot compute one of them."""
+        rows = sql.SQL("select 0 as n, {} as h from {} offset 0")
+        mine = sql.SQL("{} where {}").format(self.plan.relations, one_of(self.plan.key_exprs, keys))
+        stored = self.target_rows(one_of(key_columns(self.plan.key_columns), keys))
+        try:
+            with together(self.legacy) as trip:
+                trip.do("savepoint few")  # the snapshot outlives a row that fails
+                ours = trip.ask(self._checksums(rows.format(sent_row(self.plan, self.form), mine)))
+        except psycopg.Error as error:
+            if not is_row_state(error.sqlstate):
+                raise
+            self.legacy.execute("rollback to savepoint few")
+            return False
+        return ours.value == answer(self.target, self._checksums(rows.format(self.form.target_row(), stored)))
 
     # --- key by key ----------------------------------------------------------------------------------------
 
@@ -151,13 +180,13 @@ class Sides:
 
     def _legacy_digests(self, buckets: Sequence[int]) -> sql.Composed:
         return sql.SQL("select {}, {} from {} where {} and {}").format(
-            sql.SQL(", ").join(self.form.legacy_key), sent_row(self.plan, self.form), self.plan.relations,
-            self._settled(), within(self.plan.key_exprs[0], buckets),
+            sql.SQL(", ").join(self.form.legacy_key), digests.of_one(sent_row(self.plan, self.form)),
+            self.plan.relations, self._settled(), within(self.plan.key_exprs[0], buckets),
         )  # fmt: skip
 
     def _target_digests(self, buckets: Sequence[int]) -> sql.Composed:
         return sql.SQL("select {}, {} from {}").format(
-            sql.SQL(", ").join(self.form.target_key), self.form.target_row(),
+            sql.SQL(", ").join(self.form.target_key), digests.of_one(self.form.target_row()),
             self._stored(within(sql.Identifier(self.plan.key_columns[0]), buckets)),
         )  # fmt: skip
 
@@ -174,11 +203,13 @@ def within(key: sql.Composable, buckets: Sequence[int]) -> sql.Composed:
 
 
 def sent_row(plan: ReadPlan, form: Canonical) -> sql.Composable:
-    """The checksum of a legacy row; one that must not be sent has a digest that no stored row has: without a failed
-    record it differs."""
+    """The bytes of a legacy row; one that must not be sent has those of no stored row: without a failed record it
+    differs."""
     if not plan.verdicts:
         return form.legacy_row()
-    return sql.SQL("case when ({}) is null then {} else md5('') end").format(plan.verdict_sql, form.legacy_row())
+    return sql.SQL("case when ({}) is null then {} else {} end").format(
+        plan.verdict_sql, form.legacy_row(), digests.UNSENT
+    )
 
 
 def not_excluded(plan: ReadPlan) -> sql.Composable:
@@ -187,15 +218,6 @@ def not_excluded(plan: ReadPlan) -> sql.Composable:
     if not rules:
         return sql.SQL("true")
     return sql.SQL("coalesce({}, -1) <> all({}::int2[])").format(plan.verdict_sql, sql.Literal(rules))
-
-
-def _checksums(rows: sql.Composable) -> Question[Checksums]:
-    """`rows` gives n and h; OFFSET 0 in it keeps the digest from being computed twice."""
-    query = sql.SQL(
-        "select n, count(*), sum(('x' || left(h, 16))::bit(64)::bigint)::text || ':' ||"
-        " sum(('x' || right(h, 16))::bit(64)::bigint)::text from ({}) r group by n"
-    ).format(rows)
-    return Question(query, None, lambda found: {int(n): (int(rows), str(sums)) for n, rows, sums in found.fetchall()})
 
 
 def _keys(connection: Connection, query: sql.Composed) -> list[Key]:

@@ -12,9 +12,9 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import conservation, identity, money, one_pass, references
 from hybrid_sync.compare.canonical import Canonical
-from hybrid_sync.compare.one_pass import Pass
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.scope import Scope
+from hybrid_sync.compare.side import Pass
 from hybrid_sync.postgres import Connection, Question, answer
 from hybrid_sync.recorded.conservation import Conservation
 from hybrid_sync.recorded.money import MoneyLine
@@ -51,13 +51,18 @@ class EntityCount:
         columns = self.entity.money
         return [line for m in columns for line in money.lines(m, self.ours[m.column], self.theirs[m.column])]
 
-    def add(self, scope: Scope) -> None:
-        """Count one source, whose failed records are known; one pass over each side is mostly enough."""
+    def add(self, scope: Scope, form: Canonical | None = None) -> bool:
+        """Count one source, whose failed records are known; one pass over each side is mostly enough.
+
+        With a `form` the answer says whether both sides' rows are equal in it, as the same pass has seen.
+        """
         if scope.keys is None:
-            ours = one_pass.over_legacy(scope, self.entity.money, self.legacy)
-            if ours is not None and self.agrees(scope, ours):
-                return
+            for one in (form, None) if form is not None else (None,):
+                ours = one_pass.over_legacy(scope, self.entity.money, self.legacy, form=one)
+                if ours is not None and self.agrees(scope, ours, one):
+                    return one is not None
         self._closely(scope)
+        return False
 
     def agrees(self, scope: Scope, ours: Pass, form: Canonical | None = None) -> bool:
         """Pass over the target after legacy, and count the source when both have the same keys; with a `form`, when

@@ -21,8 +21,8 @@ from hybrid_sync.compare import one_pass, references
 from hybrid_sync.compare.asked import Looked, named_keys
 from hybrid_sync.compare.conservation import ask_base
 from hybrid_sync.compare.entity_count import EntityCount, ask_native
-from hybrid_sync.compare.one_pass import Pass
 from hybrid_sync.compare.scope import Scope, changed_after
+from hybrid_sync.compare.side import Pass
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import ask_recorded, record_among
 from hybrid_sync.postgres import Connection, path_setting, snapshot, together

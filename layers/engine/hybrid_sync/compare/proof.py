@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
-from hybrid_sync.compare.canonical import canonical
+from hybrid_sync.compare.canonical import Canonical, canonical
 from hybrid_sync.compare.checksums import Sides, differing_buckets
 from hybrid_sync.compare.look import Difference, look
 from hybrid_sync.compare.origin import native_xids
@@ -32,6 +33,8 @@ from hybrid_sync.write.batches import record_failed
 _AT_ONCE = 1_000
 _FEW = 20_000
 """Written keys up to which each is looked up; beyond, both sides' checksums are compared first, in one pass."""
+_EQUAL_AT_ONCE = 5_000
+"""Of the few, so many together, as long as both sides have the same."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,20 @@ class WrongReference:
     source: str
     key: Key
     column: str
+
+
+def of_references(catalog: Catalog, plan: ReadPlan) -> Canonical:
+    """Rows as they are compared here: by which legacy rows they refer to."""
+    return canonical(catalog, plan).only({slot.column for slot in plan.references})
+
+
+def wrote_many(run_id: str, plan: EntityPlan, source: str, target: Connection, *, all_read: bool) -> bool:
+    """Whether the proof is cheaper for all rows of the source, in the pass that counts them, than for those alone that
+    the run wrote, which are most of them where it has read everything."""
+    if not plan.sources[source].references:
+        return False
+    written = _count(target, _unproved(target, run_id, plan.sources[source].entity), plan, source)
+    return written > 0 if all_read else written > _FEW
 
 
 def wrong_references(
@@ -57,14 +74,14 @@ def wrong_references(
     if not written:
         return []
     sides = Sides(
-        plan.sources[source], entity.sources[source], table(entity.target), canonical(catalog, plan.sources[source]),
-        after_fence, part, legacy, target,
+        plan.sources[source], entity.sources[source], table(entity.target),
+        of_references(catalog, plan.sources[source]), after_fence, part, legacy, target,
     )  # fmt: skip
     found: list[tuple[Difference, str]] = []
     for keys in _suspects(sides, runs, written):
         for one in look(sides, keys, sql.SQL("false")):
             if isinstance(one, Difference) and one.kind == "changed":
-                found += [(one, column) for column in one.columns if column in columns]
+                found += [(one, column) for column in one.columns]
     native = native_xids(target, run_id, entity.entity, {one.xmin for one, _ in found if one.xmin is not None})
     return [WrongReference(source, one.key, column) for one, column in found if one.xmin not in native]
 
@@ -128,7 +145,10 @@ def _suspects(sides: Sides, runs: list[str], written: int) -> Iterator[list[Key]
     ).fetchall()
     written_keys = {tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)}
     keys = sorted(key for key in written_keys if first_part(key) in sides.range)
-    yield from (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
+    for start in range(0, len(keys), _EQUAL_AT_ONCE):
+        some = keys[start : start + _EQUAL_AT_ONCE]
+        if not sides.hold_the_same(some):
+            yield from (some[at : at + _AT_ONCE] for at in range(0, len(some), _AT_ONCE))
 
 
 def _count(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> int:

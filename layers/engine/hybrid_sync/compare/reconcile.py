@@ -33,7 +33,7 @@ from hybrid_sync.postgres import Connection, snapshot, together, transaction
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.session import Trip
 
-SEGMENT_ROWS = 250_000
+SEGMENT_ROWS = 500_000
 """Legacy rows in one segment: a few seconds of two snapshots, and the part of the work that runs in parallel."""
 _LOOKED_AT_ONCE = 1_000
 

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.compare.digests import Seeds, draw
 from hybrid_sync.compare.parts import ALL, Range
 from hybrid_sync.compare.places import Place
 from hybrid_sync.contracts import Key
@@ -69,6 +70,8 @@ class Scope:
     failed_present: list[Key] = field(default_factory=list)
     missing: list[Key] = field(default_factory=list)
     """Found by conservation: legacy has them, and neither the target nor the quarantine does."""
+    seeds: Seeds = field(default_factory=draw)
+    """Of the sums by which a pass over both sides compares them."""
     has_marked: bool = False
     """Some rows are marked as deleted: they are in the target, and for legacy they are not."""
 

@@ -21,6 +21,7 @@ from hybrid_sync.compare.canonical import canonical
 from hybrid_sync.compare.checksums import not_excluded
 from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.compare.scope import Scope, ask_known, changed_after
+from hybrid_sync.compare.side import Pass
 from hybrid_sync.legacy.changes import Bucket, Detection, changed
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, snapshot, together
@@ -89,7 +90,7 @@ def still(seen: Mapping[str, Any] | None, state: str | None) -> Seen | None:
     return Seen(**seen)
 
 
-def _seen(plan: EntityPlan, state: Answer[str], count: EntityCount, passes: Mapping[str, one_pass.Pass]) -> Seen | None:
+def _seen(plan: EntityPlan, state: Answer[str], count: EntityCount, passes: Mapping[str, Pass]) -> Seen | None:
     if not count.ok:
         return None
     null_keys = {source: ours.without_key for source, ours in passes.items()}
@@ -121,7 +122,7 @@ def look(
     None for the changed rows where some row cannot be computed, and for the rest wherever a closer look is needed.
     """
     entity = catalog[name]
-    count, passes = EntityCount(catalog, entity, legacy, target), dict[str, one_pass.Pass]()
+    count, passes = EntityCount(catalog, entity, legacy, target), dict[str, Pass]()
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
         state, scopes = _scopes(catalog, plan, fence, name, legacy, target)
         for source, scope in scopes.items():
@@ -129,7 +130,7 @@ def look(
             if ours is None:
                 return None, None
             passes[source] = ours
-        counts = {source: sorted(ours.changed) for source, ours in passes.items()}
+        counts = {source: sorted(ours.changed.values()) for source, ours in passes.items()}
         if any(counts.values()) or proof.has_unproved(target, run_id, plan):
             return counts, None
         if not all(count.agrees(scope, passes[source]) for source, scope in scopes.items()):
@@ -140,11 +141,11 @@ def look(
 
 def look_at_rows(
     catalog: Catalog, plan: EntityPlan, fence: Fence, name: str, legacy: Connection, target: Connection
-) -> tuple[Seen, dict[str, one_pass.Pass]] | None:
+) -> tuple[Seen, dict[str, Pass]] | None:
     """What both sides hold, by source what legacy does, where they are equal row by row; None where a closer look is
     needed.  In the caller's snapshots."""
     entity = catalog[name]
-    count, passes = EntityCount(catalog, entity, legacy, target), dict[str, one_pass.Pass]()
+    count, passes = EntityCount(catalog, entity, legacy, target), dict[str, Pass]()
     state, scopes = _scopes(catalog, plan, fence, name, legacy, target)
     for source, scope in scopes.items():
         form = canonical(catalog, scope.plan)

@@ -21,7 +21,7 @@ Schedule = Literal["weekly", "daily", "hourly"]
 
 WEEKS = HOURS / 24 / 7
 """Of a month."""
-BATCH_ROWS, SEGMENT_ROWS, PART_ROWS = 5_000, 250_000, 1_000_000
+BATCH_ROWS, SEGMENT_ROWS, PART_ROWS = 5_000, 500_000, 1_000_000
 PAGE_IDS = 500
 """Ids in one item of the id map, of 8 kB: two blocks to read, eight to write."""
 CALL_SECONDS = 1.0

@@ -155,12 +155,19 @@ def _scope(sides: Sides, source: str, keys: list[Key] | None, part: Range) -> Sc
 
 def _count(sides: Sides, count: EntityCount, scope: Scope) -> list[proof.WrongReference]:
     """Add it; what the run wrote wrong of it, where no reconcile has looked."""
-    count.add(scope)
-    if sides.record.reconcile is not None:
+    record, source, run_id = sides.record, scope.plan.source, sides.run.run_id
+    if record.reconcile is not None:
+        count.add(scope)
         return []
+    all_read = record.detection is not None and record.detection.mode == "full"
+    if proof.wrote_many(run_id, sides.plan, source, sides.target, all_read=all_read):
+        if count.add(scope, proof.of_references(sides.catalog, scope.plan)):
+            return []
+    else:
+        count.add(scope)
     return proof.wrong_references(
-        sides.run.run_id, sides.catalog, sides.entity, sides.plan, scope.plan.source, scope.after_fence, scope.part,
-        sides.legacy, sides.target,
+        run_id, sides.catalog, sides.entity, sides.plan, source, scope.after_fence, scope.part, sides.legacy,
+        sides.target,
     )  # fmt: skip
 
 

@@ -1,0 +1,285 @@
+"""One side's rows, read once: the statement, and what it says.
+
+Rows are grouped by bucket, by where they are and by which references they carry; what is asked of each bucket is then
+put together from its few groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from psycopg import sql
+
+from hybrid_sync.compare import digests
+from hybrid_sync.compare.amounts import Amounts, Sums, Tally
+from hybrid_sync.compare.ledger import Ledger
+from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.references import Carrying
+from hybrid_sync.contracts import Key
+from hybrid_sync.keys import BUCKET, bucket_of, place_of
+from hybrid_sync.legacy.changes import Bucket
+from hybrid_sync.postgres import Connection, Question, together
+from hybrid_sync.session import Query
+
+_PLACES = (*(place.value for place in Place if place not in (Place.missing, Place.gone)), "marked", "native", "unkeyed")
+"""Where a row of either side is: in legacy it may be excluded or absent, in the target marked as deleted, native, or
+without a part of its key."""
+AFTER_FENCE = sql.SQL("hybrid_sync_y")
+"""Within the expression of a place: whether legacy has changed the row after the fence."""
+_BY_CODE = {str(code): place for code, place in enumerate(_PLACES)}
+_SETTLED = (Place.current, Place.stale)
+_NO_BUCKET = 2**55 - 1
+"""Of rows without a complete key: beyond the bucket of every bigint."""
+_BITS = 5
+_NONE = sql.SQL("0")
+
+
+def at(place: str) -> sql.Literal:
+    """A place as the statement writes it."""
+    return sql.Literal(_PLACES.index(place))
+
+
+@dataclass
+class Pass:
+    """What one side's rows add up to."""
+
+    places: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_PLACES, 0))
+    without_key: int = 0
+    """Of the absent rows, those without a complete key."""
+    shared: bool = False
+    """Several rows have one key."""
+    keys: dict[tuple[int, str], str] = field(default_factory=dict)
+    """By bucket and place: a digest of the keys that both sides must have, those of current and of stale rows."""
+    rows: dict[int, str] = field(default_factory=dict)
+    """By bucket: sums over the current rows, where whole rows are compared."""
+    in_flight: list[Key] = field(default_factory=list)
+    carried: dict[int, Carrying] = field(default_factory=dict)
+    changed: dict[int, Bucket] = field(default_factory=dict)
+    """By bucket, as planning needs them."""
+    money: list[tuple[Sums, Ledger]] = field(default_factory=list)
+    """By money column: as the server adds up, and row by row."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is computed of each row of one side."""
+
+    keys: Sequence[sql.Composable]
+    keyed: sql.Composable
+    place: sql.Composable
+    after_fence: sql.Composable
+    carries: Sequence[sql.Composable]
+    amounts: Sequence[Amounts]
+    relations: sql.Composable
+    where: sql.Composable
+    changed: sql.Composable
+    octets: sql.Composable
+    refer: Sequence[str]
+    """The places of the rows whose references are counted."""
+    row: sql.Composable | None
+    """The bytes of a whole row."""
+    seeds: digests.Seeds
+
+    def passed(self, connection: Connection, before: Query | None = None) -> Pass:
+        """Read the rows once; the amounts stream, everything else comes by bucket or by group."""
+        return self._added_up(self._lines(connection, before))
+
+    def question(self) -> Question[Pass]:
+        """The same at once, for few rows."""
+        return Question(self._statement(), None, lambda rows: self._added_up(rows.fetchall()))
+
+    def _added_up(self, lines: Iterable[tuple[str | None, ...]]) -> Pass:
+        found = Pass(money=[({}, Ledger()) for _ in self.amounts])
+        for kind, first, second, third, last in lines:
+            assert kind is not None, "the first column says what a line is"
+            if kind == "bucket":
+                self._enter(found, int(first or 0), second or "", third or "", last)
+                continue
+            sums, ledger = found.money[int(kind[1:])]
+            group = (first or "", second, _BY_CODE[third or ""])
+            if kind[0] == "r":
+                ledger.enter(group, last)
+            else:
+                amount, rows, empty, odd = (last or "").split(",")
+                sums[group] = Tally(Decimal(amount), int(rows), int(empty), int(odd))
+        return found
+
+    def _enter(self, found: Pass, group: int, counts: str, told: str, in_flight: str | None) -> None:
+        """One place of one bucket."""
+        rows, distinct, changed, octets = map(int, counts.split(","))
+        bucket, place = group >> 3, _PLACES[group & 7]
+        found.places[place] += rows
+        if bucket == _NO_BUCKET:
+            found.without_key += rows if place == Place.absent else 0
+            return
+        found.shared |= rows != distinct
+        keys, sums, masks = told.split(",")
+        if place in _SETTLED:
+            found.keys[bucket, place] = keys
+        if sums:
+            found.rows[bucket] = sums
+        self._enter_references(found, bucket, rows if place == Place.current else 0, masks)
+        found.in_flight += [tuple(map(int, key.split(":"))) for key in (in_flight or "").split()]
+        if changed:
+            before = found.changed.get(bucket, Bucket(bucket, 0))
+            found.changed[bucket] = Bucket(bucket, before.rows + changed, before.octets + octets)
+
+    def _enter_references(self, found: Pass, n: int, current: int, masks: str) -> None:
+        """By which references they carry: how many rows of a place, and a digest of the keys of current ones."""
+        groups = [(int(mask), int(rows), digest) for mask, rows, digest in (m.split(":", 2) for m in masks.split())]
+        slots = range(len(self.carries))
+        carried = [sum(rows for mask, rows, _ in groups if mask >> i & 1) for i in slots]
+        before = found.carried.get(n) or Carrying(0, [0 for _ in slots], ["" for _ in slots])
+        checksums = before.checksums
+        if current:
+            checksums = [" ".join(f"{mask}:{keys}" for mask, _, keys in groups if mask >> i & 1) for i in slots]
+        total = [a + b for a, b in zip(before.carried, carried, strict=True)]
+        found.carried[n] = Carrying(before.rows + current, total, checksums)
+
+    # --- the statement ---------------------------------------------------------------------------------------------
+
+    def _lines(self, connection: Connection, before: Query | None) -> Iterator[tuple[str | None, ...]]:
+        """Kind and four texts."""
+        query = self._statement()
+        if not self.amounts:
+            with together(connection) as trip:
+                if before is not None:
+                    trip.do(before)
+                found = trip.ask(Question(query, None, lambda rows: rows.fetchall()))
+            yield from found.value
+            return
+        if before is not None:
+            connection.execute(before)
+        with connection.cursor() as cursor, cursor.copy(sql.SQL("copy ({}) to stdout").format(query)) as copy:
+            yield from copy.rows()
+
+    def _statement(self) -> sql.Composed:
+        """The rows stand in a WITH, which reads their table once for all that is asked of it."""
+        parts = [self._buckets()]
+        for i in range(len(self.amounts)):
+            parts += self._money(i)
+        return sql.SQL("with r as ({}), g as ({}) {} ").format(
+            self._computed(), self._grouped(), sql.SQL(" union all ").join(parts)
+        )
+
+    @property
+    def _is_single(self) -> bool:
+        return len(self.keys) == 1
+
+    def _computed(self) -> sql.Composed:
+        """OFFSET 0: each value is computed once, and a reference only of rows whose place is known to be current."""
+        if self._is_single:
+            share: sql.Composable = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
+                size=sql.Literal(BUCKET), place=place_of(self.keys[0])
+            )
+        else:
+            share = digests.sent(self.keys)
+        named = [
+            sql.SQL("({} | (hybrid_sync_p << {}) | {}) as g, {} as m").format(*self._group()),
+            sql.SQL("case when hybrid_sync_y and {} then concat_ws(':', {}) end as k").format(
+                self.keyed, sql.SQL(", ").join(self.keys)
+            ),
+            sql.SQL("case when {} then {} end as h").format(self.keyed, share),
+            sql.SQL("hybrid_sync_p as p"),
+            sql.SQL("case when {changed} and {keyed} then {octets} end as o").format(
+                changed=self.changed, keyed=self.keyed, octets=self.octets
+            ),
+        ]
+        if self.row is not None:
+            named.append(sql.SQL("case when hybrid_sync_p = {} then {} end as d").format(at(Place.current), self.row))
+        for i, one in enumerate(self.amounts):
+            named.append(
+                sql.SQL("({}) as {}, ({})::text as {}, ({}) as {}").format(
+                    one.currency_text, sql.Identifier(f"c{i}"), one.status, sql.Identifier(f"s{i}"), one.amount,
+                    sql.Identifier(f"a{i}"),
+                )
+            )  # fmt: skip
+        return sql.SQL(
+            "select {} from {} cross join lateral (select hybrid_sync_y, {} as hybrid_sync_p from"
+            " (select {} as hybrid_sync_y offset 0) hybrid_sync_fence offset 0) hybrid_sync_place where {} offset 0"
+        ).format(sql.SQL(", ").join(named), self.relations, self.place, self.after_fence, self.where)
+
+    def _group(self) -> tuple[sql.Composable, ...]:
+        """Bucket, place and references in one number: of several columns the planner would expect so many groups that
+        it sorts all rows.  The bucket takes 56 bits, the place three; references of more than five stand apart."""
+        bucket = sql.SQL("(case when {} then {} else {} end << {})").format(
+            self.keyed, bucket_of(self.keys[0]), sql.Literal(_NO_BUCKET), sql.Literal(_BITS + 3)
+        )
+        mask = self._carries()
+        return (bucket, sql.Literal(_BITS), mask, _NONE) if self._fits else (bucket, sql.Literal(_BITS), _NONE, mask)
+
+    @property
+    def _fits(self) -> bool:
+        return len(self.carries) <= _BITS
+
+    def _carries(self) -> sql.Composable:
+        """A bit for each reference that the row carries."""
+        if not self.carries:
+            return _NONE
+        bits = [
+            sql.SQL("case when {} then {} else 0 end").format(carries, sql.Literal(1 << i))
+            for i, carries in enumerate(self.carries)
+        ]
+        return sql.SQL("case when hybrid_sync_p in ({}) then {} else 0 end").format(
+            sql.SQL(", ").join(map(at, self.refer)), sql.SQL(" + ").join(bits)
+        )
+
+    def _grouped(self) -> sql.Composed:
+        """Of one integer as key the exact set, as bits; of a composite one sums."""
+        if self._is_single:
+            named: list[sql.Composable] = [sql.SQL("bit_or(h) as h")]
+        else:
+            named = [_pair("h", self.seeds), sql.SQL("count(distinct h) as u")]
+        if self.row is not None:
+            named.append(_pair("d", self.seeds))
+        return sql.SQL(
+            "select g, {} as m, count(*) as c, count(o) as changed, sum(o) as o,"
+            " string_agg(k, ' ') filter (where k is not null) as k, {} from r group by {} offset 0"
+        ).format(
+            sql.SQL("g & {}").format(2**_BITS - 1) if self._fits else sql.SQL("m"), sql.SQL(", ").join(named),
+            sql.SQL("g" if self._fits else "g, m"),
+        )  # fmt: skip
+
+    def _buckets(self) -> sql.Composed:
+        """A line for each place of a bucket; rows that share a key are more than there are bits, or digests."""
+        if self._is_single:
+            distinct, keys, group = map(
+                sql.SQL, ("length(replace(bit_or(h)::text, '0', ''))", "md5(bit_or(h)::text)", "md5(h::text)")
+            )  # fmt: skip
+        else:
+            distinct, group = sql.SQL("sum(u)"), sql.SQL("h0 || '/' || h1")
+            keys = sql.SQL("sum(h0) || '/' || sum(h1)")
+        return sql.SQL(
+            "select 'bucket', (g >> {bits})::text, concat_ws(',', sum(c), coalesce({}, 0), sum(changed),"
+            " coalesce(sum(o), 0)), concat_ws(',', coalesce({}, ''), coalesce({}, ''), coalesce({}, '')),"
+            " string_agg(k, ' ') from g group by g >> {bits}"
+        ).format(
+            distinct, keys, sql.SQL("''") if self.row is None else sql.SQL("sum(d0) || '/' || sum(d1)"),
+            sql.SQL("string_agg(concat_ws(':', m, c, {}), ' ' order by m) filter (where m > 0)").format(group),
+            bits=sql.Literal(_BITS),
+        )  # fmt: skip
+
+    def _money(self, i: int) -> list[sql.Composed]:
+        """The server's sum of each group, and every row of it for the ledger; rows that are not ours have no place."""
+        a, c, s = (sql.Identifier(f"{letter}{i}") for letter in "acs")
+        ours = sql.SQL("p not in ({})").format(sql.SQL(", ").join(map(at, ("marked", "native", "unkeyed"))))
+        return [
+            sql.SQL(
+                "select {kind}, {c}, {s}, p::text, concat_ws(',', coalesce(sum({a}) filter (where {a} - {a} = 0), 0),"
+                " count(*), count(*) - count({a}), count({a}) filter (where {a} - {a} <> 0)) from r where {ours}"
+                " group by {c}, {s}, p"
+            ).format(kind=sql.Literal(f"s{i}"), a=a, c=c, s=s, ours=ours),
+            sql.SQL("select {kind}, {c}, {s}, p::text, ({a})::text from r where {ours}").format(
+                kind=sql.Literal(f"r{i}"), a=a, c=c, s=s, ours=ours
+            ),
+        ]
+
+
+def _pair(name: str, seeds: digests.Seeds) -> sql.Composed:
+    """Both sums over a column of rows, under its name and a number."""
+    both = digests.sums(sql.Identifier(name), seeds)
+    return sql.SQL(", ").join(
+        sql.SQL("{} as {}").format(one, sql.Identifier(f"{name}{i}")) for i, one in enumerate(both)
+    )
