@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from tests.engine.conftest import Query, _runner
 from tests.engine.small import entity, small_world
 from tests.engine.worlds import EngineWorld
 
@@ -16,21 +19,24 @@ insert into things select n, 1 + n % 40, 'a', n, n + 1 from generate_series(1, 4
 """
 TARGET = """
 create schema shop;
-create table kinds (kind text primary key);
+create table kinds (kind varchar(20) primary key);
 insert into kinds values ('a'), ('b');
 create table owners (id uuid primary key, legacy_id int unique, name text);
 create table shop."Things" (
-  id uuid primary key, legacy_id int unique, owner_id uuid not null, kind text, size int, next_id uuid, note text,
+  id uuid primary key, legacy_id int unique, owner_id uuid not null, kind varchar(20), size int, next_id uuid,
+  note varchar(20), tags jsonb,
   constraint "of owner" foreign key (owner_id) references owners on delete cascade deferrable initially deferred,
   constraint kept_kind foreign key (kind) references kinds match full,
   constraint next foreign key (next_id) references shop."Things" on delete set null deferrable);
 alter table shop."Things" add constraint loose foreign key (note) references kinds not valid;
 alter table owners add first_thing uuid constraint first references shop."Things";
 comment on constraint "of owner" on shop."Things" is 'who has ''it''';
-create index on owners (name);
+create index on owners (first_thing);
 create index "by Size" on shop."Things" using btree (size desc nulls last) include (kind) with (fillfactor = 70);
 comment on index shop."by Size" is 'the largest first';
-create index half on shop."Things" (kind text_pattern_ops) where size > 10;
+create index half on shop."Things" (kind varchar_pattern_ops) where size > 10 and note <> 'x';
+create index tagged on shop."Things" using gin (tags);
+create index spans on shop."Things" using brin (size);
 create index computed on shop."Things" ((size * 2), lower(kind) collate "C");
 create index hashed on shop."Things" using hash (note);
 alter table shop."Things" cluster on "by Size";
@@ -65,6 +71,21 @@ def things_world(legacy_db: str, target_db: str, owners: str = "bulk") -> Engine
         "target": 'shop."Things"', "first_load": "bulk",
     }  # fmt: skip
     return small_world(legacy_db, target_db, LEGACY, TARGET, parents, things)
+
+
+@pytest.fixture(name="bulk_world")
+def the_world(legacy_db: str, target_db: str) -> EngineWorld:
+    return things_world(legacy_db, target_db)
+
+
+@pytest.fixture(name="target")
+def the_target(target_db: str, bulk_world: EngineWorld) -> Query:
+    return _runner(target_db)
+
+
+@pytest.fixture(name="legacy")
+def the_legacy(legacy_db: str, bulk_world: EngineWorld) -> Query:
+    return _runner(legacy_db)
 
 
 class Look:

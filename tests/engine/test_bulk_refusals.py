@@ -10,25 +10,12 @@ from hybrid_sync.failpoints import armed
 from hybrid_sync.schema.install import install
 from tests.conftest import PASSWORD
 from tests.engine.bulk import SHAPE, Look, things_world
+from tests.engine.bulk import the_legacy as the_legacy
+from tests.engine.bulk import the_target as the_target
+from tests.engine.bulk import the_world as the_world
 from tests.engine.conftest import Query, _runner
 from tests.engine.worlds import EngineWorld, run
 from tests.servers.projects import Projects
-
-
-@pytest.fixture
-def bulk_world(legacy_db: str, target_db: str) -> EngineWorld:
-    return things_world(legacy_db, target_db)
-
-
-@pytest.fixture
-def target(target_db: str, bulk_world: EngineWorld) -> Query:
-    return _runner(target_db)
-
-
-@pytest.fixture
-def legacy(legacy_db: str, bulk_world: EngineWorld) -> Query:
-    return _runner(legacy_db)
-
 
 NOT_SO = {
     "a trigger fires": "create function shop.t() returns trigger language plpgsql as 'begin return new; end';"

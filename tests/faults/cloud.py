@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync.alerts import Alert
-from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind
+from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind, RunFailure
 from hybrid_sync.erase.records import Erasure
 from hybrid_sync.errors import AwsUnavailable
 
@@ -26,6 +26,7 @@ create table if not exists manifest (run_id text, entity text, body text, primar
 create table if not exists message (n integer primary key, body text);
 create table if not exists report (run_id text primary key, body text);
 create table if not exists erasure (n integer primary key, body text);
+create table if not exists execution (run_id text primary key, status text);
 """
 
 
@@ -42,10 +43,16 @@ class Store:
         """Run one statement; its rows."""
         return self._db.execute(query, parameters).fetchall()
 
+    def tell(self, ended: Mapping[str, str]) -> None:
+        """How executions have ended."""
+        for run_id, status in ended.items():
+            self.ask("insert or replace into execution values (?, ?)", run_id, status)
+
     def clear(self) -> None:
         """As it was made."""
         self._db.executescript(
-            "delete from page; delete from manifest; delete from message; delete from report;delete from erasure;"
+            "delete from page; delete from manifest; delete from message; delete from report;"
+            "delete from erasure; delete from execution;"
         )
 
     def close(self) -> None:
@@ -161,6 +168,20 @@ class StoredErasures:
                 erasure.number, erasure.model_dump_json(),
             )
         )  # fmt: skip
+
+
+class StoredExecutions:
+    """`hybrid_sync.world.Executions`: the driver plays them, and tells by the evening which have ended."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def status(self, run_id: str) -> str | None:
+        rows = self._store.ask("select status from execution where run_id = ?", run_id)
+        return str(rows[0][0]) if rows else None
+
+    def failure(self, run_id: str) -> RunFailure | None:
+        return None
 
 
 class FaultyQueue:

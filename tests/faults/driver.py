@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from hybrid_sync.contracts import BatchTask, FailureMessage, RunOutcome, RunRequest, SyncedKeys
+from hybrid_sync.contracts import (
+    BatchTask,
+    FailureMessage,
+    RollbackOutcome,
+    RollbackTask,
+    RunOutcome,
+    RunRequest,
+    SyncedKeys,
+)
 from hybrid_sync.failpoints import Action
 from hybrid_sync_cli.flow.deployed import flow
 from hybrid_sync_cli.flow.execution import Delivery, Execution, Place
@@ -24,6 +32,8 @@ _MANY = {"sync_batch", "compare_segment"}
 """The functions of distributed maps."""
 _ABORTED = {"PlanEntity": 0.01, "ReportRun": 0.02}
 """At which states a run is aborted, and how often."""
+_ABORTED_NEW = {"PlanEntity": 0.03, "SyncBatch": 0.02, "SettleUniques": 0.08, "LinkReferences": 0.08, "ReportRun": 0.08}
+"""The same on a day of first loads."""
 
 
 class Deliveries:
@@ -74,22 +84,26 @@ class Driver:
     """Plays Step Functions for one run; without faults it is an ordinary run."""
 
     def __init__(
-        self, deliveries: Deliveries, manifests: StoredManifests, luck: random.Random, faults: FaultPlan | None
-    ) -> None:
+        self, deliveries: Deliveries, manifests: StoredManifests, luck: random.Random, faults: FaultPlan | None,
+        *, new: bool = False,
+    ) -> None:  # fmt: skip
         self._deliveries = deliveries
         self._manifests = manifests
         self._luck = luck
         self._faults = faults
+        self._aborts = _ABORTED_NEW if new else _ABORTED
+        self.run_id = ""
         self.status = "lost"
         self.doubled = 0
         self.zombies = 0
 
     def run(self, request: RunRequest) -> None:
         """From the request to the end; some runs are aborted on the way, and nobody reports them."""
+        self.run_id = request.run_id
         execution = started(request, self._manifests, self._shuffled)
         while execution.ready:
             due = self._side_by_side(execution)
-            if any(self._chance(_ABORTED.get(delivery.state, 0.0)) for delivery in due):
+            if any(self._chance(self._aborts.get(delivery.state, 0.0)) for delivery in due):
                 execution.abort()
                 return
             for delivery, reply in zip(due, self._deliver(due), strict=True):
@@ -97,6 +111,19 @@ class Driver:
                 if isinstance(ended, RunOutcome):
                     self.status = ended.status
                 settle(execution, delivery, outcome(reply))
+
+    def roll_back(self, run_id: str) -> bool:
+        """Undo the run, call after call; False where something stands in the way."""
+        task = RollbackTask(run_id=run_id, out_of_order=True)
+        while True:
+            for attempt in range(RETRIES + 1):
+                reply = self._deliveries.now(Order("rollback_run", task, self._armed("rollback_run", attempt)))
+                if not reply.transient:
+                    break
+            outcome = reply.result
+            if not isinstance(outcome, RollbackOutcome) or not outcome.more:
+                return isinstance(outcome, RollbackOutcome)
+            task = task.model_copy(update={"rollback_id": outcome.rollback_id})
 
     def retry(self, messages: Iterable[FailureMessage]) -> None:
         """Messages about failed records, as the queue delivers them."""

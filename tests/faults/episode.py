@@ -24,6 +24,7 @@ from tests.faults.cloud import Store, StoredManifests
 from tests.faults.driver import Deliveries, Driver
 from tests.faults.duel import Duel
 from tests.faults.faultplan import FaultPlan
+from tests.faults.first_loads import ENTITIES, FirstLoads, clear
 from tests.faults.legacy_writers import LegacyWriter
 from tests.faults.native_writers import NativeWriter
 from tests.faults.oracle import Defect, Oracle
@@ -42,6 +43,12 @@ BLIND = 0.1
 """The share of days on which things happen that no fence can see."""
 RESTORES = 0.06
 """The share of days after which the target is restored to the morning."""
+NEW = 0.2
+"""The share of days on which some tables, or all, are loaded for the first time."""
+UNDONE = 0.4
+"""The share of these days after which one of their runs is rolled back."""
+BREAKS = 0.05
+"""The share of their deliveries at which somebody writes a row that refers to nothing."""
 BOUND = 0.3
 """The share of episodes whose worker does not pass row security."""
 MEDDLES = 0.03
@@ -50,16 +57,7 @@ SWAPS = 0.05
 CLEAN_RUNS = 3
 """A value that moved between two rows may need a second run, and a row that waits for such a row a third."""
 
-_CLEAR_TARGET = "truncate teams, people, memberships, invoices, receipts, messages, probe.violation"
-_CLEAR_RECORDS = """
-select format('truncate %s', string_agg(c.oid::regclass::text, ', ')) from pg_class c
-join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = 'hybrid_sync' and c.relkind in ('r', 'p')
-and c.relname not in ('migration', 'audit', 'bulk_table', 'bulk_part')
-"""
-_LEFT_OPEN = "select entity from hybrid_sync.bulk_table where run_id is not null"
 _CLEAR_LEGACY = "truncate office, team, person, membership, payment, comment, record"
-_ENTITIES = ("teams", "people", "memberships", "invoices", "receipts", "messages")
 
 
 class Episode:
@@ -75,13 +73,7 @@ class Episode:
         with psycopg.connect(servers.legacy, autocommit=True) as legacy:
             legacy.execute(_CLEAR_LEGACY)
         with psycopg.connect(servers.target_owner, autocommit=True) as target:
-            target.execute(_CLEAR_TARGET)
-            for (entity,) in target.execute(_LEFT_OPEN).fetchall():  # a first load of the episode before
-                while target.execute("select hybrid_sync.end_bulk(%s)", (entity,)).fetchone() != (None,):
-                    pass
-                target.execute("select * from hybrid_sync.prove_bulk(%s, 0), generate_series(1, 9)", (entity,))
-            for (statement,) in target.execute(_CLEAR_RECORDS).fetchall():
-                target.execute(statement)
+            clear(target)
         self._writer = LegacyWriter(servers.legacy, self._own_luck())
         self._writer.fill()
         _migrate_some(servers, self._own_luck())
@@ -89,6 +81,10 @@ class Episode:
         self._native = NativeWriter(servers.target_owner, servers.target_superuser, servers.legacy, self._own_luck())
         self._owners = Owners(servers.legacy, servers.target_owner, self._own_luck())
         self._intruder = Intruder(self._store, self._own_luck())
+        self._first_loads = FirstLoads(
+            servers.target_owner, servers.target_superuser, self._store, self._own_luck()
+        )  # fmt: skip
+        self._new = False
         # Deliveries tell of themselves from many threads, and one of them at a time meddles.
         self._foreign = self._own_luck()
         self._meddling = threading.Lock()
@@ -113,18 +109,27 @@ class Episode:
         self._deliveries.close()
         self._pool.close()
         self._owners.settle()
-        for part in (self._writer, self._native, self._owners, self._oracle, self._people, self._store):
+        for part in (
+            self._writer,
+            self._native,
+            self._owners,
+            self._first_loads,
+            self._oracle,
+            self._people,
+            self._store,
+        ):
             part.close()
 
-    def schedule(self, *, blind: bool | None = None) -> bool:
+    def schedule(self, *, blind: bool | None = None, new: bool | None = None) -> bool:
         """One bad day and its judgement; False when something is wrong, and the episode should end.
 
-        `blind` says whether it is one of which the fence sees a part only; else luck does.
+        `blind` says whether it is one of which the fence sees a part only, `new` whether tables are loaded for the
+        first time; else luck does.
         """
         self._schedule += 1
         try:
             blind = self._luck.random() < BLIND if blind is None else blind
-            defects = self._blind_day() if blind else self._ordinary_day()
+            defects = self._blind_day() if blind and not new else self._ordinary_day(new)
         except WorkerHung as error:
             defects = [Defect("stuck", str(error))]
         defects += [Defect("stuck", text) for text in self._deliveries.defects]
@@ -157,22 +162,41 @@ class Episode:
 
     def judge(self) -> list[Defect]:
         """What is wrong now, without another run."""
-        return self._oracle.judge()
+        unmade = [Defect("unmade", text) for text in self._first_loads.changed()]
+        return [*self._oracle.judge(), *unmade]
 
     def flattered(self, run_id: str) -> list[Defect]:
         """Where a clean run said more than there is, as both sides stand now."""
         return self._oracle.flattered(run_id)
 
-    def _ordinary_day(self) -> list[Defect]:
-        restores = self._luck.random() < RESTORES
+    def _ordinary_day(self, new: bool | None) -> list[Defect]:
+        new = self._luck.random() < NEW if new is None else new
+        if new:
+            self._begin_anew()
+        # A copy of the rows knows nothing of what is taken apart.
+        restores = self._luck.random() < RESTORES and not new
         if restores:
             back_up(self._superuser)
-        self._bad_day()
+        self._bad_day(new=new)
         if restores:
             self._restore()
         # Daily runs: a weekly one's reconcile would make good what the fence has missed.
         defects = self._quiet(Profile.daily)
         return defects or self._evening()
+
+    def _begin_anew(self) -> None:
+        """Some tables, or all, are as on their first day; who was erased is known outside of the target only."""
+        self.score.new_days += 1
+        self._oracle.forget(self._first_loads.begin())
+        self._pool.renew()
+
+    def _undo_one(self) -> None:
+        """A run of the day is undone, and what it wrote comes with the next one."""
+        run_id = self._first_loads.last_run()
+        if run_id and self._driver(faulty=True, new=True).roll_back(run_id):
+            self.score.undone += 1
+        self._oracle.undone()
+        self._first_loads.release()
 
     def _evening(self) -> list[Defect]:
         """Mostly nothing; else one of the things that no writer does by accident."""
@@ -271,16 +295,17 @@ class Episode:
 
     # --- the bad day -----------------------------------------------------------------------------------------
 
-    def _bad_day(self) -> None:
+    def _bad_day(self, *, new: bool = False) -> None:
         cut_before, committed_before = self._native.cut, self._writer.committed
         # Whoever takes a fence first must find transactions open.
         self._writer.warm_up(self._luck.randrange(80))
         self._writer.beat.start()
-        self._bad = True
+        self._bad, self._new = True, new
         self._native.start(cuts=1 if self._luck.random() < 0.25 else 0)
-        drivers = [self._driver(faulty=True) for _ in range(self._luck.choice((1, 1, 1, 1, 1, 2, 2, 3)))]
+        drivers = [self._driver(faulty=True, new=new) for _ in range(self._luck.choice((1, 1, 1, 1, 1, 2, 2, 3)))]
         with ThreadPoolExecutor(len(drivers) + 3) as beside:
-            under_way = [beside.submit(driver.run, self._request()) for driver in drivers]
+            requests = [self._whole() if new else self._request(), *(self._request() for _ in drivers[1:])]
+            under_way = [beside.submit(driver.run, request) for driver, request in zip(drivers, requests, strict=True)]
             under_way.append(beside.submit(self._driver(faulty=True).retry, self._messages()))
             if self._luck.random() < 0.3:
                 under_way.append(beside.submit(self._duel))
@@ -291,8 +316,13 @@ class Episode:
         self._native.settle()
         self._writer.settle()
         self._deliveries.settle()
-        self._bad = False
+        self._bad = self._new = False
         self._owners.settle()
+        self._store.tell({driver.run_id: "cancelled" for driver in drivers if driver.status == "lost"})
+        if new:
+            self.score.broken += self._first_loads.make_good()
+            if self._luck.random() < UNDONE:
+                self._undo_one()
         texts = self._people.finish(self._driver(faulty=False).run, lambda: self._next("erase"))
         self._deliveries.defects += texts
         self.score.cut += self._native.cut - cut_before
@@ -325,17 +355,22 @@ class Episode:
                     self._owners.turn()
                 if self._foreign.random() < SWAPS:
                     self._intruder.swap()
+                if self._new and self._foreign.random() < BREAKS:
+                    self._first_loads.meddle()
             finally:
                 self._meddling.release()
 
-    def _driver(self, *, faulty: bool) -> Driver:
+    def _driver(self, *, faulty: bool, new: bool = False) -> Driver:
         luck = self._own_luck()
-        plan = FaultPlan(self._own_luck(), self.score.tally) if faulty else None
-        return Driver(self._deliveries, StoredManifests(self._store), luck, plan)
+        plan = FaultPlan(self._own_luck(), self.score.tally, new=new) if faulty else None
+        return Driver(self._deliveries, StoredManifests(self._store), luck, plan, new=new)
 
     def _next(self, kind: str) -> str:
         self._runs += 1
         return f"{kind}-{self._seed}-{self._runs}"
+
+    def _whole(self) -> RunRequest:
+        return RunRequest(run_id=self._next("run"), profile=self._luck.choice((Profile.daily, Profile.weekly)))
 
     def _request(self) -> RunRequest:
         run_id = self._next("run")
@@ -343,7 +378,7 @@ class Episode:
         if kind < 0.3:
             return RunRequest(run_id=run_id, profile=Profile.weekly if kind < 0.1 else Profile.daily)
         if kind < 0.7:
-            some = self._luck.sample(_ENTITIES, self._luck.randrange(1, 4))
+            some = self._luck.sample(ENTITIES, self._luck.randrange(1, 4))
             return RunRequest(run_id=run_id, profile=Profile.daily, entities=tuple(some))
         if kind < 0.77:
             since = "2026-01-01T00:00:00Z"
@@ -377,7 +412,7 @@ class Episode:
             driver.run(request)
             # A legacy that is its own yesterday, and rows that others were counted over, make versions go back.
             back = "reversed" if profile is Profile.weekly else None
-            defects = [defect for defect in self._oracle.judge() if defect.kind != back]
+            defects = [defect for defect in self.judge() if defect.kind != back]
             flattered += self._oracle.flattered(request.run_id)
             if profile is Profile.weekly and self._told(request.run_id, defects):
                 self._repair()
@@ -432,7 +467,7 @@ def _bind(servers: Servers, *, bound: bool) -> bool:
     with psycopg.connect(servers.target_superuser, autocommit=True) as target:
         word = sql.SQL("nobypassrls" if bound else "bypassrls")
         target.execute(sql.SQL("alter role {} {}").format(sql.Identifier(WORKER), word))
-        for name in _ENTITIES:
+        for name in ENTITIES:
             change = sql.SQL("enable" if bound else "disable")
             target.execute(sql.SQL("alter table {} {} row level security").format(sql.Identifier(name), change))
     return bound

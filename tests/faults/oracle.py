@@ -25,7 +25,7 @@ from tests.faults.expected import (
 )  # fmt: skip
 from tests.faults.people import People
 
-Kind = Literal["missed", "doubled", "reversed", "wrong_ids", "flattered", "returned", "touched", "stuck"]
+Kind = Literal["missed", "doubled", "reversed", "wrong_ids", "flattered", "returned", "touched", "unmade", "stuck"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ class Oracle:
     def close(self) -> None:
         self._legacy.close()
         self._target.close()
+
+    def forget(self, entities: Iterable[str]) -> None:
+        """Their tables begin anew: whatever UUIDs their rows had."""
+        for place in [place for place in self._first if place[0] in entities]:
+            del self._first[place]
+
+    def undone(self) -> None:
+        """What an undo takes back goes away, or back to an older version, and rightly."""
+        self._target.execute("delete from probe.violation where kind = 'reversed' or seen in ('deleted', 'DELETE')")
 
     def keys(self) -> set[tuple[str, str, Key]]:
         """Every key of either side as it is now."""
@@ -251,6 +260,8 @@ class Oracle:
         """The journal inserted each key once more than it deleted it, and the batches' results agree with it."""
         found = []
         inserted, deleted = self._journalled("insert"), self._journalled("delete")
+        for entity, key in self._target.execute("select relation, key from probe.taken_back").fetchall():
+            deleted.update((entity, source.name, tuple(key)) for source in SOURCES if source.entity == entity)
         for (entity, name, key), times in inserted.items():
             if entity == "messages" and self._people.wrote(key):
                 continue  # the before-images of its deletes are erased, too

@@ -28,6 +28,7 @@ class Tally:
 
     passed: Counter[str] = field(default_factory=Counter)
     fired: Counter[str] = field(default_factory=Counter)
+    armed: Counter[str] = field(default_factory=Counter)
     orders: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
@@ -35,6 +36,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         self.passed += other.passed
         self.fired += other.fired
+        self.armed += other.armed
         self.orders += other.orders
         self.errors += other.errors
         self.crashes += other.crashes

@@ -28,6 +28,12 @@ class Score:
     restores: int = 0
     """Days after which the target was restored to the morning."""
     erased: int = 0
+    new_days: int = 0
+    """Days on which tables were loaded for the first time."""
+    undone: int = 0
+    """Runs of such days that were rolled back."""
+    broken: int = 0
+    """Rows that people wrote meanwhile and that a foreign key does not let stand."""
     repairs: int = 0
     committed: int = 0
     acts: int = 0
@@ -59,6 +65,9 @@ class Score:
         self.rewinds += other.rewinds
         self.restores += other.restores
         self.erased += other.erased
+        self.new_days += other.new_days
+        self.undone += other.undone
+        self.broken += other.broken
         self.repairs += other.repairs
         self.committed += other.committed
         self.acts += other.acts
@@ -95,6 +104,11 @@ class Score:
         yield (
             f"owners' changes of tables: {self.acts}; id cache pages with swapped ids: {self.swaps}, believed and "
             f"told: {self.forged}; episodes under row security: {self.bound}; evenings: {evenings}"
+        )
+        yield (
+            f"days of first loads: {self.new_days}; parts made again: {tally.passed['bulk.made']};"
+            f" their runs undone: {self.undone}; rows of people that broke a foreign key meanwhile: {self.broken};"
+            f" not as before: {self._of('unmade')}"
         )
         clean = ", ".join(f"{n} after {runs}" for runs, n in sorted(self.clean_runs.items()))
         yield f"right after clean runs: {clean}; native rows touched: {self._of('touched')}; stuck: {self._of('stuck')}"

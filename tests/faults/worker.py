@@ -18,13 +18,14 @@ from pydantic import BaseModel
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
-from hybrid_sync.contracts import FailureMessage, Profile, RunFailure
+from hybrid_sync.contracts import FailureMessage, Profile, RollbackTask
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
 from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection, Side, connect
 from hybrid_sync.steps.retry_failure import retry_failure
+from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.world import ProfileLimits
 from tests.faults.cloud import (
     FaultyDynamo,
@@ -32,6 +33,7 @@ from tests.faults.cloud import (
     SilentAlerts,
     Store,
     StoredErasures,
+    StoredExecutions,
     StoredManifests,
     StoredReports,
 )
@@ -60,16 +62,6 @@ class Place:
     unreliable: float
 
 
-class NoExecutions:
-    """There is no Step Functions here: the driver plays it."""
-
-    def status(self, run_id: str) -> str | None:
-        return None
-
-    def failure(self, run_id: str) -> RunFailure | None:
-        return None
-
-
 class FaultWorld:
     """`hybrid_sync.world.World` of one worker process."""
 
@@ -92,7 +84,7 @@ class FaultWorld:
         self.reports = StoredReports(store)
         self.failure_queue = FaultyQueue(store, luck, place.unreliable)
         self.alerts = SilentAlerts()
-        self.executions = NoExecutions()
+        self.executions = StoredExecutions(store)
         self.erasures = StoredErasures(store)
 
     def limits(self, profile: Profile) -> ProfileLimits:
@@ -155,6 +147,8 @@ def _do(steps: Steps, order: Order) -> Reply:
     try:
         if isinstance(order.message, FailureMessage):
             return Reply(result=retry_failure(steps.world, order.message))
+        if isinstance(order.message, RollbackTask):
+            return Reply(result=rollback_run(steps.world, order.message))
         return Reply(result=steps(order.step, order.message))
     except SyncError as error:
         return Reply(error=error.code, transient=error.transient, sentence=str(error))

@@ -209,6 +209,12 @@ class ForeignKeyUnproven(SyncError):
     code = "foreign_key_unproven"
 
 
+class IndexUnmade(SyncError):
+    """After a first load the server does not make an index or a foreign key again."""
+
+    code = "index_unmade"
+
+
 class RecordsStillFail(SyncError):
     """A retry wrote what it could, and some of its records failed again: the queue delivers them later."""
 

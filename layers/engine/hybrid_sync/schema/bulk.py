@@ -24,7 +24,9 @@ _REFUSALS = {
     "published": "a publication shows it to subscribers",
     "triggers": "a trigger fires for each new row and may look at the table",
     "in_use": "another session used it, or a table that it refers to, when the run began",
-    "refused": "the server did not let its indexes or foreign keys go",
+    "snapshot": "the transaction sees the table as it was earlier",
+    "otherwise": "an index or a foreign key would not come back exactly as it is",
+    "refused": "the server did not let its indexes or foreign keys go, or did not make them again",
 }
 """What a person should know; that a table has rows already, or nothing to drop, is nothing to tell."""
 
@@ -55,6 +57,8 @@ def record_tables(connection: Connection, catalog: Catalog) -> None:
     """
     connection.execute("delete from hybrid_sync.bulk_table where run_id is null")
     for name in (name for name, entity in catalog.entities.items() if entity.first_load == "bulk"):
+        if is_shared(catalog, name):
+            continue
         connection.execute(
             "insert into hybrid_sync.bulk_table (entity, relation) select %s, c.oid"
             " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
@@ -65,11 +69,19 @@ def record_tables(connection: Connection, catalog: Catalog) -> None:
         )
 
 
-def begin(connection: Connection, run_id: str, entity: str) -> str | None:
+def is_shared(catalog: Catalog, entity: str) -> bool:
+    """Whether another entity fills the same table: its rows would meet what was taken apart for this one."""
+    place = split(catalog[entity].target)
+    return any(name != entity and split(other.target) == place for name, other in catalog.entities.items())
+
+
+def begin(connection: Connection, catalog: Catalog, run_id: str, entity: str) -> str | None:
     """Drop what is made again later, if the table is empty and nobody uses it; a repeat finds it done.
 
     Where it is loaded as usual: why, as a part of a sentence, or an empty text where that is no news.
     """
+    if is_shared(catalog, entity):
+        return "another entity of the catalog fills it, too"
     row = connection.execute("select hybrid_sync.begin_bulk(%s, %s)", (run_id, entity)).fetchone()
     assert row is not None, "a function's result is one row"
     return None if row[0] is None else _REFUSALS.get(str(row[0]), "")
@@ -109,6 +121,14 @@ def make_next(connection: Connection, entity: str) -> str | None:
     """Make one index or foreign key again, and say which; None where all are there."""
     row = connection.execute("select hybrid_sync.end_bulk(%s)", (entity,)).fetchone()
     return None if row is None or row[0] is None else str(row[0])
+
+
+def to_be_made(connection: Connection, entity: str) -> str:
+    """Which one comes next."""
+    row = connection.execute(
+        "select name from hybrid_sync.bulk_part where entity = %s and made_at is null order by n limit 1", (entity,)
+    ).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def prove_next(connection: Connection, entity: str, after: int) -> Unproven | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import psycopg
+
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.errors import ForeignKeyUnproven
+from hybrid_sync.errors import Contention, ForeignKeyUnproven, IndexUnmade
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, answer, transaction
+from hybrid_sync.postgres import Connection, answer, primary, transaction
 from hybrid_sync.runs.store import EntityRecord
 from hybrid_sync.schema import bulk
 from hybrid_sync.schema.plans import forget
@@ -30,7 +32,7 @@ def begin_bulk(
         if world.catalog[name].first_load != "bulk" or record.status == "failed" or record.requested is not None:
             continue
         with transaction(target, "target"):
-            refused = bulk.begin(target, request.run_id, name)
+            refused = bulk.begin(target, world.catalog, request.run_id, name)
             failpoint("bulk.beginning", target)
             if refused:
                 from hybrid_sync.write.batches import record_missing
@@ -44,14 +46,10 @@ def begin_bulk(
 def end_bulk(world: World, run_id: str, entity: str, target: Connection) -> None:
     """Make everything again and prove it, each part in a transaction of its own; safe to repeat, and to break off.
 
-    Rows of the load that break a foreign key become failed records.  Raises ForeignKeyUnproven where others do.
+    Rows of the load that break a foreign key become failed records.  Raises ForeignKeyUnproven where others do, and
+    IndexUnmade where somebody has changed the tables meanwhile, so that the server refuses.
     """
-    while True:
-        with transaction(target, "target"):
-            made = bulk.make_next(target, entity)
-            failpoint("bulk.making", target)
-        if made is None:
-            break
+    while _made(entity, target) is not None:
         failpoint("bulk.made", target)
     after, broken = 0, list[str]()
     while (part := _proved(world, run_id, entity, after, target)) is not None:
@@ -66,9 +64,12 @@ def end_bulk(world: World, run_id: str, entity: str, target: Connection) -> None
         )
 
 
-def end_left_open(world: World, run_id: str, target: Connection) -> list[tuple[str, str]]:
+def end_left_open(world: World, run_id: str, target: Connection, *, goes_on: bool = False) -> list[tuple[str, str]]:
     """End what runs have left open that are not at work any more, and of this run's all that is left; (entity,
-    sentence) of the foreign keys that rows of others break."""
+    sentence) of what a person must heal.
+
+    A caller that `goes_on` is told, too, of a table that somebody holds for long: it is no matter of the other ones.
+    """
     with transaction(target, "target", read_only=True):
         left = answer(target, bulk.ask_left_open())
     told: list[tuple[str, str]] = []
@@ -77,8 +78,12 @@ def end_left_open(world: World, run_id: str, target: Connection) -> list[tuple[s
             continue
         try:
             end_bulk(world, run_id, one.entity, target)
-        except ForeignKeyUnproven as error:
+        except (ForeignKeyUnproven, IndexUnmade) as error:
             told.append((one.entity, str(error)))
+        except Contention as error:
+            if not goes_on:
+                raise
+            told.append((one.entity, f"The first load of {one.entity} is not ended yet: {error}"))
     return told
 
 
@@ -89,6 +94,23 @@ def tell(run_id: str, told: Iterable[tuple[str, str]], target: Connection) -> No
 
         with transaction(target, "target"):
             record_missing(target, run_id, entity, sentence)
+
+
+def _made(entity: str, target: Connection) -> str | None:
+    """What the server has made next."""
+    try:
+        with transaction(target, "target"):
+            made = bulk.make_next(target, entity)
+            failpoint("bulk.making", target)
+    except psycopg.Error as error:
+        with transaction(target, "target", read_only=True):
+            name = bulk.to_be_made(target, entity)
+        raise IndexUnmade(
+            f"After the first load of {entity} the server does not make {name} again ({primary(error)}).",
+            "Create it under this name as it is to be now; its old definition is in hybrid_sync.bulk_part. The next"
+            " run goes on from there.",
+        ) from None
+    return made
 
 
 def _proved(world: World, run_id: str, entity: str, after: int, target: Connection) -> bulk.Unproven | None:

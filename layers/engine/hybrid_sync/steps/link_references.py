@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import LinkResult, LinkTask
-from hybrid_sync.errors import EntityHeld, ForeignKeyUnproven
+from hybrid_sync.errors import EntityHeld, ForeignKeyUnproven, IndexUnmade
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.postgres import Connection, one_trip, transaction
@@ -54,7 +54,10 @@ def _waiting(world: World, run_id: str, target: Connection) -> tuple[list[Group]
         trip.ask(same_version(world, run_id))
         trip.ask(ask_run(run_id))
         failed, found = trip.ask(ask_failed_with(run_id, LASTING)), trip.ask(groups(world.catalog, run_id))
-        left, told = trip.ask(ask_left_open()), trip.ask(ask_failed_with(run_id, {ForeignKeyUnproven.code}))
+        left, told = (
+            trip.ask(ask_left_open()),
+            trip.ask(ask_failed_with(run_id, {ForeignKeyUnproven.code, IndexUnmade.code})),
+        )
     waiting = [g for g in found.value if g.entity not in failed.value and g.parent_entity not in failed.value]
     return waiting, [one.entity for one in left.value if one.run_id == run_id and one.entity not in told.value]
 

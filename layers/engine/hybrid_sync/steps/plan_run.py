@@ -46,7 +46,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         if others.value:
             tell_lost_runs(world, target, finder=request.run_id)
         # A run that was found to be lost may have left one open, too.
-        told = end_left_open(world, request.run_id, target) if left_open.value else []
+        told = end_left_open(world, request.run_id, target, goes_on=True) if left_open.value else []
         recall_erased(world, legacy, target)
         if request.act != "sync":
             from hybrid_sync.steps.act_on_people import act_on_people  # who syncs need not load it
