@@ -29,6 +29,7 @@ class Door:
     """Who a token is, as its text says; one password, and one renewal."""
 
     knows_people = True
+    providers: tuple[str, ...] = ()
 
     def prove(self, token: str) -> Visitor | None:
         role = PEOPLE.get(token)
@@ -36,6 +37,9 @@ class Door:
 
     def enter(self, email: str, password: str) -> Opened | None:
         return Opened("token-of-operator", "renewal-1") if (email, password) == ("ann@example.test", "right") else None
+
+    def wants_second_factor(self, opened: Opened) -> bool:
+        return False
 
     def renew(self, renewal: str) -> Opened | None:
         return Opened("token-of-operator", "renewal-2") if renewal == "renewal-1" else None

@@ -28,6 +28,8 @@ class Connections(BaseModel):
     supabase_url: str = ""
     supabase_anon_key: str = ""
     supabase_jwt_secret: SecretStr | None = None
+    supabase_providers: str = ""
+    supabase_second_factor: str = ""
     alert_webhook_url: SecretStr | None = None
     alert_webhook_secret: SecretStr | None = None
     alert_chat_url: SecretStr | None = None

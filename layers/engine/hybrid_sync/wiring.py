@@ -19,7 +19,7 @@ from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.metering import METER, MeasuredCall
-from hybrid_sync.secret import IdSecret, text
+from hybrid_sync.secret import IdSecret
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
 
@@ -204,9 +204,7 @@ class DeployedWorld(Connecting):
         """The Supabase project whose people may sign in."""
         from hybrid_sync.http.people import Project
 
-        held = self._connections()
-        key, secret = held.supabase_anon_key, text(held.supabase_jwt_secret)
-        return Project(held.supabase_url, secret, key) if held.supabase_url else None
+        return Project.told(self._connections())
 
     @cached_property
     def parts(self) -> Parts:

@@ -27,6 +27,8 @@ class User:
     app_metadata: dict[str, Any]
     user_metadata: dict[str, Any] = field(default_factory=dict)
     banned: bool = False
+    totp: str = ""
+    """The secret of an app that proves them a second time."""
 
 
 class Book:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import secrets
 import sys
 import time
@@ -17,10 +18,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import jwt
+
 from hybrid_sync_cli.stack.supabase_auth.book import Book, User
+from hybrid_sync_cli.stack.supabase_auth.flows import Flows, Redirect, factor_of
 from hybrid_sync_cli.stack.supabase_auth.keys import key_set
 
 TOKEN_SECONDS = 3_600
+_FACTOR = re.compile(r"/factors/(?P<factor>[0-9a-f-]{36})/(?P<step>challenge|verify)")
 _LONGEST_BODY = 65_536
 _ANYWHERE = {
     "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*", "Access-Control-Allow-Methods": "*",
@@ -36,8 +41,19 @@ class Auth:
         self._issuer = f"{project_url}/auth/v1"
         self._sessions: dict[str, tuple[str, str]] = {}
         """Refresh token -> e-mail, session."""
+        self.flows = Flows()
+        self._by_two: set[str] = set()
+        """Sessions that a second factor has proved."""
 
-    def answer(self, method: str, path: str, query: Mapping[str, list[str]], body: dict[str, Any]) -> Answer:
+    def page(self, path: str, query: Mapping[str, list[str]]) -> Redirect | None:
+        """What a browser is shown; None where that is for programs."""
+        if path == "/authorize":
+            return self.flows.authorize(query, Book(self._folder).users)
+        return self.flows.authorized(query) if path == "/authorized" else None
+
+    def answer(
+        self, method: str, path: str, query: Mapping[str, list[str]], body: dict[str, Any], bearer: str = ""
+    ) -> Answer:
         """Status and JSON of a request."""
         book = Book(self._folder)
         if (method, path) == ("GET", "/.well-known/jwks.json"):
@@ -48,7 +64,11 @@ class Auth:
                 return self._by_password(book, body)
             if grant == "refresh_token":
                 return self._by_refresh(book, body)
+            if grant == "pkce":
+                return self._by_code(book, body)
             return _refused("unsupported_grant_type", "unsupported_grant_type")
+        if method == "POST" and (found := _FACTOR.fullmatch(path)):
+            return self._second(book, found["factor"], found["step"], body, bearer)
         return 404, {"code": 404, "error_code": "not_found", "msg": "Not found"}
 
     def _by_password(self, book: Book, body: dict[str, Any]) -> Answer:
@@ -65,6 +85,25 @@ class Auth:
             return _refused("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
         return self._session(book, book.users[email], session)
 
+    def _by_code(self, book: Book, body: dict[str, Any]) -> Answer:
+        email = self.flows.exchanged(str(body.get("auth_code")), str(body.get("code_verifier")))
+        if email not in book.users:
+            return _refused("bad_code_verifier", "code challenge does not match previously saved code verifier")
+        return self._session(book, book.users[email], str(uuid.uuid4()))
+
+    def _second(self, book: Book, factor: str, step: str, body: dict[str, Any], bearer: str) -> Answer:
+        """A factor is challenged, and verified, by whoever has its user's token."""
+        told = jwt.decode(bearer, options={"verify_signature": False}) if bearer else {}
+        user = book.users.get(str(told.get("email")))
+        if user is None or not user.totp or factor_of(user) != factor:
+            return _refused("mfa_factor_not_found", "Factor not found")
+        if step == "challenge":
+            return 200, {"id": self.flows.challenged(factor), "type": "totp", "expires_at": int(time.time()) + 300}
+        if not self.flows.proved(book, factor, str(body.get("challenge_id")), str(body.get("code"))):
+            return 422, {"code": 422, "error_code": "mfa_verification_failed", "msg": "Invalid TOTP code entered"}
+        self._by_two.add(str(told["session_id"]))
+        return self._session(book, user, str(told["session_id"]))
+
     def _session(self, book: Book, user: User, session: str) -> Answer:
         if user.banned:
             return _refused("user_banned", "User is banned")
@@ -72,13 +111,16 @@ class Auth:
         refresh = secrets.token_urlsafe(12)
         self._sessions[refresh] = (user.email, session)
         return 200, {
-            "access_token": book.keys[0].sign(claims(user, self._issuer, now, session)),
+            "access_token": book.keys[0].sign(
+                claims(user, self._issuer, now, session) | ({"aal": "aal2"} if session in self._by_two else {})
+            ),
             "token_type": "bearer",  # nosec B105 - the scheme
             "expires_in": TOKEN_SECONDS, "expires_at": now + TOKEN_SECONDS,
             "refresh_token": refresh,
             "user": {
                 "id": user.user_id, "aud": "authenticated", "role": "authenticated", "email": user.email,
                 "app_metadata": user.app_metadata, "user_metadata": user.user_metadata,
+                "factors": [{"id": factor_of(user), "factor_type": "totp", "status": "verified"}] if user.totp else [],
             },
         }  # fmt: skip
 
@@ -106,7 +148,12 @@ def handler(auth: Auth) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
-            self._send(*auth.answer(self.command, url.path, parse_qs(url.query), self._body()))
+            query = parse_qs(url.query)
+            if shown := auth.page(url.path, query):
+                self._show(*shown)
+                return
+            bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            self._send(*auth.answer(self.command, url.path, query, self._body(), bearer))
 
         do_POST = do_GET  # noqa: N815 - http.server's names
 
@@ -121,6 +168,16 @@ def handler(auth: Auth) -> type[BaseHTTPRequestHandler]:
             except ValueError:
                 return {}
             return found if isinstance(found, dict) else {}
+
+        def _show(self, status: int, place: str, html: str) -> None:
+            content = html.encode()
+            self.send_response_only(status)
+            if place:
+                self.send_header("Location", place)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def _send(self, status: int, body: dict[str, Any]) -> None:
             content = json.dumps(body).encode()

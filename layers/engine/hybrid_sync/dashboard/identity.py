@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
+import time
 from collections.abc import Callable
 
+from hybrid_sync.dashboard import elsewhere
+from hybrid_sync.dashboard.elsewhere import Halfway
+from hybrid_sync.dashboard.request import Request
 from hybrid_sync.dashboard.session import Opened, Visitor
 from hybrid_sync.dashboard.supabase_auth import SupabaseAuth
-from hybrid_sync.http.people import People, Project, Refused
+from hybrid_sync.http.people import People, Project, Refused, SecondFactorWanted
 from hybrid_sync.http.scopes import OPERATE, READ
 from hybrid_sync.http.tokens import PREFIX, Tokens
 from hybrid_sync.services.roles import Role
@@ -19,6 +24,7 @@ class Doorkeeper:
         self._tokens = tokens
         self._people = people
         self._told = project
+        self._now = time.time
 
     def _project(self) -> SupabaseAuth | None:
         told = self._told()
@@ -28,6 +34,12 @@ class Doorkeeper:
     def knows_people(self) -> bool:
         """Whether anybody can sign in by name."""
         return self._project() is not None
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """By which people may sign in besides."""
+        told = self._told()
+        return told.providers if told else ()
 
     def prove(self, token: str) -> Visitor | None:
         """Whose token it is; None where it proves nobody who may look."""
@@ -46,6 +58,50 @@ class Doorkeeper:
         """Sign somebody in."""
         project = self._project()
         return project.by_password(email, password) if project and email and password else None
+
+    def leave(self, request: Request, provider: str) -> tuple[str, str] | None:
+        """Where the provider's sign-in is, and a cookie for the way back; None for a provider that is not ours."""
+        told = self._told()
+        if told is None or provider not in told.providers:
+            return None
+        return elsewhere.leave(told, request, provider, self._now())
+
+    def arrive(self, request: Request) -> tuple[Opened | None, str]:
+        """Whom a provider has sent back, and where they wanted to go; nobody where this browser has not left for it."""
+        told, project = self._told(), self._project()
+        going = elsewhere.halfway(told, request, self._now()) if told else None
+        code, state = request.query.get("code", ""), request.query.get("state", "")
+        if going is None or project is None or not (code and going.state):
+            return None, ""
+        if not hmac.compare_digest(state.encode(), going.state.encode()):
+            return None, ""
+        return project.by_code(code, going.verifier), going.next
+
+    def wants_second_factor(self, opened: Opened) -> bool:
+        """Whether only that is missing."""
+        try:
+            self._people.check(opened.token)
+        except SecondFactorWanted:
+            return True
+        except Refused:
+            return False
+        return False
+
+    def half(self, opened: Opened, wanted: str) -> str:
+        """The cookie of somebody whose second factor is still to come."""
+        told = self._told()
+        assert told is not None, "only people have two factors"
+        going = Halfway(self._now() + elsewhere.SECONDS, wanted, token=opened.token, factor=opened.factors[0])
+        return elsewhere.kept(told, going)
+
+    def whole(self, request: Request) -> tuple[Opened | None, str]:
+        """A session of two factors for the code that the form carries, and where they wanted to go."""
+        told, project = self._told(), self._project()
+        going = elsewhere.halfway(told, request, self._now()) if told else None
+        if going is None or project is None or not going.token:
+            return None, ""
+        code = request.form.get("code", "").replace(" ", "")
+        return project.by_second_factor(going.token, going.factor, code), going.next
 
     def renew(self, renewal: str) -> Opened | None:
         """Go on with a session whose access token has ended."""

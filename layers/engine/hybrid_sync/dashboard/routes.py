@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote
 
-from hybrid_sync.dashboard import session
+from hybrid_sync.dashboard import elsewhere, session
 from hybrid_sync.dashboard.draw import asset, page
 from hybrid_sync.dashboard.identity import Doorkeeper
 from hybrid_sync.dashboard.pages import Pages
@@ -68,6 +68,8 @@ class Dashboard:
             raise nowhere()
         if parts == ("sign-in",):
             return self._signed_in(request) if request.method == "POST" else self._sign_in(request)
+        if parts == (elsewhere.BACK,):
+            return self._back(request)
         if who is None:
             return self._way_in(request)
         if request.method == "POST":
@@ -107,27 +109,61 @@ class Dashboard:
             return Answer(headers={"HX-Redirect": f"{request.root}sign-in"})
         return redirect(f"{request.root}sign-in?next={quote(path)}")
 
-    def _sign_in(self, request: Request, said: str = "") -> Answer:
+    def _sign_in(self, request: Request, said: str = "", wanted: str = "") -> Answer:
         """A session begins here, before anybody has proved anything: its secret makes the form ours."""
         secret, cookie = session.new_form()
         fresh = replace(request, cookies={session.FORM: secret})
-        wanted = request.form.get("next", "") or request.query.get("next", "")
-        drawn = page("sign_in.html", fresh, None, said=said, next=wanted, people=self._door.knows_people)
+        wanted = wanted or request.form.get("next", "") or request.query.get("next", "")
+        drawn = page(
+            "sign_in.html", fresh, None, said=said, next=wanted, people=self._door.knows_people,
+            providers=self._door.providers,
+        )  # fmt: skip
         return Answer(drawn, HTTPStatus.UNAUTHORIZED if said else HTTPStatus.OK, cookies=(cookie,))
 
     def _signed_in(self, request: Request) -> Answer:
         session.require_our_form(request, None)
+        if provider := request.form.get("provider", ""):
+            return self._leave(request, provider)
+        if "code" in request.form:
+            opened, wanted = self._door.whole(request)
+            return self._entered(request, opened, wanted, "The code is not the right one, or it took too long.")
         token = request.form.get("token", "").strip()
         given = (request.form.get("email", "").strip(), request.form.get("password", ""))
         opened = Opened(token) if token else self._door.enter(*given)
+        return self._entered(request, opened, request.form.get("next", ""), "E-mail and password let nobody in.")
+
+    def _leave(self, request: Request, provider: str) -> Answer:
+        """By a page and not by a redirect: our policy lets no form lead anywhere else."""
+        left = self._door.leave(request, provider)
+        if left is None:
+            return self._sign_in(request, "Nobody signs in by that here.")
+        return Answer(page("again.html", request, None, to=left[0]), cookies=(left[1],))
+
+    def _back(self, request: Request) -> Answer:
+        """From a provider.  The next page is asked for by a page of ours, which our strict cookies go along with."""
+        opened, wanted = self._door.arrive(request)
+        answer = self._entered(request, opened, wanted, "The provider let nobody in, or it took too long.")
+        if answer.status != HTTPStatus.SEE_OTHER:
+            return answer
+        return Answer(page("again.html", request, None, to=answer.headers["Location"]), cookies=answer.cookies)
+
+    def _entered(self, request: Request, opened: Opened | None, wanted: str, said: str) -> Answer:
+        """On to where they wanted to go, once they have proved who they are; `said` to whom nothing was opened."""
         if opened is None:
-            return self._sign_in(request, "E-mail and password let nobody in.")
+            return self._sign_in(request, said, wanted)
         if self._door.prove(opened.token) is None:
-            return self._sign_in(
-                request, "Known, perhaps, but not let in here: an administrator gives roles and scopes."
-            )
+            if not self._door.wants_second_factor(opened):
+                return self._sign_in(
+                    request, "Known, perhaps, but not let in here: an administrator gives roles and scopes."
+                )
+            if not opened.factors:
+                return self._sign_in(request, "Your role asks for a second factor: enrol one, then sign in again.")
+            secret, form = session.new_form()
+            fresh = replace(request, cookies={session.FORM: secret})
+            return Answer(page("second_factor.html", fresh, None), cookies=(form, self._door.half(opened, wanted)))
         _, form = session.new_form()
-        return redirect(_within(request, request.form.get("next", "")), *session.cookies_of(opened), form)
+        cookies = (*session.cookies_of(opened), form, elsewhere.forgotten())
+        return redirect(_within(request, wanted), *cookies)
 
 
 def _within(request: Request, wanted: str) -> str:

@@ -38,6 +38,8 @@ class Opened:
 
     token: str
     renewal: str = ""
+    factors: tuple[str, ...] = ()
+    """Ids of the apps that may prove them a second time."""
 
 
 def csrf_of(request: Request, who: Visitor | None) -> str:

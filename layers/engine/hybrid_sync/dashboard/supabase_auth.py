@@ -43,7 +43,7 @@ class SupabaseAuth:
     """One project's; `key` is its public (anon) one, which its gateway asks for."""
 
     def __init__(self, project_url: str, key: str, send: Send = posted) -> None:
-        self._url = f"{project_url}/auth/v1/token?grant_type="
+        self._base = f"{project_url}/auth/v1"
         self._key = key
         self._send = send
 
@@ -55,15 +55,51 @@ class SupabaseAuth:
         """A new access token; None where the session is over."""
         return self._ask("refresh_token", {"refresh_token": renewal})
 
+    def by_code(self, code: str, verifier: str) -> Opened | None:
+        """Whom a provider has sent back with that code; each serves once, and only whoever holds the verifier."""
+        return self._ask("pkce", {"auth_code": code, "code_verifier": verifier})
+
+    def by_second_factor(self, token: str, factor: str, code: str) -> Opened | None:
+        """A session of two factors for one of one; `code` is what the app shows now."""
+        place, bearer = f"{self._base}/factors/{factor}", {"Authorization": f"Bearer {token}"}
+        challenge = self._post(f"{place}/challenge", {}, bearer)
+        if challenge is None:
+            return None
+        given = {"challenge_id": str(challenge.get("id")), "code": code}
+        return _opened(self._post(f"{place}/verify", given, bearer))
+
     def _ask(self, grant: str, given: dict[str, str]) -> Opened | None:
-        headers = {"Content-Type": "application/json", **({"apikey": self._key} if self._key else {})}
+        return _opened(self._post(f"{self._base}/token?grant_type={grant}", given, {}))
+
+    def _post(self, url: str, given: dict[str, str], more: dict[str, str]) -> dict[str, Any] | None:
+        """What it answers; None where it refuses."""
+        headers = {"Content-Type": "application/json", **({"apikey": self._key} if self._key else {}), **more}
         try:
-            status, content = self._send(f"{self._url}{grant}", headers, json.dumps(given).encode())
+            status, content = self._send(url, headers, json.dumps(given).encode())
             found: Any = json.loads(content) if status == HTTPStatus.OK else None
         except (OSError, ValueError, BotoCoreError):
             status, found = 0, None
         if status in _REFUSALS:
             return None
-        if not isinstance(found, dict) or not found.get("access_token"):
-            raise SignInUnavailable("Supabase Auth does not answer.", "Try again, or sign in by a service token.")
-        return Opened(str(found["access_token"]), str(found.get("refresh_token") or ""))
+        if not isinstance(found, dict):
+            raise _away()
+        return found
+
+
+def _opened(found: dict[str, Any] | None) -> Opened | None:
+    if found is None:
+        return None
+    if not found.get("access_token"):
+        raise _away()
+    user = found.get("user")
+    factors = user.get("factors") if isinstance(user, dict) else None
+    proved = tuple(
+        str(one.get("id"))
+        for one in factors or ()
+        if (one.get("factor_type"), one.get("status")) == ("totp", "verified")
+    )
+    return Opened(str(found["access_token"]), str(found.get("refresh_token") or ""), proved)
+
+
+def _away() -> SignInUnavailable:
+    return SignInUnavailable("Supabase Auth does not answer.", "Try again, or sign in by a service token.")

@@ -8,18 +8,23 @@ are refused.  Any user of the project can sign in, so a token opens something on
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.http.jwks import Jwks
+from hybrid_sync.secret import text
 from hybrid_sync.services.roles import Role
 from hybrid_sync.supabase import checked_url
 
 if TYPE_CHECKING:
     from jwt import PyJWK
+
+    from hybrid_sync.secret import Connections
 
 AUDIENCE = "authenticated"
 ROLE_CLAIM = "hybrid_sync_role"
@@ -28,6 +33,9 @@ SKEW_SECONDS = 10
 OLDEST_SECONDS = 3_600
 """A token counts no longer after it was issued, whatever it says: so long a banned user can still be let in."""
 _LONGEST = 8_192
+_BY_TWO = "aal2"
+"""Supabase's word for a session that was opened by a second factor, too; one without the claim counts as `aal1`."""
+_PROVIDER = re.compile(r"[a-z][a-z0-9_]{1,30}")
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _BY_KEY = ("ES256", "RS256")
 _BY_SECRET = "HS256"  # nosec B105 - an algorithm's name
@@ -38,6 +46,10 @@ class Refused(Exception):
     """The token proves nobody; the word says why, for the log alone."""
 
 
+class SecondFactorWanted(Refused):
+    """It proves an operator by one factor, where the deployment asks for two."""
+
+
 @dataclass(frozen=True)
 class Project:
     """A Supabase project as the deployment was told; `jwt_secret` where it still signs with one.  Its public key
@@ -46,10 +58,34 @@ class Project:
     url: str
     jwt_secret: str | None
     anon_key: str = ""
+    providers: tuple[str, ...] = ()
+    """By which one may sign in besides a password, as Supabase Auth calls them."""
+    second_factor: bool = False
+    """Operators and admins sign in by two (`aal2`)."""
+    seal: bytes = b""
+    """Known to the functions alone: what a browser keeps for us is signed with it."""
 
     def __post_init__(self) -> None:
         """ConfigurationMissing where keys would be fetched over a line that anybody could change."""
         checked_url(self.url)
+        if not all(map(_PROVIDER.fullmatch, self.providers)):
+            raise ConfigurationMissing(
+                "The secret's supabase_providers names something else than providers.",
+                "Write names of Supabase Auth with a space between them, such as: azure google.",
+            )
+
+    @classmethod
+    def told(cls, held: Connections) -> Project | None:
+        """The one that the deployment's secret names; ConfigurationMissing where it says what nobody can read."""
+        if not held.supabase_url:
+            return None
+        if held.supabase_second_factor not in ("", "operators"):
+            raise ConfigurationMissing("The secret's supabase_second_factor is neither empty nor `operators`.")
+        return cls(
+            held.supabase_url, text(held.supabase_jwt_secret), held.supabase_anon_key,
+            tuple(held.supabase_providers.split()), held.supabase_second_factor == "operators",
+            hashlib.sha256(f"hybrid-sync sign-in\n{text(held.target_dsn)}".encode()).digest(),
+        )  # fmt: skip
 
     @property
     def issuer(self) -> str:
@@ -87,7 +123,7 @@ class People:
             raise Refused("switched_off")
         if len(token) > _LONGEST or not token.isascii():
             raise Refused("no_token")
-        return _person(self._claims(project, token), self._now())
+        return _person(self._claims(project, token), self._now(), project)
 
     def _claims(self, project: Project, token: str) -> dict[str, Any]:
         import jwt  # with what it needs, a fifth of a second that a service token does not wait for
@@ -120,7 +156,7 @@ class People:
         return key, str(algorithm)
 
 
-def _person(claims: dict[str, Any], now: float) -> Person:
+def _person(claims: dict[str, Any], now: float, project: Project) -> Person:
     """Whom proved claims are of; Refused where they have no role of ours, or are not a person's."""
     if now - float(claims["iat"]) > OLDEST_SECONDS + SKEW_SECONDS:
         raise Refused("too_old")
@@ -130,6 +166,8 @@ def _person(claims: dict[str, Any], now: float) -> Person:
     name = given.get(ROLE_CLAIM) if isinstance(given, dict) else None
     if not isinstance(name, str) or name not in Role.__members__:
         raise Refused("role")
+    if project.second_factor and Role[name] >= Role.operator and claims.get("aal") != _BY_TWO:
+        raise SecondFactorWanted("second_factor")
     try:
         return Person(str(UUID(claims["sub"])), Role[name])
     except ValueError:
