@@ -65,6 +65,8 @@ def test_failures_that_are_far_apart_or_have_a_success_between_them_open_nothing
 def test_what_only_a_person_can_change_opens_it_at_once_and_is_tried_less_often() -> None:
     breaker = failed(Breaker(), BARRED, NOON)
     assert (breaker.away_since, breaker.next_probe) == (NOON, NOON + PAUSES_FOR_A_PERSON[0])
+    assert "Waiting does not cure that: a person has to." in waiting_for({"legacy": breaker})
+    assert "Waiting" not in waiting_for({"legacy": OPEN})
 
 
 def test_nobody_tries_before_the_time_and_then_one_at_a_time() -> None:

@@ -17,6 +17,13 @@ _NO_CONNECTION_LEFT = re.compile(
 _WRONG_PASSWORD = re.compile("password authentication failed|no password supplied|wrong password", re.I)
 _NOT_THERE = re.compile("does not exist|tenant or user not found", re.I)
 _NOT_ALLOWED = re.compile("no pg_hba.conf entry|permission denied for database|is not permitted to log in", re.I)
+# A resolver that is away for a moment says "temporary failure" instead.
+_NO_SUCH_HOST = re.compile(
+    "(failed to resolve host|could not translate host name).*(not known|no address|nodename nor servname)", re.I | re.S
+)
+_NO_POSTGRES = re.compile(
+    "invalid response to ssl negotiation|unsupported frontend protocol|expected authentication", re.I
+)
 
 
 def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
@@ -33,6 +40,12 @@ def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
         advice = "Check the database name and the user in its DSN."
     elif _NOT_ALLOWED.search(text):
         advice = "Let the user of its DSN connect to that database."
+    elif _NO_SUCH_HOST.search(text):
+        advice = supabase.unreached(parts.get("host", "")) or (
+            "That name leads nowhere: check the host in its DSN, and whether the server was deleted, paused or renamed."
+        )
+    elif _NO_POSTGRES.search(text):
+        advice = "What answers there is no PostgreSQL: check host and port in its DSN."
     elif (untrusted := why_untrusted(side, parts)) is not None:
         return untrusted
     else:

@@ -46,6 +46,7 @@ AWAY = Retry(attempts=721, first_delay=20, factor=1, longest_delay=600)
 """A state that finds a database away, beside the attempts of STEP: two to four hours, since any part of the delay is
 waited.  Its breaker keeps all but one of those who come from trying."""
 AWAY_ERRORS = (AwayError.__name__,)
+AWAY_HOURS = "two to four hours"
 RECORD = Retry(attempts=3, first_delay=20, longest_delay=43_200)
 """A message about failed records; SQS hides one for twelve hours at most.  After the last, a person is notified."""
 CONTENDED_PAGE = Retry(attempts=3)

@@ -115,7 +115,8 @@ def refusal(side: Side, breaker: Breaker, now: datetime) -> SyncError:
 def sentence(side: Side, breaker: Breaker) -> str:
     """Since when it is away, and why."""
     since = breaker.away_since
-    return f"The {side} database has been away since {since:%Y-%m-%d %H:%M} UTC. {breaker.why.said}"
+    person = " Waiting does not cure that: a person has to." if breaker.why.needs_person else ""
+    return f"The {side} database has been away since {since:%Y-%m-%d %H:%M} UTC. {breaker.why.said}{person}"
 
 
 def waiting_for(breakers: Mapping[Side, Breaker]) -> str:

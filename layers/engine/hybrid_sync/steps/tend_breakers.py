@@ -10,6 +10,7 @@ from hybrid_sync.alerts import Alert
 from hybrid_sync.breaker.breakers import Breakers
 from hybrid_sync.breaker.state import SIDES, Breaker, sentence
 from hybrid_sync.errors import Side, SyncError
+from hybrid_sync.retries import AWAY_HOURS
 from hybrid_sync.world import Alerts
 
 CURES: Mapping[Side, str] = {
@@ -47,7 +48,10 @@ def tend_breakers(world: Tending) -> None:
 def _gone(side: Side, breaker: Breaker) -> Alert:
     return Alert(
         title=f"the {side} database is away",
-        lines=(sentence(side, breaker), "What needs it waits, and says so; the API answers 503."),
+        lines=(
+            sentence(side, breaker), "What needs it waits, and says so; the API answers 503.",
+            f"A run waits for {AWAY_HOURS}, and fails then.",
+        ),
         urgent=True, cause=f"breaker/{side}", remedy=CURES[side], command="hybrid-sync check", path="#servers",
     )  # fmt: skip
 
