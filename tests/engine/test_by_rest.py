@@ -26,6 +26,7 @@ from hybrid_sync.errors import ConfigurationMissing, TargetUnavailable
 from hybrid_sync.failpoints import armed
 from hybrid_sync.pgtypes import describe
 from hybrid_sync.postgres import transaction
+from hybrid_sync.rest import session
 from hybrid_sync.rest.binary import rows_of, text_of
 from hybrid_sync.rest.project import SCHEMA, Project
 from hybrid_sync.rest.project import project as rest_project
@@ -177,6 +178,28 @@ def test_what_another_writer_carried_in_between_is_not_taken_back(sides: Sides) 
     assert sides.targets[1]("select status from hybrid_sync.run where run_id in ('faster', 'slower')") == [
         ("succeeded",), ("succeeded",),
     ]  # fmt: skip
+
+
+def test_where_too_many_rows_are_refused_one_by_one_the_whole_flow_takes_them(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = range(5001, 5041)
+    refs = [Ref(entity="messages", source="remark", legacy_id=key) for key in keys]
+    sides.legacy("insert into remark (id, person_id, body) select i, 1, 'r' from generate_series(5001, 5040) i")
+    assert at_once(sync_keys(sides.rest, asked("many", *refs))) == "succeeded"
+    sides.targets[1](
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;"
+        " create trigger refuse before delete on messages for each row execute function refuse()"
+    )
+    sides.legacy("delete from remark where id > 5000")
+    allowed = asked("one-by-one", *refs).model_copy(update={"allow_deletes": ("messages",)})
+    monkeypatch.setattr(session, "MOST_MESSAGES", 60)
+    left = sync_keys(sides.rest, allowed)
+    assert (left.whole, left.why) == (True, "structure_mismatch")
+    sides.targets[1]("drop function refuse cascade")
+    monkeypatch.undo()
+    assert at_once(sync_keys(sides.rest, allowed)) == "succeeded"
+    assert sides.targets[1]("select count(*) from messages where legacy_id > 5000") == [(0,)]
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role", "postgres", "forged"])

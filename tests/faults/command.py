@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import itertools
+import os
 import signal
 import sys
 import tempfile
@@ -27,6 +28,7 @@ LANES = 2
 """Episodes at the same time, each over servers of its own."""
 RIVAL_WRITES = 50
 """Rows that rivals write for each schedule: 10,000 in 200."""
+_TERMINATES_WITHIN, _TERMINATED = 30.0, 143
 _ALL_HIT_FROM = 500
 """Schedules from which on a failpoint that was never hit is a defect of the harness."""
 
@@ -91,8 +93,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the first episode; replays it")
     wishes = parser.parse_args()
     seed = wishes.seed if wishes.seed is not None else time.time_ns() % 1_000_000
-    # Servers and workers are ended on the way out, so a polite kill must go that way too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _end_politely)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     began = time.monotonic()
     score, cpu = _play_all(wishes.n, seed)
@@ -108,6 +109,24 @@ def main() -> int:
     if silent:
         print(f"NEVER HIT: {', '.join(silent)}: play more schedules, or look why no step comes there.")
     return 1 if score.defects or silent else 0
+
+
+def _end_politely(*_: object) -> None:
+    """Servers and workers are ended on the way out, so a polite kill goes that way; for so long as it takes others to
+    lose patience, and a second one does not interrupt it."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    patience = threading.Timer(_TERMINATES_WITHIN, _end_at_once)
+    patience.daemon = True
+    patience.start()
+    sys.exit(_TERMINATED)
+
+
+def _end_at_once() -> None:
+    """A step hangs, or rivals are long at it: nothing that was started outlives us."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    os._exit(_TERMINATED)
 
 
 def _play_all(schedules: int, seed: int) -> tuple[Score, float]:

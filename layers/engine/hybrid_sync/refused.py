@@ -41,7 +41,7 @@ def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
     elif _NOT_ALLOWED.search(text):
         advice = "Let the user of its DSN connect to that database."
     elif _NO_SUCH_HOST.search(text):
-        advice = supabase.unreached(parts.get("host", "")) or (
+        advice = _unreached(parts) or (
             "That name leads nowhere: check the host in its DSN, and whether the server was deleted, paused or renamed."
         )
     elif _NO_POSTGRES.search(text):
@@ -50,15 +50,17 @@ def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
         return untrusted
     else:
         needs_person = False
-        from hybrid_sync import supabase  # what only a refusal needs
-
-        advice = supabase.unreached(parts.get("host", "")) or (
-            "Check that the server runs and that host and port in its DSN are right."
-        )
+        advice = _unreached(parts) or "Check that the server runs and that host and port in its DSN are right."
     places = ",".join(f"{host.name or host.address or 'localhost'}:{host.port}" for host in tried)
     found = UNAVAILABLE[side](f"The {side} database does not let us in at {places}/{parts.get('dbname', '')}.", advice)
     found.needs_person = needs_person
     return found
+
+
+def _unreached(parts: Parts) -> str | None:
+    from hybrid_sync import supabase  # what only a refusal needs
+
+    return supabase.unreached(parts.get("host", ""))
 
 
 def no_connection_left(side: Side) -> SyncError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hybrid_sync.key_values import key_text
 from hybrid_sync.recorded.money import over_statuses
-from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.model import EntitySummary, RunSummary
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.outcome import reasons
 from hybrid_sync.report.words import count, listed, n_of, percent
@@ -63,6 +63,23 @@ def money(summary: RunSummary) -> Iterator[str]:
             )
     if not apart and any(e.money for e in summary.entities):
         yield "Money agrees to the last digit."
+    for e in summary.entities:
+        if refs := _with_another_amount(e):
+            yield (
+                f"Amounts of {e.title} that were changed in the target, and differ from legacy's row by row whatever"
+                f" the sums are: {listed(refs)}."
+            )
+
+
+def _with_another_amount(e: EntitySummary) -> list[str]:
+    """Of the rows that differed and stay as they are, the first ones with another amount."""
+    columns = {line.column for line in e.money}
+    shown = e.reconcile.shown if e.reconcile else ()
+    return [
+        f"{e.entity}/{d.source}:{','.join(map(str, d.key))}"
+        for d in shown
+        if d.state == "confirmed" and columns.intersection(d.columns)
+    ]
 
 
 def failed_in_words(summary: RunSummary) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated
 from psycopg import sql
 from pydantic import Field
 
-from hybrid_sync.contracts import Ref
-from hybrid_sync.keys import key_literal
+from hybrid_sync.contracts import Key, Ref
+from hybrid_sync.keys import bucket_number, key_literal
 from hybrid_sync.postgres import answer
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.starts import check_ref
@@ -31,21 +31,42 @@ def history(desk: Desk, asked: HistoryAsked, _: str) -> History:
     check_ref(desk.catalog, asked.ref)
     source = asked.ref.source or next(iter(desk.catalog[asked.ref.entity].sources))
     key = asked.ref.key
-    place = {"entity": asked.ref.entity, "source": source, "key": key_literal(key), "width": len(key)}
-    parts = {"written": _WRITTEN, "asked": _ASKED, "failed": _FAILED, "rest": _REST}
-    query = _EVENTS.format(most=asked.limit + 1, **{name: part.format(**place) for name, part in parts.items()})
     with at_target(desk) as target:
-        found = answer(target, dicts(query, None))
+        found = answer(target, dicts(events_of(asked.ref.entity, source, key, asked.limit + 1), None))
     events = tuple(Event(**row) for row in found[: asked.limit])
     return History(entity=asked.ref.entity, source=source, key=key, events=events, more=len(found) > asked.limit)
 
 
-# Inserted rows of a page share one journal entry, whose keys stand one behind the other.
+def events_of(entity: str, source: str, key: Key, most: int) -> sql.Composed:
+    """What has happened to the row, the latest first."""
+    place = {
+        "entity": entity, "source": source, "key": key_literal(key), "width": len(key), "bucket": bucket_number(key),
+    }  # fmt: skip
+    parts = {"written": _WRITTEN, "asked": _ASKED, "failed": _FAILED, "rest": _REST}
+    return _EVENTS.format(most=most, **{name: part.format(**place) for name, part in parts.items()})
+
+
+# Inserted rows of a page share one journal entry, whose keys stand one behind the other.  No index has all keys, which
+# would cost each write: pages and undos are found by the buckets that they locked, links and removals, which are few,
+# by an index of their own, and marks by the list of what had departed.
 _WRITTEN = sql.SQL("""
 select j.recorded_at as at, j.run_id,
        case j.operation when 'insert' then 'inserted' when 'update' then 'updated' when 'link' then 'linked'
                         else 'deleted' end as what, null as detail
-from hybrid_sync.journal j
+from (
+  select w.* from hybrid_sync.batch_done d
+    cross join lateral (select * from hybrid_sync.journal j where j.batch_id = d.batch_id offset 0) w
+  where d.entity = {entity} and (d.step = 'settle' or {bucket} >= d.lo and {bucket} < d.hi)
+  union all
+  select w.* from hybrid_sync.journal w
+  where w.operation in ('link', 'delete') and w.entity = {entity} and w.source = {source} and w.keys = {key}
+  union all
+  select w.* from hybrid_sync.run r
+    join hybrid_sync.delete_candidate c
+      on c.run_id = r.run_id and c.entity = {entity} and c.source = {source} and c.key = {key} and c.outcome = 'marked'
+    join hybrid_sync.journal w on w.run_id = r.run_id
+  where w.operation = 'update'
+) j
 where j.entity = {entity} and j.source = {source} and j.keys @> {key}
   and case when j.operation = 'insert' and {width} > 1
            then exists (select from generate_series(1, cardinality(j.keys), {width}) n
