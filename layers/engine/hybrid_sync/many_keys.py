@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 
 from psycopg import sql
 
 from hybrid_sync.keys import Key, between, one_of
 
+_ENTRY = struct.Struct(">q16s")
 _FORMATS = {2: "h", 4: "i", 8: "q"}
 _SPARSE = 4
 """Of how many integers at most one is wanted where all between the first and the last are asked for, by one walk."""
@@ -69,10 +71,16 @@ def sent_key(key: sql.Composable) -> sql.Composed:
     return sql.SQL("int8send({})").format(sql.SQL("({}::int8)").format(key))
 
 
-def digest_of(keys: Iterable[Key], ids: Mapping[Key, bytes]) -> str:
-    """Of keys of one part in their order, each with its id."""
-    pack = struct.Struct(">q16s").pack
-    return hashlib.md5(b"".join([pack(*key, ids[key]) for key in sorted(keys)]), usedforsecurity=False).hexdigest()
+def digest_of(keys: Sequence[Key], ids: Mapping[Key, bytes]) -> str | None:
+    """Of those of these keys of one part that have an id, in their order, each with its id; None where none has."""
+    found: list[bytes | None] = list(map(ids.get, keys))
+    if None in found:
+        keys = [key for key, one in zip(keys, found, strict=True) if one is not None]
+        found = [one for one in found if one is not None]
+    if not found:
+        return None
+    entries = map(_ENTRY.pack, chain.from_iterable(keys), found)
+    return hashlib.md5(b"".join(entries), usedforsecurity=False).hexdigest()
 
 
 def stretch_of(keys: Sequence[Key]) -> tuple[int, int] | None:

@@ -58,17 +58,16 @@ class EntityCount:
         """
         if scope.keys is None:
             for one in (form, None) if form is not None else (None,):
-                ours = one_pass.over_legacy(scope, self.entity.money, self.legacy, form=one)
-                if ours is not None and self.agrees(scope, ours, one):
+                both = one_pass.over_both(scope, self.entity.money, self.legacy, self.target, form=one)
+                if both is not None and self.agree(scope, *both):
                     return one is not None
         self._closely(scope)
         return False
 
-    def agrees(self, scope: Scope, ours: Pass, form: Canonical | None = None) -> bool:
-        """Pass over the target after legacy, and count the source when both have the same keys; with a `form`, when
-        they have the same rows."""
+    def agrees(self, scope: Scope, ours: Pass) -> bool:
+        """Pass over the target after legacy, and count the source when both have the same keys."""
         scope.in_flight = ours.in_flight
-        return self.agree(scope, ours, one_pass.over_target(scope, self.entity.money, self.target, form))
+        return self.agree(scope, ours, one_pass.over_target(scope, self.entity.money, self.target))
 
     def agree(
         self, scope: Scope, ours: Pass, theirs: Pass, stored: references.Stored | None = None, lost: int | None = None

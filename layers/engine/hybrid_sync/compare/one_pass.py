@@ -8,6 +8,7 @@ cannot be computed, nothing is concluded: the caller examines each of these sepa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from psycopg import sql
@@ -96,6 +97,26 @@ def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None)
         scope.of_source() if scope.is_whole else scope.rows_in_target(),
         _FALSE, _NONE, _LIVE, None if form is None else form.target_row(), scope.seeds,
     )  # fmt: skip
+
+
+def over_both(
+    scope: Scope, columns: Sequence[Money], legacy: Connection, target: Connection, changed: sql.Composable = _FALSE,
+    form: Canonical | None = None,
+) -> tuple[Pass, Pass] | None:  # fmt: skip
+    """Pass over both sides at the same time; None where a row of legacy cannot be computed.
+
+    What is in flight the target learns afterwards: where anything is, it is asked once more.
+    """
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        asked = beside.submit(over_target, scope, columns, target, form)
+        ours = over_legacy(scope, columns, legacy, changed, form)
+        theirs = asked.result()
+    if ours is None:
+        return None
+    if ours.in_flight != scope.in_flight:
+        scope.in_flight = ours.in_flight
+        theirs = over_target(scope, columns, target, form)
+    return ours, theirs
 
 
 def agree(scope: Scope, ours: Pass, theirs: Pass) -> bool:

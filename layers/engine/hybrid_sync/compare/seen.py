@@ -151,10 +151,10 @@ def look_at_rows(
         form = canonical(catalog, scope.plan)
         # A row that fails by one rule before another excludes it counts as excluded; its record is for the closer look.
         failing = sql.SQL("{} and {}").format(scope.plan.excluded_sql, not_excluded(scope.plan))
-        ours = one_pass.over_legacy(scope, entity.money, legacy, failing, form)
-        if ours is None or ours.changed or not count.agrees(scope, ours, form):
+        both = one_pass.over_both(scope, entity.money, legacy, target, failing, form)
+        if both is None or both[0].changed or not count.agree(scope, *both):
             return None
-        passes[source] = ours
+        passes[source] = both[0]
     count.count_native()
     seen = _seen(plan, state, count, passes)
     return None if seen is None else (seen, passes)

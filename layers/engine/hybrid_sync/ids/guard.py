@@ -11,9 +11,9 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import IdCache, ids_of
-from hybrid_sync.keys import BUCKET, behind, belongs_to, bucket_of, key_columns, key_list, key_literal
+from hybrid_sync.keys import behind, belongs_to, bucket_of, key_columns, key_list, key_literal
 from hybrid_sync.legacy.rows import sent
-from hybrid_sync.many_keys import all_between, by_page, digest_of, sent_key
+from hybrid_sync.many_keys import all_between, digest_of, sent_key
 from hybrid_sync.postgres import Connection
 
 _AT_ONCE = 5_000
@@ -66,10 +66,9 @@ def _doubtful_buckets(
     doubtful: list[int] = []
     buckets = connection.execute(query).fetchall()
     for at in range(0, len(buckets), _BUCKETS_AT_ONCE):
-        some = buckets[at : at + _BUCKETS_AT_ONCE]
-        cached = cache.get(entity, source, epoch, [key for _, low, high, _ in some for key in all_between(low, high)])
-        pages, _ = by_page(cached, BUCKET)
-        doubtful += [n for n, _, _, digest in some if n in pages and digest_of(pages[n], cached) != digest]
+        some = {n: (all_between(low, high), digest) for n, low, high, digest in buckets[at : at + _BUCKETS_AT_ONCE]}
+        cached = cache.get(entity, source, epoch, [key for keys, _ in some.values() for key in keys])
+        doubtful += [n for n, (keys, digest) in some.items() if digest_of(keys, cached) not in (None, digest)]
     return doubtful
 
 
