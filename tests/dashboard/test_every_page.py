@@ -24,7 +24,7 @@ from tests.views.conftest import Looked
 
 Store = psycopg.Connection[Any]
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
-EVERYWHERE = ("", "/entities", "/entities/payments", "/levels", "/usage", "/audit", "/records")
+EVERYWHERE = ("", "/entities", "/entities/payments", "/levels", "/performance", "/usage", "/audit", "/records")
 OF_A_RUN = (f"/runs/{WEEKLY}", f"/act/rollback?of={WEEKLY}", f"/act/run-again?of={WEEKLY}", f"/act/cancel?of={WEEKLY}")
 ACTS = ("/act/hold?of=payments", "/act/release?of=offices", "/act/resync?of=payments", "/act/verify?of=payments",
         "/act/retry?of=payments/bad_json", "/act/run?of=weekly", "/act/resume")  # fmt: skip
@@ -32,7 +32,8 @@ PAGES = {
     "new": ("", "/entities/payments"),
     "sound": ("", f"/runs/{FIRST}"),
     "bad-night": ("", f"/runs/{WEEKLY}", "/audit", "/levels", f"/entities/{LONG}", "/usage", f"/runs/{AT_WORK}",
-                  f"/act/rollback?of={WEEKLY}", "/records?ref=payments:9007199254740000", "/nowhere"),
+                  f"/act/rollback?of={WEEKLY}", f"/performance?run={WEEKLY}", "/performance/advice",
+                  "/records?ref=payments:9007199254740000", "/nowhere"),
     "crowded": ("", f"/runs/{WEEKLY}"),
 }  # fmt: skip
 IN_THE_DARK = PAGES["bad-night"][:3]

@@ -124,7 +124,17 @@ def test_every_page_fits_every_screen(
 ) -> None:
     visit = open_page(address, width=NARROW, dark=dark)
     sign_in(visit, operator)
-    looks = ("", "/entities", f"/entities/{ENTITY}", "/records?ref=products:1", "/audit", "/usage")
+    looks = (
+        "",
+        "/entities",
+        f"/entities/{ENTITY}",
+        "/records?ref=products:1",
+        "/audit",
+        "/usage",
+        "/levels",
+        "/performance",
+        "/performance/advice",
+    )
     for path in (*looks, f"/act/hold?of={ENTITY}"):
         visit.page.goto(f"{address}{path}")
         for width in (NARROW, WIDE, DESK):

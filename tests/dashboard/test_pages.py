@@ -173,6 +173,20 @@ def test_a_run_says_what_held_it_up_and_what_to_do(as_role: AsRole, store: Store
         "insert into hybrid_sync.run_usage values ('r1', 'payments', 's-sync-batch', 512, 4, 60000, 4, 0, 0, '{}', %s)",
         (json.dumps(times),),
     )
-    body = as_role(Role.viewer).get("/dashboard/runs/r1").body
-    assert "Lock waits" in body and "75.00 % of the time" in body
+    for path, query in (("/dashboard/runs/r1", {}), ("/dashboard/performance", {"run": "r1"})):
+        body = as_role(Role.viewer).get(path, query).body
+        assert "Lock waits" in body and "75.00 % of the time" in body
+    assert 'href="./performance/advice"' in body
     assert "Batches of payments waited 45.0 s for locks in the target, 11.0 s at once." in body
+
+
+def test_performance_of_what_was_never_measured_is_a_sentence(as_role: AsRole) -> None:
+    assert "No run was measured yet." in as_role(Role.viewer).get("/dashboard/performance").body
+    told = as_role(Role.viewer).get("/dashboard/performance", {"run": "none"})
+    assert (told.status, "There is no run none" in told.body) == (404, True)
+
+
+def test_index_advice_says_of_what_none_was_asked(as_role: AsRole) -> None:
+    body = as_role(Role.viewer).get("/dashboard/performance/advice").body
+    assert "0 statements explained" in body or "no statements explained" in body
+    assert "Not looked at" in body

@@ -149,6 +149,10 @@ class Looked:
     def connect_target(self) -> Connection:
         return connect(self.target_dsn, "target")
 
+    def connect_legacy(self) -> Connection:
+        """A server without any of legacy's tables."""
+        return connect(self.target_dsn, "legacy")
+
     def now(self) -> datetime:
         return NOW
 

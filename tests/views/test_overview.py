@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.admission.job import JobState, new_job
 from hybrid_sync.breaker.state import Breaker, Refusal, refusal
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.errors import LegacyUnavailable, TargetUnavailable
+from hybrid_sync.errors import LegacyUnavailable, PartMissing, TargetUnavailable
 from hybrid_sync.refused import no_connection_left
 from hybrid_sync.report.document import Tone
 from hybrid_sync.services.asked import OverviewAsked, RunAsked, StatusAsked
@@ -99,6 +100,16 @@ def test_what_does_not_answer_is_named_and_the_rest_is_told(looked: Looked) -> N
     seen = look(looked)
     assert [(one.ok, one.said) for one in seen.servers] == [(False, "Legacy refuses connections. It is tried again.")]
     assert seen.needs[0].title == "Legacy does not answer"
+
+
+def test_a_control_table_that_is_gone_is_named_and_done_without(
+    looked: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = PartMissing("The control table is missing (ResourceNotFoundException).", "hybrid-sync repair makes it anew.")
+    monkeypatch.setattr(looked.gate, "at_work", lambda: raise_(gone))
+    looked.outlook.answers["Control table"] = lambda: raise_(gone)
+    [need] = look(looked).needs
+    assert (need.title, need.command) == ("Control table is gone", "hybrid-sync repair")
 
 
 def test_while_a_database_is_away_its_end_is_waited_for_by_name(looked: Looked, store: Store) -> None:

@@ -62,6 +62,13 @@ class Pages:
                 return self._record(request, who)
             case ("usage",):
                 return self._usage(request, who)
+            case ("performance",):
+                return self._performance(request, who)
+            case ("performance", "advice"):
+                from hybrid_sync.services.advice import AdviceAsked, advise
+
+                advice = advise(desk, AdviceAsked(), name)
+                return _looked("advice", request, who, told=advice, now=desk.now())
             case ("audit",):
                 return self._audit(request, who)
             case ("act", kind):
@@ -100,16 +107,26 @@ class Pages:
 
     def _usage(self, request: Request, who: Visitor) -> Answer:
         told = usage(self._desk, parsed(UsageAsked, {"days": request.query.get("days") or 28}), who.name)
-        if request.wants_json:
-            return Answer(told.model_dump_json(), kind="application/json")
-        return Answer(page("usage.html", request, who, told=told, now=self._desk.now()))
+        return _looked("usage", request, who, told=told, now=self._desk.now())
+
+    def _performance(self, request: Request, who: Visitor) -> Answer:
+        """Of the run that is asked for, else of the last that was measured; a sentence where there is none."""
+        from hybrid_sync.services.performance import PerformanceAsked, performance
+
+        run = request.query.get("run", "").strip()
+        try:
+            told = performance(self._desk, parsed(PerformanceAsked, {"run_id": run}), who.name)
+        except RunNotFound as error:
+            if request.wants_json:
+                raise
+            drawn = page("performance.html", request, who, told=None, run=run, said=str(error), now=self._desk.now())
+            return Answer(drawn, HTTPStatus.NOT_FOUND if run else HTTPStatus.OK)
+        return _looked("performance", request, who, told=told, run=run, said="", now=self._desk.now())
 
     def _audit(self, request: Request, who: Visitor) -> Answer:
         named = {name: text for name in ("who", "command", "outcome", "before") if (text := request.query.get(name))}
         told = audit(self._desk, parsed(TrailAsked, {**named, "limit": _PAGE_LINES}), who.name)
-        if request.wants_json:
-            return Answer(told.model_dump_json(), kind="application/json")
-        return Answer(page("audit.html", request, who, told=told, named=named, now=self._desk.now()))
+        return _looked("audit", request, who, told=told, named=named, now=self._desk.now())
 
 
 def _ref(text: str) -> Ref:
@@ -120,6 +137,13 @@ def _ref(text: str) -> Ref:
     key = [int(part) for part in form["key"].split(",")]
     given = {"entity": form["entity"], "source": form["source"], "legacy_id": key}
     return parsed(Ref, given)
+
+
+def _looked(name: str, request: Request, who: Visitor, **given: Any) -> Answer:
+    """A page that is drawn once, or what is behind it."""
+    if request.wants_json:
+        return Answer(given["told"].model_dump_json(), kind="application/json")
+    return Answer(page(f"{name}.html", request, who, **given))
 
 
 def _live(name: str, request: Request, who: Visitor, **given: Any) -> Answer:

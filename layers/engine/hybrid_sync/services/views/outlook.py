@@ -93,7 +93,10 @@ class Outlook:
     @cached_property
     def servers(self) -> Servers:
         """The databases, and the parts that hold something."""
-        parts = {"Data bucket": self._look_at_bucket, "Queue of failed records": lambda: self.messages(FAILED)}
+        parts = {
+            "Control table": self._look_at_control_table, "Data bucket": self._look_at_bucket,
+            "Queue of failed records": lambda: self.messages(FAILED),
+        }  # fmt: skip
         return Servers({**asked_of(*self._connect, self._look_at_id_map), **parts})
 
     @cached_property
@@ -133,7 +136,13 @@ class Outlook:
     def _look_at_bucket(self) -> None:
         S3Reports(self._told.need("data_bucket"), self._client("s3")).read("health")
 
+    def _look_at_control_table(self) -> None:
+        self._look_at_table("control_table", "the control table")
+
     def _look_at_id_map(self) -> None:
-        table = self._told.need("id_map_table")
-        with refusals("the id map"):
+        self._look_at_table("id_map_table", "the id map")
+
+    def _look_at_table(self, field: str, title: str) -> None:
+        table = self._told.need(field)
+        with refusals(title):
             self._client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "health"}})

@@ -97,7 +97,7 @@ def _jobs(desk: Desk) -> tuple[list[Standing], str]:
     """What waits and runs, and since when starts are paused; nothing where AWS does not answer."""
     try:
         found, _, slots = desk.gate.at_work()
-    except AwsUnavailable:
+    except (AwsUnavailable, PartMissing):
         return [], ""
     return found, slots.paused
 
