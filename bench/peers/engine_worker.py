@@ -59,7 +59,7 @@ def _profiled(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    with cProfile.Profile() as profile:
+    with cProfile.Profile(time.process_time) as profile:
         yield
     folder.mkdir(parents=True, exist_ok=True)
     profile.dump_stats(folder / f"{os.getpid()}.prof")

@@ -57,9 +57,9 @@ class Settings(BaseModel):
     legacy_connections: int = Field(15, alias="LEGACY_CONNECTIONS", ge=1)
     statement_seconds: int = Field(120, alias="STATEMENT_SECONDS", ge=1)
     keeps_connections: bool = Field(True, alias="KEEP_CONNECTIONS")
-    weekly_batch_size: int = Field(5000, alias="WEEKLY_BATCH_SIZE", ge=1)
+    weekly_batch_size: int = Field(10_000, alias="WEEKLY_BATCH_SIZE", ge=1)
     weekly_deadline_seconds: int = Field(14400, alias="WEEKLY_DEADLINE_SECONDS", ge=1)
-    daily_batch_size: int = Field(1000, alias="DAILY_BATCH_SIZE", ge=1)
+    daily_batch_size: int = Field(10_000, alias="DAILY_BATCH_SIZE", ge=1)
     daily_deadline_seconds: int = Field(3600, alias="DAILY_DEADLINE_SECONDS", ge=1)
     retry_window_hours: float = Field(AGAIN_HOURS, alias="RETRY_WINDOW_HOURS", ge=0)
 

@@ -8,7 +8,7 @@ written for the path that the database gives, on Supabase one with `extensions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -19,13 +19,24 @@ from hybrid_sync.write.names import named
 
 T = TypeVar("T")
 
-AS_NATIVES = sql.SQL(
-    "(select pg_catalog.set_config('search_path', pg_catalog.current_setting({}), true) offset 0) hybrid_sync_path"
-).format(sql.Literal(NATIVE_PATH))
+_TO_NATIVES = sql.SQL("select pg_catalog.set_config('search_path', pg_catalog.current_setting({}), true)").format(
+    sql.Literal(NATIVE_PATH)
+)
+AS_NATIVES = sql.SQL("({} offset 0) hybrid_sync_path").format(_TO_NATIVES)
 """An item of a FROM clause, of one row: once it is read, what the statement fires runs under the database's path.
 
 It changes no other part of its statement, which has been parsed by then; OFFSET keeps it from being folded away.
 """
+
+
+def as_natives_after(part: LiteralString) -> sql.Composed:
+    """A part `hybrid_sync_path` of a WITH, to be read in place of AS_NATIVES: the same, but once, and when all
+    rows of `part` are there.  What computes them may ask for the path, as the text of a regclass does."""
+    return sql.SQL(
+        "hybrid_sync_path as materialized ({} from (select pg_catalog.count(*) as n from {}) counted where n >= 0)"
+    ).format(_TO_NATIVES, sql.Identifier(part))
+
+
 COPYING = sql.SQL("set local search_path to default")
 BACK = sql.SQL("set local search_path = {}").format(sql.SQL(OUR_PATH))
 BACK_IN_A_BLOCK = sql.SQL("perform pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(OUR_PATH))

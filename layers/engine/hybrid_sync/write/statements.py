@@ -14,7 +14,11 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.keys import key_columns, record_key
 from hybrid_sync.write.images import image_of
-from hybrid_sync.write.native import AS_NATIVES
+from hybrid_sync.write.journal import Batch, entries
+from hybrid_sync.write.native import AS_NATIVES, as_natives_after
+
+_NOTHING = sql.SQL("")
+_ID = sql.Identifier("id")
 
 
 @dataclass(frozen=True)
@@ -104,16 +108,55 @@ class Statements:
 
     def take_images(self) -> sql.Composed:
         """Before-images of the rows that differ, under their locks, in id order."""
-        # An adopted row has no key of its own yet, so the key is the staged one.
         return sql.SQL(
-            "insert into {images} select x.id, x.hybrid_sync_key, x.hybrid_sync_prior, {image}"
-            " from (select t.*, {key} as hybrid_sync_key, t.xmin as hybrid_sync_prior"
-            " from {table} t join {stage} s on s.id = t.id"
-            " where ({segment}) and {differs}"
-            " order by t.id for no key update of t) x"
+            "insert into {images} select x.id, x.hybrid_sync_key, x.hybrid_sync_prior, {image} from {x}"
+        ).format(images=self.images, image=image_of("x", self.changing), x=self._locked())
+
+    def change(self, batch: Batch) -> sql.Composed:
+        """Lock the rows that differ, take their before-images, update and journal them: one look at each row.
+
+        How many differ, how many were written, and by which transactions.  It holds where no trigger writes a row
+        again, or under another id or key: nobody looks at what stands there afterwards.
+        """
+        # The version that is locked is found by its place, not by the index once more; one that somebody writes at
+        # just this moment stands elsewhere, and the row goes the way of refused ones.
+        new = {c: sql.Identifier(f"hybrid_sync_{n}") for n, c in enumerate(self.changing)}
+        written = sql.SQL("select u.key, u.id, u.xid, u.prior, u.before from u")
+        staged = sql.SQL("").join(sql.SQL(", {} as {}").format(self.staged(c), name) for c, name in new.items())
+        return sql.SQL(
+            "with o as materialized (select x.id, x.hybrid_sync_place, x.hybrid_sync_key as key,"
+            " x.hybrid_sync_prior as prior, {image} as before, {kept} from {x}),"
+            " {natives}, u as (update {table} t set {assignments} from o, hybrid_sync_path"
+            " where t.ctid = o.hybrid_sync_place and t.id = o.id"
+            " returning o.key, o.id, t.xmin as xid, o.prior, o.before),"
+            " j as ({journal} returning xid::text::bigint as xid)"
+            " select (select count(*) from o) as changed, count(*) as rows,"
+            " coalesce(array_agg(distinct xid), '{{}}') as xids from j"
         ).format(
-            images=self.images, key=self.key("s"), image=image_of("x", self.changing), table=self.relation,
-            stage=self.stage, segment=self.segment, differs=self.differs,
+            image=image_of("x", self.changing),
+            kept=sql.SQL(", ").join(sql.SQL("x.{}").format(name) for name in new.values()),
+            x=self._locked(staged, by_key=True),
+            table=self.relation, natives=as_natives_after("o"), journal=entries(batch, "update", written),
+            assignments=sql.SQL(", ").join(sql.SQL("{} = o.{}").format(sql.Identifier(c), new[c]) for c in new),
+        )  # fmt: skip
+
+    def _locked(self, more: sql.Composable = _NOTHING, *, by_key: bool = False) -> sql.Composed:
+        """The rows that differ as `x`, locked in one order, with key and version of each, and with `more` of it.
+
+        Keys lie in the table as ids never do, side by side, so many rows are found sooner `by_key`.
+        """
+        # An adopted row has no key of its own yet, so the key is the staged one, and it is found by its id alone.
+        by_key = by_key and not self.adopting
+        keys = [sql.Identifier(c) for c in self.plan.key_columns] if by_key else []
+        return sql.SQL(
+            "(select t.*, t.ctid as hybrid_sync_place, {key} as hybrid_sync_key, t.xmin as hybrid_sync_prior{more}"
+            " from {table} t join {stage} s on {same}"
+            " where ({segment}) and {differs}"
+            " order by {order} for no key update of t) x"
+        ).format(
+            key=self.key("s"), more=more, table=self.relation, stage=self.stage, segment=self.segment,
+            same=sql.SQL(" and ").join(sql.SQL("s.{0} = t.{0}").format(c) for c in (*keys, _ID)),
+            differs=self.differs, order=sql.SQL(", ").join(sql.SQL("t.{}").format(c) for c in keys or [_ID]),
         )  # fmt: skip
 
     def differing(self, what: str) -> sql.Composed:

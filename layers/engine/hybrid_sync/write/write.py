@@ -1,8 +1,9 @@
 """Stage, journal, write: one set of spliced rows into one table, all or nothing.
 
 Known rows go by COPY into a staging table; those that are equal to what the target holds are dropped there, the
-before-images of the others are taken under their locks, and only then are they updated.  New rows go by COPY
-straight into the table, after the updates: a unique value that a known row gives up is free by then.
+before-images of the others are taken under their locks, and only then are they updated: in one statement, unless what
+it has done must be looked up.  New rows go by COPY straight into the table, after the updates: a unique value that a
+known row gives up is free by then.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from hybrid_sync.halve import Refusal, halve
 from hybrid_sync.keys import COLUMN
 from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
 from hybrid_sync.rows.columns import Spliced, SplicedRows
+from hybrid_sync.session import Trip
 from hybrid_sync.timing import timed
 from hybrid_sync.write.inserted import journal_inserted
 from hybrid_sync.write.journal import Batch, journal_changes
@@ -31,6 +33,9 @@ from hybrid_sync.write.statements import Statements, flag
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
+_ROW_BY_ROW = (sql.SQL("enable_hashjoin"), sql.SQL("enable_mergejoin"))
+"""Without these a statement goes to each row by an index: by its statistics the planner would rather read the whole
+table for each page of a batch, and spill the rows to disk beside it."""
 
 
 class RowsSuppressed(Exception):
@@ -99,15 +104,45 @@ class Writer:
         if not self.statements.changing:
             return Written(unchanged=len(rows))
         self._stage(rows)
+        done = self._looked_after(copies=copies) if self._looks_after else self._changed(copies=copies)
+        done.unchanged = len(rows) - done.updated
+        return done
+
+    @property
+    def _looks_after(self) -> bool:
+        """Whether what an update has done is to be looked up: a trigger may write a row again, or a policy hide it."""
+        return self.table.row_security or "update" in self.table.fires
+
+    def _changed(self, *, copies: bool) -> Written:
+        """All in one statement."""
+        with together(self.connection) as trip:
+            for setting in _ROW_BY_ROW:
+                trip.do(sql.SQL("set local {} = off").format(setting))
+            asked = trip.ask(Question(self.statements.change(self.batch), None, lambda found: found.fetchall()[0]))
+            for setting in _ROW_BY_ROW:
+                trip.do(sql.SQL("set local {} = default").format(setting))
+            trip.do(BACK)
+            self._copy_next(trip, copies=copies)
+        changed, written, xids = asked.value
+        failpoint("batch.changed", self.connection)
+        if written < changed:
+            raise RowsSuppressed
+        failpoint("batch.journalled", self.connection)
+        return Written(updated=changed, xids=xids)
+
+    def _looked_after(self, *, copies: bool) -> Written:
+        """Step by step: images, update, then the journal of what stands there."""
         with timed("compare"):
             changed = self.connection.execute(self.statements.take_images()).rowcount
         self._require_none_hidden(changed)
-        done = Written(unchanged=len(rows) - changed)
         if not changed:
-            return done
-        # The version that a row has now: a trigger may have written it again, in a subtransaction of its own.
+            return Written()
+        # The version that a row has now: a trigger may have written it again, in a subtransaction of its own.  Both of
+        # ours first, of which the planner knows how many there are: what it takes for one row is joined row by row.
         changes = sql.SQL(
-            "select i.key, i.id, t.xmin, i.prior, i.before from {} i join {} s on s.id = i.id join {} t on {}"
+            "select s.hybrid_sync_key, s.id, t.xmin, s.hybrid_sync_prior, s.hybrid_sync_before from (select s.*,"
+            " i.key as hybrid_sync_key, i.prior as hybrid_sync_prior, i.before as hybrid_sync_before"
+            " from {} i join {} s on s.id = i.id offset 0) s join {} t on {}"
         ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same)
         altered = Question(self.statements.differing("s.id"), None, _ids) if "update" in self.table.fires else None
         with together(self.connection) as trip:
@@ -115,16 +150,18 @@ class Writer:
             trip.do(BACK)
             journalled = trip.ask(journal_changes(self.batch, changes))
             differing = trip.ask(altered) if altered else None
-            if copies:
-                trip.do(COPYING)
-                self._copying = True
+            self._copy_next(trip, copies=copies)
         failpoint("batch.changed", self.connection)
         if min(updated.value, journalled.value.rows) < changed:
             raise RowsSuppressed
-        done.updated, done.xids = changed, journalled.value.xids
-        done.altered = differing.value if differing else []
+        done = Written(updated=changed, xids=journalled.value.xids, altered=differing.value if differing else [])
         failpoint("batch.journalled", self.connection)
         return done
+
+    def _copy_next(self, trip: Trip, *, copies: bool) -> None:
+        if copies:
+            trip.do(COPYING)
+            self._copying = True
 
     def _require_none_hidden(self, locked: int) -> None:
         """A policy that forbids the update hides the row from the lock, and the row would pass for unchanged."""
@@ -171,7 +208,9 @@ class Writer:
         """The statements that write such rows, for asking the server about them; what is copied, as an INSERT."""
         asked: list[tuple[sql.Composed, None]] = []
         if known and self.statements.changing:
-            asked += [(self.statements.take_images(), None), (self.statements.update(), None)]
+            some = self.statements
+            each = (some.take_images(), some.update()) if self._looks_after else (some.change(self.batch),)
+            asked += [(one, None) for one in each]
         if new and self.stages_everything:
             asked.append((self.statements.insert(), None))
         elif new:
@@ -199,19 +238,21 @@ class Writer:
         send_with_next(
             self.connection, sql.SQL("create temp table hybrid_sync_stage ({}) on commit drop").format(listed)
         )
-        send_with_next(
-            self.connection,
-            sql.SQL(
-                "create temp table hybrid_sync_before (id uuid, key {}, prior xid, before jsonb) on commit drop"
-            ).format(COLUMN),
-        )
+        if self._looks_after:
+            send_with_next(
+                self.connection,
+                sql.SQL(
+                    "create temp table hybrid_sync_before (id uuid, key {}, prior xid, before jsonb) on commit drop"
+                ).format(COLUMN),
+            )
         self._prepared = True
 
     @timed("stage")
     def _stage(self, rows: SplicedRows) -> None:
         """Only these rows are staged, and no image is taken yet."""
         if self._staged:  # in a savepoint a truncate makes new files, which a batch that stages once need not pay
-            send_with_next(self.connection, sql.SQL("truncate {}, {}").format(_STAGE, _IMAGES))
+            tables = sql.SQL(", ").join([_STAGE, _IMAGES] if self._looks_after else [_STAGE])
+            send_with_next(self.connection, sql.SQL("truncate {}").format(tables))
         self._staged = True
         copy_rows(self.connection, sql.SQL("copy {} from stdin (format binary)").format(_STAGE), rows)
         # Without statistics the planner takes a fresh temporary table for large and hashes the whole target; those of
