@@ -53,10 +53,17 @@ class BatchIds:
         self._retired = retired
         self._ids = ids
         self.found: dict[Key, bytes] = {}
+        self._there: set[Key] = set()
+        """Of these, the keys whose id the target had before."""
 
     def remember(self) -> None:
-        """Put the rows' own ids into the cache; only after the commit."""
-        self._ids.remember(self._task.entity, self._task.source, self.found)
+        """Put the ids that are new into the cache; only after the commit.
+
+        Those that the target had are there already, or whoever refers to one asks for it: to see which, each of their
+        pages would have to be read.
+        """
+        new = {key: uuid for key, uuid in self.found.items() if key not in self._there}
+        self._ids.remember(self._task.entity, self._task.source, new)
 
     @timed("map")
     def splice(self, writer: Writer, scanned: Scanned, *, fresh: bool = False) -> SplicedBatch:
@@ -65,6 +72,8 @@ class BatchIds:
         keys = dict(zip(rows.keys, rows.decoded, strict=True))
         there = self._ids.own(self._target, task.entity, task.source, list(keys.values()))
         own = {row: there[key] for row, key in keys.items() if key in there} if there else {}
+        if not fresh:  # whoever asks anew heals what the cache has wrong
+            self._there.update(there)
         absent = {row: key for row, key in keys.items() if row not in own} if own else keys
         retired = retired_ids(self._target, task.entity, task.source, list(absent.values())) if self._retired else {}
         adopted = adopt_rows(
