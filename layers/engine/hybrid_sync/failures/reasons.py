@@ -78,7 +78,9 @@ REASONS: dict[str, Reason] = {
         "Another row of the target already has this unique value.",
         "Find the other row by the named constraint: merge the two, or correct the value in legacy. Where the other row"
         " is marked as deleted, a partial unique index in the target (… where deleted_at is null) sets the value free;"
-        " where rows exchange values and have nowhere to put them meanwhile, a DEFERRABLE constraint does.",
+        " where rows exchange values and have nowhere to put them meanwhile, a DEFERRABLE constraint does. Where the"
+        " other row is gone from legacy and stays only because rows refer to it that wait for this one, give it another"
+        " value in the target: the next run puts everything right.",
         retryable=True,
     ),
     "exclusion_violation": Reason(
