@@ -148,6 +148,22 @@ def test_a_row_that_breaks_a_foreign_key_is_a_failed_record_as_without_the_load(
     assert target(SHAPE) == before
 
 
+def test_a_stale_cache_entry_costs_its_rows_until_the_next_run(bulk_world: EngineWorld, target: Query) -> None:
+    cache = bulk_world.id_cache.ids
+
+    def spoil() -> None:
+        [place] = [place for place in cache if place[0] == "owners" and place[3] == (3,)]
+        cache[place] = b"\x01" * 16
+
+    with armed({"batch.cached": Do(spoil)}):
+        run(bulk_world, "first")
+    assert target(ROWS) == [(40, 390)]
+    failed = "select reason, constraint_name, count(*)::int from hybrid_sync.failed_record group by 1, 2"
+    assert target(failed) == [("foreign_key_violation", "of owner", 10)]
+    assert run(bulk_world, "second").outcome.status == "succeeded"
+    assert target(ROWS) == [(40, 400)]
+
+
 NATIVE = "00000000-0000-4000-8000-00000000000"
 
 

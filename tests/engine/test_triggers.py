@@ -8,10 +8,12 @@ import pytest
 from hybrid_sync import postgres
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.errors import Contention, MissingPrivilege, SessionTimedOut, StatementTimeout
+from hybrid_sync.failpoints import armed
 from hybrid_sync.postgres import snapshot, transaction
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
+from tests.engine.bulk import Do
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 
@@ -56,6 +58,14 @@ def test_a_right_that_goes_between_planning_and_writing_costs_the_entity_and_no_
 def test_a_changed_id_is_told_and_its_row_does_not_stay(world: EngineWorld, target: Query) -> None:
     trigger(target, "if new.note = 'visit 3' then new.id := gen_random_uuid(); end if; return new;", "before insert")
     run(world, "first")
+    assert refused(target) == [(3, "trigger_changed_identity", None, None)]
+    assert target("select count(*) from visits where legacy_id = 3") == [(0,)]
+
+
+def test_a_trigger_that_comes_behind_the_plan_is_told_alike(world: EngineWorld, target: Query) -> None:
+    body = "if new.note = 'visit 3' then new.id := gen_random_uuid(); end if; return new;"
+    with armed({"batch.claimed": Do(lambda: trigger(target, body, "before insert"))}):
+        run(world, "first")
     assert refused(target) == [(3, "trigger_changed_identity", None, None)]
     assert target("select count(*) from visits where legacy_id = 3") == [(0,)]
 

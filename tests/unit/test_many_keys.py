@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_sync.keys import BUCKET, HIGHEST, LOWEST, Key, bucket_number, decode_key, encode_key, key_text
 from hybrid_sync.many_keys import (
     all_between,
+    all_parts,
     by_page,
     decode_keys,
     decode_parts,
@@ -32,6 +35,18 @@ def test_keys_are_read_from_their_bytes(ones: list[Key], twos: list[Key]) -> Non
 @given(st.lists(single) | st.lists(pairs))
 def test_keys_are_written_as_one_is(keys: list[Key]) -> None:
     assert key_bytes(keys) == [key_text(key).encode() for key in keys]
+
+
+@given(st.sets(st.integers(-30, 30), min_size=1).map(sorted) | st.just([LOWEST, *range(HIGHEST - 9, HIGHEST + 1)]))
+def test_an_array_of_keys_is_sent_as_its_stretches(numbers: list[int]) -> None:
+    sent = all_parts([(n,) for n in numbers]).as_string(None)
+    arrays = [list(map(int, text.split(","))) for text in re.findall(r"'{(.*?)}'", sent)]
+    if len(arrays) == 1:
+        assert arrays == [numbers]
+        return
+    begins, ends = arrays
+    assert [n for first, last in zip(begins, ends, strict=True) for n in range(first, last + 1)] == numbers
+    assert 4 * len(begins) <= len(numbers)
 
 
 @given(st.lists(single | pairs, unique=True))

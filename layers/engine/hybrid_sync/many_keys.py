@@ -6,7 +6,8 @@ import hashlib
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, compress, repeat
+from operator import ne, sub
 
 from psycopg import sql
 
@@ -95,3 +96,21 @@ def at_least(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Compos
     """These keys, and others only where they lie so close that asking for all of them is less work."""
     stretch = stretch_of(keys)
     return one_of(exprs, keys) if stretch is None else between(exprs[0], stretch[0], stretch[1] + 1)
+
+
+def all_parts(keys: Sequence[Key]) -> sql.Composed:
+    """One array of all parts of all keys, key by key; integers that follow each other are sent as where they begin and
+    end."""
+    parts = list(chain.from_iterable(keys))
+    begins = [0, *compress(range(1, len(parts)), map(ne, map(sub, parts[1:], parts), repeat(1)))]
+    if _SPARSE * len(begins) > len(parts):
+        return _numbers(parts)
+    ends = [*(n - 1 for n in begins[1:]), len(parts) - 1]
+    return sql.SQL(
+        "array(select g.n from unnest({}, {}) with ordinality u (lo, hi, place), generate_series(u.lo, u.hi) g (n)"
+        " order by u.place, g.n)"
+    ).format(_numbers([parts[n] for n in begins]), _numbers([parts[n] for n in ends]))
+
+
+def _numbers(numbers: Sequence[int]) -> sql.Composed:
+    return sql.SQL("({}::int8[])").format("{" + ",".join(map(str, numbers)) + "}")

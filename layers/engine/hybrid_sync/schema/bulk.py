@@ -31,6 +31,16 @@ _REFUSALS = {
 """What a person should know; that a table has rows already, or nothing to drop, is nothing to tell."""
 
 
+_PROVEN_LATER = """
+select a.attname::text, n.nspname::text, c.relname::text
+from hybrid_sync.bulk_table b join hybrid_sync.bulk_part p on p.entity = b.entity
+join pg_attribute a on a.attrelid = b.relation and a.attnum > 0 and not a.attisdropped
+join pg_class c on c.oid = p.parent join pg_namespace n on n.oid = c.relnamespace
+where b.run_id = %s and b.entity = %s and p.proven
+  and position(format(' FOREIGN KEY (%%I) REFERENCES ', a.attname) in p.definition) > 0
+"""
+
+
 @dataclass(frozen=True)
 class LeftOpen:
     """A table whose load has not ended: an index, or a foreign key, is still to be made or proven."""
@@ -93,6 +103,13 @@ def ask_under_way(run_id: str, entity: str) -> Question[bool]:
         "select exists (select from hybrid_sync.bulk_table where run_id = %s and entity = %s)",
         (run_id, entity),
         lambda found: bool(found.fetchall()[0][0]),
+    )
+
+
+def ask_proven_later(run_id: str, entity: str) -> Question[set[tuple[str, str, str]]]:
+    """(column, schema, table): references whose foreign key the run has dropped, and proves again before it ends."""
+    return Question(
+        _PROVEN_LATER, (run_id, entity), lambda found: {(row[0], row[1], row[2]) for row in found.fetchall()}
     )
 
 

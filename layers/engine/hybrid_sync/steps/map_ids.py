@@ -6,6 +6,7 @@ A row's own UUID comes from the target, from an adopted native row, from before 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.place import split
@@ -13,10 +14,11 @@ from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.idmap import IdMap, Ids
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.keys import decode_key
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
+from hybrid_sync.schema.bulk import ask_proven_later
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.adopt_rows import adopt_rows
 from hybrid_sync.timing import timed
@@ -95,6 +97,12 @@ class BatchIds:
             self.found.update(zip(map(keys.__getitem__, some), some.values(), strict=True))
         return spliced
 
+    @cached_property
+    def _proven_later(self) -> set[tuple[str, str, str]]:
+        """What a first load has dropped guards its references all the same: it is made again and proven before the
+        run ends, and a row that breaks it is taken back."""
+        return answer(self._target, ask_proven_later(self._task.run_id, self._task.entity))
+
     def _parents(self, scanned: Scanned, *, fresh: bool) -> dict[tuple[str, str], Parents]:
         """UUIDs of the rows referred to; from the target and not the cache where no foreign key guards the column."""
         wanted: dict[tuple[str, str], set[bytes]] = {}
@@ -105,7 +113,8 @@ class BatchIds:
             for parent in slot.parents:
                 column = set(scanned.rows.references[at])
                 wanted.setdefault(parent, set()).update(key for key in column if key is not None)
-                if declared != split(self._catalog[parent[0]].target):
+                wanted_of = split(self._catalog[parent[0]].target)
+                if declared != wanted_of and (slot.column, *wanted_of) not in self._proven_later:
                     unguarded.add(parent)
                 at += 1
         return {

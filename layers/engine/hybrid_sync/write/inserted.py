@@ -12,18 +12,28 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import between, key_arrays, key_columns, key_list
-from hybrid_sync.many_keys import decode_keys, stretch_of
+from hybrid_sync.keys import between, key_arrays, key_columns, key_list, one_of
+from hybrid_sync.many_keys import all_parts, decode_keys, stretch_of
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.rows.columns import SplicedRows
-from hybrid_sync.write.journal import Batch, Entries, journal_inserts, journal_stretch
+from hybrid_sync.write.journal import Batch, Entries, journal_copied, journal_inserts, journal_stretch
 from hybrid_sync.write.statements import Statements
 
+# What changes rows on their way into the table, or after it.
+_UNFIRED = sql.SQL(
+    "not exists (select from pg_trigger g where not g.tgisinternal and g.tgenabled in ('O', 'A') and g.tgtype & 4 <> 0"
+    " and g.tgrelid in (select {relation}::regclass union select relid from pg_partition_tree({relation}::regclass)))"
+)
 
-def journal_inserted(connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows) -> Entries:
-    """Journal those that stand under their own id and key."""
+
+def journal_inserted(
+    connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows, *, copied: bool
+) -> Entries:
+    """Journal those that stand under their own id and key; `copied` are all of them, by one COPY."""
     plan = statements.plan
     keys = decode_keys(rows.keys, plan.key_widths)
+    if copied and (found := _as_copied(connection, batch, statements, rows, keys)).rows:
+        return found
     if (stretch := stretch_of(keys)) and not plan.discriminator:
         found = _between(connection, batch, statements, rows, keys, stretch)
         if found.rows:
@@ -39,6 +49,20 @@ def journal_inserted(connection: Connection, batch: Batch, statements: Statement
         same=sql.SQL(" and ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(n)) for n in names),
     )  # fmt: skip
     return answer(connection, journal_inserts(batch, query, len(plan.key_columns)))
+
+
+def _as_copied(
+    connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows, keys: Sequence[Key]
+) -> Entries:
+    """The same of what a COPY has taken as it is, since no trigger fires: the first row tells who wrote them all;
+    nothing where one fires, which the plan did not know of."""
+    plan = statements.plan
+    relation = sql.Literal(statements.relation.as_string(connection))
+    query = sql.SQL("select {keys}, t.xmin from {table} t where t.id = {id}::uuid and {key} and {unfired}").format(
+        keys=all_parts(keys), table=statements.relation, id=sql.Literal(uuid.UUID(bytes=rows.ids[0])),
+        key=one_of(key_columns(plan.key_columns, "t"), keys[:1]), unfired=_UNFIRED.format(relation=relation),
+    )  # fmt: skip
+    return answer(connection, journal_copied(batch, query, len(plan.key_columns)))
 
 
 def _between(

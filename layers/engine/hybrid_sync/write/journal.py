@@ -67,6 +67,11 @@ def journal_inserts(batch: Batch, rows: sql.Composable, width: int) -> Question[
     return _journal(entries(batch, "insert", sets, ("keys", "xid")), count)
 
 
+def journal_copied(batch: Batch, rows: sql.Composable, width: int) -> Question[Entries]:
+    """The same of one row (all parts of all keys, xid)."""
+    return _journal(entries(batch, "insert", rows, ("keys", "xid")), sql.SQL("cardinality(keys) / {}").format(width))
+
+
 def journal_stretch(batch: Batch, rows: sql.Composable, digest: str) -> Question[Entries]:
     """The same of `rows` (id, key of one part, xid as text) if their ids, in key order, have this digest."""
     sets = sql.SQL(

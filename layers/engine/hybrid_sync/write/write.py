@@ -195,7 +195,9 @@ class Writer:
         failpoint("batch.changed", self.connection)
         if count < len(rows):
             raise RowsSuppressed
-        journalled = journal_inserted(self.connection, self.batch, self.statements, rows)
+        journalled = journal_inserted(
+            self.connection, self.batch, self.statements, rows, copied=not self.stages_everything
+        )
         if journalled.rows < len(rows):
             raise RowsSuppressed
         done = Written(inserted=journalled.rows, xids=journalled.xids)
