@@ -15,6 +15,7 @@ from bench.peers.engine_peer import ENGINE, LIVE
 from bench.peers.fdw_peer import FDW
 from bench.peers.ground import Ground, ground
 from bench.peers.long.parts import PARTS
+from bench.peers.long.patience import Patience, per_row
 from bench.peers.peer import Peer, Place
 from bench.peers.prototype_peer import PROTOTYPE
 from bench.peers.tables import ROWS
@@ -36,6 +37,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--profile", action="store_true", help="print where the engine's Python spends its time")
     group.add_argument("--long", action="store_true", help="all parts that take longer besides")
     group.add_argument("--parts", default="", help=f"only these of them, with commas: {', '.join(PARTS)}")
+    group.add_argument("--alone", action="store_true", help="these parts alone, beside what bench/results.json says")
+    group.add_argument("--minutes", type=float, default=10.0, help="for each of these parts at most (default: 10)")
     group.add_argument("--workers", type=int, default=2, help="of the engine (default: 2)")
     group.add_argument("--batch-size", type=int, default=None, help="of the engine (default: its own)")
 
@@ -43,22 +46,21 @@ def options(parser: argparse.ArgumentParser) -> None:
 def command(asked: argparse.Namespace) -> int:
     """Print medians and ratios; where everybody took part, at full scale, write them down and quote them."""
     began = time.monotonic()
+    wanted = _parts(asked)
+    usual = asked.workers == 2 and asked.batch_size is None and not asked.profile
+    if asked.alone:
+        return _alone(asked, wanted, usual=usual)
     chosen = _chosen(asked.only, PEERS + DLTS if asked.long else PEERS)
     missing = {peer.name: reason for peer in chosen if (reason := peer.missing())}
     peers = [peer for peer in chosen if peer.name not in missing]
     for name, reason in missing.items():
         _say(f"without {name}: {reason}")
-    wanted = [name for name in asked.parts.split(",") if name] or (list(PARTS) if asked.long else [])
-    if unknown := set(wanted) - set(PARTS):
-        raise CliError(f"There is no part {', '.join(sorted(unknown))} among {', '.join(PARTS)}.")
-    usual = asked.workers == 2 and asked.batch_size is None and not asked.profile
     whole = usual and not asked.only and asked.scale == 1
     with ground(asked.scale) as made:
-        place = Place("", "", made.folder, made.folder / "catalog", asked.workers, asked.batch_size, asked.profile)
-        catalog.write(place.catalog)
+        place = _place(asked, made)
         done, void = rounds(made, peers, asked.rounds, place, noisy=asked.noisy, say=_say)
         found = results.made(peers, missing, done, rows=round(ROWS * asked.scale), void=void, noisy=asked.noisy)
-        extra = long_form(wanted, made, place, asked.rounds)
+        extra = long_form(wanted, made, place, asked)
     found = results.judged(found, results.read() if whole else {}, extra)
     for line in words.for_terminal(found):
         print(line)
@@ -70,12 +72,44 @@ def command(asked: argparse.Namespace) -> int:
     return 0
 
 
-def long_form(wanted: Sequence[str], made: Ground, place: Place, count: int) -> dict[str, Any]:
+def _alone(asked: argparse.Namespace, wanted: Sequence[str], *, usual: bool) -> int:
+    """Parts without the contest: where they were measured whole, their ratios are written down and quoted."""
+    began = time.monotonic()
+    with ground(asked.scale) as made:
+        extra = long_form(wanted, made, _place(asked, made), asked)
+    found = results.amended(results.read(), extra, noisy=asked.noisy)
+    whole = usual and asked.scale == 1 and bool(extra)
+    if whole:
+        results.write(found)
+        words.write_pages(found)
+    measured = {key: found["ratios"][key] for key in extra if key in found["ratios"]}
+    print("RESULT", json.dumps({"seconds": round(time.monotonic() - began), "ratios": measured, "written": whole}))
+    return 0
+
+
+def _parts(asked: argparse.Namespace) -> list[str]:
+    wanted = [name for name in asked.parts.split(",") if name] or (list(PARTS) if asked.long else [])
+    if unknown := set(wanted) - set(PARTS):
+        raise CliError(f"There is no part {', '.join(sorted(unknown))} among {', '.join(PARTS)}.")
+    if asked.alone and not wanted:
+        raise CliError("--alone measures parts: name them with --parts, or ask for all with --long.")
+    return wanted
+
+
+def _place(asked: argparse.Namespace, made: Ground) -> Place:
+    """What everybody's places are like."""
+    place = Place("", "", made.folder, made.folder / "catalog", asked.workers, asked.batch_size, asked.profile)
+    catalog.write(place.catalog)
+    return place
+
+
+def long_form(wanted: Sequence[str], made: Ground, place: Place, asked: argparse.Namespace) -> dict[str, Any]:
     """What these parts have measured; one that breaks costs itself, and is said."""
     extra: dict[str, Any] = {}
+    pace = per_row(results.read())
     for name in wanted:
         try:
-            told = PARTS[name](made, place, count, _say)
+            told = PARTS[name](made, place, asked.rounds, Patience(60 * asked.minutes, pace, _say))
         except CliError as error:
             _say(f"{name} was not measured: {error}")
             continue

@@ -26,8 +26,8 @@ def bare_with_ids() -> str:
     return "\n".join(_with_ids(table, references=False, keys=False) for table in TABLES)
 
 
-def bare_with_numbers() -> str:
-    return "\n".join(_with_numbers(table, constraints=False) for table in TABLES)
+def bare_with_numbers(tables: Sequence[Table] = TABLES) -> str:
+    return "\n".join(_with_numbers(table, constraints=False) for table in tables)
 
 
 def keys_of_ids() -> list[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench.peers import catalog, words
 from bench.peers.goals import GOALS
-from bench.peers.results import judged
+from bench.peers.long.patience import Patience, per_row
+from bench.peers.results import amended, judged
 from bench.peers.tables import TABLES
 from hybrid_sync.catalog.load import load
+from hybrid_sync_cli.errors import CliError
 
 
 def results(**medians: dict[str, dict[str, float]]) -> dict[str, Any]:
@@ -52,6 +56,27 @@ def test_what_the_short_form_does_not_measure_stays_with_its_date() -> None:
     now = judged(results(engine=first(7.0), copy=first(10.0)), earlier, {})
     assert (now["ratios"]["growth"], now["goals"]["growth"]["date"]) == (1.1, "2026-01-01")
     assert now["ratios"]["first_empty_vs_copy"] == 0.7
+
+
+def test_parts_measured_alone_replace_their_ratios_and_touch_no_other_one() -> None:
+    earlier = judged(results(engine=first(9.0), copy=first(10.0)), {}, {"growth": 1.1})
+    earlier["goals"]["growth"]["date"] = earlier["goals"]["first_empty_vs_copy"]["date"] = "2026-01-01"
+    now = amended(earlier, {"growth": 1.2, "peaks_mb": [130.0]}, noisy=False)
+    assert (now["ratios"]["growth"], now["goals"]["growth"]["met"], now["ratios"]["peak_mb"]) == (1.2, False, 130.0)
+    assert now["goals"]["growth"]["date"] != "2026-01-01"
+    assert now["goals"]["first_empty_vs_copy"] == earlier["goals"]["first_empty_vs_copy"]
+    assert now["long"]["growth"] == 1.2
+
+
+def test_a_part_begins_nothing_that_would_take_longer_than_it_may() -> None:
+    said: list[str] = []
+    left = Patience(60, per_row({"medians": {"engine": first(10.0)}, "rows": 500_000}), said.append)
+    left.require("a million", 1_000_000)
+    assert said == ["a million: about 20 s, 60 s are left for this part"]
+    left.saw(1_000, 2.0)
+    left.saw(1_001_000, 52.0)
+    with pytest.raises(CliError, match="two millions would take about 100 s"):
+        left.require("two millions", 2_000_000)
 
 
 def test_a_page_keeps_what_stands_around_the_results() -> None:

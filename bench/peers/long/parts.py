@@ -14,28 +14,31 @@ from bench.peers.engine_peer import ENGINE, run
 from bench.peers.ground import Ground
 from bench.peers.long import stack
 from bench.peers.long.big import EVENTS, MESSAGES, Big
+from bench.peers.long.patience import Patience
 from bench.peers.measure import Measured, measured
 from bench.peers.peer import Phase, Place
+from bench.peers.tables import ROWS
 from tests.engine.wait_counter import WaitCounter
 
 MESSAGES_ROWS = 2_039_588
 GROWTH = (100_000, 1_000_000, 10_000_000)
 WORKERS = (1, 2, 4)
 BATCHES = (1_000, 5_000, 20_000, 50_000)
+JSON_IS_SLOWER = 2.0
 LATENCIES = (0, 5, 20)
 """Milliseconds of every answer of either database."""
-Say = Callable[[str], None]
 
 
-def messages(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, Any]:
+def messages(ground: Ground, like: Place, rounds: int, left: Patience) -> dict[str, Any]:
     """As many messages as the mission has, their JSON checked row by row and made jsonb, against the raw copy."""
     rows = round(MESSAGES_ROWS * ground.scale)
+    left.require(f"messages: {rounds} x {rows:,} rows by each", rounds * 2 * rows, made=rows, slower=JSON_IS_SLOWER)
     big = Big.made(ground, MESSAGES, rows, like)
     engine, copies = [], []
     for n in range(rounds):
         copies.append(big.raw_copy())
         engine.append(big.first_load())
-        say(f"{n + 1} messages {rows:,}: raw COPY {copies[-1].wall:.1f} s, engine {_said(engine[-1])}")
+        left.say(f"{n + 1} messages {rows:,}: raw COPY {copies[-1].wall:.1f} s, engine {_said(engine[-1])}")
     big.drop()
     ours, raw = median(one.wall for one in engine), median(one.wall for one in copies)
     return {
@@ -44,17 +47,19 @@ def messages(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, An
     }  # fmt: skip
 
 
-def growth(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, Any]:
+def growth(ground: Ground, like: Place, rounds: int, left: Patience) -> dict[str, Any]:
     """A hundred times the rows: the seconds of a million, and a worker's memory."""
     per_million, peaks = {}, []
     for full in GROWTH:
         rows = round(full * ground.scale)
+        left.require(f"growth: {rows:,} rows", rows, made=rows)
         big = Big.made(ground, EVENTS, rows, like)
         done = big.first_load()
         big.drop()
+        left.saw(rows, done.wall)
         per_million[full] = round(done.wall / rows * 1e6, 2)
         peaks.append(round(done.peak, 1))
-        say(f"growth {rows:,}: {_said(done)}, {per_million[full]} s a million")
+        left.say(f"growth {rows:,}: {_said(done)}, {per_million[full]} s a million")
     return {
         "growth": per_million[GROWTH[2]] / per_million[GROWTH[1]],
         "growth_seconds_a_million": {f"{rows}": seconds for rows, seconds in per_million.items()},
@@ -62,34 +67,36 @@ def growth(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, Any]
     }  # fmt: skip
 
 
-def workers(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, Any]:
+def workers(ground: Ground, like: Place, rounds: int, left: Patience) -> dict[str, Any]:
     """The twelve tables by so many workers."""
-    return {"workers_seconds": _each(ground, WORKERS, lambda n: replace(like, workers=n), "workers", say)}
+    return {"workers_seconds": _each(ground, WORKERS, lambda n: replace(like, workers=n), "workers", left)}
 
 
-def batches(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, Any]:
+def batches(ground: Ground, like: Place, rounds: int, left: Patience) -> dict[str, Any]:
     """The twelve tables in batches of so many rows."""
-    return {"batch_seconds": _each(ground, BATCHES, lambda n: replace(like, batch_size=n), "rows in a batch", say)}
+    return {"batch_seconds": _each(ground, BATCHES, lambda n: replace(like, batch_size=n), "rows in a batch", left)}
 
 
-def latency(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, Any]:
+def latency(ground: Ground, like: Place, rounds: int, left: Patience) -> dict[str, Any]:
     """The twelve tables through proxies that answer later, which take some time of their own: compare with 0 ms."""
     told: dict[str, dict[str, float]] = {}
     for delay in LATENCIES:
+        rows = round(ROWS * ground.scale)
+        left.require(f"latency: {delay} ms", rows, made=rows, slower=2 + delay / 2)
         with _twelve(ground, like) as place, _later(place, delay / 1000) as far:
             first = _done(ground, Phase.first, far)
             idle = _done(ground, Phase.idle, far)
         told[f"{delay}"] = {"first": round(first.wall, 2), "idle": round(idle.wall, 2)}
-        say(f"latency {delay} ms: first {_said(first)}, idle {_said(idle)}")
+        left.say(f"latency {delay} ms: first {_said(first)}, idle {_said(idle)}")
     return {"latency_ms_seconds": told}
 
 
-def deployed(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, Any]:
+def deployed(ground: Ground, like: Place, rounds: int, left: Patience) -> dict[str, Any]:
     """The twelve tables by the template on this machine's stack, cold and warm, against the engine beforehand."""
     with _twelve(ground, like) as place:
         engine = _done(ground, Phase.first, place)
-    say(f"engine {_said(engine)}")
-    cold, warm = stack.first_syncs(ground, like, say)
+    left.say(f"engine {_said(engine)}")
+    cold, warm = stack.first_syncs(ground, like, left.say)
     return {
         "stack_vs_engine": warm.seconds / engine.wall, "stack_cpu_vs_engine": round(warm.cpu / engine.client, 3),
         "stack_seconds": {"cold": round(cold.seconds, 2), "warm": round(warm.seconds, 2)},
@@ -97,22 +104,24 @@ def deployed(ground: Ground, like: Place, rounds: int, say: Say) -> dict[str, An
     }  # fmt: skip
 
 
-PARTS: dict[str, Callable[[Ground, Place, int, Say], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[Ground, Place, int, Patience], dict[str, Any]]] = {
     "messages": messages, "growth": growth, "workers": workers, "batches": batches, "latency": latency,
     "stack": deployed,
 }  # fmt: skip
 
 
 def _each(
-    ground: Ground, numbers: tuple[int, ...], place_of: Callable[[int], Place], what: str, say: Say
+    ground: Ground, numbers: tuple[int, ...], place_of: Callable[[int], Place], what: str, left: Patience
 ) -> dict[str, float]:
     """Seconds of a first load by number."""
     told = {}
     for number in numbers:
+        rows = round(ROWS * ground.scale)
+        left.require(f"{number} {what}", rows, made=rows, slower=2)
         with _twelve(ground, place_of(number)) as place:
             done = _done(ground, Phase.first, place)
         told[f"{number}"] = round(done.wall, 2)
-        say(f"{number} {what}: {_said(done)}")
+        left.say(f"{number} {what}: {_said(done)}")
     return told
 
 
