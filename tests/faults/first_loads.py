@@ -53,7 +53,7 @@ where t.tgrelid in (select c.oid from pg_class c where c.relnamespace = 'public'
 _BREAKS = (
     "insert into messages (id, kind, author_id) values (%s, 'native', gen_random_uuid())",
     "insert into receipts (id, invoice_id, total) values (%s, gen_random_uuid(), 1)",
-    "insert into memberships (id, role) values (%s, 'guest')",
+    "insert into memberships (id, role, team_id) values (%s, 'guest', gen_random_uuid())",
 )
 _TAKEN_BACK = tuple(f"delete from {name} where id = any(%s)" for name in ("messages", "receipts", "memberships"))
 

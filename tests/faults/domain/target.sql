@@ -1,8 +1,8 @@
 -- The target: UUID keys, foreign keys, and `note`, a column that only people write (it counts their edits).
 create type member_role as enum ('member', 'lead', 'guest');
--- No guests, and no entity: what refers to it the engine cannot know before it writes.
-create table roles (role member_role primary key);
-insert into roles values ('member'), ('lead');
+-- Every seventh team has no members, and this is no entity: that it refuses them the engine cannot know before it writes.
+create table admissions (legacy_team_id int primary key);
+insert into admissions select n from generate_series(-99, 1999) n where n % 7 <> 0;
 create table teams (
   id uuid primary key default gen_random_uuid(), legacy_team_id int unique, name text not null, size bigint,
   lead_id uuid, rev int, note int not null default 0
@@ -16,8 +16,9 @@ alter table teams add foreign key (lead_id) references people;
 create table memberships (
   id uuid primary key default gen_random_uuid(), legacy_person_id int, legacy_team_id int,
   person_id uuid references people, team_id uuid references teams deferrable initially deferred,
-  role member_role not null references roles,
-  rev int, note int not null default 0, unique (legacy_person_id, legacy_team_id)
+  role member_role not null,
+  rev int, note int not null default 0, unique (legacy_person_id, legacy_team_id),
+  foreign key (legacy_team_id) references admissions
 );
 create table invoices (
   id uuid primary key default gen_random_uuid(), legacy_payment_id bigint unique, payer_id uuid references people,
