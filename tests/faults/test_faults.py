@@ -80,7 +80,7 @@ _IN_TARGET = (
         " values ('teams', 'team', '{77777}', 'other', 'x', 'x')",
     ),
     ("unmade", "comment on index by_age is null"),
-    ("unmade", "alter table receipts set without cluster"),
+    ("unmade", "comment on constraint messages_author_id_fkey on messages is null"),
     ("missed", "delete from memberships"),
     ("returned", "update people set name = 'canary-' || legacy_person_id || '-back' where name = 'erased'"),
 )
