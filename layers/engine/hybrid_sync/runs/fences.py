@@ -20,6 +20,13 @@ def ask_fence(entity: str) -> Question[StoredFence]:
     )
 
 
+def ask_carried() -> Question[set[str]]:
+    """Entities all of whose rows a run has brought once."""
+    return Question(
+        "select entity from hybrid_sync.fence where fence is not null", None, lambda found: {row[0] for row in found}
+    )
+
+
 def _stored(row: tuple[Any, ...] | None) -> StoredFence:
     if row is None:
         return None, None, 0

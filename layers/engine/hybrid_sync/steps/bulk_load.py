@@ -6,7 +6,7 @@ all again.  What a run has left open, because it broke off or could not end it, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import psycopg
 
@@ -23,13 +23,21 @@ _SHOWN = 5
 
 
 def begin_bulk(
-    world: World, request: RunRequest, records: Mapping[str, EntityRecord], target: Connection
+    world: World, request: RunRequest, records: Mapping[str, EntityRecord], carried: Set[str], target: Connection
 ) -> None:  # fmt: skip
-    """Begin it for each entity of the run that may be loaded so; of the others that wanted it, say why not."""
+    """Begin it for each entity of the run that may be loaded so; of the others that wanted it, say why not.
+
+    Those that are `carried` already have no first load any more, so nothing is asked, or said, of them.
+    """
     if request.profile is Profile.verify or request.refs or request.since or request.until:
         return
     for name, record in records.items():
-        if world.catalog[name].first_load != "bulk" or record.status == "failed" or record.requested is not None:
+        if (
+            name in carried
+            or world.catalog[name].first_load != "bulk"
+            or record.status == "failed"
+            or record.requested is not None
+        ):
             continue
         with transaction(target, "target"):
             refused = bulk.begin(target, world.catalog, request.run_id, name)

@@ -16,6 +16,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, one_trip, together, transaction
 from hybrid_sync.runs.closure import close, requested
+from hybrid_sync.runs.fences import ask_carried
 from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.bulk import ask_left_open
@@ -71,9 +72,10 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
                 record_secret(world, trip)
                 trip.ask(same_version(world, request.run_id))
                 run, records = trip.ask(ask_run(request.run_id)), trip.ask(ask_entities(request.run_id, None))
+                carried = trip.ask(ask_carried())
         failpoint("run.recorded", target, legacy)
         tell(request.run_id, told, target)
-        begin_bulk(world, request, records.value, target)
+        begin_bulk(world, request, records.value, carried.value, target)
         return _planned(request, run.value, records.value)
 
 
