@@ -62,6 +62,14 @@ def test_a_function_imports_only_what_it_runs(name: str) -> None:
     assert len([m for m in loaded if m.partition(".")[0] not in sys.stdlib_module_names]) <= most
 
 
+@pytest.mark.parametrize("command", ["queue", "report", "runs"])
+def test_a_command_that_asks_a_deployment_starts_without_what_only_the_deployment_needs(command: str) -> None:
+    program = f"import sys, hybrid_sync_cli.commands.{command}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = {"psycopg", "ruamel.yaml", "jwt", "cryptography", "boto3", "botocore.session", "hybrid_sync.catalog"}
+    assert heavy & set(done.stdout.split()) == set()
+
+
 def test_the_layer_describes_the_services_that_the_engine_asks_for_and_no_others() -> None:
     asked = {
         node.args[0].value

@@ -38,7 +38,7 @@ def test_everything_is_there_again_as_it_was_and_holds(bulk_world: EngineWorld, 
     assert len(gone) == 11 and not set(look.seen) - set(before), "what keeps rows apart, or says more, has stayed"
     assert target(LEFT) == [(0,)]
     assert target("select run_id from hybrid_sync.bulk_table order by entity") == [(None,), (None,)]
-    with armed({"bulk.begun": Look(lambda: [])}) as later:
+    with armed({"bulk.begun": Look(list)}) as later:
         assert run(bulk_world, "second").outcome.summary["inserted"] == 0
     assert not later.passed["bulk.begun"], "what has been carried once has no first load any more"
     pages = {name: tasks[0].model_dump()["page_rows"] for name, tasks in bulk_world.manifests.tasks.items() if tasks}

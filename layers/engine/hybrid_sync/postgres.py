@@ -25,6 +25,7 @@ from hybrid_sync.blame import Side as Side
 from hybrid_sync.blame import is_row_state as is_row_state
 from hybrid_sync.dsn import secured
 from hybrid_sync.errors import (
+    UNAVAILABLE,
     ConfigurationMissing,
     Contention,
     MissingPrivilege,
@@ -34,7 +35,6 @@ from hybrid_sync.errors import (
     SyncError,
     TooManyConnections,
 )
-from hybrid_sync.refused import UNAVAILABLE, no_connection_left, refused
 from hybrid_sync.session import NATIVE_PATH as NATIVE_PATH
 from hybrid_sync.session import OUR_PATH as OUR_PATH
 from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, Trip, opening
@@ -84,6 +84,8 @@ def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> 
     try:
         opened = kind.connect(make_conninfo(**fixed), autocommit=True, prepare_threshold=None, cursor_factory=cursor)
     except psycopg.Error as error:
+        from hybrid_sync.refused import refused  # seldom
+
         why = refused(side, parts, error)
         if isinstance(why, TooManyConnections):
             CLOCK.add(f"{REFUSED} {side}", time.monotonic() - began)
@@ -220,6 +222,8 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
     if state == CANCELLED:
         return _cancelled(side, error)
     if state == "53300":
+        from hybrid_sync.refused import no_connection_left  # seldom
+
         return no_connection_left(side)
     if state in _CONTENTION:
         return Contention(f"{side} answered {state}: {_CONTENTION[state]}.", "The same step is tried again.")

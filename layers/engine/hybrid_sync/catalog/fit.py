@@ -5,7 +5,6 @@ from __future__ import annotations
 from psycopg import sql
 
 from hybrid_sync import pgtypes as pg
-from hybrid_sync.catalog.advice import refusal
 from hybrid_sync.catalog.exact import TEXT, Expr, Fitted, not_finite, to, with_checks
 from hybrid_sync.catalog.forms import Cast, Constant, Form
 from hybrid_sync.catalog.shape import TargetColumn
@@ -22,6 +21,8 @@ def fit(place: str, form: Form, natural: PgType, target: TargetColumn, *, is_mon
         _require_money(place, form, natural, target)
     found = form.fit(place, natural, target)
     if found is None:
+        from hybrid_sync.catalog.advice import refusal  # seldom
+
         raise refusal(place, form, natural, target.type, target.type_sql)
     if is_money and natural.oid == pg.NUMERIC and not isinstance(form, Constant):
         found = with_checks(found, [(not_finite(form.value), "numeric_out_of_range")])

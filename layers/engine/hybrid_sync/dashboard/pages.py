@@ -16,9 +16,6 @@ from hybrid_sync.errors import RequestRejected, RunNotFound
 from hybrid_sync.http.problems import NothingHere
 from hybrid_sync.services.asked import OverviewAsked, RunAsked
 from hybrid_sync.services.desk import Desk
-from hybrid_sync.services.history import HistoryAsked, history
-from hybrid_sync.services.trail import TrailAsked, audit
-from hybrid_sync.services.usage import UsageAsked, usage
 from hybrid_sync.services.views.entity import EntitiesAsked, EntityAsked, entities, entity_view
 from hybrid_sync.services.views.overview import overview
 from hybrid_sync.services.views.run import RunViewAsked, run_view
@@ -94,6 +91,8 @@ class Pages:
 
     def _record(self, request: Request, who: Visitor) -> Answer:
         """What touched one legacy key; the form that asks for one where none is named."""
+        from hybrid_sync.services.history import HistoryAsked, history  # what few visits ask for
+
         asked, told, said = request.query.get("ref", "").strip(), None, ""
         if asked:
             try:
@@ -106,6 +105,8 @@ class Pages:
         return Answer(drawn, HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK)
 
     def _usage(self, request: Request, who: Visitor) -> Answer:
+        from hybrid_sync.services.usage import UsageAsked, usage  # what few visits ask for
+
         told = usage(self._desk, parsed(UsageAsked, {"days": request.query.get("days") or 28}), who.name)
         return _looked("usage", request, who, told=told, now=self._desk.now())
 
@@ -124,6 +125,8 @@ class Pages:
         return _looked("performance", request, who, told=told, run=run, said="", now=self._desk.now())
 
     def _audit(self, request: Request, who: Visitor) -> Answer:
+        from hybrid_sync.services.trail import TrailAsked, audit  # what few visits ask for
+
         named = {name: text for name in ("who", "command", "outcome", "before") if (text := request.query.get(name))}
         told = audit(self._desk, parsed(TrailAsked, {**named, "limit": _PAGE_LINES}), who.name)
         return _looked("audit", request, who, told=told, named=named, now=self._desk.now())

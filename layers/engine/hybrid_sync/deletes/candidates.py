@@ -19,12 +19,12 @@ from hybrid_sync.compare import one_pass
 from hybrid_sync.compare.conservation import difference, still_in_legacy
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
-from hybrid_sync.deletes.remove import IGNORED, Outcome
+from hybrid_sync.deletes.remove import Outcome
 from hybrid_sync.halve import halve
 from hybrid_sync.keys import PARAMETER, key_list, one_of, record_among, recorded
 from hybrid_sync.legacy.unreadable import ask
 from hybrid_sync.postgres import Connection, Question
-from hybrid_sync.recorded.checks import Deletes
+from hybrid_sync.recorded.checks import IGNORED, Deletes
 from hybrid_sync.session import Trip
 
 Why = Literal["gone", "excluded"]

@@ -23,6 +23,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
 from hybrid_sync.keys import COLUMN, is_row_of, key_from_json
 from hybrid_sync.postgres import Connection
+from hybrid_sync.recorded.checks import IGNORED, MANAGED, NATIVE
 from hybrid_sync.write.images import image_of, restorable
 from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, entries, follow_triggers
@@ -31,8 +32,6 @@ from hybrid_sync.write.referring import Doomed, keep_referred
 from hybrid_sync.write.split import MISPLACED, SUPPRESSED
 from hybrid_sync.write.tombstones import is_marked
 
-IGNORED = "ignored"
-"""Kept because the entity's policy is to ignore deletes."""
 _REMOVAL = sql.Identifier("pg_temp", "hybrid_sync_removal")
 _CREATE = sql.SQL("""
 drop table if exists pg_temp.hybrid_sync_removal;
@@ -41,8 +40,6 @@ create temp table hybrid_sync_removal (
   sqlstate text
 ) on commit drop
 """).format(key=COLUMN)
-NATIVE, MANAGED = "native_children", "still_referred"
-"""Kept because something refers to it: a row born in the target, or one of ours that is still there."""
 _DOOMED = Doomed(
     _REMOVAL, sql.SQL("outcome is null"),
     sql.SQL("outcome = 'kept', reason = case when r.native then {} else {} end").format(NATIVE, MANAGED),

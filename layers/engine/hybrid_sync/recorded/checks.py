@@ -85,6 +85,12 @@ class Reconcile(Recorded):
     shown: tuple[ShownDifference, ...] = ()
 
 
+IGNORED = "ignored"
+"""A row stays because its entity's policy is to ignore deletes."""
+NATIVE, MANAGED = "native_children", "still_referred"
+"""It stays because something refers to it: a row born in the target, or one of ours that is still there."""
+
+
 class Deletes(Recorded):
     """What became of rows that legacy no longer has, or excludes by now."""
 

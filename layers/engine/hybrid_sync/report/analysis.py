@@ -9,6 +9,16 @@ from datetime import datetime
 from hybrid_sync.recorded.part import Part
 
 
+class Undeleted(Part):
+    """Rows of one entity that should have been deleted or marked, and are as they were."""
+
+    entity: str
+    reason: str
+    rows: int
+    keys: tuple[str, ...] = ()
+    """The first few legacy keys, as `source:key`."""
+
+
 class CauseDetail(Part):
     """Where exactly a cause strikes: `records` rows of one source, at one column, constraint or parent."""
 

@@ -15,9 +15,8 @@ from hybrid_sync.recorded.conservation import Conservation, over_all
 from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.recorded.part import Part
-from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord
+from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord, Undeleted
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
-from hybrid_sync.report.undeleted import Undeleted
 from hybrid_sync.tuning.told import Performance
 
 

@@ -15,7 +15,7 @@ from hybrid_sync.postgres import together
 from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation
 from hybrid_sync.recorded.money import MoneyLine
-from hybrid_sync.report.analysis import MissedRecord, causes
+from hybrid_sync.report.analysis import MissedRecord, Undeleted, causes
 from hybrid_sync.report.asked import asked_rows
 from hybrid_sync.report.blind_spots import not_looked_at
 from hybrid_sync.report.history import ask_past, past_runs
@@ -31,7 +31,7 @@ from hybrid_sync.report.model import (
 from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
 from hybrid_sync.report.totals import STATUS, UNDONE_BY
-from hybrid_sync.report.undeleted import Undeleted, ask_undeleted
+from hybrid_sync.report.undeleted import ask_undeleted
 from hybrid_sync.session import Trip, dicts
 
 if TYPE_CHECKING:

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hybrid_sync.deletes.remove import IGNORED, MANAGED, NATIVE
 from hybrid_sync.postgres import Question
-from hybrid_sync.recorded.part import Part
+from hybrid_sync.recorded.checks import IGNORED, MANAGED, NATIVE
 from hybrid_sync.session import dicts
 
 SHOWN_KEYS = 5
 AS_WRITTEN = (IGNORED, MANAGED, NATIVE)
 """What the catalog says of rows that stay: its policy, and that nothing goes to which something refers."""
-
-
-class Undeleted(Part):
-    """Rows of one entity that should have been deleted or marked, and are as they were."""
-
-    entity: str
-    reason: str
-    rows: int
-    keys: tuple[str, ...] = ()
-    """The first few legacy keys, as `source:key`."""
 
 
 def ask_undeleted(run_id: str) -> Question[list[dict[str, Any]]]:

@@ -307,3 +307,8 @@ def keep_report(connection: Connection, run_id: str, report: Mapping[str, Any]) 
     with together(connection, commits=True) as trip:
         trip.do("update hybrid_sync.run set report = %s where run_id = %s and report is null",
                 (json.dumps(report), run_id))  # fmt: skip
+
+
+def first_load_left_open(connection: Connection) -> bool:
+    """Whether a table lacks what was dropped for its first load, or has it unproven."""
+    return connection.execute("select from hybrid_sync.bulk_table where run_id is not null").fetchone() is not None

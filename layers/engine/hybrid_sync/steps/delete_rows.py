@@ -8,11 +8,12 @@ from typing import Any
 from hybrid_sync.contracts import Key
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.deletes import unlink
-from hybrid_sync.deletes.remove import MANAGED, Outcome, Removal
+from hybrid_sync.deletes.remove import Outcome, Removal
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, together, transaction
+from hybrid_sync.recorded.checks import MANAGED
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import RunRecord
 from hybrid_sync.steps.plans import plan_of

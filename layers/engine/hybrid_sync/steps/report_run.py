@@ -32,7 +32,7 @@ from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
 from hybrid_sync.tuning.told import Performance
-from hybrid_sync.undo.begin import JOURNAL_KEPT, first_load_left_open
+from hybrid_sync.undo.begin import JOURNAL_KEPT
 from hybrid_sync.world import World
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _end_first_loads(world: World, run_id: str, target: Connection) -> None:
     """A run that broke off leaves no table without its foreign keys until the next one, if that can be done now."""
     with suppress(SyncError, psycopg.Error):
         with transaction(target, "target", read_only=True):
-            if not first_load_left_open(target):
+            if not store.first_load_left_open(target):
                 return
         from hybrid_sync.steps.bulk_load import end_left_open, tell  # seldom
 

@@ -11,12 +11,11 @@ from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import transaction
-from hybrid_sync.runs.store import create_run, finish_run, record_failure
+from hybrid_sync.runs.store import create_run, finish_run, first_load_left_open, record_failure
 from hybrid_sync.steps.plans import require_recalled
 from hybrid_sync.steps.record_failure import placed
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.undo.begin import first_load_left_open
 from hybrid_sync.world import World
 
 _DEADLINE_SECONDS = 900

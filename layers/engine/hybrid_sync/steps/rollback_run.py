@@ -9,11 +9,11 @@ from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.summary import recall, summarise
-from hybrid_sync.runs.store import keep_report, read_entities
+from hybrid_sync.runs.store import first_load_left_open, keep_report, read_entities
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.plans import require_recalled
-from hybrid_sync.undo.begin import Rollback, begin, first_load_left_open, hold_unverified, policy_of
+from hybrid_sync.undo.begin import Rollback, begin, hold_unverified, policy_of
 from hybrid_sync.undo.end import finish, undone
 from hybrid_sync.undo.undo import steps, undo_batch
 from hybrid_sync.world import World

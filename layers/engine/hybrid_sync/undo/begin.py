@@ -124,11 +124,6 @@ def _left_something(connection: Connection, rollback: str) -> bool:
     )
 
 
-def first_load_left_open(connection: Connection) -> bool:
-    """Whether a table lacks what was dropped for its first load, or has it unproven."""
-    return connection.execute("select from hybrid_sync.bulk_table where run_id is not null").fetchone() is not None
-
-
 # --- begin -------------------------------------------------------------------------------------------------------
 
 
