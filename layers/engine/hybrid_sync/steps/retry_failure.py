@@ -13,7 +13,6 @@ from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.store import create_run, finish_run, first_load_left_open, record_failure
 from hybrid_sync.steps.plans import require_recalled
-from hybrid_sync.steps.record_failure import placed
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.world import World
@@ -71,6 +70,8 @@ def _failed(world: World, run_id: str, message: FailureMessage, keys: list[Key],
         if keys:
             count_attempt(target, message, keys)
         if not error.transient:
+            from hybrid_sync.steps.record_failure import placed  # seldom
+
             record_failure(target, placed(world, failure))
             finish_run(target, run_id, "failed")
 
