@@ -285,10 +285,12 @@ class Oracle:
                 )
         return found
 
-    def _journalled(self, operation: str) -> Counter[tuple[str, str, Key]]:
-        """How often each key was inserted, or deleted."""
+    def _journalled(self, operation: str, *, undoing: bool = False) -> Counter[tuple[str, str, Key]]:
+        """How often each key was inserted, or deleted; `undoing`: by rollbacks alone."""
         rows = self._target.execute(
-            "select entity, source, keys from hybrid_sync.journal where operation = %s", (operation,)
+            "select j.entity, j.source, j.keys from hybrid_sync.journal j join hybrid_sync.run r on r.run_id = j.run_id"
+            " where j.operation = %s and (r.undoes is not null or not %s)",
+            (operation, undoing),
         ).fetchall()
         counted: Counter[tuple[str, str, Key]] = Counter()
         for entity, name, keys in rows:
@@ -319,11 +321,12 @@ class Oracle:
         return row[0] if row else None
 
     def marked_as_queued(self) -> set[tuple[str, str, Key]]:
-        """Open failed records that a message must have told of."""
+        """Open failed records that a message must have told of; of what was undone none does: runs alone read it."""
         rows = self._target.execute(
             "select entity, source, key from hybrid_sync.failed_record where status = 'open' and queued_at is not null"
         ).fetchall()
-        return {(entity, source, tuple(key)) for entity, source, key in rows}
+        undone = {*self._journalled("delete", undoing=True), *self._journalled("update", undoing=True)}
+        return {(entity, source, tuple(key)) for entity, source, key in rows} - undone
 
     def failures(self, run_id: str) -> str:
         """What failed in the run: states, entities and codes."""
