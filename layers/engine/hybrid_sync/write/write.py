@@ -33,6 +33,8 @@ from hybrid_sync.write.statements import Statements, flag
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
+_WIDEST = 1600
+"""Columns of a row within a statement: PostgreSQL has 1,664, and some are ours."""
 _ROW_BY_ROW = (sql.SQL("enable_hashjoin"), sql.SQL("enable_mergejoin"))
 """Without these a statement goes to each row by an index: by its statistics the planner would rather read the whole
 table for each page of a batch, and spill the rows to disk beside it."""
@@ -110,8 +112,10 @@ class Writer:
 
     @property
     def _looks_after(self) -> bool:
-        """Whether what an update has done is to be looked up: a trigger may write a row again, or a policy hide it."""
-        return self.table.row_security or "update" in self.table.fires
+        """Whether what an update has done is to be looked up: a trigger may write a row again, or a policy hide it; or
+        the rows are so wide that one statement cannot hold what a row is and what it becomes."""
+        wide = len(self.table.columns) + len(self.statements.changing) > _WIDEST
+        return wide or self.table.row_security or "update" in self.table.fires
 
     def _changed(self, *, copies: bool) -> Written:
         """All in one statement."""
