@@ -27,7 +27,7 @@ def test_each_planted_bottleneck_is_named_alone_and_a_healthy_week_has_none(grou
 
 def _adds_up(found: Performance) -> None:
     steps = {line.step for line in found.steps}
-    assert {"lock", "read", "map", "stage", "compare", "update", "record", "delete", "detect", "verify entity"} <= steps
+    assert {"lock", "read", "map", "stage", "update", "record", "delete", "detect", "verify entity"} <= steps
     assert found.seconds == pytest.approx(sum(line.seconds for line in found.steps), abs=0.1)
     assert all(line.target_seconds <= line.seconds + 0.01 for line in found.steps if line.step == "lock")
     assert {one.side for one in found.slowest} == {"legacy", "target"}

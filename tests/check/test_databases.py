@@ -171,7 +171,7 @@ PLANTED = [
     Planted("a wrong password", "legacy_unavailable", "password",
             harm=a_dsn("legacy", lambda dsn: dsn.replace(":only-for-tests@", ":another@"))),
     Planted("a wrong database", "target_unavailable", "database name", harm=a_dsn("target", lambda dsn: f"{dsn}_not")),
-    Planted("a host that nobody knows", "legacy_unavailable", "host and port",
+    Planted("a host that nobody knows", "legacy_unavailable", "check the host in its DSN",
             harm=a_dsn("legacy", lambda dsn: dsn.replace("@127.0.0.1", "@db.invalid") + "?sslmode=verify-full")),
     Planted("TLS that is refused", "server_untrusted", "TLS",
             harm=a_dsn("target", lambda dsn: dsn + "?sslmode=verify-full")),

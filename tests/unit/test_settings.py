@@ -42,5 +42,5 @@ def test_what_a_statement_may_take_is_what_every_transaction_says(monkeypatch: p
 
 def test_runs_on_demand_share_the_limits_of_daily_ones() -> None:
     settings = Settings.from_environment({"DAILY_BATCH_SIZE": "10", "DAILY_DEADLINE_SECONDS": "60"})
-    assert settings.limits(Profile.weekly) == ProfileLimits(5_000, 14_400)
+    assert settings.limits(Profile.weekly) == ProfileLimits(10_000, 14_400)
     assert settings.limits(Profile.daily) == settings.limits(Profile.on_demand) == ProfileLimits(10, 60)

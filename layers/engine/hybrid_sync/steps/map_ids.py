@@ -114,7 +114,9 @@ class BatchIds:
                 column = set(scanned.rows.references[at])
                 wanted.setdefault(parent, set()).update(key for key in column if key is not None)
                 wanted_of = split(self._catalog[parent[0]].target)
-                if declared != wanted_of and (slot.column, *wanted_of) not in self._proven_later:
+                # Rows that a deferred reference leads to come later in the run than the proof.
+                proven_later = not slot.deferred and (slot.column, *wanted_of) in self._proven_later
+                if declared != wanted_of and not proven_later:
                     unguarded.add(parent)
                 at += 1
         return {
