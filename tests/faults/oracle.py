@@ -285,12 +285,10 @@ class Oracle:
                 )
         return found
 
-    def _journalled(self, operation: str, *, undoing: bool = False) -> Counter[tuple[str, str, Key]]:
-        """How often each key was inserted, or deleted; `undoing`: by rollbacks alone."""
+    def _journalled(self, operation: str) -> Counter[tuple[str, str, Key]]:
+        """How often each key was inserted, or deleted."""
         rows = self._target.execute(
-            "select j.entity, j.source, j.keys from hybrid_sync.journal j join hybrid_sync.run r on r.run_id = j.run_id"
-            " where j.operation = %s and (r.undoes is not null or not %s)",
-            (operation, undoing),
+            "select entity, source, keys from hybrid_sync.journal where operation = %s", (operation,)
         ).fetchall()
         counted: Counter[tuple[str, str, Key]] = Counter()
         for entity, name, keys in rows:
@@ -324,9 +322,9 @@ class Oracle:
         """Open failed records that a message must have told of; of what was undone none does: runs alone read it."""
         rows = self._target.execute(
             "select entity, source, key from hybrid_sync.failed_record where status = 'open' and queued_at is not null"
+            " and reason <> 'rolled_back'"
         ).fetchall()
-        undone = {*self._journalled("delete", undoing=True), *self._journalled("update", undoing=True)}
-        return {(entity, source, tuple(key)) for entity, source, key in rows} - undone
+        return {(entity, source, tuple(key)) for entity, source, key in rows}
 
     def failures(self, run_id: str) -> str:
         """What failed in the run: states, entities and codes."""
