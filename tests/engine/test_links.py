@@ -55,6 +55,27 @@ def test_a_link_chosen_before_the_lock_does_not_settle_what_waits_now(
     assert target(linked) == [(999,)]
 
 
+def test_a_link_that_fails_after_all_was_well_is_a_failure_that_no_message_tells_of_yet(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    """An undo had marked the row as queued, since runs alone read such rows again, and one had brought it."""
+    run(world, "first")
+    target(
+        "insert into hybrid_sync.failed_record (entity, source, key, reason, present, first_run, last_run, queued_at,"
+        " status, attempts, ended_at, ended_by) values ('people', 'person', '{3}', 'rolled_back', true, 'first',"
+        " 'first', now(), 'resolved', 2, now(), 'first')"
+    )
+    legacy("update person set manager_id = 999 where id = 3")
+    run(world, "second")
+    columns = "reason, status, attempts, queued_at, ended_at, ended_by"
+    assert target(f"select {columns} from hybrid_sync.failed_record where key = '{{3}}'") == [
+        ("missing_parent", "open", 0, None, None, None)
+    ]
+    legacy("update person set email = 'other@example.org' where id = 2")
+    run(world, "third")
+    assert any((3,) in message.keys for message in world.failure_queue.messages), "the next batch tells of it"
+
+
 def test_many_new_rows_that_refer_to_each_other_are_linked_in_one_run(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:

@@ -264,7 +264,12 @@ def quarantine_unlinked(connection: Connection, catalog: Catalog, run_id: str, g
             " on conflict (entity, source, key) do update set last_run = excluded.last_run,"
             " last_seen = clock_timestamp(), reason = excluded.reason, column_name = excluded.column_name,"
             " waits_for = excluded.waits_for, present = true,"
-            " status = case when f.status = 'resolved' then 'open' else f.status end"
+            # Another failure than before, or one that had healed, is a new one, as in record_outcome.
+            " (status, attempts, queued_at, ended_at, ended_by, accepted_why) = (select case when anew then 'open' else"
+            " f.status end, case when anew then 0 else f.attempts end, case when not anew then f.queued_at end,"
+            " case when not anew then f.ended_at end, case when not anew then f.ended_by end,"
+            " case when not anew then f.accepted_why end"
+            " from (select f.status = 'resolved' or f.reason <> excluded.reason as anew) a)"
         ).format(
             run=sql.Literal(run_id), table=table(catalog[group.entity].target), own=is_row_of(source, sql.SQL("l.key")),
             entity=sql.Literal(group.entity), source=sql.Literal(group.source), column=sql.Literal(group.column),
