@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from hybrid_sync_cli.stack import binaries
 from tests.cases.case import names, read
-from tests.cases.ground import Servers, servers
+from tests.cases.ground import Servers
 from tests.cases.play import play
 
 _EVERY = 5
-
-
-@pytest.fixture(scope="session")
-def ground(session_home: Path) -> Iterator[Servers]:
-    with servers(session_home / "cases") as both:
-        yield both
 
 
 def _part() -> list[str]:

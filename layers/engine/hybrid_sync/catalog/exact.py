@@ -292,7 +292,9 @@ def fraction_checks(value: Expr, source: PgType, target: PgType) -> list[Check]:
     if target.oid not in _FRACTIONS:
         return []
     cut = [part for part in _cut_by(target.fields) if part not in _cut_by(source.fields)]
-    conditions = [sql.SQL("extract({} from {}) <> 0").format(sql.SQL(part), value) for part in cut]
+    # An infinite interval keeps itself whatever the fields are, and its hours are infinite.
+    lasting = sql.SQL("isfinite({}) and extract({} from {}) <> 0")
+    conditions = [lasting.format(value, sql.SQL(part), value) for part in cut]
     if not cut and target.fraction < source.fraction:
         step = sql.Literal(10 ** (6 - target.fraction))
         conditions.append(sql.SQL("mod(extract(microseconds from {})::bigint, {}) <> 0").format(value, step))

@@ -26,12 +26,19 @@ def _number(text: str) -> float:
     return value
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_number)
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # jsonb would keep the last one, and drop the others without a word
+        raise ValueError
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse, parse_float=_number)
 
 
 def as_jsonb(text: bytes) -> bytes:
     """The text in jsonb's binary form; ValueError("bad_json") where it is not strict JSON, or holds what jsonb cannot
-    (NUL, a lone surrogate).  Never evaluates, repairs or guesses.
+    (NUL, a lone surrogate, a name twice in one object).  Never evaluates, repairs or guesses.
     """
     try:
         value = _DECODER.decode(text.decode("utf-8"))

@@ -6,6 +6,7 @@ In all of them `s` is a staged row, `t` a row of the target, `i` the before-imag
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from psycopg import sql
 
@@ -188,4 +189,5 @@ class Statements:
 
 def flag(column: str) -> str:
     """The staged column that says whether a deferred reference still waits for its parent."""
-    return f"{column[:50]}__pending"
+    # Not the name and more: what two long names share, or letters of several bytes, would be cut to one name.
+    return f"hybrid_sync_pending_{sha256(column.encode()).hexdigest()[:16]}"

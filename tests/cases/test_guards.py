@@ -1,0 +1,29 @@
+"""Cases that hold because of one guard of the engine each: without it the case fails, which a mutant shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from hybrid_sync_cli.stack import binaries
+from tests.cases.case import read
+from tests.cases.ground import Servers
+from tests.cases.play import play
+
+
+def _holds(name: str, ground: Servers) -> None:
+    case = read(name)
+    if case.since > (major := binaries.find().major):
+        pytest.skip(f"PostgreSQL {major} has not what the case is about")
+    assert play(case, ground) == []
+
+
+def test_two_deferred_references_with_long_names_are_two(ground: Servers) -> None:
+    _holds("names/deferred_alike", ground)
+
+
+def test_an_infinite_interval_passes_whatever_its_fields_are(ground: Servers) -> None:
+    _holds("values/infinite_intervals", ground)
+
+
+def test_a_json_name_that_comes_twice_costs_its_row(ground: Servers) -> None:
+    _holds("values/json_numbers", ground)
