@@ -264,9 +264,20 @@ class Episode:
         else:
             self._blind_spots.carry_out(plan)
         self._writer.mourn(key[0] for _, _, key in self._oracle.expect_gone(there))
+        if plan.rewinds or plan.office is None:
+            self._heal_badly()
         defects = self._unjoined(plan) if plan.office is not None and not plan.rewinds else self._quiet(Profile.weekly)
         self._oracle.expect_to_go_back()
         return defects
+
+    def _heal_badly(self) -> None:
+        """A weekly run that dies here and there while it heals what the fence has not seen."""
+        driver = self._driver(faulty=True)
+        driver.run(self._clean(Profile.weekly))
+        self._deliveries.settle()
+        if driver.status == "lost":
+            self._store.tell({driver.run_id: "cancelled"})
+        self.score.runs[driver.status] += 1
 
     def _unjoined(self, plan: Plan) -> list[Defect]:
         """Rows that a join has lost are kept and told; they come back with the row that they are joined to."""
