@@ -74,6 +74,9 @@ def test_the_planner_knows_the_table_afterwards(bulk_world: EngineWorld, target:
     )
     assert target(known) == [(40,), (400,)]
     assert target("select n_distinct from pg_stats where tablename = 'Things' and attname = 'kind'") == [(1.0,)]
+    # No index holds a name, so autovacuum looks at it when it comes: it still counts all rows as not looked at.
+    looked_at = target("select attname::text from pg_stats where tablename = 'owners' order by 1")
+    assert looked_at == [("first_thing",), ("id",), ("legacy_id",)]
 
 
 def test_a_transaction_that_sees_the_table_as_it_was_begins_nothing(bulk_world: EngineWorld, target: Query) -> None:

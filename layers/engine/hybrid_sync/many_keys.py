@@ -105,6 +105,9 @@ def all_parts(keys: Sequence[Key]) -> sql.Composed:
     begins = [0, *compress(range(1, len(parts)), map(ne, map(sub, parts[1:], parts), repeat(1)))]
     if _SPARSE * len(begins) > len(parts):
         return _numbers(parts)
+    if len(begins) == 1:
+        series = "array(select g.n from generate_series(({})::int8, ({})::int8) g (n))"
+        return sql.SQL(series).format(parts[0], parts[-1])
     ends = [*(n - 1 for n in begins[1:]), len(parts) - 1]
     return sql.SQL(
         "array(select g.n from unnest({}, {}) with ordinality u (lo, hi, place), generate_series(u.lo, u.hi) g (n)"
