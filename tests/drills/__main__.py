@@ -20,7 +20,7 @@ from hybrid_sync_cli.stack.up import Builder
 from tests.conftest import clear, new_home
 from tests.drills import canaries
 from tests.drills.disasters import DISASTERS
-from tests.drills.ground import NotWell, ground
+from tests.drills.ground import Ground, NotWell, ground
 from tests.drills.mailbox import ADDRESSES
 from tests.drills.play import Drill, Score, played
 from tests.drills.troubles import DRILLS as TROUBLES
@@ -40,9 +40,8 @@ def main() -> int:
         parser.error(f"There is no drill {', '.join(sorted(unknown))}.")
     with _stack() as stack:
         canaries.plant(stack)
-        scores, found = _play(stack, chosen, real_minutes=wishes.real_minutes)
-        refused = unexpected(Aws(Processes(home.directory())).refusals)
-    for what in [*found[:20], *map(str, refused[:20])]:
+        scores, found, refused = _play(stack, chosen, real_minutes=wishes.real_minutes)
+    for what in [*found[:20], *refused[:20]]:
         print(what)
     recovered, lost = sum(score.good for score in scores), sum(len(score.lost) for score in scores)
     told = f"leaked={len(found)} refused={len(refused)}"
@@ -50,19 +49,30 @@ def main() -> int:
     return 0 if recovered == len(scores) == len(chosen) and not (lost or found or refused) else 1
 
 
-def _play(stack: Stack, chosen: Sequence[Drill], *, real_minutes: bool) -> tuple[list[Score], list[str]]:
-    """The scores, and where a cell's value was found outside of the databases afterwards."""
-    scores = []
+def _play(stack: Stack, chosen: Sequence[Drill], *, real_minutes: bool) -> tuple[list[Score], list[str], list[str]]:
+    """The scores; where a cell's value was found outside of the databases; and what AWS has refused."""
+    scores: list[Score] = []
+    found: list[str] = []
+    refused: list[str] = []
     with ground(stack, real_minutes=real_minutes) as prepared:
         if prepared.known_wrong:
             raise NotWell(f"Before any drill: {'; '.join(sorted(prepared.known_wrong)[:5])}.")
         for drill in chosen:
+            if drill.ends_aws and scores:
+                _look(prepared, found, refused)
             scores.append(played(prepared, drill))
             print(scores[-1].line, flush=True)
-        began = time.monotonic()
-        scanned = canaries.scan(prepared)
-        print(f"SCAN {scanned.line} seconds={time.monotonic() - began:.1f}")
-    return scores, scanned.found
+        _look(prepared, found, refused)
+    return scores, found, refused
+
+
+def _look(prepared: Ground, found: list[str], refused: list[str]) -> None:
+    """At everything that the drills so far have left."""
+    began = time.monotonic()
+    scanned = canaries.scan(prepared)
+    print(f"SCAN {scanned.line} seconds={time.monotonic() - began:.1f}")
+    found += scanned.found
+    refused += map(str, unexpected(Aws(Processes(home.directory())).refusals))
 
 
 @contextmanager

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,28 +14,15 @@ from hybrid_sync.ids.guard import epoch_of
 from hybrid_sync_cli.deployment.secrets import ConnectionSecret
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.processes import Processes, family
-from tests.drills.ground import Ground, NotWell
-from tests.drills.places import commands
+from tests.drills.aws_gone import control_table_deleted, region_lost
+from tests.drills.ground import NotWell
+from tests.drills.here import TABLE, carry_here, changed, told
 from tests.drills.play import Drill, Night
 from tests.drills.restores import legacy_restored, target_restored
 from tests.drills.watch import Named
 from tests.drills.workers import recycle
 
-TABLE, ENTITY = "dispatch_office", "offices"
-REFUSED = 30
-
-
-def changed(ground: Ground) -> None:
-    """Legacy goes on."""
-    ground.legacy(f"update {TABLE} set zip = case zip when 'drill' then 'later' else 'drill' end where id % 2 = 0")
-
-
-def told(*words: str) -> str:
-    """What a command prints; NotWell where it does not do what it was asked for."""
-    [(_, printed)] = commands([[*words]])
-    if b"hybrid-sync:" in printed:
-        raise NotWell(printed.decode())
-    return printed.decode()
+ENTITY = "offices"
 
 
 # --- the id map ------------------------------------------------------------------------------------------------------
@@ -160,14 +145,6 @@ def aws_away(night: Night) -> None:
     ground.carry_at_last()
 
 
-def carry_here(ground: Ground, copy: Path) -> None:
-    words = ["run", "--here", "--secret", str(copy), "--override-lease", "AWS is away", "--profile", ground.profile]
-    words += [word for entity in ground.entities for word in ("--entity", entity)]
-    [(_, printed)] = commands([words])
-    if not re.search(rb"Run \S+: (succeeded|degraded) in", printed):
-        raise NotWell(printed.decode())
-
-
 def _emulator() -> list[psutil.Process]:
     """It and all that it has started."""
     server = Processes(home.directory()).recorded("aws")
@@ -188,4 +165,9 @@ DISASTERS = (
     Drill("target-restored", target_restored),
     Drill("legacy-restored", legacy_restored),
     Drill("aws-away", aws_away),
+    Drill(
+        "control-table-deleted", control_table_deleted,
+        Named("control table is missing", "hybrid-sync repair", "control table is gone", "hybrid-sync repair"),
+    ),
+    Drill("region-lost", region_lost, ends_aws=True),
 )  # fmt: skip

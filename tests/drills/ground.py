@@ -189,6 +189,16 @@ class Ground:
         finally:
             client.update_event_source_mapping(UUID=mapping, Enabled=True)
 
+    def look_anew(self) -> None:
+        """The deployment knows no token any more: somebody makes another one."""
+        self.operator.look_at(self.stack, token_for(self.deployment))
+
+    def move(self, stack: Stack) -> None:
+        """Go on with another deployment."""
+        self.stack = stack
+        self.mailbox.open(stack)
+        self.look_anew()
+
     # --- how it is judged -------------------------------------------------------------------------------------
 
     def wrong(self) -> list[str]:
@@ -219,16 +229,21 @@ def asked(dsn: str, statement: str) -> list[Row]:
         return done.fetchall() if done.description else []
 
 
+def token_for(deployment: Deployment) -> str:
+    """One that may only look."""
+    return deployment.ask("create-token", CreateAsked(name="drills", scopes=(READ,), days=1), CreatedToken).token
+
+
 @contextmanager
 def ground(
     stack: Stack, entities: Sequence[str] = (), profile: Profile = Profile.weekly, *, real_minutes: bool = False
 ) -> Iterator[Ground]:
     """The stack, whose databases hold a sample, once it is synced and everything that had to be retried was."""
     deployment = Deployment.here(stack)
-    made = deployment.ask("create-token", CreateAsked(name="drills", scopes=(READ,), days=1), CreatedToken)
+    token = token_for(deployment)
     mailbox = Mailbox(stack)
     try:
-        played = Ground(stack, Operator(stack, made.token), mailbox, entities, profile, real_minutes=real_minutes)
+        played = Ground(stack, Operator(stack, token), mailbox, entities, profile, real_minutes=real_minutes)
         found = checked(deployment)
         if not found.passed:
             errors = [f"{one.evidence} {one.remedy}" for one in found.findings if one.severity is Severity.error]

@@ -36,6 +36,11 @@ class Mailbox:
     """Everything that was mailed since it was opened."""
 
     def __init__(self, stack: Stack) -> None:
+        self.mails: list[Mail] = []
+        self.open(stack)
+
+    def open(self, stack: Stack) -> None:
+        """At another deployment from now on; what has come before stays."""
         self._sqs = stack.client("sqs")
         topic = stack.outputs["AlertTopic"]
         self._url = self._sqs.create_queue(QueueName=NAME)["QueueUrl"]
@@ -49,7 +54,6 @@ class Mailbox:
         for address in ADDRESSES:
             verify(stack, address)
         self._by_ses = len(mailed(stack))
-        self.mails: list[Mail] = []
 
     def look(self) -> list[Mail]:
         """What has come, old and new."""

@@ -63,6 +63,8 @@ class Drill:
     play: Play
     named: Named | None = None
     """What page and mail have to say; nothing of a trouble that is over with the next run."""
+    ends_aws: bool = False
+    """What all drills before have left in AWS is gone afterwards: whoever wants to see it looks before."""
 
 
 @dataclass

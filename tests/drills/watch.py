@@ -6,9 +6,12 @@ import html
 import re
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from hybrid_sync.http.credentials import COOKIE
 from hybrid_sync.services.views.model import Overview
@@ -18,6 +21,8 @@ from hybrid_sync_cli.stack import Stack
 from tests.drills.mailbox import Mail, Mailbox
 
 PAUSE = 0.5
+_DISTURBED = (CliError, OSError, BotoCoreError, ClientError)
+"""The way to the deployment is part of what is disturbed."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ class Operator:
     """Looks at the overview, as data and as a page, with a token that may only look."""
 
     def __init__(self, stack: Stack, token: str) -> None:
+        self.look_at(stack, token)
+
+    def look_at(self, stack: Stack, token: str) -> None:
+        """From now on: a deployment that is another one, or knows no token of before."""
         self._deployment = Deployment.here(stack)
         self._page = f"{stack.api_url}/dashboard"
         self._token = token
@@ -50,10 +59,14 @@ class Operator:
         return self._deployment.ask("overview", {}, Overview, patient=True)
 
     def page(self, path: str = "") -> str:
-        """What stands on a page of the dashboard, without its markup."""
+        """What stands on a page of the dashboard, without its markup; on one that tells of a failure, too."""
         asked = urllib.request.Request(f"{self._page}{path}", headers={"Cookie": f"{COOKIE}={self._token}"})
-        with urllib.request.urlopen(asked, timeout=40) as answer:
-            text = re.sub(r"<[^>]*>", " ", answer.read().decode())
+        try:
+            with urllib.request.urlopen(asked, timeout=40) as answer:
+                shown = answer.read().decode()
+        except urllib.error.HTTPError as failed:
+            shown = failed.read().decode()
+        text = re.sub(r"<[^>]*>", " ", shown)
         return " ".join(html.unescape(text).split())
 
 
@@ -110,7 +123,7 @@ class Watch(threading.Thread):
         while not self._over.wait(PAUSE):
             try:
                 self._look()
-            except (CliError, OSError):  # the way to the deployment is part of what is disturbed
+            except _DISTURBED:
                 continue
 
     def _look(self) -> None:

@@ -20,15 +20,15 @@ START_SECONDS = 60.0
 LAUNCHER = Path(__file__).with_name("lambdas.py")
 
 
-def environment() -> dict[str, str]:
+def environment(region: str = REGION) -> dict[str, str]:
     """Our environment without a person's own AWS account, so that nothing here can reach it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     nowhere = str(home.directory() / "no-aws-config")
     return {
         **kept,
         **ACCESS,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
         "AWS_CONFIG_FILE": nowhere,
         "AWS_SHARED_CREDENTIALS_FILE": nowhere,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -54,6 +54,7 @@ class Aws:
     strict: bool = False  # every role is judged, as on AWS
     injected: str = ""  # what emulator.injected puts in the way
     port: int = 0
+    region: str = REGION
 
     @property
     def refusals(self) -> Path:
@@ -82,11 +83,11 @@ class Aws:
             [python, "-P", LAUNCHER],
             cwd=scratch,
             env={
-                **environment(),
+                **environment(self.region),
                 "BIND_HOST": "127.0.0.1",
                 "MINISTACK_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(self.port),
-                "MINISTACK_REGION": REGION,
+                "MINISTACK_REGION": self.region,
                 "LAMBDA_EXECUTOR": "local",
                 "AUTH": str(self.strict).lower(),
                 FILE: str(self.refusals),

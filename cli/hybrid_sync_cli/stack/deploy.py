@@ -82,6 +82,7 @@ class Deployment:
     host: Host
     strict: bool = False
     mail: tuple[str, str] = ("none", "none")
+    region: str = REGION
 
     @property
     def sam(self) -> Path:
@@ -128,7 +129,7 @@ class Deployment:
         pairs = [f"{name}={value}" for name, value in self.overrides().items()]
         self._run(
             "deploy", "--template-file", str(self.workshop / "build" / "template.yaml"),
-            "--stack-name", STACK_NAME, "--region", REGION, "--resolve-s3",
+            "--stack-name", STACK_NAME, "--region", self.region, "--resolve-s3",
             "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
             "--no-confirm-changeset", "--no-fail-on-empty-changeset",
             "--parameter-overrides", *pairs,
@@ -145,7 +146,7 @@ class Deployment:
             os.environ.get("PATH", ""),
         ]
         environment = {
-            **aws.environment(),
+            **aws.environment(self.region),
             MARK: str(self.workshop.parent),
             "PATH": os.pathsep.join(tools),
             "PYTHON": sys.executable,
@@ -178,21 +179,21 @@ def _reason(log: Path) -> str:
     return (complaints or lines or ["it said nothing"])[-1].rstrip(".")
 
 
-def client(service: str, endpoint: str) -> Any:
+def client(service: str, endpoint: str, region: str = REGION) -> Any:
     import boto3
 
     return boto3.client(
         service,
         endpoint_url=endpoint,
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id=ACCESS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=ACCESS["AWS_SECRET_ACCESS_KEY"],
     )
 
 
-def outputs(endpoint: str) -> dict[str, str]:
+def outputs(endpoint: str, region: str = REGION) -> dict[str, str]:
     """The outputs of the deployed stack by name."""
-    described = client("cloudformation", endpoint).describe_stacks(StackName=STACK_NAME)
+    described = client("cloudformation", endpoint, region).describe_stacks(StackName=STACK_NAME)
     return {item["OutputKey"]: item["OutputValue"] for item in described["Stacks"][0].get("Outputs", [])}
 
 

@@ -14,9 +14,10 @@ on conflict (cause) do update set told_at = clock_timestamp(), times = a.times +
 where a.told_at < clock_timestamp() - interval '24 hours'
 returning a.since, a.times
 """
-# Of failed records it is over when none of the cause waits any more.
+# Of failed records it is over when none of the cause waits any more; of missing parts when a run has succeeded, which
+# needs all of them.
 _OVER: LiteralString = """
-delete from hybrid_sync.alert a where starts_with(a.cause, %(cause)s) or (
+delete from hybrid_sync.alert a where starts_with(a.cause, %(cause)s) or starts_with(a.cause, 'part:') or (
   starts_with(a.cause, 'records:') and not exists (
     select from hybrid_sync.failed_record f
     where f.status in ('open', 'escalated') and a.cause = concat('records:', f.entity, ':', f.reason)))
@@ -27,6 +28,11 @@ returning a.title, a.since
 def cause_of_records(entity: str, reason: str) -> str:
     """Of failed records that were given up."""
     return f"records:{entity}:{reason}"
+
+
+def cause_of_part(part: str) -> str:
+    """Of a part of the deployment that is gone."""
+    return f"part:{part}"
 
 
 def is_news(target: Connection, alert: Alert) -> bool:
@@ -40,5 +46,6 @@ def is_news(target: Connection, alert: Alert) -> bool:
 
 
 def over(cause: str) -> Question[list[tuple[str, datetime]]]:
-    """What begins with that cause is over, and what no failed record waits for: what was told, and since when."""
+    """A run of that cause has succeeded: what begins with it is over, what no failed record waits for, and whatever was
+    missing.  What was told, and since when."""
     return Question(_OVER, {"cause": cause}, lambda found: [(str(t), s) for t, s in found.fetchall()])

@@ -15,11 +15,12 @@ from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.admission.startable import ScheduledRun
 from hybrid_sync.contracts import ReportRequest, RunFailure
 from hybrid_sync.entrypoint import logger
-from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.errors import PartMissing, SyncError, TargetUnavailable
 from hybrid_sync.failures.again import until
 from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
+from hybrid_sync.steps.tell_missing import tell_missing
 from hybrid_sync.world import World
 
 
@@ -33,8 +34,19 @@ class Admitting(World, Protocol):
 def admit_runs(world: Admitting, scheduled: ScheduledRun | None) -> None:
     """With what a schedule has delivered, or without; delivered twice, however much later, it is one job.
 
-    Raises what refused a start for certain, so that the function's errors tell.
+    Raises what refused a start for certain, so that the function's errors tell; people hear of a part that is gone.
     """
+    try:
+        _admit(world, scheduled)
+    except PartMissing as missing:
+        try:
+            tell_missing(world, missing)
+        except SyncError as error:
+            logger.warning("nobody was told", extra={"error": f"{error.code}: {error}"})
+        raise
+
+
+def _admit(world: Admitting, scheduled: ScheduledRun | None) -> None:
     if scheduled is not None:
         world.gate.add(scheduled.request, scheduled.job_id, CALLER)
     try:
