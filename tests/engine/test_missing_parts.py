@@ -93,7 +93,7 @@ def clock(deployed: Any, scheduled: ScheduledRun | None = None) -> None:
 
 
 def test_a_control_table_that_is_gone_is_told_once_by_the_clock_and_over_with_the_next_run(
-    without_table: Any, target: Query
+    without_table: Any, legacy: Query, target: Query
 ) -> None:
     published = without_table.alerts.published
     for _ in range(3):
@@ -105,7 +105,14 @@ def test_a_control_table_that_is_gone_is_told_once_by_the_clock_and_over_with_th
     clock(without_table)
     assert len(published) == 2, "a day later people hear of it again"
 
+    legacy("update person set settings = 'not json' where id = 12")
     run(without_table, "first")
+    subject, body = published[-1]
+    assert subject == "hybrid-sync ALERT: weekly run degraded" and "Over: the control table is gone, since " in body
+    clock(without_table)
+    assert published[-1][0] == "hybrid-sync ALERT: the control table is gone", "it is gone once more, and that is news"
+    legacy("update person set settings = '{}' where id = 12")
+    run(without_table, "second")
     subject, body = published[-1]
     assert subject == "hybrid-sync: weekly run succeeded" and "Over: the control table is gone, since " in body
 

@@ -14,11 +14,10 @@ on conflict (cause) do update set told_at = clock_timestamp(), times = a.times +
 where a.told_at < clock_timestamp() - interval '24 hours'
 returning a.since, a.times
 """
-# Of failed records it is over when none of the cause waits any more; of missing parts when a run has succeeded, which
-# needs all of them.
+# Whatever is verified has needed all parts.  Of failed records it is over when none of the cause waits any more.
 _OVER: LiteralString = """
-delete from hybrid_sync.alert a where starts_with(a.cause, %(cause)s) or starts_with(a.cause, 'part:') or (
-  starts_with(a.cause, 'records:') and not exists (
+delete from hybrid_sync.alert a where starts_with(a.cause, 'part:') or %(well)s and (
+  starts_with(a.cause, %(cause)s) or starts_with(a.cause, 'records:') and not exists (
     select from hybrid_sync.failed_record f
     where f.status in ('open', 'escalated') and a.cause = concat('records:', f.entity, ':', f.reason)))
 returning a.title, a.since
@@ -45,7 +44,7 @@ def is_news(target: Connection, alert: Alert) -> bool:
     return bool(answer(target, Question(_TELL, {"cause": alert.cause, "title": alert.title}, lambda c: c.fetchall())))
 
 
-def over(cause: str) -> Question[list[tuple[str, datetime]]]:
-    """A run of that cause has succeeded: what begins with it is over, what no failed record waits for, and whatever was
-    missing.  What was told, and since when."""
-    return Question(_OVER, {"cause": cause}, lambda found: [(str(t), s) for t, s in found.fetchall()])
+def over(cause: str, *, well: bool) -> Question[list[tuple[str, datetime]]]:
+    """A run is verified: no part is missing any more.  Where it went `well`, what begins with that cause is over, too,
+    and what no failed record waits for: what was told, and since when."""
+    return Question(_OVER, {"cause": cause, "well": well}, lambda found: [(str(t), s) for t, s in found.fetchall()])

@@ -131,7 +131,9 @@ def _measure(document: dict[str, Any]) -> None:
 def _tell(world: World, target: Connection, summary: RunSummary, shown: str) -> None:
     """Before the commit of what was told: an alert that cannot be sent is sent by the next attempt."""
     with transaction(target, "target"):
-        ended = answer(target, over(cause_of(summary.profile))) if summary.status == "succeeded" else []
+        well = summary.status == "succeeded"
+        verified = well or summary.status == "degraded"
+        ended = answer(target, over(cause_of(summary.profile), well=well)) if verified else []
         alert = notification(summary, shown, ended)
         if is_news(target, alert):
             world.alerts.publish(alert)

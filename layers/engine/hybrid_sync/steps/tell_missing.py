@@ -13,7 +13,7 @@ from hybrid_sync.world import World
 
 
 def tell_missing(world: World, missing: PartMissing) -> None:
-    """Once, and again when a day has passed; the next run that succeeds says that it is over.
+    """Once, and again when a day has passed; the next run that is verified says that it is over.
 
     Raises what keeps it from being told, and then nobody counts as told.
     """
