@@ -27,3 +27,23 @@ def test_an_infinite_interval_passes_whatever_its_fields_are(ground: Servers) ->
 
 def test_a_json_name_that_comes_twice_costs_its_row(ground: Servers) -> None:
     _holds("values/json_numbers", ground)
+
+
+def test_a_local_time_is_no_moment(ground: Servers) -> None:
+    _holds("visible/timestamp_without_zone", ground)
+
+
+def test_a_range_over_a_local_time_is_refused(ground: Servers) -> None:
+    _holds("visible/range_without_zone", ground)
+
+
+def test_what_marks_a_deleted_row_is_tried_beforehand(ground: Servers) -> None:
+    _holds("catalog/mark_word_too_long", ground)
+
+
+def test_an_empty_mark_needs_a_column_that_may_be_empty(ground: Servers) -> None:
+    _holds("catalog/mark_null_not_null", ground)
+
+
+def test_two_entities_do_not_take_the_same_rows(ground: Servers) -> None:
+    _holds("catalog/two_entities_quoted", ground)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from hybrid_sync.catalog.claims import shared
 from hybrid_sync.catalog.erasable import problems
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.waves import cycle
@@ -30,7 +31,7 @@ def mistakes(entities: Mapping[str, Entity]) -> list[Mistake]:
         found += _deletes(entities, name, entity)
         for source_name, source in entity.sources.items():
             found += _references(entities, name, source_name, source)
-    found += [Mistake(*problem) for problem in problems(entities)]
+    found += [Mistake(*problem) for problem in (*problems(entities), *shared(entities))]
     if not found and (path := cycle(entities)) is not None:
         # The edge that closes the cycle is where the author has to act.
         text = (

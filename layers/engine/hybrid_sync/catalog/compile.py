@@ -19,11 +19,12 @@ from hybrid_sync.catalog.fit import amount, fit
 from hybrid_sync.catalog.forms import Constant, Stored
 from hybrid_sync.catalog.keys import key_of, require_integer
 from hybrid_sync.catalog.models import Entity, Parent, Source
+from hybrid_sync.catalog.moments import require_moment
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
 from hybrid_sync.errors import StructureMismatch, together
 from hybrid_sync.keys import key_parts
-from hybrid_sync.pgtypes import BYTEA, TEXT, VARCHAR
+from hybrid_sync.pgtypes import BYTEA, TEXT, VARCHAR, PgType
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class ReadPlan:
     """Legacy proves that no two rows share a key."""
     discriminator: tuple[str, ...] = ()
     """The target columns that say which source a row is of."""
+    changed_at: PgType | None = None
+    """What legacy's `changed_at` is."""
     erased_sql: sql.Composable | None = None
     """Of the excluded rows, those of people who were erased; None where none was."""
 
@@ -119,6 +122,8 @@ def compile_source(
     StructureMismatch for a pair of types whose bytes would not mean the same on both sides.
     """
     source = entity.sources[source_name]
+    if entity.detect == "timestamp":
+        require_moment(entity, source_name, natural.changed_at)
     verdicts: list[tuple[Expr, Verdict]] = [
         (
             raw(rule.when),
@@ -158,7 +163,7 @@ def compile_source(
         tuple(key.stored_width for key in keys) if any(key.narrower for key in keys) else None,
         path=entity.legacy_search_path,
         octets=_octets(source, natural),
-        discriminator=tuple(source.discriminator),
+        discriminator=tuple(source.discriminator), changed_at=natural.changed_at,
     )  # fmt: skip
 
 

@@ -71,3 +71,5 @@ class NaturalTypes:
     """By target column."""
     integers: dict[str, PgType]
     """What must be integers, keys and references, by the expression as the catalog writes it."""
+    changed_at: PgType | None = None
+    """None where the catalog does not say when a row was written."""

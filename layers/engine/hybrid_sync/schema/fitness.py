@@ -60,6 +60,12 @@ def _columns(entity: Entity, found: TargetTable) -> Iterator[StructureMismatch]:
                 f"The target column {place}.{name} is {column.type_sql}, and entity {entity.entity} writes a uuid.",
                 "Give the column the type uuid.",
             )
+    for name, text in entity.on_delete.set.items():
+        if name in found.columns and found.columns[name].not_null and text.strip("() ").lower() == "null":
+            yield StructureMismatch(
+                f"The target column {place}.{name} is NOT NULL, and entity {entity.entity} empties it when a row goes.",
+                "Set another value in `on_delete.set`, or drop the column's NOT NULL.",
+            )
     for name, reference in source.references.items():
         nullable = name not in found.columns or not found.columns[name].not_null
         for word, shown in ((reference.deferred, "deferred"), (reference.on_missing == "null", "on_missing: null")):

@@ -84,12 +84,13 @@ def asking_types(entity: Entity, source_name: str) -> Rounds[NaturalTypes]:
     """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
     source = entity.sources[source_name]
     integers = _integers(source)
-    wanted = len(source.columns) + len(integers)
+    wanted = len(source.columns) + len(integers) + len(_moments(source))
     [types] = yield [_asked(entity, source_name, sql.SQL("{} limit 0"), lambda found: _types(found, wanted))]
     [found] = yield [described(types)]
     return NaturalTypes(
         dict(zip(source.columns, found, strict=False)),
-        dict(zip(integers, found[len(source.columns) :], strict=True)),
+        dict(zip(integers, found[len(source.columns) :], strict=False)),
+        found[-1] if _moments(source) else None,
     )
 
 
@@ -104,6 +105,10 @@ def _integers(source: Source) -> list[str]:
     return [*source.key.values(), *(p.key for r in source.references.values() for p in r.parents)]
 
 
+def _moments(source: Source) -> list[str]:
+    return [] if source.changed_at is None else [source.changed_at]
+
+
 def asked(connection: Connection, entity: Entity, source_name: str, question: sql.SQL) -> list[tuple[Any, ...]]:
     """Ask about the SELECT of everything that the catalog writes about the source, its columns first."""
     return answer(connection, _asked(entity, source_name, question, lambda found: found.fetchall()))
@@ -112,7 +117,7 @@ def asked(connection: Connection, entity: Entity, source_name: str, question: sq
 def _asked(entity: Entity, source_name: str, question: sql.SQL, meaning: Callable[[Cursor], T]) -> Question[T]:
     source = entity.sources[source_name]
     probes: list[sql.Composable] = [column.value for column in source.columns.values()]
-    probes += [spliced(e) for e in (*_integers(source), *(rule.when for rule in source.rules))]
+    probes += [spliced(e) for e in (*_integers(source), *_moments(source), *(rule.when for rule in source.rules))]
     query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(probes), relations(source))
     return Question(question.format(query), None, meaning, lambda error: _refusal(entity, source_name, error))
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+import psycopg
+from psycopg import sql
+
+from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import described
-from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.postgres import Connection, Question, primary
 from hybrid_sync.rounds import Rounds, alone
 
 _COLUMNS = """
@@ -73,6 +77,9 @@ select current_user, array_to_string(array(select r from unnest(array['select', 
 """
 
 
+_EXPLAINED = "explain update {} t set {} where false"
+
+
 def read_table(connection: Connection, entity: Entity) -> TargetTable:
     """The structure of the entity's target table; StructureMismatch names what is missing."""
     return alone(connection, asking_table(entity))
@@ -88,13 +95,14 @@ def asking_table(entity: Entity) -> Rounds[TargetTable]:
             "Create it, or correct `target` in the catalog.",
         )
     regclass = table(entity.target).as_string(None)
-    types, security, _, unique, filled, fires = yield [
+    types, security, _, unique, filled, fires, *_ = yield [
         described([(oid, modifier) for _, oid, modifier, *_ in rows]),
         Question(_RIGHTS, (regclass, regclass), lambda found: _require_rights(entity, found.fetchall()[0])),
         Question(_RULES, (regclass,), lambda found: _refuse_rules(entity, found.fetchall()[0][0])),
         Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
         Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
         Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
+        *_marking(entity, {row[0] for row in rows}),
     ]
     columns = {
         name: TargetColumn(
@@ -123,6 +131,24 @@ def base_types(connection: Connection, found: TargetTable, columns: Iterable[str
     ).fetchone()
     assert row is not None, "a constructed array is one row"
     return dict(zip(names, row[0], strict=True))
+
+
+def _marking(entity: Entity, columns: Collection[str]) -> Iterator[Question[None]]:
+    """Try what a deleted row is set to: else the first row that goes would show that it cannot be."""
+    settings = entity.on_delete.set
+    if settings and settings.keys() <= set(columns):
+        assignments = sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(column), raw(text)) for column, text in settings.items()
+        )
+        query = sql.SQL(_EXPLAINED).format(table(entity.target), assignments)
+        yield Question(query, None, lambda _: None, lambda error: _unmarkable(entity, error))
+
+
+def _unmarkable(entity: Entity, error: psycopg.Error) -> StructureMismatch:
+    return StructureMismatch(
+        f"Entity {entity.entity} cannot mark a deleted row: the target answers “{primary(error)}” to `on_delete.set`.",
+        "Correct it: a text stands in SQL's quotes, as in `status: \"'gone'\"`, and a function needs its schema.",
+    )
 
 
 def _require_rights(entity: Entity, row: tuple[Any, ...]) -> bool:

@@ -10,6 +10,7 @@ import psycopg
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.moments import require_moment
 from hybrid_sync.compare.seen import Seen, look
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunPriority, RunRequest
 from hybrid_sync.errors import RequestRejected, StructureMismatch
@@ -155,6 +156,8 @@ def _counts(
     legacy: Connection, entity: Entity, source: str, plan: ReadPlan, detection: Detection
 ) -> list[Bucket]:  # fmt: skip
     definition = entity.sources[source]
+    if detection.mode == "range":
+        require_moment(entity, source, plan.changed_at)
     try:
         with one_trip(legacy, "legacy", read_only=True, path=entity.legacy_search_path) as trip:
             found = trip.ask(count_by_bucket(definition, changed(definition, detection), plan.octets))
