@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -48,6 +48,20 @@ def test_what_was_put_is_found_and_the_rest_is_absent(make: MakeCache) -> None:
     make().put("orders", "main", 0, ids(1, 2, 499, 500, 1_000_001))
     found = make().get("orders", "main", 0, [(1,), (3,), (499,), (500,), (501,), (1_000_001,)])
     assert found == ids(1, 499, 500, 1_000_001)
+
+
+def field(number: int) -> bytes:
+    return number.to_bytes(8, "big", signed=True)
+
+
+@pytest.mark.parametrize("numbers", [range(-700, 700, 2), [7, 10**9], [2**63 - 1, -(2**63)]])
+def test_many_are_found_at_once_and_none_besides(make: MakeCache, numbers: Sequence[int]) -> None:
+    make().put("orders", "main", 0, ids(*range(-300, 300), 7, 10**9, 2**63 - 1, -(2**63)))
+    known = make().get("orders", "main", 0, [(number,) for number in numbers])
+    found = make().get_filled("orders", "main", 0, {field(number) for number in numbers})
+    assert found.items() <= {field(number): uuid for (number,), uuid in known.items()}.items()
+    assert len(found) == len(known) or len(numbers) == 2
+    assert make().get_filled("orders", "main", 1, {field(number) for number in numbers}) == {}
 
 
 def test_negative_keys_have_ids_too(make: MakeCache) -> None:

@@ -30,6 +30,7 @@ from hybrid_sync.contracts import (
     SyncedKeys,
 )
 from hybrid_sync.erase.records import Erasure
+from hybrid_sync.keys import decode_part
 from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
 from hybrid_sync.world import ProfileLimits
@@ -47,6 +48,10 @@ class MemoryIdCache:
 
     def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]:
         return {k: self.ids[entity, source, epoch, k] for k in keys if (entity, source, epoch, k) in self.ids}
+
+    def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
+        keys = {decode_part(field): field for field in fields}
+        return {keys[n]: uuid for (n,), uuid in self.get(entity, source, epoch, [(n,) for n in keys]).items()}
 
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
         self.ids.update({(entity, source, epoch, key): uuid for key, uuid in ids.items()})

@@ -63,6 +63,13 @@ def test_every_key_is_in_its_page_once(keys: list[Key]) -> None:
         assert [(number * BUCKET + place,) for place in places(page, BUCKET)] == page
 
 
+@given(st.lists(single, unique=True).map(sorted))
+def test_keys_in_order_are_cut_into_the_same_pages(keys: list[Key]) -> None:
+    back = {page: some[::-1] for page, some in by_page(keys[::-1], BUCKET)[0].items()}
+    assert by_page(keys, BUCKET) == (back, [])
+    assert [key for page in by_page(keys, BUCKET)[0].values() for key in page] == keys
+
+
 @given(st.sets(st.integers(-50, 50), min_size=1), st.integers(1, 6))
 def test_a_stretch_holds_all_of_the_keys_and_few_others(numbers: set[int], step: int) -> None:
     keys = [(n * step,) for n in numbers]

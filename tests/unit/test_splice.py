@@ -90,7 +90,7 @@ def test_a_known_row_keeps_its_uuid() -> None:
     old = b"o" * 16
     scanned = scan(chosen, [row(7, number(1), b"n")])
     batch = splice(chosen, scanned, {scanned.rows[0].key: old}, {PERSON: {number(1): b"p" * 16}}, mint)  # type: ignore[dict-item]
-    assert (len(batch.new), batch.minted) == (0, {})
+    assert (len(batch.new), batch.new.ids) == (0, [])
     assert old in batch.known[0].data
 
 

@@ -76,6 +76,9 @@ class NoIdCache:
     def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]:
         return {}
 
+    def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
+        return {}
+
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
         """The target has them."""
 

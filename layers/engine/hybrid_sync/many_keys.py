@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, compress, repeat
-from operator import ne, sub
+from itertools import chain, compress, islice, repeat
+from operator import le, ne, sub
 
 from psycopg import sql
 
-from hybrid_sync.keys import Key, between, one_of
+from hybrid_sync.keys import HIGHEST, LOWEST, Key, between, one_of
 
 _ENTRY = struct.Struct(">q16s")
 _FORMATS = {2: "h", 4: "i", 8: "q"}
@@ -48,9 +49,37 @@ def by_page(keys: Collection[Key], size: int) -> tuple[dict[int, list[Key]], lis
     if not _are_single(keys):
         others = [key for key in keys if len(key) > 1]
         keys = [key for key in keys if len(key) == 1]
-    for key in keys:
+    listed = list(keys)
+    if all(map(le, listed, islice(listed, 1, None))):
+        return dict(_cut(listed, size)), others
+    for key in listed:
         pages.setdefault(key[0] // size, []).append(key)
     return pages, others
+
+
+def _cut(ordered: list[Key], size: int) -> Iterator[tuple[int, list[Key]]]:
+    """The same of keys in order, page by page."""
+    at = 0
+    while at < len(ordered):
+        page = ordered[at][0] // size
+        end = bisect_left(ordered, ((page + 1) * size,), at)
+        yield page, ordered[at:end]
+        at = end
+
+
+def pages_filled(fields: Sequence[bytes], size: int) -> list[int]:
+    """The numbers of the pages in which integers of 8 bytes each lie; none where they are few in each."""
+    pages = {n // size for n in struct.unpack(f">{len(fields)}q", b"".join(fields))}
+    if size * len(pages) > _SPARSE * len(fields):
+        return []
+    # Not the outermost ones, of which a bigint has not all.
+    return sorted(page for page in pages if page * size >= LOWEST and (page + 1) * size - 1 <= HIGHEST)
+
+
+def fields_of(page: int, size: int) -> tuple[bytes, ...]:
+    """All integers of a page, as 8 bytes each."""
+    first = page * size
+    return struct.unpack("8s" * size, struct.pack(f">{size}q", *range(first, first + size)))
 
 
 def places(keys: Collection[Key], size: int) -> list[int]:

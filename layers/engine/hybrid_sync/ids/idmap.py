@@ -24,6 +24,9 @@ class IdCache(Protocol):
 
     def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]: ...
 
+    def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
+        """Of integers of 8 bytes each those that are found at once, because they lie close together; maybe none."""
+
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
 
 
@@ -63,15 +66,19 @@ class IdMap:
         `fresh` bypasses the cache: the answer to a foreign-key violation that a stale entry may have caused.  So does a
         reference that no foreign key has `guarded`.
         """
-        wanted: dict[Key, bytes] = dict(zip(decode_parts(legacy), legacy, strict=True))
         epoch = self._epochs.get(entity, 0)
+        at_once = {} if fresh or not guarded else self._cache.get_filled(entity, source, epoch, legacy)
+        if len(at_once) == len(legacy):
+            return at_once
+        left = [field for field in legacy if field not in at_once]
+        wanted: dict[Key, bytes] = dict(zip(decode_parts(left), left, strict=True))
         found = {} if fresh or not guarded else self._cache.get(entity, source, epoch, wanted.keys())
         absent = [key for key in wanted if key not in found]
         if absent:
             asked = ids_in_target(connection, self._catalog, entity, source, absent)
             self.remember(entity, source, asked)
             found = {**found, **asked}
-        return {wanted[key]: uuid for key, uuid in found.items()}
+        return at_once | {wanted[key]: uuid for key, uuid in found.items()}
 
     def own(self, connection: Connection, entity: str, source: str, keys: list[Key]) -> dict[Key, bytes]:
         """UUIDs of the rows of these keys that are there; never from the cache."""
@@ -94,7 +101,7 @@ def ids_in_target(
     )
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         found = ids_of(sent(copy), len(columns))
-    if found.keys() <= (wanted := set(keys)):
+    if not found or found.keys() <= (wanted := set(keys)):
         return found
     return {key: uuid for key, uuid in found.items() if key in wanted}
 

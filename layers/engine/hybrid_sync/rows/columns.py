@@ -85,13 +85,20 @@ class SplicedRows(Sequence[Spliced]):
     """Rows that are ready to be written: `head` is how each begins, and a part of each column follows."""
 
     def __init__(
-        self, keys: list[bytes] | None = None, head: bytes = b"", columns: Sequence[list[bytes]] = (), wide: int = 0
-    ) -> None:
-        """The first column is the id; the number `wide` is the one whose parts may be long."""
+        self, keys: list[bytes] | None = None, head: bytes = b"", columns: Sequence[list[bytes]] = (), wide: int = 0,
+        decoded: list[Key] | None = None,
+    ) -> None:  # fmt: skip
+        """The first column is the id; the number `wide` is the one whose parts may be long; `decoded` are the keys as
+        integers, where somebody knows them already."""
         self.keys = keys or []
         self._head = head
         self._columns = columns
         self._wide = wide
+        self._decoded = decoded
+
+    def decoded(self, widths: tuple[int, ...]) -> list[Key]:
+        """The keys as integers; `widths` are those of a key's parts."""
+        return decode_keys(self.keys, widths) if self._decoded is None else self._decoded
 
     @property
     def ids(self) -> list[bytes]:

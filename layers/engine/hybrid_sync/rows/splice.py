@@ -10,7 +10,7 @@ from operator import add
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
-from hybrid_sync.keys import decode_key, decode_part, encode_key
+from hybrid_sync.keys import Key, decode_key, decode_part, encode_key
 from hybrid_sync.rows.columns import Row, Rows, SplicedRows
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
@@ -51,7 +51,6 @@ class SplicedBatch:
     rejected: list[FailedRow] = field(default_factory=list)
     waiting: list[WaitingFor] = field(default_factory=list)
     pending: list[PendingLink] = field(default_factory=list)
-    minted: dict[bytes, bytes] = field(default_factory=dict)
 
 
 def splice(
@@ -74,7 +73,6 @@ def splice(
         new = carried.where([key not in own for key in carried.keys])
         batch.known = known.spliced(stored + deferred, list(map(own.__getitem__, known.keys)), flagged=True)
     ids = list(map(mint, new.keys))
-    batch.minted = dict(zip(new.keys, ids, strict=True))
     batch.new = new.spliced(stored + (deferred if flag_new else 0), ids, flagged=flag_new)
     return batch
 
@@ -84,6 +82,8 @@ class _Carried:
     """The rows that can be written, by column."""
 
     keys: list[bytes]
+    decoded: list[Key] | None
+    """The same as integers; None where rows were left out."""
     stored_keys: list[bytes]
     """As the target's columns take them."""
     references: list[list[bytes]]
@@ -98,14 +98,15 @@ class _Carried:
 
         flags = None if self.flags is None else of(self.flags)
         references = [of(column) for column in self.references]
-        return _Carried(of(self.keys), of(self.stored_keys), references, of(self.rest), flags)
+        return _Carried(of(self.keys), None, of(self.stored_keys), references, of(self.rest), flags)
 
     def spliced(self, fields: int, ids: list[bytes], *, flagged: bool) -> SplicedRows:
         """Ready to be written, of so many fields."""
         columns = [ids, self.stored_keys, *self.references, self.rest]
         if flagged and self.flags is not None:
             columns.append(self.flags)
-        return SplicedRows(self.keys, _FIELDS.pack(fields) + _LENGTH_16, columns, 2 + len(self.references))
+        head = _FIELDS.pack(fields) + _LENGTH_16
+        return SplicedRows(self.keys, head, columns, 2 + len(self.references), self.decoded)
 
 
 def _carry(
@@ -128,7 +129,7 @@ def _carry(
         if flags is not None:
             flags[n] = resolved[1]
     rest = list(map(add, rows.checked, rows.tails)) if rows.checked else rows.tails
-    carried = _Carried(rows.keys, _stored_keys(plan, rows), references, rest, flags)
+    carried = _Carried(rows.keys, rows.decoded, _stored_keys(plan, rows), references, rest, flags)
     return carried.where([n not in absent for n in range(len(rows))]) if absent else carried
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import cast
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.place import split
@@ -64,7 +65,8 @@ class BatchIds:
         Those that the target had are there already, or whoever refers to one asks for it: to see which, each of their
         pages would have to be read.
         """
-        new = {key: uuid for key, uuid in self.found.items() if key not in self._there}
+        there = self._there
+        new = {key: uuid for key, uuid in self.found.items() if key not in there} if there else self.found
         self._ids.remember(self._task.entity, self._task.source, new)
 
     @timed("map")
@@ -72,7 +74,7 @@ class BatchIds:
         """Rows ready to be written; `fresh` asks the target for every reference."""
         task, plan, rows = self._task, self._plan, scanned.rows
         keys = dict(zip(rows.keys, rows.decoded, strict=True))
-        there = self._ids.own(self._target, task.entity, task.source, list(keys.values()))
+        there = self._ids.own(self._target, task.entity, task.source, rows.decoded)
         own = {row: there[key] for row, key in keys.items() if key in there} if there else {}
         if not fresh:  # whoever asks anew heals what the cache has wrong
             self._there.update(there)
@@ -85,7 +87,7 @@ class BatchIds:
         if adopted.ids:
             own |= adopted.ids
             writer.adopt()
-        new = dict(zip(absent, self._mint(list(absent.values())), strict=True))
+        new = dict(zip(absent, self._mint(list(absent.values()) if own else rows.decoded), strict=True))
         new |= {row: retired[key] for row, key in absent.items() if key in retired} if retired else {}
         certain = scanned
         if adopted.ambiguous:
@@ -93,8 +95,9 @@ class BatchIds:
         parents = self._parents(certain, fresh=fresh)
         spliced = splice(plan, certain, own, parents, new.__getitem__, flag_new=writer.stages_everything)
         spliced.rejected += [FailedRow(decode_key(key), "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
-        for some in (own, spliced.minted):
-            self.found.update(zip(map(keys.__getitem__, some), some.values(), strict=True))
+        self.found.update(zip(map(keys.__getitem__, own), own.values(), strict=True))
+        minted = rows.decoded if len(spliced.new) == len(rows) else map(keys.__getitem__, spliced.new.keys)
+        self.found.update(zip(minted, spliced.new.ids, strict=True))
         return spliced
 
     @cached_property
@@ -112,7 +115,9 @@ class BatchIds:
             declared = self._entity.table.columns[slot.column].references
             for parent in slot.parents:
                 column = set(scanned.rows.references[at])
-                wanted.setdefault(parent, set()).update(key for key in column if key is not None)
+                column.discard(None)
+                some = cast("set[bytes]", column)
+                wanted[parent] = wanted[parent] | some if parent in wanted else some
                 wanted_of = split(self._catalog[parent[0]].target)
                 # Rows that a deferred reference leads to come later in the run than the proof.
                 proven_later = not slot.deferred and (slot.column, *wanted_of) in self._proven_later

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import between, key_arrays, key_columns, key_list, one_of
-from hybrid_sync.many_keys import all_parts, decode_keys, stretch_of
+from hybrid_sync.many_keys import all_parts, stretch_of
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.rows.columns import SplicedRows
 from hybrid_sync.write.journal import Batch, Entries, journal_copied, journal_inserts, journal_stretch
@@ -31,7 +31,7 @@ def journal_inserted(
 ) -> Entries:
     """Journal those that stand under their own id and key; `copied` are all of them, by one COPY."""
     plan = statements.plan
-    keys = decode_keys(rows.keys, plan.key_widths)
+    keys = rows.decoded(plan.key_widths)
     if copied and (found := _as_copied(connection, batch, statements, rows, keys)).rows:
         return found
     if (stretch := stretch_of(keys)) and not plan.discriminator:
