@@ -87,7 +87,7 @@ class _Player:
             ("{legacy_database}", ground.legacy_database),
         ):  # fmt: skip
             text = text.replace(name, value)
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with psycopg.connect(dsn, autocommit=True, client_encoding="UTF8") as connection:
             connection.execute(text.encode())
 
     def _run(self, step: Step) -> None:

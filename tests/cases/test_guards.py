@@ -47,3 +47,7 @@ def test_an_empty_mark_needs_a_column_that_may_be_empty(ground: Servers) -> None
 
 def test_two_entities_do_not_take_the_same_rows(ground: Servers) -> None:
     _holds("catalog/two_entities_quoted", ground)
+
+
+def test_no_setting_of_the_target_changes_what_is_written(ground: Servers) -> None:
+    _holds("servers/target_styles", ground)

@@ -132,6 +132,11 @@ def _refusal(entity: Entity, source_name: str, error: psycopg.Error) -> MissingP
         return StructureMismatch(
             said, "Write schema and name, as in public.orders, or list the schemas in `legacy_search_path`."
         )
+    if error.sqlstate == "22P05":
+        return StructureMismatch(
+            f"Entity {entity.entity}, source {source_name}: the catalog writes a letter that legacy's encoding lacks.",
+            "No value of legacy holds it: take the comparison or the code with that letter out.",
+        )
     return StructureMismatch(said, "Correct the catalog, or the legacy table.")
 
 
