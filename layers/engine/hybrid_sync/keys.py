@@ -24,10 +24,13 @@ from hybrid_sync.key_values import key_text as key_text
 from hybrid_sync.key_values import key_texts as key_texts
 from hybrid_sync.key_values import single as single
 from hybrid_sync.key_values import span as span
-from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.postgres import Connection, Question, answer, send_with_next
 
-_FEW = 20_000
+FEW = 20_000
+"""Keys that have room anyway."""
 _BYTES_OF_A_KEY = 200
+WORK_MB = 64
+"""What sorting, grouping or hashing takes at most before it goes to disk; far from all of it is used."""
 _TYPE = sql.SQL("int8")
 _ALL = sql.SQL("")
 _KEY = sql.SQL("key")
@@ -136,11 +139,14 @@ def but(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
     return sql.SQL("({}) not in ({})").format(key_list(exprs), key_table(keys, len(exprs)))
 
 
-def make_room(connection: Connection, keys: int) -> None:
-    """Let the transaction hash so many keys: beyond `work_mem` a subquery is walked for every row instead."""
-    if keys > _FEW:
-        megabytes = max(64, keys * _BYTES_OF_A_KEY >> 20)
-        connection.execute(sql.SQL("set local work_mem = {}").format(sql.Literal(f"{megabytes}MB")))
+def make_room(connection: Connection, keys: int = 0) -> None:
+    """Let what follows in the transaction hash so many keys, and group rows by bucket, without a detour over the disk.
+
+    Beyond `work_mem` a subquery is walked for every row instead; and of each group the planner expects so much (8 kB
+    for what it gathers as text) that it writes rows to disk which in truth take a few kilobytes.
+    """
+    megabytes = max(WORK_MB, keys * _BYTES_OF_A_KEY >> 20)
+    send_with_next(connection, sql.SQL("set local work_mem = {}").format(sql.Literal(f"{megabytes}MB")))
 
 
 def behind(exprs: Sequence[sql.Composable], key: Key | None) -> sql.Composed:

@@ -5,12 +5,20 @@ It shares nothing with the servers' sums but the rows: no aggregate of PostgreSQ
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 
 from psycopg import sql
 
 from hybrid_sync.compare.amounts import EXACT, Amounts, Group, Sums, Tally
+from hybrid_sync.legacy.rows import sent
 from hybrid_sync.postgres import Connection
+
+Texts = tuple[str | None, ...]
+_AT_ONCE = 10_000
+"""Rows that are held before they are added up."""
+_NULL = -1
 
 
 class _Account:
@@ -20,16 +28,17 @@ class _Account:
         self.amount = Decimal(0)
         self.rows = self.empty = self.odd = 0
 
-    def enter(self, text: str | None) -> None:
-        self.rows += 1
-        if text is None:
-            self.empty += 1
-            return
-        amount = Decimal(text)
-        if amount.is_finite():
-            self.amount = EXACT.add(self.amount, amount)
-        else:
-            self.odd += 1
+    def enter(self, texts: Sequence[str | None]) -> None:
+        given = [text for text in texts if text is not None]
+        self.rows += len(texts)
+        self.empty += len(texts) - len(given)
+        total, plus = self.amount, EXACT.add
+        for amount in map(Decimal, given):
+            if amount.is_finite():
+                total = plus(total, amount)
+            else:
+                self.odd += 1
+        self.amount = total
 
 
 class Ledger:
@@ -38,12 +47,12 @@ class Ledger:
     def __init__(self) -> None:
         self._accounts: dict[Group, _Account] = {}
 
-    def enter(self, group: Group, amount: str | None) -> None:
-        """One row's amount, as text."""
+    def enter(self, group: Group, amounts: Sequence[str | None]) -> None:
+        """The amounts of rows of one group, as texts."""
         account = self._accounts.get(group)
         if account is None:
             account = self._accounts[group] = _Account()
-        account.enter(amount)
+        account.enter(amounts)
 
     def sums(self) -> Sums:
         """What each group adds up to."""
@@ -52,11 +61,44 @@ class Ledger:
 
 def stream(connection: Connection, rows: Amounts) -> Sums:
     """Sums per currency, status and place."""
-    query = sql.SQL("copy (select {}, ({})::text, {}, ({})::text from {} where {}) to stdout").format(
+    query = sql.SQL("select {}, ({})::text, ({})::text, ({})::text from {} where {}").format(
         rows.currency_text, rows.status, rows.place, rows.amount, rows.relations, rows.where
     )
     ledger = Ledger()
-    with connection.cursor() as cursor, cursor.copy(query) as copy:
-        for currency, status, place, amount in copy.rows():
-            ledger.enter((currency, status, place), amount)
+    for (currency, status, place), amounts in told(connection, query, 4):
+        ledger.enter((currency or "", status, place or ""), amounts)
     return ledger.sums()
+
+
+def told(connection: Connection, query: sql.Composed, width: int) -> Iterator[tuple[Texts, list[str | None]]]:
+    """The query's rows of `width` texts, by all columns but the last: these, and the last ones of some such rows."""
+    names = [sql.Identifier(f"c{i}") for i in range(width)]
+    # The amount first: all that follows it is what rows have in common, and is looked at once for many of them.
+    statement = sql.SQL("copy (select {} from ({}) l ({})) to stdout (format binary)").format(
+        sql.SQL(", ").join([names[-1], *names[:-1]]), query, sql.SQL(", ").join(names)
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for rest, amounts in _gathered(sent(copy)):
+            yield _texts(rest), [None if one is None else one.decode() for one in amounts]
+
+
+def _gathered(rows: Iterable[bytes]) -> Iterator[tuple[bytes, list[bytes | None]]]:
+    coming = iter(rows)
+    while some := list(islice(coming, _AT_ONCE)):
+        held: dict[bytes, list[bytes | None]] = {}
+        for row in some:
+            size = int.from_bytes(row[2:6], signed=True)
+            end = 6 + max(size, 0)
+            held.setdefault(row[end:], []).append(None if size == _NULL else row[6:end])
+        yield from held.items()
+
+
+def _texts(fields: bytes) -> Texts:
+    found: list[str | None] = []
+    at = 0
+    while at < len(fields):
+        size = int.from_bytes(fields[at : at + 4], signed=True)
+        at += 4
+        found.append(None if size == _NULL else fields[at : at + size].decode())
+        at += max(size, 0)
+    return tuple(found)

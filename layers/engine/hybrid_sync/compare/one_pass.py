@@ -22,7 +22,7 @@ from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import given
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.side import AFTER_FENCE, Pass, Rows, at
-from hybrid_sync.keys import among, make_room
+from hybrid_sync.keys import FEW, among, make_room
 from hybrid_sync.postgres import Connection, Question
 
 _FALSE, _NONE = sql.SQL("false"), sql.SQL("0")
@@ -72,7 +72,8 @@ def _legacy_rows(scope: Scope, columns: Sequence[Money], changed: sql.Composable
 
 def over_target(scope: Scope, columns: Sequence[Money], target: Connection, form: Canonical | None = None) -> Pass:
     """Pass over the target's rows in the caller's snapshot; legacy's pass has said what is in flight."""
-    make_room(target, max(len(scope.in_flight), len(scope.failed_present)))
+    if (keys := max(len(scope.in_flight), len(scope.failed_present))) > FEW:
+        make_room(target, keys)
     return _target_rows(scope, columns, form).passed(target)
 
 

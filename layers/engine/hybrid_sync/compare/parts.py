@@ -49,7 +49,10 @@ def bytes_of(relation: str) -> Question[int]:
 def ranges(plan: ReadPlan, source: Source, rows: int, legacy: Connection, path: tuple[str, ...] | None) -> list[Range]:
     """Ranges of at most about `rows` rows and PART_BYTES of legacy's base table; together every key there can be."""
     key = plan.key_exprs[0]
-    large = sql.SQL("coalesce({} >= {}, true)").format(most_rows(source), rows)
+    large: sql.Composable = sql.SQL("coalesce({} >= {}, true)").format(most_rows(source), rows)
+    if len(plan.key_exprs) == 1:  # integers that lie close together are few, which an index tells at once
+        span = sql.SQL("(select max({key})::numeric - min({key})::numeric >= {rows} from {table})")
+        large = sql.SQL("({} and {})").format(large, span.format(key=key, rows=rows, table=table_of(source)))
     size = _tree("sum(pg_catalog.pg_table_size(c.oid))", source.table.table)
     fit = sql.SQL("greatest(least({}, {}::numeric * c / greatest(b.bytes, 1)), 1)::bigint").format(rows, PART_BYTES)
     query = sql.SQL(

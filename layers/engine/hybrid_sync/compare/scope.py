@@ -25,6 +25,7 @@ from hybrid_sync.keys import (
     first_part,
     key_columns,
     key_parts,
+    make_room,
     of_source,
     one_of,
     record_key,
@@ -180,6 +181,7 @@ class Scope:
         """Keys in quarantine, split by whether an older version of the row is in the target; and whether any row is
         marked as deleted."""
         if known is None:
+            make_room(target)  # for the pass that follows
             with together(target) as trip:
                 known = ask_known(trip, self.plan.entity, self.plan.source)
         marked, failed = known

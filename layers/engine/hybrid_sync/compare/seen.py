@@ -22,6 +22,7 @@ from hybrid_sync.compare.checksums import not_excluded
 from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.compare.scope import Scope, ask_known, changed_after
 from hybrid_sync.compare.side import Pass
+from hybrid_sync.keys import make_room
 from hybrid_sync.legacy.changes import Bucket, Detection, changed
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, snapshot, together
@@ -103,6 +104,7 @@ def _scopes(
     """The state of our own records, and all of each source; the target is asked first, so that its snapshot is the
     older one: what legacy commits in between counts as changed, and never as missing."""
     entity, scopes = catalog[name], dict[str, Scope]()
+    make_room(target)  # for the passes that follow
     with together(target) as trip:
         state = trip.ask(state_of(catalog, name))
         known = {source: ask_known(trip, name, source) for source in entity.sources}

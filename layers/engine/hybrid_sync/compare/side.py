@@ -14,7 +14,7 @@ from psycopg import sql
 
 from hybrid_sync.compare import digests
 from hybrid_sync.compare.amounts import Amounts, Sums, Tally
-from hybrid_sync.compare.ledger import Ledger
+from hybrid_sync.compare.ledger import Ledger, Texts, told
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import Carrying
 from hybrid_sync.contracts import Key
@@ -88,21 +88,21 @@ class Rows:
 
     def question(self) -> Question[Pass]:
         """The same at once, for few rows."""
-        return Question(self._statement(), None, lambda rows: self._added_up(rows.fetchall()))
+        return Question(self._statement(), None, lambda rows: self._added_up(_one_by_one(rows.fetchall())))
 
-    def _added_up(self, lines: Iterable[tuple[str | None, ...]]) -> Pass:
+    def _added_up(self, lines: Iterable[tuple[Texts, Sequence[str | None]]]) -> Pass:
         found = Pass(money=[({}, Ledger()) for _ in self.amounts])
-        for kind, first, second, third, last in lines:
+        for (kind, first, second, third), last in lines:
             assert kind is not None, "the first column says what a line is"
             if kind == "bucket":
-                self._enter(found, int(first or 0), second or "", third or "", last)
+                self._enter(found, int(first or 0), second or "", third or "", last[0])
                 continue
             sums, ledger = found.money[int(kind[1:])]
             group = (first or "", second, _BY_CODE[third or ""])
             if kind[0] == "r":
                 ledger.enter(group, last)
             else:
-                amount, rows, empty, odd = (last or "").split(",")
+                amount, rows, empty, odd = (last[0] or "").split(",")
                 sums[group] = Tally(Decimal(amount), int(rows), int(empty), int(odd))
         return found
 
@@ -140,20 +140,19 @@ class Rows:
 
     # --- the statement ---------------------------------------------------------------------------------------------
 
-    def _lines(self, connection: Connection, before: Query | None) -> Iterator[tuple[str | None, ...]]:
-        """Kind and four texts."""
+    def _lines(self, connection: Connection, before: Query | None) -> Iterator[tuple[Texts, Sequence[str | None]]]:
+        """Kind and three texts, and a fourth of one such line or of several."""
         query = self._statement()
         if not self.amounts:
             with together(connection) as trip:
                 if before is not None:
                     trip.do(before)
                 found = trip.ask(Question(query, None, lambda rows: rows.fetchall()))
-            yield from found.value
+            yield from _one_by_one(found.value)
             return
         if before is not None:
             connection.execute(before)
-        with connection.cursor() as cursor, cursor.copy(sql.SQL("copy ({}) to stdout").format(query)) as copy:
-            yield from copy.rows()
+        yield from told(connection, query, 5)
 
     def _statement(self) -> sql.Composed:
         """The rows stand in a WITH, which reads their table once for all that is asked of it."""
@@ -275,6 +274,10 @@ class Rows:
                 kind=sql.Literal(f"r{i}"), a=a, c=c, s=s, ours=ours
             ),
         ]
+
+
+def _one_by_one(lines: Iterable[Texts]) -> Iterator[tuple[Texts, Sequence[str | None]]]:
+    return ((line[:-1], line[-1:]) for line in lines)
 
 
 def _pair(name: str, seeds: digests.Seeds) -> sql.Composed:

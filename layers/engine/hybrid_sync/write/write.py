@@ -21,7 +21,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refusal, halve
-from hybrid_sync.keys import COLUMN
+from hybrid_sync.keys import COLUMN, WORK_MB
 from hybrid_sync.postgres import Connection, Question, answer, require_row, send_with_next, together
 from hybrid_sync.rows.columns import Spliced, SplicedRows
 from hybrid_sync.session import Trip
@@ -35,9 +35,9 @@ _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
 _WIDEST = 1600
 """Columns of a row within a statement: PostgreSQL has 1,664, and some are ours."""
-_ROW_BY_ROW = (sql.SQL("enable_hashjoin"), sql.SQL("enable_mergejoin"))
-"""Without these a statement goes to each row by an index: by its statistics the planner would rather read the whole
-table for each page of a batch, and spill the rows to disk beside it."""
+_ROW_BY_ROW = {"enable_hashjoin": "off", "enable_mergejoin": "off", "work_mem": f"{WORK_MB}MB"}
+"""So a statement goes to each row by an index: by its statistics the planner would rather read the whole table for each
+page of a batch.  And its rows, which it holds twice, stay out of temporary files (an eighth of its time)."""
 
 
 class RowsSuppressed(Exception):
@@ -120,11 +120,11 @@ class Writer:
     def _changed(self, *, copies: bool) -> Written:
         """All in one statement."""
         with together(self.connection) as trip:
-            for setting in _ROW_BY_ROW:
-                trip.do(sql.SQL("set local {} = off").format(setting))
+            for name, value in _ROW_BY_ROW.items():
+                trip.do(sql.SQL("set local {} = {}").format(sql.Identifier(name), sql.Literal(value)))
             asked = trip.ask(Question(self.statements.change(self.batch), None, lambda found: found.fetchall()[0]))
-            for setting in _ROW_BY_ROW:
-                trip.do(sql.SQL("set local {} = default").format(setting))
+            for name in _ROW_BY_ROW:
+                trip.do(sql.SQL("set local {} = default").format(sql.Identifier(name)))
             trip.do(BACK)
             self._copy_next(trip, copies=copies)
         changed, written, xids = asked.value
