@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pstats
 import selectors
@@ -52,8 +53,11 @@ class Worker:
         told: dict[str, Any] = json.loads(line)
         return told
 
-    def end(self) -> dict[str, Any]:
+    def let_go(self) -> None:
+        """There is nothing more to do."""
         self._into.close()
+
+    def end(self) -> dict[str, Any]:
         told = self.heard()
         self.process.wait()
         return told
@@ -109,10 +113,13 @@ def main() -> None:
     world.flow = flow(Retries=0)
     for worker in workers:
         worker.heard()
+    gc.freeze()  # as the functions do: what was loaded is not looked through again, nor when the process ends
     go()
     more = {} if order.batch_size is None else {"batch_size": order.batch_size}
     conductor = Conductor(workers, execution(world, order.run_id, _lines(world), profile=order.profile, **more))
     ended = conductor.play()
+    for worker in workers:
+        worker.let_go()
     told = [worker.end() for worker in workers]
     status = (ended.output or {}).get("status", ended.status)
     if status != "succeeded":

@@ -5,6 +5,7 @@ It shares nothing with the servers' sums but the rows: no aggregate of PostgreSQ
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -18,7 +19,7 @@ from hybrid_sync.postgres import Connection
 Texts = tuple[str | None, ...]
 _AT_ONCE = 10_000
 """Rows that are held before they are added up."""
-_NULL = -1
+_LENGTH, _NULL = struct.Struct(">i"), -1
 
 
 class _Account:
@@ -87,7 +88,7 @@ def _gathered(rows: Iterable[bytes]) -> Iterator[tuple[bytes, list[bytes | None]
     while some := list(islice(coming, _AT_ONCE)):
         held: dict[bytes, list[bytes | None]] = {}
         for row in some:
-            size = int.from_bytes(row[2:6], signed=True)
+            (size,) = _LENGTH.unpack_from(row, 2)
             end = 6 + max(size, 0)
             held.setdefault(row[end:], []).append(None if size == _NULL else row[6:end])
         yield from held.items()
@@ -97,7 +98,7 @@ def _texts(fields: bytes) -> Texts:
     found: list[str | None] = []
     at = 0
     while at < len(fields):
-        size = int.from_bytes(fields[at : at + 4], signed=True)
+        (size,) = _LENGTH.unpack_from(fields, at)
         at += 4
         found.append(None if size == _NULL else fields[at : at + size].decode())
         at += max(size, 0)
