@@ -11,6 +11,8 @@ import pytest
 from tests.mutants.mutant import ENGINE, PATCHES, ROOT, Mutant, PatchError, copy_engine, mutants, read
 from tests.mutants.trial import try_mutant, without_case
 
+FUNCTION = re.compile(r"^create (?:or replace )?(?:function|procedure) ([\w.]+)", re.MULTILINE)
+DEEP = re.MULTILINE | re.DOTALL
 MONEY = "tests/unit/test_money.py::test_a_cent_makes_a_difference"
 BROKEN = """\
 Promise: Nothing; this patch just breaks the code.
@@ -41,6 +43,20 @@ def test_the_tests_that_must_notice_it_are_there(mutant: Mutant) -> None:
     for test in mutant.tests:
         path, _, name = without_case(test).partition("::")
         assert f"def {name}(" in (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
+def test_a_guard_in_sql_is_in_the_last_version_of_its_function(mutant: Mutant) -> None:
+    """A later migration that makes the function anew would put the guard back, and the mutant would prove nothing."""
+    migrations = {path.name: path.read_text() for path in sorted((ROOT / ENGINE).glob("**/migrations/*.sql"))}
+    last = {function: file for file, text in migrations.items() for function in FUNCTION.findall(text)}
+    for file, change in re.findall(r"^--- a/\S*/migrations/(\S+)$(.*?)(?=^--- |\Z)", mutant.patch.read_text(), DEEP):
+        for hunk in re.split(r"^@@.*$", change, flags=re.MULTILINE)[1:]:
+            guard = "\n".join(line[1:] for line in hunk.strip("\n").split("\n") if line[:1] in (" ", "-"))
+            before = migrations[file][: migrations[file].find(guard.strip("\n")) + len(guard) // 2]
+            assert not (found := FUNCTION.findall(before)) or last[found[-1]] == file, (
+                f"{found[-1]} is in {last[found[-1]]}"
+            )
 
 
 def test_a_patch_whose_guard_has_moved_says_so(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ MOST_BYTES = 4_000_000
 MOST_MESSAGES = 300
 """Of one transaction, and what they carry grows with their square: 15 are usual, 126 with deletes and links; 500 took a
 minute where a trigger refused 150 deletes one by one."""
+_EXPLAIN = "explain"
 
 
 @dataclass
@@ -142,14 +143,16 @@ class RestSession(Session):
         if end == "rollback" and not asked:
             self._current = None
             return Answers([])
-        before = len(current.said)
-        current.said += asked
-        answers = self._say(current, commits=end == "commit")
+        answers: list[Mapping[str, Any]] = []
+        parts = list(_parts(asked))
+        for part in parts:
+            current.said += part
+            said = self._say(current, commits=end == "commit" and part is parts[-1])
+            answers += said[len(said) - len(part) :]
+            self._forget_explained(current)
         if end:
             self._current = None
-        found = Answers(answers[len(answers) - len(asked) :] if asked else [])
-        self._forget_explained(current, before)
-        return found
+        return Answers(answers)
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         return Cursor(self)
@@ -189,9 +192,19 @@ class RestSession(Session):
         return cast("list[Mapping[str, Any]]", answer["answers"])
 
     @staticmethod
-    def _forget_explained(current: _Transaction, before: int) -> None:
+    def _forget_explained(current: _Transaction) -> None:
         """A plan has no effect, and what it costs differs the next time."""
-        for at in reversed(range(before, len(current.said))):
-            if current.said[at].text.startswith("explain"):
-                assert at == len(current.digests) - 1, "it is asked alone"
-                del current.said[at], current.digests[at]
+        if current.said and current.said[-1].text.startswith(_EXPLAIN):
+            del current.said[-1], current.digests[-1]
+
+
+def _parts(asked: Sequence[Said]) -> Iterator[list[Said]]:
+    """Messages of these, at least one: a digest is of all answers before it, so a plan comes last in its own."""
+    part: list[Said] = []
+    for one in asked:
+        part.append(one)
+        if one.text.startswith(_EXPLAIN):
+            yield part
+            part = []
+    if part or not asked:
+        yield part
