@@ -51,3 +51,7 @@ def test_two_entities_do_not_take_the_same_rows(ground: Servers) -> None:
 
 def test_no_setting_of_the_target_changes_what_is_written(ground: Servers) -> None:
     _holds("servers/target_styles", ground)
+
+
+def test_a_table_that_nobody_watches_is_told(ground: Servers) -> None:
+    _holds("visible/subselect_unwatched", ground)

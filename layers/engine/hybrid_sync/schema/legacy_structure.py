@@ -140,8 +140,17 @@ def _refusal(entity: Entity, source_name: str, error: psycopg.Error) -> MissingP
     return StructureMismatch(said, "Correct the catalog, or the legacy table.")
 
 
-def asking_structure(entity: Entity) -> Rounds[str]:
-    """Changes when what the entity reads is another relation, has another partition, column, label or definition.
+@dataclass(frozen=True)
+class Structure:
+    """What an entity reads in legacy."""
+
+    hash: str
+    unwatched: tuple[str, ...]
+    """Tables that only a subquery or a function of an expression reads: a change there touches none of its rows."""
+
+
+def asking_structure(entity: Entity) -> Rounds[Structure]:
+    """Its hash changes when what the entity reads is another relation, or has another partition, column or definition.
 
     StructureMismatch for a relation whose rows carry no usable transaction id, MissingPrivilege for one whose row
     security would hide rows: hidden rows look deleted.
@@ -159,8 +168,11 @@ def asking_structure(entity: Entity) -> Rounds[str]:
         _require_whole(entity, relation, named[relation.named])
     explain = sql.SQL("explain (verbose, costs off, format json) {}")
     planned = yield [_asked(entity, source, explain, lambda rows: set(_planned(rows))) for source in entity.sources]
+    unwatched: tuple[str, ...] = ()
     if beside := sorted({name for names in planned for name in names} - named.keys()):
         [more] = yield [_relations(beside)]
+        known = {relation.oid for relation in found}
+        unwatched = tuple(sorted({r.place for r in more if r.oid not in known and not r.below}))
         found = [*found, *more]
     oids = sorted({relation.oid for relation in found})
     [labels] = yield [Question(_LABELS, (oids,), lambda rows: rows.fetchall())]
@@ -168,7 +180,7 @@ def asking_structure(entity: Entity) -> Rounds[str]:
         [r.named, r.oid, r.kind, r.bound, hashlib.sha256((r.view or "").encode()).hexdigest(), r.columns]
         for r in found
     ]  # fmt: skip
-    return hashlib.sha256(json.dumps([seen, labels], sort_keys=True).encode()).hexdigest()
+    return Structure(hashlib.sha256(json.dumps([seen, labels], sort_keys=True).encode()).hexdigest(), unwatched)
 
 
 def _relations(quoted: Iterable[str]) -> Question[list[_Relation]]:

@@ -22,7 +22,7 @@ from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
 from hybrid_sync.schema.key_proof import asking_proof
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
-from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
+from hybrid_sync.schema.legacy_structure import Structure, asking_structure, asking_types
 from hybrid_sync.schema.target_structure import asking_table
 from hybrid_sync.session import Session
 
@@ -178,4 +178,17 @@ def _planned(
         compiled = compile_source(definition, name, table, found[name, "types"], parents)
         plans[name] = replace(compiled, unique=found[name, "proof"])
     told, hidden = sentences
-    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{found['', 'structure']}", told, hidden)
+    structure: Structure = found["", "structure"]
+    told = (*told, *_unwatched(definition, structure))
+    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{structure.hash}", told, hidden)
+
+
+def _unwatched(entity: Entity, structure: Structure) -> tuple[str, ...]:
+    """Of a view by timestamps it is for `changed_at` to say when what lies behind it has changed."""
+    if entity.detect == "timestamp":
+        return ()
+    return tuple(
+        f"Entity {entity.entity} reads legacy's {name} in an expression and does not watch it: what changes there alone"
+        " is seen by a weekly run, and by no daily one. List it under `watch` with the rows on which it bears."
+        for name in structure.unwatched
+    )
