@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import struct
 from collections.abc import Callable, Sequence
 
 from hybrid_sync.contracts import Key
@@ -21,6 +22,7 @@ from hybrid_sync.postgres import Question
 _PURPOSE = b"hybrid-sync: fingerprint of the id secret"
 _LETTERS = 16
 _BLOCK = 64
+_FIRST_HALF = struct.Struct("16s16x")
 _VERSION = bytes(byte & 0x0F | 0x80 for byte in range(256))
 _VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
@@ -38,12 +40,11 @@ def minter(secret: bytes, entity: str, source: str) -> Callable[[Sequence[Key]],
             first, second = inner.copy(), outer.copy()
             first.update(key)
             second.update(first.digest())
-            digests.append(second.digest()[:16])
+            digests.append(second.digest())
         page = bytearray(b"".join(digests))
-        page[6::16] = page[6::16].translate(_VERSION)
-        page[8::16] = page[8::16].translate(_VARIANT)
-        ids = bytes(page)
-        return [ids[at : at + 16] for at in range(0, len(ids), 16)]
+        page[6::32] = page[6::32].translate(_VERSION)
+        page[8::32] = page[8::32].translate(_VARIANT)
+        return [uuid for (uuid,) in _FIRST_HALF.iter_unpack(page)]
 
     return mint
 
