@@ -118,6 +118,22 @@ def test_it_counts_what_a_closer_look_counts(world: EngineWorld, in_target: Pers
     assert (idle[0][0]["current"], idle[0][0]["native"]) == (20, 1)
 
 
+@pytest.mark.parametrize("key", [1, 20], ids=["the oldest row", "the youngest row"])
+def test_what_has_changed_is_carried_wherever_it_stands(
+    world: EngineWorld, in_legacy: Person, target_db: str, key: int
+) -> None:
+    """Where one of the youngest rows has changed, no other is looked at before they are counted."""
+    in_legacy(f"update client set name = 'changed' where id in ({key}, 10)")
+    in_legacy(f"update invoice set total = 77 where id in ({key}, 10)")  # money is read in another way
+    assert run(world, "second", profile=Profile.daily).outcome.status == "succeeded"
+    with psycopg.connect(target_db) as target:
+        carried = target.execute(
+            "select legacy_id from clients where name = 'changed' union all select legacy_id from invoices"
+            " where total = 77 order by 1"
+        ).fetchall()
+    assert carried == sorted([(key,), (key,), (10,), (10,)])
+
+
 @pytest.mark.parametrize(
     ("entity", "edit"),
     [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 from psycopg import sql
@@ -21,7 +22,7 @@ from hybrid_sync.compare.checksums import sent_row
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import given
 from hybrid_sync.compare.scope import Scope
-from hybrid_sync.compare.side import AFTER_FENCE, Pass, Rows, at
+from hybrid_sync.compare.side import AFTER_FENCE, HasChanged, Pass, Rows, at
 from hybrid_sync.keys import FEW, among, make_room
 from hybrid_sync.postgres import Connection, Question
 
@@ -33,15 +34,18 @@ _LIVE = (Place.current, Place.stale, Place.in_flight)
 
 def over_legacy(
     scope: Scope, columns: Sequence[Money], legacy: Connection, changed: sql.Composable = _FALSE,
-    form: Canonical | None = None,
+    form: Canonical | None = None, newest: sql.Composable | None = None,
 ) -> Pass | None:  # fmt: skip
     """Pass over legacy in the caller's snapshot; None where a row cannot be computed.
 
     Rows under the condition `changed` are counted as planning needs them; with a `form` whole rows are compared.
+    With `newest` the answer is None as well where one of these rows is `changed`.
     """
     make_room(legacy, max(len(scope.failed_absent), len(scope.failed_present)))
     try:
-        return _legacy_rows(scope, columns, changed, form).passed(legacy, _SAVEPOINT)
+        return replace(_legacy_rows(scope, columns, changed, form), newest=newest).passed(legacy, _SAVEPOINT)
+    except HasChanged:
+        return None
     except psycopg.Error as error:
         if not is_row_state(error.sqlstate):
             raise

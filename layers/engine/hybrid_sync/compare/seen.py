@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import identity, one_pass, proof
 from hybrid_sync.compare.canonical import canonical
@@ -29,6 +30,8 @@ from hybrid_sync.postgres import Connection, Question, snapshot, together
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.session import Answer
 
+_NEWEST = 16
+"""Keys at the end of a table that are looked at first: a table in use has new rows, or changes those."""
 _STATE = """
 select md5(concat_ws('/',
   (select concat_ws(',', count(*), sum(gen)) from hybrid_sync.bucket where entity = any({family})),
@@ -121,14 +124,16 @@ def look(
 ) -> tuple[dict[str, list[Bucket]] | None, Seen | None]:  # fmt: skip
     """The changed rows of each source by bucket, and, where there are none, what both sides hold.
 
-    None for the changed rows where some row cannot be computed, and for the rest wherever a closer look is needed.
+    None for the changed rows where some row cannot be computed, or where one of the youngest has changed: then there is
+    something to carry, and to count it is enough.  None for the rest wherever a closer look is needed.
     """
     entity = catalog[name]
     count, passes = EntityCount(catalog, entity, legacy, target), dict[str, Pass]()
     with snapshot(target, "target"), snapshot(legacy, "legacy", path=entity.legacy_search_path):
         state, scopes = _scopes(catalog, plan, fence, name, legacy, target)
         for source, scope in scopes.items():
-            ours = one_pass.over_legacy(scope, entity.money, legacy, changed(scope.source, detection))
+            changes = changed(scope.source, detection)
+            ours = one_pass.over_legacy(scope, entity.money, legacy, changes, newest=_newest(scope))
             if ours is None:
                 return None, None
             passes[source] = ours
@@ -139,6 +144,16 @@ def look(
             return counts, None
         count.count_native()
     return counts, _seen(plan, state, count, passes)
+
+
+def _newest(scope: Scope) -> sql.Composed | None:
+    """The condition of a source's last keys; None where no index leads there."""
+    if not scope.plan.unique or len(scope.plan.key_exprs) > 1:
+        return None
+    key, base = scope.plan.key_exprs[0], table_of(scope.source)
+    return sql.SQL("{key} between (select max({key}) - {size} from {base}) and (select max({key}) from {base})").format(
+        key=key, base=base, size=sql.Literal(_NEWEST)
+    )
 
 
 def look_at_rows(

@@ -34,6 +34,14 @@ _NO_BUCKET = 2**55 - 1
 """Of rows without a complete key: beyond the bucket of every bigint."""
 _BITS = 5
 _NONE = sql.SQL("0")
+_NOTHING = sql.SQL("")
+_CHANGED = sql.Literal("hybrid_sync.changed")
+_UNLESS_CHANGED = sql.SQL(" and coalesce(pg_catalog.current_setting({}, true), '') <> 'yes'").format(_CHANGED)
+"""Decided once, before any row is read."""
+
+
+class HasChanged(Exception):
+    """A row of the youngest keys has changed, so the others were not looked at."""
 
 
 def at(place: str) -> sql.Literal:
@@ -81,9 +89,14 @@ class Rows:
     row: sql.Composable | None
     """The bytes of a whole row."""
     seeds: digests.Seeds
+    newest: sql.Composable | None = None
+    """The condition of the youngest keys: where one of them is `changed`, nothing else is looked at."""
 
     def passed(self, connection: Connection, before: Query | None = None) -> Pass:
-        """Read the rows once; the amounts stream, everything else comes by bucket or by group."""
+        """Read the rows once; the amounts stream, everything else comes by bucket or by group.
+
+        Raises HasChanged where one of the `newest` rows has.
+        """
         return self._added_up(self._lines(connection, before))
 
     def question(self) -> Question[Pass]:
@@ -143,16 +156,22 @@ class Rows:
     def _lines(self, connection: Connection, before: Query | None) -> Iterator[tuple[Texts, Sequence[str | None]]]:
         """Kind and three texts, and a fourth of one such line or of several."""
         query = self._statement()
-        if not self.amounts:
-            with together(connection) as trip:
-                if before is not None:
-                    trip.do(before)
-                found = trip.ask(Question(query, None, lambda rows: rows.fetchall()))
-            yield from _one_by_one(found.value)
-            return
-        if before is not None:
-            connection.execute(before)
-        yield from told(connection, query, 5)
+        with together(connection) as trip:
+            if before is not None:
+                trip.do(before)
+            probed = trip.ask(self._probe) if self.newest is not None else None
+            found = None if self.amounts else trip.ask(Question(query, None, lambda rows: rows.fetchall()))
+        if probed is not None and probed.value:
+            raise HasChanged
+        yield from told(connection, query, 5) if found is None else _one_by_one(found.value)
+
+    @property
+    def _probe(self) -> Question[bool]:
+        """Whether a row of the youngest keys has changed; then what follows in the same message reads no row."""
+        query = sql.SQL("select pg_catalog.set_config({}, 'yes', true) from {} where {} and {} and {} limit 1").format(
+            _CHANGED, self.relations, self.where, self.newest, self.changed
+        )
+        return Question(query, None, lambda found: found.fetchone() is not None)
 
     def _statement(self) -> sql.Composed:
         """The rows stand in a WITH, which reads their table once for all that is asked of it."""
@@ -197,8 +216,11 @@ class Rows:
             )  # fmt: skip
         return sql.SQL(
             "select {} from {} cross join lateral (select hybrid_sync_y, {} as hybrid_sync_p from"
-            " (select {} as hybrid_sync_y offset 0) hybrid_sync_fence offset 0) hybrid_sync_place where {} offset 0"
-        ).format(sql.SQL(", ").join(named), self.relations, self.place, self.after_fence, self.where)
+            " (select {} as hybrid_sync_y offset 0) hybrid_sync_fence offset 0) hybrid_sync_place where {}{} offset 0"
+        ).format(
+            sql.SQL(", ").join(named), self.relations, self.place, self.after_fence, self.where,
+            _NOTHING if self.newest is None else _UNLESS_CHANGED,
+        )  # fmt: skip
 
     def _group(self) -> tuple[sql.Composable, ...]:
         """Bucket, place and references in one number: of several columns the planner would expect so many groups that
