@@ -19,13 +19,12 @@ from tests.engine.worlds import EngineWorld, run
 def planned(world: EngineWorld, run_id: str, entity: str) -> list[BatchTask]:
     """Plan a run of everything; the batches of one entity, its parents already written."""
     plan = plan_run(world, RunRequest(run_id=run_id))
-    for wave in plan.waves:
-        for task in wave:
-            plan_entity(world, task)
-            if task.entity == entity:
-                return world.manifests.tasks[run_id, entity]
-            for batch in world.manifests.tasks[run_id, task.entity]:
-                sync_batch(world, batch)
+    for task in plan.entities:
+        plan_entity(world, task)
+        if task.entity == entity:
+            return world.manifests.tasks[run_id, entity]
+        for batch in world.manifests.tasks[run_id, task.entity]:
+            sync_batch(world, batch)
     raise AssertionError(entity)
 
 

@@ -45,6 +45,8 @@ class Scenario:
     verify_calls: int = 1
     settle_calls: int = 1
     lost_manifests: frozenset[str] = frozenset()
+    after: dict[str, str] = field(default_factory=dict)
+    """Which entity follows this one in its strand."""
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     refs: list[dict[str, Any]] = field(default_factory=list)
     few: bool = True
@@ -56,9 +58,11 @@ class Scenario:
         return self
 
     def parts(self) -> dict[str, Any]:
-        tasks = [[{"run_id": self.run_id, "entity": entity} for entity in wave] for wave in self.waves]
-        flat = [task for wave in tasks for task in wave]
-        plan = {"run_id": self.run_id, "profile": self.profile, "waves": tasks, "entities": flat}
+        flat = [self._task(entity) for wave in self.waves for entity in wave]
+        led = set(self.after.values())
+        tasks = [[self._task(entity) for entity in wave if entity not in led] for wave in self.waves]
+        waves = [wave for wave in tasks if wave]
+        plan = {"run_id": self.run_id, "profile": self.profile, "waves": waves, "entities": flat}
         planned = {
             task["entity"]: task
             | {
@@ -93,6 +97,10 @@ class Scenario:
             parts[function]["failures"] = failures
         return parts
 
+    def _task(self, entity: str) -> dict[str, Any]:
+        following = self.after.get(entity)
+        return {"run_id": self.run_id, "entity": entity, "then": self._task(following) if following else None}
+
     @property
     def given(self) -> dict[str, Any]:
         """The input of the execution."""
@@ -103,7 +111,7 @@ class Scenario:
             return {"run_id": self.run_id, "whole": False, "why": "", "outcome": report, "request": None}
         return {"run_id": self.run_id, "whole": True, "why": "too_many", "outcome": None, "request": self.given}
 
-    def _reconciled(self, task: dict[str, str], of: str) -> dict[str, Any]:
+    def _reconciled(self, task: dict[str, Any], of: str) -> dict[str, Any]:
         """What is to be done next: the entity's segments if it has any, else what heals it."""
         entity = task["entity"]
         segments = self.segments.get(entity, 0) if of == "segments" else 0
@@ -166,8 +174,8 @@ class Ended:
     def first(self, function: str, **of: Any) -> int:
         return next(i for i, (name, e) in enumerate(self.calls) if name == function and e == e | of)
 
-    def last(self, function: str) -> int:
-        return max(i for i, (name, _) in enumerate(self.calls) if name == function)
+    def last(self, function: str, **of: Any) -> int:
+        return max(i for i, (name, e) in enumerate(self.calls) if name == function and e == e | of)
 
 
 class Stage:

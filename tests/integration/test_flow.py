@@ -54,6 +54,46 @@ def test_a_run_goes_through_its_states_in_order(stage: Stage) -> None:
     assert ended.asked("record_failure") == []
 
 
+def in_strands(run_id: str, **more: Any) -> Scenario:
+    """A wave of two strands, then one that waits for both."""
+    after = {"offices": "orders", "orders": "payments"}
+    waves = [["offices", "products"], ["orders"], ["payments"], ["refunds"]]
+    return Scenario(run_id, waves, after=after, **more)
+
+
+def test_a_strand_goes_on_while_the_others_are_at_work(stage: Stage) -> None:
+    ended = stage.play(in_strands("strands", batches={"orders": 0, "products": 2}))
+    assert ended.status == "SUCCEEDED"
+    assert [b["entity"] for b in ended.asked("plan_entity") if b["entity"] != "products"] == [
+        "offices", "orders", "payments", "refunds",
+    ]  # fmt: skip
+    assert ended.last("settle_uniques", entity="offices") < ended.first("plan_entity", entity="orders")
+    for last in ("payments", "products"):
+        assert ended.last("settle_uniques", entity=last) < ended.first("plan_entity", entity="refunds")
+    assert len(ended.asked("verify_entity")) == 5
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("function", ["plan_entity", "sync_batch", "settle_uniques"])
+def test_a_strand_goes_on_behind_an_entity_that_fails(stage: Stage, function: str, recorded: bool) -> None:
+    scenario = in_strands(f"strand-{function}-{recorded}", status="failed")
+    scenario.fail(function, "permanent", "structure_mismatch: no such column", entity="offices")
+    if not recorded:
+        scenario.fail("record_failure", "permanent", "target_unavailable: away")
+    ended = stage.play(scenario)
+    assert [r["entity"] for r in ended.asked("record_failure")] == ["offices"]
+    for entity in ("orders", "payments", "refunds"):
+        assert len(ended.asked("sync_batch", entity=entity)) == 1
+    assert len(ended.asked("verify_entity")) == 5
+
+
+def test_a_manifest_that_is_gone_does_not_stop_its_strand(stage: Stage) -> None:
+    ended = stage.play(in_strands("strand-lost", status="failed", lost_manifests=frozenset({"offices"})))
+    [recorded] = ended.asked("record_failure")
+    assert (recorded["entity"], recorded["state"]) == ("offices", "Batches")
+    assert len(ended.asked("sync_batch", entity="payments")) == 1
+
+
 def few(run_id: str, **more: Any) -> Scenario:
     return Scenario(run_id, [["orders"]], profile="on_demand", refs=[{"entity": "orders", "legacy_id": 7}], **more)
 

@@ -98,4 +98,5 @@ def test_the_states_between_the_functions_follow_from_what_they_answer() -> None
     assert led_to("reconcile_entity", TASK, confirmed) == 3
     assert led_to("verify_entity", TASK, more) == 1
     assert led_to("record_failure", failure, None) == 1
-    assert led_to("record_failure", failure.model_copy(update={"state": "PlanEntity"}), None) == 0
+    assert led_to("record_failure", failure.model_copy(update={"state": "PlanEntity"}), None) == 1  # AnyMore
+    assert led_to("record_failure", failure.model_copy(update={"state": "SettleUniques"}), None) == 0

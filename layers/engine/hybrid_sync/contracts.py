@@ -112,7 +112,7 @@ class SyncedKeys(_OfRun):
 
 
 class PlannedRun(_OfRun):
-    """The plan: entities in waves; the bulk of it stays in the target and in S3."""
+    """The plan: the first entity of each strand, in waves; the bulk of it stays in the target and in S3."""
 
     profile: Profile
     waves: tuple[tuple[EntityTask, ...], ...]
@@ -120,7 +120,9 @@ class PlannedRun(_OfRun):
 
 
 class EntityTask(_OfEntity):
-    """One entity of a run; what is to be done is the state's own name."""
+    """One entity of a run; what is to be done is the state's own name, and `then` the next one of its strand."""
+
+    then: EntityTask | None = None
 
 
 class PlannedEntity(_OfEntity):
@@ -129,6 +131,8 @@ class PlannedEntity(_OfEntity):
     batches: int
     bucket: str
     manifest: str
+    then: EntityTask | None = None
+    """As the task had it."""
 
 
 @dataclass(frozen=True)

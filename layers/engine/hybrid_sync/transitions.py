@@ -25,8 +25,8 @@ from hybrid_sync.contracts import (
 )
 
 RECONCILES = (Profile.weekly, Profile.verify)
-_IN_BATCHES = ("SyncBatch", "HealBatch", "CompareSegment")
-"""States whose failure is recorded within a distributed map."""
+_ONE_MORE = ("SyncBatch", "HealBatch", "CompareSegment", "PlanEntity")
+"""States whose recorded failure leads to one more: BatchDone, HealDone, SegmentDone, AnyMore."""
 
 
 def is_state(given: BaseModel) -> int:
@@ -44,7 +44,7 @@ def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
         case PlannedRun():
             return planned(len(answer.waves), len(answer.entities), answer.profile)
         case PlannedEntity():
-            return 1 + int(answer.batches > 0)  # AnyBatches, Batches
+            return 1 + 2 * int(answer.batches > 0)  # AnyBatches; Batches, AnyMore
         case ReconciledEntity(segments=0):
             # AnySegments, unless it has answered before; AnyHealing, HealBatches
             return int(step != "confirm_differences") + 1 + int(answer.batches > 0)
@@ -57,7 +57,7 @@ def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
         case RollbackOutcome() if is_state(given):
             return 1 if answer.more else 2  # AnythingLeftToSettle, RunFailed
         case None if isinstance(given, RunFailure):
-            return int(given.state in _IN_BATCHES)  # BatchDone, HealDone, SegmentDone
+            return int(given.state in _ONE_MORE)
         case _:
             return 0
 
@@ -65,8 +65,8 @@ def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
 def planned(waves: int, entities: int, profile: Profile) -> int:
     """Of a run planned so: each entity ends once in each of its maps.
 
-    ChooseWay, Waves, Entities of each wave, EntityDone; Reconciles, ReconcileEntities, ReconcileDone; VerifyEntities,
-    VerifyDone, DescribeEnd.
+    ChooseWay, Waves, Entities of each wave, EntityDone or NextEntity; Reconciles, ReconcileEntities, ReconcileDone;
+    VerifyEntities, VerifyDone, DescribeEnd.
     """
     reconciles = 1 + entities if profile in RECONCILES else 0
     return 1 + 1 + waves + entities + 1 + reconciles + 1 + entities + 1

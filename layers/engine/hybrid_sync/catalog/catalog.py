@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from hybrid_sync.catalog.models import Entity, Parent, Source
-from hybrid_sync.catalog.waves import waves
+from hybrid_sync.catalog.waves import strands, waves
 from hybrid_sync.errors import RequestRejected
 
 
@@ -35,6 +35,10 @@ class Catalog:
         """The selected entities in write order; RequestRejected for a name that is not in the catalog."""
         names = None if selected is None else {self[name].entity for name in selected}
         return waves(self.entities, names)
+
+    def strands(self, waves: Sequence[Sequence[str]]) -> list[list[list[str]]]:
+        """These waves as waves of strands: of entities that go one after the other."""
+        return strands(self.entities, waves)
 
     def source_of(self, parent: Parent) -> tuple[str, Source]:
         """The source that a reference points into, with its name."""

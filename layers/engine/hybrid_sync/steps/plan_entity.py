@@ -95,7 +95,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         failpoint("plan.recorded", target, legacy)
     return PlannedEntity(
         run_id=task.run_id, entity=task.entity, batches=manifest.batches, bucket=manifest.bucket,
-        manifest=manifest.key,
+        manifest=manifest.key, then=task.then,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ An entity that does not fit its databases is recorded as failed, with those that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Priority
@@ -76,7 +76,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         failpoint("run.recorded", target, legacy)
         tell(request.run_id, told, target)
         begin_bulk(world, request, records.value, carried.value, target)
-        return _planned(request, run.value, records.value)
+        return _planned(world.catalog, request, run.value, records.value)
 
 
 def _check(request: RunRequest) -> None:
@@ -142,13 +142,26 @@ def _record(request: RunRequest, entities: list[str], failed: Mapping[str, SyncE
             )  # fmt: skip
 
 
-def _planned(request: RunRequest, run: RunRecord, records: Mapping[str, EntityRecord]) -> PlannedRun:
-    """What the run carries: its waves without the entities that have failed."""
+def _planned(
+    catalog: Catalog, request: RunRequest, run: RunRecord, records: Mapping[str, EntityRecord]
+) -> PlannedRun:  # fmt: skip
+    """What the run carries: its waves without the entities that have failed, those that are narrow joined."""
     carried = [[e for e in wave if records[e].status != "failed"] for wave in run.waves]
-    tasks = tuple(tuple(EntityTask(run_id=request.run_id, entity=e) for e in wave) for wave in carried if wave)
+    waves = catalog.strands([wave for wave in carried if wave])
     return PlannedRun(
         run_id=request.run_id,
         profile=request.profile,
-        waves=() if request.profile is Profile.verify else tasks,
-        entities=tuple(task for wave in tasks for task in wave),
+        waves=()
+        if request.profile is Profile.verify
+        else tuple(tuple(_first(request.run_id, strand) for strand in wave) for wave in waves),
+        entities=tuple(EntityTask(run_id=request.run_id, entity=e) for wave in carried for e in wave),
     )
+
+
+def _first(run_id: str, strand: Sequence[str]) -> EntityTask:
+    """The first entity of a strand, with those that follow."""
+    task: EntityTask | None = None
+    for entity in reversed(strand):
+        task = EntityTask(run_id=run_id, entity=entity, then=task)
+    assert task is not None
+    return task

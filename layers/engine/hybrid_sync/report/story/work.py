@@ -42,7 +42,10 @@ def throughput(summary: RunSummary) -> Section | None:
         cell(duration(summary.seconds)),
         cell(speed),
     )
-    lead = "Duration runs from a component's plan to its last batch; components of one wave work at the same time."
+    lead = (
+        "Duration runs from a component's plan to its last batch; components that do not wait for one another work at"
+        " the same time."
+    )
     blocks: tuple[Block, ...] = (Text(lead), Table("Work of this run", columns, rows, total))
     linked = [e for e in summary.entities if e.links_made or e.links_pending]
     return Section("throughput", "Throughput", (*blocks, _links(linked)) if linked else blocks)

@@ -1,0 +1,99 @@
+"""Waves of strands keep every parent before its children, and let nobody wait longer than waves of entities do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.waves import needed, strands, waves
+
+
+def entity(name: str, *parents: str, deferred: Sequence[str] = (), priority: str = "normal") -> Entity:
+    references = {
+        f"{parent}_id": {"to": parent, "key": f"t.{parent}_id", "deferred": parent in deferred}
+        for parent in (*parents, *deferred)
+    }
+    source = {
+        "from": f"{name} t",
+        "key": {"legacy_id": "t.id"},
+        "columns": {"name": "t.name"},
+        "references": references,
+    }
+    return Entity.model_validate({"entity": name, "target": name, "priority": priority, "sources": {"main": source}})
+
+
+def catalog(*entities: Entity) -> dict[str, Entity]:
+    return {one.entity: one for one in entities}
+
+
+def ordered(entities: Mapping[str, Entity]) -> list[list[list[str]]]:
+    return strands(entities, waves(entities))
+
+
+SHOP = (
+    entity("users"), entity("roles"), entity("offices", "users"), entity("log", "users"),
+    entity("patients", "offices"), entity("cases", "patients", "offices", "users"),
+    entity("files", "cases", "users"), entity("notes", "cases"), entity("pins", "files", "notes"),
+)  # fmt: skip
+
+
+def test_a_strand_goes_its_own_pace_beside_a_table_that_nothing_ties_to_it() -> None:
+    assert ordered(catalog(*SHOP)) == [
+        [["roles"], ["users"]],  # both of the next wave wait for one of them
+        [["offices", "patients", "cases"], ["log"]],
+        [["files"], ["notes"]],  # both wait for the cases
+        [["pins"]],  # waits for both
+    ]
+
+
+def test_entities_in_a_line_are_one_strand() -> None:
+    assert ordered(catalog(entity("a"), entity("b", "a"), entity("c", "b", "a"))) == [[["a", "b", "c"]]]
+
+
+def test_a_deferred_reference_ties_too_since_its_foreign_key_locks_both_tables() -> None:
+    tied = catalog(entity("a"), entity("b"), entity("c", "a", deferred=["b"]))
+    assert ordered(tied) == [[["a"], ["b"]], [["c"]]]
+    back = catalog(entity("a", deferred=["d"]), entity("b"), entity("d", "b"))
+    assert ordered(back) == [[["a"], ["b"]], [["d"]]]
+
+
+def test_the_more_urgent_strand_begins_first_then_the_longer_one() -> None:
+    found = ordered(catalog(entity("a"), entity("b"), entity("c", "b"), entity("d", priority="critical")))
+    assert found == [[["d"], ["b", "c"], ["a"]]]
+
+
+def test_a_line_without_end_is_cut_so_that_its_message_can_be_read() -> None:
+    line = catalog(entity("e00"), *(entity(f"e{n:02}", f"e{n - 1:02}") for n in range(1, 50)))
+    assert [len(wave[0]) for wave in ordered(line)] == [20, 20, 10]
+
+
+def ends(found: Sequence[Sequence[Sequence[str]]], seconds: Mapping[str, int]) -> dict[str, int]:
+    """When each entity is done, with a lane for each strand."""
+    done: dict[str, int] = {}
+    begin = 0
+    for wave in found:
+        for strand in wave:
+            now = begin
+            for name in strand:
+                now = done[name] = now + seconds[name]
+        begin = max(done.values())
+    return done
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_of_any_catalog_each_entity_goes_once_behind_its_parents_and_never_later(seed: int) -> None:
+    chance = random.Random(seed)
+    names = [f"e{n}" for n in range(chance.randint(1, 9))]
+    entities = catalog(
+        *(entity(name, *(p for p in names[:n] if chance.random() < 1.2 / (n + 1))) for n, name in enumerate(names))
+    )
+    found = ordered(entities)
+    assert sorted(name for wave in found for strand in wave for name in strand) == names
+    seconds = {name: chance.randint(1, 9) for name in names}
+    done = ends(found, seconds)
+    assert all(done[p] <= done[name] - seconds[name] for name in names for p in needed(entities[name]))
+    by_waves = ends([[[name] for name in wave] for wave in waves(entities)], seconds)
+    assert all(done[name] <= by_waves[name] for name in names)
