@@ -16,8 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hybrid_sync.key_values import GivenPart
 from hybrid_sync.key_values import Key as Key
 
-MAX_REFS = 500
-"""Legacy keys in one request; more is a full run of the entity."""
+MAX_REFS = 500  # legacy keys in one request; more is a full run of the entity
 PageKind = Literal["html", "md"]  # a report as people read it
 Act = Literal["sync", "erase", "merge"]  # what is done about the named rows
 
@@ -89,8 +88,7 @@ class RunRequest(Message):
     deadline_seconds: Annotated[int, Field(ge=1)] | None = None
     on_failure: OnFailure = OnFailure.keep
     repair: bool = False  # of a verify run: undo what was changed natively in mapped columns, too
-    allow_deletes: tuple[str, ...] = ()
-    """Entities of which a person has said that more rows may be deleted than their guard lets go."""
+    allow_deletes: tuple[str, ...] = ()  # entities of which a person lets more go than their guard does
     correlation_id: str | None = None
     requested_by: str | None = None
     accepted_at: str | None = None  # ISO 8601, as the gate says
@@ -125,14 +123,12 @@ class EntityTask(_OfEntity):
     then: EntityTask | None = None
 
 
-class PlannedEntity(_OfEntity):
-    """`batches` key ranges in the manifest; zero means that nothing changed."""
+class PlannedEntity(EntityTask):
+    """The task, with `batches` key ranges in the manifest; zero means that nothing changed."""
 
     batches: int
     bucket: str
     manifest: str
-    then: EntityTask | None = None
-    """As the task had it."""
 
 
 @dataclass(frozen=True)
