@@ -52,14 +52,17 @@ def test_the_reconcile_makes_good_what_no_fence_sees(both: Servers, tmp_path: Pa
 def test_tables_that_are_loaded_for_the_first_time_are_whole_again(both: Servers, tmp_path: Path) -> None:
     episode = Episode(both, tmp_path, seed=31)
     try:
-        for _ in range(2):
+        for days in range(1, 6):
             episode.schedule(new=True)
+            fired = sum(hits for name, hits in episode.score.tally.fired.items() if name.startswith("bulk."))
+            if days >= 2 and fired:  # when a worker dies depends on how the threads of the servers go, too
+                break
     finally:
         episode.close()
     assert not episode.score.defects
-    assert episode.score.new_days == 2
+    assert episode.score.new_days == days
     assert episode.score.tally.passed["bulk.made"]
-    assert sum(hits for name, hits in episode.score.tally.fired.items() if name.startswith("bulk."))
+    assert fired
 
 
 _IN_TARGET = (
