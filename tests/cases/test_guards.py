@@ -55,3 +55,7 @@ def test_no_setting_of_the_target_changes_what_is_written(ground: Servers) -> No
 
 def test_a_table_that_nobody_watches_is_told(ground: Servers) -> None:
     _holds("visible/subselect_unwatched", ground)
+
+
+def test_a_schema_that_may_not_be_used_is_named_with_its_remedy(ground: Servers) -> None:
+    _holds("reach/schema_right_lost", ground)

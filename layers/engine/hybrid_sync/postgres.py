@@ -254,6 +254,11 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
     return None
 
 
+def under_our_name(error: psycopg.Error) -> SyncError | None:
+    """What a server's error means wherever it was met with; None where only its place explains it."""
+    return _named(side_of(error, "target"), error)
+
+
 def _cancelled(side: Side, error: psycopg.Error) -> SyncError:
     """A time limit is reached again by the same statement; a person who cancels does so once."""
     limit = int(TRANSACTION_SETTINGS["statement_timeout"].removesuffix("s"))

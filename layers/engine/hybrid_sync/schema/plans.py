@@ -15,7 +15,7 @@ from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.postgres import Connection, inside
+from hybrid_sync.postgres import Connection, inside, under_our_name
 from hybrid_sync.rounds import K, Rounds, abreast, alone
 from hybrid_sync.schema.codes import asking_codes, enums_of, require_codes
 from hybrid_sync.schema.fitness import require_fit
@@ -84,6 +84,11 @@ def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Co
     except (StructureMismatch, MissingPrivilege) as error:
         raise type(error)(f"Entity {entity} ({catalog.file_of(entity)}): {error.message}", error.remedy) from None
     except psycopg.Error as error:
+        known = under_our_name(error)
+        if isinstance(known, StructureMismatch | MissingPrivilege):
+            raise type(known)(f"Entity {entity} ({catalog.file_of(entity)}): {known.message}", known.remedy) from None
+        if known is not None:  # nothing of the entity's: a server that is away, or busy, is tried again
+            raise known from None
         raise StructureMismatch(
             f"Entity {entity} ({catalog.file_of(entity)}): a server does not take its statement ({error.sqlstate}).",
             "Look up the code; the entity may have too many columns, or an expression that is too deep.",

@@ -97,7 +97,12 @@ def asking_table(entity: Entity) -> Rounds[TargetTable]:
     regclass = table(entity.target).as_string(None)
     types, security, _, unique, filled, fires, *_ = yield [
         described([(oid, modifier) for _, oid, modifier, *_ in rows]),
-        Question(_RIGHTS, (regclass, regclass), lambda found: _require_rights(entity, found.fetchall()[0])),
+        Question(
+            _RIGHTS,
+            (regclass, regclass),
+            lambda found: _require_rights(entity, found.fetchall()[0]),
+            lambda error: _unreachable(entity, error),
+        ),
         Question(_RULES, (regclass,), lambda found: _refuse_rules(entity, found.fetchall()[0][0])),
         Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
         Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
@@ -148,6 +153,18 @@ def _unmarkable(entity: Entity, error: psycopg.Error) -> StructureMismatch:
     return StructureMismatch(
         f"Entity {entity.entity} cannot mark a deleted row: the target answers “{primary(error)}” to `on_delete.set`.",
         "Correct it: a text stands in SQL's quotes, as in `status: \"'gone'\"`, and a function needs its schema.",
+    )
+
+
+def _unreachable(entity: Entity, error: psycopg.Error) -> StructureMismatch | MissingPrivilege:
+    if error.sqlstate == "42501":
+        return MissingPrivilege(
+            f"The target role may not use the schema of {entity.target}, which entity {entity.entity} writes.",
+            "Run `hybrid-sync install`, which grants what the catalog needs.",
+        )
+    return StructureMismatch(
+        f"The target answers “{primary(error)}” when it is asked for {entity.target}.",
+        "Correct `target`, or the table.",
     )
 
 
