@@ -22,7 +22,7 @@ from hybrid_sync.compare.checksums import sent_row
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import given
 from hybrid_sync.compare.scope import Scope
-from hybrid_sync.compare.side import AFTER_FENCE, HasChanged, Pass, Rows, at
+from hybrid_sync.compare.side import AFTER_FENCE, NEVER, HasChanged, Pass, Rows, at
 from hybrid_sync.keys import FEW, among, make_room
 from hybrid_sync.postgres import Connection, Question
 
@@ -97,7 +97,7 @@ def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None)
     )  # fmt: skip
     carries = [sql.SQL("{} is not null").format(sql.Identifier(slot.column)) for slot in scope.plan.references]
     return Rows(
-        scope.stored_keys, keyed, place, _FALSE, carries, [money.in_target(column, scope, ()) for column in columns],
+        scope.stored_keys, keyed, place, NEVER, carries, [money.in_target(column, scope, ()) for column in columns],
         sql.SQL("{} t {}").format(scope.relation, sql.SQL("") if form is None else form.joins),
         scope.of_source() if scope.is_whole else scope.rows_in_target(),
         _FALSE, _NONE, _LIVE, None if form is None else form.target_row(), scope.seeds,
