@@ -11,7 +11,7 @@ from psycopg import sql
 from hybrid_sync.contracts import FailureMessage, Key
 from hybrid_sync.failures.reasons import REASONS
 from hybrid_sync.keys import ask_recorded, record_among, single
-from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.postgres import Connection, Question, send_with_next
 
 RECORDS_KEPT = timedelta(days=30)
 """How long a failed record is kept after it has ended; one that is open, or accepted, stays."""
@@ -44,13 +44,9 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
     From the table and not from memory: a crash between commit and queue loses nothing, the next batch or retry of
     the same entity sends them.
     """
-    rows = connection.execute(
-        "update hybrid_sync.failed_record set queued_at = clock_timestamp() where (entity, source, key) in"
-        " (select entity, source, key from hybrid_sync.failed_record where entity = %s and source = %s"
-        "  and status = 'open' and queued_at is null and key <> '{}' and reason = any(%s)"
-        "  order by key for update skip locked) returning reason, key",
-        (entity, source, RETRYABLE),
-    ).fetchall()
+    for setting in _BY_INDEX:
+        send_with_next(connection, sql.SQL("set local {} = off").format(setting))
+    rows = connection.execute(_TAKE, (RETRYABLE, entity, source)).fetchall()
     return _messages(run_id, [(entity, source, *row) for row in rows], at_once=False)
 
 
@@ -85,6 +81,22 @@ def _messages(run_id: str, rows: Iterable[tuple[Any, ...]], *, at_once: bool) ->
     ]  # fmt: skip
 
 
+_BY_INDEX = (sql.SQL("enable_seqscan"), sql.SQL("enable_hashjoin"), sql.SQL("enable_mergejoin"))
+"""Without these, records are found by an index: by its statistics the planner would rather read all failed records, for
+each page that has some."""
+# For each reason by itself: that is what the index of those that no message names yet goes by.
+_TAKE: LiteralString = """
+update hybrid_sync.failed_record f set queued_at = clock_timestamp()
+from (
+  select found.* from unnest(%s::text[]) r (reason) cross join lateral (
+    select c.entity, c.source, c.key from hybrid_sync.failed_record c
+    where c.entity = %s and c.source = %s and c.status = 'open' and c.queued_at is null and c.key <> '{}'
+      and c.reason = r.reason
+    for update skip locked) found
+) u
+where f.entity = u.entity and f.source = u.source and f.key = u.key
+returning f.reason, f.key
+"""
 _WAKE: LiteralString = """
 update hybrid_sync.failed_record f set status = 'open', attempts = 0, queued_at = clock_timestamp()
 where (f.entity, f.source, f.key) in (
