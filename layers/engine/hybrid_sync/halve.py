@@ -85,7 +85,11 @@ begin
     hi := todo[cardinality(todo)];
     todo := todo[1 : cardinality(todo) - 2];
     begin
-      {attempt}
+      if lo < hi then
+        {attempt}
+      else
+        {one}
+      end if;
     exception when others or assert_failure then
       get stacked diagnostics state = returned_sqlstate, violated = constraint_name, named = column_name,
         context = pg_exception_context;
@@ -109,11 +113,15 @@ end
 
 def halve_on_server(
     connection: Connection, first: int, last: int, attempt: sql.Composable, refused: sql.Composable,
-    ending: sql.Composable = _NOTHING,
+    ending: sql.Composable = _NOTHING, one: sql.Composable | None = None,
 ) -> None:  # fmt: skip
     """The same for the numbers first to last: PL/pgSQL that attempts `split.lo` to `split.hi`, and that remembers
-    `split.lo` with its `split.state` (`violated`, `named`, `context`) as refused, in a table or in the text `found`."""
+    `split.lo` with its `split.state` (`violated`, `named`, `context`) as refused, in a table or in the text `found`.
+
+    `one` is the attempt at a number by itself, said so that every number can have the same plan: most attempts are
+    such, and planning one costs more than to run it.
+    """
     body = sql.SQL(_ON_SERVER).format(
-        first=first, last=last, attempt=attempt, refused=refused, ending=ending, elsewhere=ELSEWHERE
+        first=first, last=last, attempt=attempt, one=one or attempt, refused=refused, ending=ending, elsewhere=ELSEWHERE
     )
     connection.execute(sql.SQL("do {}").format(body.as_string(connection)))

@@ -23,6 +23,9 @@ from hybrid_sync.write.write import Writer, Written, copy_isolated
 
 _ROWS = sql.Identifier("pg_temp", "hybrid_sync_row")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_image")
+_SEGMENT = sql.SQL("s.hybrid_sync_n between split.lo and split.hi")
+_ONE = sql.SQL("s.hybrid_sync_n = split.lo")
+_ALL = sql.SQL("true")
 
 
 class RowLoop:
@@ -37,10 +40,9 @@ class RowLoop:
             name for name in writer.plan.target_columns
             if (c := table.columns[name]).type_oid != c.base_oid or c.precision is not None or c.max_length is not None
         }  # fmt: skip
-        segment = sql.SQL("s.hybrid_sync_n between split.lo and split.hi")
         base = writer.statements
         self.statements = Statements(
-            table, writer.plan, _ROWS, _IMAGES, base.adopting, frozenset(loose), segment
+            table, writer.plan, _ROWS, _IMAGES, base.adopting, frozenset(loose), _SEGMENT
         )  # fmt: skip
         self.everything = replace(self.statements, segment=sql.SQL("true"))
         self._prepare()
@@ -53,27 +55,35 @@ class RowLoop:
         self.clear_images()
         refused = self.stage(rows, flagged=True)
         if self.statements.changing:
-            refused += self._split(self._image_and_update(), self.statements, imaged=True)
+            refused += self._split(self._image_and_update, imaged=True)
         return refused
 
     def insert(self, rows: SplicedRows) -> list[RowRefusal]:
         """Insert each row that the target takes."""
         refused = self.stage(rows, flagged=self._writer.stages_everything)
-        return refused + self._insert(self.statements)
+        return refused + self._insert()
 
-    def _insert(self, some: Statements) -> list[RowRefusal]:
+    def _insert(self, where: sql.SQL = _ALL) -> list[RowRefusal]:
         attempt = sql.SQL("select count(*) into split.expected from {} s where {}; {} order by s.hybrid_sync_n;")
-        return self._split(attempt.format(_ROWS, some.segment, some.insert()), some, imaged=False)
+        return self._split(lambda some: attempt.format(_ROWS, some.segment, some.insert()), where, imaged=False)
 
-    def _split(self, attempt: sql.Composed, some: Statements, *, imaged: bool) -> list[RowRefusal]:
-        return self._splitter.split(self._splitter.checked(attempt, some, imaged=imaged))
+    def _split(
+        self, attempt: Callable[[Statements], sql.Composed], where: sql.SQL = _ALL, *, imaged: bool
+    ) -> list[RowRefusal]:  # fmt: skip
+        """Split the staged rows, those `where` the condition holds."""
 
-    def _image_and_update(self) -> sql.Composed:
+        def checked(rows: sql.SQL) -> sql.Composed:
+            some = replace(self.statements, segment=sql.SQL("{} and {}").format(where, rows))
+            return self._splitter.checked(attempt(some), some, imaged=imaged)
+
+        return self._splitter.split(checked(_SEGMENT), checked(_ONE))
+
+    def _image_and_update(self, some: Statements) -> sql.Composed:
         # A policy that forbids the update hides the row from the lock, so it is counted without one.
         counted = sql.SQL("get diagnostics expected = row_count;")
         if self._writer.table.row_security:
-            counted = sql.SQL("{} into split.expected;").format(self.statements.differing("count(*)"))  # type: ignore[assignment]
-        return sql.SQL("{}; {} {};").format(self.statements.take_images(), counted, self.statements.update())
+            counted = sql.SQL("{} into split.expected;").format(some.differing("count(*)"))  # type: ignore[assignment]
+        return sql.SQL("{}; {} {};").format(some.take_images(), counted, some.update())
 
     # --- rows that want each other's unique values: see `park.Lines` -------------------------------------------
 
@@ -104,10 +114,14 @@ class RowLoop:
         """Update the staged rows whose before-image was taken, and insert those that were added as new."""
         counted = sql.SQL(
             "select count(*) into split.expected from {rows} s join {images} i on i.id = s.id where {segment};"
-        ).format(rows=_ROWS, images=_IMAGES, segment=self.statements.segment)
-        update = sql.SQL("{} {};").format(counted, self.statements.update())
-        new = replace(self.statements, segment=sql.SQL("s.hybrid_sync_new and {}").format(self.statements.segment))
-        return self._split(update, self.statements, imaged=True) + self._insert(new)
+        )
+
+        def update(some: Statements) -> sql.Composed:
+            return sql.SQL("{} {};").format(
+                counted.format(rows=_ROWS, images=_IMAGES, segment=some.segment), some.update()
+            )
+
+        return self._split(update, imaged=True) + self._insert(sql.SQL("s.hybrid_sync_new"))
 
     def numbers(self, refused: Sequence[RowRefusal]) -> set[int]:
         """The numbers under which these rows are staged."""

@@ -98,8 +98,11 @@ class Splitter:
             ).format(REFUSED, _ALTERED)
         )
 
-    def split(self, attempt: sql.Composed) -> list[RowRefusal]:
-        """Run `attempt`, PL/pgSQL over the rows `split.lo` to `split.hi`, in ever smaller segments; what is refused."""
+    def split(self, attempt: sql.Composed, one: sql.Composed | None = None) -> list[RowRefusal]:
+        """Run `attempt`, PL/pgSQL over the rows `split.lo` to `split.hi`, in ever smaller segments; what is refused.
+
+        `one` is the same for `split.lo` alone.
+        """
         found = self._connection.execute(
             sql.SQL("select min(hybrid_sync_n), max(hybrid_sync_n) from {}").format(self._rows)
         ).fetchone()
@@ -108,7 +111,7 @@ class Splitter:
             return []
         if not self._by_hand:
             try:
-                return named(self._connection, self._there(attempt, *found), self._table.columns)
+                return named(self._connection, self._there(attempt, one, *found), self._table.columns)
             except psycopg.Error as error:
                 # What the server passes on: a cancelled statement, contention, the machine; or a trigger that says so.
                 require_row(self._connection, error, (), last=self._last)
@@ -129,10 +132,13 @@ class Splitter:
         """The rows that were written, and that a trigger then gave other values."""
         return [row[0] for row in self._connection.execute(sql.SQL("select distinct id from {}").format(_ALTERED))]
 
-    def _there(self, attempt: sql.Composed, first: int, last: int) -> list[RowRefusal]:
+    def _there(self, attempt: sql.Composed, one: sql.Composed | None, first: int, last: int) -> list[RowRefusal]:
         keep = sql.SQL(_KEEP).format(refused=REFUSED, rows=self._rows, ours=self._ours)
         with self._connection.transaction():
-            halve_on_server(self._connection, first, last, attempt, keep)
+            # The plan for a row by itself is kept, and the table may be empty when it is made.
+            self._connection.execute("set local enable_seqscan = off")
+            halve_on_server(self._connection, first, last, attempt, keep, one=one)
+        self._connection.execute("set local enable_seqscan = default")
         rows = self._connection.execute(
             sql.SQL("select id, state, nullif(violated, ''), nullif(named, ''), raised from {}").format(REFUSED)
         ).fetchall()
