@@ -15,7 +15,7 @@ from psycopg import sql
 from hybrid_sync.blame import raised
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.halve import Refusal, halve, halve_on_server
-from hybrid_sync.postgres import Connection, require_row, usual_limits
+from hybrid_sync.postgres import Connection, require_row, send_with_next, usual_limits
 from hybrid_sync.rows.columns import Spliced
 from hybrid_sync.write.names import named
 from hybrid_sync.write.native import BACK_IN_A_BLOCK
@@ -136,9 +136,9 @@ class Splitter:
         keep = sql.SQL(_KEEP).format(refused=REFUSED, rows=self._rows, ours=self._ours)
         with self._connection.transaction():
             # The plan for a row by itself is kept, and the table may be empty when it is made.
-            self._connection.execute("set local enable_seqscan = off")
+            send_with_next(self._connection, sql.SQL("set local enable_seqscan = off"))
             halve_on_server(self._connection, first, last, attempt, keep, one=one)
-        self._connection.execute("set local enable_seqscan = default")
+        send_with_next(self._connection, sql.SQL("set local enable_seqscan = default"))
         rows = self._connection.execute(
             sql.SQL("select id, state, nullif(violated, ''), nullif(named, ''), raised from {}").format(REFUSED)
         ).fetchall()
