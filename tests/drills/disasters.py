@@ -15,6 +15,7 @@ from hybrid_sync_cli.deployment.secrets import ConnectionSecret
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.processes import Processes, family
 from tests.drills.aws_gone import control_table_deleted, region_lost
+from tests.drills.bucket_and_queue import bucket_deleted, bucket_emptied, queue_deleted, queue_emptied
 from tests.drills.ground import NotWell
 from tests.drills.here import TABLE, carry_here, changed, told
 from tests.drills.play import Drill, Night
@@ -61,41 +62,6 @@ def id_map_swapped(night: Night) -> None:
         client.put_item(TableName=table, Item={**other, "pk": item["pk"]})
     changed(ground)
     ground.carry()
-
-
-# --- bucket and queue ------------------------------------------------------------------------------------------------
-
-
-def bucket_emptied(night: Night) -> None:
-    """Plans, reports, copies: somebody has deleted every object, with all their versions."""
-    ground = night.ground
-    client, bucket = ground.stack.client("s3"), ground.stack.outputs["DataBucket"]
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-            client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
-    changed(ground)
-    ground.carry()
-
-
-def queue_emptied(night: Night) -> None:
-    """Somebody has purged the messages about records that had failed."""
-    ground = night.ground
-    client, queue = ground.stack.client("sqs"), ground.stack.outputs["FailedQueueUrl"]
-    ground.target(_REFUSES)
-    try:
-        with ground.nobody_consumes():
-            changed(ground)
-            ground.ended(ground.clock_strikes())
-            client.purge_queue(QueueUrl=queue)
-    finally:
-        ground.target("drop function refuse_zip() cascade")
-    ground.carry()
-
-
-_REFUSES = """
-create function refuse_zip() returns trigger language plpgsql as $$ begin raise exception 'not today'; end $$;
-create trigger refuse before update on offices for each row execute function refuse_zip();
-"""
 
 
 # --- the secret ------------------------------------------------------------------------------------------------------
@@ -158,6 +124,17 @@ DISASTERS = (
     Drill("id-map-swapped", id_map_swapped),
     Drill("bucket-emptied", bucket_emptied),
     Drill("queue-emptied", queue_emptied),
+    Drill(
+        "bucket-deleted", bucket_deleted,
+        Named("Data bucket is gone", "hybrid-sync repair", "data bucket is missing", "hybrid-sync repair"),
+    ),
+    Drill(
+        "queue-deleted", queue_deleted,
+        Named(
+            "Queue of failed records is gone", "hybrid-sync repair",
+            "Done without: The queue of failed records is missing", "hybrid-sync repair",
+        ),
+    ),
     Drill(
         "secret-lost", secret_lost,
         Named("never began", "id secret is not the one", "id secret is not the one", "--restore-secret"),
