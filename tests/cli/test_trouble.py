@@ -66,3 +66,17 @@ def test_a_home_that_is_private_is_not_written_to_be_looked_at(monkeypatch: pyte
 
     monkeypatch.setattr(Path, "chmod", refuse)
     assert home.directory() == (tmp_path / "home").resolve()
+
+
+@pytest.mark.parametrize("home", ["file", "file/home", "~nobody-has-this-name/home", "circle/home"])
+def test_a_home_that_can_be_no_folder_is_one_sentence(
+    home: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hybrid_sync: Command
+) -> None:
+    (tmp_path / "file").write_text("nobody, not even root, can make a folder in a file")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    monkeypatch.setenv("HYBRID_SYNC_HOME", home if home.startswith("~") else str(tmp_path / home))
+
+    said = hybrid_sync("status")
+
+    assert (said.status, said.err.count("\n")) == (1, 1), said
+    assert "set HYBRID_SYNC_HOME to a folder" in said.err

@@ -18,6 +18,10 @@ from hybrid_sync_cli.errors import CliError
 SHARED = Path("/var/lib/hybrid-sync")
 
 
+class NoFolder(CliError, OSError):
+    """The home is no folder and cannot become one; for whoever can do without it a trouble of the disk like others."""
+
+
 def project_root() -> Path:
     """The checkout that this command belongs to: where template.yaml and the Makefile are."""
     return Path(__file__).resolve().parents[3]
@@ -26,8 +30,15 @@ def project_root() -> Path:
 def directory() -> Path:
     """`.hybrid-sync` in the project, or $HYBRID_SYNC_HOME; made private to its owner."""
     chosen = os.environ.get("HYBRID_SYNC_HOME")
-    path = Path(chosen).expanduser().resolve() if chosen else project_root() / ".hybrid-sync"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path = Path(chosen).expanduser().resolve() if chosen else project_root() / ".hybrid-sync"
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError, RuntimeError) as error:
+        # A file stands there, or on the way; or no user has that home, or links lead in a circle (RuntimeError).
+        raise NoFolder(
+            f"{chosen or '.hybrid-sync in the checkout'} is no folder, and none can be made there:"
+            " set HYBRID_SYNC_HOME to a folder that may be written."
+        ) from error
     if path.stat().st_mode & 0o777 != 0o700:  # of what may not be written it may be read how things are
         path.chmod(0o700)
     return path
