@@ -80,12 +80,15 @@ select current_user, array_to_string(array(select r from unnest(array['select', 
 _EXPLAINED = "explain update {} t set {} where false"
 
 
-def read_table(connection: Connection, entity: Entity) -> TargetTable:
-    """The structure of the entity's target table; StructureMismatch names what is missing."""
-    return alone(connection, asking_table(entity))
+def read_table(connection: Connection, entity: Entity, *, marks: bool = True) -> TargetTable:
+    """The structure of the entity's target table; StructureMismatch names what is missing.
+
+    Without `marks` nobody asks whether the target takes what a deleted row is set to.
+    """
+    return alone(connection, asking_table(entity, marks=marks))
 
 
-def asking_table(entity: Entity) -> Rounds[TargetTable]:
+def asking_table(entity: Entity, *, marks: bool = True) -> Rounds[TargetTable]:
     """The same beside other works."""
     schema, name = split(entity.target)
     [rows] = yield [Question(_COLUMNS, (schema, name), lambda found: found.fetchall())]
@@ -107,7 +110,7 @@ def asking_table(entity: Entity) -> Rounds[TargetTable]:
         Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
         Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
         Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
-        *_marking(entity, {row[0] for row in rows}),
+        *_marking(entity, {row[0] for row in rows} if marks else ()),
     ]
     columns = {
         name: TargetColumn(
