@@ -67,6 +67,20 @@ def ran(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield _worked(deployment)
 
 
+def _carry(deployment: Deployment, task: dict[str, Any]) -> None:
+    """One entity: plan it, sync its batches, settle its unique values."""
+    planned = deployment.invoke("PlanEntity", task)
+    # A repeated delivery of the same task: the first plan stays.
+    assert deployment.invoke("PlanEntity", task) == planned
+    body = deployment.client("s3").get_object(Bucket=planned["bucket"], Key=planned["manifest"])["Body"]
+    batches = json.loads(body.read())
+    assert len(batches) == planned["batches"]
+    for batch in batches:
+        deployment.invoke("SyncBatch", batch)
+    _keep_out(deployment, task["entity"])
+    deployment.invoke("SettleUniques", {"run_id": RUN, "entity": task["entity"]})
+
+
 def _worked(deployment: Deployment) -> Deployment:
     _lose_a_run(deployment)
     _orphan_an_order(deployment)
@@ -77,18 +91,11 @@ def _worked(deployment: Deployment) -> Deployment:
     request = sample("weekly_schedule")["request"] | {"entities": ENTITIES}
     _begin(deployment, RUN)
     plan = deployment.invoke("PlanRun", {"run_id": RUN, "request": request})
-    for wave in plan["waves"]:
-        for task in wave:
-            planned = deployment.invoke("PlanEntity", task)
-            # A repeated delivery of the same task: the first plan stays.
-            assert deployment.invoke("PlanEntity", task) == planned
-            body = deployment.client("s3").get_object(Bucket=planned["bucket"], Key=planned["manifest"])["Body"]
-            batches = json.loads(body.read())
-            assert len(batches) == planned["batches"]
-            for batch in batches:
-                deployment.invoke("SyncBatch", batch)
-            _keep_out(deployment, task["entity"])
-            deployment.invoke("SettleUniques", task)
+    for strand in (strand for wave in plan["waves"] for strand in wave):
+        task = strand
+        while task is not None:
+            _carry(deployment, task)
+            task = task["then"]
     while deployment.invoke("LinkReferences", {"run_id": RUN})["more"]:
         pass
     for task in plan["entities"]:
@@ -334,7 +341,8 @@ def _reconcile(deployment: Deployment, task: dict[str, Any]) -> None:
     for _ in range(2):
         assert deployment.invoke("ReconcileEntity", task)["segments"] == 0
         for source, n in _segments(deployment, task["entity"]):
-            deployment.invoke("CompareSegment", task | {"n": n, "source": source, "lo": None, "hi": None})
+            segment = {"n": n, "source": source, "lo": None, "hi": None}
+            deployment.invoke("CompareSegment", {"run_id": RUN, "entity": task["entity"], **segment})
         deployment.invoke("ConfirmDifferences", task)
         deployment.invoke("RecheckEntity", task)
 
