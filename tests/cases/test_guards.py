@@ -59,3 +59,7 @@ def test_a_table_that_nobody_watches_is_told(ground: Servers) -> None:
 
 def test_a_schema_that_may_not_be_used_is_named_with_its_remedy(ground: Servers) -> None:
     _holds("reach/schema_right_lost", ground)
+
+
+def test_a_rule_that_cannot_be_computed_is_told(ground: Servers) -> None:
+    _holds("catalog/rule_divides_by_zero", ground)

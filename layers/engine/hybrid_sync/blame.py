@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import psycopg
 
 from hybrid_sync.errors import Side as Side
+from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.timing import waited
 
 CONTENTION = ("40001", "40P01", "55P03")
@@ -101,3 +102,18 @@ def quotable(error: psycopg.Error) -> bool:
     """
     state = error.sqlstate or ""
     return error.diag.context is None and not raised(error) and state[:2] not in ("22", "23", "P0")
+
+
+@contextmanager
+def computable(side: Side) -> Iterator[None]:
+    """A row whose values legacy cannot compute is put aside by whoever compares; where it cannot compute, by a rule or
+    a join, whether the row is there at all, nothing can be counted."""
+    try:
+        yield
+    except psycopg.DataError as error:
+        if side_of(error, side) != "legacy":
+            raise
+        raise StructureMismatch(
+            f"Legacy cannot compute a rule, a key or a join for some row ({error.sqlstate}): nothing can be counted.",
+            "Correct that row, or write the expression so that every row has a value, as with nullif(…, 0).",
+        ) from None

@@ -16,6 +16,7 @@ from hybrid_sync.blame import (
     CONTENTION,
     LegacyCursor,
     TargetCursor,
+    computable,
     quotable,
     raised,
     seconds_of,
@@ -128,7 +129,7 @@ def snapshot(connection: Connection, side: Side, *, path: SearchPath = None) -> 
 
     Of the target it ends with the next statement; legacy is let go at once.
     """
-    with _between(connection, side, opening(side, "repeatable read", path, read_only=True)):
+    with _between(connection, side, opening(side, "repeatable read", path, read_only=True)), computable(side):
         yield connection
         if isinstance(connection, Session) and side == "target":
             connection.end_with_next()  # what was seen is recorded at once
