@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.poison_world import CATALOG, KINDS, create
+from bench.poison_world import CATALOG, KINDS, Kind, create
 from hybrid_sync.postgres import connect
 from hybrid_sync.schema.install import install
 from hybrid_sync_cli.errors import CliError
@@ -54,11 +54,11 @@ def contest(new_database: NewDatabase, rows: int, rounds: int) -> None:
     print("POISON", json.dumps(result, sort_keys=True))
 
 
-def load(new_database: NewDatabase, name: str, rows: int, *, every: int) -> Load:
+def load(new_database: NewDatabase, name: str, rows: int, *, every: int, kinds: Sequence[Kind] = KINDS) -> Load:
     """Make both databases of one world and sync it once."""
     # SQL_ASCII lets legacy hold text that is no UTF-8, as an old server does.
     legacy, target = new_database(f"{name}_legacy", "SQL_ASCII"), new_database(f"{name}_target", "UTF8")
-    create(legacy, target, rows, every)
+    create(legacy, target, rows, every, kinds)
     world = EngineWorld(CATALOG, legacy, install(target, "only-for-benchmarks", CATALOG))
     functions = functions_of(world)
     seconds = 0.0
@@ -82,9 +82,9 @@ def load(new_database: NewDatabase, name: str, rows: int, *, every: int) -> Load
     return Load(seconds, int(arrived[0]) if arrived else 0, {int(key): str(reason) for key, reason in failed})
 
 
-def require_exact(done: Load, rows: int, *, every: int) -> None:
+def require_exact(done: Load, rows: int, *, every: int, kinds: Sequence[Kind] = KINDS) -> None:
     """Every good row arrived, every poison row failed with the reason of its kind, and nothing else did."""
-    expected = {i: KINDS[i // every % len(KINDS)].reason for i in range(every, rows + 1, every)} if every else {}
+    expected = {i: kinds[i // every % len(kinds)].reason for i in range(every, rows + 1, every)} if every else {}
     if done.failed != expected or done.rows != rows - len(expected):
         wrong = Counter((expected.get(i), done.failed.get(i)) for i in expected.keys() | done.failed.keys())
         differing = {pair: n for pair, n in wrong.items() if pair[0] != pair[1]}
