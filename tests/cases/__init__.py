@@ -4,6 +4,7 @@ A file `tests/cases/<kind>/<name>.yaml` has:
 
     why:      one sentence: what must hold
     legacy:   SQL, run by legacy's owner (a superuser)          legacy_role: engine's login role (default: the owner)
+              (a role that the case alters has a name of its own: cases share their servers)
     target:   SQL, run by the target's owner (`postgres`, as on Supabase: no superuser, but BYPASSRLS)
     superuser_target: SQL, run by the target's superuser before that
     legacy_options: of CREATE DATABASE, such as  encoding 'SQL_ASCII' locale 'C' template template0
