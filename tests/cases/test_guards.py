@@ -37,10 +37,6 @@ def test_a_range_over_a_local_time_is_refused(ground: Servers) -> None:
     _holds("visible/range_without_zone", ground)
 
 
-def test_what_marks_a_deleted_row_is_tried_beforehand(ground: Servers) -> None:
-    _holds("catalog/mark_word_too_long", ground)
-
-
 def test_an_empty_mark_needs_a_column_that_may_be_empty(ground: Servers) -> None:
     _holds("catalog/mark_null_not_null", ground)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import OnDelete
 from hybrid_sync.contracts import Ref, RunRequest
 from hybrid_sync.errors import (
     ConfigurationMissing,
@@ -140,3 +143,12 @@ def test_a_reference_that_does_not_say_its_source(world: EngineWorld, target: Qu
 def test_a_key_of_the_wrong_width(world: EngineWorld, target: Query) -> None:
     ref = Ref(entity="grants", legacy_id=1)
     assert "has 2 part(s)" in refused(world, RequestRejected, target, profile="on_demand", refs=(ref,))
+
+
+def test_a_run_begins_although_somebody_holds_a_table_of_the_target(world: EngineWorld, target_db: str) -> None:
+    marked = world.catalog.entities["visits"]
+    marked = marked.model_copy(update={"on_delete": OnDelete(policy="soft", set={"note": "'gone'"})})
+    world.catalog = Catalog({**world.catalog.entities, "visits": marked})
+    with psycopg.connect(target_db) as holder:
+        holder.execute("lock table clinics, people, visits, messages, invoices, grants in access exclusive mode")
+        assert {task.entity for task in plan_run(world, RunRequest(run_id="r")).entities} >= {"visits", "invoices"}

@@ -80,7 +80,7 @@ def in_target(entity: Entity, target: Connection) -> Iterator[Misfit]:
     """What the target table lacks, and what it does not take."""
     try:
         with transaction(target, "target", read_only=True):
-            found = read_table(target, entity, marks=False)  # each mark has a line of its own
+            found = read_table(target, entity)
             yield from _marks(entity, found.columns, target)
             for problem in problems(target, entity, found):
                 yield Misfit(("target",), str(problem))

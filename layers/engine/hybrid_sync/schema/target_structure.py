@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
@@ -77,18 +75,15 @@ select current_user, array_to_string(array(select r from unnest(array['select', 
 """
 
 
-_EXPLAINED = "explain update {} t set {} where false"
-
-
-def read_table(connection: Connection, entity: Entity, *, marks: bool = True) -> TargetTable:
+def read_table(connection: Connection, entity: Entity) -> TargetTable:
     """The structure of the entity's target table; StructureMismatch names what is missing.
 
-    Without `marks` nobody asks whether the target takes what a deleted row is set to.
+    It waits for nobody's lock: a plan of a statement would.
     """
-    return alone(connection, asking_table(entity, marks=marks))
+    return alone(connection, asking_table(entity))
 
 
-def asking_table(entity: Entity, *, marks: bool = True) -> Rounds[TargetTable]:
+def asking_table(entity: Entity) -> Rounds[TargetTable]:
     """The same beside other works."""
     schema, name = split(entity.target)
     [rows] = yield [Question(_COLUMNS, (schema, name), lambda found: found.fetchall())]
@@ -98,7 +93,7 @@ def asking_table(entity: Entity, *, marks: bool = True) -> Rounds[TargetTable]:
             "Create it, or correct `target` in the catalog.",
         )
     regclass = table(entity.target).as_string(None)
-    types, security, _, unique, filled, fires, *_ = yield [
+    types, security, _, unique, filled, fires = yield [
         described([(oid, modifier) for _, oid, modifier, *_ in rows]),
         Question(
             _RIGHTS,
@@ -110,7 +105,6 @@ def asking_table(entity: Entity, *, marks: bool = True) -> Rounds[TargetTable]:
         Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
         Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
         Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
-        *_marking(entity, {row[0] for row in rows} if marks else ()),
     ]
     columns = {
         name: TargetColumn(
@@ -139,24 +133,6 @@ def base_types(connection: Connection, found: TargetTable, columns: Iterable[str
     ).fetchone()
     assert row is not None, "a constructed array is one row"
     return dict(zip(names, row[0], strict=True))
-
-
-def _marking(entity: Entity, columns: Collection[str]) -> Iterator[Question[None]]:
-    """Try what a deleted row is set to: else the first row that goes would show that it cannot be."""
-    settings = entity.on_delete.set
-    if settings and settings.keys() <= set(columns):
-        assignments = sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(column), raw(text)) for column, text in settings.items()
-        )
-        query = sql.SQL(_EXPLAINED).format(table(entity.target), assignments)
-        yield Question(query, None, lambda _: None, lambda error: _unmarkable(entity, error))
-
-
-def _unmarkable(entity: Entity, error: psycopg.Error) -> StructureMismatch:
-    return StructureMismatch(
-        f"Entity {entity.entity} cannot mark a deleted row: the target answers “{primary(error)}” to `on_delete.set`.",
-        "Correct it: a text stands in SQL's quotes, as in `status: \"'gone'\"`, and a function needs its schema.",
-    )
 
 
 def _unreachable(entity: Entity, error: psycopg.Error) -> StructureMismatch | MissingPrivilege:
