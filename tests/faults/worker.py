@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import FailureMessage, Profile, RollbackTask
+from hybrid_sync.entrypoint import error_sentence
 from hybrid_sync.errors import SyncError
 from hybrid_sync.failpoints import Action, FailpointRaised, armed
 from hybrid_sync.ids.cache import DynamoIdCache
@@ -156,6 +157,9 @@ def _do(steps: Steps, order: Order) -> Reply:
         # Like a failure that time heals, wherever in the step it comes: the state machine tries it again.
         return Reply(error="failpoint", transient=True, sentence=str(error))
     except Exception as error:  # noqa: BLE001 - like Lambda: whatever it is becomes an answer
+        sentence, transient = error_sentence(error)
+        if transient:  # a session that was lost where no transaction names it: the border of a function does
+            return Reply(error="connection_lost", transient=True, sentence=sentence)
         return Reply(error=type(error).__name__, text=_whole(error))
 
 

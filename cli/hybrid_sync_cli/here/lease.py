@@ -6,7 +6,6 @@ twice or backwards.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,6 @@ from hybrid_sync.services.jobs import Jobs, JobsAsked, PauseAsked, Resumed
 from hybrid_sync_cli import screen
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.progress import PAUSE
 
 
 @contextmanager
@@ -39,19 +37,6 @@ def all_slots(run_id: str) -> Iterator[None]:
     finally:
         if not paused_before:
             _resume(deployment)
-
-
-def _until_nothing_runs(deployment: Deployment) -> None:
-    said = ""
-    while True:
-        jobs = deployment.ask("syncs", JobsAsked(), Jobs, patient=True).jobs
-        at_work = ", ".join(job.run_id for job in jobs if job.place is None)
-        if not at_work:
-            return
-        if at_work != said:
-            screen.say(f"It waits until nothing runs in the deployment any more: {at_work}.", err=True)
-            said = at_work
-        time.sleep(PAUSE)
 
 
 def _resume(deployment: Deployment) -> None:
