@@ -34,10 +34,9 @@ _REFUSALS = {
 _PROVEN_LATER = """
 select a.attname::text, n.nspname::text, c.relname::text
 from hybrid_sync.bulk_table b join hybrid_sync.bulk_part p on p.entity = b.entity
-join pg_attribute a on a.attrelid = b.relation and a.attnum > 0 and not a.attisdropped
+join pg_attribute a on a.attrelid = b.relation and array[a.attnum] = p.keys
 join pg_class c on c.oid = p.parent join pg_namespace n on n.oid = c.relnamespace
 where b.run_id = %s and b.entity = %s and p.proven
-  and position(format(' FOREIGN KEY (%%I) REFERENCES ', a.attname) in p.definition) > 0
 """
 
 
