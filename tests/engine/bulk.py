@@ -98,6 +98,16 @@ class Look:
         self.seen = self.query()
 
 
+class Waits:
+    """At a failpoint: whether the commit of the transaction there waits for the disk."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def fire(self, name: str, connections: tuple[Any, ...]) -> None:
+        self.seen += [row[0] for row in connections[0].execute("show synchronous_commit").fetchall()]
+
+
 class Do:
     """At a failpoint: what somebody else does then."""
 

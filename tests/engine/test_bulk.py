@@ -13,7 +13,7 @@ from hybrid_sync.schema.bulk import ROWS as ROWS_OF_A_PAGE
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.report_run import report_run
 from hybrid_sync.steps.rollback_run import rollback_run
-from tests.engine.bulk import LEFT, ROWS, SHAPE, Do, Look, things_world
+from tests.engine.bulk import LEFT, ROWS, SHAPE, Do, Look, Waits, things_world
 from tests.engine.bulk import the_legacy as the_legacy
 from tests.engine.bulk import the_target as the_target
 from tests.engine.bulk import the_world as the_world
@@ -43,6 +43,17 @@ def test_everything_is_there_again_as_it_was_and_holds(bulk_world: EngineWorld, 
     assert not later.passed["bulk.begun"], "what has been carried once has no first load any more"
     pages = {name: tasks[0].model_dump()["page_rows"] for name, tasks in bulk_world.manifests.tasks.items() if tasks}
     assert pages[("first", "things")] == ROWS_OF_A_PAGE, "few pages, since what one costs by itself is paid for each"
+
+
+def test_only_what_the_next_run_would_make_again_is_not_waited_for(bulk_world: EngineWorld) -> None:
+    waits = {name: Waits() for name in ("bulk.beginning", "batch.before_commit", "bulk.making", "bulk.proving",
+                                        "verify.recording")}  # fmt: skip
+    with armed(waits):
+        assert run(bulk_world, "first").outcome.status == "succeeded"
+    assert {name: point.seen for name, point in waits.items()} == {
+        "bulk.beginning": ["on"], "batch.before_commit": ["on"], "bulk.making": ["off"], "bulk.proving": ["off"],
+        "verify.recording": ["on"],
+    }, "with the verdict all that was made before it is on the disk"  # fmt: skip
 
 
 BETWEEN = ["bulk.beginning", "batch.committed", "bulk.making", "bulk.made", "bulk.proving", "bulk.ended"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import split
-from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.postgres import Connection, Question, send_with_next
 
 ROWS = 20_000
 """Rows of a page where the catalog asks for such a load, also of a table that turned out to be in use, unless somebody
@@ -30,6 +30,10 @@ _REFUSALS = {
 }
 """What a person should know; that a table has rows already, or nothing to drop, is nothing to tell."""
 
+
+_UNAWAITED = "set local synchronous_commit to off"
+"""A part that is made or proven stands with its record in one transaction, so a crash that takes both lets the next run
+make it again; the verdict that follows waits for the disk, and what stood before it in the log is there by then."""
 
 _PROVEN_LATER = """
 select a.attname::text, n.nspname::text, c.relname::text
@@ -135,6 +139,7 @@ def ask_lacking() -> Question[bool]:
 
 def make_next(connection: Connection, entity: str) -> str | None:
     """Make one index or foreign key again, and say which; None where all are there."""
+    send_with_next(connection, _UNAWAITED)
     row = connection.execute("select hybrid_sync.end_bulk(%s)", (entity,)).fetchone()
     return None if row is None or row[0] is None else str(row[0])
 
@@ -149,6 +154,7 @@ def to_be_made(connection: Connection, entity: str) -> str:
 
 def prove_next(connection: Connection, entity: str, after: int) -> Unproven | None:
     """Have the server look at all rows of the next foreign key that is not proven yet; None where none is left."""
+    send_with_next(connection, _UNAWAITED)
     row = connection.execute("select * from hybrid_sync.prove_bulk(%s, %s)", (entity, after)).fetchone()
     return None if row is None or row[0] is None else Unproven(*row)
 
