@@ -72,7 +72,8 @@ def measured(job: Job, servers: Callable[[], tuple[float, float]]) -> Measured:
         if job.waits:
             process.stdin.write(GO.encode())
         process.stdin.close()
-        said, complaint = process.stdout.read(), process.stderr.read()
+        with process.stdout, process.stderr:
+            said, complaint = process.stdout.read(), process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)

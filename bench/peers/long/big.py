@@ -13,8 +13,8 @@ from bench.peers.peer import Phase, Place
 from bench.peers.tables import Column, Table
 from hybrid_sync_cli.errors import CliError
 
-USERS = Table("users", (Column("name", "text"),))
 _TIMES = (Column("created_at", "timestamptz"), Column("updated_at", "timestamptz"))
+USERS = Table("users", (Column("name", "text"), *_TIMES))
 MESSAGES = Table(
     "messages",
     (
@@ -25,7 +25,9 @@ MESSAGES = Table(
 EVENTS = Table(
     "events", (Column("user_id", "int", to="users"), Column("kind", "text"), Column("amount", "bigint"), *_TIMES)
 )
-_USERS = "insert into users select i, 'user ' || i from generate_series(1, 10000) i;"
+_USERS = """
+insert into users
+select i, 'user ' || i, timestamptz '2024-01-01Z', timestamptz '2024-02-01Z' from generate_series(1, 10000) i;"""
 _FILL = {
     "messages": """
 insert into messages
