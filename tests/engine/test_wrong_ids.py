@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hybrid_sync.compare import proof
@@ -106,3 +108,43 @@ def test_what_a_lost_run_wrote_with_swapped_ids_is_proved_by_the_run_that_finds_
     assert fence_version(target) == before
     assert run(world, "fourth", profile="daily").outcome.status == "succeeded"
     assert target(_WRONG.format(5)) == [(0,)]
+
+
+@pytest.mark.parametrize("few", [20_000, 0], ids=["looked up", "compared in one pass"])
+def test_a_row_that_a_run_leads_elsewhere_is_proved_like_a_new_one(
+    world: EngineWorld, legacy: Query, target: Query, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "_FEW", few)
+    legacy("insert into visit (id, person_id, note) values (77, 1, 'late'), (78, 1, 'late')")
+    run(world, "first")
+    before = fence_version(target)
+    swap(world, 5, 6)
+    legacy("update visit set person_id = 5 where id in (77, 78)")
+    second = run(world, "second", profile="daily")
+    assert second.outcome.status == "failed"
+    assert fence_version(target) == before
+    assert target("select key from hybrid_sync.failed_record where reason = 'wrong_reference' order by key") == [
+        ([77],), ([78],),
+    ]  # fmt: skip
+    assert run(world, "third", profile="daily").outcome.status == "succeeded"
+    assert target(_WRONG.format(5)) == [(0,)]
+
+
+def test_only_rows_whose_references_a_run_wrote_wait_for_their_proof(
+    world: EngineWorld, legacy: Query, target: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    legacy("insert into visit (id, person_id, note) values (77, 1, 'a'), (78, 1, 'b'), (79, 2, 'c')")
+    run(world, "first")
+    legacy("update visit set note = note || '!' where id in (77, 79)")
+    legacy("update visit set person_id = 2 where id = 78")
+    legacy("insert into visit (id, person_id, note) values (80, 1, 'd')")
+    looked_up: list[proof.Unproved] = []
+    found = proof.unproved
+
+    def seen(*asked: Any) -> proof.Unproved:
+        looked_up.append(found(*asked))
+        return looked_up[-1]
+
+    monkeypatch.setattr(proof, "unproved", seen)
+    assert run(world, "second", profile="daily").outcome.status == "succeeded"
+    assert proof.Unproved(4, [(78,), (80,)]) in looked_up

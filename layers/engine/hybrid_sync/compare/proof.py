@@ -1,8 +1,9 @@
 """The proof of the ids that a run took from the cache: what it wrote refers to the rows that legacy names.
 
 A page of the cache is believed by its seal, and a seal can be wrong: made by somebody who has the id secret, or by an
-error of ours.  So before the fence moves, the references of the rows that the run wrote are compared as legacy keys,
-through the target's own parents.  A run with a reconcile has compared every row already.
+error of ours.  So before the fence moves, the references that the run wrote are compared as legacy keys, through the
+target's own parents.  A row whose references are what they were before the run changed it is not among them: whoever
+wrote those had them proved.  A run with a reconcile has compared every row already.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from hybrid_sync.write.batches import record_failed
 
 _AT_ONCE = 1_000
 _FEW = 20_000
-"""Written keys up to which each is looked up; beyond, both sides' checksums are compared first, in one pass."""
+"""Keys up to which each is looked up; beyond, both sides' checksums are compared first, in one pass."""
+_ASKED = 5
+"""So many times as many written rows are asked for those whose references changed: mostly few did."""
 _EQUAL_AT_ONCE = 5_000
 """Of the few, so many together, as long as both sides have the same."""
 
@@ -51,34 +54,49 @@ def of_references(catalog: Catalog, plan: ReadPlan) -> Canonical:
     return canonical(catalog, plan).only({slot.column for slot in plan.references})
 
 
-def wrote_many(run_id: str, plan: EntityPlan, source: str, target: Connection, *, all_read: bool) -> bool:
-    """Whether the proof is cheaper for all rows of the source, in the pass that counts them, than for those alone that
-    the run wrote, which are most of them where it has read everything."""
+@dataclass(frozen=True)
+class Unproved:
+    """What of a source was written since its references were last proved."""
+
+    written: int
+    """Rows, whatever of them was."""
+    keys: list[Key] | None
+    """Of those whose references may have been; None where they are too many to be looked up."""
+
+    def is_many(self, *, all_read: bool) -> bool:
+        """Whether the proof is cheaper for all rows of the source, in the pass that counts them, than for those alone,
+        which are most of them where the run has read everything."""
+        return self.written > 0 if all_read else self.keys is None
+
+
+def unproved(run_id: str, plan: EntityPlan, source: str, target: Connection) -> Unproved:
+    """What this run has written, and runs before it that nobody has verified."""
     if not plan.sources[source].references:
-        return False
-    written = _count(target, _unproved(target, run_id, plan.sources[source].entity), plan, source)
-    return written > 0 if all_read else written > _FEW
+        return Unproved(0, [])
+    runs = _unproved(target, run_id, plan.sources[source].entity)
+    written = _count(target, runs, plan, source)
+    if not written:
+        return Unproved(0, [])
+    keys = _referring(target, runs, plan, source) if written <= _ASKED * _FEW else None
+    return Unproved(written, None if keys is None or len(keys) > _FEW else keys)
 
 
 def wrong_references(
-    run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, after_fence: sql.Composable,
-    part: Range, legacy: Connection, target: Connection,
+    run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, waiting: Unproved,
+    after_fence: sql.Composable, part: Range, legacy: Connection, target: Connection,
 ) -> list[WrongReference]:  # fmt: skip
-    """Rows of a part of one source that the run wrote and that refer elsewhere; both connections hold snapshots.
+    """Rows of a part of one source that wait for their proof and refer elsewhere; both connections hold snapshots.
 
     `after_fence` is the condition that legacy has changed a row since.  What was changed natively is not ours.
     """
-    columns = {slot.column for slot in plan.sources[source].references}
-    runs = _unproved(target, run_id, entity.entity)
-    written = _count(target, runs, plan, source) if columns else 0
-    if not written:
+    if waiting.keys == []:
         return []
     sides = Sides(
         plan.sources[source], entity.sources[source], table(entity.target),
         of_references(catalog, plan.sources[source]), after_fence, part, legacy, target,
     )  # fmt: skip
     found: list[tuple[Difference, str]] = []
-    for keys in _suspects(sides, runs, written):
+    for keys in _suspects(sides, waiting.keys):
         for one in look(sides, keys, sql.SQL("false")):
             if isinstance(one, Difference) and one.kind == "changed":
                 found += [(one, column) for column in one.columns]
@@ -129,26 +147,33 @@ def _unproved(target: Connection, run_id: str, entity: str) -> list[str]:
     return sorted({run_id, *(name for (name,) in rows)})
 
 
-def _suspects(sides: Sides, runs: list[str], written: int) -> Iterator[list[Key]]:
-    if written > _FEW:
+def _suspects(sides: Sides, waiting: list[Key] | None) -> Iterator[list[Key]]:
+    if waiting is None:
         sides.settle()
         ours, theirs = sides.compare()
         keys = list(sides.differing_keys(differing_buckets(ours, theirs)))
         yield from (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
         return
-    plan = sides.plan
-    width = len(plan.key_columns)
-    rows = sides.target.execute(
-        "select keys from hybrid_sync.journal where run_id = any(%s) and entity = %s and source = %s"
-        " and operation in ('insert', 'update', 'link')",
-        (runs, plan.entity, plan.source),
-    ).fetchall()
-    written_keys = {tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)}
-    keys = sorted(key for key in written_keys if first_part(key) in sides.range)
+    keys = [key for key in waiting if first_part(key) in sides.range]
     for start in range(0, len(keys), _EQUAL_AT_ONCE):
         some = keys[start : start + _EQUAL_AT_ONCE]
         if not sides.hold_the_same(some):
             yield from (some[at : at + _AT_ONCE] for at in range(0, len(some), _AT_ONCE))
+
+
+def _referring(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> list[Key]:
+    """Keys of the rows that these runs inserted, linked, or changed so that they now refer elsewhere than before."""
+    columns = [slot.column for slot in plan.sources[source].references]
+    before = sql.SQL(", ").join(sql.SQL("j.before ->> {}").format(sql.Literal(column)) for column in columns)
+    now = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(column)) for column in columns)
+    query = sql.SQL(
+        "select j.keys from hybrid_sync.journal j left join {} t on j.operation = 'update' and t.id = j.id"
+        " where j.run_id = any({}) and j.entity = {} and j.source = {} and j.operation in ('insert', 'update', 'link')"
+        " and (t.id is null or row({}) is distinct from row({}))"
+    ).format(sql.Identifier(plan.table.schema, plan.table.name), runs, plan.sources[source].entity, source, before, now)
+    width = len(plan.sources[source].key_columns)
+    rows = target.execute(query).fetchall()
+    return sorted({tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)})
 
 
 def _count(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> int:

@@ -160,13 +160,14 @@ def _count(sides: Sides, count: EntityCount, scope: Scope) -> list[proof.WrongRe
         count.add(scope)
         return []
     all_read = record.detection is not None and record.detection.mode == "full"
-    if proof.wrote_many(run_id, sides.plan, source, sides.target, all_read=all_read):
+    waiting = proof.unproved(run_id, sides.plan, source, sides.target)
+    if waiting.is_many(all_read=all_read):
         if count.add(scope, proof.of_references(sides.catalog, scope.plan)):
             return []
     else:
         count.add(scope)
     return proof.wrong_references(
-        run_id, sides.catalog, sides.entity, sides.plan, source, scope.after_fence, scope.part, sides.legacy,
+        run_id, sides.catalog, sides.entity, sides.plan, source, waiting, scope.after_fence, scope.part, sides.legacy,
         sides.target,
     )  # fmt: skip
 
