@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from hybrid_sync.blame import Side
+from hybrid_sync.percents import doubled
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -147,7 +148,7 @@ class Session(psycopg.Connection[Row]):
         """As psycopg does, with what is to travel before it."""
         opens, unsent = bool(self._opening), self._take_unsent()
         if not unsent:
-            return super().execute(query, params, **options)
+            return super().execute(query if params is None else doubled(query), params, **options)
         cursor = self._send(b"; ".join((*unsent, bound(self, query, params))), opens=opens, **options)
         for _ in unsent:
             cursor.nextset()
@@ -198,7 +199,7 @@ class Session(psycopg.Connection[Row]):
 def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameters) -> bytes:
     """The statement with its parameters as literals, as only a statement of its own can send them separately."""
     if parameters is not None:
-        return psycopg.ClientCursor(connection).mogrify(query, parameters).encode()
+        return psycopg.ClientCursor(connection).mogrify(doubled(query), parameters).encode()
     if isinstance(query, sql.Composable):
         return query.as_bytes(connection)
     return query if isinstance(query, bytes) else query.encode()

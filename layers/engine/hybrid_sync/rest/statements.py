@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
+from hybrid_sync.percents import doubled
 from hybrid_sync.session import Parameters
 
 _PLACE = re.compile(rb"%(?:%|\((\w+)\)[sbt]|[sbt])")
@@ -38,7 +39,7 @@ class Said:
     @classmethod
     def of(cls, query: Any, parameters: Parameters) -> Said:
         """As psycopg reads query and parameters."""
-        text = _bytes(query)
+        text = _bytes(query if parameters is None else doubled(query))
         if parameters is not None:
             text = _bound(text, parameters)
         if text == DEFAULT_PATH:
