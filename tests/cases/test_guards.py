@@ -59,3 +59,11 @@ def test_a_schema_that_may_not_be_used_is_named_with_its_remedy(ground: Servers)
 
 def test_a_rule_that_cannot_be_computed_is_told(ground: Servers) -> None:
     _holds("catalog/rule_divides_by_zero", ground)
+
+
+def test_a_percent_sign_in_a_name_is_no_parameter(ground: Servers) -> None:
+    _holds("names/percents_and_braces", ground)
+
+
+def test_an_id_of_a_domain_is_deleted_and_undone(ground: Servers) -> None:
+    _holds("keys/domains_of_the_target", ground)
