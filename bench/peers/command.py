@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.peers import catalog, results, words
@@ -77,14 +77,18 @@ def _alone(asked: argparse.Namespace, wanted: Sequence[str], *, usual: bool) -> 
     began = time.monotonic()
     with ground(asked.scale) as made:
         extra = long_form(wanted, made, _place(asked, made), asked)
-    found = results.amended(results.read(), extra, noisy=asked.noisy)
-    whole = usual and asked.scale == 1 and bool(extra)
+    written_down(extra, began, whole=usual and asked.scale == 1 and bool(extra), noisy=asked.noisy)
+    return 0
+
+
+def written_down(extra: Mapping[str, Any], began: float, *, whole: bool, noisy: bool) -> None:
+    """What was measured beside the contest: told, and where it is `whole`, in results.json and quoted."""
+    found = results.amended(results.read(), extra, noisy=noisy)
     if whole:
         results.write(found)
         words.write_pages(found)
     measured = {key: found["ratios"][key] for key in extra if key in found["ratios"]}
     print("RESULT", json.dumps({"seconds": round(time.monotonic() - began), "ratios": measured, "written": whole}))
-    return 0
 
 
 def _parts(asked: argparse.Namespace) -> list[str]:

@@ -126,11 +126,23 @@ GOALS = (
     ),
     Goal("stack_vs_engine", "first sync by the deployed stack, warm ÷ the engine's", 1.6, _measured("stack_vs_engine")),
     Goal(
+        "stack_cpu_vs_engine",
+        "CPU of the deployed functions in that sync ÷ the engine's workers'",
+        1.3,
+        _measured("stack_cpu_vs_engine"),
+    ),
+    Goal(
         "messages_vs_copy",
         "2.04 M messages, JSON checked and made jsonb ÷ raw COPY",
         1.2,
         _measured("messages_vs_copy"),
     ),
     Goal("growth", "seconds a million rows at 10 M ÷ at 1 M", 1.15, _measured("growth")),
+    Goal(
+        "cold_event_seconds",
+        "seconds from a critical request to its row in the target, no worker alive",
+        3.0,
+        _measured("cold_event_seconds"),
+    ),
     Goal("peak_mb", "MB of a worker at most", 110, _peak),
 )

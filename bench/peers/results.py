@@ -56,6 +56,8 @@ def amended(earlier: Results, extra: Mapping[str, Any], *, noisy: bool) -> Resul
     for goal in GOALS:
         value = goal.value(medians_of, extra) if goal.key in extra or goal.key == PEAK else None
         same = value is not None and round(value, 3) == goals.get(goal.key, {}).get("value")
+        if goal.key not in goals:
+            goals[goal.key] = {"says": goal.says, "goal": goal.goal, "value": None, "met": None, **_stamp()}
         if value is not None and not (same and goal.key == PEAK):
             met = goal.met(medians_of, extra)
             beside = {"noisy": True} if noisy else {}

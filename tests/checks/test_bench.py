@@ -12,7 +12,8 @@ from bench.peers.results import Results, read
 KEYS = {
     "first_empty_vs_copy", "first_live_vs_copy", "first_empty_vs_sling_bare", "first_empty_vs_dlt_best",
     "first_live_vs_fdw", "delta_vs_fdw", "delta_vs_sling", "delta_vs_dlt", "idle_daily_vs_fence_scan", "check_vs_md5",
-    "client_vs_prototype", "stack_vs_engine", "messages_vs_copy", "growth", "peak_mb",
+    "client_vs_prototype", "stack_vs_engine", "stack_cpu_vs_engine", "cold_event_seconds",
+    "messages_vs_copy", "growth", "peak_mb",
 }  # fmt: skip
 
 

@@ -68,6 +68,14 @@ def test_parts_measured_alone_replace_their_ratios_and_touch_no_other_one() -> N
     assert now["long"]["growth"] == 1.2
 
 
+def test_a_goal_that_is_new_is_not_measured_until_its_part_was() -> None:
+    earlier = judged(results(engine=first(9.0), copy=first(10.0)), {}, {})
+    del earlier["goals"]["cold_event_seconds"]
+    assert amended(earlier, {}, noisy=False)["goals"]["cold_event_seconds"]["met"] is None
+    told = amended(earlier, {"cold_event_seconds": 2.5}, noisy=False)["goals"]["cold_event_seconds"]
+    assert (told["value"], told["met"]) == (2.5, True)
+
+
 def test_a_part_begins_nothing_that_would_take_longer_than_it_may() -> None:
     said: list[str] = []
     left = Patience(60, per_row({"medians": {"engine": first(10.0)}, "rows": 500_000}), said.append)
