@@ -15,7 +15,6 @@ from bench.peers.peer import EVERYTHING, Peer, Phase, Place
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import Profile
 from hybrid_sync.schema.install import WORKER, install
-from hybrid_sync.settings import Settings
 
 PASSWORD = "only-for-benchmarks"
 NATIVES = 100
@@ -43,17 +42,12 @@ def run(phase: Phase, place: Place) -> Job:
     return Job((sys.executable, "-m", "bench.peers.engine"), order.model_dump(mode="json"))
 
 
-def _into_use(place: Place) -> Job:
-    """Batches of the size that a deployment's first run has, which is a weekly one; a load in bulk has its own."""
-    return run(Phase.first, replace(place, batch_size=place.batch_size or Settings().weekly_batch_size))
-
-
 ENGINE = Peer(
     "engine", "engine", EVERYTHING,
     {phase: lambda place, phase=phase: run(phase, place) for phase in Phase},  # type: ignore[misc]
     targets.with_ids, prepare=prepare,
 )  # fmt: skip
 LIVE = replace(
-    ENGINE, name="engine_live", label="engine, tables in use", jobs={Phase.first: _into_use},
+    ENGINE, name="engine_live", label="engine, tables in use", jobs={Phase.first: ENGINE.jobs[Phase.first]},
     prepare=_into_tables_in_use, natives=NATIVES,
 )  # fmt: skip

@@ -144,11 +144,10 @@ def _moment(text: str | None) -> datetime | None:
 
 def _batch_size(world: World, run: RunRecord, entity: Entity, *, first: bool) -> int:
     usual = world.limits(run.request.profile).batch_size
-    return (
-        run.request.batch_size
-        or entity.batch_size
-        or (max(usual, ROWS) if first and entity.first_load == "bulk" else usual)
-    )
+    if first:
+        # A page locks each row that it refers to, and looks up whether its last lock still stands: once for more rows.
+        usual = max(usual, ROWS if entity.first_load == "bulk" else min(2 * usual, ROWS))
+    return run.request.batch_size or entity.batch_size or usual
 
 
 @timed("detect")
