@@ -64,6 +64,16 @@ def test_many_are_found_at_once_and_none_besides(make: MakeCache, numbers: Seque
     assert make().get_filled("orders", "main", 1, {field(number) for number in numbers}) == {}
 
 
+def test_whole_pages_hold_what_was_put_and_zeros_beside_it(make: MakeCache) -> None:
+    make().put("orders", "main", 0, ids(-1, 0, 499, 1000))
+    found = make().pages("orders", "main", 0, [-1, 0, 1, 2])
+    none = bytes(16)
+    assert found == {
+        -1: none * 499 + uuid(-1), 0: uuid(0) + none * 498 + uuid(499), 2: uuid(1000) + none * 499,
+    }  # fmt: skip
+    assert make().pages("orders", "main", 1, [-1, 0, 1, 2]) == {}
+
+
 def test_negative_keys_have_ids_too(make: MakeCache) -> None:
     make().put("orders", "main", 0, ids(-1, -500, -501, 0))
     assert make().get("orders", "main", 0, [(-1,), (-2,), (-500,), (-501,), (0,)]) == ids(-1, -500, -501, 0)

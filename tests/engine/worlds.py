@@ -30,6 +30,7 @@ from hybrid_sync.contracts import (
     SyncedKeys,
 )
 from hybrid_sync.erase.records import Erasure
+from hybrid_sync.ids.idmap import PAGE, WIDTH
 from hybrid_sync.keys import decode_part
 from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
@@ -52,6 +53,14 @@ class MemoryIdCache:
     def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
         keys = {decode_part(field): field for field in fields}
         return {keys[n]: uuid for (n,), uuid in self.get(entity, source, epoch, [(n,) for n in keys]).items()}
+
+    def pages(self, entity: str, source: str, epoch: int, numbers: Collection[int]) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for number in numbers:
+            keys = [(n,) for n in range(number * PAGE, (number + 1) * PAGE)]
+            if ids := self.get(entity, source, epoch, keys):
+                found[number] = b"".join(ids.get(key, bytes(WIDTH)) for key in keys)
+        return found
 
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
         self.ids.update({(entity, source, epoch, key): uuid for key, uuid in ids.items()})

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from hybrid_sync.keys import BUCKET, HIGHEST, LOWEST, Key, bucket_number, decode_key, encode_key, key_text
 from hybrid_sync.many_keys import (
-    all_between,
     all_parts,
     by_page,
     decode_keys,
     decode_parts,
-    digest_of,
     key_bytes,
     places,
     stretch_of,
@@ -78,18 +76,3 @@ def test_a_stretch_holds_all_of_the_keys_and_few_others(numbers: set[int], step:
         assert stretch == (min(numbers) * step, max(numbers) * step)
         assert stretch[1] - stretch[0] < 4 * len(keys)
     assert stretch_of([(1, 2)] * 20) is None
-
-
-def test_a_digest_depends_on_which_key_has_which_id() -> None:
-    ids: dict[Key, bytes] = {(n,): bytes([n]) * 16 for n in range(5)}
-    swapped = ids | {(1,): ids[2,], (2,): ids[1,]}
-    keys = sorted(ids)
-    assert digest_of(keys, ids) != digest_of(keys, swapped)
-    moved: dict[Key, bytes] = {(n + 1,): one for (n,), one in ids.items()}
-    assert digest_of(all_between(0, 5), ids) != digest_of(all_between(0, 5), moved)
-
-
-def test_a_digest_leaves_out_what_has_no_id() -> None:
-    ids: dict[Key, bytes] = {(n,): bytes([n % 256]) * 16 for n in (-2, 0, 3)}
-    assert digest_of(all_between(-3, 4), ids) == digest_of([(-2,), (0,), (3,)], ids)
-    assert digest_of(all_between(-3, 4), {}) is None

@@ -79,6 +79,9 @@ class NoIdCache:
     def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
         return {}
 
+    def pages(self, entity: str, source: str, epoch: int, numbers: Collection[int]) -> dict[int, bytes]:
+        return {}
+
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
         """The target has them."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, compress, islice, repeat
 from operator import le, ne, sub
@@ -14,7 +13,6 @@ from psycopg import sql
 
 from hybrid_sync.keys import HIGHEST, LOWEST, Key, between, one_of
 
-_ENTRY = struct.Struct(">q16s")
 _FORMATS = {2: "h", 4: "i", 8: "q"}
 _SPARSE = 4
 """Of how many integers at most one is wanted where all between the first and the last are asked for, by one walk."""
@@ -89,28 +87,6 @@ def places(keys: Collection[Key], size: int) -> list[int]:
 
 def _are_single(keys: Collection[Key]) -> bool:
     return max(map(len, keys), default=1) == 1
-
-
-def all_between(low: int, high: int) -> list[Key]:
-    """Every key of one part from one integer to another."""
-    return [(n,) for n in range(low, high + 1)]
-
-
-def sent_key(key: sql.Composable) -> sql.Composed:
-    """The bytes of a key of one part, as `digest_of` takes them."""
-    return sql.SQL("int8send({})").format(sql.SQL("({}::int8)").format(key))
-
-
-def digest_of(keys: Sequence[Key], ids: Mapping[Key, bytes]) -> str | None:
-    """Of those of these keys of one part that have an id, in their order, each with its id; None where none has."""
-    found: list[bytes | None] = list(map(ids.get, keys))
-    if None in found:
-        keys = [key for key, one in zip(keys, found, strict=True) if one is not None]
-        found = [one for one in found if one is not None]
-    if not found:
-        return None
-    entries = map(_ENTRY.pack, chain.from_iterable(keys), found)
-    return hashlib.md5(b"".join(entries), usedforsecurity=False).hexdigest()
 
 
 def stretch_of(keys: Sequence[Key]) -> tuple[int, int] | None:

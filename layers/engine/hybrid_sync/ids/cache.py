@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import AwsUnavailable, PartMissing
+from hybrid_sync.ids.idmap import PAGE, WIDTH
 from hybrid_sync.ids.seal import Seal
 from hybrid_sync.keys import key_text
 from hybrid_sync.many_keys import by_page, fields_of, pages_filled, places
@@ -32,10 +33,6 @@ from hybrid_sync.retries import CACHE_ROUND
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = 500
-"""Legacy integers in one item."""
-WIDTH = 16
-"""Bytes of a UUID."""
 MEMORY_BYTES = 6 * 1024 * 1024
 """What one worker remembers at most, 390,000 ids: so little that a worker needs the same memory for any table."""
 EXPIRES_AFTER_SECONDS = 180 * 86_400
@@ -127,6 +124,14 @@ class DynamoIdCache:
             found = {name: uuid for name, uuid in found.items() if uuid != _NONE}
         self.counts.hits += len(found)
         return found
+
+    def pages(self, entity: str, source: str, epoch: int, numbers: Collection[int]) -> dict[int, bytes]:
+        """Whole pages; one in memory may lack what another worker has added since."""
+        names = {f"{entity}/{source}/{epoch}/{number}": number for number in numbers}
+        held = {item: page for item in names if (page := self._memory.page(item)) is not None}
+        read = self._read([item for item in names if item not in held])
+        self._memory.add(read)
+        return {names[item]: page for item, page in (held | read).items()}
 
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
         """Remember ids; to be called after the commit that made them true.

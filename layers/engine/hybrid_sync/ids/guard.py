@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from psycopg import sql
@@ -10,16 +13,16 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
-from hybrid_sync.ids.idmap import IdCache, ids_of
+from hybrid_sync.ids.idmap import PAGE, WIDTH, IdCache, ids_of
 from hybrid_sync.keys import behind, belongs_to, bucket_of, key_columns, key_list, key_literal
 from hybrid_sync.legacy.rows import sent
-from hybrid_sync.many_keys import all_between, digest_of, sent_key
 from hybrid_sync.postgres import Connection
 
 _AT_ONCE = 5_000
 """Keys asked for together: ten pages of the cache."""
 _BUCKETS_AT_ONCE = 20
 """The same of buckets that are compared by their digests."""
+_NONE = bytes(WIDTH)
 
 
 def wrong_entries(
@@ -48,27 +51,56 @@ def wrong_entries(
     return found
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What the target has of one bucket: its first and last key, how many there are, and md5 of their ids and of
+    themselves, both in the order of keys."""
+
+    low: int
+    high: int
+    rows: int
+    ids: str
+    keys: str
+
+
+def agrees(page: bytes, stored: Stored) -> bool:
+    """Whether a page of the cache holds from the first to the last key of the bucket just what the target has."""
+    first = stored.low - stored.low % PAGE
+    held = page[(stored.low - first) * WIDTH : (stored.high + 1 - first) * WIDTH]
+    if stored.rows < stored.high - stored.low + 1:  # what lies between is no row's, so the keys have to be compared too
+        ids = [held[at : at + WIDTH] for at in range(0, len(held), WIDTH)]
+        keys = [key for key, uuid in enumerate(ids, stored.low) if uuid != _NONE]
+        if _md5(struct.pack(f">{len(keys)}q", *keys)) != stored.keys:
+            return False
+        held = b"".join(uuid for uuid in ids if uuid != _NONE)
+    return _md5(held) == stored.ids
+
+
+def _md5(held: bytes) -> str:
+    return hashlib.md5(held, usedforsecurity=False).hexdigest()
+
+
 def _doubtful_buckets(
     connection: Connection, catalog: Catalog, cache: IdCache, entity: str, source: str, epoch: int,
     where: sql.Composable,
 ) -> list[int]:  # fmt: skip
-    """Buckets of which something is cached, and not just what the target has, by a digest of keys and ids."""
+    """Buckets of which something is cached, and not just what the target has: a page of the cache is a bucket."""
     definition = catalog[entity]
     [key] = key_columns(definition.sources[source].key)
     query = sql.SQL(
-        "select n, min(k), max(k), md5(string_agg(b, '')) from"
-        " (select {n} as n, {key} as k, {sent} || uuid_send(id) as b from {table} where {where} and {ours}"
+        "select n, min(k), max(k), count(*), md5(string_agg(b, '')), md5(string_agg(int8send(k), '')) from"
+        " (select {n} as n, {key} as k, uuid_send(id) as b from {table} where {where} and {ours}"
         " order by 2) r group by n"
     ).format(
-        n=bucket_of(key), key=key_list([key]), sent=sent_key(key), table=table(definition.target), where=where,
+        n=bucket_of(key), key=key_list([key]), table=table(definition.target), where=where,
         ours=belongs_to(definition.sources[source]),
     )  # fmt: skip
+    buckets = sorted((n, Stored(*stored)) for n, *stored in connection.execute(query).fetchall())
     doubtful: list[int] = []
-    buckets = connection.execute(query).fetchall()
     for at in range(0, len(buckets), _BUCKETS_AT_ONCE):
-        some = {n: (all_between(low, high), digest) for n, low, high, digest in buckets[at : at + _BUCKETS_AT_ONCE]}
-        cached = cache.get(entity, source, epoch, [key for keys, _ in some.values() for key in keys])
-        doubtful += [n for n, (keys, digest) in some.items() if digest_of(keys, cached) not in (None, digest)]
+        some = dict(buckets[at : at + _BUCKETS_AT_ONCE])
+        pages = cache.pages(entity, source, epoch, list(some))
+        doubtful += [n for n, page in pages.items() if not agrees(page, some[n])]
     return doubtful
 
 

@@ -10,10 +10,15 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import belongs_to, key_columns, key_list
+from hybrid_sync.keys import BUCKET, belongs_to, key_columns, key_list
 from hybrid_sync.legacy.rows import sent
 from hybrid_sync.many_keys import at_least, decode_keys, decode_parts
 from hybrid_sync.postgres import Connection
+
+PAGE = BUCKET
+"""Consecutive legacy integers whose ids are cached together."""
+WIDTH = 16
+"""Bytes of a UUID."""
 
 
 class IdCache(Protocol):
@@ -26,6 +31,10 @@ class IdCache(Protocol):
 
     def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
         """Of integers of 8 bytes each those that are found at once, because they lie close together; maybe none."""
+
+    def pages(self, entity: str, source: str, epoch: int, numbers: Collection[int]) -> dict[int, bytes]:
+        """Of these pages of integers, those of which something is cached: the ids in key order, zeros for each absent
+        one; an entry that was added a moment ago may be among the absent."""
 
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None: ...
 
