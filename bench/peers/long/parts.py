@@ -100,7 +100,9 @@ def deployed(ground: Ground, like: Place, rounds: int, left: Patience) -> dict[s
     return {
         "stack_vs_engine": warm.seconds / engine.wall, "stack_cpu_vs_engine": round(warm.cpu / engine.client, 3),
         "stack_seconds": {"cold": round(cold.seconds, 2), "warm": round(warm.seconds, 2)},
-        "stack_cpu": {"cold": round(cold.cpu, 2), "warm": round(warm.cpu, 2)}, "engine_seconds": round(engine.wall, 2),
+        "stack_cpu": {"cold": round(cold.cpu, 2), "warm": round(warm.cpu, 2)},
+        "stack_emulator_cpu": {"cold": round(cold.emulator, 2), "warm": round(warm.emulator, 2)},
+        "engine_seconds": round(engine.wall, 2), "engine_cpu": round(engine.client, 2),
     }  # fmt: skip
 
 

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import psycopg
 
-from bench.ondemand.cold import is_worker
 from bench.ondemand.ground import ended
+from bench.ondemand.processor import spent
 from bench.peers import catalog, targets
 from bench.peers.engine_peer import PASSWORD
 from bench.peers.ground import Ground
@@ -32,15 +31,19 @@ from hybrid_sync_cli.stack.up import Builder, purge
 _PARTS = ("cli", "functions", "layers", "policies", "requirements", "statemachine", "template.yaml", "samconfig.toml",
           "pyproject.toml", "Makefile", "README.md", "LICENSE")  # fmt: skip
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
+_ASKED_BY_THE_BENCH = "serve-ops"
+"""The function that answers, once a second, whether the run has ended: no part of a run."""
 _FORGET = "drop schema hybrid_sync cascade; drop schema public cascade; create schema public;"
 
 
 @dataclass(frozen=True)
 class Synced:
-    """Seconds from plan to report as the run has recorded them, and CPU seconds of all functions."""
+    """Seconds from plan to report as the run has recorded them; CPU seconds of the run's functions, and of the
+    emulator, which works on the same processors and on AWS is nobody's."""
 
     seconds: float
     cpu: float
+    emulator: float
 
 
 def first_syncs(ground: Ground, like: Place, say: Callable[[str], None]) -> tuple[Synced, Synced]:
@@ -49,38 +52,30 @@ def first_syncs(ground: Ground, like: Place, say: Callable[[str], None]) -> tupl
         legacy, target = ground.create_legacy("stack"), ground.create_target("stack", targets.with_ids())
         with _up(ground.folder, legacy, target, say) as (stack, builder):
             cold = _synced(stack, target)
-            say(f"deployed, cold: {cold.seconds:.1f} s, {cold.cpu:.1f} s of CPU")
+            say(f"deployed, cold: {cold.seconds:.1f} s, {cold.cpu:.1f} s of CPU, {cold.emulator:.1f} s of the emulator")
             ground.run(target, _FORGET + targets.with_ids())
             databases.install(target, builder.state, builder.deployment.project)
             warm = _synced(stack, target)
-            say(f"deployed, warm: {warm.seconds:.1f} s, {warm.cpu:.1f} s of CPU")
+            say(f"deployed, warm: {warm.seconds:.1f} s, {warm.cpu:.1f} s of CPU, {warm.emulator:.1f} s of the emulator")
         return cold, warm
     finally:
         ground.drop("stack")
 
 
 def _synced(stack: Stack, target: str) -> Synced:
-    before = _cpu(stack)
-    run_id = start(Deployment.here(stack), RunRequest(profile=Profile.daily, trigger="bench")).run_id
-    ended(stack, run_id)
-    time.sleep(1.0)  # the last function writes down its metrics after the run has ended
+    with spent(1) as milliseconds:
+        run_id = start(Deployment.here(stack), RunRequest(profile=Profile.daily, trigger="bench")).run_id
+        ended(stack, run_id)
+        time.sleep(1.0)  # the last function writes down its metrics after the run has ended
     with psycopg.connect(target) as connection:
         row = connection.execute(
             "select extract(epoch from finished_at - started_at)::float8 from hybrid_sync.run where run_id = %s",
             (run_id,),
         ).fetchone()
     assert row is not None
-    return Synced(row[0], _cpu(stack) - before)
-
-
-def _cpu(stack: Stack) -> float:
-    """Of every worker of a function that is alive."""
-    total = 0.0
-    for process in psutil.process_iter():
-        if is_worker(process, stack):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+    emulator = milliseconds.pop("emulator", 0) / 1000
+    milliseconds.pop(_ASKED_BY_THE_BENCH, None)
+    return Synced(row[0], sum(milliseconds.values()) / 1000, emulator)
 
 
 @contextmanager
