@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -192,13 +193,21 @@ def test_a_run_that_died_here_is_known_to_be_lost_and_one_of_others_is_not_known
     assert here.executions.status("theirs") is None
 
 
-def test_an_interrupt_ends_the_run_as_cancelled(
-    here: HereWorld, target: Query, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_a_kill_and_a_closed_terminal_end_the_run_as_cancelled(
+    here: HereWorld, target: Query, monkeypatch: pytest.MonkeyPatch, kind: signal.Signals
+) -> None:
     def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(kind)
 
+    # The kinds that end a process at once must not end the tests', whatever the engine does.
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(type(here.manifests), "write_once", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        carried(here, "first", Profile.daily)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            carried(here, "first", Profile.daily)
+        assert all(signal.getsignal(one) is signal.SIG_IGN for one in before)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
     assert target("select status from hybrid_sync.run") == [("cancelled",)]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import getpass
 import logging
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.entrypoint import error_sentence, logger
@@ -48,7 +51,7 @@ def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say:
     """Carry the run out from its plan to its report.
 
     `lease` is the reason why it goes without a slot, or empty; the audit trail has it before anything is written.
-    CliError where the run did not begin.  An interrupt ends it as cancelled: what it has committed stays.
+    CliError where the run did not begin.  Interrupt, SIGTERM and SIGHUP end it as cancelled: what is committed stays.
     """
     for name in (*request.entities, *request.allow_deletes):
         _ = world.catalog[name]
@@ -130,8 +133,27 @@ def _audit(world: HereWorld, run_id: str, command: str, what: dict[str, Any], co
 @contextmanager
 def _ended_when_interrupted(world: HereWorld, run_id: str) -> Iterator[None]:
     try:
-        yield
+        with _interrupted_by_its_end():
+            yield
     except KeyboardInterrupt:
         with world.connect_target() as target, transaction(target, "target"):
             finish_run(target, run_id, "cancelled")
         raise
+
+
+@contextmanager
+def _interrupted_by_its_end() -> Iterator[None]:
+    """A terminal that is closed and a `kill` are interrupts: a process that just ended would leave its run running."""
+
+    def interrupt(_: int, __: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = {kind: signal.signal(kind, interrupt) for kind in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
