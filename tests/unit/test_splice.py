@@ -132,14 +132,18 @@ def test_a_key_that_comes_twice_is_nobodys_row() -> None:
 
 
 def test_json_that_jsonb_cannot_hold() -> None:
-    good = [b'{"a": [1, 2.5e3, null, "\\u00e9"]}', b"1", b'"x"', b'{"a": "\\\\u0000"}', b"1e400"]
+    good = [b'{"a": [1, 2.5e3, null, "\\u00e9"]}', b"1", b'"x"', b'{"a": "\\\\u0000"}', b"1e400", b' {"a": 1}\n']
     bad = [
         b"{'a': 1}",
         b'{"a": NaN}',
         b'{"a": "\\u0000"}',
         b'{"a": "\\ud800"}',
         b'{"a": 1,}',
+        b'{"a": 1, "a": 2}',
+        b'{"a": 1} 2',
+        b"[1]]",
         b"",
+        b" ",
         b"\xff",
         b"[" * 100_000,
         b"1e-20000",

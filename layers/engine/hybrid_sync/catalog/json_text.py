@@ -41,12 +41,21 @@ def as_jsonb(text: bytes) -> bytes:
     (NUL, a lone surrogate, a name twice in one object).  Never evaluates, repairs or guesses.
     """
     try:
-        value = _DECODER.decode(text.decode("utf-8"))
+        value = _decoded(text.decode("utf-8"))
     except (ValueError, RecursionError):
         raise ValueError("bad_json") from None
     if b"\\u" in text and not _storable(value):
         raise ValueError("bad_json")
     return _VERSION + text
+
+
+def _decoded(text: str) -> object:
+    """What the decoder answers; without its two looks for blanks around the value, where there are none."""
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except json.JSONDecodeError:  # blanks before it, or no JSON
+        return _DECODER.decode(text)
+    return value if end == len(text) else _DECODER.decode(text)
 
 
 def _storable(value: object) -> bool:
