@@ -16,3 +16,8 @@ def split(relation: str) -> tuple[str, str]:
 def table(relation: str) -> sql.Identifier:
     """The relation as a composable identifier, always with its schema."""
     return sql.Identifier(*split(relation))
+
+
+def quoted(relation: str) -> str:
+    """The relation as SQL's own text, always with its schema; for `to_regclass`."""
+    return table(relation).as_string(None)

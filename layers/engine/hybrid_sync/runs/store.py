@@ -9,6 +9,8 @@ from typing import Any
 
 from psycopg import sql
 
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import quoted
 from hybrid_sync.contracts import Key, RunFailure, RunRequest
 from hybrid_sync.errors import EntityIncomplete, RunNotFound, no_such_run
 from hybrid_sync.legacy.changes import Detection, Mode
@@ -195,7 +197,7 @@ def part(run_id: str, entity: str, **columns: object) -> Question[None]:
 
 
 def record_plan(
-    trip: Trip, run_id: str, entity: str, detection: Detection, version: int, batches: int, keys: int,
+    trip: Trip, run_id: str, entity: Entity, detection: Detection, version: int, batches: int, keys: int,
     seen: Mapping[str, Any] | None = None, warnings: Sequence[str] = (), hidden_rows: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """How the entity is read, into how many batches it was cut, and what people should know of it; the first plan
@@ -208,10 +210,11 @@ def record_plan(
     trip.do(
         "update hybrid_sync.run_entity set status = 'planned', detection = %s, detection_reason = %s,"
         " fence_at_start = %s, fence_version = %s, batches_planned = %s, keys_planned = %s, seen = %s,"
-        " planned_at = clock_timestamp() where run_id = %s and entity = %s and status = 'waiting'",
+        " planned_at = clock_timestamp(), columns = hybrid_sync.columns_of(%s)"
+        " where run_id = %s and entity = %s and status = 'waiting'",
         (
             detection.mode, detection.reason, json.dumps(at_start), version, batches, keys,
-            None if seen is None else json.dumps(dict(seen)), run_id, entity,
+            None if seen is None else json.dumps(dict(seen)), quoted(entity.target), run_id, entity.entity,
         ),
     )  # fmt: skip
     if warnings:  # beside what was said before
@@ -219,10 +222,10 @@ def record_plan(
             "update hybrid_sync.run_entity e set warnings = coalesce(e.warnings, '[]') || (select coalesce("
             " jsonb_agg(s), '[]') from jsonb_array_elements(%s::jsonb) s where not coalesce(e.warnings, '[]') @> s)"
             " where run_id = %s and entity = %s",
-            (json.dumps(list(warnings)), run_id, entity),
+            (json.dumps(list(warnings)), run_id, entity.entity),
         )
     if hidden_rows:
-        trip.ask(part(run_id, entity, hidden_rows=list(hidden_rows)))
+        trip.ask(part(run_id, entity.entity, hidden_rows=list(hidden_rows)))
 
 
 def batches_done(connection: Connection, run_id: str, entity: str) -> int:

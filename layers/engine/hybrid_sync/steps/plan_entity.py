@@ -89,7 +89,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         failpoint("plan.recording", target, legacy)
         with one_trip(target, "target", writes=True) as trip:
             record_plan(
-                trip, task.run_id, task.entity, detection, version, manifest.batches, changed_keys + named_keys,
+                trip, task.run_id, entity, detection, version, manifest.batches, changed_keys + named_keys,
                 None if seen is None or manifest.batches else asdict(seen), plan.warnings, plan.hidden_rows,
             )  # fmt: skip
         failpoint("plan.recorded", target, legacy)

@@ -118,7 +118,7 @@ def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
             fence = trip.ask(ask_fence(task.entity))
         run, record = asked_run.value, asked_entity.value
         plan = plan_of(world, task.run_id, task.entity, legacy, target)
-        carried, before = _fences(run, task, plan, record, fence.value, target)
+        carried, before = _fences(run, entity, plan, record, fence.value, target)
         complete = record.batches_done >= (record.batches_planned or 0)
         yield Reconcile(
             task.run_id,
@@ -142,7 +142,7 @@ def _is_whole(record: EntityRecord, entity: Entity) -> bool:
 
 
 def _fences(
-    run: RunRecord, task: EntityTask, plan: EntityPlan, record: EntityRecord, fence: StoredFence, target: Connection
+    run: RunRecord, entity: Entity, plan: EntityPlan, record: EntityRecord, fence: StoredFence, target: Connection
 ) -> tuple[Fence, Fence | None]:
     """What the target should hold, and what it held before this run."""
     if record.detection is not None and record.detection.mode in _CARRIED:
@@ -153,17 +153,17 @@ def _fences(
         why = "definition_changed"
     if stored is None or why is not None:
         raise EntityIncomplete(
-            f"Entity {task.entity} cannot be compared before it is carried over again ({why or 'first_time'}).",
+            f"Entity {entity.entity} cannot be compared before it is carried over again ({why or 'first_time'}).",
             "Start a weekly run.",
         )
-    _plan_nothing(run, task, record, stored, version, target)
+    _plan_nothing(run, entity, record, stored, version, target)
     return stored, stored
 
 
 def _plan_nothing(
-    run: RunRecord, task: EntityTask, record: EntityRecord, stored: Fence, version: int, target: Connection
+    run: RunRecord, entity: Entity, record: EntityRecord, stored: Fence, version: int, target: Connection
 ) -> None:
     """A verify run reads no changes: what legacy committed after the stored fence is the next sync's."""
     if run.request.profile is Profile.verify and record.detection is None:
         with one_trip(target, "target", writes=True) as trip:
-            record_plan(trip, task.run_id, task.entity, Detection("none", "verify", stored), version, 0, 0)
+            record_plan(trip, run.run_id, entity, Detection("none", "verify", stored), version, 0, 0)

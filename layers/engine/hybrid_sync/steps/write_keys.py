@@ -10,6 +10,7 @@ from itertools import chain
 
 from psycopg import sql
 
+from hybrid_sync.catalog.place import quoted
 from hybrid_sync.contracts import BatchTask, Key, RunRequest
 from hybrid_sync.deletes.candidates import Candidates
 from hybrid_sync.failpoints import failpoint
@@ -129,7 +130,7 @@ def _record(world: World, run: RunRecord, found: Found) -> RunToOpen:
         {
             "entity": name, "wave": n, "requested": found.rows[name], "batches": len(found.rows[name]),
             "keys": sum(map(len, found.rows[name].values())), "warnings": found.plans[name].warnings,
-            "hidden_rows": found.plans[name].hidden_rows,
+            "hidden_rows": found.plans[name].hidden_rows, "target": quoted(world.catalog[name].target),
         }
         for n, wave in enumerate(run.waves) for name in wave
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import quoted
 from hybrid_sync.contracts import OnFailure, RollbackTask
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.legacy.fence import Fence, older
@@ -152,7 +153,8 @@ def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rol
         require_last(connection, task.run_id, list(keys))
     waves = {entity: number for number, wave in enumerate(catalog.waves()) for entity in wave}
     for entity in sorted(keys):
-        _rewind(connection, task.run_id, rollback, entity, waves[entity], keys[entity])
+        place = quoted(catalog[entity].target)
+        _rewind(connection, task.run_id, rollback, entity, place, waves[entity], keys[entity])
     connection.execute("select hybrid_sync.ensure_journal_partition(now())")
     connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
     return Rollback(rollback, task.run_id, _entities(connection, rollback), running=True)
@@ -174,7 +176,7 @@ def require_last(connection: Connection, run_id: str, entities: Sequence[str]) -
         )
 
 
-def _rewind(connection: Connection, run_id: str, rollback: str, entity: str, wave: int, keys: int) -> None:
+def _rewind(connection: Connection, run_id: str, rollback: str, entity: str, target: str, wave: int, keys: int) -> None:
     """Set the fence back; its new version makes every run in flight fail to advance it."""
     row = connection.execute(
         "select f.fence, e.fence_at_start->'fence', "
@@ -196,7 +198,7 @@ def _rewind(connection: Connection, run_id: str, rollback: str, entity: str, wav
         (entity, fence.model_dump_json() if fence else None, rollback),
     )
     connection.execute(
-        "insert into hybrid_sync.run_entity (run_id, entity, wave, status, fence_at_start, keys_planned, planned_at)"
-        " values (%s, %s, %s, 'planned', %s, %s, clock_timestamp())",
-        (rollback, entity, wave, json.dumps({"fence": now, "since": None, "until": None}), keys),
+        "insert into hybrid_sync.run_entity (run_id, entity, wave, status, fence_at_start, keys_planned, planned_at,"
+        " columns) values (%s, %s, %s, 'planned', %s, %s, clock_timestamp(), hybrid_sync.columns_of(%s))",
+        (rollback, entity, wave, json.dumps({"fence": now, "since": None, "until": None}), keys, target),
     )

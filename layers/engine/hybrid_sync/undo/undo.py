@@ -20,6 +20,7 @@ from hybrid_sync.keys import bucket_of
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.undo.aftermath import record
+from hybrid_sync.undo.renamed import Renamed, named_now, renamed_since
 from hybrid_sync.undo.take_back import delete, insert, restore
 from hybrid_sync.undo.verdict import Segment, Stage
 from hybrid_sync.write.batches import lock_buckets, require_running
@@ -128,9 +129,10 @@ order by turn, max(seq) desc
 
 def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
     definition = catalog[task.entity]
-    stage = Stage(connection, read_table(connection, definition), definition, task.run_id)
+    renamed = renamed_since(connection, task.run_id, definition)
+    stage = Stage(connection, read_table(connection, definition), definition, task.run_id, renamed)
     done = UndoneBatch()
-    for segment in _segments(connection, task):
+    for segment in _segments(connection, task, renamed):
         stage.fill(segment)
         if segment.operation == "insert":
             delete(stage, catalog)
@@ -143,7 +145,7 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
     return done
 
 
-def _segments(connection: Connection, task: UndoTask) -> list[Segment]:
+def _segments(connection: Connection, task: UndoTask, renamed: Renamed) -> list[Segment]:
     """The newest first. Of several sources: first what holds values that others had, then what changed, together."""
     rows = connection.execute(_SEGMENTS, (task.batch_id, task.entity)).fetchall()
     if len(task.sources) > 1:
@@ -151,7 +153,7 @@ def _segments(connection: Connection, task: UndoTask) -> list[Segment]:
     found: list[Segment] = []
     turns: list[int] = []
     for turn, operation, columns, source, seqs in rows:
-        segment = Segment(task.batch_id, operation, tuple(columns or ()), tuple(seqs), (source,))
+        segment = Segment(task.batch_id, operation, named_now(columns or [], renamed), tuple(seqs), (source,))
         if found and turns[-1] == turn and (joined := found[-1].joined(segment)) is not None:
             found[-1] = joined
         else:

@@ -17,6 +17,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.keys import COLUMN, is_row_of
 from hybrid_sync.postgres import Connection
+from hybrid_sync.undo.renamed import Renamed, image_now
 from hybrid_sync.write.images import image_of, restorable
 
 UNDO = sql.Identifier("pg_temp", "hybrid_sync_undo")
@@ -56,11 +57,14 @@ class Segment:
 class Stage:
     """The entries of one segment; `verdict` is `ours` where the undo may go on, else why it may not."""
 
-    def __init__(self, connection: Connection, table: TargetTable, entity: Entity, run_id: str) -> None:
+    def __init__(
+        self, connection: Connection, table: TargetTable, entity: Entity, run_id: str, renamed: Renamed
+    ) -> None:
         self.connection = connection
         self.run_id = run_id
         self.table = table
         self.entity = entity
+        self.renamed = renamed
         self.source = next(iter(entity.sources))
         """Of the lines; of the first of them where there are several."""
         self.segment = Segment(uuid.UUID(int=0), "", (), (), (self.source,))
@@ -122,8 +126,8 @@ class Stage:
     def _changed(self) -> sql.Composed:
         return sql.SQL(
             "insert into {} (id, key, xid, prior, before, source)"
-            " select id, keys, xid::text::bigint, prior::text::bigint, before, source from {} j order by id"
-        ).format(UNDO, self._entries())
+            " select id, keys, xid::text::bigint, prior::text::bigint, {}, source from {} j order by id"
+        ).format(UNDO, image_now(sql.SQL("before"), self.renamed), self._entries())
 
     def _inserted(self) -> sql.Composed:
         """One line for each inserted row; its key says which row that is, and no row means that it is gone."""

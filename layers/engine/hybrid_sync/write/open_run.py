@@ -26,7 +26,7 @@ class RunToOpen:
     """The catalog's hash and the build."""
     deadline_seconds: int
     entities: Sequence[Mapping[str, Any]]
-    """Of each: entity, wave, requested, batches, keys, warnings, hidden_rows."""
+    """Of each: entity, target, wave, requested, batches, keys, warnings, hidden_rows."""
 
 
 @timed("lock")
