@@ -38,7 +38,7 @@ MAY_IMPORT = {
 }
 MOST_MODULES = 470
 """Of ours and of libraries: their number is what a cold start costs, on any machine under any load."""
-MORE_MODULES = {"retry_failure": 496, "rollback_run": 494, "serve_dashboard": 498, "sync_keys": 500}
+MORE_MODULES = {"retry_failure": 497, "rollback_run": 496, "serve_dashboard": 498, "sync_keys": 500}
 FEW_MODULES = {
     "admit_runs",
     "authorize_request",
