@@ -202,12 +202,14 @@ def test_an_interrupt_a_kill_and_a_closed_terminal_end_the_run_as_cancelled(
 
     # The kinds that end a process at once must not end the tests', whatever the engine does.
     before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGTERM, signal.SIGHUP)}
+    # A process in the background is born with interrupts ignored.
+    of_interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(type(here.manifests), "write_once", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             carried(here, "first", Profile.daily)
         assert all(signal.getsignal(one) is signal.SIG_IGN for one in before)
     finally:
-        for one, handler in before.items():
+        for one, handler in (before | {signal.SIGINT: of_interrupts}).items():
             signal.signal(one, handler)
     assert target("select status from hybrid_sync.run") == [("cancelled",)]
