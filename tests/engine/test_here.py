@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -193,6 +194,10 @@ def test_a_run_that_died_here_is_known_to_be_lost_and_one_of_others_is_not_known
     assert here.executions.status("theirs") is None
 
 
+def _nothing(*_: object) -> None:
+    """A signal's handler."""
+
+
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_a_kill_and_a_closed_terminal_end_the_run_as_cancelled(
     here: HereWorld, target: Query, monkeypatch: pytest.MonkeyPatch, kind: signal.Signals
@@ -201,15 +206,32 @@ def test_an_interrupt_a_kill_and_a_closed_terminal_end_the_run_as_cancelled(
         signal.raise_signal(kind)
 
     # The kinds that end a process at once must not end the tests', whatever the engine does.
-    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGTERM, signal.SIGHUP)}
+    before = {one: signal.signal(one, _nothing) for one in (signal.SIGTERM, signal.SIGHUP)}
     # A process in the background is born with interrupts ignored.
     of_interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(type(here.manifests), "write_once", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             carried(here, "first", Profile.daily)
-        assert all(signal.getsignal(one) is signal.SIG_IGN for one in before)
+        assert all(signal.getsignal(one) is _nothing for one in before)
     finally:
         for one, handler in (before | {signal.SIGINT: of_interrupts}).items():
             signal.signal(one, handler)
     assert target("select status from hybrid_sync.run") == [("cancelled",)]
+
+
+def test_a_closed_terminal_ends_no_run_that_was_started_with_nohup(
+    here: HereWorld, target: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, before = type(here.manifests).write_once, signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def hung_up(*given: Any) -> Any:
+        signal.raise_signal(signal.SIGHUP)
+        return write(*given)
+
+    monkeypatch.setattr(type(here.manifests), "write_once", hung_up)
+    try:
+        carried(here, "first", Profile.daily)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert target("select status from hybrid_sync.run") == [("succeeded",)]
