@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.peers.local_aws import FolderBucket, FolderTable
+from bench.peers.local_aws import FolderBucket, FileTable
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import Profile
 from hybrid_sync.ids.cache import DynamoIdCache
@@ -38,7 +38,7 @@ class FolderWorld(EngineWorld):
 
     def __init__(self, order: Order) -> None:
         super().__init__(load(order.catalog), order.legacy, order.target)
-        self.table, self.bucket = FolderTable(order.folder / "ids"), FolderBucket(order.folder / "data")
+        self.table, self.bucket = FileTable(order.folder / "ids"), FolderBucket(order.folder / "data")
         self.id_cache = DynamoIdCache("ids", self.table, self.id_secret)  # type: ignore[assignment]
         self.manifests = S3Manifests("data", self.bucket)  # type: ignore[assignment]
         self.reports = S3Reports("data", self.bucket)  # type: ignore[assignment]

@@ -6,6 +6,7 @@ Only the calls that a run makes, answered in boto's form.  What AWS's own client
 from __future__ import annotations
 
 import io
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,39 +18,37 @@ from botocore.exceptions import ClientError
 Item = dict[str, dict[str, Any]]
 
 
-class FolderTable:
-    """A table of pages: an item is a file whose first line is its seal."""
+class FileTable:
+    """A table of pages in one file: a file for each item would cost the client what looking for an inode costs."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._items = sqlite3.connect(folder / "items.sqlite", isolation_level=None, timeout=60)
+        self._items.execute("pragma journal_mode = wal")
+        self._items.execute("pragma synchronous = off")
+        self._items.execute("create table if not exists items (pk text primary key, seal blob, ids blob)")
         self.reads = self.writes = 0
         """Items."""
-        folder.mkdir(parents=True, exist_ok=True)
 
     def batch_get_item(self, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
         [(table, asked)] = RequestItems.items()
         items = []
         for key in asked["Keys"]:
             self.reads += 1
-            try:
-                kept = self._file(key["pk"]["S"]).read_bytes()
-            except FileNotFoundError:
-                continue
-            length = kept[0]
-            items.append({**key, "seal": {"B": kept[1 : 1 + length]}, "ids": {"B": kept[1 + length :]}})
+            found = self._items.execute("select seal, ids from items where pk = ?", (key["pk"]["S"],)).fetchone()
+            if found:
+                items.append({**key, "seal": {"B": found[0]}, "ids": {"B": found[1]}})
         return {"Responses": {table: items}}
 
     def batch_write_item(self, RequestItems: Mapping[str, Sequence[Any]]) -> dict[str, Any]:  # noqa: N803
         [(_, puts)] = RequestItems.items()
-        for put in puts:
-            self.writes += 1
-            item: Item = put["PutRequest"]["Item"]
-            seal = item["seal"]["B"]
-            self._file(item["pk"]["S"]).write_bytes(bytes([len(seal)]) + seal + item["ids"]["B"])
+        items: list[Item] = [put["PutRequest"]["Item"] for put in puts]
+        self.writes += len(items)
+        rows = [(item["pk"]["S"], item["seal"]["B"], item["ids"]["B"]) for item in items]
+        self._items.execute("begin immediate")
+        self._items.executemany("insert or replace into items values (?, ?, ?)", rows)
+        self._items.execute("commit")
         return {}
-
-    def _file(self, name: str) -> Path:
-        return self._folder / quote(name, safe="")
 
 
 class FolderBucket:

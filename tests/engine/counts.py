@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from bench.peers.local_aws import FolderTable
+from bench.peers.local_aws import FileTable
 from hybrid_sync.contracts import Profile
 from hybrid_sync.ids.cache import DynamoIdCache
 from tests.engine.six_tables import Counted
@@ -40,7 +40,7 @@ class Counts:
 
     def __init__(self, six: Counted, folder: Path) -> None:
         self._six = six
-        self._table = FolderTable(folder)
+        self._table = FileTable(folder)
         self._new_worker()
 
     def _new_worker(self) -> None:
