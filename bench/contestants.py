@@ -88,7 +88,7 @@ class HotPath:
         for chunk in _chunks(rows):
             spliced = splice(
                 plan, scan(plan, chunk), own, {("patients", "patient"): self._patients},
-                lambda key: self._mint([decode_key(key)])[0],
+                lambda keys: self._mint([decode_key(key) for key in keys]),
             )  # fmt: skip
             with transaction(self._target, "target"):
                 writer = Writer(self._target, self._plan.table, plan, "bench", uuid.uuid4())

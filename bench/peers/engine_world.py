@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.peers.local_aws import FolderBucket, FileTable
+from bench.peers.local_aws import FileTable, FolderBucket
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import Profile
 from hybrid_sync.ids.cache import DynamoIdCache

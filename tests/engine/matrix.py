@@ -72,7 +72,7 @@ class Way:
         """Write every row that is accepted; the reasons of the others, by key."""
         with transaction(self.legacy, "legacy", read_only=True):
             scanned = scan(plan, list(rows.read(self.legacy, plan, sql.SQL("true"))))
-        spliced = splice(plan, scanned, {}, {}, lambda key: key[-16:].rjust(16, b"\0"))
+        spliced = splice(plan, scanned, {}, {}, lambda keys: [key[-16:].rjust(16, b"\0") for key in keys])
         names = sql.SQL(", ").join(sql.Identifier(c) for c in plan.target_columns)
         copy_rows(self.target, sql.SQL("copy public.x ({}) from stdin (format binary)").format(names), spliced.new)
         return {r.key[0]: r.reason for r in scanned.rejected}

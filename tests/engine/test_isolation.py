@@ -172,7 +172,7 @@ def test_a_role_that_may_not_copy_stages_its_new_rows_and_isolates_them_alike(
         compiled = compile_entity("people", world.catalog, reading, writing)
         plan = compiled.sources["person"]
         scanned = scan(plan, rows.read(reading, plan, sql.SQL("true")))
-        spliced = splice(plan, scanned, {}, {}, lambda key: uuid4().bytes, flag_new=True)
+        spliced = splice(plan, scanned, {}, {}, lambda keys: [uuid4().bytes for _ in keys], flag_new=True)
         with transaction(writing, "target"):
             writing.execute("select hybrid_sync.ensure_journal_partition(now())")
             writer = Writer(writing, replace(compiled.table, row_security=True), plan, "run", uuid4())

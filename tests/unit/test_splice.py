@@ -47,8 +47,8 @@ def row(key: int, *fields: bytes | None, verdict: int | None = None) -> bytes:
     return struct.pack(">h", len(parts)) + b"".join(parts)
 
 
-def mint(key: bytes) -> bytes:
-    return b"M" * 8 + key[-8:]
+def mint(keys: list[bytes]) -> list[bytes]:
+    return [b"M" * 8 + key[-8:] for key in keys]
 
 
 PERSON = ("people", "person")
@@ -75,7 +75,9 @@ def test_every_byte_behind_the_references_is_kept(key: int, note: bytes | None, 
         mint,  # type: ignore[dict-item]
     )
     (spliced,) = batch.new
-    expected = struct.pack(">h", 4) + field(mint(field(number(key)))) + field(number(key)) + field(uuid) + field(note)
+    expected = (
+        struct.pack(">h", 4) + field(*mint([field(number(key))])) + field(number(key)) + field(uuid) + field(note)
+    )
     assert spliced.data == expected
     assert decode_key(spliced.key) == (key,)
 
@@ -180,7 +182,7 @@ def test_a_page_of_mixed_rows_is_what_each_row_says(seed: int) -> None:
     )
     assert found.read == len({key for key, *_ in rows})
     assert [one.data for one in batch.new] == [
-        struct.pack(">h", 5) + b"".join(map(field, (mint(field(number(key))), number(key), _id(a), _id(b), note)))
+        struct.pack(">h", 5) + b"".join(map(field, (*mint([field(number(key))]), number(key), _id(a), _id(b), note)))
         for key, _, a, b, note in expected
     ]
     pending = [

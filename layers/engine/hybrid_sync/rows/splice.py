@@ -55,11 +55,11 @@ class SplicedBatch:
 
 def splice(
     plan: ReadPlan, scanned: Scanned, own: Mapping[bytes, bytes], parents: Mapping[tuple[str, str], Parents],
-    mint: Callable[[bytes], bytes], *, flag_new: bool = False,
+    mint: Callable[[list[bytes]], list[bytes]], *, flag_new: bool = False,
 ) -> SplicedBatch:  # fmt: skip
     """Write UUIDs over legacy integers.
 
-    `own` holds the UUIDs of keys that are in the target, `mint` gives one to a new key, `parents` resolves
+    `own` holds the UUIDs of keys that are in the target, `mint` gives one to each new key, `parents` resolves
     references.  A row that refers to another new row of its own entity waits for the link step: whether that other
     row arrives is known only after the write.  `flag_new` adds the pending flags to new rows too, where they must be
     staged.
@@ -72,8 +72,7 @@ def splice(
         known = carried.where([key in own for key in carried.keys])
         new = carried.where([key not in own for key in carried.keys])
         batch.known = known.spliced(stored + deferred, list(map(own.__getitem__, known.keys)), flagged=True)
-    ids = list(map(mint, new.keys))
-    batch.new = new.spliced(stored + (deferred if flag_new else 0), ids, flagged=flag_new)
+    batch.new = new.spliced(stored + (deferred if flag_new else 0), mint(new.keys), flagged=flag_new)
     return batch
 
 

@@ -19,15 +19,15 @@ from hybrid_sync.write.adopt import Candidates, candidates
 
 def adopt_rows(
     entity: Entity, plan: EntityPlan, source: str, legacy: Connection, target: Connection, rows: Rows,
-    absent: Container[bytes], retired: Mapping[Key, bytes],
+    own: Container[bytes], retired: Mapping[Key, bytes],
 ) -> Candidates:  # fmt: skip
-    """The native row that each of the rows takes over that are `absent` from the target; their UUIDs stay.
+    """The native row that each of the rows takes over that are not the target's `own`; their UUIDs stay.
 
     A key that had a UUID before gets that one back and never another.
     """
     if entity.adopt is None or not rows:
         return Candidates()
-    new = (row for row in rows if row.key in absent)
+    new = (row for row in rows if row.key not in own)
     found = candidates(target, entity, source, plan.sources[source], plan.table, new)
     keys = {decode_key(row): row for row in found.ids}
     for key in [key for key, row in keys.items() if retired.get(key, found.ids[row]) != found.ids[row]]:

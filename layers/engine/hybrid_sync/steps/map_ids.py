@@ -6,7 +6,7 @@ A row's own UUID comes from the target, from an adopted native row, from before 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 from hybrid_sync.catalog.compile import ReadPlan
@@ -15,7 +15,9 @@ from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.ids.idmap import IdMap, Ids
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.keys import decode_key
+from hybrid_sync.many_keys import decode_keys
 from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.rows.columns import Rows
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import Parents, SplicedBatch, splice
@@ -73,32 +75,37 @@ class BatchIds:
     def splice(self, writer: Writer, scanned: Scanned, *, fresh: bool = False) -> SplicedBatch:
         """Rows ready to be written; `fresh` asks the target for every reference."""
         task, plan, rows = self._task, self._plan, scanned.rows
-        keys = dict(zip(rows.keys, rows.decoded, strict=True))
         there = self._ids.own(self._target, task.entity, task.source, rows.decoded)
-        own = {row: there[key] for row, key in keys.items() if key in there} if there else {}
+        own = (
+            {row: there[key] for row, key in zip(rows.keys, rows.decoded, strict=True) if key in there} if there else {}
+        )
         if not fresh:  # whoever asks anew heals what the cache has wrong
             self._there.update(there)
-        absent = {row: key for row, key in keys.items() if row not in own} if own else keys
-        retired = retired_ids(self._target, task.entity, task.source, list(absent.values())) if self._retired else {}
+        absent = [key for key in rows.decoded if key not in there] if there else rows.decoded
+        retired = retired_ids(self._target, task.entity, task.source, absent) if self._retired else {}
         adopted = adopt_rows(
             self._catalog[task.entity], self._entity, task.source, self._legacy, self._target,
-            rows, absent, retired,
+            rows, own, retired,
         )  # fmt: skip
         if adopted.ids:
             own |= adopted.ids
             writer.adopt()
-        new = dict(zip(absent, self._mint(list(absent.values()) if own else rows.decoded), strict=True))
-        new |= {row: retired[key] for row, key in absent.items() if key in retired} if retired else {}
         certain = scanned
         if adopted.ambiguous:
             certain = Scanned(rows.where([key not in adopted.ambiguous for key in rows.keys]))
         parents = self._parents(certain, fresh=fresh)
-        spliced = splice(plan, certain, own, parents, new.__getitem__, flag_new=writer.stages_everything)
+        mint = partial(self._new_ids, rows, retired)
+        spliced = splice(plan, certain, own, parents, mint, flag_new=writer.stages_everything)
         spliced.rejected += [FailedRow(decode_key(key), "ambiguous_adoption") for key in sorted(adopted.ambiguous)]
-        self.found.update(zip(map(keys.__getitem__, own), own.values(), strict=True))
-        minted = rows.decoded if len(spliced.new) == len(rows) else map(keys.__getitem__, spliced.new.keys)
-        self.found.update(zip(minted, spliced.new.ids, strict=True))
+        self.found.update(zip(_keys_of(rows, list(own)), own.values(), strict=True))
+        self.found.update(zip(_keys_of(rows, spliced.new.keys), spliced.new.ids, strict=True))
         return spliced
+
+    def _new_ids(self, rows: Rows, retired: Mapping[Key, bytes], fields: list[bytes]) -> list[bytes]:
+        """UUIDs of those of the rows that have none in the target: minted, or from before their deletion."""
+        keys = _keys_of(rows, fields)
+        minted = self._mint(keys)
+        return [retired.get(key, uuid) for key, uuid in zip(keys, minted, strict=True)] if retired else minted
 
     @cached_property
     def _proven_later(self) -> set[tuple[str, str, str]]:
@@ -128,3 +135,8 @@ class BatchIds:
             parent: self._ids.resolve(self._target, *parent, keys, fresh=fresh, guarded=parent not in unguarded)
             for parent, keys in wanted.items()
         }
+
+
+def _keys_of(rows: Rows, fields: list[bytes]) -> list[Key]:
+    """The keys of some of the rows, by their fields and in this order; all of them are known as integers already."""
+    return rows.decoded if fields is rows.keys else decode_keys(fields, rows.widths)
