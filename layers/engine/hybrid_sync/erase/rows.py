@@ -14,7 +14,8 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.hashes import Place
-from hybrid_sync.erase.plan import leads, pseudonym
+from hybrid_sync.erase.images import take_out_images
+from hybrid_sync.erase.plan import pseudonym
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import belongs_to, key_columns, key_parts, one_of, record_among
@@ -178,28 +179,29 @@ class Eraser:
         that referred to the person."""
         done: dict[str, int] = {}
         for place, keys in self._rows.items():
-            if self._policy(place) == "keep":
-                continue
-            own = sql.SQL("entity = {} and source = {}").format(*place)
-            stays = _STILL_DUE if self._policy(place) == "pseudonymise" else ()
-            for name in (name for name in _BY_KEY if name not in stays):
-                relation, which = sql.Identifier("hybrid_sync", name), record_among(keys)
-                self._take_out(done, name, sql.SQL("{} where {} and {}").format(relation, own, which))
-            self._take_out(
-                done, "journal",
-                sql.SQL("hybrid_sync.journal where {} and before is not null and {}").format(
-                    own, record_among(keys, sql.Identifier("keys"))
-                ),
-            )  # fmt: skip
-        for lead in () if self._alone else leads(self._catalog):
-            if (ids := self._ids.get(lead.parent)) and self._policy(lead.child) != "keep":
-                self._take_out(
-                    done, "journal",
-                    sql.SQL(
-                        "hybrid_sync.journal where entity = {} and source = {} and before ->> {} = any({}::text[])"
-                    ).format(*lead.child, lead.column, ids),
-                )  # fmt: skip
+            if self._policy(place) != "keep":
+                self._scrub_place(done, place, keys)
+        if self._alone:
+            return done
+        ids = [row_id for some in self._ids.values() for row_id in some]
+        count, gone = take_out_images(self._catalog, self._target, ids)
+        done["journal"] = done.get("journal", 0) + count
+        for place, more in sorted(gone.items()):
+            self._scrub_place(done, place, sorted(more))
         return done
+
+    def _scrub_place(self, done: dict[str, int], place: Place, keys: Sequence[Key]) -> None:
+        own = sql.SQL("entity = {} and source = {}").format(*place)
+        stays = _STILL_DUE if self._policy(place) == "pseudonymise" else ()
+        for name in (name for name in _BY_KEY if name not in stays):
+            relation, which = sql.Identifier("hybrid_sync", name), record_among(keys)
+            self._take_out(done, name, sql.SQL("{} where {} and {}").format(relation, own, which))
+        self._take_out(
+            done, "journal",
+            sql.SQL("hybrid_sync.journal where {} and before is not null and {}").format(
+                own, record_among(keys, sql.Identifier("keys"))
+            ),
+        )  # fmt: skip
 
     def _take_out(self, done: dict[str, int], name: str, which: sql.Composed) -> None:
         done[name] = done.get(name, 0) + self._target.execute(sql.SQL("delete from {}").format(which)).rowcount

@@ -1,0 +1,93 @@
+"""Before-images of others' rows that were an erased person's once: each holds the id of a row of that person.
+
+By the id and not by a column's name: an image names its columns as they were called then, and one that was renamed,
+or dropped, or is no reference of the catalog any more, still says whose the row was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import quoted, table
+from hybrid_sync.erase.closure import Rows
+from hybrid_sync.erase.hashes import Place
+from hybrid_sync.postgres import Connection
+
+# Only a column that a run has recorded by its number, and that is still there, is known to be called otherwise now.
+_TAKEN_OUT = """
+with spared as materialized (
+  select e.run_id, e.entity, c.source, n.name
+  from unnest(%(entities)s::text[], %(sources)s::text[], %(tables)s::text[], %(columns)s::text[])
+       as c (entity, source, relation, name)
+  join hybrid_sync.run_entity e on e.entity = c.entity and (e.columns ->> 'relation')::oid = to_regclass(c.relation)
+  join pg_attribute a on a.attrelid = to_regclass(c.relation) and a.attname = c.name and not a.attisdropped
+  cross join lateral jsonb_each_text(e.columns -> 'numbers') as n (name, number)
+  where n.number::int2 = a.attnum
+)
+delete from hybrid_sync.journal j
+where j.before is not null
+  and (j.entity, j.source) in (select * from unnest(%(own)s::text[], %(own_sources)s::text[]))
+  and exists (select from jsonb_each_text(j.before) as i (name, value)
+              where i.value = any(%(ids)s::text[])
+                and not exists (select from spared s where s.run_id = j.run_id and s.entity = j.entity
+                                and s.source = j.source and s.name = i.name))
+returning entity, source, keys, operation, id::text
+"""
+
+
+def take_out_images(catalog: Catalog, target: Connection, ids: Iterable[str]) -> tuple[int, Rows]:
+    """Take out the images that hold one of these ids but in a reference that makes a row nobody's; how many, and the
+    rows of which nothing else is left, being deleted since: those belonged to the person to the end.
+
+    Images of rows that the catalog keeps, or that are about nobody, stay.
+    """
+    own = [
+        (name, source)
+        for name, entity in catalog.entities.items() if entity.erasure is not None and entity.erasure.policy != "keep"
+        for source in entity.sources
+    ]  # fmt: skip
+    others = [(*place, quoted(catalog[place[0]].target), column) for place in own for column in _others(catalog, place)]
+    count, known, fresh, gone = 0, set[str](), set(ids), Rows()
+    while fresh:
+        rows = target.execute(
+            _TAKEN_OUT,
+            {
+                **dict(zip(("entities", "sources", "tables", "columns"), _columns(others, 4), strict=True)),
+                **dict(zip(("own", "own_sources"), _columns(own, 2), strict=True)),
+                "ids": sorted(fresh),
+            },
+        ).fetchall()  # fmt: skip
+        count, known = count + len(rows), known | fresh
+        deleted = {str(row[4]): ((row[0], row[1]), tuple(row[2])) for row in rows if row[3] == "delete"}
+        fresh = _absent(catalog, target, {row_id: place for row_id, (place, _) in deleted.items()}) - known
+        for row_id in fresh:
+            place, key = deleted[row_id]
+            gone.setdefault(place, set()).add(key)
+    return count, gone
+
+
+def _others(catalog: Catalog, place: Place) -> list[str]:
+    """The references of which the catalog says that they do not make a row a person's."""
+    entity = catalog[place[0]]
+    assert entity.erasure is not None, "only such places are asked about"
+    return [column for column in entity.sources[place[1]].references if column not in entity.erasure.leads]
+
+
+def _absent(catalog: Catalog, target: Connection, places: dict[str, Place]) -> set[str]:
+    """Of these ids, those that no row has by now: a key that returned has its old id."""
+    left = set(places)
+    for entity in sorted({place[0] for place in places.values()}):
+        rows = target.execute(
+            sql.SQL("select id::text from {} where id = any(%s::uuid[])").format(table(catalog[entity].target)),
+            ([row_id for row_id, place in places.items() if place[0] == entity],),
+        ).fetchall()
+        left -= {str(row[0]) for row in rows}
+    return left
+
+
+def _columns(rows: Sequence[tuple[str, ...]], width: int) -> list[list[str]]:
+    """As parameters for `unnest`."""
+    return [[row[i] for row in rows] for i in range(width)]

@@ -1,0 +1,185 @@
+"""An erasure finds what is kept of a person under the names of then: of columns, of tables, of entities and sources."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
+from tests.engine.conftest import Query, _runner
+from tests.engine.erasures import erase_rows
+from tests.engine.small import small_world
+from tests.engine.test_erasure import anywhere
+from tests.engine.worlds import EngineWorld, run
+
+LEGACY = """
+create table people (id int primary key, email text, chief int);
+create table notes (id int primary key, person int, author int, body text);
+insert into people select i, 'mail' || i, nullif(i - 1, 0) from generate_series(1, 5) i;
+insert into notes select i, i, 5, 'secret of ' || i from generate_series(1, 4) i;
+"""
+TARGET = """
+create table people (id uuid primary key, legacy_id int unique, email text, chief_id uuid references people);
+create table notes (id uuid primary key, legacy_id int unique, person_id uuid references people,
+                    author_id uuid references people, body text);
+"""
+PLACE = ("people", "people")
+
+
+def _entity(name: str, **more: Any) -> dict[str, Any]:
+    source = {"from": f"{name} a", "key": {"legacy_id": "a.id"}, **more.pop("source")}
+    return {"entity": name, "target": name, "on_delete": {"policy": "hard"}, "sources": {name: source}, **more}
+
+
+def _catalog(person: str | None = "person_id", **changed: Any) -> list[dict[str, Any]]:
+    """Whose a note is, and who wrote it; the note is the person's, of whom it says something."""
+    references: dict[str, Any] = {"author_id": {"key": "a.author", "to": "people"}}
+    if person:
+        references[person] = {"key": "a.person", "to": "people"}
+    return [
+        _entity(
+            "people",
+            source={
+                "columns": {"email": "a.email"},
+                "references": {"chief_id": {"key": "a.chief", "to": "people", "deferred": True}},
+            },
+            erasure={"policy": "pseudonymise", "set": {"email": "erased-{key}"}},
+        ),
+        _entity(
+            "notes",
+            source={"columns": {"body": "a.body"}, "references": references},
+            **{"erasure": {"policy": "delete", "of": [person] if person else []}, **changed},
+        ),
+    ]
+
+
+def _with(world: EngineWorld, entities: list[dict[str, Any]]) -> EngineWorld:
+    """The same world after somebody has brought the catalog up to date."""
+    renamed = copy.copy(world)
+    renamed.catalog = Catalog({one["entity"]: Entity.model_validate(one) for one in entities})
+    return renamed
+
+
+@pytest.fixture(name="moved")
+def note_three_is_of_another_by_now(legacy_db: str, target_db: str) -> EngineWorld:
+    """Notes 3 and 4 are person 4's, and what note 3 was before is in the journal."""
+    world = small_world(legacy_db, target_db, LEGACY, TARGET, *_catalog())
+    run(world, "first")
+    _runner(legacy_db)("update notes set person = 4, body = 'harmless' where id = 3; update notes set author = 1")
+    run(world, "second")
+    assert anywhere(_runner(target_db), "secret of 3"), "what is looked for can be found"
+    return world
+
+
+def _forget_numbers(target: Query) -> None:
+    """As of a run of before they were recorded."""
+    target("update hybrid_sync.run_entity set columns = null")
+
+
+RENAMED = "alter table notes rename person_id to whose"
+EXCHANGED = "alter table notes rename person_id to x; alter table notes rename author_id to person_id; " + (
+    "alter table notes rename x to author_id"
+)
+
+
+def _exchanged() -> list[dict[str, Any]]:
+    references = {
+        "person_id": {"key": "a.author", "to": "people"}, "author_id": {"key": "a.person", "to": "people"},
+    }  # fmt: skip
+    people, notes = _catalog()
+    notes["sources"]["notes"]["references"] = references
+    return [people, {**notes, "erasure": {"policy": "delete", "of": ["author_id"]}}]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_reference_that_has_another_name_by_now(moved: EngineWorld, target_db: str, recorded: bool) -> None:
+    target = _runner(target_db)
+    target(RENAMED)
+    if not recorded:
+        _forget_numbers(target)
+    certificate = erase_rows(_with(moved, _catalog("whose")), (3,), place=PLACE)
+    assert anywhere(target, "secret of 3") == set()
+    assert certificate.scrubbed["journal"] == 2, "of note 3, and of the link of person 3"
+    assert target("select body from notes where legacy_id = 3") == [("harmless",)], "it is of another person by now"
+
+
+def test_columns_that_exchanged_their_names(moved: EngineWorld, target_db: str) -> None:
+    """Who wrote notes of others is erased: their images stay, or those could not be undone any more."""
+    target = _runner(target_db)
+    target(EXCHANGED)
+    erase_rows(_with(moved, _exchanged()), (3,), place=PLACE)
+    assert anywhere(target, "secret of 3") == set()
+    left = "select keys from hybrid_sync.journal where entity = 'notes' and before is not null order by keys"
+    assert target(left) == [([1],), ([2],), ([4],)]
+    erase_rows(_with(moved, _exchanged()), (5,), place=PLACE)
+    assert target(left) == [([1],), ([2],), ([4],)], "person 5 was the author of all"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_reference_that_was_dropped(moved: EngineWorld, target_db: str, recorded: bool) -> None:
+    target = _runner(target_db)
+    target("alter table notes drop person_id")
+    if not recorded:
+        _forget_numbers(target)
+    erase_rows(_with(moved, _catalog(None)), (3,), place=PLACE)
+    assert anywhere(target, "secret of 3") == set()
+
+
+def test_a_new_column_of_the_dropped_references_name(moved: EngineWorld, target_db: str) -> None:
+    """It is none that makes a note a person's; its name is no reason to keep what stood in the other one."""
+    target = _runner(target_db)
+    target("alter table notes drop person_id; alter table notes rename author_id to person_id")
+    people, notes = _catalog()
+    notes["sources"]["notes"]["references"] = {"person_id": {"key": "a.author", "to": "people"}}
+    erase_rows(_with(moved, [people, {**notes, "erasure": {"policy": "delete"}}]), (3,), place=PLACE)
+    assert anywhere(target, "secret of 3") == set()
+
+
+def test_a_table_that_was_made_again(moved: EngineWorld, target_db: str) -> None:
+    """A dump that was loaded, say: the numbers are of another table."""
+    target = _runner(target_db)
+    target("create table other (like notes including all); insert into other select * from notes")
+    target("drop table notes; alter table other rename to notes; grant all on notes to public")
+    target("alter table notes rename person_id to whose")
+    erase_rows(_with(moved, _catalog("whose")), (3,), place=PLACE)
+    assert anywhere(target, "secret of 3") == set()
+
+
+def test_a_table_that_has_another_name(moved: EngineWorld, target_db: str) -> None:
+    target = _runner(target_db)
+    target("alter table notes rename to remarks; alter table remarks rename person_id to whose")
+    people, notes = _catalog("whose")
+    erase_rows(_with(moved, [people, {**notes, "target": "remarks"}]), (3,), place=PLACE)
+    assert anywhere(target, "secret of 3") == set()
+
+
+ANSWERS = (
+    "create table answers (id int primary key, note int, body text); insert into answers values (7, 3, 'answer 7')"
+)
+
+
+def test_what_is_left_of_rows_that_belonged_to_rows_which_are_gone(legacy_db: str, target_db: str) -> None:
+    """Nobody's row refers to person 3 any more, and only the image of a deleted note says whose the answer was."""
+    answers = _entity(
+        "answers",
+        source={"columns": {"body": "a.body"}, "references": {"note_id": {"key": "a.note", "to": "notes"}}},
+        erasure={"policy": "delete", "of": ["note_id"]},
+    )
+    world = small_world(
+        legacy_db, target_db, LEGACY + ANSWERS,
+        TARGET + "create table answers (id uuid primary key, legacy_id int unique, note_id uuid references notes,"
+        " body text)", *_catalog(), answers,
+    )  # fmt: skip
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    run(world, "first")
+    legacy("update answers set body = 'answer 7, corrected'")
+    run(world, "second")
+    legacy("delete from answers; delete from notes where id in (3, 4)")
+    run(world, "third", profile="weekly", allow_deletes=["notes", "answers"])
+    assert {word for word, _ in anywhere(target, "secret of 3", "answer 7")} == {"secret of 3", "answer 7"}
+    assert erase_rows(world, (3,), place=PLACE).scrubbed["retired_id"] == 2
+    assert anywhere(target, "secret of 3", "answer 7") == set()
+    assert {word for word, _ in anywhere(target, "secret of 4")} == {"secret of 4"}
