@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 
 from bench.ondemand.ground import AT_WORK, status, weekly
-from hybrid_sync.services.jobs import CancelAsked, JobTold
+from hybrid_sync.services.messages.jobs import CancelAsked, JobTold
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 
 from bench.ondemand.events import Caller, Event
-from hybrid_sync.services.webhooks import Rotated
+from hybrid_sync.services.messages.senders import Rotated
 from hybrid_sync.webhooks.signatures import Secret, Standard
 from hybrid_sync_cli.deployment import Deployment
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from hybrid_sync.check.model import CheckOutcome, Severity
-from hybrid_sync.services.checks import CheckAsked, CheckedAsked, CheckStanding
+from hybrid_sync.services.messages.checks import CheckAsked, CheckedAsked, CheckStanding
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

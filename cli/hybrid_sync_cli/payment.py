@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from hybrid_sync.http.scopes import USUAL_SCOPES
-from hybrid_sync.services.tokens import CreateAsked, CreatedToken, RevokeAsked, Revoked
+from hybrid_sync.services.messages.tokens import CreateAsked, CreatedToken, RevokeAsked, Revoked
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack

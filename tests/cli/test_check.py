@@ -14,7 +14,8 @@ import pytest
 from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.check.model import error, note, outcome, warning
 from hybrid_sync.runs.starter import RunState
-from hybrid_sync.services.checks import CheckAsked, CheckedAsked, check, checked
+from hybrid_sync.services.checks import check, checked
+from hybrid_sync.services.messages.checks import CheckAsked, CheckedAsked
 from tests.cli.conftest import Command
 from tests.cli.gateway import PERSON, Desk
 from tests.contract import accounts

@@ -12,7 +12,8 @@ import pytest
 from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.runs.holds import hold
-from hybrid_sync.services.redrive import RedriveAsked, redrive
+from hybrid_sync.services.messages.records import RedriveAsked
+from hybrid_sync.services.redrive import redrive
 from hybrid_sync.steps.retry_failure import retry_failure
 from tests.cli.conftest import Command, announce
 from tests.cli.gateway import PERSON, Desk, gateway

@@ -13,8 +13,8 @@ from psycopg.conninfo import make_conninfo
 from pydantic import BaseModel
 
 from hybrid_sync.recorded.levels import Levels
+from hybrid_sync.services.messages.trail import Trail
 from hybrid_sync.services.roles import Role
-from hybrid_sync.services.trail import Trail
 from hybrid_sync.services.views.entity import Entities, EntityView
 from hybrid_sync.services.views.model import Overview
 from hybrid_sync.services.views.run import RunView

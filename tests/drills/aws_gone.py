@@ -12,9 +12,9 @@ import psycopg
 
 from hybrid_sync_cli.deployment.outputs import api_url
 from hybrid_sync_cli.deployment.place import Place
-from hybrid_sync_cli.stack import ACCESS, Stack, home
+from hybrid_sync_cli.stack import ACCESS, STACK_NAME, Stack, home
 from hybrid_sync_cli.stack.aws import Aws
-from hybrid_sync_cli.stack.deploy import STACK_NAME, Deployment, Host, outputs
+from hybrid_sync_cli.stack.deploy import Deployment, Host, outputs
 from hybrid_sync_cli.stack.processes import Processes
 from tests.drills.ground import Ground, NotWell
 from tests.drills.here import carry_here, changed, told

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from hybrid_sync.http.credentials import COOKIE
 from hybrid_sync.http.scopes import OPERATE, READ
-from hybrid_sync.services.tokens import CreateAsked, CreatedToken
+from hybrid_sync.services.messages.tokens import CreateAsked, CreatedToken
 from hybrid_sync_cli.stack import Stack, home
 from tests.drills import places
 from tests.drills.ground import PAUSE, Ground, NotWell, asked

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.services.redrive import RedriveAsked, Redriven
+from hybrid_sync.services.messages.records import RedriveAsked, Redriven
 from hybrid_sync.services.views.model import Overview
 from hybrid_sync_cli.execution import outcome
 from hybrid_sync_cli.queue_counts import settle

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
-from hybrid_sync.services.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
+from hybrid_sync.services.messages.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack

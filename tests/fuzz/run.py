@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_sync.services.tokens import CreateAsked, CreatedToken, RevokeAsked, Revoked
+from hybrid_sync.services.messages.tokens import CreateAsked, CreatedToken, RevokeAsked, Revoked
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.stack import Stack
 

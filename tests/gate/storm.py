@@ -14,7 +14,7 @@ import psutil
 
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.services.asked import Progress, ProgressAsked, StartAsked, Started
-from hybrid_sync.services.jobs import Jobs, JobsAsked, JobTold
+from hybrid_sync.services.messages.jobs import Jobs, JobsAsked, JobTold
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack

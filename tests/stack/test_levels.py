@@ -12,8 +12,7 @@ import pytest
 from hybrid_sync.http.tokens import Tokens
 from hybrid_sync.recorded.levels import Levels
 from hybrid_sync.schema.install import WORKER
-from hybrid_sync_cli.stack import Stack
-from hybrid_sync_cli.stack.deploy import STACK_NAME
+from hybrid_sync_cli.stack import STACK_NAME, Stack
 from tests.cli.conftest import say
 from tests.stack.test_authentication import _asked
 from tests.stack.test_disturbed import altered, forget_breakers

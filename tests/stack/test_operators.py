@@ -16,9 +16,8 @@ import pytest
 from hybrid_sync.runs.holds import release
 from hybrid_sync.services.commands import COMMANDS, Role
 from hybrid_sync_cli.emulator.refusals import DENIED, expect
-from hybrid_sync_cli.stack import Stack, home
+from hybrid_sync_cli.stack import STACK_NAME, Stack, home
 from hybrid_sync_cli.stack.aws import Aws
-from hybrid_sync_cli.stack.deploy import STACK_NAME
 from hybrid_sync_cli.stack.processes import Processes
 from tests.cli.conftest import Said, say
 from tests.stack.world import fill

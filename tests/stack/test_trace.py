@@ -18,8 +18,7 @@ from hybrid_sync.runs.holds import hold, holds, release
 from hybrid_sync_cli.flow.data import StateError
 from hybrid_sync_cli.flow.deployed import flow
 from hybrid_sync_cli.flow.execution import Delivery, Execution
-from hybrid_sync_cli.stack import Stack
-from hybrid_sync_cli.stack.deploy import STACK_NAME
+from hybrid_sync_cli.stack import STACK_NAME, Stack
 from tests.flow.conduct import conduct
 from tests.stack.usage import by_the_emulator, by_the_workers
 from tests.stack.world import fill

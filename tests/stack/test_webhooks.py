@@ -19,14 +19,13 @@ from botocore.httpsession import URLLib3Session
 
 from hybrid_sync.catalog.webhooks import Signature, load_webhooks
 from hybrid_sync.http.webhooks import LONGEST_BODY
-from hybrid_sync.services.jobs import Jobs, JobsAsked, PauseAsked, Resumed
-from hybrid_sync.services.webhooks import Rotated
+from hybrid_sync.services.messages.jobs import Jobs, JobsAsked, PauseAsked, Resumed
+from hybrid_sync.services.messages.senders import Rotated
 from hybrid_sync.webhooks.signatures import KINDS, TOLERANCE, Secret
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import catalog_of_project
 from hybrid_sync_cli.progress import PAUSE
-from hybrid_sync_cli.stack import ACCESS, Stack, home
-from hybrid_sync_cli.stack.deploy import STACK_NAME
+from hybrid_sync_cli.stack import ACCESS, STACK_NAME, Stack, home
 from tests.cli.conftest import say
 from tests.stack.world import fill
 

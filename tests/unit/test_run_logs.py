@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from hybrid_sync.services.log_lines import PATIENCE, RunLogs
-from hybrid_sync.services.run_logs import LogsAsked
+from hybrid_sync.services.messages.logs import LogsAsked
 from hybrid_sync_cli.commands.logs import in_words
 
 RUN = "weekly-20261126T152800-4fc1d2"

@@ -7,8 +7,7 @@ from datetime import datetime
 
 import click
 
-from hybrid_sync.services.audit_copy import Verified, VerifyAsked
-from hybrid_sync.services.trail import Line, Trail, TrailAsked
+from hybrid_sync.services.messages.trail import Line, Trail, TrailAsked, Verified, VerifyAsked
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.exits import FAILED

@@ -9,14 +9,11 @@ from typing import Any, get_args
 
 import click
 
-from hybrid_sync.catalog.models import Priority
-from hybrid_sync.catalog.waves import waves
 from hybrid_sync.cost.answer import Cost, EntityCost
 from hybrid_sync.cost.bill import Usage, bill, dollars, together
 from hybrid_sync.cost.prices import AS_OF, BUDGET, PRICES, REGION, Item
 from hybrid_sync.cost.what_if import Plan, Schedule, month
-from hybrid_sync.services.cost import CostAsked
-from hybrid_sync.steps.fit_entities import with_ancestors
+from hybrid_sync.services.messages.measures import CostAsked
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import catalog_of_project
@@ -80,6 +77,10 @@ def cost(
 
 
 def _suppose(given: Mapping[str, Any], as_json: bool) -> None:
+    from hybrid_sync.catalog.models import Priority  # whoever asks a deployment needs no catalog
+    from hybrid_sync.catalog.waves import waves
+    from hybrid_sync.steps.fit_entities import with_ancestors
+
     catalog = catalog_of_project()
     critical = [name for name, entity in catalog.entities.items() if entity.priority is Priority.critical]
     plan = Plan(

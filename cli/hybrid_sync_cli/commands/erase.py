@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from hybrid_sync.erase.records import Certificate
-from hybrid_sync.services.erasing import Certificates, EraseAsked, ErasuresAsked, Named, Preview
+from hybrid_sync.erase.told import Certificate
+from hybrid_sync.services.messages.erasing import Certificates, EraseAsked, ErasuresAsked, Named, Preview
 from hybrid_sync_cli.deployment import Deployment
 
 _ROW = re.compile(r"(?P<entity>[a-z0-9_]+)(/(?P<source>[a-z0-9_]+))?:(?P<key>-?[0-9]+(,-?[0-9]+)*)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hybrid_sync.services.history import MOST, HistoryAsked
+from hybrid_sync.services.messages.records import MOST_EVENTS, HistoryAsked
 from hybrid_sync.services.told import Event, History
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
@@ -13,7 +13,7 @@ from hybrid_sync_cli.execution import reference
 
 @click.command()
 @click.argument("row", metavar="ENTITY:KEY")
-@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many events.")
+@click.option("--limit", type=click.IntRange(1, MOST_EVENTS), default=50, show_default=True, help="How many events.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def history(row: str, limit: int, as_json: bool) -> None:
     """Each run that wrote the row, undid that, was asked for it or failed at it; never a value, the newest first.

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import click
 
-from hybrid_sync.keys import key_text
+from hybrid_sync.key_values import key_text
 from hybrid_sync.services.asked import Asked
-from hybrid_sync.services.idmap import (
+from hybrid_sync.services.messages.idmap import (
     BackupAsked,
     Backups,
     BackupsAsked,

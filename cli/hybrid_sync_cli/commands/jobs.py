@@ -7,7 +7,7 @@ import json
 import click
 
 from hybrid_sync.report.words import NOTHING, status_word
-from hybrid_sync.services.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
+from hybrid_sync.services.messages.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import run_named

@@ -6,7 +6,7 @@ import click
 
 from hybrid_sync.recorded.levels import PERIOD_DAYS, Levels
 from hybrid_sync.report.words import NOTHING, age
-from hybrid_sync.services.levels import LevelsAsked
+from hybrid_sync.services.messages.measures import LevelsAsked
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hybrid_sync.services.log_lines import LogLine
-from hybrid_sync.services.run_logs import MOST, Logs, LogsAsked
+from hybrid_sync.services.messages.logs import MOST, LogLine, Logs, LogsAsked
 from hybrid_sync_cli import screen
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import run_named

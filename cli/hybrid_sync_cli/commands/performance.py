@@ -7,9 +7,7 @@ from collections.abc import Iterable
 import click
 
 from hybrid_sync.report.words import n_of
-from hybrid_sync.services.advice import AdviceAsked
-from hybrid_sync.services.performance import PerformanceAsked
-from hybrid_sync.services.usage import LONGEST, UsageAsked
+from hybrid_sync.services.messages.measures import LONGEST, AdviceAsked, PerformanceAsked, UsageAsked
 from hybrid_sync.tuning.told import AdviceTold, CallerUse, EntityUse, Performance, PerformanceTold, UsageTold
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import run_named

@@ -11,10 +11,8 @@ import click
 
 from hybrid_sync.report.document import Document
 from hybrid_sync.report.markdown import markdown
-from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.page import page
-from hybrid_sync.report.render import to_html, to_json, to_markdown
-from hybrid_sync.report.story import never_began
+from hybrid_sync.report.model import RunSummary, to_json
+from hybrid_sync.report.story import never_began, story_of
 from hybrid_sync.services.asked import UnrecordedRun
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
@@ -23,11 +21,15 @@ from hybrid_sync_cli.execution import run_named, summary_of, told, why_not
 from hybrid_sync_cli.stack import home
 
 _UNRECORDED: dict[str, Callable[[UnrecordedRun], str]] = {
-    "html": lambda run: page(_document(run)),
+    "html": lambda run: _page(_document(run)),
     "md": lambda run: markdown(_document(run)),
     "json": lambda run: json.dumps(run.report or {"run_id": run.run_id, "status": run.status}, indent=2) + "\n",
 }
-_WRITERS: dict[str, Callable[[RunSummary], str]] = {"html": to_html, "md": to_markdown, "json": to_json}
+_WRITERS: dict[str, Callable[[RunSummary], str]] = {
+    "html": lambda summary: _page(story_of(summary)),
+    "md": lambda summary: markdown(story_of(summary)),
+    "json": to_json,
+}
 
 
 @click.command()
@@ -75,6 +77,12 @@ def _document(run: UnrecordedRun) -> Document:
     failure = (run.report or {}).get("failure") or {}
     text = f"Its execution ended as {run.status} and left no report." if not failure else str(failure["text"])
     return never_began(run.run_id, str(failure.get("code", run.status)), text)
+
+
+def _page(document: Document) -> str:
+    from hybrid_sync.report.page import page  # with the templates' engine, which no other shape needs
+
+    return page(document)
 
 
 def _kept(run_id: str) -> Path:

@@ -8,7 +8,7 @@ import click
 
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask
 from hybrid_sync.report.story.rollback import REASONS
-from hybrid_sync.services.rollback import RollbackAsked
+from hybrid_sync.services.messages.undoing import RollbackAsked
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import LATEST, catalog_of_project, run_named

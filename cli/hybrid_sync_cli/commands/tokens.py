@@ -7,8 +7,9 @@ import json
 import click
 
 from hybrid_sync.http.scopes import USUAL_SCOPES
-from hybrid_sync.http.tokens import USUAL_DAYS, USUAL_OVERLAP_HOURS
-from hybrid_sync.services.tokens import (
+from hybrid_sync.services.messages.tokens import (
+    USUAL_DAYS,
+    USUAL_OVERLAP_HOURS,
     CreateAsked,
     CreatedToken,
     KnownToken,

@@ -11,7 +11,7 @@ import click
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import n_of
-from hybrid_sync.services.findings import Findings, FindingsAsked, place_of
+from hybrid_sync.services.messages.records import Findings, FindingsAsked, place_of
 from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 
-from hybrid_sync.services.webhooks import (
+from hybrid_sync.services.messages.senders import (
     USUAL_HOURS,
     EventsAsked,
     KnownEvents,
@@ -22,7 +22,6 @@ from hybrid_sync.services.webhooks import (
     SignAsked,
     SignedEvent,
 )
-from hybrid_sync.webhooks.keyring import AGAIN_AFTER
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
@@ -65,6 +64,8 @@ def send(source: str, event: str, refs: tuple[str, ...]) -> None:
     url = f"{deployment.url}/v1/webhooks/{source}"
     status, said = _post(url, signed)
     if status == HTTPStatus.UNAUTHORIZED:  # a secret of this minute, which a worker looks for every few seconds
+        from hybrid_sync.webhooks.keyring import AGAIN_AFTER  # with much that no other answer needs
+
         time.sleep(AGAIN_AFTER.total_seconds() + 1)
         status, said = _post(url, signed)
     if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):

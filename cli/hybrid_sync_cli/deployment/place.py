@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.stack import ACCESS, Stack
+from hybrid_sync_cli.stack import ACCESS, STACK_NAME, Stack
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -67,8 +67,6 @@ class Place:
     @classmethod
     def here(cls, stack: Stack) -> Place:
         """The stack on this machine."""
-        from hybrid_sync_cli.stack.deploy import STACK_NAME
-
         return cls(STACK_NAME, stack.region, stack.aws_endpoint_url, known=stack.outputs)
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybrid_sync.services.jobs import Jobs, JobsAsked, PauseAsked, Resumed
+from hybrid_sync.services.messages.jobs import Jobs, JobsAsked, PauseAsked, Resumed
 from hybrid_sync_cli import screen
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync_cli.here.secret_file import connections
 from hybrid_sync_cli.stack import home
 
 if TYPE_CHECKING:
+    from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync_cli.here.world import HereWorld
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,6 +42,8 @@ def world_of(
     catalog: Catalog, secret: Path | None, folder: Path | None, erasures: Path | None
 ) -> Iterator[HereWorld]:  # fmt: skip
     """Until it is closed."""
+    from hybrid_sync_cli.here.secret_file import connections  # the engine, as below
+
     held = connections(secret)
     from hybrid_sync_cli.here.world import HereWorld
 

@@ -11,6 +11,7 @@ from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.processes import Processes
 from hybrid_sync_cli.stack.supabase_auth.passwords import passwords
 
+STACK_NAME = "hybrid-sync"
 REGION = "us-east-1"
 STATE = "stack.json"
 # What the emulator takes for credentials; they are no secret and open nothing.

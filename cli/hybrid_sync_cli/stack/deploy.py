@@ -16,11 +16,10 @@ import yaml
 from hybrid_sync.catalog.load import load
 from hybrid_sync.catalog.webhooks import load_webhooks
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.stack import ACCESS, REGION, aws
+from hybrid_sync_cli.stack import ACCESS, REGION, STACK_NAME, aws
 from hybrid_sync_cli.stack.build_id import build_id, seal
 from hybrid_sync_cli.stack.processes import MARK
 
-STACK_NAME = "hybrid-sync"
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 

@@ -9,6 +9,8 @@ from hybrid_sync.entrypoint import parsed
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.services import held, redrive, starts
 from hybrid_sync.services.desk import Asked, Desk
+from hybrid_sync.services.messages.holds import HoldAsked, ReleaseAsked
+from hybrid_sync.services.messages.records import RedriveAsked
 
 _CALLS = 8
 """Parts of a redrive in one request; whoever has more of them presses again."""
@@ -86,28 +88,28 @@ def _before_retry(desk: Desk, of: str) -> Before:
 def _ask_retry(_: Desk, of: str, form: Form) -> Asked:
     name, _sep, reason = of.partition("/")
     given = {"redrive_id": form.get("run_id", ""), "entity": name, "reason": reason or None}
-    return parsed(redrive.RedriveAsked, given)
+    return parsed(RedriveAsked, given)
 
 
 def _retry(desk: Desk, asked: Asked, who: str) -> Message:
     """Part after part, as many as one request may take."""
-    told = redrive.redrive(desk, parsed(redrive.RedriveAsked, asked.model_dump()), who)
+    told = redrive.redrive(desk, parsed(RedriveAsked, asked.model_dump()), who)
     for _ in range(_CALLS):
         if not told.more:
             break
-        more = redrive.redrive(desk, parsed(redrive.RedriveAsked, {**asked.model_dump(), "again": True}), who)
+        more = redrive.redrive(desk, parsed(RedriveAsked, {**asked.model_dump(), "again": True}), who)
         told = more.model_copy(update={"records": told.records + more.records})
     return told
 
 
 def _ask_hold(_: Desk, name: str, form: Form) -> Asked:
-    return parsed(held.HoldAsked, {"entity": name, "why": form.get("why", "").strip()})
+    return parsed(HoldAsked, {"entity": name, "why": form.get("why", "").strip()})
 
 
 KINDS = {
     "hold": Kind("hold", _before_hold, _ask_hold, held.hold, lambda of, _: Done(f"entities/{of}", "held")),
     "release": Kind(
-        "release", _before_release, lambda _, of, __: held.ReleaseAsked(entities=(of,)), held.release,
+        "release", _before_release, lambda _, of, __: ReleaseAsked(entities=(of,)), held.release,
         lambda of, _: Done(f"entities/{of}", "released"),
     ),
     "resync": Kind("sync", _before_resync, _ask_resync, starts.sync, started),

@@ -51,7 +51,8 @@ class Pages:
                 one = entity_view(desk, EntityAsked(entity=entity), name)
                 return _live("entity", request, who, view=one, now=one.at, busy=False)
             case ("levels",):
-                from hybrid_sync.services.levels import LevelsAsked, levels  # what few pages need
+                from hybrid_sync.services.levels import levels  # what few pages need
+                from hybrid_sync.services.messages.measures import LevelsAsked
 
                 goals = levels(desk, LevelsAsked(), name)
                 return _live("levels", request, who, view=goals, now=goals.at, busy=False)
@@ -62,7 +63,8 @@ class Pages:
             case ("performance",):
                 return self._performance(request, who)
             case ("performance", "advice"):
-                from hybrid_sync.services.advice import AdviceAsked, advise
+                from hybrid_sync.services.advice import advise
+                from hybrid_sync.services.messages.measures import AdviceAsked
 
                 advice = advise(desk, AdviceAsked(), name)
                 return _looked("advice", request, who, told=advice, now=desk.now())
@@ -91,7 +93,8 @@ class Pages:
 
     def _record(self, request: Request, who: Visitor) -> Answer:
         """What touched one legacy key; the form that asks for one where none is named."""
-        from hybrid_sync.services.history import HistoryAsked, history  # what few visits ask for
+        from hybrid_sync.services.history import history  # what few visits ask for
+        from hybrid_sync.services.messages.records import HistoryAsked
 
         asked, told, said = request.query.get("ref", "").strip(), None, ""
         if asked:
@@ -105,14 +108,16 @@ class Pages:
         return Answer(drawn, HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK)
 
     def _usage(self, request: Request, who: Visitor) -> Answer:
-        from hybrid_sync.services.usage import UsageAsked, usage  # what few visits ask for
+        from hybrid_sync.services.messages.measures import UsageAsked  # what few visits ask for
+        from hybrid_sync.services.usage import usage
 
         told = usage(self._desk, parsed(UsageAsked, {"days": request.query.get("days") or 28}), who.name)
         return _looked("usage", request, who, told=told, now=self._desk.now())
 
     def _performance(self, request: Request, who: Visitor) -> Answer:
         """Of the run that is asked for, else of the last that was measured; a sentence where there is none."""
-        from hybrid_sync.services.performance import PerformanceAsked, performance
+        from hybrid_sync.services.messages.measures import PerformanceAsked
+        from hybrid_sync.services.performance import performance
 
         run = request.query.get("run", "").strip()
         try:
@@ -125,7 +130,8 @@ class Pages:
         return _looked("performance", request, who, told=told, run=run, said="", now=self._desk.now())
 
     def _audit(self, request: Request, who: Visitor) -> Answer:
-        from hybrid_sync.services.trail import TrailAsked, audit  # what few visits ask for
+        from hybrid_sync.services.messages.trail import TrailAsked  # what few visits ask for
+        from hybrid_sync.services.trail import audit
 
         named = {name: text for name in ("who", "command", "outcome", "before") if (text := request.query.get(name))}
         told = audit(self._desk, parsed(TrailAsked, {**named, "limit": _PAGE_LINES}), who.name)

@@ -9,6 +9,8 @@ from hybrid_sync.postgres import answer
 from hybrid_sync.report.words import n_of
 from hybrid_sync.services import jobs, rollback, starts
 from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.messages.jobs import CancelAsked, JobsAsked
+from hybrid_sync.services.messages.undoing import RollbackAsked
 from hybrid_sync.services.views.undoing import undoing
 from hybrid_sync.session import dicts
 
@@ -58,7 +60,7 @@ def _ask_run(_: Desk, profile: str, form: Form) -> Asked:
 
 
 def _before_rollback(desk: Desk, run: str) -> Before:
-    seen = rollback.preview(desk, rollback.RollbackAsked(run_id=run))
+    seen = rollback.preview(desk, RollbackAsked(run_id=run))
     would = undoing(desk, run)
     follows = (
         "Rows go back to what they were before the run; rows that it brought are deleted, and those that it deleted"
@@ -74,7 +76,7 @@ def _before_rollback(desk: Desk, run: str) -> Before:
 
 
 def _ask_rollback(_: Desk, run: str, form: Form) -> Asked:
-    return rollback.RollbackAsked(run_id=run, rollback_id=form.get("rollback_id", ""))
+    return RollbackAsked(run_id=run, rollback_id=form.get("rollback_id", ""))
 
 
 def _rolled_back(run: str, told: Message) -> Done:
@@ -89,13 +91,13 @@ def _before_resume(_: Desk, __: str) -> Before:
 
 KINDS = {
     "cancel": Kind(
-        "cancel", _before_cancel, lambda _, of, __: jobs.CancelAsked(run_id=of), jobs.cancel,
+        "cancel", _before_cancel, lambda _, of, __: CancelAsked(run_id=of), jobs.cancel,
         lambda of, _: Done(f"runs/{of}", "cancelled"),
     ),
     "run-again": Kind("sync", _before_again, _ask_again, starts.sync, started),
     "run": Kind("sync", _before_run, _ask_run, starts.sync, started),
     "rollback": Kind("rollback", _before_rollback, _ask_rollback, rollback.rollback, _rolled_back),
     "resume": Kind(
-        "resume", _before_resume, lambda _, __, ___: jobs.JobsAsked(), jobs.resume, lambda _, __: Done("", "resumed")
+        "resume", _before_resume, lambda _, __, ___: JobsAsked(), jobs.resume, lambda _, __: Done("", "resumed")
     ),
 }  # fmt: skip

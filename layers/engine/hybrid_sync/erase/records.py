@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from psycopg import sql
-from pydantic import Field
 
 from hybrid_sync.contracts import Message
+from hybrid_sync.erase.told import Certificate, Kind
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.keys import PARAMETER
 from hybrid_sync.postgres import Connection, Question
-
-Kind = Literal["erased", "merged"]
 
 
 class Suppressed(Message):
@@ -31,27 +29,6 @@ class Suppressed(Message):
     @property
     def place(self) -> tuple[str, str]:
         return self.entity, self.source
-
-
-class Certificate(Message):
-    """What was erased and by whom: names of entities and numbers, no key and no value."""
-
-    number: int
-    at: str
-    by: str
-    why: str
-    deleted: dict[str, int] = Field(default_factory=dict)
-    """Rows by entity."""
-    pseudonymised: dict[str, int] = Field(default_factory=dict)
-    suppressed: dict[str, int] = Field(default_factory=dict)
-    """Keys that are never written again as they were, with those that had no row in the target."""
-    request: str = ""
-    """The run that an event, or a program, has asked for; empty where an admin did it by command."""
-    kind: Kind = "erased"
-    named: int = 0
-    """Rows that the request named."""
-    scrubbed: dict[str, int] = Field(default_factory=dict)
-    """Lines taken out of our own records, by table: before-images, failed records and what else knew of the keys."""
 
 
 class Erasure(Message):

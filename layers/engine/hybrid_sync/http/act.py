@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from hybrid_sync.entrypoint import error_sentence, logger
 from hybrid_sync.errors import SyncError
 from hybrid_sync.http.problems import STATUS
-from hybrid_sync.services.audit import Caller, Recorder, Result, record
+from hybrid_sync.services.audit import Caller, Recorder, record
+from hybrid_sync.services.messages.trail import Result
 
 
 class Act:

@@ -21,10 +21,9 @@ from hybrid_sync.aws import Client, refusals
 from hybrid_sync.entrypoint import error_sentence, logger
 from hybrid_sync.errors import RequestConflicts, RequestRejected, SyncError
 from hybrid_sync.http.scopes import SCOPES, USUAL_SCOPES
+from hybrid_sync.services.messages.tokens import USUAL_DAYS, USUAL_OVERLAP_HOURS
 
-USUAL_DAYS = 365
 LONGEST_DAYS = 730
-USUAL_OVERLAP_HOURS = 24
 LONGEST_OVERLAP_HOURS = 168
 USE_NOTED_EVERY = timedelta(hours=1)
 """The last use is written down no more often: a write for each request would be dear, and say little more."""

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.measures import AdviceAsked
 from hybrid_sync.tuning.told import Advice, AdviceTold
-
-
-class AdviceAsked(Asked):
-    """About these entities of the catalog; about all where none is named."""
-
-    entities: Annotated[tuple[str, ...], Field(max_length=200)] = ()
 
 
 def advise(desk: Desk, asked: AdviceAsked, _: str) -> AdviceTold:

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from hybrid_sync.contracts import Message, RunRequest
 
+PAGE_ROWS = 2_000
+"""Rows of a list in one answer: some 600 bytes each, and Lambda lets 6 MB pass."""
+
 
 class Asked(Message):
     """The body of a command."""

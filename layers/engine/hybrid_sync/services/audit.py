@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from hybrid_sync.postgres import Connection, one_trip
-
-Result = Literal["done", "refused", "failed"]
+from hybrid_sync.services.messages.trail import Result
 
 
 class Recorder(Protocol):

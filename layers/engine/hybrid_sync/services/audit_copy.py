@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from psycopg import sql
 
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.contracts import Message
 from hybrid_sync.postgres import Connection, answer, inside
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.trail import Verified, VerifyAsked
 from hybrid_sync.session import dicts
 
 KEPT_DAYS = 2_192
@@ -98,26 +98,6 @@ def copy_new_lines(target: Connection, copies: Copies, now: datetime) -> int:
             return count
         copies.write(Copy(lines[0]["audit_id"], lines[-1]["audit_id"], lines[-1]["chained"]), lines, now)
         after, count = lines[-1]["audit_id"], count + len(lines)
-
-
-class VerifyAsked(Asked):
-    """Behind this line, whose hash the answer before has given."""
-
-    after: int = 0
-
-
-class Verified(Message):
-    """`broken`: lines that are not as they were written, or behind one that is gone; `lost`: lines that a copy has, and
-    the target has not, or not as the copy has them; `gaps`: lines before which copies are missing.  Behind `copied` no
-    copy protects the trail's end yet.
-    """
-
-    lines: int
-    broken: tuple[int, ...]
-    lost: tuple[int, ...]
-    gaps: tuple[int, ...] = ()
-    copied: int
-    next: int | None = None
 
 
 def verify(desk: Desk, asked: VerifyAsked, _: str) -> Verified:

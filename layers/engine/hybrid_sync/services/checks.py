@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
-
-from pydantic import Field
 
 from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.check.model import CheckOutcome
-from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound
-from hybrid_sync.services.asked import Asked, RunName
 from hybrid_sync.services.desk import Desk
-
-
-class CheckAsked(Asked):
-    check_id: RunName
-    disk_gb: Annotated[float, Field(gt=0)] | None = None
-
-
-class CheckedAsked(Asked):
-    check_id: RunName
-
-
-class CheckStanding(Message):
-    """How a check is: under way (`why` it still waits), ended with an outcome, or (neither) failed, with why."""
-
-    check_id: str
-    running: bool
-    outcome: CheckOutcome | None = None
-    why: str = ""
+from hybrid_sync.services.messages.checks import CheckAsked, CheckedAsked, CheckStanding
 
 
 def check(desk: Desk, asked: CheckAsked, who: str) -> CheckStanding:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from hybrid_sync.cost.answer import Cost
-from hybrid_sync.services.desk import Asked, Desk
-
-
-class CostAsked(Asked):
-    """This month's, or that of one run."""
-
-    run_id: str | None = None
+from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.measures import CostAsked
 
 
 def cost(desk: Desk, asked: CostAsked, _: str) -> Cost:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 LIMITS: tuple[LiteralString, ...] = ("set local statement_timeout = '18s'", "set local lock_timeout = '8s'")
 """API Gateway ends a call after 29 seconds; whoever asks should hear of it from us, and why."""
-PAGE_ROWS = 2_000
-"""Rows of a list in one answer: some 600 bytes each, and Lambda lets 6 MB pass."""
 
 
 class Runs(Protocol):

@@ -4,54 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Key, Message
+from hybrid_sync.contracts import Key
 from hybrid_sync.erase import records
-from hybrid_sync.erase.records import Certificate
+from hybrid_sync.erase.told import Certificate
 from hybrid_sync.errors import RequestRejected
-from hybrid_sync.key_values import GivenPart
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.erasing import Certificates, EraseAsked, ErasuresAsked, Preview
 
 if TYPE_CHECKING:  # commands that erase nobody start without it
     from hybrid_sync.erase.closure import Rows
     from hybrid_sync.erase.erase import Ground
-
-
-class Named(Message):
-    """One row of a person."""
-
-    entity: str
-    key: Annotated[tuple[GivenPart, ...], Field(min_length=1)]
-    source: str = ""
-
-
-class EraseAsked(Asked):
-    """The persons to whom these rows belong, and why they are erased."""
-
-    rows: Annotated[tuple[Named, ...], Field(min_length=1, max_length=100)]
-    why: Annotated[str, Field(max_length=500)] = ""
-
-
-class ErasuresAsked(Asked):
-    """All that was erased."""
-
-
-class Preview(Message):
-    """Rows by entity on either side that belong to the persons, by what becomes of them."""
-
-    delete: dict[str, int]
-    pseudonymise: dict[str, int]
-    keep: dict[str, int]
-
-
-class Certificates(Message):
-    """The newest first."""
-
-    certificates: tuple[Certificate, ...]
 
 
 def preview(desk: Desk, asked: EraseAsked, _: str) -> Preview:

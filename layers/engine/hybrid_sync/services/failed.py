@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
 
 from psycopg import sql
-from pydantic import Field
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.contracts import Key, Message
+from hybrid_sync.contracts import Key
 from hybrid_sync.errors import RequestRejected, RunNotFound
 from hybrid_sync.failures.accept import accept as accept_records
 from hybrid_sync.failures.reasons import REASONS, reason_of
 from hybrid_sync.keys import records_behind
 from hybrid_sync.postgres import Connection, answer
-from hybrid_sync.services.desk import PAGE_ROWS, Asked, Desk, at_target
-from hybrid_sync.services.findings import Place
-from hybrid_sync.services.told import Accepted as Accepted
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.records import AcceptAsked, Failures, FailuresAsked
+from hybrid_sync.services.told import Accepted
 from hybrid_sync.session import dicts
-
-
-class FailuresAsked(Asked):
-    """Which of the failed records; `everything`: resolved ones too; `after`: where the page before ended."""
-
-    run_id: str | None = None
-    entity: str | None = None
-    reason: str | None = None
-    everything: bool = False
-    limit: Annotated[int, Field(ge=1, le=PAGE_ROWS)] = PAGE_ROWS
-    after: Place | None = None
-
-
-class Failures(Message):
-    """A page; `every` are all that fit, from this page on; `remedies` by reason."""
-
-    records: tuple[dict[str, Any], ...]
-    every: int
-    remedies: dict[str, str]
-
-
-class AcceptAsked(Asked):
-    """`source` may stay open where the entity has one; the empty key stands for the rows without a complete key."""
-
-    entity: str
-    source: str | None = None
-    keys: Annotated[tuple[Key, ...], Field(min_length=1)]
-    by: str | None = None
-    why: Annotated[str, Field(min_length=1)]
 
 
 def failures(desk: Desk, asked: FailuresAsked, _: str) -> Failures:

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from psycopg import sql
 
-from hybrid_sync.contracts import Key, Message
 from hybrid_sync.keys import records_behind
 from hybrid_sync.postgres import Question, answer
 from hybrid_sync.report.summary import recall
-from hybrid_sync.services.desk import PAGE_ROWS, Asked, Desk, at_target
+from hybrid_sync.services.asked import PAGE_ROWS
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.records import Findings, FindingsAsked, Place
 from hybrid_sync.session import dicts
-
-Place = tuple[str, str, Key]
-"""Entity, source and key of a list's last row."""
-
-
-class FindingsAsked(Asked):
-    """`differences_after`, `failed_after`: where the page before ended."""
-
-    run_id: str
-    differences_after: Place | None = None
-    failed_after: Place | None = None
-
-
-class Findings(Message):
-    """A page of both lists; the run and its entities come with each, and `more` says that rows are left."""
-
-    summary: dict[str, Any]
-    checked: tuple[dict[str, Any], ...]
-    differences: tuple[dict[str, Any], ...]
-    failed: tuple[dict[str, Any], ...]
-    more: bool
 
 
 def findings(desk: Desk, asked: FindingsAsked, _: str) -> Findings:
@@ -47,11 +26,6 @@ def findings(desk: Desk, asked: FindingsAsked, _: str) -> Findings:
         summary=summary.model_dump(mode="json"), checked=tuple(checked), differences=tuple(left),
         failed=tuple(failed), more=PAGE_ROWS in (len(left), len(failed)),
     )  # fmt: skip
-
-
-def place_of(rows: Sequence[dict[str, Any]]) -> Place | None:
-    """Where a page of them ended."""
-    return (rows[-1]["entity"], rows[-1]["source"], tuple(rows[-1]["key"])) if rows else None
 
 
 def _page(query: sql.SQL, run_id: str, after: Place | None) -> Question[list[dict[str, Any]]]:

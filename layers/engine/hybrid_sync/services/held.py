@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
-
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.runs import holds as engine
-from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.told import Hold as Hold
-from hybrid_sync.services.told import Holds as Holds
-from hybrid_sync.services.told import Released as Released
-
-
-class HoldAsked(Asked):
-    entity: str
-    why: str
-
-
-class HoldsAsked(Asked):
-    """Nothing to say."""
-
-
-class ReleaseAsked(Asked):
-    """These entities, or all that a run holds."""
-
-    entities: tuple[str, ...] = ()
-    run_id: str = ""
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> ReleaseAsked:
-        if bool(self.entities) == bool(self.run_id):
-            raise ValueError("name entities, or a run, and not both")
-        return self
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.holds import HoldAsked, HoldsAsked, ReleaseAsked
+from hybrid_sync.services.told import Hold, Holds, Released
 
 
 def hold(desk: Desk, asked: HoldAsked, who: str) -> Hold:

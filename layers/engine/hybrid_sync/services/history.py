@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from psycopg import sql
-from pydantic import Field
 
-from hybrid_sync.contracts import Key, Ref
+from hybrid_sync.contracts import Key
 from hybrid_sync.keys import bucket_number, key_literal
 from hybrid_sync.postgres import answer
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.records import HistoryAsked
 from hybrid_sync.services.starts import check_ref
 from hybrid_sync.services.told import Event, History
 from hybrid_sync.session import dicts
-
-MOST = 500
-
-
-class HistoryAsked(Asked):
-    """Which row; an entity of one source needs no `source`."""
-
-    ref: Ref
-    limit: Annotated[int, Field(ge=1, le=MOST)] = MOST
 
 
 def history(desk: Desk, asked: HistoryAsked, _: str) -> History:

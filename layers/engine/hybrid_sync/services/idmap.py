@@ -7,121 +7,37 @@ left.
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 from psycopg import sql
-from pydantic import Field
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
-from hybrid_sync.contracts import Key, Message
+from hybrid_sync.contracts import Key
 from hybrid_sync.errors import PartMissing, RequestRejected
 from hybrid_sync.ids.guard import epoch_of, forget, stretch
 from hybrid_sync.ids.idmap import ids_in_target
 from hybrid_sync.keys import key_from_json
 from hybrid_sync.postgres import Connection
-from hybrid_sync.services.desk import Asked, Desk, IdCache, at_target
+from hybrid_sync.services.desk import Desk, IdCache, at_target
+from hybrid_sync.services.messages.idmap import (
+    BackupAsked,
+    Backups,
+    BackupsAsked,
+    CheckAsked,
+    Checked,
+    Kept,
+    Place,
+    RebuildAsked,
+    Rebuilt,
+    RestoreAsked,
+    Restored,
+    Walk,
+)
 
 ROWS = 20_000
 """Of one call: also where each of them lies in a page of its own, a call has time enough."""
 _NAMED = 100
 """Keys named in one answer."""
-
-BackupName = Annotated[str, Field(pattern="^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$")]
-"""The time of its making and something random, as in 20261129T010000-4fc1d2."""
-
-
-class Place(Message):
-    """How far an entity has been walked: behind this key of this source, `number` calls into it."""
-
-    source: str
-    after: Key | None = None
-    number: int = 0
-
-
-class _Walk(Asked):
-    entity: str
-    at: Place | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        return self.at is not None
-
-
-class CheckAsked(_Walk):
-    """Compare the cached ids of an entity with the target's rows."""
-
-
-class RebuildAsked(_Walk):
-    """Forget all that is cached of an entity, and fill the cache from the target."""
-
-
-class BackupAsked(Asked):
-    """Copy an entity's part; without one, the copy is complete."""
-
-    backup: BackupName
-    entity: str | None = None
-    at: Place | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        return self.at is not None
-
-
-class RestoreAsked(_Walk):
-    """Let the rows that the target has lost come back with the ids that the copy has."""
-
-    backup: BackupName
-
-
-class BackupsAsked(Asked):
-    """Which copies there are."""
-
-
-class _Walked(Message):
-    rows: int
-    next: Place | None = None
-
-    @property
-    def more(self) -> bool:
-        """Further calls follow; the audit trail has the last."""
-        return self.next is not None
-
-
-class Checked(_Walked):
-    """`cached` of `rows` are in the cache; `wrong` of these, and some of them named; `unsealed`: pages not ours."""
-
-    cached: int
-    wrong: int
-    named: tuple[tuple[str, Key], ...]
-    unsealed: int
-
-
-class Rebuilt(_Walked):
-    """Rows whose ids are in the cache now; `left` pages were not taken by DynamoDB, and will be when they are used."""
-
-    left: int
-
-
-class Kept(_Walked):
-    """Rows copied."""
-
-
-class Restored(_Walked):
-    """Of `rows` in the copy, `there` are in the target as they were, and `kept` come back with their ids.
-
-    `other`: the row is there with another id, or its id is another row's now; the target stays as it is.
-    """
-
-    there: int
-    kept: int
-    other: int
-
-
-class Backups(Message):
-    """The newest first."""
-
-    backups: tuple[str, ...]
 
 
 def check(desk: Desk, asked: CheckAsked, _: str) -> Checked:
@@ -165,7 +81,7 @@ def backup(desk: Desk, asked: BackupAsked, _: str) -> Kept:
         desk.id_backups.complete(asked.backup, places)
         return Kept(rows=0)
     with at_target(desk) as target:
-        source, ids, place = _stretch(target, desk.catalog, _Walk(entity=asked.entity, at=asked.at))
+        source, ids, place = _stretch(target, desk.catalog, Walk(entity=asked.entity, at=asked.at))
     number = asked.at.number if asked.at else 0
     desk.id_backups.write(asked.backup, asked.entity, source, number, ids)
     return Kept(rows=len(ids), next=place)
@@ -199,7 +115,7 @@ def restore(desk: Desk, asked: RestoreAsked, _: str) -> Restored:
     )  # fmt: skip
 
 
-def _stretch(target: Connection, catalog: Catalog, asked: _Walk) -> tuple[str, dict[Key, bytes], Place | None]:
+def _stretch(target: Connection, catalog: Catalog, asked: Walk) -> tuple[str, dict[Key, bytes], Place | None]:
     """The next rows: their source, key -> UUID, and where to go on."""
     sources = list(catalog[asked.entity].sources)
     at = asked.at or Place(source=sources[0])

@@ -2,56 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
-
 from hybrid_sync.admission.gate import Standing
-from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound
-from hybrid_sync.services.desk import Asked, Desk
-
-
-class JobsAsked(Asked):
-    """Of the whole deployment."""
-
-
-class JobTold(Message):
-    """One job: a run that waits (with its place and why), runs or has ended."""
-
-    run_id: str
-    status: str
-    profile: str = ""
-    priority: str = ""
-    requested_by: str = ""
-    accepted_at: datetime | None = None
-    place: int | None = None
-    why: str = ""
-    answers_for: tuple[str, ...] = ()
-    answered_by: str = ""
-
-
-class Jobs(Message):
-    """`waiting` counts all, of which the first are listed; `paused` says since when and why, or is empty."""
-
-    jobs: tuple[JobTold, ...]
-    waiting: int
-    paused: str
-
-
-class CancelAsked(Asked):
-    run_id: Annotated[str, Field(min_length=1, max_length=120)]
-
-
-class PauseAsked(Asked):
-    reason: Annotated[str, Field(max_length=200)] = ""
-
-
-class Resumed(Message):
-    """The runs that started at once."""
-
-    started: tuple[str, ...]
+from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
 
 
 def syncs(desk: Desk, _: JobsAsked, __: str) -> Jobs:

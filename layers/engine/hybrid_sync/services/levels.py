@@ -7,13 +7,10 @@ from datetime import datetime, timedelta
 from hybrid_sync.errors import AwsUnavailable
 from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.recorded.levels import PERIOD_DAYS, Levels
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.measures import LevelsAsked
 from hybrid_sync.services.views.schedule import Schedule, next_time
 from hybrid_sync.session import Trip, dicts
-
-
-class LevelsAsked(Asked):
-    """Nothing to say."""
 
 
 def levels(desk: Desk, _: LevelsAsked, __: str) -> Levels:

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import Field
-
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.contracts import Message
+from hybrid_sync.services.messages.logs import LogLine
 
 PATIENCE = 20.0
 """Seconds for all groups together; API Gateway ends a call after 29."""
@@ -27,20 +25,6 @@ AT_WORK = (
 )  # fmt: skip
 """The functions whose lines say for which run they work; serve-ops may read their groups and no other."""
 _WORDS = ("level", "message", "function", "entity", "batch", "error", "raised_at")
-
-
-class LogLine(Message):
-    """One line; `numbers` are what a step counted."""
-
-    at: datetime
-    level: str = ""
-    message: str = ""
-    function: str = ""
-    entity: str = ""
-    batch: str = ""
-    error: str = ""
-    raised_at: str = ""
-    numbers: dict[str, int | float | bool] = Field(default_factory=dict)
 
 
 def groups_beside(function: str) -> tuple[str, ...]:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from hybrid_sync.errors import RunNotFound, no_such_run
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.measures import PerformanceAsked
 from hybrid_sync.tuning.told import PerformanceTold
-
-
-class PerformanceAsked(Asked):
-    """Of one run; empty: the last one that has ended and was measured."""
-
-    run_id: Annotated[str, Field(max_length=120)] = ""
 
 
 def performance(desk: Desk, asked: PerformanceAsked, _: str) -> PerformanceTold:

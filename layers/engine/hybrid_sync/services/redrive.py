@@ -2,42 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from hybrid_sync.contracts import Key, Message
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failures.redrive import Which, left, take_again
-from hybrid_sync.services.asked import Asked, RunName
-from hybrid_sync.services.desk import PAGE_ROWS, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.failed import require_reason, source_of
-
-
-class RedriveAsked(Asked):
-    """What fits all that is given; `all` where nothing is.  `again`: a further call of the same redrive."""
-
-    redrive_id: RunName
-    entity: str | None = None
-    source: str | None = None
-    keys: Annotated[tuple[Annotated[Key, Field(min_length=1)], ...], Field(max_length=PAGE_ROWS)] = ()
-    reason: str | None = None
-    all: bool = False
-    again: bool = False
-
-    @property
-    def goes_on(self) -> bool:
-        return self.again
-
-
-class Redriven(Message):
-    """`records` this call has handed to the queue; `more` asks for another call.  `left`: no message may name these,
-    because they have no key, or because their entity is held."""
-
-    records: int
-    messages: int
-    left: int
-    more: bool
+from hybrid_sync.services.messages.records import RedriveAsked, Redriven
 
 
 def redrive(desk: Desk, asked: RedriveAsked, _: str) -> Redriven:

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from hybrid_sync.contracts import Message, RollbackOutcome, RollbackTask
+from hybrid_sync.contracts import RollbackOutcome, RollbackTask
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.postgres import answer
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.undoing import RollbackAsked, RollbackPreview, WrittenRows
 from hybrid_sync.session import dicts
 from hybrid_sync.undo.begin import JOURNAL_KEPT, require_last, require_undoable
-
-
-class RollbackAsked(Asked):
-    """`rollback_id` goes on with one that has begun."""
-
-    run_id: str
-    rollback_id: str = ""
-    out_of_order: bool = False
-
-    @property
-    def goes_on(self) -> bool:
-        return bool(self.rollback_id)
 
 
 def rollback(desk: Desk, asked: RollbackAsked, who: str) -> RollbackOutcome:
@@ -39,26 +28,6 @@ def rollback(desk: Desk, asked: RollbackAsked, who: str) -> RollbackOutcome:
             "select run_id from hybrid_sync.run where undoes = %s order by started_at desc limit 1", (asked.run_id,)
         ).fetchone()
     return RollbackOutcome(run_id=asked.run_id, rollback_id=begun[0] if begun else asked.rollback_id, more=True)
-
-
-class WrittenRows(Message):
-    """What a run wrote of one entity, which a rollback would take back: in rows, as far as nobody has changed them."""
-
-    entity: str
-    inserted: int
-    updated: int
-    linked: int
-    deleted: int
-
-
-class RollbackPreview(Message):
-    """What a rollback would take back now; `why` says why it would be refused.  `under_way` is one that has begun."""
-
-    run_id: str
-    possible: bool
-    why: str
-    under_way: str
-    entities: tuple[WrittenRows, ...]
 
 
 def preview(desk: Desk, asked: RollbackAsked) -> RollbackPreview:

@@ -4,36 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Annotated
 
-from pydantic import Field
-
-from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RunNotFound, TargetUnavailable
-from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.log_lines import LogLine
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.logs import Logs, LogsAsked
 from hybrid_sync.services.unrecorded import find
 
-MOST = 1_000
 BEFORE, AFTER = timedelta(minutes=15), timedelta(minutes=5)
 """What is looked through beside the run itself: its first function may have begun before it was recorded."""
-
-
-class LogsAsked(Asked):
-    """The newest `limit` lines; `trouble`: warnings and errors alone."""
-
-    run_id: Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^"\s]+$')]
-    limit: Annotated[int, Field(ge=1, le=MOST)] = 200
-    trouble: bool = False
-
-
-class Logs(Message):
-    """The oldest first; `every` is how many there are, `whole` whether all groups were looked through in time."""
-
-    run_id: str
-    lines: tuple[LogLine, ...]
-    every: int
-    whole: bool = True
 
 
 def logs(desk: Desk, asked: LogsAsked, _: str) -> Logs:

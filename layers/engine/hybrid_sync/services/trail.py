@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
-
 from psycopg import sql
-from pydantic import AwareDatetime, Field
 
-from hybrid_sync.contracts import Message
 from hybrid_sync.postgres import answer
-from hybrid_sync.services.audit import Result
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.trail import Line, Trail, TrailAsked
 from hybrid_sync.session import dicts
-
-
-class TrailAsked(Asked):
-    """The newest lines first; `before` is the id of the last line of the page before."""
-
-    who: str | None = None
-    """Exactly, or its end behind a `/` or `:`, such as a user's name or a token's id."""
-    command: str | None = None
-    """A command's name, or an endpoint's method and path."""
-    outcome: Result | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    limit: Annotated[int, Field(ge=1, le=500)] = 50
-    before: int | None = None
-
-
-class Line(Message):
-    """One act.  `what` holds identifiers, numbers and people's own words, and no value of a row."""
-
-    id: int
-    at: datetime
-    who: str
-    source_ip: str
-    command: str
-    what: dict[str, Any]
-    outcome: Result
-    code: str
-    request_id: str
-
-
-class Trail(Message):
-    """`every` are all that fit, from this page on."""
-
-    lines: tuple[Line, ...]
-    every: int
 
 
 def audit(desk: Desk, asked: TrailAsked, _: str) -> Trail:

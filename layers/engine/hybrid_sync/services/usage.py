@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from psycopg import sql
-from pydantic import Field
 
-from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.measures import UsageAsked
 from hybrid_sync.tuning.told import CallerUse, EntityUse, ProfileUse, UsageTold
 
-LONGEST = 400
-"""Days."""
 RETRY = "retry"
 """Stands for a profile where failed records are tried again, which nobody has asked for."""
-
-
-class UsageAsked(Asked):
-    days: Annotated[int, Field(ge=1, le=LONGEST)] = 7
 
 
 def usage(desk: Desk, asked: UsageAsked, _: str) -> UsageTold:

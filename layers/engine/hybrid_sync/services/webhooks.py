@@ -5,82 +5,29 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from secrets import token_hex
-from typing import Annotated, Any
-
-from pydantic import Field, SecretStr
+from typing import Any
 
 from hybrid_sync.catalog.json_path import put
 from hybrid_sync.catalog.webhooks import Event, Rows, Signature, Source
-from hybrid_sync.contracts import MAX_REFS, Message, Ref
+from hybrid_sync.contracts import Ref
 from hybrid_sync.errors import RequestRejected
-from hybrid_sync.services.desk import Asked, Desk
+from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.senders import (
+    SHORTEST_SECRET,
+    EventsAsked,
+    KnownEvent,
+    KnownEvents,
+    KnownSecret,
+    KnownSource,
+    RotateAsked,
+    Rotated,
+    SignAsked,
+    SignedEvent,
+)
 from hybrid_sync.webhooks.hint import read_hint, sample_of
 from hybrid_sync.webhooks.signatures import KINDS, Secret
-
-SHORTEST_SECRET = 16
-USUAL_HOURS = 24
-"""How long a replaced secret still counts."""
-
-
-class EventsAsked(Asked):
-    """Nothing to say."""
-
-
-class KnownSecret(Message):
-    made_at: datetime
-    until: datetime | None
-
-
-class KnownEvent(Message):
-    """`rows`: entity, and where the event has the legacy key."""
-
-    event: str
-    priority: str
-    rows: tuple[str, ...]
-
-
-class KnownSource(Message):
-    source: str
-    signed: str
-    secrets: tuple[KnownSecret, ...]
-    events: tuple[KnownEvent, ...]
-
-
-class KnownEvents(Message):
-    sources: tuple[KnownSource, ...]
-
-
-class RotateAsked(Asked):
-    """`secret`: the one that the sender has made; without it a new one is made.  `url`: where the sender sends to."""
-
-    source: str
-    secret: SecretStr | None = None
-    url: Annotated[str, Field(pattern=r"^https?://[!-~]{1,500}$")]
-    overlap_hours: Annotated[int, Field(ge=0, le=24 * 30)] = USUAL_HOURS
-
-
-class Rotated(Message):
-    """`secret` is its only readable copy; empty where the sender had made it."""
-
-    source: str
-    secret: str
-    open: int
-    """Secrets of the source that are valid now."""
-
-
-class SignAsked(Asked):
-    source: str
-    event: str
-    refs: Annotated[tuple[Ref, ...], Field(min_length=1, max_length=MAX_REFS)]
-
-
-class SignedEvent(Message):
-    """What a sender would send."""
-
-    body: str
-    headers: dict[str, str]
 
 
 def events(desk: Desk, _: EventsAsked, __: str) -> KnownEvents:

@@ -12,6 +12,7 @@ from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.erase import By, Ground, lock, person, record
 from hybrid_sync.erase.hashes import Hashes
 from hybrid_sync.erase.merge import merged_away, of_legacy, require_known
+from hybrid_sync.erase.told import Kind
 from hybrid_sync.errors import ErasuresBehind, RequestForbidden, RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, transaction
@@ -36,7 +37,7 @@ def act_on_people(world: World, request: RunRequest, legacy: Connection, target:
     except SyncError as refused:
         if not refused.transient:
             with transaction(target, "target"):
-                kind: records.Kind = "merged" if request.act == "merge" else "erased"
+                kind: Kind = "merged" if request.act == "merge" else "erased"
                 records.note(target, kind, by.by, what, refused.code)
         raise
     failpoint("erase.committed", target, legacy)

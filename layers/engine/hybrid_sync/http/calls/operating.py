@@ -10,12 +10,15 @@ from hybrid_sync.http.models import CancelledSync, SyncRollback, UndoneEntity
 from hybrid_sync.http.requests import RollbackRequest
 from hybrid_sync.services import held, jobs, rollback
 from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.holds import HoldsAsked
+from hybrid_sync.services.messages.jobs import CancelAsked
+from hybrid_sync.services.messages.undoing import RollbackAsked
 
 
 def cancel_sync(desk: Desk, call: Call) -> Told:
     """End it in whatever state it is, also one that has ended; RunNotFound."""
     run_id = run_id_of(call)
-    told = jobs.cancel(desk, jobs.CancelAsked(run_id=run_id), call.caller.who)
+    told = jobs.cancel(desk, CancelAsked(run_id=run_id), call.caller.who)
     return Told(CancelledSync(run_id=run_id, status=told.status, status_url=call.link(f"/v1/syncs/{run_id}")))
 
 
@@ -23,7 +26,7 @@ def roll_back_sync(desk: Desk, call: Call) -> Told:
     """A preview, or a part of the rollback; RunNotFound, RequestRejected with what stands in the way."""
     run_id = run_id_of(call)
     asked: RollbackRequest = call.body
-    task = rollback.RollbackAsked(run_id=run_id, rollback_id=asked.rollback_id, out_of_order=asked.out_of_order)
+    task = RollbackAsked(run_id=run_id, rollback_id=asked.rollback_id, out_of_order=asked.out_of_order)
     if asked.preview:
         return _preview(desk, task)
     outcome = rollback.rollback(desk, task, call.caller.who)
@@ -43,10 +46,10 @@ def release_sync(desk: Desk, call: Call) -> Told:
 
 def list_holds(desk: Desk, call: Call) -> Told:
     """What is held, by whom and why."""
-    return Told(held.holds(desk, held.HoldsAsked(), call.caller.who))
+    return Told(held.holds(desk, HoldsAsked(), call.caller.who))
 
 
-def _preview(desk: Desk, task: rollback.RollbackAsked) -> Told:
+def _preview(desk: Desk, task: RollbackAsked) -> Told:
     seen = rollback.preview(desk, task)
     told = SyncRollback(
         run_id=seen.run_id, preview=True, possible=seen.possible, why=seen.why, rollback_id=seen.under_way,

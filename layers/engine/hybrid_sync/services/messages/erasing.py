@@ -1,0 +1,45 @@
+"""People erased at their word: what that would do, and the certificates of what was done."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hybrid_sync.contracts import Message
+from hybrid_sync.erase.told import Certificate
+from hybrid_sync.key_values import GivenPart
+from hybrid_sync.services.asked import Asked
+
+
+class Named(Message):
+    """One row of a person."""
+
+    entity: str
+    key: Annotated[tuple[GivenPart, ...], Field(min_length=1)]
+    source: str = ""
+
+
+class EraseAsked(Asked):
+    """The persons to whom these rows belong, and why they are erased."""
+
+    rows: Annotated[tuple[Named, ...], Field(min_length=1, max_length=100)]
+    why: Annotated[str, Field(max_length=500)] = ""
+
+
+class ErasuresAsked(Asked):
+    """All that was erased."""
+
+
+class Preview(Message):
+    """Rows by entity on either side that belong to the persons, by what becomes of them."""
+
+    delete: dict[str, int]
+    pseudonymise: dict[str, int]
+    keep: dict[str, int]
+
+
+class Certificates(Message):
+    """The newest first."""
+
+    certificates: tuple[Certificate, ...]
