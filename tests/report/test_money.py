@@ -6,12 +6,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hybrid_sync.recorded.part import total
 from hybrid_sync.report.money import decimals, in_words
 from hybrid_sync.report.render import percent
+from tests.properties import given, st
 
 AMOUNTS = st.decimals(min_value=-(10**30), max_value=10**30, places=4)
 

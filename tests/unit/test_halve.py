@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hybrid_sync.halve import Refused, halve
+from tests.properties import given, st
 
 
 @given(size=st.integers(0, 80), bad=st.sets(st.integers(0, 79)), parts=st.integers(2, 9))

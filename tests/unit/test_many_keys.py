@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hybrid_sync.keys import BUCKET, HIGHEST, LOWEST, Key, bucket_number, decode_key, encode_key, key_text
 from hybrid_sync.many_keys import (
     all_parts,
@@ -17,6 +14,7 @@ from hybrid_sync.many_keys import (
     places,
     stretch_of,
 )
+from tests.properties import given, st
 
 single = st.tuples(st.integers(LOWEST, HIGHEST))
 pairs = st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**15), 2**15 - 1))

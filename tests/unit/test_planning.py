@@ -9,8 +9,6 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hybrid_sync.contracts import EntityTask
 from hybrid_sync.errors import LegacyReplaced
@@ -19,6 +17,7 @@ from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.legacy.fence import MAX_AGE, Fence, distrust, older, require_same
 from hybrid_sync.runs.store import EntityRecord
 from hybrid_sync.steps.plan_entity import _BATCH_BYTES, _batches, cut, runs_of
+from tests.properties import given, st
 
 buckets = st.dictionaries(
     st.integers(-1000, 5000), st.tuples(st.integers(1, 500), st.integers(0, 2 * _BATCH_BYTES)), max_size=60

@@ -10,8 +10,6 @@ from operator import itemgetter
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot, Verdict
@@ -20,6 +18,7 @@ from hybrid_sync.keys import decode_key, encode_key
 from hybrid_sync.rows.columns import HEADER, TRAILER, SplicedRows
 from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
+from tests.properties import given, st
 
 NULL = b"\xff\xff\xff\xff"
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hybrid_sync.compare.streams import differing_lines
 from hybrid_sync.contracts import Key
+from tests.properties import given, st
 
 ROWS = st.dictionaries(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), st.sampled_from("ab"))
 NAMES = {(True, False): "ours", (False, True): "theirs", (True, True): "both"}

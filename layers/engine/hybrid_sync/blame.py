@@ -95,6 +95,19 @@ def raised(error: psycopg.Error) -> bool:
     return error.diag.source_function == "exec_stmt_raise"
 
 
+_FUNCTION = re.compile(r"(?:PL/pgSQL|SQL) function (\S+?)\(")
+
+
+def in_a_function(error: psycopg.Error) -> str | None:
+    """A sentence about an error that arose in a function of the server's, for which no step has a name: its code and
+    the function, never its text, which may quote values; None of any other."""
+    function = _FUNCTION.match(error.diag.context or "")
+    return function and (
+        f"A statement of ours met with {error.sqlstate} in the function {function[1]} of {side_of(error, 'target')}."
+        " Where it is the function of a trigger, or of an event trigger, let it pass the role of hybrid-sync."
+    )
+
+
 def quotable(error: psycopg.Error) -> bool:
     """Whether the message is the server's own about our statement: no function was running that could have written it.
 

@@ -181,7 +181,7 @@ def error_sentence(error: Exception) -> tuple[str, bool]:
     """`code: sentence remedy` of an error, and whether trying again can help."""
     if isinstance(error, SyncError):
         return f"{error.code}: {error}", error.transient
-    return f"unexpected: {type(error).__name__}", _connection_lost(error)
+    return f"unexpected: {_in_a_function(error) or type(error).__name__}", _connection_lost(error)
 
 
 def name_of(error: Exception) -> type[Exception]:
@@ -199,6 +199,16 @@ def _connection_lost(error: Exception) -> bool:
     """A server's own failure that no transaction has named, such as one between its end and the connection's."""
     psycopg = sys.modules.get("psycopg")  # whoever has not loaded it has no such error
     return psycopg is not None and isinstance(error, psycopg.OperationalError)
+
+
+def _in_a_function(error: Exception) -> str | None:
+    """A database's error in a sentence, where it names a function; None of any other."""
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is None or not isinstance(error, psycopg.Error):
+        return None
+    from hybrid_sync.blame import in_a_function  # seldom, and it loads psycopg
+
+    return in_a_function(error)
 
 
 def raised_at(error: BaseException) -> str:

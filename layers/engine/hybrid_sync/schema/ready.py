@@ -35,5 +35,11 @@ def asking_installed() -> Question[None]:
 def _require(found: Cursor) -> None:
     folder = resources.files("hybrid_sync.schema") / "migrations"
     wanted = {f.name for f in folder.iterdir() if f.name.endswith(".sql")}
-    if wanted - {name for (name,) in found.fetchall()}:
+    applied = {name for (name,) in found.fetchall()}
+    if not applied:
+        raise ConfigurationMissing(
+            "The target's hybrid_sync schema shows its rows to another role, not to ours: ours has lost BYPASSRLS.",
+            "Run `hybrid-sync install` again with an owner's DSN, which gives that back to hybrid_sync_worker.",
+        )
+    if wanted - applied:
         raise ConfigurationMissing("The target's hybrid_sync schema is of an older version.", _REMEDY)

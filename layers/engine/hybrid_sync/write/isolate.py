@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from hybrid_sync.blame import CANCELLED, CONTENTION
 from hybrid_sync.failpoints import failpoint
@@ -90,6 +91,8 @@ def write_isolated(
     except RowsSuppressed:
         pass
     except psycopg.Error as error:
+        if connection.info.transaction_status == TransactionStatus.INERROR:
+            raise  # before the savepoint: no row was written, so none is to blame
         require_row(connection, error, writer.asked(new=bool(new), known=bool(known)), last=last)
         by_hand = error.sqlstate in (*CONTENTION, CANCELLED) or not is_row_state(error.sqlstate)
         contested = error.sqlstate in TWINS and not by_hand
