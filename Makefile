@@ -64,7 +64,7 @@ ways: $(DEV)  ## a flood of changes carried directly and by REST at once, the di
 rollbacks: $(DEV)  ## undo N random runs (SEED=… replays): all is as before the run again, except what people have edited
 	@.venv/bin/python -m tests.rollbacks --n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
-bench: environments $(PEERS)  ## the engine against raw COPY, postgres_fdw, sling, dlt and a prototype, in ten minutes (ARGS=--long for all of it; ARGS=roundtrips, memory, poison, failing, imports or copy for one of the others)
+bench: environments $(PEERS)  ## the engine against raw COPY, postgres_fdw, sling, dlt and a prototype, in ten minutes (ARGS=--long for all of it; ARGS=roundtrips, memory, poison, failing, imports or copy for one of the others, cli for the command against the stack that is up)
 	@.venv/bin/python -m bench $(ARGS)
 
 bench-ondemand: environments  ## a critical event from its request to the target, idle and beside a weekly run (minutes; ARGS="--requests 40 --rows 200000", --cold, --webhooks)

@@ -1,7 +1,7 @@
 """The engine against its peers over the same twelve tables (`peers`), and what else is measured: the hot path against
 raw COPY | COPY, a load with bad rows against one without, three times as many failing rows, workers' memory with so
 many rows and with ten times as many, and with rows of every size, waits for the databases, what a cold start costs,
-and how long a critical event takes until it is in the target.
+what the operator's command costs, and how long a critical event takes until it is in the target.
 
 All other times but a cold start's are ratios measured in one run.  Rounds alternate, so that a busy machine slows both
 alike; medians are compared.
@@ -16,7 +16,7 @@ import sys
 import time
 from statistics import median
 
-from bench import failing, imports, memory, poison, roundtrips, tables
+from bench import cli, failing, imports, memory, poison, roundtrips, tables
 from bench.contestants import HotPath, Measured, measured, raw_copy
 from bench.ondemand import contest as ondemand
 from bench.ondemand.events import Caller
@@ -32,8 +32,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "which", nargs="?", default="peers",
-        choices=("peers", "report", "all", "copy", "poison", "failing", "memory", "roundtrips", "imports", "ondemand"),
-        help="peers (default); report quotes results.json; one of the others, or all of those but ondemand",
+        choices=(
+            "peers", "report", "all", "copy", "poison", "failing", "memory", "roundtrips", "imports", "cli", "ondemand",
+        ),
+        help="peers (default); report quotes results.json; one of the others, or all of those but cli and ondemand",
     )  # fmt: skip
     parser.add_argument(
         "--rows", type=int, default=None,
@@ -49,6 +51,8 @@ def main() -> int:
         return peers.command(options)
     if options.which == "report":
         return peers.report()
+    if options.which == "cli":
+        return cli.contest()
     if options.which == "ondemand":
         ask = Sender if options.webhooks else Caller
         if options.cold:
