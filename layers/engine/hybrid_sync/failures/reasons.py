@@ -61,6 +61,13 @@ REASONS: dict[str, Reason] = {
         "Compare the column's type with legacy's, and correct the row or the catalog's expression.",
         retryable=False,
     ),
+    "unknown_mark": Reason(
+        Kind.target,
+        "The row stays marked as deleted: a column that its mark had set is not there, and no run recorded its number.",
+        "Give the column its old name back, or add one of that name where it was dropped; the next run brings the row"
+        " back, and the column can then be renamed or dropped again.",
+        retryable=False,
+    ),
     "expression_failed": Reason(
         Kind.legacy_data,
         "Legacy cannot compute the row: an expression of the catalog fails on it, such as a cast or a division.",

@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
+from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import UndoneBatch
 from hybrid_sync.erase import records
+from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.keys import bucket_of
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.undo.aftermath import record
-from hybrid_sync.undo.renamed import Renamed, named_now, renamed_since
 from hybrid_sync.undo.take_back import delete, insert, restore
 from hybrid_sync.undo.verdict import Segment, Stage
 from hybrid_sync.write.batches import lock_buckets, require_running
+from hybrid_sync.write.renamed import Renamed, missing, named_now, renamed_since
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,14 @@ order by turn, max(seq) desc
 
 def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
     definition = catalog[task.entity]
-    renamed = renamed_since(connection, task.run_id, definition)
-    stage = Stage(connection, read_table(connection, definition), definition, task.run_id, renamed)
+    shape = read_table(connection, definition)
+    known = renamed_since(connection, task.run_id, task.entity, table(definition.target))
+    segments = _segments(connection, task, known or {})
+    if known is None:
+        _require_named(task, shape, segments)
+    stage = Stage(connection, shape, definition, task.run_id, known or {})
     done = UndoneBatch()
-    for segment in _segments(connection, task, renamed):
+    for segment in segments:
         stage.fill(segment)
         if segment.operation == "insert":
             delete(stage, catalog)
@@ -143,6 +150,17 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
         for _ in stage.by_source():
             done = done.plus(record(stage, task.rollback, task.identity))
     return done
+
+
+def _require_named(task: UndoTask, shape: TargetTable, segments: list[Segment]) -> None:
+    """Without a record of numbers an image goes back by its names alone, which must then be those of columns."""
+    lost = missing((column for segment in segments for column in segment.columns), shape)
+    if lost is not None:
+        raise StructureMismatch(
+            f"Run {task.run_id} recorded no numbers of the columns of {task.entity}, and its table has no {lost} any"
+            " more: whether that was dropped or has another name, nobody knows.",
+            f"Have a column called {lost} for the length of the rollback, the renamed one or a new one.",
+        )
 
 
 def _segments(connection: Connection, task: UndoTask, renamed: Renamed) -> list[Segment]:

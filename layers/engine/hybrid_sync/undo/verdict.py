@@ -17,8 +17,8 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.keys import COLUMN, is_row_of
 from hybrid_sync.postgres import Connection
-from hybrid_sync.undo.renamed import Renamed, image_now
 from hybrid_sync.write.images import image_of, restorable
+from hybrid_sync.write.renamed import Renamed, image_now
 
 UNDO = sql.Identifier("pg_temp", "hybrid_sync_undo")
 _WHOLE = sql.Identifier("pg_temp", "hybrid_sync_undo_whole")
