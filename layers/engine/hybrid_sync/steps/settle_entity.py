@@ -36,7 +36,6 @@ from hybrid_sync.write.batches import (
 from hybrid_sync.write.isolate import ALTERED, reason_of
 from hybrid_sync.write.journal import Batch
 from hybrid_sync.write.kept_out import REASONS, record_settled
-from hybrid_sync.write.revive import revive
 from hybrid_sync.write.settlement import Place, Settled, Settlement
 
 _PAGE = 1_000
@@ -208,6 +207,8 @@ class _Settling:
     def _revive(self, source: str, arrived: set[Key]) -> list[FailedRow]:
         if not arrived:
             return []
+        from hybrid_sync.write.revive import revive  # where rows are marked
+
         lo, hi = min(arrived)[0], max(arrived)[0] + 1
         batch = Batch(self._run.run_id, self._batch, self._name, source)
         return revive(

@@ -41,7 +41,6 @@ from hybrid_sync.write.pages import (
     open_page,
     page_id,
 )
-from hybrid_sync.write.revive import revive
 from hybrid_sync.write.write import Writer, Written
 
 
@@ -239,6 +238,8 @@ class Page:
 
     def _revive(self, writer: Writer, read: PageRead, bad: set[Key]) -> list[FailedRow]:
         """Rows that had been marked as deleted are live again once legacy's row has arrived."""
+        from hybrid_sync.write.revive import revive  # where rows are marked
+
         task = self._task
         arrived = set(read.scanned.rows.decoded) - bad
         keys = self._keys(read.until)
