@@ -132,12 +132,9 @@ class PooledConnection(Session):
         """Give it back, or end it."""
         clean = not self.closed and self.info.transaction_status == TransactionStatus.IDLE
         self.forget_unsent()
+        self.begin_with(None)
         if not (clean and self.pool and self.pool.take_back(self)):
             self.end()
-
-    def end(self) -> None:
-        """End the session."""
-        super().close()
 
     def __del__(self, *_: Any) -> None:
         if hasattr(self, "pgconn"):  # one that a pool still holds is no mistake of its user

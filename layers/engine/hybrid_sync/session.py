@@ -103,6 +103,9 @@ def _schemas(path: SearchPath) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, path or _TRUSTED_PATH))
 
 
+_First = tuple[bytes, Callable[[psycopg.Cursor[Row]], None]]
+
+
 class Session(psycopg.Connection[Row]):
     """A connection on which what opens a transaction, settings and savepoints travel with the next statement."""
 
@@ -111,11 +114,16 @@ class Session(psycopg.Connection[Row]):
         self._ending: Sequence[bytes] = ()
         self._opening: Sequence[bytes] = ()
         self._ahead: list[bytes] = []
+        self._first: _First | None = None
         self._savepoints = itertools.count(1)
 
     def open_with_next(self, statements: Sequence[bytes]) -> None:
         """Send these, which open a transaction, just before the next statement, in the same message."""
         self._opening = statements
+
+    def begin_with(self, question: Question[None] | None) -> None:
+        """Ask this where each transaction begins from here on, in the same message: its meaning may refuse to go on."""
+        self._first = None if question is None else (bound(self, question.query, question.parameters), question.meaning)
 
     def end_with_next(self) -> None:
         """Roll back just before the next statement, which is to follow at once."""
@@ -133,7 +141,8 @@ class Session(psycopg.Connection[Row]):
         return unsent
 
     def _take_unsent(self) -> tuple[bytes, ...]:
-        unsent = (*self._ending, *self._opening, *self._ahead)
+        first = (self._first[0],) if self._first and self._opening else ()
+        unsent = (*self._ending, *self._opening, *first, *self._ahead)
         self._ending, self._opening, self._ahead = (), (), []
         return unsent
 
@@ -150,13 +159,23 @@ class Session(psycopg.Connection[Row]):
         if not unsent:
             return super().execute(query if params is None else doubled(query), params, **options)
         cursor = self._send(b"; ".join((*unsent, bound(self, query, params))), opens=opens, **options)
-        for _ in unsent:
-            cursor.nextset()
+        self._step_over(unsent, cursor)
         return cursor
+
+    def _step_over(self, unsent: Sequence[bytes], cursor: psycopg.Cursor[Row]) -> None:
+        """Hear what each transaction begins with; nobody needs the other results of what travelled before."""
+        for statement in unsent:
+            if self._first is not None and statement is self._first[0]:
+                self._first[1](cursor)
+            cursor.nextset()
 
     def send_all(self, statements: Sequence[Statement]) -> psycopg.Cursor[Row]:
         """Several in one message; the cursor stands at the first one's result."""
         return self.execute(joined(self, statements))
+
+    def end(self) -> None:
+        """End the session, whoever would keep it."""
+        super().close()
 
     @property
     def address(self) -> tuple[bytes, ...]:
@@ -168,7 +187,7 @@ class Session(psycopg.Connection[Row]):
         """A cursor in the transaction that is to be open: for COPY, which travels alone."""
         opens = bool(self._opening)
         if unsent := self._take_unsent():
-            self._send(b"; ".join(unsent), opens=opens)
+            self._step_over(unsent, self._send(b"; ".join(unsent), opens=opens))
         return super().cursor(*arguments, **options)
 
     def _send(self, message: bytes, *, opens: bool, **options: Any) -> psycopg.Cursor[Row]:

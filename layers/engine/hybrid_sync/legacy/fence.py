@@ -14,10 +14,10 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.errors import LegacyReplaced, MissingPrivilege
+from hybrid_sync.errors import LegacyReplaced, LegacyUnavailable, MissingPrivilege
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, Question, together, transaction
-from hybrid_sync.session import Trip
+from hybrid_sync.postgres import Connection, Cursor, Question, together, transaction
+from hybrid_sync.session import Session, Trip
 
 MAX_AGE = 1_500_000_000
 """Transactions; beyond 2^31 `age()` wraps, so an older fence is not trusted."""
@@ -52,9 +52,6 @@ _TAKE_FULL = sql.SQL(_TAKE).format(server=_SERVER, lsn=_LSN, replayed=_REPLAYED,
 _TAKE_BY_START = sql.SQL(_TAKE).format(
     server=_SERVER_BY_START, lsn=sql.SQL("'withheld'"), replayed=sql.SQL("now()"), database=_DATABASE
 )
-_IDENTITY = "select {}, {}::bigint"
-_IDENTITY_FULL = sql.SQL(_IDENTITY).format(_SERVER, _DATABASE)
-_IDENTITY_BY_START = sql.SQL(_IDENTITY).format(_SERVER_BY_START, _DATABASE)
 
 # Writers that have begun may still commit rows stamped with their start. Other sessions' starts are shown to
 # pg_read_all_stats alone, and not at all where track_activities is off. A session shows its start a moment after it,
@@ -194,11 +191,43 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
     return min(one, other, key=lambda fence: (fence.xmin, fence.taken_at))
 
 
-def identity(connection: Connection, planned: Fence) -> Identity:
-    """Which database this is, whatever it is called; by what the server reported when the run was planned."""
-    row = connection.execute(_IDENTITY_BY_START if planned.is_by_start else _IDENTITY_FULL).fetchone()
-    assert row is not None
-    return row[0], row[1], row[2]
+def keep_to(connection: Connection, planned: Fence) -> None:
+    """Each transaction of this connection begins, from here on, with the proof that it is where the run was planned.
+
+    An address may lead to several servers: a pooler, a balancer or a name with two hosts connects one step of a run to
+    the primary and the next one to a replica that lags, whose rows and whose missing rows are of the past.
+    """
+    assert isinstance(connection, Session), "connect makes no other"
+    server = _SERVER_BY_START if planned.is_by_start else _SERVER
+    # A primary knows all that it has committed; of a replica one that has replayed enough will do.
+    reached = _reached(planned.lsn) if planned.doubt == "replica" else sql.SQL("not pg_is_in_recovery()")
+    query = sql.SQL("select {}, {}::bigint, {}").format(server, _DATABASE, reached)
+
+    def meaning(found: Cursor) -> None:
+        system, timeline, database, reached = found.fetchall()[0]
+        require_same(planned, (system, timeline, database))
+        if not reached:
+            connection.end()  # another one may lead to the right server
+            raise _behind(planned)
+
+    connection.begin_with(Question(query, None, meaning))
+
+
+def _reached(lsn: str) -> sql.Composed:
+    return sql.SQL("{}::pg_lsn >= {}::pg_lsn").format(_LSN, sql.Literal(lsn))
+
+
+def _behind(planned: Fence) -> LegacyUnavailable:
+    if planned.doubt == "replica":
+        return LegacyUnavailable(
+            "Legacy answers as a read replica that has replayed less than the run has seen.",
+            "It is tried again; let the legacy DSN lead to one replica, or to the primary.",
+        )
+    return LegacyUnavailable(
+        "Legacy answers as a read replica, and the run was planned against its primary.",
+        "It is tried again; let the legacy DSN lead to the primary alone (target_session_attrs=primary where it names"
+        " several hosts).",
+    )
 
 
 def require_same(planned: Fence, now: Identity) -> None:

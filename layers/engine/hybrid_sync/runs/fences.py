@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hybrid_sync.errors import LegacyUnavailable
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Question
+from hybrid_sync.postgres import Connection, Question
 
 StoredFence = tuple[Fence | None, str | None, int]
 """The entity's fence, the definition it was taken under, and its version."""
@@ -31,6 +32,34 @@ def _stored(row: tuple[Any, ...] | None) -> StoredFence:
     if row is None:
         return None, None, 0
     return Fence.model_validate(row[0]) if row[0] else None, row[1], row[2]
+
+
+# By every run, for one that has moved no fence has written rows, too.
+_AHEAD = """
+select exists (
+  select from hybrid_sync.run
+  where fence->>'system_identifier' = %(system)s and (fence->>'timeline')::int = %(timeline)s
+    and (fence->>'database')::bigint = %(database)s
+    and case fence->>'lsn' when 'withheld' then false else (fence->>'lsn')::pg_lsn > %(lsn)s::pg_lsn end)
+"""
+
+
+def require_reached(target: Connection, saved: Fence) -> None:
+    """Refuse a replica that has not replayed yet what an earlier run has seen.
+
+    Its rows would be written over newer ones, and what it does not know yet be taken for deleted.
+    """
+    if saved.doubt != "replica":
+        return
+    given = {
+        "system": saved.system_identifier, "timeline": saved.timeline, "database": saved.database, "lsn": saved.lsn,
+    }  # fmt: skip
+    [(ahead,)] = target.execute(_AHEAD, given).fetchall()
+    if ahead:
+        raise LegacyUnavailable(
+            "Legacy is a read replica that has replayed less than an earlier run has seen.",
+            "It is tried again; let the replica catch up, or point the legacy DSN at the primary.",
+        )
 
 
 # A run writes nothing after its deadline, but for the page that it is at; none is longer than a day.

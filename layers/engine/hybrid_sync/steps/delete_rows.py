@@ -11,7 +11,6 @@ from hybrid_sync.deletes import unlink
 from hybrid_sync.deletes.remove import Outcome, Removal
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_numbers
-from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, together, transaction
 from hybrid_sync.recorded.checks import MANAGED
 from hybrid_sync.runs import store
@@ -111,7 +110,6 @@ class EntityDeletes:
         failpoint("delete.locked", target, self._legacy)
         keys[:] = deletes.still_open(target, *self._place, source, keys)
         with transaction(self._legacy, "legacy", read_only=True, path=entity.legacy_search_path):
-            fence.require_same(self._run.fence, fence.identity(self._legacy, self._run.fence))
             found = deletes.departed(self._legacy, self._plan.sources[source], entity.sources[source], keys)
         failpoint("delete.checked", target, self._legacy)
         return found

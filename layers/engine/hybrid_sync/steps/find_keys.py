@@ -14,6 +14,7 @@ from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, inside, together
 from hybrid_sync.retries import UNSEEN_KEY
 from hybrid_sync.runs.closure import Closure, places, requested
+from hybrid_sync.runs.fences import require_reached
 from hybrid_sync.runs.store import Requested
 from hybrid_sync.schema.bulk import ask_lacking
 from hybrid_sync.schema.plans import EntityPlan, compile_all
@@ -76,7 +77,9 @@ def find_keys(
 def grow(world: World, request: RunRequest, found: Found, most: int, legacy: Connection, target: Connection) -> None:
     """Look for parents until none is missing, and compile what the rows need."""
     closure = found.closure
+    fence.keep_to(legacy, found.fence)
     with inside(legacy, "legacy", soon=True), inside(target, "target", soon=True):
+        require_reached(target, found.fence)
         while closure.growing:
             if closure.size > most:
                 break

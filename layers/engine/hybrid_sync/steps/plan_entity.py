@@ -18,7 +18,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy.changes import Bucket, Detection, changed, count_by_bucket, require_bound, since
-from hybrid_sync.legacy.fence import distrust
+from hybrid_sync.legacy.fence import distrust, keep_to
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
@@ -65,6 +65,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
             fence = trip.ask(ask_fence(task.entity))
             waiting = {s: trip.ask(keys_to_retry(task.run_id, task.entity, s)) for s in entity.sources}
         run, record = asked_run.value, asked_entity.value
+        keep_to(legacy, run.fence)
         require_parents(world.catalog, task.entity, unfit.value)
         failpoint("plan.checked", target, legacy)
         plan = plan_of(world, task.run_id, task.entity, legacy, target)

@@ -16,7 +16,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, one_trip, together, transaction
 from hybrid_sync.runs.closure import close, requested
-from hybrid_sync.runs.fences import ask_carried
+from hybrid_sync.runs.fences import ask_carried, require_reached
 from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.bulk import ask_left_open
@@ -58,6 +58,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             require_passed(target, world.catalog.hash)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
+        fence.keep_to(legacy, saved)
         wanted, failed = _wanted(world, request, legacy, target)
         waves = world.catalog.waves(_entities(world.catalog, request, wanted))
         fence.refuse_replica(saved, (world.catalog[entity] for wave in waves for entity in wave))
@@ -65,6 +66,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         failed = {**unfit(world, request.run_id, entities, legacy, target), **failed}
         deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
         with transaction(target, "target"):
+            require_reached(target, saved)
             if create_run(target, request, saved, version(world), deadline, waves, wanted or {}):
                 _record(request, entities, failed, target)
             failpoint("run.creating", target, legacy)

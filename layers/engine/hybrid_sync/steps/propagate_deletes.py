@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from hybrid_sync.contracts import DeleteResult, DeleteTask, Profile
+from hybrid_sync.legacy.fence import keep_to
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
@@ -36,6 +37,7 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
             trip.ask(same_version(world, task.run_id))
             asked, records = trip.ask(store.ask_run(task.run_id)), trip.ask(store.ask_entities(task.run_id, None))
         run = asked.value
+        keep_to(legacy, run.fence)
         if run.request.profile is Profile.verify and not run.request.repair:
             return DeleteResult(run_id=task.run_id, more=False)
         waiting = _not_done(run, records.value)

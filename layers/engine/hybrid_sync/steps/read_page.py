@@ -74,12 +74,14 @@ def _rows(
     # Named keys are few already, and a bound would let the planner walk the whole table in key order to find them.
     at_most = cut.at_most if wanted.keys is None else None
     trial = replace(cut)
+    fence.keep_to(legacy, opened.fence)
     try:
-        with transaction(legacy, "legacy", read_only=True, path=plan.path):
-            fence.require_same(opened.fence, fence.identity(legacy, opened.fence))
-            # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
-            with closing(rows.parts(legacy, plan, wanted.where, at_most)) as found:
-                return trial, scan(plan, chain.from_iterable(trial.take(found))), []
+        # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
+        with (
+            transaction(legacy, "legacy", read_only=True, path=plan.path),
+            closing(rows.parts(legacy, plan, wanted.where, at_most)) as found,
+        ):
+            return trial, scan(plan, chain.from_iterable(trial.take(found))), []
     except psycopg.Error as error:
         require_readable(legacy, plan, error)
     isolated = read_isolated(legacy, plan, wanted.where, cut)

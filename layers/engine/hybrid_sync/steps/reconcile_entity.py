@@ -17,7 +17,7 @@ from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEnti
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
-from hybrid_sync.legacy.fence import Fence, distrust
+from hybrid_sync.legacy.fence import Fence, distrust, keep_to
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
@@ -117,6 +117,7 @@ def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             fence = trip.ask(ask_fence(task.entity))
         run, record = asked_run.value, asked_entity.value
+        keep_to(legacy, run.fence)
         plan = plan_of(world, task.run_id, task.entity, legacy, target)
         carried, before = _fences(run, entity, plan, record, fence.value, target)
         complete = record.batches_done >= (record.batches_planned or 0)

@@ -49,6 +49,10 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
             correlation_id=message.run_id,
         )  # fmt: skip
         with transaction(target, "target"):
+            if saved.doubt == "replica":
+                from hybrid_sync.runs.fences import require_reached  # seldom
+
+                require_reached(target, saved)
             create_run(target, request, saved, version(world), _DEADLINE_SECONDS, [[message.entity]], {})
         failpoint("retry.recorded", target, legacy)
     try:

@@ -138,19 +138,25 @@ class _Settling:
     def _read(self, settlement: Settlement) -> dict[str, _Read]:
         """Stage all rows as one moment of legacy has them: of two moments a value could be in both rows, or in none."""
         found: dict[str, _Read] = {}
-        with self._world.connect_legacy() as reader, snapshot(reader, "legacy"):
-            fence.require_same(self._run.fence, fence.identity(reader, self._run.fence))
-            for source, keys in self._wanted.items():
-                read = found[source] = _Read()
-                ids = self._ids[source] = BatchIds(
-                    self._world, self._task(source, keys), self._plan, self._legacy, self._target,
-                    through_cache(self._world, cache_epochs(self._target, cached(self._plan.sources[source]))),
-                )  # fmt: skip
-                for page in (keys[at : at + _PAGE] for at in range(0, len(keys), _PAGE)):
-                    for scanned in _scanned(reader, self._plan.sources[source], page, read.unreadable):
-                        self._stage(settlement, source, ids, scanned, read)
-                        failpoint("settle.page", self._target, self._legacy)
+        with self._world.connect_legacy() as reader:
+            fence.keep_to(reader, self._run.fence)
+            with snapshot(reader, "legacy"):
+                for source, keys in self._wanted.items():
+                    read = found[source] = _Read()
+                    self._read_source(settlement, source, keys, read, reader)
         return found
+
+    def _read_source(
+        self, settlement: Settlement, source: str, keys: Sequence[Key], read: _Read, reader: Connection
+    ) -> None:
+        ids = self._ids[source] = BatchIds(
+            self._world, self._task(source, keys), self._plan, self._legacy, self._target,
+            through_cache(self._world, cache_epochs(self._target, cached(self._plan.sources[source]))),
+        )  # fmt: skip
+        for page in (keys[at : at + _PAGE] for at in range(0, len(keys), _PAGE)):
+            for scanned in _scanned(reader, self._plan.sources[source], page, read.unreadable):
+                self._stage(settlement, source, ids, scanned, read)
+                failpoint("settle.page", self._target, self._legacy)
 
     def _stage(self, settlement: Settlement, source: str, ids: BatchIds, scanned: Scanned, read: _Read) -> None:
         spliced = ids.splice(settlement.writer, scanned, fresh=True)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from hybrid_sync.contracts import Key, RunFailure, SettleResult, SettleTask
 from hybrid_sync.errors import RunNotRunning, SyncError, TooManyMovedValues
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.legacy.fence import keep_to
 from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
@@ -44,6 +45,7 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
             records = trip.ask(store.ask_entities(task.run_id, [task.entity] if task.entity else None))
             in_bulk = trip.ask(ask_under_way(task.run_id, task.entity or ""))
         run = asked.value
+        keep_to(legacy, run.fence)
         for name in (name for wave in run.waves for name in wave if name in records.value):
             record = records.value[name]
             if task.entity is None and (record.status == "failed" or not (_freed(record) or arrived)):

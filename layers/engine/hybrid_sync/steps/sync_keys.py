@@ -18,6 +18,7 @@ from hybrid_sync.entrypoint import logger, measure
 from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.key_values import MOST_KEYS
+from hybrid_sync.legacy.fence import keep_to
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.closure import places
 from hybrid_sync.runs.store import ask_entities, ask_run, record_verdict
@@ -149,6 +150,7 @@ class _Run:
     def _verified(self, wrote: Wrote, legacy: Connection, target: Connection) -> RunOutcome | None:
         """The report, where both sides turn out to be the same; None where some entity has to be looked at closely."""
         names = list(wrote.requested)
+        keep_to(legacy, wrote.run.fence)
         compile_together(wrote.run.run_id, names, self._world.catalog, legacy, target)
         plans = {name: plan_of(self._world, wrote.run.run_id, name, legacy, target) for name in names}
         found = few.look(self._world.catalog, wrote.run, plans, wrote.requested, legacy, target)

@@ -9,6 +9,7 @@ from hybrid_sync.contracts import EntityTask, EntityVerdict
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
+from hybrid_sync.legacy.fence import keep_to
 from hybrid_sync.postgres import one_trip, together, transaction
 from hybrid_sync.runs.fences import advance_fence
 from hybrid_sync.runs.store import (
@@ -44,6 +45,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             state = trip.ask(state_if_seen(world.catalog, task.run_id, task.entity))
             known = {s: trip.ask(identity.ask_known(task.entity, s)) for s in world.catalog[task.entity].sources}
         run, record = asked_run.value, asked_entity.value
+        keep_to(legacy, run.fence)
         require_complete(task.entity, record)
         _require_steps(task, record)
         seen = still(record.seen, state.value)

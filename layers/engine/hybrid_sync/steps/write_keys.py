@@ -17,7 +17,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import RETRYABLE
 from hybrid_sync.ids.known import KnownIds, Place
 from hybrid_sync.keys import bucket_number, bucket_numbers, decode_part, one_of, record_among, recorded
-from hybrid_sync.legacy import fence, rows
+from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.cut import Cut
 from hybrid_sync.postgres import (
     Connection,
@@ -179,7 +179,6 @@ class _Writing:
     def _read(self) -> None:
         """Every row as it is now, behind the locks."""
         with inside(self._legacy, "legacy", soon=True):
-            fence.require_same(self._run.fence, fence.identity(self._legacy, self._run.fence))
             path: SearchPath = None
             for part in self._parts:
                 plan = part.plan.sources[part.task.source]
