@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_sync import session
+from hybrid_sync import opening
 from hybrid_sync.contracts import Profile
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.settings import Settings
@@ -31,12 +31,12 @@ def test_a_number_that_is_none_is_named_and_its_value_is_not_told(value: str) ->
 
 
 def test_what_a_statement_may_take_is_what_every_transaction_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "TRANSACTION_SETTINGS", dict(session.TRANSACTION_SETTINGS))
-    session.limit_statements(77)
+    monkeypatch.setattr(opening, "TRANSACTION_SETTINGS", dict(opening.TRANSACTION_SETTINGS))
+    opening.limit_statements(77)
     try:
-        said = b";".join(session.opening("target", "read committed", None, read_only=True)).decode()
+        said = b";".join(opening.opening("target", "read committed", None, read_only=True)).decode()
     finally:
-        session.opening.cache_clear()
+        opening.opening.cache_clear()
     assert said.count("'77s'") == 2 and "120s" not in said
 
 

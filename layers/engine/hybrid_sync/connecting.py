@@ -125,8 +125,8 @@ class Connecting:
 
     @cached_property
     def _pool(self) -> Pool:
+        from hybrid_sync.opening import limit_statements
         from hybrid_sync.pool import Pool
-        from hybrid_sync.session import limit_statements
 
         limit_statements(self._settings.statement_seconds)
         return Pool(keeps=self._settings.keeps_connections, guarding=self.breakers.guarding)

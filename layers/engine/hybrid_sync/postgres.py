@@ -36,18 +36,19 @@ from hybrid_sync.errors import (
     SyncError,
     TooManyConnections,
 )
-from hybrid_sync.session import NATIVE_PATH as NATIVE_PATH
-from hybrid_sync.session import OUR_PATH as OUR_PATH
-from hybrid_sync.session import TRANSACTION_SETTINGS, SearchPath, Session, Trip, opening
+from hybrid_sync.opening import NATIVE_PATH as NATIVE_PATH
+from hybrid_sync.opening import OUR_PATH as OUR_PATH
+from hybrid_sync.opening import TRANSACTION_SETTINGS, SearchPath, opening
+from hybrid_sync.opening import path_setting as path_setting
+from hybrid_sync.opening import usual_limits as usual_limits
 from hybrid_sync.session import Parameters as Parameters
 from hybrid_sync.session import Question as Question
+from hybrid_sync.session import Session, Trip
 from hybrid_sync.session import answer as answer
 from hybrid_sync.session import is_open as is_open
-from hybrid_sync.session import path_setting as path_setting
 from hybrid_sync.session import send_all as send_all
 from hybrid_sync.session import send_with_next as send_with_next
 from hybrid_sync.session import together as together
-from hybrid_sync.session import usual_limits as usual_limits
 from hybrid_sync.timing import CLOCK, CONNECT, REFUSED
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -100,7 +100,7 @@ def is_look(begin: bytes) -> bool:
 
 
 def settings_of(opening: Sequence[bytes]) -> list[Said]:
-    """What `session.opening` says, but for BEGIN, which PostgREST says itself."""
+    """What `opening.opening` says, but for BEGIN, which PostgREST says itself."""
     begin, *settings = opening
     said = [Said.of(statement, None) for statement in settings]
     return [*said, Said("set local transaction_read_only = on", False)] if b" read only" in begin else said

@@ -19,6 +19,7 @@ from hybrid_sync.ids.known import KnownIds, Place
 from hybrid_sync.keys import bucket_number, bucket_numbers, decode_part, one_of, record_among, recorded
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.cut import Cut
+from hybrid_sync.opening import SearchPath
 from hybrid_sync.postgres import (
     Connection,
     Question,
@@ -34,7 +35,6 @@ from hybrid_sync.rows.scan import scan
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import Requested, RunRecord
 from hybrid_sync.schema.plans import EntityPlan
-from hybrid_sync.session import SearchPath
 from hybrid_sync.steps.delete_rows import EntityDeletes
 from hybrid_sync.steps.find_keys import Found, Whole
 from hybrid_sync.steps.list_departures import list_found

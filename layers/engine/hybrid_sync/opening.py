@@ -1,0 +1,90 @@
+"""What a transaction begins with: its settings, so that both sides speak the same text and none waits for ever.
+
+Nothing is set for a session: poolers keep none, so every transaction brings its settings along.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import LiteralString
+
+from psycopg import sql
+
+from hybrid_sync.blame import Side
+
+SearchPath = tuple[str, ...] | None
+"""Schemas in which names are looked up; None is PostgreSQL's own and nobody else's."""
+
+OUR_PATH: LiteralString = "pg_catalog, pg_temp"
+"""What every name of ours is looked up in: nothing that others can fill (pg_temp last, so that it shadows nothing)."""
+NATIVE_PATH: LiteralString = "hybrid_sync.path"
+"""The setting that remembers, for one transaction, the path that the target gives: its triggers are written for it."""
+
+# Both sides speak the same canonical text and never wait for ever. Set per transaction: poolers keep no session.
+TRANSACTION_SETTINGS: dict[LiteralString, str] = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "120s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "120s",
+}
+_TIMED: tuple[LiteralString, ...] = ("statement_timeout", "idle_in_transaction_session_timeout")
+# Legacy must refuse where its row security would hide rows from us: a row that is not shown looks deleted.
+_LEGACY_LAST: tuple[LiteralString, ...] = ("set local row_security = off", "set local search_path = {}")
+_TRUSTED_PATH = tuple(OUR_PATH.split(", "))
+# A constraint trigger that waits for COMMIT would run under our path, and its error would cost the whole transaction.
+_TARGET_LAST: tuple[LiteralString, ...] = (
+    "set local search_path to default",
+    f"select pg_catalog.set_config('{NATIVE_PATH}', pg_catalog.current_setting('search_path'), true)",
+    f"set local search_path = {OUR_PATH}",
+    "set constraints all immediate",
+)
+
+
+@lru_cache(maxsize=64)
+def opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only: bool) -> tuple[bytes, ...]:
+    """BEGIN and the settings, rendered once.
+
+    It does not say READ WRITE: where the target's default is read-only (Supabase sets that when the disk is full), the
+    transaction has to be refused.
+    """
+    begin = sql.SQL("begin isolation level {}{}").format(sql.SQL(isolation), sql.SQL(" read only" if read_only else ""))
+    settings = sql.SQL("select {}").format(
+        sql.SQL(", ").join(
+            sql.SQL("pg_catalog.set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+            for name, value in TRANSACTION_SETTINGS.items()
+        )
+    )
+    last = [sql.SQL(part).format(_schemas(path)) for part in (_TARGET_LAST if side == "target" else _LEGACY_LAST)]
+    return tuple(part.as_bytes(None) for part in (begin, settings, *last))
+
+
+def limit_statements(seconds: int) -> None:
+    """How long a statement may take from here on, and one side wait for the other within a transaction."""
+    for name in _TIMED:
+        TRANSACTION_SETTINGS[name] = f"{seconds}s"
+    opening.cache_clear()
+
+
+def usual_limits() -> sql.Composed:
+    """Statements that bring a transaction's time limits back after a part with tighter ones."""
+    names: tuple[LiteralString, ...] = ("statement_timeout", "lock_timeout")
+    return sql.SQL("; ").join(
+        sql.SQL("set local {} = {}").format(sql.SQL(name), sql.Literal(TRANSACTION_SETTINGS[name])) for name in names
+    )
+
+
+def path_setting(path: SearchPath) -> sql.Composed:
+    """The statement that makes a transaction look names up in these schemas."""
+    return sql.SQL("set local search_path = {}").format(_schemas(path))
+
+
+def _schemas(path: SearchPath) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, path or _TRUSTED_PATH))
