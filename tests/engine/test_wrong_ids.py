@@ -130,6 +130,26 @@ def test_a_row_that_a_run_leads_elsewhere_is_proved_like_a_new_one(
     assert target(_WRONG.format(5)) == [(0,)]
 
 
+def test_a_row_that_was_led_elsewhere_is_proved_where_its_change_does_not_say_so(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    legacy("insert into visit (id, person_id, note) values (77, 1, 'late'), (78, 1, 'late')")
+    run(world, "first")
+    swap(world, 5, 6)
+    legacy("update visit set person_id = 5 where id = 77")
+    legacy("update visit set note = 'late!' where id = 78")
+    plan = plan_run(world, RunRequest(run_id="lost", profile=Profile.daily))
+    for task in plan.entities:
+        plan_entity(world, task)
+        for batch in world.manifests.read("lost", task.entity) or []:
+            sync_batch(world, batch)
+    said = "select keys, refers_anew from hybrid_sync.journal where run_id = 'lost' and entity = 'visits' order by keys"
+    assert target(said) == [([77], True), ([78], False)]
+    target("update hybrid_sync.journal set refers_anew = null")
+    assert run(world, "third", profile="daily").outcome.status == "failed"
+    assert target("select key from hybrid_sync.failed_record where reason = 'wrong_reference'") == [([77],)]
+
+
 def test_only_rows_whose_references_a_run_wrote_wait_for_their_proof(
     world: EngineWorld, legacy: Query, target: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:

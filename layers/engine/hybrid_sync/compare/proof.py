@@ -35,7 +35,8 @@ _AT_ONCE = 1_000
 _FEW = 20_000
 """Keys up to which each is looked up; beyond, both sides' checksums are compared first, in one pass."""
 _ASKED = 5
-"""So many times as many written rows are asked for those whose references changed: mostly few did."""
+"""So many times as many written rows are asked for those whose references changed, where that is not known: mostly few
+did."""
 _EQUAL_AT_ONCE = 5_000
 """Of the few, so many together, as long as both sides have the same."""
 
@@ -74,10 +75,10 @@ def unproved(run_id: str, plan: EntityPlan, source: str, target: Connection) -> 
     if not plan.sources[source].references:
         return Unproved(0, [])
     runs = _unproved(target, run_id, plan.sources[source].entity)
-    written = _count(target, runs, plan, source)
-    if not written:
-        return Unproved(0, [])
-    keys = _referring(target, runs, plan, source) if written <= _ASKED * _FEW else None
+    written, waiting = _count(target, runs, plan, source)
+    if not waiting:
+        return Unproved(written, [])
+    keys = _referring(target, runs, plan, source) if waiting <= _ASKED * _FEW else None
     return Unproved(written, None if keys is None or len(keys) > _FEW else keys)
 
 
@@ -129,7 +130,7 @@ def has_unproved(target: Connection, run_id: str, plan: EntityPlan) -> bool:
     """Whether rows with references were written that no verification has looked at."""
     named = [source for source, one in plan.sources.items() if one.references]
     runs = _unproved(target, run_id, next(iter(plan.sources.values())).entity) if named else []
-    return any(_count(target, runs, plan, source) for source in named)
+    return any(_count(target, runs, plan, source)[0] for source in named)
 
 
 def _unproved(target: Connection, run_id: str, entity: str) -> list[str]:
@@ -162,25 +163,33 @@ def _suspects(sides: Sides, waiting: list[Key] | None) -> Iterator[list[Key]]:
 
 
 def _referring(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> list[Key]:
-    """Keys of the rows that these runs inserted, linked, or changed so that they now refer elsewhere than before."""
+    """Keys of the rows that these runs inserted, linked, or changed so that they now refer elsewhere than before.
+
+    A change says so itself; where it was not known then, since a trigger had its say, the before-image is compared.
+    """
     columns = [slot.column for slot in plan.sources[source].references]
     before = sql.SQL(", ").join(sql.SQL("j.before ->> {}").format(sql.Literal(column)) for column in columns)
     now = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(column)) for column in columns)
     query = sql.SQL(
-        "select j.keys from hybrid_sync.journal j left join {} t on j.operation = 'update' and t.id = j.id"
+        "select j.keys from hybrid_sync.journal j"
+        " left join {} t on j.operation = 'update' and j.refers_anew is null and t.id = j.id"
         " where j.run_id = any({}) and j.entity = {} and j.source = {} and j.operation in ('insert', 'update', 'link')"
-        " and (t.id is null or row({}) is distinct from row({}))"
+        " and j.refers_anew is distinct from false and (t.id is null or row({}) is distinct from row({}))"
     ).format(sql.Identifier(plan.table.schema, plan.table.name), runs, plan.sources[source].entity, source, before, now)
     width = len(plan.sources[source].key_columns)
     rows = target.execute(query).fetchall()
     return sorted({tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)})
 
 
-def _count(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> int:
+def _count(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> tuple[int, int]:
+    """How many rows were written, and of how many it is not known that their references stayed as they were."""
     row = target.execute(
-        "select coalesce(sum(cardinality(keys)), 0)::bigint from hybrid_sync.journal"
+        "select coalesce(sum(cardinality(keys)), 0)::bigint,"
+        " coalesce(sum(cardinality(keys)) filter (where refers_anew is distinct from false), 0)::bigint"
+        " from hybrid_sync.journal"
         " where run_id = any(%s) and entity = %s and source = %s and operation in ('insert', 'update', 'link')",
         (runs, plan.sources[source].entity, source),
     ).fetchone()
     assert row is not None, "an aggregate is one row"
-    return int(row[0]) // len(plan.sources[source].key_columns)
+    width = len(plan.sources[source].key_columns)
+    return int(row[0]) // width, int(row[1]) // width

@@ -5,6 +5,7 @@ In all of them `s` is a staged row, `t` a row of the target, `i` the before-imag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -15,7 +16,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.keys import key_columns, record_key
 from hybrid_sync.write.images import image_of
-from hybrid_sync.write.journal import Batch, entries
+from hybrid_sync.write.journal import CHANGE, Batch, entries
 from hybrid_sync.write.native import AS_NATIVES, as_natives_after
 
 _NOTHING = sql.SQL("")
@@ -122,22 +123,28 @@ class Statements:
         # The version that is locked is found by its place, not by the index once more; one that somebody writes at
         # just this moment stands elsewhere, and the row goes the way of refused ones.
         new = {c: sql.Identifier(f"hybrid_sync_{n}") for n, c in enumerate(self.changing)}
-        written = sql.SQL("select u.key, u.id, u.xid, u.prior, u.before from u")
+        was = {slot.column: f"hybrid_sync_was_{n}" for n, slot in enumerate(self.plan.references)}
+        written = sql.SQL("select u.key, u.id, u.xid, u.prior, u.before, u.refers_anew from u")
         staged = sql.SQL("").join(sql.SQL(", {} as {}").format(self.staged(c), name) for c, name in new.items())
         return sql.SQL(
             "with o as materialized (select x.id, x.hybrid_sync_place, x.hybrid_sync_key as key,"
             " x.hybrid_sync_prior as prior, {image} as before, {kept} from {x}),"
             " {natives}, u as (update {table} t set {assignments} from o, hybrid_sync_path"
             " where t.ctid = o.hybrid_sync_place and t.id = o.id"
-            " returning o.key, o.id, t.xmin as xid, o.prior, o.before),"
+            " returning o.key, o.id, t.xmin as xid, o.prior, o.before, {refers_anew} as refers_anew),"
             " j as ({journal} returning xid::text::bigint as xid)"
             " select (select count(*) from o) as changed, count(*) as rows,"
             " coalesce(array_agg(distinct xid), '{{}}') as xids from j"
         ).format(
             image=image_of("x", self.changing),
-            kept=sql.SQL(", ").join(sql.SQL("x.{}").format(name) for name in new.values()),
+            kept=sql.SQL(", ").join(
+                [sql.SQL("x.{}").format(name) for name in new.values()]
+                + [sql.SQL("{} as {}").format(sql.Identifier("x", c), sql.Identifier(name)) for c, name in was.items()]
+            ),
             x=self._locked(staged, by_key=True),
-            table=self.relation, natives=as_natives_after("o"), journal=entries(batch, "update", written),
+            table=self.relation, natives=as_natives_after("o"),
+            journal=entries(batch, "update", written, (*CHANGE, "refers_anew")),
+            refers_anew=_differ([(sql.Identifier("t", c), sql.Identifier("o", name)) for c, name in was.items()]),
             assignments=sql.SQL(", ").join(sql.SQL("{} = o.{}").format(sql.Identifier(c), new[c]) for c in new),
         )  # fmt: skip
 
@@ -185,6 +192,13 @@ class Statements:
             table=self.relation, assignments=assignments, stage=self.stage, images=self.images, natives=AS_NATIVES,
             segment=self.segment,
         )  # fmt: skip
+
+
+def _differ(pairs: Sequence[tuple[sql.Composable, sql.Composable]]) -> sql.Composable:
+    """The condition that the two values of some pair are not the same."""
+    if not pairs:
+        return sql.SQL("false")
+    return sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("{} is distinct from {}").format(*pair) for pair in pairs))
 
 
 def flag(column: str) -> str:
