@@ -32,6 +32,11 @@ def page(document: Document) -> str:
     return _template().render(document=document, style=style, style_hash=policy)
 
 
+def prepare() -> None:
+    """Compile the templates; else the first page does, which then takes three times as long."""
+    _template().environment.get_template("blocks.html")
+
+
 @cache
 def _template() -> Template:
     return environment(resource).get_template("page.html")

@@ -110,7 +110,7 @@ def reported(
 
 def _times(world: World, request: ReportRequest, target: Connection) -> Performance | None:
     """In a transaction of its own: a report without times is better than none."""
-    from hybrid_sync.tuning.performance import AskedPerformance  # what rollbacks and a few keys do not need
+    from hybrid_sync.steps.whole_report import AskedPerformance
 
     try:
         with one_trip(target, "target", read_only=True) as trip:
@@ -123,7 +123,7 @@ def _times(world: World, request: ReportRequest, target: Connection) -> Performa
 
 def _measure(document: dict[str, Any]) -> None:
     """The run's numbers, as metrics."""
-    from hybrid_sync.measures import of_run  # what rollbacks and retries do not need
+    from hybrid_sync.steps.whole_report import of_run
 
     measure(of_run(document))
 
@@ -158,8 +158,7 @@ def _with_levels(world: World, target: Connection, summary: RunSummary, at: date
     run_id = summary.run_id
     if summary.profile not in (Profile.weekly, Profile.daily, Profile.verify) or summary.trigger == "retry":
         return summarise(target, run_id, world.catalog)
-    from hybrid_sync.report.levels import ask_levels
-    from hybrid_sync.services.priced import ask_month
+    from hybrid_sync.steps.whole_report import ask_levels, ask_month
 
     asked: list[tuple[Callable[[], Cost], Callable[[tuple[float, float] | None], Levels]]] = []
     summary = summarise(

@@ -198,7 +198,9 @@ def _differ(pairs: Sequence[tuple[sql.Composable, sql.Composable]]) -> sql.Compo
     """The condition that the two values of some pair are not the same."""
     if not pairs:
         return sql.SQL("false")
-    return sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("{} is distinct from {}").format(*pair) for pair in pairs))
+    return sql.SQL("({})").format(
+        sql.SQL(" or ").join(sql.SQL("{} is distinct from {}").format(*pair) for pair in pairs)
+    )
 
 
 def flag(column: str) -> str:
