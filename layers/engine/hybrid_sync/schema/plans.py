@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -118,15 +119,36 @@ def _one_by_one(connection: Connection, works: Mapping[K, Rounds[Any]]) -> dict[
     return {name: alone(connection, work) for name, work in works.items()}
 
 
+_Ask = Callable[[Connection, Mapping[Any, Rounds[Any]]], dict[Any, Any]]
+
+
 def _compiled(
-    names: Sequence[str], catalog: Catalog, legacy: Connection, target: Connection,
-    ask: Callable[[Connection, Mapping[Any, Rounds[Any]]], dict[Any, Any]],
+    names: Sequence[str], catalog: Catalog, legacy: Connection, target: Connection, ask: _Ask
 ) -> dict[str, EntityPlan]:  # fmt: skip
-    """The plans of these entities; `ask` says whether their questions travel together."""
+    """The plans of these entities; `ask` says whether their questions travel together.
+
+    Both sides are asked at the same time; where both refuse, legacy's error is raised.
+    """
     wanted = {name: catalog[name] for name in names}
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        asked = beside.submit(_of_target, wanted, target, ask)
+        facts, warned = _of_legacy(wanted, legacy, ask)
+        tables, hidden = asked.result()
+    return {
+        name: _planned(
+            name, catalog, {part: fact for (of, part), fact in facts.items() if of == name}, tables[name],
+            warned[name], hidden[name],
+        )
+        for name in wanted
+    }  # fmt: skip
+
+
+def _of_legacy(
+    wanted: Mapping[str, Entity], legacy: Connection, ask: _Ask
+) -> tuple[dict[tuple[str, _Part], Any], dict[str, tuple[str, ...]]]:
+    """What legacy says of each entity, and what it warns of."""
     facts: dict[tuple[str, _Part], Any] = {}
     warned: dict[str, tuple[str, ...]] = {}
-    hidden: dict[str, tuple[str, ...]] = {}
     for path in dict.fromkeys(entity.legacy_search_path for entity in wanted.values()):
         group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
         # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
@@ -141,18 +163,18 @@ def _compiled(
             facts |= ask(legacy, works)
             for name, entity in group.items():
                 warned[name] = warnings(legacy, entity, {s: facts[name, (s, "schemas")] for s in entity.sources})
+    return facts, warned
+
+
+def _of_target(
+    wanted: Mapping[str, Entity], target: Connection, ask: _Ask
+) -> tuple[dict[str, TargetTable], dict[str, tuple[str, ...]]]:
+    """The table of each entity, which fits it, and which rows of it are hidden."""
     with inside(target, "target"):
-        tables = ask(target, {name: asking_table(entity) for name, entity in wanted.items()})
+        tables: dict[str, TargetTable] = ask(target, {name: asking_table(one) for name, one in wanted.items()})
         for name, entity in wanted.items():
             require_fit(target, entity, tables[name])
-            hidden[name] = hidden_rows(target, entity, tables[name])
-    return {
-        name: _planned(
-            name, catalog, {part: fact for (of, part), fact in facts.items() if of == name}, tables[name],
-            warned[name], hidden[name],
-        )
-        for name in wanted
-    }  # fmt: skip
+        return tables, {name: hidden_rows(target, entity, tables[name]) for name, entity in wanted.items()}
 
 
 _Part = tuple[str, str]

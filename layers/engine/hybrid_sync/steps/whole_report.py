@@ -1,6 +1,7 @@
 """What the report of a whole run has besides: where its time went, service levels, the month's cost, metrics.
 
-A rollback, a retry and a few keys report without it, or when their rows are there; who reports whole runs loads it first.
+A rollback, a retry and a few keys report without it, or when their rows are there; who reports whole runs loads it
+first.
 """
 
 from __future__ import annotations
