@@ -11,7 +11,9 @@ from contextlib import suppress
 class Wire:
     """Forwards 127.0.0.1:port to a server; `cut_after` says on which bytes to the server both ends are dropped.
 
-    The bytes themselves still arrive: the server does what they ask, and nobody hears the answer.
+    The bytes themselves still arrive: the server does what they ask, and nobody hears the answer.  From those bytes of
+    the server on that `silent_from` names, nothing comes any more, and both ends stay open: as behind a router that
+    has forgotten the connection.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -20,6 +22,7 @@ class Wire:
         self._open = [self._listener]
         self.port: int = self._listener.getsockname()[1]
         self.cut_after: Callable[[bytes], bool] = lambda _: False
+        self.silent_from: Callable[[bytes], bool] = lambda _: False
         self.cuts = 0
         self._threads = [self._start(self._accept)]
 
@@ -62,8 +65,10 @@ class Wire:
     def _down(self, client: socket.socket, server: socket.socket) -> None:
         # Reads until the server has done its work and closed, whether or not anybody still listens.
         with suppress(OSError):
+            silent = False
             while data := server.recv(65536):
+                silent = silent or self.silent_from(data)
                 with suppress(OSError):
-                    client.sendall(data)
+                    client.sendall(b"" if silent else data)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from hybrid_sync import opening
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import BatchTask, EntityTask, RunRequest
 from hybrid_sync.errors import LegacyUnavailable, SyncError, TargetUnavailable
@@ -138,4 +139,27 @@ def test_a_wire_that_is_cut_after_commit_does_not_double_the_batch(world: Engine
     assert wire.cuts == 1
     assert target("select count(*) from people") == [(12,)]
     assert target("select count(*) from hybrid_sync.batch_done where entity = 'people'") == [(1,)]
+    assert target("select count(*) from hybrid_sync.journal where entity = 'people' and operation = 'insert'") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("side", "answer"), [("legacy", b"BEGIN"), ("legacy", b"PGCOPY"), ("target", b"BEGIN"), ("target", b"COMMIT")]
+)
+def test_a_path_that_dies_in_silence_is_transient_and_doubles_nothing(
+    world: EngineWorld, target: Query, monkeypatch: pytest.MonkeyPatch, side: str, answer: bytes
+) -> None:
+    monkeypatch.setattr(opening, "_AT_ONCE", 0.02)
+    batch = people_batch(world, "r")
+    usual = getattr(world, f"{side}_dsn")
+    parts = conninfo_to_dict(usual)
+    wire = Wire(str(parts["host"]), int(str(parts["port"])))
+    wire.silent_from = lambda data: answer in data
+    setattr(world, f"{side}_dsn", make_conninfo(usual, port=wire.port))
+    with pytest.raises(LegacyUnavailable if side == "legacy" else TargetUnavailable):
+        sync_batch(world, batch)
+    setattr(world, f"{side}_dsn", usual)
+    wire.close()
+    assert sync_batch(world, batch).inserted == 12
+    assert run(world, "next").outcome.status == "succeeded"
+    assert target("select count(*) from people") == [(12,)]
     assert target("select count(*) from hybrid_sync.journal where entity = 'people' and operation = 'insert'") == [(1,)]

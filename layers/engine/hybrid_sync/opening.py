@@ -36,6 +36,8 @@ TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "idle_in_transaction_session_timeout": "120s",
 }
 _TIMED: tuple[LiteralString, ...] = ("statement_timeout", "idle_in_transaction_session_timeout")
+_AT_ONCE = 5
+"""Statements of one message that may all take as long as they are allowed."""
 # Legacy must refuse where its row security would hide rows from us: a row that is not shown looks deleted.
 _LEGACY_LAST: tuple[LiteralString, ...] = ("set local row_security = off", "set local search_path = {}")
 _TRUSTED_PATH = tuple(OUR_PATH.split(", "))
@@ -71,6 +73,11 @@ def limit_statements(seconds: int) -> None:
     for name in _TIMED:
         TRANSACTION_SETTINGS[name] = f"{seconds}s"
     opening.cache_clear()
+
+
+def longest_silence() -> float:
+    """Seconds after which an answer does not come any more: the server ends each statement of a message in time."""
+    return _AT_ONCE * float(TRANSACTION_SETTINGS["statement_timeout"].removesuffix("s"))
 
 
 def usual_limits() -> sql.Composed:

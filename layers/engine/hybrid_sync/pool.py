@@ -11,17 +11,20 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from hybrid_sync import supabase
 from hybrid_sync.blame import Side
+from hybrid_sync.opening import longest_silence
 from hybrid_sync.postgres import open_session
 from hybrid_sync.session import Row, Session
 
+T = TypeVar("T")
 MOST = 2
 """Kept per database: as many as a step uses at once."""
 IDLE_SECONDS = 120
@@ -139,6 +142,16 @@ class PooledConnection(Session):
     def __del__(self, *_: Any) -> None:
         if hasattr(self, "pgconn"):  # one that a pool still holds is no mistake of its user
             self.pgconn.finish()
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """As psycopg does, but not for ever: what has died between us and the server does not say so."""
+        try:
+            return super().wait(gen, interval, timeout or longest_silence())
+        except psycopg.errors._WaitTimeout:
+            if timeout is not None:
+                raise
+            self.end()
+            raise psycopg.OperationalError("nothing was heard for as long as several statements may take") from None
 
     def _send(self, message: bytes, *, opens: bool, **options: Any) -> psycopg.Cursor[Row]:
         unproven, self._unproven = self._unproven, False

@@ -56,6 +56,8 @@ S = TypeVar("S", bound=Session)
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 OLDEST = 13
 """The oldest major version that the tests play on."""
+# A path that has died is noticed within two minutes; the systems' own settings take two hours.
+_KEPT_ALIVE = {"keepalives_idle": "60", "keepalives_interval": "15", "keepalives_count": "4"}
 _CONTENTION = dict.fromkeys(CONTENTION, "sessions were in each other's way") | {
     "55P03": "another session holds a lock on what it needs", "53200": "it is short of memory",
 }  # fmt: skip
@@ -78,7 +80,7 @@ def connect(dsn: str, side: Side, ca: str | None = None) -> Connection:
 
 def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> S:
     """The same of another class."""
-    parts = {"connect_timeout": "10", **secured(dsn, side, ca)}
+    parts = {"connect_timeout": "10", **_KEPT_ALIVE, **secured(dsn, side, ca)}
     # Rows pass through as bytes, so both servers must mean the same ones; legacy checks and converts its own.
     fixed = {**parts, "client_encoding": "UTF8", "application_name": "hybrid-sync"}
     cursor = LegacyCursor if side == "legacy" else TargetCursor
