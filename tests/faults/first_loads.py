@@ -41,12 +41,15 @@ select 'index ' || i.indexrelid::regclass, pg_get_indexdef(i.indexrelid),
        c.reltablespace, obj_description(c.oid, 'pg_class')
 from pg_index i join pg_class c on c.oid = i.indexrelid where c.relnamespace = 'public'::regnamespace
 union all
-select 'constraint ' || k.conname, pg_get_constraintdef(k.oid), to_jsonb(k) - 'oid', 0, obj_description(k.oid)
+select 'constraint ' || k.conname, pg_get_constraintdef(k.oid),
+       to_jsonb(k) - '{oid,conindid}'::text[] || jsonb_build_object('index', k.conindid::regclass),
+       0, obj_description(k.oid)
 from pg_constraint k where k.connamespace = 'public'::regnamespace
 union all
 select 'trigger ' || case when t.tgisinternal then 'of ' || k.conname else t.tgname end || ' on ' || t.tgrelid::regclass
        || ' ' || t.tgtype, k.conname,
-       to_jsonb(t) - '{oid,tgname,tgconstraint}'::text[], 0, obj_description(t.oid)
+       to_jsonb(t) - '{oid,tgname,tgconstraint,tgconstrindid}'::text[]
+       || jsonb_build_object('index', t.tgconstrindid::regclass), 0, obj_description(t.oid)
 from pg_trigger t left join pg_constraint k on k.oid = t.tgconstraint
 where t.tgrelid in (select c.oid from pg_class c where c.relnamespace = 'public'::regnamespace)
 """

@@ -266,8 +266,8 @@ class Entity(Strict):
     priority: Priority = Priority.normal
     batch_size: Annotated[Whole, Field(ge=1, le=50_000)] | None = None
     first_load: Literal["usual", "bulk"] = "usual"
-    """`bulk`: while the table, empty until then, is loaded for the first time, it lacks its secondary indexes and
-    foreign keys; they are made again after it."""
+    """`bulk`: while the table, empty until then, is loaded for the first time, it lacks its primary key,
+    secondary indexes and foreign keys; they are made again after it."""
     detect: Literal["commit_fence", "timestamp"] = "commit_fence"
     lag_seconds: Annotated[Whole, Field(ge=0)] | None = None
     view_is_whole: Annotated[Word, Field(min_length=1)] | None = None

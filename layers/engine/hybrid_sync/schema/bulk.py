@@ -1,4 +1,4 @@
-"""The first load into an empty table: its secondary indexes and foreign keys are made after it, not row by row.
+"""The first load into an empty table: its indexes and foreign keys are made after it, not row by row.
 
 What is dropped is recorded in the same transaction, so whoever comes after a crash makes it again.  The functions in
 the target have their owner's rights and go by what `install` has recorded: a worker names an entity and nothing else.
@@ -137,6 +137,16 @@ def ask_lacking() -> Question[bool]:
     )
 
 
+def ask_without_key() -> Question[list[tuple[str, str]]]:
+    """(entity, name) of primary keys that runs which are not at work any more have left to be made."""
+    return Question(
+        "select p.entity, p.name from hybrid_sync.bulk_table b join hybrid_sync.bulk_part p on p.entity = b.entity"
+        " left join hybrid_sync.run r on r.run_id = b.run_id where p.prime and r.status is distinct from 'running'",
+        None,
+        lambda found: [(row[0], row[1]) for row in found.fetchall()],
+    )
+
+
 def make_next(connection: Connection, entity: str) -> str | None:
     """Make one index or foreign key again, and say which; None where all are there."""
     send_with_next(connection, _UNAWAITED)
@@ -145,9 +155,13 @@ def make_next(connection: Connection, entity: str) -> str | None:
 
 
 def to_be_made(connection: Connection, entity: str) -> str:
-    """Which one comes next."""
+    """Which one comes next; before a foreign key the primary key to which it refers."""
     row = connection.execute(
-        "select name from hybrid_sync.bulk_part where entity = %s and made_at is null order by n limit 1", (entity,)
+        "select coalesce(prime.name, p.name) from hybrid_sync.bulk_part p"
+        " left join hybrid_sync.bulk_table b on b.relation = p.parent"
+        " left join hybrid_sync.bulk_part prime on prime.entity = b.entity and prime.prime"
+        " where p.entity = %s and p.made_at is null order by p.n limit 1",
+        (entity,),
     ).fetchone()
     return "" if row is None else str(row[0])
 

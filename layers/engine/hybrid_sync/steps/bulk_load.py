@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Set
 import psycopg
 
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.errors import Contention, ForeignKeyUnproven, IndexUnmade
+from hybrid_sync.errors import Contention, ForeignKeyUnproven, IndexUnmade, StructureMismatch, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, answer, primary, transaction
 from hybrid_sync.runs.store import EntityRecord
@@ -20,6 +20,8 @@ from hybrid_sync.schema.plans import forget
 from hybrid_sync.world import World
 
 _SHOWN = 5
+_TWICE = "23505"
+"""Of all that is made only a primary key meets with it: no two rows of ours have one id."""
 
 
 def begin_bulk(
@@ -31,7 +33,9 @@ def begin_bulk(
     """
     if request.profile is Profile.verify or request.refs or request.since or request.until:
         return
-    for name, record in records.items():
+    # Who refers to others before them: while a foreign key is there, its parent keeps the index that it needs.
+    for name in (name for wave in reversed(world.catalog.waves(None)) for name in wave if name in records):
+        record = records[name]
         if (
             name in carried
             or world.catalog[name].first_load != "bulk"
@@ -95,6 +99,20 @@ def end_left_open(world: World, run_id: str, target: Connection, *, goes_on: boo
     return told
 
 
+def without_key(target: Connection) -> dict[str, SyncError]:
+    """Entities whose table still lacks its primary key, each with what it is refused with: under an id that two rows
+    have, an update or an undo would change both."""
+    with transaction(target, "target", read_only=True):
+        lacking = answer(target, bulk.ask_without_key())
+    return {
+        entity: StructureMismatch(
+            f"The table of {entity} lacks its primary key {name}, which could not be made again after the first load.",
+            "Where two rows have one id, delete the wrong one; the next run makes the key, and goes on.",
+        )
+        for entity, name in lacking
+    }
+
+
 def tell(run_id: str, told: Iterable[tuple[str, str]], target: Connection) -> None:
     """What rows of others break stands in the run's report."""
     for entity, sentence in told:
@@ -113,6 +131,11 @@ def _made(entity: str, target: Connection) -> str | None:
     except psycopg.Error as error:
         with transaction(target, "target", read_only=True):
             name = bulk.to_be_made(target, entity)
+        if error.sqlstate == _TWICE:
+            raise IndexUnmade(
+                f"After the first load of {entity} the server does not make {name} again: two rows have one id.",
+                "Somebody has written them meanwhile: delete the wrong one. The next run goes on from there.",
+            ) from None
         raise IndexUnmade(
             f"After the first load of {entity} the server does not make {name} again ({primary(error)}).",
             "Create it under this name as it is to be now; its old definition is in hybrid_sync.bulk_part. The next"

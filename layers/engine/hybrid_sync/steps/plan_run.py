@@ -21,7 +21,7 @@ from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.bulk import ask_left_open
 from hybrid_sync.schema.ready import asking_installed, prepared
-from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, tell
+from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, tell, without_key
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.steps.plans import recall_erased
 from hybrid_sync.steps.same_version import record_secret, same_secret, same_version, version
@@ -64,6 +64,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         fence.refuse_replica(saved, (world.catalog[entity] for wave in waves for entity in wave))
         entities = [entity for wave in waves for entity in wave]
         failed = {**unfit(world, request.run_id, entities, legacy, target), **failed}
+        failed |= without_key(target) if told else {}
         deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
         with transaction(target, "target"):
             require_reached(target, saved)

@@ -38,9 +38,11 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         run_id = _run_id(message, attempts + 1)
         require_recalled(world, target)
         if left_open:  # a row that only a foreign key keeps away would be written, and taken back by the next run
-            from hybrid_sync.steps.bulk_load import end_left_open  # seldom
+            from hybrid_sync.steps.bulk_load import end_left_open, without_key  # seldom
 
             end_left_open(world, run_id, target, goes_on=True)
+            if refused := without_key(target).get(message.entity):
+                raise refused
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         fence.refuse_replica(saved, [world.catalog[message.entity]])
