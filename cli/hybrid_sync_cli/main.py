@@ -18,10 +18,13 @@ import click
 
 from hybrid_sync_cli import commands as command_package
 from hybrid_sync_cli.errors import CliError
+from hybrid_sync_cli.interrupts import interrupted_by_its_end
 
 OF_THIS_MACHINE = frozenset(("up", "down", "psql", "sample", "mutate", "demo"))
 """Commands about databases of a person's own."""
 
+_REQUESTS = ("Asked", "Named", "Request")
+"""How what a command asks of a deployment is called, the row that it names, and the run that it wants."""
 _NO_ROOM = frozenset((errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM))
 
 
@@ -96,7 +99,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     from hybrid_sync.errors import SyncError
 
     try:
-        outcome = cli.main(argv, prog_name="hybrid-sync", standalone_mode=False)
+        with interrupted_by_its_end():
+            outcome = cli.main(argv, prog_name="hybrid-sync", standalone_mode=False)
         sys.exit(outcome if isinstance(outcome, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -113,7 +117,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except OSError as error:
         _complain(_disk(error) or _record(error))
     except Exception as error:  # noqa: BLE001 - the last border: a person gets a sentence, the file gets the rest
-        _complain(_database(error) or _record(error))
+        _complain(_database(error) or _asked(error) or _record(error))
 
 
 def _complain(sentence: str) -> NoReturn:
@@ -133,6 +137,16 @@ def _database(error: Exception) -> str:
         f"A database of the stack broke off ({type(error).__name__}): it restarts, or is down; try again in a minute,"
         " and start the stack with hybrid-sync up where it is down."
     )
+
+
+def _asked(error: Exception) -> str:
+    """What was asked for is nothing that can be: which part of it, in one sentence; empty for any other trouble."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(error, pydantic.ValidationError) or not error.title.endswith(_REQUESTS):
+        return ""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    part = ".".join(map(str, first["loc"])) or "It"
+    return f"{part} cannot be asked for: {first['msg']}. `hybrid-sync COMMAND --help` says what it takes."
 
 
 def _disk(error: OSError) -> str:

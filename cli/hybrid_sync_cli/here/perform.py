@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import getpass
 import logging
-import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.entrypoint import error_sentence, logger
@@ -31,6 +28,7 @@ from hybrid_sync_cli.flow.execution import Delivery, Execution
 from hybrid_sync_cli.flow.functions import deployed, payload_of, step_failed
 from hybrid_sync_cli.flow.play import play
 from hybrid_sync_cli.here.world import HereWorld
+from hybrid_sync_cli.interrupts import interrupted_by_its_end
 
 Say = Callable[[str], None]
 
@@ -133,29 +131,9 @@ def _audit(world: HereWorld, run_id: str, command: str, what: dict[str, Any], co
 @contextmanager
 def _ended_when_interrupted(world: HereWorld, run_id: str) -> Iterator[None]:
     try:
-        with _interrupted_by_its_end():
+        with interrupted_by_its_end():
             yield
     except KeyboardInterrupt:
         with world.connect_target() as target, transaction(target, "target"):
             finish_run(target, run_id, "cancelled")
         raise
-
-
-@contextmanager
-def _interrupted_by_its_end() -> Iterator[None]:
-    """A terminal that is closed and a `kill` are interrupts: a process that just ended would leave its run running."""
-
-    def interrupt(_: int, __: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what a signal does
-        return
-    # Who has them ignored, as nohup does, wants the run to go on.
-    kinds = [kind for kind in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(kind) is not signal.SIG_IGN]
-    before = {kind: signal.signal(kind, interrupt) for kind in kinds}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

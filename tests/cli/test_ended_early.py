@@ -1,0 +1,48 @@
+"""A command that is ended early, or asked for what cannot be, says so in one sentence and fails."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from hybrid_sync_cli.commands import jobs
+from tests.cli.conftest import Command
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_a_command_early_is_an_interrupt(
+    hybrid_sync: Command, monkeypatch: pytest.MonkeyPatch, kind: signal.Signals
+) -> None:
+    monkeypatch.setattr(jobs.Deployment, "chosen", lambda: signal.raise_signal(kind))
+    # In a background process interrupts are ignored from the start.
+    of_interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        said = hybrid_sync("cancel", "weekly-1")
+    finally:
+        signal.signal(signal.SIGINT, of_interrupts)
+    assert (said.status, said.err.strip()) == (130, "hybrid-sync: interrupted.")
+    assert {one: signal.getsignal(one) for one in before} == before
+
+
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("logs", ""), "run_id"),
+        (("logs", "x'; drop table"), "run_id"),
+        (("cancel", ""), "run_id"),
+        (("cancel", "x" * 300), "run_id"),
+        (("performance", "x" * 300), "run_id"),
+        (("erase", "--yes", "patients:99999999999999999999"), "key.0"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_in_one_sentence(
+    hybrid_sync: Command, words: tuple[str, ...], part: str
+) -> None:
+    said = hybrid_sync(*words)
+    assert (said.status, said.out) == (1, "")
+    sentence = " ".join(said.err.split())
+    assert sentence.startswith(f"hybrid-sync: {part} cannot be asked for: ")
+    assert sentence.endswith("`hybrid-sync COMMAND --help` says what it takes.")
