@@ -13,13 +13,20 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, table_of
 from hybrid_sync.catalog.models import Source
-from hybrid_sync.catalog.place import table
 from hybrid_sync.keys import between, key_list
 from hybrid_sync.postgres import Connection, Question, one_trip
-from hybrid_sync.schema.legacy_structure import most_rows
+from hybrid_sync.schema.legacy_structure import MOST_ROWS, of_all_partitions
 
 PART_BYTES = 500 * 1024 * 1024
 """Of a table, in one part: a full scan at 11 MB/s, as small servers read, takes 45 s, and a statement may take 120."""
+
+_SIZE: LiteralString = (
+    "sum(pg_catalog.pg_table_size(c.oid)) as bytes,"
+    " sum(greatest(c.reltuples, 0)) filter (where c.relkind in ('r', 'm')) as likely, "
+    + MOST_ROWS + " as rows"
+)  # fmt: skip
+_SPARSE = 2
+"""Integers for each row, at most, where parts are cut by numbers alone: no row has to be counted."""
 
 
 @dataclass(frozen=True)
@@ -42,35 +49,77 @@ ALL = Range()
 
 def bytes_of(relation: str) -> Question[int]:
     """How much of the disk a table takes, its partitions and what is stored beside its rows included."""
-    query = sql.SQL("select coalesce(({})::bigint, 0)").format(_tree("sum(pg_catalog.pg_table_size(c.oid))", relation))
+    query = sql.SQL("select coalesce(({})::bigint, 0)").format(
+        of_all_partitions("sum(pg_catalog.pg_table_size(c.oid))", relation)
+    )
     return Question(query, None, lambda found: int(found.fetchall()[0][0]))
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """How large a source's base table is, asked without reading its rows."""
+
+    bytes: int
+    likely: int
+    """Rows, as the server last estimated them; 0 where nobody knows."""
+    lo: int | None
+    hi: int | None
+    """The first and the last key of one integer, where there may be more than one part."""
+    may_exceed: bool
+    """There may be more rows than a part takes."""
+
+    def even_borders(self, rows: int) -> list[int] | None:
+        """Where parts of so many integers each begin; None where they would be many and mostly empty."""
+        if self.lo is None or self.hi is None:
+            return None
+        span = self.hi - self.lo + 1
+        if span > _SPARSE * self.likely:
+            return None
+        step = max(min(rows, PART_BYTES * span // max(self.bytes, 1)), 1)
+        return list(range(self.lo + step, self.hi + 1, step))
 
 
 def ranges(plan: ReadPlan, source: Source, rows: int, legacy: Connection, path: tuple[str, ...] | None) -> list[Range]:
     """Ranges of at most about `rows` rows and PART_BYTES of legacy's base table; together every key there can be."""
+    with one_trip(legacy, "legacy", read_only=True, path=path) as trip:
+        asked = trip.ask(_asking_extent(plan, source, rows))
+    extent = asked.value
+    if not extent.may_exceed and extent.bytes <= PART_BYTES:
+        return [ALL]
+    borders = extent.even_borders(rows)
+    if borders is None:
+        with one_trip(legacy, "legacy", read_only=True, path=path) as trip:
+            counted = trip.ask(_asking_borders(plan, source, rows, extent.bytes))
+        borders = counted.value
+    return [Range(lo, hi) for lo, hi in pairwise([None, *borders, None])]
+
+
+def _asking_extent(plan: ReadPlan, source: Source, rows: int) -> Question[_Extent]:
+    """The ends of the keys are asked only of a table that may be large: where no index serves, it is read for them."""
+    ends: sql.Composable = sql.SQL("null, null")
+    exceeds: sql.Composable = sql.SQL("s.large")
+    if len(plan.key_exprs) == 1:  # integers that lie close together are few
+        ends = sql.SQL(", ").join(
+            sql.SQL("case when s.large or s.bytes > {} then (select {} from {}) end").format(
+                PART_BYTES, key_list([sql.SQL("{}({})").format(sql.SQL(end), plan.key_exprs[0])]), table_of(source)
+            )
+            for end in ("min", "max")
+        )
+        exceeds = sql.SQL("s.large and coalesce(e.hi::numeric - e.lo >= {}, false)").format(rows)
+    query = sql.SQL(
+        "select s.bytes, s.likely, e.lo, e.hi, {exceeds} from (select coalesce(bytes, 0)::bigint as bytes,"
+        " coalesce(likely, 0)::bigint as likely, coalesce(rows >= {rows}, true) as large from {size} t offset 0) s"
+        " cross join lateral (select {ends}) e (lo, hi)"
+    ).format(exceeds=exceeds, rows=rows, size=of_all_partitions(_SIZE, source.table.table), ends=ends)
+    return Question(query, None, lambda found: _Extent(*found.fetchall()[0]))
+
+
+def _asking_borders(plan: ReadPlan, source: Source, rows: int, size: int) -> Question[list[int]]:
+    """Every so manieth key, counted over all rows."""
+    fit = sql.SQL("greatest(least({}, {}::numeric * c / {}), 1)::bigint").format(rows, PART_BYTES, max(size, 1))
     key = plan.key_exprs[0]
-    large: sql.Composable = sql.SQL("coalesce({} >= {}, true)").format(most_rows(source), rows)
-    if len(plan.key_exprs) == 1:  # integers that lie close together are few, which an index tells at once
-        span = sql.SQL("(select max({key})::numeric - min({key})::numeric >= {rows} from {table})")
-        large = sql.SQL("({} and {})").format(large, span.format(key=key, rows=rows, table=table_of(source)))
-    size = _tree("sum(pg_catalog.pg_table_size(c.oid))", source.table.table)
-    fit = sql.SQL("greatest(least({}, {}::numeric * c / greatest(b.bytes, 1)), 1)::bigint").format(rows, PART_BYTES)
     query = sql.SQL(
         "select distinct k from (select {part} as k, row_number() over (order by {key}) as n, count(*) over () as c"
-        " from {table} where {key} is not null) s, (select {size} as bytes) b"
-        " where ({large} or b.bytes > {most}) and n % {fit} = 0 order by k"
-    ).format(
-        key=key, part=key_list([key]), table=table_of(source), size=size, large=large, most=PART_BYTES, fit=fit
-    )  # fmt: skip
-    with one_trip(legacy, "legacy", read_only=True, path=path) as trip:
-        borders = trip.ask(Question(query, None, lambda found: [int(row[0]) for row in found.fetchall()]))
-    return [Range(lo, hi) for lo, hi in pairwise([None, *borders.value, None])]
-
-
-def _tree(what: LiteralString, relation: str) -> sql.Composed:
-    """Something of a table and of all its partitions."""
-    return sql.SQL(
-        "(with recursive tree (oid) as (select pg_catalog.to_regclass({})::oid union"
-        " select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid)"
-        " select {} from tree t join pg_catalog.pg_class c on c.oid = t.oid)"
-    ).format(sql.Literal(table(relation).as_string(None)), sql.SQL(what))
+        " from {table} where {key} is not null) s where n % {fit} = 0 order by k"
+    ).format(key=key, part=key_list([key]), table=table_of(source), fit=fit)  # fmt: skip
+    return Question(query, None, lambda found: [int(row[0]) for row in found.fetchall()])

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -228,18 +228,25 @@ def has_transaction_ids(connection: Connection, source: Source) -> bool:
     return all(relation.kind not in _KINDS for relation in answer(connection, _relations(named_by(source))))
 
 
-def most_rows(source: Source) -> sql.Composed:
-    """How many rows the source's base table can have at most, by its size; NULL where its rows lie elsewhere.
+MOST_ROWS: LiteralString = (
+    "case when bool_and(c.relkind in ('r', 'p', 'm'))"
+    " then 291 * sum(pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint) end"
+)
+"""Of a table `c`, or of all its partitions: a page holds 291 rows at most (MaxHeapTuplesPerPage of 8 kB)."""
 
-    A page of a table holds 291 rows at most (MaxHeapTuplesPerPage of 8 kB).
-    """
+
+def most_rows(source: Source) -> sql.Composed:
+    """How many rows the source's base table can have at most, by its size; NULL where its rows lie elsewhere."""
+    return of_all_partitions(MOST_ROWS, source.table.table)
+
+
+def of_all_partitions(what: LiteralString, relation: str) -> sql.Composed:
+    """A query for something of a table `c` and of all its partitions."""
     return sql.SQL(
-        "(with recursive tree (oid) as (select pg_catalog.to_regclass({named})::oid union"
+        "(with recursive tree (oid) as (select pg_catalog.to_regclass({})::oid union"
         " select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid)"
-        " select case when bool_and(c.relkind in ('r', 'p', 'm'))"
-        " then 291 * sum(pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint) end"
-        " from tree t join pg_catalog.pg_class c on c.oid = t.oid)"
-    ).format(named=sql.Literal(table(source.table.table).as_string(None)))
+        " select {} from tree t join pg_catalog.pg_class c on c.oid = t.oid)"
+    ).format(sql.Literal(table(relation).as_string(None)), sql.SQL(what))
 
 
 def named_by(source: Source) -> dict[str, str]:
