@@ -35,9 +35,10 @@ _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
 _WIDEST = 1600
 """Columns of a row within a statement: PostgreSQL has 1,664, and some are ours."""
-_ROW_BY_ROW = {"enable_hashjoin": "off", "enable_mergejoin": "off", "work_mem": f"{WORK_MB}MB"}
+_ROW_BY_ROW = {"enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off", "work_mem": f"{WORK_MB}MB"}
 """So a statement goes to each row by an index: by its statistics the planner would rather read the whole table for each
-page of a batch.  And its rows, which it holds twice, stay out of temporary files (an eighth of its time)."""
+page of a batch.  It is compiled for no number of rows, which is a guess.  And its rows, which it holds twice, stay out
+of temporary files (an eighth of its time)."""
 
 
 class RowsSuppressed(Exception):
@@ -105,7 +106,7 @@ class Writer:
         """`copies`: new rows are copied next, so their COPY's path can travel with the last statement."""
         if not self.statements.changing:
             return Written(unchanged=len(rows))
-        self._stage(rows)
+        self._stage(rows, counted=self._looks_after)
         done = self._looked_after(copies=copies) if self._looks_after else self._changed(copies=copies)
         done.unchanged = len(rows) - done.updated
         return done
@@ -254,16 +255,18 @@ class Writer:
         self._prepared = True
 
     @timed("stage")
-    def _stage(self, rows: SplicedRows) -> None:
-        """Only these rows are staged, and no image is taken yet."""
+    def _stage(self, rows: SplicedRows, *, counted: bool = True) -> None:
+        """Only these rows are staged, and no image is taken yet; `counted`: the planner is to know how many."""
         if self._staged:  # in a savepoint a truncate makes new files, which a batch that stages once need not pay
             tables = sql.SQL(", ").join([_STAGE, _IMAGES] if self._looks_after else [_STAGE])
             send_with_next(self.connection, sql.SQL("truncate {}").format(tables))
         self._staged = True
         copy_rows(self.connection, sql.SQL("copy {} from stdin (format binary)").format(_STAGE), rows)
         # Without statistics the planner takes a fresh temporary table for large and hashes the whole target; those of
-        # the column that joins are enough, and those of every document would cost more than the update.
-        send_with_next(self.connection, sql.SQL("analyze {} (id)").format(_STAGE))
+        # the column that joins are enough, and those of every document would cost more than the update.  A statement
+        # that goes row by row does so anyway.
+        if counted:
+            send_with_next(self.connection, sql.SQL("analyze {} (id)").format(_STAGE))
         failpoint("batch.staged", self.connection)
 
 
