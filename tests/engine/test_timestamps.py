@@ -251,6 +251,21 @@ def test_while_a_transaction_is_prepared_a_run_by_time_stops_and_says_so(
     assert bodies(target)[1] == "prepared"
 
 
+def test_after_the_clock_was_set_back_everything_is_read_once(world: EngineWorld, legacy: Query, target: Query) -> None:
+    """The run before was made by a clock that went ahead: what is stamped now looks older than what it read."""
+    run(world, "first", profile="daily")
+    ahead = "to_char(now() at time zone 'UTC' + interval '2 hours', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    target(
+        "update hybrid_sync.fence set fence = fence ||"
+        f" jsonb_build_object('taken_at', {ahead}, 'settled_until', {ahead}) where fence is not null"
+    )
+    legacy("update note set body = 'set right', updated_at = now() - interval '10 minutes' where id = 1")
+    assert run(world, "second", profile="daily").outcome.status == "succeeded"
+    assert bodies(target)[1] == "set right"
+    assert target("select detection_reason from hybrid_sync.run_entity where run_id = 'second'") == [("clock_back",)]
+    assert run(world, "third", profile="daily").total("notes")["read"] == 0
+
+
 def test_a_lag_that_the_catalog_states_serves_where_nothing_can_be_proved(
     blind: EngineWorld, legacy_db: str, legacy: Query, target: Query
 ) -> None:

@@ -18,7 +18,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy.changes import Bucket, Detection, changed, count_by_bucket, require_bound, since
-from hybrid_sync.legacy.fence import distrust, keep_to
+from hybrid_sync.legacy.fence import Fence, distrust, keep_to
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
@@ -115,13 +115,21 @@ def _detection(
         reason = "definition_changed"
     if entity.detect == "timestamp":
         require_bound(run.fence, entity)
-        if reason is None and stored is not None and since(stored, entity) is None:
-            reason = "unsettled"
+        if reason is None and stored is not None:
+            reason = _untimely(stored, run.fence, entity)
     if reason is not None or stored is None:
         return Detection("full", reason or "first_time"), version
     if entity.detect == "timestamp":
         return Detection("timestamp", "", stored, since(stored, entity)), version
     return Detection("fence", "", stored), version
+
+
+def _untimely(stored: Fence, now: Fence, entity: Entity) -> str | None:
+    """Why the times of rows do not say which of them changed since; None where they do."""
+    if since(stored, entity) is None:
+        return "unsettled"
+    # Legacy's clock was set back: what it stamps from there on looks older than what was read.
+    return "clock_back" if now.taken_at < stored.taken_at else None
 
 
 def _range(entity: Entity, request: RunRequest, stored: object) -> Detection:
