@@ -10,10 +10,12 @@ import pytest
 from hybrid_sync.contracts import FailureMessage, Profile, RollbackTask, RunRequest
 from hybrid_sync.errors import IndexUnmade, StructureMismatch
 from hybrid_sync.failpoints import FailpointRaised, Raise, armed
+from hybrid_sync.postgres import transaction
 from hybrid_sync.steps.bulk_load import end_bulk
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
+from hybrid_sync.write.write import by_index
 from tests.engine.bulk import LEFT, SHAPE, Look
 from tests.engine.conftest import Query, _runner
 from tests.engine.small import entity, small_world
@@ -180,6 +182,32 @@ def test_who_names_an_id_of_a_table_that_is_being_loaded_changes_one_row(world: 
         assert run(world, "first").outcome.status == "succeeded"
     assert ("succeeded",) in asked.seen
     assert target("select count(*), count(distinct id) from owners") == [(40, 40)]
+
+
+def test_another_whole_run_beside_the_load_joins_at_once_what_no_index_leads_to(
+    world: EngineWorld, target: Query
+) -> None:
+    asked = Look(lambda: _beside(world, target))
+    with armed({"batch.committed": asked}):
+        assert run(world, "first").outcome.status == "succeeded"
+    assert target("select count(*) from hybrid_sync.journal where run_id = 'beside'") == [(40,)]
+    assert _joins(world) == "off"
+
+
+def _beside(world: EngineWorld, target: Query) -> list[tuple[str]]:
+    if target("select (select count(*) from owners), (select count(*) from hybrid_sync.run)") == [(40, 1)]:
+        assert _joins(world) == "on"
+        target("update owners set name = 'x'")
+        run(world, "beside", profile="weekly", entities=["owners"])
+    return []
+
+
+def _joins(world: EngineWorld) -> str:
+    """Whether a page's update may read the table as a whole."""
+    with world.connect_target() as connection, transaction(connection, "target"):
+        connection.execute(by_index("public.owners"))
+        [(said,)] = connection.execute("show enable_hashjoin").fetchall()
+        return str(said)
 
 
 def _again(world: EngineWorld) -> list[tuple[str]]:

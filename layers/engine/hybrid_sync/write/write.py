@@ -35,10 +35,15 @@ _STAGE = sql.Identifier("pg_temp", "hybrid_sync_stage")
 _IMAGES = sql.Identifier("pg_temp", "hybrid_sync_before")
 _WIDEST = 1600
 """Columns of a row within a statement: PostgreSQL has 1,664, and some are ours."""
-_ROW_BY_ROW = {"enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off", "work_mem": f"{WORK_MB}MB"}
-"""So a statement goes to each row by an index: by its statistics the planner would rather read the whole table for each
-page of a batch.  It is compiled for no number of rows, which is a guess.  And its rows, which it holds twice, stay out
-of temporary files (an eighth of its time)."""
+_ONE_STATEMENT = {"jit": "off", "work_mem": f"{WORK_MB}MB"}
+"""It is compiled for no number of rows, which is a guess; and its rows, which it holds twice, stay out of temporary
+files (an eighth of its time)."""
+_OTHER_JOINS = ("enable_hashjoin", "enable_mergejoin")
+_BY_INDEX = sql.SQL(
+    "select set_config(u.name, 'off', true) from unnest({}::text[]) as u (name) where exists (select"
+    " from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0] and a.attname = 'id'"
+    " where i.indrelid = {}::regclass and i.indisunique and i.indisvalid and i.indpred is null)"
+)
 
 
 class RowsSuppressed(Exception):
@@ -121,10 +126,11 @@ class Writer:
     def _changed(self, *, copies: bool) -> Written:
         """All in one statement."""
         with together(self.connection) as trip:
-            for name, value in _ROW_BY_ROW.items():
+            trip.do(by_index(self.statements.relation.as_string(self.connection)))
+            for name, value in _ONE_STATEMENT.items():
                 trip.do(sql.SQL("set local {} = {}").format(sql.Identifier(name), sql.Literal(value)))
             asked = trip.ask(Question(self.statements.change(self.batch), None, lambda found: found.fetchall()[0]))
-            for name in _ROW_BY_ROW:
+            for name in (*_OTHER_JOINS, *_ONE_STATEMENT):
                 trip.do(sql.SQL("set local {} = default").format(sql.Identifier(name)))
             trip.do(BACK)
             self._copy_next(trip, copies=copies)
@@ -268,6 +274,15 @@ class Writer:
         if counted:
             send_with_next(self.connection, sql.SQL("analyze {} (id)").format(_STAGE))
         failpoint("batch.staged", self.connection)
+
+
+def by_index(relation: str) -> sql.Composed:
+    """From here on in the transaction a statement goes to each row by the index of its id: by its statistics the
+    planner would rather read the whole table for each page of a batch.
+
+    Not while a first load has taken that index away: each row would be compared with all others.
+    """
+    return _BY_INDEX.format(sql.Literal(list(_OTHER_JOINS)), sql.Literal(relation))
 
 
 def _ids(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[uuid.UUID]:
