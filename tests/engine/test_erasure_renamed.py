@@ -9,6 +9,8 @@ import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.schema.install import install
 from tests.engine.conftest import Query, _runner
 from tests.engine.erasures import erase_rows
 from tests.engine.small import small_world
@@ -183,3 +185,73 @@ def test_what_is_left_of_rows_that_belonged_to_rows_which_are_gone(legacy_db: st
     assert erase_rows(world, (3,), place=PLACE).scrubbed["retired_id"] == 2
     assert anywhere(target, "secret of 3", "answer 7") == set()
     assert {word for word, _ in anywhere(target, "secret of 4")} == {"secret of 4"}
+
+
+def _renamed_place(entity: str, source: str) -> list[dict[str, Any]]:
+    """The people under another entity, or of another source, of the same tables."""
+    people, notes = _catalog()
+    [only] = people["sources"].values()
+    people = {**people, "entity": entity, "sources": {source: only}}
+    only["references"]["chief_id"]["to"] = entity
+    for reference in notes["sources"]["notes"]["references"].values():
+        reference["to"] = entity
+    return [people, notes]
+
+
+@pytest.mark.parametrize(("entity", "source"), [("people", "persons"), ("persons", "people"), ("persons", "persons")])
+def test_an_erased_person_stays_erased_under_another_name(
+    moved: EngineWorld, legacy_db: str, target_db: str, entity: str, source: str
+) -> None:
+    target = _runner(target_db)
+    erase_rows(moved, (3,), place=PLACE)
+    renamed = _with(moved, _renamed_place(entity, source))
+    _runner(legacy_db)("update people set email = email || '!'")
+    for run_id in ("third", "fourth"):
+        assert run(renamed, run_id, profile="weekly").outcome.status == "succeeded"
+        assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4!",)]
+
+
+def test_who_was_erased_before_the_names_meanings_were_recorded(
+    moved: EngineWorld, legacy_db: str, target_db: str
+) -> None:
+    """One run under the old names records them; without it nothing is written, and a sentence says why."""
+    target = _runner(target_db)
+    erase_rows(moved, (3,), place=PLACE)
+    target("delete from hybrid_sync.erased_place")
+    renamed = _with(moved, _renamed_place("persons", "persons"))
+    _runner(legacy_db)("update people set email = email || '!'")
+    with pytest.raises(ConfigurationMissing, match=r"Keys of people \(people\) were erased, .* for one run"):
+        run(renamed, "third")
+    assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4",)]
+    assert run(moved, "fourth").outcome.status == "succeeded"
+    assert run(renamed, "fifth").outcome.status == "succeeded"
+    assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4!",)]
+
+
+def test_a_restored_target_is_made_to_forget_under_the_new_name(moved: EngineWorld, target_db: str) -> None:
+    target = _runner(target_db)
+    erase_rows(moved, (3,), place=PLACE)
+    for table in ("suppressed", "erasure", "erased_place"):
+        target(f"delete from hybrid_sync.{table}")
+    target("update people set email = 'mail3' where legacy_id = 3")
+    assert run(_with(moved, _renamed_place("persons", "persons")), "third").outcome.status == "succeeded"
+    assert target("select email from people where legacy_id = 3") == [("erased-3",)]
+
+
+def test_a_name_that_is_anothers_by_now(moved: EngineWorld, legacy_db: str, target_db: str) -> None:
+    """People are called persons, and what is called people are others, with the same keys."""
+    target = _runner(target_db)
+    erase_rows(moved, (3,), place=PLACE)
+    _runner(legacy_db)("create table firms (id int primary key, name text); insert into firms values (4, 'firm 4')")
+    target("create table firms (id uuid primary key, legacy_id int unique, name text)")
+    firms = {
+        "entity": "people", "target": "firms", "on_delete": {"policy": "hard"},
+        "sources": {"people": {"from": "firms a", "key": {"legacy_id": "a.id"}, "columns": {"name": "a.name"}}},
+    }  # fmt: skip
+    _runner(legacy_db)("update people set email = email || '!'")
+    renamed = _with(moved, [*_renamed_place("persons", "people"), firms])
+    install(target_db, "only-for-tests", renamed.catalog)
+    for run_id in ("third", "fourth"):
+        assert run(renamed, run_id).outcome.status == "succeeded"
+        assert target("select email from people where legacy_id = 3") == [("erased-3",)]
+    assert target("select name from firms") == [("firm 4",)]

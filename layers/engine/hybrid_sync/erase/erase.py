@@ -18,6 +18,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.erase import records
 from hybrid_sync.erase.closure import Rows, closure
 from hybrid_sync.erase.hashes import Hashes, Place
+from hybrid_sync.erase.places import called_now, described, remember
 from hybrid_sync.erase.plan import concerned
 from hybrid_sync.erase.records import Erasure, Erasures, Suppressed
 from hybrid_sync.erase.rows import Eraser
@@ -88,6 +89,7 @@ def record(ground: Ground, rows: Rows, merged: Rows, asked: By, named: int) -> C
     erasure = Erasure(
         number=max(known, default=0) + 1, fingerprint=ground.hashes.fingerprint, by=asked.by, why=asked.why,
         at=asked.at.isoformat(), keys=keys, request=asked.request, kind=kind, named=named,
+        places=described(ground.catalog, (one.place for one in keys)),
     )  # fmt: skip
     certificate = _carry_out(ground, erasure, rows, merged)
     if asked.request:
@@ -123,7 +125,7 @@ def catch_up(ground: Ground) -> None:
         if erasure.fingerprint != ground.hashes.fingerprint:
             raise records.other_secret(number)
         found, merged = (
-            _behind(ground, [one for one in erasure.keys if one.alone is alone]) for alone in (False, True)
+            _behind(ground, erasure, [one for one in erasure.keys if one.alone is alone]) for alone in (False, True)
         )
         # A target of before the erasure may have rows of the person that were gone when it came.
         rows = closure(ground.catalog, found, ground.legacy, ground.target)
@@ -133,9 +135,10 @@ def catch_up(ground: Ground) -> None:
     failpoint("erase.caught_up", ground.target, ground.legacy)
 
 
-def _behind(ground: Ground, keys: list[Suppressed]) -> Rows:
+def _behind(ground: Ground, erasure: Erasure, keys: list[Suppressed]) -> Rows:
     listed = [(one.place, one.bucket, bytes.fromhex(one.hash)) for one in keys]
-    return keys_behind(ground.catalog, ground.hashes, listed, ground.legacy, ground.target)
+    called = called_now(ground.target, ground.catalog, erasure.places)
+    return keys_behind(ground.catalog, ground.hashes, listed, called, ground.legacy, ground.target)
 
 
 def lock(ground: Ground) -> None:
@@ -161,6 +164,7 @@ def _carry_out(ground: Ground, erasure: Erasure, rows: Rows, merged: Rows) -> Ce
         keys = rows.get(place, set()) | merged.get(place, set())
         lock_buckets(ground.target, *place, bucket_numbers(keys))  # what was seen of them is not as it was
     records.enter(ground.target, erasure)
+    remember(ground.target, ground.catalog, erasure.places)
     failpoint("erase.entered", ground.target, ground.legacy)
     deleted, changed, scrubbed = Eraser(ground.catalog, rows, ground.target).erase()
     if merged:

@@ -31,6 +31,14 @@ class Suppressed(Message):
         return self.entity, self.source
 
 
+class ErasedPlace(Message):
+    """Which rows of legacy the keys of an entity's source are of."""
+
+    entity: str
+    source: str
+    reads: str
+
+
 class Erasure(Message):
     """One erasure as it is kept outside the target."""
 
@@ -43,11 +51,12 @@ class Erasure(Message):
     kind: Kind = "erased"
     named: int = 0
     keys: tuple[Suppressed, ...]
+    places: tuple[ErasedPlace, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
         """All but the list: the certificate has it from the beginning."""
-        return self.model_dump(mode="json", exclude={"number", "fingerprint", "keys"})
+        return self.model_dump(mode="json", exclude={"number", "fingerprint", "keys", "places"})
 
 
 class Erasures(Protocol):
@@ -141,13 +150,16 @@ def recall(target: Connection, number: int) -> Erasure:
     row = target.execute(
         "select fingerprint, certificate, (select coalesce(jsonb_agg(jsonb_build_object('entity', entity, 'source',"
         " source, 'bucket', bucket, 'hash', encode(hash, 'hex'), 'alone', alone) order by entity, source, hash), '[]')"
-        " from hybrid_sync.suppressed s where s.erasure = e.n) from hybrid_sync.erasure e where n = %s",
+        " from hybrid_sync.suppressed s where s.erasure = e.n), (select coalesce(jsonb_agg(to_jsonb(p) order by entity,"
+        " source), '[]') from hybrid_sync.erased_place p where (entity, source) in (select s.entity, s.source"
+        " from hybrid_sync.suppressed s where s.erasure = e.n)) from hybrid_sync.erasure e where n = %s",
         (number,),
     ).fetchone()
     assert row is not None, "asked of those that are recorded"
-    fingerprint, told, keys = row
+    fingerprint, told, keys, places = row
     about = {name: told[name] for name in ("at", "by", "why", "request", "kind", "named") if name in told}
-    return Erasure.model_validate({"number": number, "fingerprint": fingerprint, "keys": keys, **about})
+    kept = {"number": number, "fingerprint": fingerprint, "keys": keys, "places": places}
+    return Erasure.model_validate({**kept, **about})
 
 
 def of_request(target: Connection, request: str) -> Certificate | None:

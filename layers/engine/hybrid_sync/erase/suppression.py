@@ -13,16 +13,17 @@ from hybrid_sync.catalog.compile import relations
 from hybrid_sync.contracts import Key
 from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.hashes import Hashes, Place
+from hybrid_sync.erase.places import Called
 from hybrid_sync.erase.rows import stored_keys
 from hybrid_sync.keys import bucket_of, key_columns, key_literal, key_parts
 from hybrid_sync.postgres import Connection, inside
 
 
 def keys_behind(
-    catalog: Catalog, hashes: Hashes, listed: Iterable[tuple[Place, int, bytes]], legacy: Connection,
+    catalog: Catalog, hashes: Hashes, listed: Iterable[tuple[Place, int, bytes]], called: Called, legacy: Connection,
     target: Connection,
 ) -> Rows:  # fmt: skip
-    """The keys of these lines (place, bucket, hash).
+    """The keys of these lines (place, bucket, hash), by what their places are called now.
 
     A composite key cannot be tried, so both sides are asked which ones they have; what neither has, nothing writes.
     """
@@ -30,16 +31,18 @@ def keys_behind(
     for place, bucket, digest in listed:
         by_place.setdefault(place, {}).setdefault(bucket, set()).add(digest)
     found: Rows = {}
-    for place, buckets in by_place.items():
-        entity = catalog.entities.get(place[0])
-        if entity is None or place[1] not in entity.sources:
-            continue  # the catalog has it no more, so nothing reads it
-        if len(entity.sources[place[1]].key) == 1:
-            found[place] = {key for n, some in buckets.items() for key in _tried(hashes, place, n, frozenset(some))}
-        else:
-            wanted = {digest for some in buckets.values() for digest in some}
-            known = hashes.of(place, _composite(catalog, place, sorted(buckets), legacy, target))
-            found[place] = {known[one] for one in wanted & known.keys()}
+    for then, buckets in by_place.items():
+        for place in sorted(called.get(then, {then})):
+            entity = catalog.entities.get(place[0])
+            if entity is None or place[1] not in entity.sources:
+                continue  # the catalog has it no more, so nothing reads it
+            keys = found.setdefault(place, set())
+            if len(entity.sources[place[1]].key) == 1:
+                keys.update(key for n, some in buckets.items() for key in _tried(hashes, then, n, frozenset(some)))
+            else:
+                wanted = {digest for some in buckets.values() for digest in some}
+                known = hashes.of(then, _composite(catalog, place, sorted(buckets), legacy, target))
+                keys.update(known[one] for one in wanted & known.keys())
     return found
 
 

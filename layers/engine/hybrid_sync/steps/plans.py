@@ -45,17 +45,20 @@ def _without_erased(
 ) -> EntityPlan:  # fmt: skip
     # Where nobody was erased, nobody loads it.
     from hybrid_sync.erase.hashes import Hashes
+    from hybrid_sync.erase.places import called_now, names_of
     from hybrid_sync.erase.plan import ancestors, without_erased
     from hybrid_sync.erase.suppression import keys_behind
 
     hashes = Hashes(world.id_secret)
     with inside(target, "target"):
         records.require_secret(target, hashes.fingerprint)
+        called = called_now(target, world.catalog)
         listed = (
-            records.list_of(target, ancestors(world.catalog, entity)), records.list_of(target, [entity], alone=True)
-        )  # fmt: skip
+            records.list_of(target, names_of(called, ancestors(world.catalog, entity))),
+            records.list_of(target, names_of(called, [entity]), alone=True),
+        )
         keys, merged = (
-            {p: sorted(some) for p, some in keys_behind(world.catalog, hashes, one, legacy, target).items()}
+            {p: sorted(some) for p, some in keys_behind(world.catalog, hashes, one, called, legacy, target).items()}
             for one in listed
         )
     return without_erased(world.catalog, entity, plan, keys, merged, number)
@@ -82,10 +85,13 @@ def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
         if kept or known:
             from hybrid_sync.erase.erase import Ground, catch_up
             from hybrid_sync.erase.hashes import Hashes
+            from hybrid_sync.erase.places import called_now, remember
 
             hashes = Hashes(world.id_secret)
             if kept != known:
                 catch_up(Ground(world.catalog, hashes, world.erasures, legacy, target))
+            remember(target, world.catalog)
+            called_now(target, world.catalog)  # or nothing is written
             records.require_secret(target, hashes.fingerprint)
     records.hear(world, max([0, *kept, *known]))
 

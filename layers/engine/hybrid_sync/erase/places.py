@@ -1,0 +1,98 @@
+"""What entity and source of an erased key are called by now: whoever gives one another name brings nobody back.
+
+Keys are hashed with the names of then, so what those meant is recorded beside them: the table of legacy and its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.columns import spliced
+from hybrid_sync.catalog.place import quoted
+from hybrid_sync.erase.hashes import Place
+from hybrid_sync.erase.records import ErasedPlace
+from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.postgres import Connection
+
+_RECORDED = """
+select entity, source, p.reads from (select entity, source from hybrid_sync.suppressed union
+                                     select entity, source from hybrid_sync.erased_place) s
+left join hybrid_sync.erased_place p using (entity, source)
+"""
+
+Called = Mapping[Place, frozenset[Place]]
+"""Of then: of now."""
+
+
+def reads(catalog: Catalog, place: Place) -> str:
+    """The rows of legacy that the source reads, whatever its alias for them is."""
+    source = catalog[place[0]].sources[place[1]]
+    parts = [spliced(e).as_string(None).replace(f"{source.table.alias}.", "") for e in source.key.values()]
+    return f"{quoted(source.table.table)} ({', '.join(parts)})"
+
+
+def described(catalog: Catalog, places: Iterable[Place]) -> tuple[ErasedPlace, ...]:
+    """What these places of the catalog read."""
+    return tuple(ErasedPlace(entity=p[0], source=p[1], reads=reads(catalog, p)) for p in sorted(set(places)))
+
+
+def remember(target: Connection, catalog: Catalog, before: Iterable[ErasedPlace] = ()) -> None:
+    """Record what the places of erased keys read; of those that the catalog has no more, as it was told `before`.
+
+    A place whose rows another one reads by now was renamed, and its name is another's: it stays as it was recorded.
+    """
+    present = described(catalog, _all(catalog))
+    _insert(target, before, "nothing", ())
+    still = [one.reads for one in present]
+    _insert(target, present, "update set reads = excluded.reads where not p.reads = any(%s::text[])", (still,))
+
+
+def _insert(target: Connection, places: Iterable[ErasedPlace], known: str, parameters: tuple[object, ...]) -> None:
+    rows = [(one.entity, one.source, one.reads) for one in places]
+    target.execute(
+        "insert into hybrid_sync.erased_place as p (entity, source, reads)"
+        " select * from unnest(%s::text[], %s::text[], %s::text[]) as u (entity, source, reads)"
+        " where exists (select from hybrid_sync.suppressed s where s.entity = u.entity and s.source = u.source)"
+        f" on conflict (entity, source) do {known}",
+        (*([row[i] for row in rows] for i in range(3)), *parameters),
+    )
+
+
+def called_now(target: Connection, catalog: Catalog, before: Iterable[ErasedPlace] = ()) -> Called:
+    """Of each place of erased keys, itself where the catalog has it; else, or where its name is another's by now, those
+    that read the same rows; what the target does not know of, it is told `before`.
+
+    ConfigurationMissing where nobody knows what a place was that the catalog does not have.
+    """
+    present = {place: reads(catalog, place) for place in _all(catalog)}
+    rows = target.execute(_RECORDED).fetchall()
+    recorded = {(one.entity, one.source): one.reads for one in before} | {(row[0], row[1]): row[2] for row in rows}
+    found: dict[Place, frozenset[Place]] = {}
+    for place, was in recorded.items():
+        if was is None and place not in present:
+            raise _unknown(place)
+        same = {place} if place in present else set[Place]()
+        if was is not None and present.get(place) != was:
+            same |= {other for other, now in present.items() if now == was}
+        found[place] = frozenset(same)
+    return found
+
+
+def _unknown(place: Place) -> ConfigurationMissing:
+    return ConfigurationMissing(
+        f"Keys of {place[0]} ({place[1]}) were erased, the catalog has no such source, and what it read was never"
+        " recorded: if it has another name now, the erased would come back.",
+        "Give entity and source their names back for one run, which records it. Where nothing reads those rows any"
+        f" more: insert into hybrid_sync.erased_place values ('{place[0]}', '{place[1]}', 'nothing').",
+    )
+
+
+def names_of(called: Called, entities: Iterable[str]) -> set[str]:
+    """These entities, and what else rows of theirs were erased under."""
+    wanted = set(entities)
+    return wanted | {then[0] for then, now in called.items() if any(place[0] in wanted for place in now)}
+
+
+def _all(catalog: Catalog) -> list[Place]:
+    return [(name, source) for name, entity in catalog.entities.items() for source in entity.sources]
