@@ -255,3 +255,22 @@ def test_a_name_that_is_anothers_by_now(moved: EngineWorld, legacy_db: str, targ
         assert run(renamed, run_id).outcome.status == "succeeded"
         assert target("select email from people where legacy_id = 3") == [("erased-3",)]
     assert target("select name from firms") == [("firm 4",)]
+
+
+@pytest.mark.parametrize(("entity", "source"), [("people", "persons"), ("persons", "people")])
+def test_what_is_kept_of_a_person_under_another_name(legacy_db: str, target_db: str, entity: str, source: str) -> None:
+    """An image, and a mark of one who was marked as deleted."""
+    people, notes = _catalog()
+    soft = {"policy": "soft", "set": {"email": "null"}}
+    world = small_world(legacy_db, target_db, LEGACY, TARGET, {**people, "on_delete": soft}, notes)
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    run(world, "first")
+    legacy("update people set email = 'new' || id where id = 3")
+    run(world, "second")
+    legacy("delete from notes where id = 3; update people set chief = null; delete from people where id = 3")
+    run(world, "third", profile="weekly", allow_deletes=["notes"])
+    assert {word for word, _ in anywhere(target, "mail3", "new3")} == {"mail3", "new3"}
+    assert target("select before ->> 'email' from hybrid_sync.tombstone") == [("new3",)]
+    renamed_people, notes = _renamed_place(entity, source)
+    erase_rows(_with(world, [{**renamed_people, "on_delete": soft}, notes]), (3,), place=(entity, source))
+    assert anywhere(target, "mail3", "new3", "secret of 3") == set()

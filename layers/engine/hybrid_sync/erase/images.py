@@ -12,8 +12,10 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import quoted, table
+from hybrid_sync.contracts import Key
 from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.hashes import Place
+from hybrid_sync.keys import record_among
 from hybrid_sync.postgres import Connection
 
 # Only a column that a run has recorded by its number, and that is still there, is known to be called otherwise now.
@@ -29,20 +31,25 @@ with spared as materialized (
 )
 delete from hybrid_sync.journal j
 where j.before is not null
-  and (j.entity, j.source) in (select * from unnest(%(own)s::text[], %(own_sources)s::text[]))
-  and exists (select from jsonb_each_text(j.before) as i (name, value)
+  and j.entity <> all(%(kept)s::text[])
+  and (j.id = any(%(rows)s::uuid[]) or exists (
+              select from jsonb_each_text(j.before) as i (name, value)
               where i.value = any(%(ids)s::text[])
                 and not exists (select from spared s where s.run_id = j.run_id and s.entity = j.entity
-                                and s.source = j.source and s.name = i.name))
+                                and s.source = j.source and s.name = i.name)))
 returning entity, source, keys, operation, id::text
 """
 
 
-def take_out_images(catalog: Catalog, target: Connection, ids: Iterable[str]) -> tuple[int, Rows]:
-    """Take out the images that hold one of these ids but in a reference that makes a row nobody's; how many, and the
-    rows of which nothing else is left, being deleted since: those belonged to the person to the end.
+def take_out_images(
+    catalog: Catalog, target: Connection, ids: Iterable[str], row_ids: Iterable[str]
+) -> tuple[int, Rows]:  # fmt: skip
+    """Take out the images that hold one of these ids but in a reference that makes a row nobody's, and those of the
+    rows with `row_ids`, under whatever entity and source; how many, and the rows of which nothing else is left, being
+    deleted since: those belonged to the person to the end.
 
-    Images of rows that the catalog keeps, or that are about nobody, stay.
+    Images of rows that the catalog keeps, or that are about nobody, stay; of an entity or a source that the catalog
+    has no more none could be put back anyway.
     """
     own = [
         (name, source)
@@ -50,23 +57,41 @@ def take_out_images(catalog: Catalog, target: Connection, ids: Iterable[str]) ->
         for source in entity.sources
     ]  # fmt: skip
     others = [(*place, quoted(catalog[place[0]].target), column) for place in own for column in _others(catalog, place)]
-    count, known, fresh, gone = 0, set[str](), set(ids), Rows()
+    kept = [name for name in catalog.entities if name not in dict(own)]
+    count, known, fresh, gone, of = 0, set[str](), set(ids), Rows(), set(row_ids)
     while fresh:
         rows = target.execute(
             _TAKEN_OUT,
             {
                 **dict(zip(("entities", "sources", "tables", "columns"), _columns(others, 4), strict=True)),
-                **dict(zip(("own", "own_sources"), _columns(own, 2), strict=True)),
-                "ids": sorted(fresh),
+                "kept": kept, "ids": sorted(fresh), "rows": sorted(of),
             },
         ).fetchall()  # fmt: skip
         count, known = count + len(rows), known | fresh
         deleted = {str(row[4]): ((row[0], row[1]), tuple(row[2])) for row in rows if row[3] == "delete"}
+        deleted = {row_id: one for row_id, one in deleted.items() if one[0] in own}
         fresh = _absent(catalog, target, {row_id: place for row_id, (place, _) in deleted.items()}) - known
+        of = fresh
         for row_id in fresh:
             place, key = deleted[row_id]
             gone.setdefault(place, set()).add(key)
     return count, gone
+
+
+def take_out_marks(catalog: Catalog, target: Connection, place: Place, keys: Iterable[Key]) -> int:
+    """Take out what marks of these rows hold under another entity's or source's name; nothing reads those any more."""
+    present = [(name, source) for name, entity in catalog.entities.items() for source in entity.sources]
+    return target.execute(
+        sql.SQL(
+            "delete from hybrid_sync.tombstone d where {} and (d.entity, d.source) not in ({})"
+            " and exists (select from hybrid_sync.run_entity e where e.run_id = d.run_id and e.entity = d.entity and"
+            "  coalesce((e.columns ->> 'relation')::oid = to_regclass({}), true))"
+        ).format(
+            record_among(keys, sql.SQL("d.key")),
+            sql.SQL(", ").join(sql.SQL("({}, {})").format(*one) for one in present),
+            quoted(catalog[place[0]].target),
+        )
+    ).rowcount  # fmt: skip
 
 
 def _others(catalog: Catalog, place: Place) -> list[str]:

@@ -14,7 +14,7 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.hashes import Place
-from hybrid_sync.erase.images import take_out_images
+from hybrid_sync.erase.images import take_out_images, take_out_marks
 from hybrid_sync.erase.plan import pseudonym
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
@@ -184,7 +184,8 @@ class Eraser:
         if self._alone:
             return done
         ids = [row_id for some in self._ids.values() for row_id in some]
-        count, gone = take_out_images(self._catalog, self._target, ids)
+        own = [row_id for place, some in self._ids.items() if self._policy(place) != "keep" for row_id in some]
+        count, gone = take_out_images(self._catalog, self._target, ids, own)
         done["journal"] = done.get("journal", 0) + count
         for place, more in sorted(gone.items()):
             self._scrub_place(done, place, sorted(more))
@@ -196,6 +197,7 @@ class Eraser:
         for name in (name for name in _BY_KEY if name not in stays):
             relation, which = sql.Identifier("hybrid_sync", name), record_among(keys)
             self._take_out(done, name, sql.SQL("{} where {} and {}").format(relation, own, which))
+        done["tombstone"] += take_out_marks(self._catalog, self._target, place, keys)
         self._take_out(
             done, "journal",
             sql.SQL("hybrid_sync.journal where {} and before is not null and {}").format(
