@@ -150,6 +150,9 @@ def test_merged_rows_go_to_their_survivor_and_the_old_key_stays_away(
 def test_no_undo_and_no_restored_target_brings_a_merged_row_back(
     erasing: EngineWorld, legacy: Query, target: Query
 ) -> None:
+    legacy("update person set email = 'moved@example.org' where id = 3")
+    run(erasing, "second")
+    assert {table for _, table in anywhere(target, "person3@")} >= {"hybrid_sync.journal"}
     merge_in_legacy(legacy, 3, 4)
     before = target("select id, email, born, settings from people where legacy_id = 3")
     act(erasing, "evt-1", 3, act="merge")
