@@ -43,19 +43,20 @@ def remember(target: Connection, catalog: Catalog, before: Iterable[ErasedPlace]
     A place whose rows another one reads by now was renamed, and its name is another's: it stays as it was recorded.
     """
     present = described(catalog, _all(catalog))
-    _insert(target, before, "nothing", ())
     still = [one.reads for one in present]
-    _insert(target, present, "update set reads = excluded.reads where not p.reads = any(%s::text[])", (still,))
+    _insert(target, before, None)
+    _insert(target, present, still)
 
 
-def _insert(target: Connection, places: Iterable[ErasedPlace], known: str, parameters: tuple[object, ...]) -> None:
+def _insert(target: Connection, places: Iterable[ErasedPlace], still: list[str] | None) -> None:
+    """What is recorded is written over, but where it is among what is `still` read; nothing is without such a list."""
     rows = [(one.entity, one.source, one.reads) for one in places]
     target.execute(
         "insert into hybrid_sync.erased_place as p (entity, source, reads)"
         " select * from unnest(%s::text[], %s::text[], %s::text[]) as u (entity, source, reads)"
         " where exists (select from hybrid_sync.suppressed s where s.entity = u.entity and s.source = u.source)"
-        f" on conflict (entity, source) do {known}",
-        (*([row[i] for row in rows] for i in range(3)), *parameters),
+        " on conflict (entity, source) do update set reads = excluded.reads where not p.reads = any(%s::text[])",
+        (*([row[i] for row in rows] for i in range(3)), still),
     )
 
 
@@ -84,7 +85,7 @@ def _unknown(place: Place) -> ConfigurationMissing:
         f"Keys of {place[0]} ({place[1]}) were erased, the catalog has no such source, and what it read was never"
         " recorded: if it has another name now, the erased would come back.",
         "Give entity and source their names back for one run, which records it. Where nothing reads those rows any"
-        f" more: insert into hybrid_sync.erased_place values ('{place[0]}', '{place[1]}', 'nothing').",
+        f" more, say so in the table hybrid_sync.erased_place: ({place[0]}, {place[1]}, nothing).",
     )
 
 
