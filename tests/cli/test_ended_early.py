@@ -15,15 +15,19 @@ def test_whatever_ends_a_command_early_is_an_interrupt(
     hybrid_sync: Command, monkeypatch: pytest.MonkeyPatch, kind: signal.Signals
 ) -> None:
     monkeypatch.setattr(jobs.Deployment, "chosen", lambda: signal.raise_signal(kind))
-    # In a background process interrupts are ignored from the start.
-    of_interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    # In a background process interrupts are ignored from the start, and under nohup the end of its terminal.
+    usual = {
+        signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL,
+    }  # fmt: skip
+    before = {one: signal.signal(one, handler) for one, handler in usual.items()}
     try:
         said = hybrid_sync("cancel", "weekly-1")
+        after = {one: signal.getsignal(one) for one in usual}
     finally:
-        signal.signal(signal.SIGINT, of_interrupts)
+        for one, handler in before.items():
+            signal.signal(one, handler)
     assert (said.status, said.err.strip()) == (130, "hybrid-sync: interrupted.")
-    assert {one: signal.getsignal(one) for one in before} == before
+    assert after == usual
 
 
 @pytest.mark.usefixtures("stack")
