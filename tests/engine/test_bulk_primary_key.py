@@ -45,6 +45,12 @@ NEEDED = {
 }
 
 
+OF_ANOTHER_COLUMN = {
+    "the legacy key": "primary key (legacy_id), unique (id)",
+    "the id and a legacy key": "primary key (id, legacy_id), unique (legacy_id)",
+}
+
+
 @pytest.fixture(name="world")
 def the_world(legacy_db: str, target_db: str) -> EngineWorld:
     owners = {**entity("owners", columns={"name": "a.name"}), "first_load": "bulk"}
@@ -91,6 +97,21 @@ def test_it_stays_where_something_else_needs_it(world: EngineWorld, target: Quer
     assert look.seen == [("owners",)]
     assert _shape(target) == before
     assert target("select warnings from hybrid_sync.run_entity") == [(None,), (None,)], "the rest goes as ever"
+
+
+@pytest.mark.parametrize("column", OF_ANOTHER_COLUMN)
+def test_it_stays_where_it_is_of_more_than_the_id(legacy_db: str, target_db: str, column: str) -> None:
+    """It may be what keeps legacy keys apart."""
+    owners = {**entity("owners", columns={"name": "a.name"}), "first_load": "bulk"}
+    ddl = f"create table owners (id uuid not null, legacy_id int, name text, {OF_ANOTHER_COLUMN[column]});"
+    world = small_world(legacy_db, target_db, LEGACY, ddl + "create index on owners (id, legacy_id)", owners)
+    target = _runner(target_db)
+    asked = "select contype::text from pg_constraint where conrelid = 'owners'::regclass and contype <> 'n' order by 1"
+    before, look = target(asked), Look(lambda: target(asked))
+    with armed({"batch.claimed": look}):
+        assert run(world, "first").outcome.status == "succeeded"
+    assert look.seen == before == [("p",), ("u",)]
+    assert target("select count(*) from owners") == [(40,)]
 
 
 def test_a_child_that_ends_first_makes_the_key_that_it_refers_to(world: EngineWorld, target: Query) -> None:

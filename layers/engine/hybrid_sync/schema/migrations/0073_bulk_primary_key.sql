@@ -36,6 +36,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
            'PRIMARY KEY '
     from pg_constraint k join pg_index i on i.indexrelid = k.conindid join pg_class x on x.oid = i.indexrelid
     where k.conrelid = p_relation and k.contype = 'p' and i.indisvalid and not i.indisreplident
+      -- Of the id alone: any other may be what keeps legacy keys apart.
+      and k.conkey = (select array[a.attnum] from pg_attribute a where a.attrelid = p_relation and a.attname = 'id')
       and not i.indisclustered and x.reltablespace = 0 and x.reloptions is null
       and not coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
       and obj_description(i.indexrelid, 'pg_class') is null
