@@ -18,7 +18,11 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 UV := .venv/bin/uv
 SYNC = $(UV) pip sync --quiet --require-hashes
-DEV := .venv/.ready
+VENV := .venv/.ready
+# The engine's C; where it is not built Python does the same, slower.
+C := layers/engine/hybrid_sync/compiled
+COMPILED := $(if $(filter Linux,$(shell uname -s)),$(C)/rows.so)
+DEV := $(VENV) $(COMPILED)
 SAM := .venv-sam/.ready
 CHECKOV := .venv-checkov/.ready
 STACK := .venv-stack/.ready
@@ -114,7 +118,12 @@ environments: $(DEV) $(SAM) $(STACK)
 browser:
 	@tests/browser/install.sh
 
-$(DEV): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
+ifneq ($(COMPILED),)
+$(COMPILED): $(wildcard $(C)/*.[ch]) layers/engine/Makefile | $(VENV)
+	@$(MAKE) --silent -C layers/engine compiled
+endif
+
+$(VENV): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null \
 	  || { echo "There is no $(PYTHON): install Python 3.11 to 3.14, or name one with make PYTHON=python3.13." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \

@@ -28,7 +28,12 @@ def _files(project: Path) -> Iterator[Path]:
     for name in INPUTS:
         start = project / name
         paths = [start] if start.is_file() else sorted(start.rglob("*"))
-        yield from (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+        yield from (path for path in paths if path.is_file() and not _is_made(path))
+
+
+def _is_made(path: Path) -> bool:
+    """Compiled from what is hashed anyway."""
+    return "__pycache__" in path.parts or path.suffix == ".so"
 
 
 def seal(built: Path, build: str, told: Mapping[str, str] | None = None) -> None:

@@ -27,10 +27,8 @@ class Row(NamedTuple):
     """The key fields with their lengths: equal bytes, equal key."""
     references: tuple[bytes | None, ...]
     """The 8-byte legacy integer of each reference alternative, None for NULL."""
-    checked: bytes
-    """The checked columns as complete fields in the target's form."""
     tail: bytes
-    """The plain columns as complete fields."""
+    """The checked columns in the target's form and the plain ones, as complete fields."""
 
 
 class Rows(Sequence[Row]):
@@ -41,8 +39,6 @@ class Rows(Sequence[Row]):
         self.widths = widths
         self.keys: list[bytes] = []
         self.references: list[list[bytes | None]] = [[] for _ in range(references)]
-        self.checked: list[bytes] = []
-        """Empty where no column is checked."""
         self.tails: list[bytes] = []
 
     @cached_property
@@ -55,7 +51,6 @@ class Rows(Sequence[Row]):
         chosen, some = list(kept), Rows(self.widths)
         some.keys, some.tails = _among(self.keys, chosen), _among(self.tails, chosen)
         some.references = [_among(column, chosen) for column in self.references]
-        some.checked = _among(self.checked, chosen)
         return some
 
     def __len__(self) -> int:
@@ -70,7 +65,7 @@ class Rows(Sequence[Row]):
             wanted = set(range(*at.indices(len(self))))
             return self.where(n in wanted for n in range(len(self)))
         references = tuple(column[at] for column in self.references)
-        return Row(self.keys[at], references, self.checked[at] if self.checked else b"", self.tails[at])
+        return Row(self.keys[at], references, self.tails[at])
 
 
 class Spliced(NamedTuple):

@@ -8,9 +8,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import compress, islice
 from operator import itemgetter
+from typing import cast
 
 from hybrid_sync.catalog.compile import ReadPlan, Verdict
 from hybrid_sync.catalog.forms import Stored
+from hybrid_sync.catalog.json_text import as_jsonb
+from hybrid_sync.compiled.library import json_tails
 from hybrid_sync.keys import decode_key
 from hybrid_sync.rows.columns import Rows
 from hybrid_sync.rows.failed import FailedRow
@@ -118,21 +121,27 @@ def _leave_out(found: Scanned, key: bytes, verdict: Verdict) -> None:
 
 
 def _check_all(columns: Mapping[str, Stored], found: Scanned, gone: Collection[int]) -> set[int]:
-    """Put the checked columns before the others into a column of their own; which rows have a value that fails."""
+    """Put the checked columns, with which tails begin, into the target's form; which rows have a value that fails."""
     failing: set[int] = set()
     rows = found.rows
-    for n, tail in enumerate(rows.tails):
-        fields, at, problem = (b"", 0, None) if n in gone else _check(tail, columns)
-        rows.checked.append(fields)
-        rows.tails[n] = tail[at:]
+    tails = _known(columns, rows.tails)
+    for n in [n for n, tail in enumerate(tails) if tail is None]:
+        tails[n], problem = (b"", None) if n in gone else _check(rows.tails[n], columns)
         if problem is not None:
             failing.add(n)
             found.rejected.append(FailedRow(decode_key(rows.keys[n]), *problem))
+    rows.tails = cast("list[bytes]", tails)
     return failing
 
 
-def _check(tail: bytes, columns: Mapping[str, Stored]) -> tuple[bytes, int, tuple[str, str] | None]:
-    """The checked columns as the target's fields, the offset behind them, and the first problem."""
+def _known(columns: Mapping[str, Stored], tails: list[bytes]) -> list[bytes | None]:
+    """What the compiled library answers for them; None for those that Python has to look at."""
+    compiled = json_tails() if all(stored is as_jsonb for stored in columns.values()) else None
+    return [None] * len(tails) if compiled is None else compiled(tails, len(columns))
+
+
+def _check(tail: bytes, columns: Mapping[str, Stored]) -> tuple[bytes, tuple[str, str] | None]:
+    """The tail with its checked columns as the target's fields, and the first problem."""
     parts: list[bytes] = []
     at = 0
     for column, stored in columns.items():
@@ -144,10 +153,10 @@ def _check(tail: bytes, columns: Mapping[str, Stored]) -> tuple[bytes, int, tupl
         try:
             value = stored(tail[at : at + length])
         except ValueError as problem:
-            return b"", at, (str(problem), column)
+            return tail, (str(problem), column)
         at += length
         parts += (_LENGTH.pack(len(value)), value)
-    return b"".join(parts), at, None
+    return b"".join((*parts, tail[at:])), None
 
 
 def _twins(keys: Iterable[bytes]) -> dict[bytes, int]:

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, repeat
-from operator import add
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
@@ -127,8 +126,7 @@ def _carry(
         references[0][n] = resolved[0]
         if flags is not None:
             flags[n] = resolved[1]
-    rest = list(map(add, rows.checked, rows.tails)) if rows.checked else rows.tails
-    carried = _Carried(rows.keys, rows.decoded, _stored_keys(plan, rows), references, rest, flags)
+    carried = _Carried(rows.keys, rows.decoded, _stored_keys(plan, rows), references, rows.tails, flags)
     return carried.where([n not in absent for n in range(len(rows))]) if absent else carried
 
 

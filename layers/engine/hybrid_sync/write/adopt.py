@@ -69,7 +69,8 @@ def _stage(
     connection: Connection, plan: ReadPlan, table: TargetTable, by: Sequence[str], rows: Iterable[Row]
 ) -> list[bytes]:
     """The natural keys in a table of their own, numbered; the key bytes by number."""
-    places = [plan.plain.index(column) for column in by]
+    columns = (*plan.checked, *plan.plain)
+    places = [columns.index(column) for column in by]
     types = base_types(connection, table, (c for c in by if not table.columns[c].labels))
     listed = sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(c), raw(types.get(c, table.columns[c].type_sql))) for c in by
@@ -97,7 +98,7 @@ def _stage(
 
 
 def _fields(tail: bytes, places: Sequence[int]) -> list[bytes] | None:
-    """The complete binary fields at these places of a row's plain columns; None when one of them is NULL."""
+    """The complete binary fields at these places of a row's tail; None when one of them is NULL."""
     last, found, at = max(places), dict[int, bytes](), 0
     for place in range(last + 1):
         length = _LENGTH.unpack_from(tail, at)[0]
