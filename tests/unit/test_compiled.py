@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import mmap
+import os
 import platform
 import struct
 import subprocess
@@ -17,8 +18,8 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.json_text import as_jsonb
+from hybrid_sync.compiled import library
 from hybrid_sync.compiled.library import LIBRARY, json_tails
-from hybrid_sync.rows import scan as scanning
 from hybrid_sync.rows.scan import Scanned, scan
 from tests.properties import given, st
 
@@ -47,9 +48,9 @@ def field(value: bytes | None) -> bytes:
 
 
 def compiled(tails: list[bytes], columns: int = 1) -> list[bytes | None]:
-    library = json_tails()
-    assert library is not None, "make environments builds it"
-    return library(tails, columns)
+    function = json_tails()
+    assert function is not None, "make environments builds it"
+    return function(tails, columns)
 
 
 def passed(text: bytes) -> bool:
@@ -212,13 +213,14 @@ def test_a_page_is_the_same_with_and_without_it(rows: list[tuple[bytes | None, b
 
 def _without_it(read: list[bytes]) -> Scanned:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scanning, "json_tails", lambda: None)
+        patch.setattr(library, "json_tails", lambda: None)
         return scan(MESSAGES, read)
 
 
 @pytest.mark.parametrize(("machine", "number"), [("aarch64", 183), ("x86_64", 62)])
 def test_it_is_built_for_both_processors_on_any_machine(machine: str, number: int, tmp_path: Path) -> None:
     command = ["make", "--silent", "-C", "layers/engine", "compiled", f"MACHINE={machine}", f"INTO={tmp_path}"]
-    subprocess.run(command, check=True)
+    tools = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    subprocess.run(command, env=os.environ | {"PATH": tools}, check=True)
     header = (tmp_path / LIBRARY.name).read_bytes()[:20]
     assert int.from_bytes(header[18:20], "little") == number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,6 @@ def json_tails() -> JsonTails | None:
     """A function from tails, each of which begins with so many JSON fields, to the same with jsonb's; None for those
     that Python has to look at.  There is none where nothing was built, or for another machine.
     """
-    import ctypes  # where a column is checked: every function's cold start would load it
-
     try:
         function = ctypes.PyDLL(str(LIBRARY)).json_tails
     except OSError:

@@ -13,7 +13,6 @@ from typing import cast
 from hybrid_sync.catalog.compile import ReadPlan, Verdict
 from hybrid_sync.catalog.forms import Stored
 from hybrid_sync.catalog.json_text import as_jsonb
-from hybrid_sync.compiled.library import json_tails
 from hybrid_sync.keys import decode_key
 from hybrid_sync.rows.columns import Rows
 from hybrid_sync.rows.failed import FailedRow
@@ -136,6 +135,8 @@ def _check_all(columns: Mapping[str, Stored], found: Scanned, gone: Collection[i
 
 def _known(columns: Mapping[str, Stored], tails: list[bytes]) -> list[bytes | None]:
     """What the compiled library answers for them; None for those that Python has to look at."""
+    from hybrid_sync.compiled.library import json_tails  # where a catalog has such columns
+
     compiled = json_tails() if all(stored is as_jsonb for stored in columns.values()) else None
     return [None] * len(tails) if compiled is None else compiled(tails, len(columns))
 
