@@ -33,6 +33,10 @@ RENAMED = {
                             " owners rename who to id"),
 }  # fmt: skip
 """After `alter table …`: what somebody does to `things`, and how it is taken back."""
+RUN = (
+    "insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)"
+    " values ('first', 'weekly', 'test', 'normal', '{}', '{}', '', now())"
+)
 
 
 def _alter(target: Query, change: str) -> None:
@@ -75,10 +79,7 @@ def test_what_was_renamed_before_the_load_began_is_made_again(
     before = target(SHAPE)
     there, back = RENAMED[what]
     _alter(target, there)
-    target(
-        "insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at)"
-        " values ('first', 'weekly', 'test', 'normal', '{}', '{}', '', now())"
-    )
+    target(RUN)
     for name in ("owners", "things"):
         assert target("select hybrid_sync.begin_bulk('first', %s)", name) == [(None,)]
     assert target(LEFT) != [(0,)]
@@ -86,6 +87,25 @@ def test_what_was_renamed_before_the_load_began_is_made_again(
     _end(target)
     assert target(LEFT) == [(0,)]
     assert target(SHAPE) == before
+
+
+def test_the_columns_of_other_tables_are_not_read(bulk_world: EngineWorld, target_db: str) -> None:
+    """A database has many tables, and each part of a load asks whether its columns were renamed or dropped."""
+    names = ", ".join(f"c{n} int" for n in range(1500))
+    with psycopg.connect(target_db) as connection:
+        for n in range(8):
+            connection.execute(f"create table wide{n} ({names})".encode())
+        connection.execute("commit")
+        connection.execute(RUN)
+        for name in ("owners", "things"):
+            assert connection.execute("select hybrid_sync.begin_bulk('first', %s)", (name,)).fetchone() == (None,)
+            while connection.execute("select hybrid_sync.end_bulk(%s)", (name,)).fetchone() != (None,):
+                pass
+        read = connection.execute(
+            "select seq_tup_read + idx_tup_fetch from pg_stat_xact_sys_tables where relname = 'pg_attribute'"
+        ).fetchone()
+    assert read is not None
+    assert read[0] < 8 * 1500
 
 
 def test_what_goes_with_a_dropped_column_does_not_come_back(bulk_world: EngineWorld, target: Query) -> None:
