@@ -211,6 +211,47 @@ def test_an_erased_person_stays_erased_under_another_name(
         assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4!",)]
 
 
+RENAMED_IN_LEGACY = ["alter table people rename to humans", "alter table people rename id to number"]
+
+
+@pytest.mark.parametrize("renamed", RENAMED_IN_LEGACY)
+def test_a_name_that_changed_on_both_sides_between_two_runs(
+    moved: EngineWorld, legacy_db: str, target_db: str, renamed: str
+) -> None:
+    """Nothing is written until one run under the old names has read the new ones."""
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    erase_rows(moved, (3,), place=PLACE)
+    legacy(f"{renamed}; update {'humans' if 'humans' in renamed else 'people'} set email = email || '!'")
+    both, back = _renamed_place("persons", "persons"), _catalog()
+    for entities in (both, back):
+        [only] = entities[0]["sources"].values()
+        if "humans" in renamed:
+            only["from"] = "humans a"
+        else:
+            only["key"] = {"legacy_id": "a.number"}
+    said = r'Keys of people \(people\) were erased, .* legacy has no "public"."people" .* both have other names now'
+    for profile in ("daily", "weekly"):
+        with pytest.raises(ConfigurationMissing, match=said):
+            run(_with(moved, both), f"refused-{profile}", profile=profile)
+    assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4",)]
+    assert run(_with(moved, back), "third").outcome.status == "succeeded"
+    assert run(_with(moved, both), "fourth").outcome.status == "succeeded"
+    assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4!",)]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_entity_that_the_catalog_has_no_more(moved: EngineWorld, legacy_db: str, target_db: str, gone: bool) -> None:
+    """It is asked about where its table is gone, too; who has dropped it says so once."""
+    erase_rows(moved, (3,), place=("notes", "notes"))
+    alone = _with(moved, _catalog()[:1])
+    if gone:
+        _runner(legacy_db)("drop table notes")
+        with pytest.raises(ConfigurationMissing, match=r"Keys of notes \(notes\) were erased"):
+            run(alone, "refused")
+        _runner(target_db)("update hybrid_sync.erased_place set reads = 'nothing' where entity = 'notes'")
+    assert run(alone, "third").outcome.status == "succeeded"
+
+
 def test_who_was_erased_before_the_names_meanings_were_recorded(
     moved: EngineWorld, legacy_db: str, target_db: str
 ) -> None:

@@ -137,7 +137,7 @@ def catch_up(ground: Ground) -> None:
 
 def _behind(ground: Ground, erasure: Erasure, keys: list[Suppressed]) -> Rows:
     listed = [(one.place, one.bucket, bytes.fromhex(one.hash)) for one in keys]
-    called = called_now(ground.target, ground.catalog, erasure.places)
+    called = called_now(ground.target, ground.catalog, ground.legacy, erasure.places)
     return keys_behind(ground.catalog, ground.hashes, listed, called, ground.legacy, ground.target)
 
 

@@ -5,6 +5,7 @@ Keys are hashed with the names of then, so what those meant is recorded beside t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from hybrid_sync.catalog.catalog import Catalog
@@ -13,13 +14,21 @@ from hybrid_sync.catalog.place import quoted
 from hybrid_sync.erase.hashes import Place
 from hybrid_sync.erase.records import ErasedPlace
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, inside
 
 _RECORDED = """
 select entity, source, p.reads from (select entity, source from hybrid_sync.suppressed union
                                      select entity, source from hybrid_sync.erased_place) s
 left join hybrid_sync.erased_place p using (entity, source)
 """
+
+_REMEDY = (
+    "Give entity and source their names back for one run, which records what they read. Where nothing reads those rows"
+    " any more, say so in the table hybrid_sync.erased_place: ({}, {}, nothing)."
+)
+_NAME = r'"(?:[^"]|"")+"'
+_READS = re.compile(rf"({_NAME}\.{_NAME}) \((.*)\)", re.S)
+_COLUMN = re.compile(rf"\((?:\w+|{_NAME})\)")
 
 Called = Mapping[Place, frozenset[Place]]
 """Of then: of now."""
@@ -60,11 +69,14 @@ def _insert(target: Connection, places: Iterable[ErasedPlace], still: list[str] 
     )
 
 
-def called_now(target: Connection, catalog: Catalog, before: Iterable[ErasedPlace] = ()) -> Called:
+def called_now(
+    target: Connection, catalog: Catalog, legacy: Connection, before: Iterable[ErasedPlace] = ()
+) -> Called:  # fmt: skip
     """Of each place of erased keys, itself where the catalog has it; else, or where its name is another's by now, those
     that read the same rows; what the target does not know of, it is told `before`.
 
-    ConfigurationMissing where nobody knows what a place was that the catalog does not have.
+    ConfigurationMissing where nobody knows what a place was that the catalog does not have, or where legacy has what it
+    read no more: that may have another name, too.
     """
     present = {place: reads(catalog, place) for place in _all(catalog)}
     rows = target.execute(_RECORDED).fetchall()
@@ -76,16 +88,44 @@ def called_now(target: Connection, catalog: Catalog, before: Iterable[ErasedPlac
         same = {place} if place in present else set[Place]()
         if was is not None and present.get(place) != was:
             same |= {other for other, now in present.items() if now == was}
+        if not same and was is not None:
+            _require_there(legacy, place, was)
         found[place] = frozenset(same)
     return found
+
+
+def _require_there(legacy: Connection, place: Place, was: str) -> None:
+    """What it read is in legacy under its name, so that the catalog just reads it no more."""
+    read = _READS.fullmatch(was)
+    if read is None:  # somebody has said that nothing reads it
+        return
+    relation, key = read.groups()
+    columns = [_attribute(column) for column in key.split(", ") if _COLUMN.fullmatch(column)]
+    with inside(legacy, "legacy"):
+        [(there,)] = legacy.execute(
+            "select count(*) from pg_attribute where attrelid = to_regclass(%s) and attname = any(%s)"
+            " and not attisdropped",
+            (relation, ["ctid", *columns]),
+        ).fetchall()
+    if there <= len(columns):
+        raise ConfigurationMissing(
+            f"Keys of {place[0]} ({place[1]}) were erased, the catalog has no such source, and legacy has no"
+            f" {relation} with the key ({key}): if both have other names now, the erased would come back.",
+            _REMEDY.format(*place),
+        )
+
+
+def _attribute(column: str) -> str:
+    """What pg_attribute calls it."""
+    name = column[1:-1]
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def _unknown(place: Place) -> ConfigurationMissing:
     return ConfigurationMissing(
         f"Keys of {place[0]} ({place[1]}) were erased, the catalog has no such source, and what it read was never"
         " recorded: if it has another name now, the erased would come back.",
-        "Give entity and source their names back for one run, which records it. Where nothing reads those rows any"
-        f" more, say so in the table hybrid_sync.erased_place: ({place[0]}, {place[1]}, nothing).",
+        _REMEDY.format(*place),
     )
 
 

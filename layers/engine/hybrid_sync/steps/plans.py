@@ -52,7 +52,7 @@ def _without_erased(
     hashes = Hashes(world.id_secret)
     with inside(target, "target"):
         records.require_secret(target, hashes.fingerprint)
-        called = called_now(target, world.catalog)
+        called = called_now(target, world.catalog, legacy)
         listed = (
             records.list_of(target, names_of(called, ancestors(world.catalog, entity))),
             records.list_of(target, names_of(called, [entity]), alone=True),
@@ -91,7 +91,7 @@ def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
             if kept != known:
                 catch_up(Ground(world.catalog, hashes, world.erasures, legacy, target))
             remember(target, world.catalog)
-            called_now(target, world.catalog)  # or nothing is written
+            called_now(target, world.catalog, legacy)  # or nothing is written
             records.require_secret(target, hashes.fingerprint)
     records.hear(world, max([0, *kept, *known]))
 
