@@ -294,6 +294,23 @@ def test_a_key_belongs_to_one_entity_and_a_time_to_entities_that_have_one(machin
     assert only_request(machine, run_id).since == "2026-11-01T00:00:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--entity", "orders", "--since", "2026-11-02", "--until", "2026-11-01"), "Since must be earlier than until"),
+        (("--entity", "orders", "--since", "2026-11-02", "--until", "2026-11-02"), "Since must be earlier than until"),
+        (("--profile", "weekly", "--entity", "orders", "--since", "2026-11-01"), "a weekly run takes all of them"),
+        (("--until", "2026-11-01"), "none is named"),
+    ],
+    ids=["backwards", "of no length", "of a weekly run", "of nothing"],
+)
+def test_a_time_that_selects_nothing_is_refused_before_anything_starts(
+    machine: Any, hybrid_sync: Command, given: tuple[str, ...], said: str
+) -> None:
+    answer = hybrid_sync("sync", *given, "--no-follow")
+    assert (answer.status, answer.out) == (1, "") and said in answer.err
+
+
 def test_an_unknown_policy_is_refused_in_one_sentence_and_starts_nothing(machine: Any, hybrid_sync: Command) -> None:
     said = hybrid_sync("sync", "--on-failure", "undo")
 

@@ -13,6 +13,7 @@ from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.http.calls import health
 from hybrid_sync.metering import MeasuredCall
 from hybrid_sync.runs.holds import hold
+from hybrid_sync.runs.starter import RunState
 from hybrid_sync.runs.usage import Recorder
 from hybrid_sync.services.freshness import FALLEN_BACK_SECONDS, SERVED_SECONDS
 from hybrid_sync.timing import Times
@@ -98,6 +99,7 @@ MEANINGLESS = {
     "/v1/syncs?cursor=nonsense": "cursor",
     "/v1/failures?cursor=WzFd": "cursor",
     "/v1/syncs?limit=0": "limit",
+    "/v1/syncs?status=complete": "status",
     "/v1/syncs?x=1": "x",
     "/v1/syncs?limit=1&limit=2": "limit",
 }
@@ -111,6 +113,12 @@ def test_what_is_not_there_is_not_found_and_a_question_that_means_nothing_is_ref
         status, told = desk.ask("GET", path)
         assert (status, told["code"]) == (422, "request_rejected"), path
         assert word in told["detail"]
+
+
+def test_a_run_whose_report_the_bucket_has_lost_ended_as_the_target_says(desk: Desk, world: EngineWorld) -> None:
+    run(world, "asked", profile=Profile.on_demand, refs=[{"entity": "people", "legacy_id": 4711}])
+    desk.starter.states["asked"] = RunState("asked", "succeeded", STARTED, STARTED)  # so its execution has
+    assert get(desk, "/v1/syncs/asked")["status"] == "degraded"
 
 
 def test_runs_are_listed_page_by_page_each_once_and_what_waits_comes_first(desk: Desk, world: EngineWorld) -> None:
@@ -130,7 +138,7 @@ def test_runs_are_listed_page_by_page_each_once_and_what_waits_comes_first(desk:
     assert (first["status"], first["place"], first["why"]) == ("waiting", 1, "3 runs are at work.")
     assert get(desk, "/v1/syncs?entity=invoices")["syncs"] == []
     assert [one["run_id"] for one in get(desk, "/v1/syncs?entity=people")["syncs"]] == ["api-1"]
-    assert get(desk, "/v1/syncs?status=failed")["syncs"] == []
+    assert get(desk, "/v1/syncs?status=failed")["syncs"] == get(desk, "/v1/syncs?profile=hourly")["syncs"] == []
     assert len(get(desk, "/v1/syncs?since=2020-01-01T00:00:00Z&status=succeeded")["syncs"]) == 5
 
 

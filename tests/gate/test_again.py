@@ -62,7 +62,7 @@ def test_it_waits_for_its_time_says_so_and_starts_once(failed: Failed) -> None:
     assert failed.service.executions["second"].text == failed.service.executions["first"].text
     failed.end("second")
     failed.strike(timedelta(minutes=20))
-    assert (failed.state("second"), len(failed.begun)) == ("succeeded", 2)
+    assert (failed.state("second"), len(failed.begun)) == ("ended", 2)
 
 
 def test_whoever_cancels_it_is_heeded_also_when_the_failure_is_looked_after_again(failed: Failed) -> None:
@@ -131,4 +131,4 @@ def test_one_that_answers_for_others_by_then_is_not_dropped(failed: Failed) -> N
     failed.service.now = BEGAN + timedelta(hours=9)
     assert failed.gate.resume() == ["second"]
     failed.end("second")
-    assert failed.state("mine") == "succeeded"
+    assert failed.state("mine") == "ended"

@@ -58,7 +58,7 @@ def test_an_execution_by_hand_takes_a_free_slot_and_gives_it_back_when_it_has_en
     assert deployment.state("mine") == "running"
     deployment.end("mine")
     assert deployment.slots.read().holders == {}
-    assert deployment.state("mine") == "succeeded"
+    assert deployment.state("mine") == "ended"
 
 
 def test_the_one_too_many_waits_says_why_and_works_in_its_turn(deployment: Inside) -> None:

@@ -129,7 +129,7 @@ def test_jobs_on_the_same_rows_coalesce_and_the_more_urgent_one_gives_its_place(
     assert deployment.service.executions["a"].critical
     assert deployment.gate.add(row(1, RunPriority.critical), "b", "caller").into == "a"
     deployment.end("a")
-    assert (deployment.state("a"), deployment.state("b")) == ("succeeded", "succeeded")
+    assert (deployment.state("a"), deployment.state("b")) == ("ended", "ended")
     assert "b" not in deployment.service.executions
 
 
@@ -195,7 +195,7 @@ def test_cancel_works_in_every_state_and_ends_as_cancelled_or_says_how_it_had_en
         assert name not in deployment.slots.read().holders
     assert {e.name for e in deployment.service.running()} == {"long-2"}
     deployment.end("long-2")
-    assert deployment.gate.cancel("long-2", "ann").status == "succeeded"
+    assert deployment.gate.cancel("long-2", "ann").status == "ended"
 
 
 def test_an_admitted_job_whose_execution_nobody_has_begun_is_cancelled_for_good(

@@ -279,6 +279,11 @@ def test_a_full_queue_says_when_to_come_again(desk: Desk, monkeypatch: pytest.Mo
     assert answer["headers"]["Retry-After"] == "60"
 
 
+def test_without_its_report_a_run_is_not_said_to_have_succeeded_because_its_execution_has(desk: Desk) -> None:
+    desk.starter.states["weekly-1"] = RunState("weekly-1", "succeeded", STARTED, STARTED)
+    assert desk.ask("GET", "/v1/syncs/weekly-1")[1]["status"] == "ended"
+
+
 def test_an_ended_run_tells_its_report(desk: Desk) -> None:
     desk.starter.states["weekly-1"] = RunState("weekly-1", "succeeded", STARTED, STARTED)
     desk.reports.write("weekly-1", {"status": "succeeded"})

@@ -54,6 +54,8 @@ def cancel(run_id: str) -> None:
         say(f"Run {run_id} is cancelled.")
     elif job.status == "running":
         say(f"Run {run_id} is being stopped; see hybrid-sync syncs.")
+    elif job.status == "ended":
+        say(f"Run {run_id} had ended before; how: hybrid-sync status {run_id}")
     else:
         say(f"Run {run_id} had ended before: {job.status}.")
 

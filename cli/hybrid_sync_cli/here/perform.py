@@ -53,9 +53,7 @@ def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say:
     """
     for name in (*request.entities, *request.allow_deletes):
         _ = world.catalog[name]
-    if request.since or request.until:
-        for name in request.entities:
-            check_range(world.catalog, name)
+    check_range(world.catalog, request)
     for ref in request.refs:
         check_ref(world.catalog, ref)
     asked = request.model_copy(update={"requested_by": who()})

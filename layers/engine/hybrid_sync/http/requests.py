@@ -14,6 +14,7 @@ from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE
 
 MAX_ENTITIES = 200
 _WORD = "^[a-z][a-z0-9_]{0,62}$"
+_STATUS = "^(waiting|running|ended|succeeded|degraded|failed|cancelled|lost|rolled_back)$"
 
 
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
@@ -106,8 +107,8 @@ class Page(Message):
 class SyncsQuery(Page):
     """Which runs; `retries`: the small ones of the failure queue, too."""
 
-    status: Annotated[str | None, Field(pattern=_WORD)] = None
-    profile: Annotated[str | None, Field(pattern="^(weekly|daily|on_demand|verify|rollback)$")] = None
+    status: Annotated[str | None, Field(pattern=_STATUS)] = None
+    profile: Annotated[str | None, Field(pattern="^(weekly|daily|hourly|on_demand|verify|rollback)$")] = None
     entity: EntityName | None = None
     since: Moment | None = None
     until: Moment | None = None

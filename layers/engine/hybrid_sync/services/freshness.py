@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.report.totals import VERIFIED_WEEKLY
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE, EntityFreshness, FreshnessTold, Route
 from hybrid_sync.session import dicts
@@ -80,10 +81,9 @@ def _of(target: Connection, entities: list[str]) -> list[EntityFreshness]:
     return [EntityFreshness(**row) for row in answer(target, dicts(_FRESHNESS, {"entities": entities}))]
 
 
-_WEEKLY = """
-select clock_timestamp(), extract(epoch from clock_timestamp() - max(finished_at))::float8 / 86400
-from hybrid_sync.run where profile = 'weekly' and status in ('succeeded', 'degraded')
-"""
+_WEEKLY = sql.SQL("""
+select clock_timestamp(), extract(epoch from clock_timestamp() - {})::float8 / 86400
+""").format(VERIFIED_WEEKLY)
 # A run of single rows or of a range of time verifies these alone, and says nothing of the rest.
 _FRESHNESS = sql.SQL("""
 select name as entity, (f.fence->>'taken_at')::timestamptz as current_until,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from psycopg import sql
+
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import transaction
+from hybrid_sync.report.totals import VERIFIED_WEEKLY
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.told import USUAL_AGE, Health
 
@@ -55,11 +58,10 @@ def _queue(desk: Desk, note: Note) -> Literal["ok", "paused", "away"]:
 
 
 # A deployment that is younger than that is in time.
-_RUNS = """
+_RUNS = sql.SQL("""
 select (select status from hybrid_sync.run where finished_at is not null and trigger <> 'retry'
         order by started_at desc limit 1),
        clock_timestamp() - coalesce(
-         (select max(finished_at) from hybrid_sync.run
-          where profile = 'weekly' and status in ('succeeded', 'degraded')),
+         {},
          (select min(applied_at) from hybrid_sync.migration)) < make_interval(secs => %(age)s)
-"""
+""").format(VERIFIED_WEEKLY)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from psycopg import sql
+
 from hybrid_sync.measures import MEASURES, of_run
 from hybrid_sync.postgres import answer
 from hybrid_sync.recorded.levels import Outcome
+from hybrid_sync.report.totals import VERIFIED_WEEKLY
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.levels import measured
 from hybrid_sync.session import dicts
@@ -56,12 +59,11 @@ select distinct on (profile) profile, report from hybrid_sync.run
 where report is not null and finished_at is not null and undoes is null and trigger <> 'retry'
 order by profile, started_at desc
 """
-_TODAY = """
+_TODAY = sql.SQL("""
 select extract(epoch from clock_timestamp() - coalesce(
-         (select max(finished_at) from hybrid_sync.run
-          where profile = 'weekly' and status in ('succeeded', 'degraded')),
+         {},
          (select min(applied_at) from hybrid_sync.migration)))::float8 / 86400 as "DaysSinceVerifiedWeekly",
        (select avg(extract(epoch from clock_timestamp() - (fence->>'taken_at')::timestamptz))::float8 / 86400
         from hybrid_sync.fence where fence is not null) as "StalenessDays",
        (select count(*)::float8 from hybrid_sync.failed_record where status <> 'resolved') as "FailedRecords"
-"""
+""").format(VERIFIED_WEEKLY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Profile, Ref, RunRequest
 from hybrid_sync.errors import RequestForbidden, RequestRejected
@@ -23,9 +25,7 @@ def start(desk: Desk, run_id: str, request: RunRequest, who: str, *, dry_run: bo
     """
     for name in (*request.entities, *request.allow_deletes):
         desk.catalog[name]
-    if request.since or request.until:
-        for name in request.entities:
-            check_range(desk.catalog, name)
+    check_range(desk.catalog, request)
     for ref in request.refs:
         check_ref(desk.catalog, ref)
     asked_by = request.model_copy(update={"run_id": "", "requested_by": who, "accepted_at": None})
@@ -43,10 +43,31 @@ def verify(desk: Desk, asked: StartAsked, who: str) -> Started:
     return sync(desk, asked, who)
 
 
-def check_range(catalog: Catalog, name: str) -> None:
-    """RequestRejected where the entity's rows cannot be selected by the time of their change."""
-    if any(source.changed_at is None for source in catalog[name].sources.values()):
-        raise RequestRejected(f"Entity {name} has no time of change to select by.", "Leave out since and until for it.")
+def check_range(catalog: Catalog, request: RunRequest) -> None:
+    """RequestRejected where `since` and `until` select nothing, or rows that have no time of their change."""
+    if request.since is None and request.until is None:
+        return
+    if request.profile is not Profile.on_demand:
+        raise RequestRejected(
+            f"Since and until select rows, and a {request.profile} run takes all of them.",
+            "Leave out the profile, or since and until.",
+        )
+    if not request.entities:
+        raise RequestRejected(
+            "Since and until select rows of entities, and none is named.", "Name the entities whose rows are meant."
+        )
+    if request.since and request.until and _moment(request.since) >= _moment(request.until):
+        raise RequestRejected("Since must be earlier than until.", "Exchange them, or correct one.")
+    for name in request.entities:
+        if any(source.changed_at is None for source in catalog[name].sources.values()):
+            raise RequestRejected(
+                f"Entity {name} has no time of change to select by.", "Leave out since and until for it."
+            )
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def check_ref(catalog: Catalog, ref: Ref) -> None:

@@ -89,8 +89,10 @@ def _check(request: RunRequest) -> None:
         raise RequestRejected("A request names rows or a date range, not both.", "Send two requests.")
     if request.repair and request.profile is not Profile.verify:
         raise RequestRejected("Only a verify run repairs.", "Set profile to verify, or leave repair out.")
-    if request.profile is not Profile.on_demand and request.refs:
-        raise RequestRejected("Single rows belong to an on-demand run.", "Set profile to on_demand.")
+    if request.profile is not Profile.on_demand and (request.refs or request.since or request.until):
+        raise RequestRejected(
+            "Single rows, and those of a range of time, belong to an on-demand run.", "Set profile to on_demand."
+        )
 
 
 def _wanted(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from psycopg import sql
 from pydantic import ConfigDict
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.postgres import one_trip
+from hybrid_sync.report.totals import VERIFIED_WEEKLY
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.session import Question
 from hybrid_sync.world import World
@@ -23,15 +25,15 @@ class Freshness(Message):
     days: float
 
 
-_AGE = """
+_AGE = sql.SQL("""
 select extract(epoch from clock_timestamp() - coalesce(
-  (select max(finished_at) from hybrid_sync.run where profile = 'weekly' and status in ('succeeded', 'degraded')),
+  {},
   (select min(applied_at) from hybrid_sync.migration)))::float8 / 86400
-"""
+""").format(VERIFIED_WEEKLY)
 
 
 def watch_freshness(world: World) -> Freshness:
-    """Days since the end of the last weekly run that succeeded or degraded, which are verified both.
+    """Days since the end of the last weekly run of everything that succeeded or degraded, which are verified both.
 
     Before the first such run, since the schema was installed.
     """

@@ -60,7 +60,7 @@ def show_sync(desk: Desk, call: Call) -> Told:
     return Told(
         SyncState(
             run_id=run_id,
-            status=_status(state, report) if state else job.status if job else "",
+            status=_status(desk, state, report) if state else job.status if job else "",
             place=standing.place if standing else None,
             why=standing.why if standing else "",
             answered_by=job.into if job else "",
@@ -137,10 +137,20 @@ def _report(desk: Desk, state: RunState) -> dict[str, Any] | None:
     return stored[0] if stored else None
 
 
-def _status(state: RunState, report: Mapping[str, Any] | None) -> str:
+def _status(desk: Desk, state: RunState, report: Mapping[str, Any] | None) -> str:
     """As the run's report says, which knows more than its execution: a degraded run's flow has done its work."""
+    if report is None and state.status == "succeeded":
+        return _recorded_status(desk, state.run_id)
     value = str(report.get("status")) if report else ""
     return value if value == "rolled_back" or (value and state.status == "succeeded") else state.status
+
+
+def _recorded_status(desk: Desk, run_id: str) -> str:
+    """Of a run whose report the bucket does not have (any more); `ended` while nobody knows how."""
+    try:
+        return recorded(desk, run_id).status
+    except (*KEPT_OUT, ConfigurationMissing, RunNotFound):
+        return "ended"
 
 
 def _told_of(report: dict[str, Any] | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

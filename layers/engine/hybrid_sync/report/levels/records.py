@@ -12,6 +12,7 @@ from psycopg import sql
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.contracts import Profile
 from hybrid_sync.recorded.levels import PERIOD_DAYS
+from hybrid_sync.report.totals import STATUS, WHOLE
 from hybrid_sync.session import Trip, dicts
 
 WINDOWS = {Profile.weekly: timedelta(hours=4), Profile.daily: timedelta(hours=1), Profile.hourly: timedelta(hours=1)}
@@ -64,20 +65,12 @@ def ask_records(trip: Trip, at: datetime) -> Callable[[], Records]:
     )  # fmt: skip
 
 
-_STATUS = sql.SQL("""
-case when r.undone_by is not null
-       or exists (select from hybrid_sync.run u where u.undoes = r.run_id and u.status = 'running')
-     then 'rolled_back' else r.status end
-""")
-_WHOLE = sql.SQL("""
-r.undoes is null and r.trigger <> 'retry' and coalesce(jsonb_array_length(r.request->'entities'), 0) = 0
-""")
 _RUNS = sql.SQL("""
 select r.run_id, r.profile, {status} as status, r.started_at, r.finished_at
 from hybrid_sync.run r
 where r.profile in ('weekly', 'daily', 'hourly') and {whole} and r.started_at between %(since)s and %(at)s
 order by r.started_at
-""").format(status=_STATUS, whole=_WHOLE)
+""").format(status=STATUS, whole=WHOLE)
 _DUE = "select profile, due from hybrid_sync.due_run where due between %(since)s and %(at)s"
 _WEEKLY = sql.SQL("""
 select e.entity, e.status, e.conservation, e.money, e.reference_counts, e.reconcile, last.run_id, last.finished_at
@@ -87,7 +80,7 @@ from (select r.run_id, r.finished_at from hybrid_sync.run r
       order by r.started_at desc limit 1) last
 join hybrid_sync.run_entity e on e.run_id = last.run_id
 order by e.entity
-""").format(status=_STATUS, whole=_WHOLE)
+""").format(status=STATUS, whole=WHOLE)
 _FRESH = """
 select entity, (fence->>'taken_at')::timestamptz as complete_until from hybrid_sync.fence where fence is not null
 """
@@ -98,7 +91,7 @@ from hybrid_sync.run r
 where r.profile = 'on_demand' and r.priority = 'critical' and r.trigger <> 'retry' and r.undoes is null
   and r.started_at between %(since)s and %(at)s
 order by r.started_at
-""").format(status=_STATUS)
+""").format(status=STATUS)
 _API = """
 select sum(answers)::bigint as answers, sum(failed)::bigint as failed, max(counted_at) as counted_at
 from hybrid_sync.api_day where day between (%(since)s at time zone 'UTC')::date and (%(at)s at time zone 'UTC')::date
