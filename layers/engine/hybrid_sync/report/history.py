@@ -9,7 +9,8 @@ from psycopg import sql
 
 from hybrid_sync.postgres import Question
 from hybrid_sync.report.model import PastRun
-from hybrid_sync.report.totals import ENTITIES, STATUS, totals
+from hybrid_sync.report.totals import ENTITIES, totals
+from hybrid_sync.runs.ended import STATUS
 from hybrid_sync.session import dicts
 
 COMPARED = 8

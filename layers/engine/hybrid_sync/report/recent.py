@@ -9,7 +9,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from hybrid_sync.report.scope import named
-from hybrid_sync.report.totals import ENTITIES, STATUS, totals
+from hybrid_sync.report.totals import ENTITIES, totals
+from hybrid_sync.runs.ended import STATUS
 
 
 def recent_runs(target: psycopg.Connection[Any], limit: int, *, retries: bool) -> list[dict[str, Any]]:

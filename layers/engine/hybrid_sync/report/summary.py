@@ -30,8 +30,8 @@ from hybrid_sync.report.model import (
 )
 from hybrid_sync.report.rollback import ask_undoes, rollback_of
 from hybrid_sync.report.scope import scope_of
-from hybrid_sync.report.totals import STATUS, UNDONE_BY
 from hybrid_sync.report.undeleted import ask_undeleted
+from hybrid_sync.runs.ended import STATUS, UNDONE_BY
 from hybrid_sync.session import Trip, dicts
 
 if TYPE_CHECKING:

@@ -13,25 +13,6 @@ from hybrid_sync.recorded.conservation import Conservation, over_all
 from hybrid_sync.recorded.money import MoneyLine
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
 
-# A run that was undone, or is being undone, has that status and no other. Asked by name in JSON, so that a
-# report can be made of a target that lacks the column.
-UNDONE_BY = sql.SQL("""
-coalesce(to_jsonb(r)->>'undone_by', (select u.run_id from hybrid_sync.run u
-  where to_jsonb(u)->>'undoes' = r.run_id and u.status = 'running' limit 1))
-""")
-STATUS = sql.SQL("case when {} is not null then 'rolled_back' else r.status end").format(UNDONE_BY)
-WHOLE = sql.SQL("""
-r.undoes is null and r.trigger <> 'retry' and coalesce(jsonb_array_length(r.request->'entities'), 0) = 0
-and coalesce(jsonb_array_length(r.request->'refs'), 0) = 0
-and r.request->>'since' is null and r.request->>'until' is null
-""")
-"""The run `r` was of everything: a run of a part says nothing of the rest, however well it ended."""
-VERIFIED_WEEKLY = sql.SQL("""
-(select max(r.finished_at) from hybrid_sync.run r
- where r.profile = 'weekly' and {whole} and {status} in ('succeeded', 'degraded'))
-""").format(whole=WHOLE, status=STATUS)
-"""When a weekly run last had verified everything; what was undone since has not."""
-
 
 @dataclass(frozen=True)
 class Totals:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection, answer
-from hybrid_sync.report.totals import VERIFIED_WEEKLY
+from hybrid_sync.runs.ended import VERIFIED_WEEKLY
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE, EntityFreshness, FreshnessTold, Route
 from hybrid_sync.session import dicts

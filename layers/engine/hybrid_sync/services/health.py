@@ -9,7 +9,7 @@ from psycopg import sql
 
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import transaction
-from hybrid_sync.report.totals import VERIFIED_WEEKLY
+from hybrid_sync.runs.ended import VERIFIED_WEEKLY
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.told import USUAL_AGE, Health
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from hybrid_sync.contracts import Message, Profile, RunRequest
 from hybrid_sync.errors import no_such_run
 from hybrid_sync.postgres import answer
-from hybrid_sync.report.totals import STATUS
+from hybrid_sync.runs.ended import STATUS
 from hybrid_sync.services.desk import Asked, Desk, at_target
 from hybrid_sync.services.jobs import told
 from hybrid_sync.session import dicts

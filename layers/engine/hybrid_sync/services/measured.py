@@ -9,7 +9,7 @@ from psycopg import sql
 from hybrid_sync.measures import MEASURES, of_run
 from hybrid_sync.postgres import answer
 from hybrid_sync.recorded.levels import Outcome
-from hybrid_sync.report.totals import VERIFIED_WEEKLY
+from hybrid_sync.runs.ended import VERIFIED_WEEKLY
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.levels import measured
 from hybrid_sync.session import dicts

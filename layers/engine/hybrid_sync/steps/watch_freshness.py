@@ -7,7 +7,7 @@ from pydantic import ConfigDict
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.postgres import one_trip
-from hybrid_sync.report.totals import VERIFIED_WEEKLY
+from hybrid_sync.runs.ended import VERIFIED_WEEKLY
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.session import Question
 from hybrid_sync.world import World

@@ -12,7 +12,7 @@ from psycopg import sql
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.contracts import Profile
 from hybrid_sync.recorded.levels import PERIOD_DAYS
-from hybrid_sync.report.totals import STATUS, WHOLE
+from hybrid_sync.runs.ended import STATUS, WHOLE
 from hybrid_sync.session import Trip, dicts
 
 WINDOWS = {Profile.weekly: timedelta(hours=4), Profile.daily: timedelta(hours=1), Profile.hourly: timedelta(hours=1)}

@@ -11,8 +11,9 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.report.scope import named
-from hybrid_sync.report.totals import ENTITIES, STATUS, UNDONE_BY, totals
+from hybrid_sync.report.totals import ENTITIES, totals
 from hybrid_sync.report.words import run_title
+from hybrid_sync.runs.ended import STATUS, UNDONE_BY
 from hybrid_sync.services.views.model import RunLine, RunMark, Week
 from hybrid_sync.services.views.verified import money_of
 from hybrid_sync.session import Question, dicts
