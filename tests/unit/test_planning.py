@@ -95,6 +95,14 @@ def test_a_fence_is_trusted_only_in_its_own_database() -> None:
         require_same(fence(database=None), now.identity)
 
 
+def test_a_fence_is_trusted_only_in_its_own_life_of_the_server() -> None:
+    now = fence(xmin=5000, xmax=5000, life="2")
+    assert distrust(fence(life="2"), now) is None
+    assert distrust(fence(life="1"), now) == "restarted"
+    assert distrust(fence(), now) == "restarted", "of a release that did not ask"
+    assert older(fence(life="1"), now) is None
+
+
 def test_an_xid_wraps_at_32_bits() -> None:
     assert fence(xmin=2**32 + 5).xid == "5"
 

@@ -40,17 +40,25 @@ _STARTED = "started "
 _SERVER_BY_START = sql.SQL("{} || to_char(pg_postmaster_start_time() at time zone 'UTC', {}), 0").format(
     sql.Literal(_STARTED), sql.Literal("YYYY-MM-DD HH24:MI:SS.US")
 )
+# A crash takes with it what was not on disk yet, and ids that were given out are given out again; so does a disk that
+# was set back, or an older copy that is started.  Each needs a start of the server, or, where it restarts its sessions
+# alone, resets its own statistics.  A replica gives out no ids.
+_LIFE = sql.SQL("""
+case when not pg_is_in_recovery() then
+  concat_ws(' ', pg_postmaster_start_time() at time zone 'UTC',
+            (select stats_reset at time zone 'UTC' from pg_stat_archiver)) end
+""")
 _TAKE = """
 select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::text,
        {server}, {lsn},
        to_char(case when pg_is_in_recovery() then least(now(), {replayed}) else now() end at time zone 'UTC',
                'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       pg_is_in_recovery(), {database}::bigint
+       pg_is_in_recovery(), {database}::bigint, {life}
 from (select pg_current_snapshot() as snap) s
 """
-_TAKE_FULL = sql.SQL(_TAKE).format(server=_SERVER, lsn=_LSN, replayed=_REPLAYED, database=_DATABASE)
+_TAKE_FULL = sql.SQL(_TAKE).format(server=_SERVER, lsn=_LSN, replayed=_REPLAYED, database=_DATABASE, life=_LIFE)
 _TAKE_BY_START = sql.SQL(_TAKE).format(
-    server=_SERVER_BY_START, lsn=sql.SQL("'withheld'"), replayed=sql.SQL("now()"), database=_DATABASE
+    server=_SERVER_BY_START, lsn=sql.SQL("'withheld'"), replayed=sql.SQL("now()"), database=_DATABASE, life=_LIFE
 )
 
 # Writers that have begun may still commit rows stamped with their start. Other sessions' starts are shown to
@@ -65,6 +73,9 @@ from pg_stat_activity
 """
 # A prepared transaction has left its session, and nothing shows when it began.
 _PREPARED = "select exists (select from pg_prepared_xacts)"
+
+RESTARTED = "restarted"
+"""Why a fence is not trusted whose server has begun anew since: the ids below it may be those of later changes."""
 
 Identity = tuple[str, int, int | None]
 """Which database of which server, on which line of its history: system identifier, timeline, the database's OID."""
@@ -85,6 +96,8 @@ class Fence(BaseModel):
     timeline: int
     database: int | None = None
     """The database's OID; None in a fence of a release that did not ask for it, which is trusted no more."""
+    life: str | None = None
+    """Since when the server gives out ids one after the other; None of a replica, and of a release that did not ask."""
     lsn: str
     taken_at: str
     settled_until: str | None = None
@@ -138,7 +151,7 @@ def _taken(connection: Connection, statement: sql.Composed, more: Callable[[Trip
         settled, doubt = None, "replica"
     return Fence(
         snapshot=row[0], xmin=int(row[1]), xmax=int(row[2]), system_identifier=row[3], timeline=row[4], lsn=row[5],
-        database=row[8], taken_at=row[6], settled_until=settled, doubt=doubt,
+        database=row[8], life=row[9], taken_at=row[6], settled_until=settled, doubt=doubt,
     )  # fmt: skip
 
 
@@ -179,6 +192,8 @@ def distrust(stored: Fence | None, now: Fence) -> str | None:
         return "future"
     if now.xmax - stored.xmin > MAX_AGE:
         return "too_old"
+    if stored.life != now.life:
+        return RESTARTED
     return None
 
 
@@ -186,7 +201,7 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
     """The fence behind which less is settled; None, which reads everything, when the two cannot be compared."""
     if one is None or other is None:
         return None
-    if one.identity != other.identity or one.database is None:
+    if (one.identity, one.life) != (other.identity, other.life) or one.database is None:
         return None
     return min(one, other, key=lambda fence: (fence.xmin, fence.taken_at))
 

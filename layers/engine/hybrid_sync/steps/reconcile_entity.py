@@ -17,7 +17,7 @@ from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEnti
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
-from hybrid_sync.legacy.fence import Fence, distrust, keep_to
+from hybrid_sync.legacy.fence import RESTARTED, Fence, distrust, keep_to
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
@@ -150,6 +150,8 @@ def _fences(
         return run.fence, record.detection.fence
     stored, definition, version = fence
     why = distrust(stored, run.fence)
+    if why == RESTARTED:
+        why = None  # what a later change has in common with an earlier one is its id; it is compared, and told
     if why is None and definition != plan.definition_hash:
         why = "definition_changed"
     if stored is None or why is not None:
