@@ -13,6 +13,7 @@ import pytest
 from hybrid_sync.legacy.fence import Fence, older, take
 from hybrid_sync.postgres import transaction
 from hybrid_sync_cli.stack.postgres import Cluster
+from hybrid_sync_cli.stack.processes import wait_until
 from tests.engine.test_legacy_history import bodies, detection, execute, moved
 from tests.engine.worlds import EngineWorld, run
 
@@ -38,7 +39,14 @@ def crash_of_a_session(cluster: Cluster) -> None:
         with suppress(psycopg.OperationalError):
             while True:
                 connection.execute("select 1")
-    cluster.ensure()
+    wait_until(lambda: answers(cluster), seconds=30, failed=lambda: None, what="legacy")
+
+
+def answers(cluster: Cluster) -> bool:
+    with suppress(psycopg.OperationalError):
+        psycopg.connect(cluster.dsn()).close()
+        return True
+    return False
 
 
 ENDS = {
