@@ -142,6 +142,29 @@ def test_where_there_are_few_none_is_kept(clock: Clock, target_db: str) -> None:
     assert connected(pool, target_db) is not first
 
 
+def test_where_there_are_few_one_is_used_again_until_the_end_of_its_call_and_not_kept_beyond(
+    clock: Clock, target_db: str
+) -> None:
+    pool = Pool(clock, keeps=False)
+    pool.begin_call()
+    first = connected(pool, target_db)
+    first.close()
+    with connected(pool, target_db) as again:
+        assert again is first
+    pool.end_call()
+    assert first.closed
+    after = connected(pool, target_db)
+    after.close()
+    assert after.closed
+
+
+def test_the_end_of_a_call_leaves_those_that_are_kept(pool: Pool, target_db: str) -> None:
+    pool.begin_call()
+    first = used(pool, target_db)
+    pool.end_call()
+    assert used(pool, target_db) == first
+
+
 def test_few_are_kept_and_none_for_long(pool: Pool, clock: Clock, target_db: str) -> None:
     many = [connected(pool, target_db) for _ in range(MOST + 1)]
     for connection in many:

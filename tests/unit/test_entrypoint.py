@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from io import StringIO
 from typing import Any
 
@@ -164,6 +165,23 @@ def test_a_call_that_fails_is_counted_at_once_unless_a_database_is_away(
     with pytest.raises(leaves_as):
         handler(EVENT, FakeContext())
     assert heard == [(1, 1, now)]
+
+
+@pytest.mark.parametrize("failure", [None, Contention("Busy.")])
+def test_a_call_ends_after_its_record_whatever_became_of_it(failure: Exception | None) -> None:
+    order: list[str] = []
+
+    @step(
+        EntityTask, record_call=lambda call, *, now: order.append("recorded"), end_call=lambda: order.append("ended")
+    )
+    def handler(task: EntityTask) -> None:
+        order.append("called")
+        if failure:
+            raise failure
+
+    with nullcontext() if failure is None else pytest.raises(TransientError):
+        handler(EVENT, FakeContext())
+    assert order == ["called", "recorded", "ended"]
 
 
 def test_a_witness_that_fails_fails_nothing(logged: StringIO) -> None:

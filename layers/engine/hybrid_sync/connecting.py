@@ -36,6 +36,7 @@ class Connecting:
         self._settings = settings
         self._client = client
         self._secrets: tuple[float, Connections] | None = None
+        self._in_a_call = False
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -71,6 +72,23 @@ class Connecting:
         from hybrid_sync.breaker.throttles import Throttling
 
         return Throttling(self._settings.need("control_table"), self._client("dynamodb"), self.now)
+
+    def begin_call(self) -> None:
+        """Until `end_call` connections are used again that no frozen worker may keep, such as for the call's record."""
+        self._in_a_call = True
+        if pool := self._made_pool:
+            pool.begin_call()
+
+    def end_call(self) -> None:
+        """From here on the worker may be frozen."""
+        self._in_a_call = False
+        if pool := self._made_pool:
+            pool.end_call()
+
+    @property
+    def _made_pool(self) -> Pool | None:
+        """Nobody who needs no database loads its driver."""
+        return vars(self).get("_pool")
 
     @contextmanager
     def working(self, given: Message) -> Iterator[None]:
@@ -129,7 +147,10 @@ class Connecting:
         from hybrid_sync.pool import Pool
 
         limit_statements(self._settings.statement_seconds)
-        return Pool(keeps=self._settings.keeps_connections, guarding=self.breakers.guarding)
+        made = Pool(keeps=self._settings.keeps_connections, guarding=self.breakers.guarding)
+        if self._in_a_call:
+            made.begin_call()
+        return made
 
     def _connect(self, side: Side) -> Connection:
         held = self._connections()

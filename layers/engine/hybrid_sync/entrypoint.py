@@ -60,12 +60,16 @@ class CallRecorder(Protocol):
     def __call__(self, call: MeasuredCall, *, now: bool) -> None: ...
 
 
+def _nothing() -> None: ...
+
+
 def step(
-    message: type[M], *, name: str = "", record_call: CallRecorder | None = None
-) -> Callable[[Callable[[M], BaseModel | None]], Handler]:
+    message: type[M], *, name: str = "", record_call: CallRecorder | None = None, end_call: Callable[[], None] = _nothing,
+) -> Callable[[Callable[[M], BaseModel | None]], Handler]:  # fmt: skip
     """Make a function of one message a Lambda handler whose result is plain JSON.
 
     `record_call` keeps what each call has used; its failure is logged and fails nothing.  `name` is the step's.
+    `end_call` comes last, whatever became of the call.
     """
 
     from hybrid_sync.transitions import is_state, led_to  # what only steps need
@@ -91,6 +95,7 @@ def step(
                     states += led_to(name, given, result)
             finally:
                 report_call(record_call, [given] if given else [], context, watch, states, now=reachable)
+                end_call()
             logger.info("step done", extra=_counts(result))
             return None if result is None else result.model_dump(mode="json")
 

@@ -2,6 +2,7 @@
 
 psycopg's own pool checks and replaces in threads, which do not run while a Lambda is frozen; here everything happens
 when a connection is asked for or given back.  The server ends what a frozen worker keeps (`idle_session_timeout`).
+What may not be kept while a worker is frozen is kept until the end of its call.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ LIFE_SECONDS = 900
 
 
 class Pool:
-    """Hands out connections; the end of their `with` gives them back, or ends them where it `keeps` none.
+    """Hands out connections; the end of their `with` gives them back.  Where it `keeps` none they end with the call
+    that has begun, or at once where none has.
 
     Each of some twenty functions would keep one or two, frozen: more than a small budget of connections has.
     `guarding` is around each attempt at a new one.
@@ -52,10 +54,21 @@ class Pool:
         self._guarding = guarding
         self._lock = threading.Lock()
         self._idle: list[PooledConnection] = []
+        self._in_a_call = False
+
+    def begin_call(self) -> None:
+        """From here on, and until `end_call`, the worker is not frozen."""
+        self._in_a_call = True
+
+    def end_call(self) -> None:
+        """End what may not be kept while the worker is frozen."""
+        self._in_a_call = False
+        self._end_those(lambda kept: not kept.lasts)
 
     def connect(self, dsn: str, side: Side, ca: str | None = None) -> PooledConnection:
         """A kept connection, or a new one; raises what `postgres.connect` raises."""
-        self._close_expired()
+        now = self._clock()
+        self._end_those(lambda kept: now - kept.used_at > IDLE_SECONDS or now - kept.opened_at > LIFE_SECONDS)
         with self._lock:
             for kept in [one for one in self._idle if (one.dsn, one.side, one.ca) == (dsn, side, ca)]:
                 self._idle.remove(kept)
@@ -63,7 +76,7 @@ class Pool:
                     return kept
                 kept.end()
         fresh = self.open(dsn, side, ca)
-        fresh.pool, fresh.dsn, fresh.side, fresh.ca = self if self._keeps and is_kept(dsn) else None, dsn, side, ca
+        fresh.pool, fresh.dsn, fresh.side, fresh.ca, fresh.lasts = self, dsn, side, ca, self._keeps and is_kept(dsn)
         fresh.opened_at = self._clock()
         return fresh
 
@@ -74,14 +87,12 @@ class Pool:
 
     def forget(self, side: Side) -> None:
         """Close what is kept of one side: whoever asks next finds out whether the server lets us in."""
-        with self._lock:
-            known = [kept for kept in self._idle if kept.side == side]
-            self._idle = [kept for kept in self._idle if kept.side != side]
-        for connection in known:
-            connection.end()
+        self._end_those(lambda kept: kept.side == side)
 
     def take_back(self, connection: PooledConnection) -> bool:
         """Keep it for the next one, unless there are enough; False: the caller closes it."""
+        if not (connection.lasts or self._in_a_call):
+            return False
         connection.used_at = self._clock()
         with self._lock:
             enough = sum(kept.dsn == connection.dsn for kept in self._idle) >= MOST
@@ -91,20 +102,13 @@ class Pool:
 
     def close(self) -> None:
         """Close what is kept."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.end()
+        self._end_those(lambda kept: True)
 
-    def _close_expired(self) -> None:
-        now = self._clock()
+    def _end_those(self, of: Callable[[PooledConnection], bool]) -> None:
         with self._lock:
-            expired = [
-                kept for kept in self._idle
-                if now - kept.used_at > IDLE_SECONDS or now - kept.opened_at > LIFE_SECONDS
-            ]  # fmt: skip
-            self._idle = [kept for kept in self._idle if kept not in expired]
-        for connection in expired:
+            chosen = [kept for kept in self._idle if of(kept)]
+            self._idle = [kept for kept in self._idle if kept not in chosen]
+        for connection in chosen:
             connection.end()
 
 
@@ -122,6 +126,8 @@ class PooledConnection(Session):
     dsn = ""
     side: Side = "target"
     ca: str | None = None
+    lasts = False
+    """Between calls, too."""
     opened_at = used_at = 0.0
     _unproven = False
 

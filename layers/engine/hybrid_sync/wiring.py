@@ -6,7 +6,7 @@ import functools
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -277,6 +277,12 @@ def record_call(call: MeasuredCall, *, now: bool) -> None:
     world().usage.record(call, now=now)
 
 
+def end_call() -> None:
+    """As `Connecting.end_call`; there is no world where the environment is wrong."""
+    with suppress(ConfigurationMissing):
+        world().end_call()
+
+
 def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> Handler:
     """A step as the Lambda function that takes one message.
 
@@ -285,13 +291,16 @@ def function(message: type[M], call: Callable[[World, M], BaseModel | None]) -> 
     first = "request" in message.model_fields
 
     def bound(given: M) -> BaseModel | None:
+        own = world()
+        own.begin_call()
         if first:
             started: Any = given
-            world().entry.require_slot(getattr(started, "run_id", "") or started.check_id, started.request)
-        with world().seeing_corrections(), world().working(given):
-            return call(world(), given)
+            own.entry.require_slot(getattr(started, "run_id", "") or started.check_id, started.request)
+        with own.seeing_corrections(), own.working(given):
+            return call(own, given)
 
-    handler = kept_warm(_get_ready)(step(message, name=getattr(call, "__name__", ""), record_call=record_call)(bound))
+    bordered = step(message, name=getattr(call, "__name__", ""), record_call=record_call, end_call=end_call)
+    handler = kept_warm(_get_ready)(bordered(bound))
     vars(handler).update(message=message, call=call)  # for whoever plays the flow over another world
     return handler
 
