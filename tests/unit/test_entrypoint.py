@@ -171,9 +171,7 @@ def test_a_call_that_fails_is_counted_at_once_unless_a_database_is_away(
 def test_a_call_ends_after_its_record_whatever_became_of_it(failure: Exception | None) -> None:
     order: list[str] = []
 
-    @step(
-        EntityTask, record_call=lambda call, *, now: order.append("recorded"), end_call=lambda: order.append("ended")
-    )
+    @step(EntityTask, record_call=lambda call, *, now: order.append("recorded"), end_call=lambda: order.append("ended"))
     def handler(task: EntityTask) -> None:
         order.append("called")
         if failure:

@@ -64,7 +64,8 @@ def _nothing() -> None: ...
 
 
 def step(
-    message: type[M], *, name: str = "", record_call: CallRecorder | None = None, end_call: Callable[[], None] = _nothing,
+    message: type[M], *, name: str = "", record_call: CallRecorder | None = None,
+    end_call: Callable[[], None] = _nothing,
 ) -> Callable[[Callable[[M], BaseModel | None]], Handler]:  # fmt: skip
     """Make a function of one message a Lambda handler whose result is plain JSON.
 
