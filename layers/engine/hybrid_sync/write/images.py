@@ -16,12 +16,11 @@ from hybrid_sync.catalog.shape import TargetColumn
 
 def image_of(alias: str, columns: Iterable[str]) -> sql.Composed:
     """The named columns of the row `alias` as an image; NULL stays null."""
-    texts = sql.SQL(", ").join(
-        sql.SQL("{}.{}::text as {}").format(sql.Identifier(alias), sql.Identifier(c), sql.Identifier(c))
-        for c in columns
-    )
-    # With a star: a bare name would mean an outer column of that name, if there is one.
-    return sql.SQL("(select to_jsonb(i.*) from (select {}) i)").format(texts)
+    named = list(columns)
+    names = sql.SQL(", ").join(map(sql.Literal, named))
+    texts = sql.SQL(", ").join(sql.SQL("{}.{}::text").format(sql.Identifier(alias), sql.Identifier(c)) for c in named)
+    # Out of two arrays, and not of a record: whose columns would be looked up for each row.
+    return sql.SQL("pg_catalog.jsonb_object(array[{}]::text[], array[{}]::text[])").format(names, texts)
 
 
 def restored(image: sql.Composable, column: TargetColumn) -> sql.Composed:
