@@ -60,3 +60,19 @@ class Amounts:
     def currency_text(self) -> sql.Composed:
         """A row without a currency counts under a name of its own."""
         return sql.SQL("coalesce(({})::text, '?')").format(self.currency)
+
+
+def both_ways(i: int, ours: sql.Composable) -> list[sql.Composed]:
+    """Of a pass whose rows `r` have the amount a{i} by currency c{i}, status s{i} and place p: the server's sum of each
+    group, and every row of it for the ledger; of the rows that are `ours`."""
+    a, c, s = (sql.Identifier(f"{letter}{i}") for letter in "acs")
+    return [
+        sql.SQL(
+            "select {kind}, {c}, {s}, p::text, concat_ws(',', coalesce(sum({a}) filter (where {a} - {a} = 0), 0),"
+            " count(*), count(*) - count({a}), count({a}) filter (where {a} - {a} <> 0)) from r where {ours}"
+            " group by {c}, {s}, p"
+        ).format(kind=sql.Literal(f"s{i}"), a=a, c=c, s=s, ours=ours),
+        sql.SQL("select {kind}, {c}, {s}, p::text, ({a})::text from r where {ours}").format(
+            kind=sql.Literal(f"r{i}"), a=a, c=c, s=s, ours=ours
+        ),
+    ]

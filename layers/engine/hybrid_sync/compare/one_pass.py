@@ -71,6 +71,7 @@ def _legacy_rows(scope: Scope, columns: Sequence[Money], changed: sql.Composable
         scope.legacy_keys, plan.keyed, place, scope.after_fence, given(plan),
         [money.in_legacy(column, scope) for column in columns], plan.relations, scope.in_legacy(), changed, plan.octets,
         (Place.current,), None if form is None else sent_row(plan, form), scope.seeds,
+        plan.excluded_sql == _FALSE and not scope.failed_present and not scope.failed_absent,
     )  # fmt: skip
 
 
@@ -101,6 +102,7 @@ def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None)
         sql.SQL("{} t {}").format(scope.relation, sql.SQL("") if form is None else form.joins),
         scope.of_source() if scope.is_whole else scope.rows_in_target(),
         _FALSE, _NONE, _LIVE, None if form is None else form.target_row(), scope.seeds,
+        not scope.has_marked and not scope.in_flight and not scope.failed_present,
     )  # fmt: skip
 
 

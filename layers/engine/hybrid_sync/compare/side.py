@@ -13,7 +13,7 @@ from decimal import Decimal
 from psycopg import sql
 
 from hybrid_sync.compare import digests
-from hybrid_sync.compare.amounts import Amounts, Sums, Tally
+from hybrid_sync.compare.amounts import Amounts, Sums, Tally, both_ways
 from hybrid_sync.compare.ledger import Ledger, Texts, told
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import Carrying
@@ -37,6 +37,7 @@ _NO_BUCKET = 2**55 - 1
 _BITS = 5
 _NONE = sql.SQL("0")
 _NOTHING = sql.SQL("")
+_ONCE = sql.SQL("offset 0")
 _CHANGED = sql.Literal("hybrid_sync.changed")
 _UNLESS_CHANGED = sql.SQL(" and coalesce(pg_catalog.current_setting({}, true), '') <> 'yes'").format(_CHANGED)
 """Decided once, before any row is read."""
@@ -91,6 +92,8 @@ class Rows:
     row: sql.Composable | None
     """The bytes of a whole row."""
     seeds: digests.Seeds
+    plain: bool = False
+    """A few comparisons say where a row is, so wherever that is asked for they are made anew."""
     newest: sql.Composable | None = None
     """The condition of the youngest keys: where one of them is `changed`, nothing else is looked at."""
 
@@ -178,8 +181,9 @@ class Rows:
     def _statement(self) -> sql.Composed:
         """The rows stand in a WITH, which reads their table once for all that is asked of it."""
         parts = [self._buckets()]
+        ours = sql.SQL("p not in ({})").format(sql.SQL(", ").join(map(at, ("marked", "native", "unkeyed"))))
         for i in range(len(self.amounts)):
-            parts += self._money(i)
+            parts += both_ways(i, ours)
         return sql.SQL("with r as ({}), g as ({}) {} ").format(
             self._computed(), self._grouped(), sql.SQL(" union all ").join(parts)
         )
@@ -189,7 +193,7 @@ class Rows:
         return len(self.keys) == 1
 
     def _computed(self) -> sql.Composed:
-        """OFFSET 0: each value is computed once, and a reference only of rows whose place is known to be current."""
+        """OFFSET 0: each value is computed once.  A reference is computed only of rows whose place is current."""
         if self._is_single:
             share: sql.Composable = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
                 size=sql.Literal(BUCKET), place=place_of(self.keys[0])
@@ -198,15 +202,21 @@ class Rows:
             share = digests.sent(self.keys)
         named = [
             sql.SQL("({} | (hybrid_sync_p << {}) | {}) as g, {} as m").format(*self._group()),
-            sql.SQL("case when hybrid_sync_y and {} then concat_ws(':', {}) end as k").format(
-                self.keyed, sql.SQL(", ").join(self.keys)
-            ),
             sql.SQL("case when {} then {} end as h").format(self.keyed, share),
             sql.SQL("hybrid_sync_p as p"),
-            sql.SQL("case when {changed} and {keyed} then {octets} end as o").format(
-                changed=self.changed, keyed=self.keyed, octets=self.octets
-            ),
         ]
+        if self._may_fly:
+            named.append(
+                sql.SQL("case when hybrid_sync_y and {} then concat_ws(':', {}) end as k").format(
+                    self.keyed, sql.SQL(", ").join(self.keys)
+                )
+            )
+        if self._plans:
+            named.append(
+                sql.SQL("case when {changed} and {keyed} then {octets} end as o").format(
+                    changed=self.changed, keyed=self.keyed, octets=self.octets
+                )
+            )
         if self.row is not None:
             named.append(sql.SQL("case when hybrid_sync_p = {} then {} end as d").format(at(Place.current), self.row))
         for i, one in enumerate(self.amounts):
@@ -216,13 +226,24 @@ class Rows:
                     sql.Identifier(f"a{i}"),
                 )
             )  # fmt: skip
-        found = sql.SQL("select hybrid_sync_y, {} as hybrid_sync_p from (select {} as hybrid_sync_y {}) y offset 0")
-        # What is the same for all rows need not be kept from being computed twice: a step less for each row.
-        once = _NOTHING if self.after_fence == NEVER else sql.SQL("offset 0")
+        found = sql.SQL("select hybrid_sync_y, {} as hybrid_sync_p from (select {} as hybrid_sync_y {}) y {}").format(
+            # What is cheap need not be kept from being computed twice: a step less for each row.
+            self.place, self.after_fence, _ONCE if self._may_fly else _NOTHING, _NOTHING if self.plain else _ONCE
+        )  # fmt: skip
         return sql.SQL("select {} from {} cross join lateral ({}) hybrid_sync_place where {}{} offset 0").format(
-            sql.SQL(", ").join(named), self.relations, found.format(self.place, self.after_fence, once), self.where,
+            sql.SQL(", ").join(named), self.relations, found, self.where,
             _NOTHING if self.newest is None else _UNLESS_CHANGED,
         )  # fmt: skip
+
+    @property
+    def _may_fly(self) -> bool:
+        """Some of the rows may have changed after the fence."""
+        return self.after_fence != NEVER
+
+    @property
+    def _plans(self) -> bool:
+        """Changed rows are counted, too."""
+        return self.changed != NEVER
 
     def _group(self) -> tuple[sql.Composable, ...]:
         """Bucket, place and references in one number: of several columns the planner would expect so many groups that
@@ -258,11 +279,12 @@ class Rows:
         if self.row is not None:
             named.append(_pair("d", self.seeds))
         return sql.SQL(
-            "select g, {} as m, count(*) as c, count(o) as changed, sum(o) as o,"
-            " string_agg(k, ' ') filter (where k is not null) as k, {} from r group by {} offset 0"
+            "select g, {} as m, count(*) as c, {}, {}, {} from r group by {} offset 0"
         ).format(
-            sql.SQL("g & {}").format(2**_BITS - 1) if self._fits else sql.SQL("m"), sql.SQL(", ").join(named),
-            sql.SQL("g" if self._fits else "g, m"),
+            sql.SQL("g & {}").format(2**_BITS - 1) if self._fits else sql.SQL("m"),
+            sql.SQL("count(o) as changed, sum(o) as o" if self._plans else "0 as changed, 0 as o"),
+            sql.SQL("string_agg(k, ' ') filter (where k is not null) as k" if self._may_fly else "null::text as k"),
+            sql.SQL(", ").join(named), sql.SQL("g" if self._fits else "g, m"),
         )  # fmt: skip
 
     def _buckets(self) -> sql.Composed:
@@ -283,21 +305,6 @@ class Rows:
             sql.SQL("string_agg(concat_ws(':', m, c, {}), ' ' order by m) filter (where m > 0)").format(group),
             bits=sql.Literal(_BITS),
         )  # fmt: skip
-
-    def _money(self, i: int) -> list[sql.Composed]:
-        """The server's sum of each group, and every row of it for the ledger; rows that are not ours have no place."""
-        a, c, s = (sql.Identifier(f"{letter}{i}") for letter in "acs")
-        ours = sql.SQL("p not in ({})").format(sql.SQL(", ").join(map(at, ("marked", "native", "unkeyed"))))
-        return [
-            sql.SQL(
-                "select {kind}, {c}, {s}, p::text, concat_ws(',', coalesce(sum({a}) filter (where {a} - {a} = 0), 0),"
-                " count(*), count(*) - count({a}), count({a}) filter (where {a} - {a} <> 0)) from r where {ours}"
-                " group by {c}, {s}, p"
-            ).format(kind=sql.Literal(f"s{i}"), a=a, c=c, s=s, ours=ours),
-            sql.SQL("select {kind}, {c}, {s}, p::text, ({a})::text from r where {ours}").format(
-                kind=sql.Literal(f"r{i}"), a=a, c=c, s=s, ours=ours
-            ),
-        ]
 
 
 def _one_by_one(lines: Iterable[Texts]) -> Iterator[tuple[Texts, Sequence[str | None]]]:
