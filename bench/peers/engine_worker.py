@@ -38,6 +38,7 @@ def serve() -> None:
         _obey(steps)
     world.pool.close()
     _say({"peak_kib": peak_rss_kib(), "pages_written": world.table.writes, "pages_read": world.table.reads})
+    os._exit(0)  # a function is not taken down when a run has ended, but kept; Python would let go of all it has loaded
 
 
 def _obey(steps: Steps) -> None:

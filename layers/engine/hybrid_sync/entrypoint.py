@@ -75,6 +75,8 @@ def step(
 
     from hybrid_sync.transitions import is_state, led_to  # what only steps need
 
+    message.model_rebuild()  # the first message would else wait for it
+
     def decorate(call: Callable[[M], BaseModel | None]) -> Handler:
         @functools.wraps(call)
         def handler(event: Event, context: Context) -> Any:

@@ -6,8 +6,9 @@ It shares nothing with the servers' sums but the rows: no aggregate of PostgreSQ
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from itertools import islice
 
 from psycopg import sql
@@ -20,6 +21,8 @@ Texts = tuple[str | None, ...]
 _AT_ONCE = 10_000
 """Rows that are held before they are added up."""
 _LENGTH, _NULL = struct.Struct(">i"), -1
+_SHORT = b"\0\0\0"
+"""How the length of a text begins that is shorter than 256 bytes, and not NULL."""
 
 
 class _Account:
@@ -33,13 +36,11 @@ class _Account:
         given = [text for text in texts if text is not None]
         self.rows += len(texts)
         self.empty += len(texts) - len(given)
-        total, plus = self.amount, EXACT.add
-        for amount in map(Decimal, given):
-            if amount.is_finite():
-                total = plus(total, amount)
-            else:
-                self.odd += 1
-        self.amount = total
+        amounts = list(map(Decimal, given))
+        numbers = [amount for amount in amounts if amount.is_finite()]
+        self.odd += len(amounts) - len(numbers)
+        with localcontext(EXACT):
+            self.amount = sum(numbers, self.amount)
 
 
 class Ledger:
@@ -86,11 +87,15 @@ def told(connection: Connection, query: sql.Composed, width: int) -> Iterator[tu
 def _gathered(rows: Iterable[bytes]) -> Iterator[tuple[bytes, list[bytes | None]]]:
     coming = iter(rows)
     while some := list(islice(coming, _AT_ONCE)):
-        held: dict[bytes, list[bytes | None]] = {}
+        held = defaultdict[bytes, list[bytes | None]](list)
         for row in some:
+            if row[2:5] == _SHORT:  # nearly all of them, in half the steps
+                end = 6 + row[5]
+                held[row[end:]].append(row[6:end])
+                continue
             (size,) = _LENGTH.unpack_from(row, 2)
             end = 6 + max(size, 0)
-            held.setdefault(row[end:], []).append(None if size == _NULL else row[6:end])
+            held[row[end:]].append(None if size == _NULL else row[6:end])
         yield from held.items()
 
 
