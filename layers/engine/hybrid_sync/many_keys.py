@@ -34,6 +34,17 @@ def decode_parts(fields: Collection[bytes]) -> list[Key]:
     return list(struct.iter_unpack(">q", b"".join(fields)))
 
 
+def ids_together(columns: Sequence[sql.Composable]) -> sql.Composed:
+    """Id and key of all rows of a query as one value: a message for each row would take twice as long to read."""
+    parts = sql.SQL("").join(sql.SQL(" || int8send({}::int8)").format(column) for column in columns)
+    return sql.SQL("string_agg(uuid_send(id){}, ''::bytea)").format(parts)
+
+
+def ids_apart(together: bytes, width: int) -> dict[Key, bytes]:
+    """That value as key -> UUID, of keys of `width` parts."""
+    return {row[1:]: row[0] for row in struct.iter_unpack(f">16s{width}q", together)}
+
+
 def key_bytes(keys: Sequence[Key]) -> list[bytes]:
     """The keys as `key_text` writes them, as bytes."""
     form = b",".join([b"%d"] * len(keys[0])) if keys else b""

@@ -10,9 +10,8 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, belongs_to, key_columns, key_list
-from hybrid_sync.legacy.rows import sent
-from hybrid_sync.many_keys import at_least, decode_keys, decode_parts
+from hybrid_sync.keys import BUCKET, belongs_to, key_columns
+from hybrid_sync.many_keys import at_least, decode_keys, decode_parts, ids_apart, ids_together
 from hybrid_sync.postgres import Connection
 
 PAGE = BUCKET
@@ -105,11 +104,12 @@ def ids_in_target(
     """Key -> UUID of the rows that exist in the target, by its unique legacy-key column."""
     definition = catalog[entity]
     columns = key_columns(definition.sources[source].key)
-    query = sql.SQL("copy (select id, {} from {} where {} and {}) to stdout (format binary)").format(
-        key_list(columns), table(definition.target), at_least(columns, keys), belongs_to(definition.sources[source])
-    )
-    with connection.cursor() as cursor, cursor.copy(query) as copy:
-        found = ids_of(sent(copy), len(columns))
+    query = sql.SQL("select {} from {} where {} and {}").format(
+        ids_together(columns), table(definition.target), at_least(columns, keys),
+        belongs_to(definition.sources[source]),
+    )  # fmt: skip
+    ((together,),) = connection.execute(query).fetchall()
+    found = ids_apart(together or b"", len(columns))
     if not found or found.keys() <= (wanted := set(keys)):
         return found
     return {key: uuid for key, uuid in found.items() if key in wanted}
