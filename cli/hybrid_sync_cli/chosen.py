@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from hybrid_sync_cli.errors import CliError
 
 PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
+OLD = "3.11"
+"""The Python that Lambda runs on Amazon Linux 2, for which psycopg has no build on arm64."""
 _PAIR = re.compile(r"(?:ParameterKey=)?(\w+)(?:,ParameterValue)?=(?:\"([^\"]*)\"|'([^']*)'|(\S*))")
 _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _LOOKED_AHEAD = 550
@@ -54,7 +56,8 @@ class Machine:
 
     @classmethod
     def chosen(cls, parameters: Mapping[str, str], default_architecture: str) -> Machine:
-        """This environment's Python unless LambdaRuntime names another that is installed here, too."""
+        """This environment's Python unless LambdaRuntime names another that is installed here, too; the processor that
+        is asked for, else the default, or x86_64 where that Python runs on nothing else."""
         own = f"{sys.version_info.major}.{sys.version_info.minor}"
         python = parameters.get("LambdaRuntime", f"python{own}").removeprefix("python")
         interpreter = sys.executable if python == own else shutil.which(f"python{python}")
@@ -63,14 +66,19 @@ class Machine:
                 f"There is no Python {python} here to compile the layer with: install it, or deploy with"
                 f" LambdaRuntime=python{own}, this environment's."
             )
-        architecture = parameters.get("LambdaArchitecture", default_architecture)
+        architecture = parameters.get("LambdaArchitecture", "x86_64" if python == OLD else default_architecture)
         if architecture not in PLATFORMS:
             raise CliError(f"LambdaArchitecture is {architecture}: write {' or '.join(PLATFORMS)}.")
+        if (python, architecture) == (OLD, "arm64"):
+            raise CliError(
+                f"Lambda runs Python {OLD} on a system that is too old for psycopg on arm64: deploy with"
+                " LambdaArchitecture=x86_64, or take a later Python: rm -rf .venv, then make deploy PYTHON=python3.13."
+            )
         return cls(python, architecture, interpreter)
 
     def environment(self) -> dict[str, str]:
         """As the layer's Makefile takes it; Python 3.11 runs on an older Amazon Linux than the others."""
-        system = "manylinux_2_17" if self.python == "3.11" else "manylinux_2_28"
+        system = "manylinux_2_17" if self.python == OLD else "manylinux_2_28"
         return {
             "PYTHON": self.interpreter,
             "HYBRID_SYNC_LAYER_PYTHON": self.python,

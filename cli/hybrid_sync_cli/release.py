@@ -31,6 +31,8 @@ def release(arguments: Sequence[str], project: Path) -> int:
     for sentence in spring_gaps(defaults | given, datetime.now(UTC).date()):
         print(f"warning: {sentence}", file=sys.stderr)
     machine = Machine.chosen(given, defaults["LambdaArchitecture"])
+    if machine.architecture != given.get("LambdaArchitecture", defaults["LambdaArchitecture"]):
+        print(f"note: Python {machine.python} runs on {machine.architecture} only; a later one on arm64, for less.")
     sam = str(project / ".venv-sam" / "bin" / "sam")
     if status := subprocess.run([sam, "build"], cwd=project, env=os.environ | machine.environment()).returncode:
         return status

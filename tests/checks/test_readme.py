@@ -14,7 +14,10 @@ def test_the_way_to_aws_deploys_connects_checks_and_can_be_gone_back() -> None:
     assert "hybrid-sync install" in typed[1]
     assert typed[2] == CHECK
     assert typed[3] == SYNC
-    assert "sam delete" in typed[-1]
+    assert "--offline-secret" in typed[4]
+    assert "sam delete" in typed[5]
+    assert "--restore-secret" in typed[6]
+    assert len(typed) == 7
 
 
 def test_the_drill_knows_what_a_person_writes_for_the_dots() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -53,7 +54,8 @@ def test_a_time_zone_that_does_not_exist_is_refused() -> None:
 def test_the_layer_is_built_for_what_the_template_is_told() -> None:
     machine = Machine.chosen({}, "arm64")
     assert machine.python == OWN
-    assert machine.environment()["HYBRID_SYNC_LAYER_PLATFORM"].startswith("aarch64-")
+    processor = "x86_64" if OWN == "3.11" else "aarch64"
+    assert machine.environment()["HYBRID_SYNC_LAYER_PLATFORM"].startswith(f"{processor}-")
     assert Machine.chosen({"LambdaArchitecture": "x86_64"}, "arm64").architecture == "x86_64"
     with pytest.raises(CliError, match=r"There is no Python 3\.99 here"):
         Machine.chosen({"LambdaRuntime": "python3.99"}, "arm64")
@@ -62,7 +64,7 @@ def test_the_layer_is_built_for_what_the_template_is_told() -> None:
 
 
 def test_a_layer_without_byte_code_or_for_another_processor_stops_the_deployment(tmp_path: Path) -> None:
-    machine = Machine.chosen({"LambdaArchitecture": "arm64"}, "arm64")
+    machine = Machine(OWN, "arm64", sys.executable)
     with pytest.raises(CliError, match="no byte code for Python"):
         machine.require_layer(tmp_path)
     (tmp_path / f"module.cpython-{OWN.replace('.', '')}.pyc").touch()
@@ -70,3 +72,13 @@ def test_a_layer_without_byte_code_or_for_another_processor_stops_the_deployment
     (tmp_path / "library.so").write_bytes(b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little"))
     with pytest.raises(CliError, match=r"library.so in the built layer is not for arm64"):
         machine.require_layer(tmp_path)
+
+
+def test_python_3_11_runs_on_one_processor_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter = tmp_path / "python3.11"
+    interpreter.touch(mode=0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    runtime = {"LambdaRuntime": "python3.11"}
+    assert Machine.chosen(runtime, "arm64").architecture == "x86_64"
+    with pytest.raises(CliError, match=r"too old for psycopg on arm64: deploy with LambdaArchitecture=x86_64"):
+        Machine.chosen({**runtime, "LambdaArchitecture": "arm64"}, "arm64")

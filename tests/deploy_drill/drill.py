@@ -43,26 +43,30 @@ class Drill:
     def run(self) -> str:
         """The line that it ends with; Failed where a step does not keep its word."""
         self._prepare()
-        first, again = self._split(readme.commands())
+        first, away, back = self._split(readme.commands())
         self._typed(first)
         before = self._look()
         self._step("a week in legacy", lambda: mutate(self.ground.legacy.direct))
         second = self._step("second sync", self._sync)
         self._step("rollback", lambda: self._roll_back(second))
         self._step("redeploy in mid-run", self._redeploy_in_mid_run)
-        self._typed(again)
-        # The new stack's secret does not know the password that the worker has.
-        self._typed([f"{line} --new-password" if f"{COMMAND} install" in line else line for line in first])
+        self._typed(away)
+        # The new stack knows neither the id secret nor the password that the worker has.
+        deploy = next(n for n, line in enumerate(first) if line.startswith("make deploy")) + 1
+        exports = [line for line in first[deploy:] if line.startswith("export ")]
+        self._typed([*first[:deploy], *exports, *back])
+        self._typed([f"{line} --new-password" if f"{COMMAND} install" in line else line for line in first[deploy:]])
         if touched(before, self._look()).ids:
             raise Failed("An id that was there before is another one after the redeploy.")
         return self._verdict()
 
     # --- what is typed ----------------------------------------------------------------------------------------
 
-    def _split(self, lines: list[str]) -> tuple[list[str], list[str]]:
-        """(the way to the first sync, the way back)."""
-        back = next(n for n, line in enumerate(lines) if "sam delete" in line)
-        return lines[:back], lines[back:]
+    def _split(self, lines: list[str]) -> tuple[list[str], list[str], list[str]]:
+        """(the way to the first sync, the way out, what brings the secret back)."""
+        away = next(n for n, line in enumerate(lines) if "--offline-secret" in line)
+        back = next(n for n, line in enumerate(lines) if "--restore-secret" in line)
+        return lines[:away], lines[away:back], lines[back:]
 
     def _typed(self, lines: list[str]) -> None:
         for line in lines:
