@@ -47,6 +47,8 @@ class Scenario:
     lost_manifests: frozenset[str] = frozenset()
     after: dict[str, str] = field(default_factory=dict)
     """Which entity follows this one in its strand."""
+    ends: dict[str, int] = field(default_factory=dict)
+    """Beside which wave of strands the first load of this entity ends."""
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     refs: list[dict[str, Any]] = field(default_factory=list)
     few: bool = True
@@ -62,6 +64,8 @@ class Scenario:
         led = set(self.after.values())
         tasks = [[self._task(entity) for entity in wave if entity not in led] for wave in self.waves]
         waves = [wave for wave in tasks if wave]
+        for entity, n in self.ends.items():
+            waves[n].insert(0, {"run_id": self.run_id, "entity": entity, "then": None, "portion": "end"})
         plan = {"run_id": self.run_id, "profile": self.profile, "waves": waves, "entities": flat}
         planned = {
             task["entity"]: task
@@ -99,7 +103,9 @@ class Scenario:
 
     def _task(self, entity: str) -> dict[str, Any]:
         following = self.after.get(entity)
-        return {"run_id": self.run_id, "entity": entity, "then": self._task(following) if following else None}
+        then = self._task(following) if following else None
+        portion = "rows" if entity in self.ends else "whole"
+        return {"run_id": self.run_id, "entity": entity, "then": then, "portion": portion}
 
     @property
     def given(self) -> dict[str, Any]:

@@ -87,6 +87,36 @@ def test_a_strand_goes_on_behind_an_entity_that_fails(stage: Stage, function: st
     assert len(ended.asked("verify_entity")) == 5
 
 
+def with_an_end_apart(run_id: str, **more: Any) -> Scenario:
+    """The first load of the products ends while the refunds are carried."""
+    return in_strands(run_id, ends={"products": 1}, **more)
+
+
+def settled(ended: Any) -> list[tuple[str, str]]:
+    return [(asked["entity"], asked["portion"]) for asked in ended.asked("settle_uniques") if "entity" in asked]
+
+
+def test_a_first_load_ends_beside_the_next_wave(stage: Stage) -> None:
+    ended = stage.play(with_an_end_apart("ends", batches={"products": 2}))
+    assert ended.status == "SUCCEEDED"
+    whole = [(entity, "whole") for entity in ("offices", "orders", "payments", "refunds")]
+    assert sorted(settled(ended)) == sorted([*whole, ("products", "rows"), ("products", "end")])
+    assert settled(ended).index(("payments", "whole")) < settled(ended).index(("products", "end"))
+    assert ended.last("settle_uniques", entity="products") < ended.first("link_references")
+    assert len(ended.asked("sync_batch", entity="products")) == 2
+    assert len(ended.asked("verify_entity")) == 5
+
+
+def test_a_first_load_that_does_not_end_costs_nobody_else(stage: Stage) -> None:
+    scenario = with_an_end_apart("ends-badly", status="failed")
+    scenario.fail("settle_uniques", "permanent", "index_unmade: two rows have one id", entity="products", portion="end")
+    ended = stage.play(scenario)
+    [recorded] = ended.asked("record_failure")
+    assert (recorded["entity"], recorded["state"]) == ("products", "SettleUniques")
+    assert len(ended.asked("sync_batch", entity="refunds")) == 1
+    assert len(ended.asked("verify_entity")) == 5
+
+
 def test_a_manifest_that_is_gone_does_not_stop_its_strand(stage: Stage) -> None:
     ended = stage.play(in_strands("strand-lost", status="failed", lost_manifests=frozenset({"offices"})))
     [recorded] = ended.asked("record_failure")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import pytest
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.catalog.waves import needed, strands, waves
+from hybrid_sync.catalog.waves import endings, needed, strands, waves
 
 
 def entity(name: str, *parents: str, deferred: Sequence[str] = (), priority: str = "normal") -> Entity:
@@ -68,6 +68,27 @@ def test_the_more_urgent_strand_begins_first_then_the_longer_one() -> None:
 def test_a_line_without_end_is_cut_so_that_its_message_can_be_read() -> None:
     line = catalog(entity("e00"), *(entity(f"e{n:02}", f"e{n - 1:02}") for n in range(1, 50)))
     assert [len(wave[0]) for wave in ordered(line)] == [20, 20, 10]
+
+
+def ended_beside(entities: Mapping[str, Entity], in_bulk: Set[str]) -> list[list[str]]:
+    return endings(entities, ordered(entities), in_bulk)
+
+
+def test_a_first_load_ends_beside_the_next_wave_where_nothing_there_is_tied_to_it() -> None:
+    shop = catalog(*SHOP)
+    # The roles have no children; users, cases, files and notes have some in the next wave, and offices in their strand.
+    assert ended_beside(shop, shop.keys()) == [[], ["roles"], ["log"], []]
+
+
+def test_a_load_as_usual_has_no_end_of_its_own() -> None:
+    assert ended_beside(catalog(*SHOP), {"log", "users", "pins"}) == [[], [], ["log"], []]
+    assert ended_beside(catalog(*SHOP), set()) == [[], [], [], []]
+
+
+def test_a_deferred_reference_keeps_a_first_load_from_ending_beside_it() -> None:
+    tied = catalog(entity("a", deferred=["c"]), entity("b"), entity("c", "b"))
+    assert ordered(tied) == [[["a"], ["b"]], [["c"]]]
+    assert ended_beside(tied, tied.keys()) == [[], []]
 
 
 def ends(found: Sequence[Sequence[Sequence[str]]], seconds: Mapping[str, int]) -> dict[str, int]:

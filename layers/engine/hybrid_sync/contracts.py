@@ -19,6 +19,7 @@ from hybrid_sync.key_values import Key as Key
 MAX_REFS = 500  # legacy keys in one request; more is a full run of the entity
 PageKind = Literal["html", "md"]  # a report as people read it
 Act = Literal["sync", "erase", "merge"]  # what is done about the named rows
+Portion = Literal["whole", "rows", "end"]  # of an entity: `rows` leaves the end of its first load to a task of its own
 
 
 class Message(BaseModel):
@@ -121,6 +122,7 @@ class EntityTask(_OfEntity):
     """One entity of a run; what is to be done is the state's own name, and `then` the next one of its strand."""
 
     then: EntityTask | None = None
+    portion: Portion = "whole"
 
 
 class PlannedEntity(EntityTask):
@@ -189,9 +191,7 @@ class SegmentTask(_OfEntity):
 
 
 class ComparedSegment(_OfEntity):
-    """How many keys of the segment seem to differ."""
-
-    suspected: int
+    suspected: int  # keys of the segment that seem to differ
 
 
 class ReconciledEntity(_OfEntity):
@@ -214,6 +214,7 @@ class SettleTask(_OfRun):
     """Write what unique values kept out of the batches of one entity; or (None) of all, once the run has deleted."""
 
     entity: str | None = None
+    portion: Portion = "whole"
 
 
 class SettleResult(_OfRun):
@@ -314,7 +315,6 @@ class RollbackOutcome(_OfRun):
     rollback_id: str = ""
     more: bool = False
     undone: UndoneBatch = UndoneBatch()
-    failed: tuple[str, ...] = ()
-    """Entities that could not be undone as a whole, such as one whose table is gone."""
+    failed: tuple[str, ...] = ()  # entities that could not be undone as a whole, such as one whose table is gone
     held: tuple[str, ...] = ()
     report: str = ""

@@ -42,7 +42,10 @@ def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
         case SyncedKeys():
             return 3 + (_ended(answer.outcome) if answer.outcome else 0)  # ChooseWay, KeysSynced, TakeOutcome
         case PlannedRun():
-            return planned(len(answer.waves), len(answer.entities), answer.profile)
+            ends = sum(task.portion == "end" for wave in answer.waves for task in wave)  # each has its EntityDone
+            return planned(len(answer.waves), len(answer.entities), answer.profile) + ends
+        case PlannedEntity(portion="end"):
+            return 2  # AnyBatches, AnyMore
         case PlannedEntity():
             return 1 + 2 * int(answer.batches > 0)  # AnyBatches; Batches, AnyMore
         case ReconciledEntity(segments=0):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 
 from hybrid_sync.catalog.models import Entity, Parent, Source
-from hybrid_sync.catalog.waves import strands, waves
+from hybrid_sync.catalog.waves import endings, strands, waves
 from hybrid_sync.errors import RequestRejected
 
 
@@ -39,6 +39,10 @@ class Catalog:
     def strands(self, waves: Sequence[Sequence[str]]) -> list[list[list[str]]]:
         """These waves as waves of strands: of entities that go one after the other."""
         return strands(self.entities, waves)
+
+    def endings(self, waves: Sequence[Sequence[Sequence[str]]], in_bulk: Set[str]) -> list[list[str]]:
+        """For each of these waves of strands, the entities whose first load in bulk ends beside it."""
+        return endings(self.entities, waves, in_bulk)
 
     def source_of(self, parent: Parent) -> tuple[str, Source]:
         """The source that a reference points into, with its name."""

@@ -5,6 +5,7 @@ Narrow waves are carried as one: each of its strands goes its own pace, an entit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from itertools import pairwise
 
 from hybrid_sync.catalog.models import Entity, Priority
 
@@ -59,6 +60,23 @@ def strands(entities: Mapping[str, Entity], waves: Sequence[Sequence[str]]) -> l
             ordered[-1] = continued
     rank = lambda strand: (min(_URGENCY.index(entities[name].priority) for name in strand), -len(strand))  # noqa: E731
     return [sorted(found, key=rank) for found in ordered]
+
+
+def endings(
+    entities: Mapping[str, Entity], waves: Sequence[Sequence[Sequence[str]]], in_bulk: Set[str]
+) -> list[list[str]]:
+    """For each wave of strands, the entities whose first load ends beside it: those that the wave before has carried,
+    at the end of their strands, and that nothing ties to an entity of this one.
+
+    The indexes of a large table are made, and its foreign keys proven, while the next wave is at work.
+    """
+    found: list[list[str]] = [[] for _ in waves]
+    for n, (before, wave) in enumerate(pairwise(waves), start=1):
+        following = [name for strand in wave for name in strand]
+        for last in (strand[-1] for strand in before):
+            if last in in_bulk and not any(_tied(entities, last, name) for name in following):
+                found[n].append(last)
+    return found
 
 
 def _continued(

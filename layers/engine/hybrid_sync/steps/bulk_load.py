@@ -26,13 +26,14 @@ _TWICE = "23505"
 
 def begin_bulk(
     world: World, request: RunRequest, records: Mapping[str, EntityRecord], carried: Set[str], target: Connection
-) -> None:  # fmt: skip
-    """Begin it for each entity of the run that may be loaded so; of the others that wanted it, say why not.
+) -> set[str]:  # fmt: skip
+    """Begin it for each entity of the run that may be loaded so, and say which; of the others that wanted it, why not.
 
     Those that are `carried` already have no first load any more, so nothing is asked, or said, of them.
     """
+    begun: set[str] = set()
     if request.profile is Profile.verify or request.refs or request.since or request.until:
-        return
+        return begun
     # Who refers to others before them: while a foreign key is there, its parent keeps the index that it needs.
     for name in (name for wave in reversed(world.catalog.waves(None)) for name in wave if name in records):
         record = records[name]
@@ -52,7 +53,9 @@ def begin_bulk(
                 record_missing(target, request.run_id, name, f"The table of {name} was loaded as usual: {refused}.")
         if refused is None:
             forget(request.run_id, name)  # the foreign keys of its plan guard nothing any more
+            begun.add(name)
         failpoint("bulk.begun", target)
+    return begun
 
 
 def end_bulk(world: World, run_id: str, entity: str, target: Connection) -> None:

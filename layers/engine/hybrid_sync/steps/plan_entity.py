@@ -52,8 +52,11 @@ _KEY_BYTES = 150_000
 def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
     """Write the entity's manifest of batches, once; a repeated delivery returns the first.
 
-    Raises ParentFailed when an entity that its rows refer to turned out not to fit meanwhile.
+    Of a first load that only ends here nothing is planned: its rows are there.  Raises ParentFailed when an entity that
+    its rows refer to turned out not to fit meanwhile.
     """
+    if task.portion == "end":
+        return PlannedEntity(**dict(task), batches=0, bucket="", manifest="")
     entity = world.catalog[task.entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with one_trip(target, "target") as trip:
@@ -95,8 +98,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
             )  # fmt: skip
         failpoint("plan.recorded", target, legacy)
     return PlannedEntity(
-        run_id=task.run_id, entity=task.entity, batches=manifest.batches, bucket=manifest.bucket,
-        manifest=manifest.key, then=task.then,
+        **dict(task), batches=manifest.batches, bucket=manifest.bucket, manifest=manifest.key
     )  # fmt: skip
 
 

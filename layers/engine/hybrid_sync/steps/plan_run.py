@@ -5,7 +5,7 @@ An entity that does not fit its databases is recorded as failed, with those that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Priority
@@ -78,8 +78,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
                 carried = trip.ask(ask_carried())
         failpoint("run.recorded", target, legacy)
         tell(request.run_id, told, target)
-        begin_bulk(world, request, records.value, carried.value, target)
-        return _planned(world.catalog, request, run.value, records.value)
+        in_bulk = begin_bulk(world, request, records.value, carried.value, target)
+        return _planned(world.catalog, request, run.value, records.value, in_bulk)
 
 
 def _check(request: RunRequest) -> None:
@@ -148,7 +148,7 @@ def _record(request: RunRequest, entities: list[str], failed: Mapping[str, SyncE
 
 
 def _planned(
-    catalog: Catalog, request: RunRequest, run: RunRecord, records: Mapping[str, EntityRecord]
+    catalog: Catalog, request: RunRequest, run: RunRecord, records: Mapping[str, EntityRecord], in_bulk: Set[str]
 ) -> PlannedRun:  # fmt: skip
     """What the run carries: its waves without the entities that have failed, those that are narrow joined."""
     carried = [[e for e in wave if records[e].status != "failed"] for wave in run.waves]
@@ -158,15 +158,29 @@ def _planned(
         profile=request.profile,
         waves=()
         if request.profile is Profile.verify
-        else tuple(tuple(_first(request.run_id, strand) for strand in wave) for wave in waves),
+        else _tasks(request.run_id, waves, catalog.endings(waves, in_bulk)),
         entities=tuple(EntityTask(run_id=request.run_id, entity=e) for wave in carried for e in wave),
     )
 
 
-def _first(run_id: str, strand: Sequence[str]) -> EntityTask:
+def _tasks(
+    run_id: str, waves: Sequence[Sequence[Sequence[str]]], endings: Sequence[Sequence[str]]
+) -> tuple[tuple[EntityTask, ...], ...]:
+    """Of each wave the first loads that end beside it, which take long where the table is large, then its strands."""
+    apart = {name for ended in endings for name in ended}
+    return tuple(
+        (
+            *(EntityTask(run_id=run_id, entity=name, portion="end") for name in ended),
+            *(_first(run_id, strand, apart) for strand in wave),
+        )
+        for wave, ended in zip(waves, endings, strict=True)
+    )
+
+
+def _first(run_id: str, strand: Sequence[str], apart: Set[str]) -> EntityTask:
     """The first entity of a strand, with those that follow."""
     task: EntityTask | None = None
     for entity in reversed(strand):
-        task = EntityTask(run_id=run_id, entity=entity, then=task)
+        task = EntityTask(run_id=run_id, entity=entity, then=task, portion="rows" if entity in apart else "whole")
     assert task is not None
     return task

@@ -34,7 +34,7 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
 
     A true duplicate stays a failed record.  Raises TooManyMovedValues above `most` rows; after the deletes, an entity
     that cannot be worked on is recorded as failed and costs no other one.  With an entity's rows all there, its first
-    load ends: what was dropped for it is made again.
+    load ends: what was dropped for it is made again, beside the next wave where the plan says so.
     """
     settled = 0
     arrived: set[tuple[str, str, Key]] = set()
@@ -46,7 +46,8 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
             in_bulk = trip.ask(ask_under_way(task.run_id, task.entity or ""))
         run = asked.value
         keep_to(legacy, run.fence)
-        for name in (name for wave in run.waves for name in wave if name in records.value):
+        left = records.value if task.portion != "end" else {}
+        for name in (name for wave in run.waves for name in wave if name in left):
             record = records.value[name]
             if task.entity is None and (record.status == "failed" or not (_freed(record) or arrived)):
                 continue
@@ -55,7 +56,7 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
                 done = _settle(world, run, name, wanted, most, legacy, target) if wanted else SettledEntity()
                 settled += done.rows
                 arrived |= {(name, source, key) for source, key in done.inserted}
-        if task.entity is not None and in_bulk.value:
+        if task.entity is not None and in_bulk.value and task.portion != "rows":
             end_bulk(world, task.run_id, task.entity, target)
     return SettleResult(run_id=task.run_id, settled=settled)
 
