@@ -11,6 +11,7 @@ import pytest
 from hybrid_sync.contracts import (
     EntityTask,
     EntityVerdict,
+    PlannedEntity,
     PlannedRun,
     Profile,
     ReconciledEntity,
@@ -93,6 +94,11 @@ def test_the_states_between_the_functions_follow_from_what_they_answer() -> None
     # ChooseWay, Waves, 2 x Entities, 3 x EntityDone, Reconciles, ReconcileEntities, 3 x ReconcileDone, VerifyEntities,
     # 3 x VerifyDone, DescribeEnd
     assert led_to("plan_run", given, plan) == 1 + 1 + 2 + 3 + 1 + 1 + 3 + 1 + 3 + 1
+    end = TASK.model_copy(update={"portion": "end"})
+    beside = plan.model_copy(update={"waves": ((TASK,), (end, TASK, TASK))})
+    assert led_to("plan_run", given, beside) == led_to("plan_run", given, plan) + 1  # EntityDone
+    ended = PlannedEntity(**dict(end), batches=0, bucket="", manifest="")
+    assert led_to("plan_entity", end, ended) == 2  # AnyBatches, AnyMore behind SettleUniques
     assert led_to("reconcile_entity", TASK, cut) == 2
     assert led_to("confirm_differences", TASK, confirmed) == 2
     assert led_to("reconcile_entity", TASK, confirmed) == 3
