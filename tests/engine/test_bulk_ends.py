@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hybrid_sync.contracts import EntityTask, RunRequest, SettleTask
@@ -9,10 +11,14 @@ from hybrid_sync.failpoints import FailpointRaised, Raise, armed
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.settle_uniques import settle_uniques
+from hybrid_sync.transitions import led_to
+from hybrid_sync_cli.flow.execution import Delivery
 from tests.engine.bulk import LEFT, Look
 from tests.engine.conftest import Query, _runner
 from tests.engine.small import entity, small_world
-from tests.engine.worlds import EngineWorld, run
+from tests.engine.worlds import EngineWorld, execution, run
+from tests.flow.conduct import conduct
+from tests.flow.functions import Functions, Steps
 
 LEGACY = """
 create table logs (id int primary key, size int);
@@ -51,6 +57,18 @@ def the_target(target_db: str, world: EngineWorld) -> Query:
     return _runner(target_db)
 
 
+class Counting(Functions):
+    """Functions that count states as their usage does: their own task, and those that follow from the answer."""
+
+    transitions = 0
+
+    def __call__(self, delivery: Delivery) -> Any:
+        said = super().__call__(delivery)
+        given, answer = self.answers[-1]
+        self.transitions += 1 + led_to(delivery.function, given, answer)
+        return said
+
+
 def test_a_load_that_nobody_waits_for_ends_when_the_next_wave_has_begun(world: EngineWorld, target: Query) -> None:
     first = Look(lambda: target(OPEN))
     with armed({"bulk.ended": first}):
@@ -62,6 +80,13 @@ def test_a_load_that_nobody_waits_for_ends_when_the_next_wave_has_begun(world: E
     ]
     assert first.seen == [("logs",), ("pins",), ("roles",)], "the owners' load has ended, and the logs' came before it"
     assert (target(LEFT), target(MADE)) == ([(0,)], [(5,)])
+
+
+def test_each_state_that_an_end_leads_through_is_counted(world: EngineWorld) -> None:
+    functions = Counting(Steps(world))
+    played = conduct(execution(world, "first"), functions)
+    assert played.status == "SUCCEEDED"
+    assert functions.transitions == len(played.trace)
 
 
 def test_rows_and_end_of_a_load_are_two_tasks(world: EngineWorld, target: Query) -> None:
