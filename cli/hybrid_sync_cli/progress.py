@@ -114,8 +114,16 @@ class Lines:
 def follow(deployment: Deployment, run_id: str, quiet: bool = False) -> tuple[str, str]:
     """Show the run (unless `quiet`) until it has ended; the run that answered for it, mostly itself, and how it ended.
 
-    An interrupt does not stop the run.
+    An interrupt does not stop the run, which is said.
     """
+    try:
+        return _followed(deployment, run_id, quiet)
+    except KeyboardInterrupt:
+        print(f"The run goes on; look at it with: hybrid-sync status {run_id}", file=sys.stderr)
+        raise
+
+
+def _followed(deployment: Deployment, run_id: str, quiet: bool) -> tuple[str, str]:
     drawing: AbstractContextManager[object] = nullcontext()
     display: Display = Lines(write=_nothing if quiet else print)
     if sys.stdout.isatty() and not quiet:

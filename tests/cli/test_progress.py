@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from hybrid_sync.contracts import BatchResult
 from hybrid_sync.services.asked import Step
 from hybrid_sync.services.progress import steps
-from hybrid_sync_cli.progress import Bars, Lines, words
+from hybrid_sync_cli.progress import Bars, Lines, follow, words
 from tests.cli.gateway import Desk
 from tests.report.records import add_batch, add_entity, add_run
 
@@ -110,3 +111,13 @@ def test_a_bar_follows_the_batches() -> None:
 
     (task,) = progress.tasks
     assert (task.completed, task.total) == (1, 2)
+
+
+def test_an_interrupt_says_that_the_run_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupted:
+        def ask(self, *_: object, **__: object) -> NoReturn:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(Interrupted(), "verify-1", quiet=True)  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "The run goes on; look at it with: hybrid-sync status verify-1\n"

@@ -123,11 +123,7 @@ def only_one(entities: tuple[str, ...], option: str) -> str:
 def _watch(deployment: Deployment, run_id: str, as_json: bool) -> int:
     if not as_json:
         click.echo(f"run {run_id}")
-    try:
-        run_id, ended = follow(deployment, run_id, quiet=as_json)
-    except KeyboardInterrupt:
-        click.echo(f"The run goes on; look at it with: hybrid-sync status {run_id}", err=True)
-        raise
+    run_id, ended = follow(deployment, run_id, quiet=as_json)
     summary = outcome(deployment, run_id)
     if as_json:
         click.echo(to_json(summary), nl=False)
