@@ -150,6 +150,7 @@ def test_what_is_not_there_is_one_sentence(redriving: Redriving, hybrid_sync: Co
         (("people", "1,2"), "1,2 is no key of people: it has 1 part(s)"),
         (("nope",), "There is no entity nope in the catalog."),
         (("--reason", "nope"), "There is no reason nope"),
+        (("people", "4711"), "Nothing is tried again: people has no failed record of 4711 that waits."),
     ):
         said = hybrid_sync("failures", "redrive", *words)
         assert (said.status, said.out) == (1, "")

@@ -121,6 +121,11 @@ def redrive(entity: str | None, keys: tuple[str, ...], reason: str | None, every
         done = deployment.ask("redrive", asked, Redriven, patient=True)
         sums = {"records": total.records + done.records, "messages": total.messages + done.messages}
         total = done.model_copy(update=sums)
+    if wanted and not total.records and not total.left:
+        raise CliError(
+            f"Nothing is tried again: {entity} has no failed record of {', '.join(keys)} that waits."
+            f" List them with: hybrid-sync failures --entity {name}"
+        )
     if as_json:
         click.echo(total.model_dump_json(exclude={"more"}))
         return

@@ -68,7 +68,10 @@ def _parent_problem(entities: Mapping[str, Entity], parent: Parent) -> str | Non
         return f"{parent.to} has no source {parent.source}: write one of {', '.join(entity.sources)}."
     source = entity.sources[parent.source] if parent.source else next(iter(entity.sources.values()))
     if len(source.key) != 1:
-        return f"{parent.to} has a composite key, which cannot be referred to: refer to another entity."
+        return (
+            f"{parent.to} has a composite key, and a reference has one integer: make one of the parts, on both sides,"
+            " as in `p.shop_no::bigint * 1000000 + p.product_no`."
+        )
     return None
 
 

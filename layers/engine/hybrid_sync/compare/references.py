@@ -97,12 +97,13 @@ def _count_dangling(line: ReferenceLine, scope: Scope, parents: Sequence[str], t
 
 
 def _waiting(scope: Scope) -> Question[list[tuple[str, int]]]:
+    # Named in full: within the subquery a table of the target that is called as an alias is would stand before it.
     own = sql.SQL(" and ").join(
-        sql.SQL("{}.{} = l.key[{}]").format(scope.relation, column, sql.Literal(i + 1))
+        sql.SQL("{}.{} = hybrid_sync.pending_link.key[{}]").format(scope.relation, column, sql.Literal(i + 1))
         for i, column in enumerate(scope.key_columns)
     )
     query = sql.SQL(
-        "select column_name, count(*) from hybrid_sync.pending_link l where l.entity = {} and l.source = {}"
+        "select column_name, count(*) from hybrid_sync.pending_link where entity = {} and source = {}"
         " and exists (select from {} where {} and {}) group by 1"
     ).format(sql.Literal(scope.plan.entity), sql.Literal(scope.plan.source), scope.relation, own, scope.in_target())
     return Question(query, None, lambda found: [(row[0], row[1]) for row in found.fetchall()])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybrid_sync.contracts import Key, RunFailure, SettleResult, SettleTask
+from hybrid_sync.contracts import Key, LinkTask, RunFailure, SettleResult, SettleTask
 from hybrid_sync.errors import RunNotRunning, SyncError, TooManyMovedValues
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.fence import keep_to
@@ -18,6 +18,7 @@ from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.schema.bulk import ask_under_way
 from hybrid_sync.steps.bulk_load import end_bulk
+from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
 from hybrid_sync.world import World
@@ -58,6 +59,10 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
                 arrived |= {(name, source, key) for source, key in done.inserted}
         if task.entity is not None and in_bulk.value and task.portion != "rows":
             end_bulk(world, task.run_id, task.entity, target)
+    if settled and task.entity is None:
+        # Links have been looked at before the deletes: what these rows refer to would neither be set nor be told.
+        while link_references(world, LinkTask(run_id=task.run_id)).more:
+            pass
     return SettleResult(run_id=task.run_id, settled=settled)
 
 

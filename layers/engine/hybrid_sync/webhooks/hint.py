@@ -105,8 +105,13 @@ def _refs(rows: Rows, document: dict[str, Any]) -> list[Ref]:
 
 
 def _ref(rows: Rows, parts: tuple[Any, ...]) -> Ref:
-    """Written as other requests are, so that one run can answer for both."""
-    return Ref(entity=rows.entity, legacy_id=parts if len(parts) > 1 else next(iter(parts)), source=rows.source)
+    """Written as other requests are, so that one run can answer for both; a list where one part is meant is no key."""
+    if len(parts) == 1 and isinstance(parts[0], list):
+        raise RequestRejected(
+            f"The event has a list where one legacy key of {rows.entity} is looked for ({rows.key[0]}).",
+            f"Send one key, or write `{rows.key[0]}[*]` in webhooks.yaml: each of the list is then a key.",
+        )
+    return Ref(entity=rows.entity, legacy_id=parts if len(parts) > 1 else parts[0], source=rows.source)
 
 
 def sample_of(signed: Signature, event_type: str, message_id: str) -> dict[str, Any]:
