@@ -67,3 +67,11 @@ def test_a_percent_sign_in_a_name_is_no_parameter(ground: Servers) -> None:
 
 def test_an_id_of_a_domain_is_deleted_and_undone(ground: Servers) -> None:
     _holds("keys/domains_of_the_target", ground)
+
+
+def test_a_table_called_as_an_alias_is_itself(ground: Servers) -> None:
+    _holds("names/called_as_an_alias", ground)
+
+
+def test_what_comes_after_the_deletes_keeps_no_old_reference_without_a_word(ground: Servers) -> None:
+    _holds("uniques/freed_by_a_delete_and_referring", ground)
