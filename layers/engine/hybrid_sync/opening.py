@@ -41,6 +41,11 @@ _AT_ONCE = 5
 # Legacy must refuse where its row security would hide rows from us: a row that is not shown looks deleted.
 _LEGACY_LAST: tuple[LiteralString, ...] = ("set local row_security = off", "set local search_path = {}")
 _TRUSTED_PATH = tuple(OUR_PATH.split(", "))
+# "Succeeded" is said after a commit, which has to outlast a crash; what is set to wait for more stays.
+_DURABLE: LiteralString = (
+    "select pg_catalog.set_config('synchronous_commit', 'on', true)"
+    " where pg_catalog.current_setting('synchronous_commit') = 'off'"
+)
 # A constraint trigger that waits for COMMIT would run under our path, and its error would cost the whole transaction.
 _TARGET_LAST: tuple[LiteralString, ...] = (
     "set local search_path to default",
@@ -64,7 +69,10 @@ def opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only
             for name, value in TRANSACTION_SETTINGS.items()
         )
     )
-    last = [sql.SQL(part).format(_schemas(path)) for part in (_TARGET_LAST if side == "target" else _LEGACY_LAST)]
+    parts = _TARGET_LAST if side == "target" else _LEGACY_LAST
+    if not read_only:
+        parts = (_DURABLE, *parts)
+    last = [sql.SQL(part).format(_schemas(path)) for part in parts]
     return tuple(part.as_bytes(None) for part in (begin, settings, *last))
 
 

@@ -61,6 +61,7 @@ _KEPT_ALIVE = {"keepalives_idle": "60", "keepalives_interval": "15", "keepalives
 _CONTENTION = dict.fromkeys(CONTENTION, "sessions were in each other's way") | {
     "55P03": "another session holds a lock on what it needs", "53200": "it is short of memory",
 }  # fmt: skip
+_AGAIN = {"": "The same step is tried again.", "55P03": "It is tried again; see pg_locks, and pg_prepared_xacts."}
 _TIMED_OUT = {
     "25P03": "was left waiting in a transaction",
     "25P04": "kept a transaction open",
@@ -230,7 +231,7 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
 
         return no_connection_left(side)
     if state in _CONTENTION:
-        return Contention(f"{side} answered {state}: {_CONTENTION[state]}.", "The same step is tried again.")
+        return Contention(f"{side} answered {state}: {_CONTENTION[state]}.", _AGAIN.get(state, _AGAIN[""]))
     if state == "25006":
         return UNAVAILABLE[side](
             f"{side} takes no writes at present (25006, read-only).",
@@ -245,6 +246,9 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
         return UNAVAILABLE[side](f"{side} answered {state} (not available).", "It is tried again.")
     if error.diag.context is not None:  # met with inside a function, perhaps for one row: whoever knows rows asks
         return None
+    if state in ("XX001", "XX002"):
+        why = f"{side} finds its own data damaged ({state}, {primary(error)})."
+        return StructureMismatch(why, "Bring the table or the index back; until then it is not read.")
     if state == "42501":
         return MissingPrivilege(
             f"The {side} role lacks a privilege ({primary(error)}).",

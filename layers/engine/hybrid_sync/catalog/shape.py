@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hybrid_sync.pgtypes import BPCHAR, VARCHAR, PgType
@@ -23,6 +26,8 @@ class TargetColumn:
     has_default: bool = False
     references: tuple[str, str] | None = None
     """Schema and table that a declared foreign key of just this column points to."""
+    number: int = 0
+    """Another one when the column was dropped and made anew."""
 
     @property
     def base_oid(self) -> int:
@@ -61,6 +66,14 @@ class TargetTable:
     """Whether a trigger runs before each insert, which may fill columns that the catalog does not."""
     fires: frozenset[str] = frozenset()
     """Of `insert` and `update`, those that fire a trigger, which may change what is written."""
+    oid: int = 0
+    """Another one when the table was."""
+
+    def identity_of(self, names: Iterable[str]) -> str:
+        """Another text when one of these columns, or the table, is not the one any more that rows were written to."""
+        found = [self.columns[name] for name in sorted(set(names)) if name in self.columns]
+        told = [(column.name, column.number, column.type_sql) for column in found]
+        return hashlib.sha256(json.dumps([self.oid, told]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

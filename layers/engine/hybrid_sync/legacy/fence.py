@@ -14,7 +14,7 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.errors import LegacyReplaced, LegacyUnavailable, MissingPrivilege
+from hybrid_sync.errors import ConfigurationMissing, LegacyReplaced, LegacyUnavailable, MissingPrivilege
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, Cursor, Question, together, transaction
 from hybrid_sync.session import Session, Trip
@@ -48,18 +48,26 @@ case when not pg_is_in_recovery() then
   concat_ws(' ', pg_postmaster_start_time() at time zone 'UTC',
             (select stats_reset at time zone 'UTC' from pg_stat_archiver)) end
 """)
+# Settings of a server that is rescued: what is damaged it leaves out, or hands over as it is, and says nothing.
+_BLIND = sql.SQL("""
+(select string_agg(name, ', ' order by name)
+ from unnest(array['zero_damaged_pages', 'ignore_checksum_failure']) as name where current_setting(name)::boolean)
+""")
 _TAKE = """
 select s.snap::text, pg_snapshot_xmin(s.snap)::text, pg_snapshot_xmax(s.snap)::text,
        {server}, {lsn},
        to_char(case when pg_is_in_recovery() then least(now(), {replayed}) else now() end at time zone 'UTC',
                'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       pg_is_in_recovery(), {database}::bigint, {life}
+       pg_is_in_recovery(), {database}::bigint, {life}, {blind}
 from (select pg_current_snapshot() as snap) s
 """
-_TAKE_FULL = sql.SQL(_TAKE).format(server=_SERVER, lsn=_LSN, replayed=_REPLAYED, database=_DATABASE, life=_LIFE)
-_TAKE_BY_START = sql.SQL(_TAKE).format(
-    server=_SERVER_BY_START, lsn=sql.SQL("'withheld'"), replayed=sql.SQL("now()"), database=_DATABASE, life=_LIFE
+_TAKE_FULL = sql.SQL(_TAKE).format(
+    server=_SERVER, lsn=_LSN, replayed=_REPLAYED, database=_DATABASE, life=_LIFE, blind=_BLIND
 )
+_TAKE_BY_START = sql.SQL(_TAKE).format(
+    server=_SERVER_BY_START, lsn=sql.SQL("'withheld'"), replayed=sql.SQL("now()"), database=_DATABASE, life=_LIFE,
+    blind=_BLIND,
+)  # fmt: skip
 
 # Writers that have begun may still commit rows stamped with their start. Other sessions' starts are shown to
 # pg_read_all_stats alone, and not at all where track_activities is off. A session shows its start a moment after it,
@@ -146,6 +154,11 @@ def _taken(connection: Connection, statement: sql.Composed, more: Callable[[Trip
             more(trip)
     settled, doubt = _bound(*bound.value, prepared=prepared.value)
     row = taken.value
+    if row[10]:
+        raise ConfigurationMissing(
+            f"Legacy passes over damaged pages ({row[10]}): rows that it leaves out look deleted.",
+            "Bring back what was damaged, then switch that setting off, on the server or of our role.",
+        )
     failpoint("fence.taken", connection)
     if row[7]:
         settled, doubt = None, "replica"

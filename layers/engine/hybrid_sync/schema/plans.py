@@ -207,7 +207,9 @@ def _planned(
     told, hidden = sentences
     structure: Structure = found["", "structure"]
     told = (*told, *_unwatched(definition, structure))
-    return EntityPlan(table, plans, f"{catalog.hash_of(entity)}:{structure.hash}", told, hidden)
+    written = (c for s in definition.sources.values() for c in (*s.key, *s.columns, *s.references, *s.discriminator))
+    defined = f"{catalog.hash_of(entity)}:{structure.hash}:{table.identity_of(written)}"
+    return EntityPlan(table, plans, defined, told, hidden)
 
 
 def _unwatched(entity: Entity, structure: Structure) -> tuple[str, ...]:

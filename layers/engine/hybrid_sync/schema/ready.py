@@ -9,11 +9,15 @@ from importlib import resources
 from hybrid_sync.errors import ConfigurationMissing, MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, Cursor, Question, one_trip
 
+# Neither foreign keys nor triggers apply to a session in replica mode, and the engine relies on both.
+_ASKED = """
+select name, pg_catalog.current_setting('session_replication_role') = 'replica' from hybrid_sync.migration
+"""
 _REMEDY = "Run `hybrid-sync install` against the target once, with an owner's DSN."
 
 
 def require_installed(connection: Connection) -> None:
-    """ConfigurationMissing unless every migration of this version is applied."""
+    """ConfigurationMissing unless every migration of this version is applied, and the target's own rules to us."""
     with prepared(), one_trip(connection, "target", read_only=True) as trip:
         trip.ask(asking_installed())
 
@@ -29,13 +33,14 @@ def prepared() -> Iterator[None]:
 
 def asking_installed() -> Question[None]:
     """The same as one question among others."""
-    return Question("select name from hybrid_sync.migration", None, _require)
+    return Question(_ASKED, None, _require)
 
 
 def _require(found: Cursor) -> None:
     folder = resources.files("hybrid_sync.schema") / "migrations"
     wanted = {f.name for f in folder.iterdir() if f.name.endswith(".sql")}
-    applied = {name for (name,) in found.fetchall()}
+    rows = found.fetchall()
+    applied = {name for name, _ in rows}
     if not applied:
         raise ConfigurationMissing(
             "The target's hybrid_sync schema shows its rows to another role, not to ours: ours has lost BYPASSRLS.",
@@ -43,3 +48,10 @@ def _require(found: Cursor) -> None:
         )
     if wanted - applied:
         raise ConfigurationMissing("The target's hybrid_sync schema is of an older version.", _REMEDY)
+    if any(in_replica_mode for _, in_replica_mode in rows):
+        raise ConfigurationMissing(
+            "Our role of the target is set to session_replication_role = replica: neither foreign keys nor triggers of"
+            " the target would apply to what is written.",
+            "Take that setting back, where it stands: alter role hybrid_sync_worker reset session_replication_role;"
+            " or alter database … reset session_replication_role.",
+        )

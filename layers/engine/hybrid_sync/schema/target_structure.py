@@ -23,7 +23,10 @@ select a.attname, a.atttypid::bigint, a.atttypmod, format_type(a.atttypid, a.att
         from pg_constraint k join pg_class c2 on c2.oid = k.confrelid join pg_namespace n2 on n2.oid = c2.relnamespace
         where k.conrelid = c.oid and k.contype = 'f' and k.conkey = array[a.attnum]
         -- From PostgreSQL 18 on a foreign key can be declared and not enforced.
-        and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) limit 1)
+        and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+        -- Who loads rows in a hurry switches them off.
+        and not exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgenabled in ('D', 'R')) limit 1),
+       a.attnum, c.oid::bigint
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -42,7 +45,8 @@ group by i.indexrelid
 # BEFORE INSERT for each row, and enabled: it may fill what nobody else does.
 _FILLING = "select exists (select from pg_trigger where tgrelid = %s::regclass and tgtype & 7 = 7 and tgenabled <> 'D')"
 
-# Validated, enforced, of a single column, and to the parent's id: such a foreign key proves that nothing dangles.
+# Validated, enforced, its triggers enabled, of a single column, and to the parent's id: such a foreign key proves that
+# nothing dangles.
 _GUARDED = """
 select a.attname, n.nspname, c.relname
 from pg_constraint k
@@ -51,6 +55,7 @@ join pg_attribute i on i.attrelid = k.confrelid and k.confkey = array[i.attnum] 
 join pg_class c on c.oid = k.confrelid join pg_namespace n on n.oid = c.relnamespace
 where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
   and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+  and not exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgenabled in ('D', 'R'))
 """
 
 # What a rule does instead of a write, or beside it, no count of rows would show.
@@ -108,11 +113,13 @@ def asking_table(entity: Entity) -> Rounds[TargetTable]:
     ]
     columns = {
         name: TargetColumn(
-            name, oid, type_sql, kind, not_null, writable, default, (parent[0], parent[1]) if parent else None
+            name, oid, type_sql, kind, not_null, writable, default, (parent[0], parent[1]) if parent else None, number
         )
-        for (name, oid, _, type_sql, not_null, writable, default, parent), kind in zip(rows, types, strict=True)
+        for (name, oid, _, type_sql, not_null, writable, default, parent, number, _), kind in zip(
+            rows, types, strict=True
+        )
     }
-    return TargetTable(schema, name, columns, security, unique, filled, fires)
+    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1])
 
 
 def guarded(relation: str) -> Question[set[tuple[str, str, str]]]:

@@ -1,0 +1,88 @@
+"""Settings of our role, or of the target's database, under which a success would not be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.failpoints import armed
+from hybrid_sync.postgres import Connection
+from hybrid_sync.steps.rollback_run import RollbackTask, rollback_run
+from tests.engine.conftest import Query
+from tests.engine.worlds import EngineWorld, run
+from tests.servers.projects import Projects
+
+
+@contextmanager
+def set_for_us(projects: Projects, world: EngineWorld, setting: str) -> Iterator[None]:
+    """As the server's superuser may do for the worker, in this database."""
+    name = psycopg.conninfo.conninfo_to_dict(world.target_dsn)["dbname"]
+    with psycopg.connect(projects.server.dsn(), autocommit=True) as server:
+        server.execute(f'alter role hybrid_sync_worker in database "{name}" set {setting}'.encode())
+    world.pool.close()
+    yield
+    with psycopg.connect(projects.server.dsn(), autocommit=True) as server:
+        server.execute(f'alter role hybrid_sync_worker in database "{name}" reset all'.encode())
+    world.pool.close()
+
+
+def test_nothing_is_written_where_foreign_keys_and_triggers_would_not_apply(
+    world: EngineWorld, projects: Projects, target: Query
+) -> None:
+    run(world, "first")
+    with set_for_us(projects, world, "session_replication_role = replica"):
+        for request in ({}, {"profile": "on_demand", "refs": [{"entity": "people", "legacy_id": 1}]}):
+            with pytest.raises(ConfigurationMissing, match="session_replication_role"):
+                run(world, "second", **request)
+        with pytest.raises(ConfigurationMissing, match="session_replication_role"):
+            rollback_run(world, RollbackTask(run_id="first"))
+    assert target("select count(*) from hybrid_sync.run") == [(1,)]
+    with set_for_us(projects, world, "session_replication_role = local"):
+        assert run(world, "third").outcome.status == "succeeded"
+
+
+class Durability:
+    """What the commits that come next will wait for."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def fire(self, name: str, connections: tuple[Connection, ...]) -> None:
+        for connection in connections:
+            if "target" in str(connection.info.dbname):
+                self.found += connection.execute("show synchronous_commit").fetchall()[0]
+
+
+@pytest.mark.parametrize(("given", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_what_is_said_to_be_committed_outlasts_a_crash(
+    world: EngineWorld, projects: Projects, given: str, used: str
+) -> None:
+    seen = Durability()
+    points = ("run.creating", "batch.before_commit", "verify.recording", "report.finished")
+    with set_for_us(projects, world, f"synchronous_commit = {given}"), armed(dict.fromkeys(points, seen)) as plan:
+        run(world, "first")
+    assert set(plan.fired) == set(points)
+    assert set(seen.found) == {used}
+    assert len(seen.found) >= len(points)
+
+
+def test_a_foreign_key_whose_triggers_are_off_proves_nothing(
+    world: EngineWorld, projects: Projects, legacy: Query, target: Query
+) -> None:
+    """A parent that goes on both sides leaves rows that refer to nothing, and a daily run says so."""
+    run(world, "first")
+    name = psycopg.conninfo.conninfo_to_dict(world.target_dsn)["dbname"]
+    with psycopg.connect(projects.server.dsn(name), autocommit=True) as owner:
+        owner.execute("alter table clinics disable trigger all")
+        owner.execute("alter table people disable trigger all")
+    legacy("delete from clinic where id = 2")
+    target("delete from clinics where legacy_id = 2")
+    done = run(world, "second", profile="daily")
+    assert done.outcome.status == "failed"
+    assert ("people",) in target(
+        "select entity from hybrid_sync.run_entity where run_id = 'second' and status <> 'verified'"
+    )
