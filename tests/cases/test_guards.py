@@ -75,3 +75,7 @@ def test_a_table_called_as_an_alias_is_itself(ground: Servers) -> None:
 
 def test_what_comes_after_the_deletes_keeps_no_old_reference_without_a_word(ground: Servers) -> None:
     _holds("uniques/freed_by_a_delete_and_referring", ground)
+
+
+def test_a_column_of_the_target_that_is_made_anew_is_filled(ground: Servers) -> None:
+    _holds("visible/target_column_made_anew", ground)
