@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
@@ -283,6 +284,16 @@ def test_a_crash_leaves_all_or_nothing_and_a_repeat_ends_it(
         settle_uniques(world, SettleTask(run_id="second", entity="slots"))
     assert (failed(target), same(legacy, target, "slot")) == ([], True)
     assert target("select count(*) from hybrid_sync.journal where run_id = 'second'") == [(ROWS,)]
+
+
+def test_legacy_is_not_connected_to_where_nothing_is_to_settle(make: World, legacy: Query, target: Query) -> None:
+    world = slots(make)
+    rotate(legacy, "slot")
+    with armed({"settle.committed": Raise()}), pytest.raises(FailpointRaised):
+        run(world, "second", batch_size=1)
+    world.pool.close()
+    world.legacy_dsn = make_conninfo(world.legacy_dsn, port=1)
+    assert settle_uniques(world, SettleTask(run_id="second", entity="slots")).settled == 0
 
 
 class Once:

@@ -7,7 +7,7 @@ entity's such rows, and the rows that have what they want, are locked, read agai
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from hybrid_sync.contracts import Key, LinkTask, RunFailure, SettleResult, SettleTask
 from hybrid_sync.errors import RunNotRunning, SyncError, TooManyMovedValues
@@ -39,14 +39,14 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
     """
     settled = 0
     arrived: set[tuple[str, str, Key]] = set()
-    with world.connect_legacy() as legacy, world.connect_target() as target:
+    legacy: Connection | None = None
+    with ExitStack() as opened, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
             trip.ask(same_version(world, task.run_id))
             asked = trip.ask(store.ask_run(task.run_id))
             records = trip.ask(store.ask_entities(task.run_id, [task.entity] if task.entity else None))
             in_bulk = trip.ask(ask_under_way(task.run_id, task.entity or ""))
         run = asked.value
-        keep_to(legacy, run.fence)
         left = records.value if task.portion != "end" else {}
         for name in (name for wave in run.waves for name in wave if name in left):
             record = records.value[name]
@@ -54,7 +54,12 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
                 continue
             with _contained(run, name, target, alone=task.entity is not None):
                 wanted = _wanted(run, name, record, arrived, target)
-                done = _settle(world, run, name, wanted, most, legacy, target) if wanted else SettledEntity()
+                if not wanted:
+                    continue  # as of most entities, so that few calls need legacy
+                if legacy is None:
+                    legacy = opened.enter_context(world.connect_legacy())
+                    keep_to(legacy, run.fence)
+                done = _settle(world, run, name, wanted, most, legacy, target)
                 settled += done.rows
                 arrived |= {(name, source, key) for source, key in done.inserted}
         if task.entity is not None and in_bulk.value and task.portion != "rows":
