@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 READY, GO = "ready\n", "go\n"
 
@@ -23,6 +24,9 @@ def go() -> None:
         raise SystemExit("Nobody has said go.")
 
 
-def done(**told: object) -> None:
-    """What is left to say, as the last line."""
-    print(json.dumps(told))
+def done(**told: object) -> NoReturn:
+    """What is left to say, as the last line; the program ends at once, and lets go of nothing that Python has loaded:
+    that is no part of anybody's work."""
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+    os._exit(0)
