@@ -108,11 +108,18 @@ def _money(summary: RunSummary) -> Iterator[str]:
     if summary.adds_up == Sum.no:
         yield from list(money(summary))[:FAILURES_SHOWN]
         return
-    missing: dict[str, Decimal] = {}
-    for line in (line for e in summary.entities for line in e.financial_impact):
-        missing[line.currency] = missing.get(line.currency, Decimal()) + line.missing
-    if amounts := [in_words(amount, currency) for currency, amount in sorted(missing.items()) if amount]:
-        yield f"money of the failed records: {listed(amounts)}"
+    # Each component has a sum of its own: one payment may stand in several, and a refund in one hides nothing of another.
+    missing: dict[tuple[str, str], Decimal] = {}
+    for title, line in ((e.title, line) for e in summary.entities for line in e.financial_impact):
+        missing[title, line.currency] = missing.get((title, line.currency), Decimal()) + line.missing
+    told = {place: in_words(amount, place[1]) for place, amount in sorted(missing.items()) if amount}
+    titles = dict.fromkeys(title for title, _ in told)
+    sums = [listed([words for (title, _), words in told.items() if title == one]) for one in titles]
+    if len(titles) == 1:
+        yield f"money of the failed records: {sums[0]}"
+    elif titles:
+        each = "; ".join(f"{amounts} of {title}" for title, amounts in zip(titles, sums, strict=True))
+        yield f"money of the failed records: {each}"
 
 
 def _failures(summary: RunSummary) -> Iterator[str]:

@@ -14,7 +14,7 @@ import click
 import pytest
 from rich.console import Console
 
-from hybrid_sync.report.model import Counts, RunSummary, StateFailure
+from hybrid_sync.report.model import Counts, EntitySummary, RunSummary, StateFailure
 from hybrid_sync.report.standing import Sum
 from hybrid_sync_cli import result, screen
 from hybrid_sync_cli.ending import CHANGED_SHOWN, ending
@@ -228,3 +228,13 @@ def test_what_is_explained_says_how_much_money_it_is() -> None:
 
     assert told.adds_up == Sum.explained
     assert "money of the failed records: USD 1,000.00" in words(list(ending(told, 80)))
+
+
+def test_the_money_of_one_component_hides_nothing_of_another() -> None:
+    def about(name: str, missing: str) -> EntitySummary:
+        changed = line("total", "USD", missing, target="0.00").model_copy(update={"equal": True})
+        return entity(name, money=(changed,))
+
+    told = good(entities=(about("payments", "5.00"), about("refunds", "-5.00"), about("visits", "0.00")))
+
+    assert "money of the failed records: USD 5.00 of payments; USD -5.00 of refunds" in words(list(ending(told, 80)))
