@@ -108,7 +108,7 @@ def _money(summary: RunSummary) -> Iterator[str]:
     if summary.adds_up == Sum.no:
         yield from list(money(summary))[:FAILURES_SHOWN]
         return
-    # Each component has a sum of its own: one payment may stand in several, and a refund in one hides nothing of another.
+    # A sum for each component: one payment may stand in several, and a refund in one hides nothing of another.
     missing: dict[tuple[str, str], Decimal] = {}
     for title, line in ((e.title, line) for e in summary.entities for line in e.financial_impact):
         missing[title, line.currency] = missing.get((title, line.currency), Decimal()) + line.missing
