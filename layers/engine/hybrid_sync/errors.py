@@ -120,6 +120,10 @@ class Contention(SyncError):
     transient = True
 
 
+class Locked(Contention):
+    """Another session, or a prepared transaction, has held a lock for longer than we wait: often on one table."""
+
+
 class Moved(Contention):
     """By REST, between two messages: another writer changed what was decided by, so nothing is written."""
 

@@ -29,6 +29,7 @@ from hybrid_sync.errors import (
     UNAVAILABLE,
     ConfigurationMissing,
     Contention,
+    Locked,
     MissingPrivilege,
     SessionTimedOut,
     StatementTimeout,
@@ -61,12 +62,10 @@ _KEPT_ALIVE = {"keepalives_idle": "60", "keepalives_interval": "15", "keepalives
 _CONTENTION = dict.fromkeys(CONTENTION, "sessions were in each other's way") | {
     "55P03": "another session holds a lock on what it needs", "53200": "it is short of memory",
 }  # fmt: skip
-_AGAIN = {"": "The same step is tried again.", "55P03": "It is tried again; see pg_locks, and pg_prepared_xacts."}
+_LOCKED = (Locked, "It is tried again; see pg_locks, and pg_prepared_xacts.")
 _TIMED_OUT = {
-    "25P03": "was left waiting in a transaction",
-    "25P04": "kept a transaction open",
-    "57P05": "was left idle",
-}
+    "25P03": "was left waiting in a transaction", "25P04": "kept a transaction open", "57P05": "was left idle",
+}  # fmt: skip
 _STRUCTURE = {"42P01", "42703", "3F000", "42883", "42804", "42704", "42601", "42P10"}
 
 
@@ -231,7 +230,8 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
 
         return no_connection_left(side)
     if state in _CONTENTION:
-        return Contention(f"{side} answered {state}: {_CONTENTION[state]}.", _AGAIN.get(state, _AGAIN[""]))
+        kind, again = _LOCKED if state == "55P03" else (Contention, "The same step is tried again.")
+        return kind(f"{side} answered {state}: {_CONTENTION[state]}.", again)
     if state == "25006":
         return UNAVAILABLE[side](
             f"{side} takes no writes at present (25006, read-only).",

@@ -15,7 +15,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
-from hybrid_sync.errors import MissingPrivilege, StructureMismatch
+from hybrid_sync.errors import Locked, MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, inside, under_our_name
 from hybrid_sync.rounds import K, Rounds, abreast, alone
 from hybrid_sync.schema.codes import asking_codes, enums_of, require_codes
@@ -99,11 +99,11 @@ def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Co
 def compile_together(
     run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection
 ) -> None:
-    """Compile these entities in a few round trips, and remember them; where one does not fit, none.
+    """Compile these entities in a few round trips, and remember them; where one does not fit, or is locked, none.
 
     Each that is left is compiled by itself when it is asked for, and an error is then its own.  In no transaction.
     """
-    with suppress(StructureMismatch, MissingPrivilege, psycopg.Error):
+    with suppress(StructureMismatch, MissingPrivilege, Locked, psycopg.Error):
         compile_all(run_id, names, catalog, legacy, target)
 
 

@@ -1,6 +1,7 @@
 """Fit entities: the part of planning that finds which entities fit their databases, and what the others cost.
 
-A table that does not fit costs its entity and those whose rows refer to it; everything else is carried.
+A table that does not fit, or that somebody keeps locked, costs its entity and those whose rows refer to it; everything
+else is carried.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.waves import needed
-from hybrid_sync.errors import MissingPrivilege, ParentFailed, StructureMismatch, SyncError
+from hybrid_sync.errors import Locked, MissingPrivilege, ParentFailed, StructureMismatch, SyncError
 from hybrid_sync.postgres import Connection
 from hybrid_sync.schema.plans import compile_together, plan_for
 from hybrid_sync.world import World
@@ -34,7 +35,7 @@ def unfit(
         try:
             require_parents(world.catalog, name, found)
             plan_for(run_id, name, world.catalog, legacy, target)
-        except (*OF_THE_ENTITY, ParentFailed) as error:
+        except (*OF_THE_ENTITY, ParentFailed, Locked) as error:
             found[name] = error
     return found
 
