@@ -71,7 +71,7 @@ def opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only
     )
     parts = _TARGET_LAST if side == "target" else _LEGACY_LAST
     if not read_only:
-        parts = (_DURABLE, *parts)
+        parts = (*parts, _DURABLE)  # once the path is ours, in which its operator is looked up
     last = [sql.SQL(part).format(_schemas(path)) for part in parts]
     return tuple(part.as_bytes(None) for part in (begin, settings, *last))
 
