@@ -18,7 +18,6 @@ from bench.peers import catalog, targets
 from bench.peers.engine_peer import PASSWORD
 from bench.peers.ground import Ground
 from bench.peers.measure import PROJECT
-from bench.peers.peer import Place
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import start
@@ -46,23 +45,22 @@ class Synced:
     emulator: float
 
 
-def first_syncs(ground: Ground, like: Place, say: Callable[[str], None]) -> tuple[Synced, Synced]:
-    """Cold, and again into an empty target with functions that are warm."""
+def first_syncs(ground: Ground, rounds: int, say: Callable[[str], None]) -> list[Synced]:
+    """Cold, and so many times more into an empty target with functions that are warm."""
     try:
         legacy, target = ground.create_legacy("stack"), ground.create_target("stack", targets.with_ids())
         with _up(ground.folder, legacy, target, say) as (stack, builder):
-            cold = _synced(stack, target)
-            say(f"deployed, cold: {cold.seconds:.1f} s, {cold.cpu:.1f} s of CPU, {cold.emulator:.1f} s of the emulator")
-            ground.run(target, _FORGET + targets.with_ids())
-            databases.install(target, builder.state, builder.deployment.project)
-            warm = _synced(stack, target)
-            say(f"deployed, warm: {warm.seconds:.1f} s, {warm.cpu:.1f} s of CPU, {warm.emulator:.1f} s of the emulator")
-        return cold, warm
+            synced = [_synced(stack, target, "cold", say)]
+            for _ in range(rounds):
+                ground.run(target, _FORGET + targets.with_ids())
+                databases.install(target, builder.state, builder.deployment.project)
+                synced.append(_synced(stack, target, "warm", say))
+        return synced
     finally:
         ground.drop("stack")
 
 
-def _synced(stack: Stack, target: str) -> Synced:
+def _synced(stack: Stack, target: str, how: str, say: Callable[[str], None]) -> Synced:
     with spent(1) as milliseconds:
         run_id = start(Deployment.here(stack), RunRequest(profile=Profile.daily, trigger="bench")).run_id
         ended(stack, run_id)
@@ -75,7 +73,9 @@ def _synced(stack: Stack, target: str) -> Synced:
     assert row is not None
     emulator = milliseconds.pop("emulator", 0) / 1000
     milliseconds.pop(_ASKED_BY_THE_BENCH, None)
-    return Synced(row[0], sum(milliseconds.values()) / 1000, emulator)
+    done = Synced(row[0], sum(milliseconds.values()) / 1000, emulator)
+    say(f"deployed, {how}: {done.seconds:.1f} s, {done.cpu:.1f} s of CPU, {done.emulator:.1f} s of the emulator")
+    return done
 
 
 @contextmanager
