@@ -187,6 +187,27 @@ def test_what_is_left_of_rows_that_belonged_to_rows_which_are_gone(legacy_db: st
     assert {word for word, _ in anywhere(target, "secret of 4")} == {"secret of 4"}
 
 
+def test_a_key_that_came_back_as_anothers_row_and_failed_stays_a_failed_record(legacy_db: str, target_db: str) -> None:
+    """An image says that note 3 was the person's once; what legacy has under its key now cannot be written, and nothing
+    but its failed record tells of it."""
+    world = small_world(legacy_db, target_db, LEGACY, TARGET, *_catalog())
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    run(world, "first")
+    legacy("delete from notes where id = 3")
+    run(world, "second", allow_deletes=["notes"])
+    legacy("insert into notes values (3, 4, 99, 'of person 4, by nobody')")
+    assert run(world, "third").outcome.status == "degraded"
+    due = "select key, status from hybrid_sync.failed_record where entity = 'notes'"
+    assert target(due) == [([3], "open")]
+    assert erase_rows(world, (3,), place=PLACE).scrubbed["journal"] > 0
+    assert anywhere(target, "secret of 3") == set()
+    assert target(due) == [([3], "open")]
+    assert run(world, "fourth").outcome.status == "degraded"
+    legacy("update notes set author = 4 where id = 3")
+    assert run(world, "fifth").outcome.status == "succeeded"
+    assert target("select body from notes where legacy_id = 3") == [("of person 4, by nobody",)]
+
+
 def _renamed_place(entity: str, source: str) -> list[dict[str, Any]]:
     """The people under another entity, or of another source, of the same tables."""
     people, notes = _catalog()

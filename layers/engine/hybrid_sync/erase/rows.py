@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import psycopg
 from psycopg import sql
@@ -30,7 +30,7 @@ _BY_KEY = (
 )  # fmt: skip
 """Our own tables with a line for a legacy key."""
 _STILL_DUE = ("failed_record", "pending_link")
-"""Of these, what a row without its personal values is still to be brought by: a run that broke off would miss it."""
+"""Of these, what a row is still to be brought by where its key is not suppressed; daily runs would miss it for ever."""
 
 
 class Eraser:
@@ -179,8 +179,8 @@ class Eraser:
         that referred to the person."""
         done: dict[str, int] = {}
         for place, keys in self._rows.items():
-            if self._policy(place) != "keep":
-                self._scrub_place(done, place, keys)
+            if (policy := self._policy(place)) != "keep":
+                self._scrub_place(done, place, keys, _STILL_DUE if policy == "pseudonymise" else ())
         if self._alone:
             return done
         ids = [row_id for some in self._ids.values() for row_id in some]
@@ -188,12 +188,12 @@ class Eraser:
         count, gone = take_out_images(self._catalog, self._target, ids, own)
         done["journal"] = done.get("journal", 0) + count
         for place, more in sorted(gone.items()):
-            self._scrub_place(done, place, sorted(more))
+            # Their keys are not suppressed: one that came back is another's row, of which only its failed record tells.
+            self._scrub_place(done, place, sorted(more), _STILL_DUE)
         return done
 
-    def _scrub_place(self, done: dict[str, int], place: Place, keys: Sequence[Key]) -> None:
+    def _scrub_place(self, done: dict[str, int], place: Place, keys: Sequence[Key], stays: Collection[str]) -> None:
         own = sql.SQL("entity = {} and source = {}").format(*place)
-        stays = _STILL_DUE if self._policy(place) == "pseudonymise" else ()
         for name in (name for name in _BY_KEY if name not in stays):
             relation, which = sql.Identifier("hybrid_sync", name), record_among(keys)
             self._take_out(done, name, sql.SQL("{} where {} and {}").format(relation, own, which))
