@@ -311,6 +311,7 @@ def test_a_function_that_is_set_up_wrongly_is_noticed_though_the_whole_flow_does
     def missing(*_: Any) -> NoReturn:
         raise ConfigurationMissing("The secret holds no id_secret.", "Fill it in.")
 
+    metrics.clear_metrics()  # what an earlier test of this process has counted
     _, function = deployed("sync_keys")
     request = asked(("invoices", 2))
     expected: tuple[tuple[bool, list[float]], ...] = ((False, []), (True, [1.0]))
