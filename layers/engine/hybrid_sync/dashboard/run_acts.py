@@ -62,12 +62,16 @@ def _ask_run(_: Desk, profile: str, form: Form) -> Asked:
 def _before_rollback(desk: Desk, run: str) -> Before:
     seen = rollback.preview(desk, RollbackAsked(run_id=run))
     would = undoing(desk, run)
-    follows = (
+    follows: tuple[str, ...] = (
         "Rows go back to what they were before the run; rows that it brought are deleted, and those that it deleted"
         " return.",
         "Rows that somebody has changed since stay as they are, and are listed.",
         "The entities are held: no run writes to them until somebody releases them.",
     )
+    if seen.lost:
+        follows += (
+            f"Not undone, because the catalog no longer has what the run wrote to there: {', '.join(seen.lost)}.",
+        )
     hidden = {"rollback_id": seen.under_way} if seen.under_way else {}
     return Before(
         "Roll back this run?", follows, "Go on with the rollback" if hidden else "Roll back", danger=True,

@@ -101,7 +101,8 @@ class SyncRollback(Message):
     """A preview: what would be taken back, or `why` it would be refused.
 
     Else how far the rollback is: `more` asks for the same request again, with `rollback_id`.  `conflicts` counts rows
-    that were left alone, by reason; `held` entities stay as they are until they are released.
+    that were left alone, by reason; `failed` entities are not undone, or would not be; `held` ones stay as they are
+    until they are released.
     """
 
     run_id: str

@@ -43,7 +43,9 @@ def preview(desk: Desk, asked: RollbackAsked) -> RollbackPreview:
             for source, known in entity.sources.items()
         }
         asking = {"run": asked.run_id, "places": list(widths), "widths": list(widths.values())}
-        written = [WrittenRows(**row) for row in answer(target, dicts(_WRITTEN, asking))]
+        found = answer(target, dicts(_WRITTEN, asking))
+        lost = tuple(row["entity"] for row in found if row.pop("lost"))
+        written = [WrittenRows(**row) for row in found]
         why = ""
         if not under_way:
             try:
@@ -53,8 +55,9 @@ def preview(desk: Desk, asked: RollbackAsked) -> RollbackPreview:
             except RequestRejected as refused:
                 why = str(refused)
     return RollbackPreview(
-        run_id=asked.run_id, possible=not why, why=why, under_way=under_way or "", entities=tuple(written)
-    )
+        run_id=asked.run_id, possible=not why, why=why, under_way=under_way or "", entities=tuple(written),
+        lost=lost,
+    )  # fmt: skip
 
 
 _RUN: LiteralString = """
@@ -66,8 +69,9 @@ _WRITTEN: LiteralString = """
 select entity, coalesce(sum(n) filter (where operation = 'insert'), 0)::bigint as inserted,
        coalesce(sum(n) filter (where operation = 'update'), 0)::bigint as updated,
        coalesce(sum(n) filter (where operation = 'link'), 0)::bigint as linked,
-       coalesce(sum(n) filter (where operation = 'delete'), 0)::bigint as deleted
-from (select j.entity, j.operation, cardinality(j.keys) / coalesce(w.width, 1) as n
+       coalesce(sum(n) filter (where operation = 'delete'), 0)::bigint as deleted,
+       bool_or(lost) as lost
+from (select j.entity, j.operation, w.width is null as lost, cardinality(j.keys) / coalesce(w.width, 1) as n
       from hybrid_sync.journal j
       left join unnest(%(places)s::text[], %(widths)s::int[]) w (place, width) on w.place = j.entity || '/' || j.source
       where j.run_id = %(run)s) written

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import UndoneBatch
@@ -100,7 +101,7 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
 
 def _buckets(connection: Connection, catalog: Catalog, task: UndoTask, source: str) -> list[int]:
     """The key buckets that the batch had locked for these rows of one source."""
-    width = len(catalog[task.entity].sources[source].key)
+    width = len(_known(catalog, task.entity, source).key)
     rows = connection.execute(
         sql.SQL(
             "select distinct {} from hybrid_sync.journal j, unnest(j.keys) with ordinality as u (k, place)"
@@ -108,6 +109,19 @@ def _buckets(connection: Connection, catalog: Catalog, task: UndoTask, source: s
         ).format(bucket_of(sql.SQL("k")), *map(sql.Literal, (task.batch_id, task.entity, source, width)))
     ).fetchall()
     return [int(row[0]) for row in rows]
+
+
+def _known(catalog: Catalog, entity: str, source: str) -> Source:
+    """What tells which table the rows are of, and how long a key is; StructureMismatch where that has gone."""
+    definition = catalog.entities.get(entity)
+    known = definition.sources.get(source) if definition else None
+    if known is None:
+        what = f"source {source} in {entity}" if definition else f"entity {entity}"
+        raise StructureMismatch(
+            f"The run wrote rows of {entity} ({source}), and the catalog has no {what} any more.",
+            "Give the catalog back what it had, under that name, for the length of the rollback, then roll back again.",
+        )
+    return known
 
 
 # Entries of one kind over the same columns go together; a row that was written twice keeps its order.

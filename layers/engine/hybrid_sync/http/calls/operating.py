@@ -53,6 +53,6 @@ def _preview(desk: Desk, task: RollbackAsked) -> Told:
     seen = rollback.preview(desk, task)
     told = SyncRollback(
         run_id=seen.run_id, preview=True, possible=seen.possible, why=seen.why, rollback_id=seen.under_way,
-        would_undo=tuple(UndoneEntity(**one.model_dump()) for one in seen.entities),
+        would_undo=tuple(UndoneEntity(**one.model_dump()) for one in seen.entities), failed=seen.lost,
     )  # fmt: skip
     return Told(told, HTTPStatus.OK)

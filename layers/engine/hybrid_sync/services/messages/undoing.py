@@ -36,3 +36,5 @@ class RollbackPreview(Message):
     why: str
     under_way: str
     entities: tuple[WrittenRows, ...]
+    lost: tuple[str, ...] = ()
+    """Of these entities the catalog no longer has all that the run wrote to: they would be held, and not undone."""
