@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 
 from bench.ondemand.ground import AT_WORK, status, weekly
-from hybrid_sync.services.messages.jobs import CancelAsked, JobTold
+from hybrid_sync.services.messages.jobs import CancelAsked, JobAnswer
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack
@@ -44,7 +44,7 @@ class Load:
             self.brought = self._value(_BROUGHT, (self._runs,))
             if status(self._stack, self._runs[-1]) in AT_WORK:
                 asked = CancelAsked(run_id=self._runs[-1])
-                Deployment.here(self._stack).ask("cancel", asked, JobTold, patient=True)
+                Deployment.here(self._stack).ask("cancel", asked, JobAnswer, patient=True)
 
     def go_on(self) -> None:
         """Return at once while a run is at work, else when the first rows of another one have arrived."""

@@ -57,12 +57,12 @@ def _head(summary: RunSummary) -> Iterator[str]:
 
 
 def _components(summary: RunSummary, columns: int | None) -> Iterator[str]:
-    """Those with something to tell: what went wrong first, then what changed most."""
-    telling = sorted(filter(_tells, summary.entities), key=lambda e: (not _is_wrong(e), -_written(e), e.title))
-    if not telling:
+    """Those that went wrong first, then those that changed most; none of which there is nothing to say."""
+    notable = sorted(filter(_is_notable, summary.entities), key=lambda e: (not _is_wrong(e), -_written(e), e.title))
+    if not notable:
         return
-    wrong = sum(map(_is_wrong, telling))
-    shown = telling[: max(CHANGED_SHOWN, wrong)]
+    wrong = sum(map(_is_wrong, notable))
+    shown = notable[: max(CHANGED_SHOWN, wrong)]
     heads = ("component", "current / due", "new", "changed", "deleted", "failed", "status")
     rows = [
         (e.title, current_of_due(e), *map(count, (e.counts.inserted, e.counts.updated, e.deleted_rows,
@@ -71,13 +71,13 @@ def _components(summary: RunSummary, columns: int | None) -> Iterator[str]:
     ]  # fmt: skip
     sheet = screen.plain(heads, rows, right=heads[1:-1], spare=("current / due",))
     yield from (_INDENT + line.rstrip() for line in sheet.lines((columns or screen.WIDTH_OF_A_FILE) - len(_INDENT)))
-    more = telling[len(shown) :]
+    more = notable[len(shown) :]
     rest = f"and {n_of(len(more), 'component')} more with {n_of(sum(map(_written, more)), 'row')}; " if more else ""
     yield f"{_INDENT}{rest}all of it:"
     yield f"{_INDENT}  {screen.program()} report {summary.run_id}"  # whole, to be copied
 
 
-def _tells(e: EntitySummary) -> bool:
+def _is_notable(e: EntitySummary) -> bool:
     return bool(_written(e) or e.counts.failed or _is_wrong(e))
 
 
@@ -95,11 +95,11 @@ def _wrong(summary: RunSummary) -> Iterator[str]:
     yield from unexplained(summary)
     yield from _money(summary)
     yield from beyond(summary)
-    telling = [line for line in summary.missed if line.new or line.beyond]
-    if known := summary.missed_records - sum(line.records for line in telling):
+    shown = [line for line in summary.missed if line.new or line.beyond]
+    if known := summary.missed_records - sum(line.records for line in shown):
         yield f"{n_of(known, 'failed record')}, known before: {screen.program()} failures"
-    for reason in dict.fromkeys(line.reason for line in telling):
-        yield _cause([line for line in telling if line.reason == reason])
+    for reason in dict.fromkeys(line.reason for line in shown):
+        yield _cause([line for line in shown if line.reason == reason])
     yield from _failures(summary)
 
 
@@ -112,13 +112,13 @@ def _money(summary: RunSummary) -> Iterator[str]:
     missing: dict[tuple[str, str], Decimal] = {}
     for title, line in ((e.title, line) for e in summary.entities for line in e.financial_impact):
         missing[title, line.currency] = missing.get((title, line.currency), Decimal()) + line.missing
-    told = {place: in_words(amount, place[1]) for place, amount in sorted(missing.items()) if amount}
-    titles = dict.fromkeys(title for title, _ in told)
-    sums = [listed([words for (title, _), words in told.items() if title == one]) for one in titles]
+    amounts = {place: in_words(amount, place[1]) for place, amount in sorted(missing.items()) if amount}
+    titles = dict.fromkeys(title for title, _ in amounts)
+    sums = [listed([words for (title, _), words in amounts.items() if title == one]) for one in titles]
     if len(titles) == 1:
         yield f"money of the failed records: {sums[0]}"
     elif titles:
-        each = "; ".join(f"{amounts} of {title}" for title, amounts in zip(titles, sums, strict=True))
+        each = "; ".join(f"{words} of {title}" for title, words in zip(titles, sums, strict=True))
         yield f"money of the failed records: {each}"
 
 

@@ -12,7 +12,7 @@ import click
 
 from hybrid_sync.contracts import Profile, Ref, RunRequest
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.services.asked import RunAsked, StartAsked, Started, Status, StatusAsked, Told, UnrecordedRun
+from hybrid_sync.services.asked import RunAnswer, RunAsked, StartAsked, Started, Status, StatusAsked, UnrecordedRun
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
@@ -69,14 +69,14 @@ def run_named(deployment: Deployment, name: str) -> str:
     return found
 
 
-def told(deployment: Deployment, run_id: str, *, as_ended: bool = True) -> Told:
+def report_of(deployment: Deployment, run_id: str, *, as_ended: bool = True) -> RunAnswer:
     """What is known of a run; CliError where nobody knows it."""
-    return deployment.ask("report", RunAsked(run_id=run_id, as_ended=as_ended), Told)
+    return deployment.ask("report", RunAsked(run_id=run_id, as_ended=as_ended), RunAnswer)
 
 
 def outcome(deployment: Deployment, run_id: str) -> RunSummary:
     """The summary of a run that has ended; CliError with the cause when it ended before it was planned."""
-    found = told(deployment, run_id)
+    found = report_of(deployment, run_id)
     summary = summary_of(found)
     if summary is not None:
         return summary
@@ -84,7 +84,7 @@ def outcome(deployment: Deployment, run_id: str) -> RunSummary:
     raise CliError(f"Run {run_id} failed before it was planned: {why}")
 
 
-def summary_of(found: Told) -> RunSummary | None:
+def summary_of(found: RunAnswer) -> RunSummary | None:
     """From the target, else from the report in S3; None of a run that was never planned."""
     if found.summary is not None:
         return RunSummary.model_validate(found.summary)

@@ -43,8 +43,8 @@ def release(arguments: Sequence[str], project: Path) -> int:
     asked = str(time.time()) if {"--guided", "-g"} & set(arguments) else ""
     build = build_id(project, settings, *arguments, asked, machine.python, machine.architecture)
     # One source: what the layer was built for is what the template says.
-    told = {"LambdaRuntime": f"python{machine.python}", "LambdaArchitecture": machine.architecture}
-    seal(project / BUILT / "template.yaml", build, told)
+    of_template = {"LambdaRuntime": f"python{machine.python}", "LambdaArchitecture": machine.architecture}
+    seal(project / BUILT / "template.yaml", build, of_template)
     status = subprocess.run([sam, "deploy", *arguments], cwd=project).returncode
     if not status:
         print("Next: hybrid-sync check. Scheduled runs start once this catalog has passed one.")

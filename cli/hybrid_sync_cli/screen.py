@@ -27,9 +27,9 @@ def width(*, err: bool = False) -> int | None:
     What went wrong stays one line outside of a terminal, whatever COLUMNS says: logs and scripts look for it.
     """
     out = sys.stderr if err else sys.stdout
-    told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told) and (out.isatty() or not err):
-        return int(told)
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) and (out.isatty() or not err):
+        return int(columns)
     return os.get_terminal_size(out.fileno()).columns or None if out.isatty() else None
 
 
@@ -147,8 +147,8 @@ class Sheet:
     def _paragraphs(self, columns: int) -> list[str]:
         lines: list[str] = []
         for row in self._rows:
-            told = [f"{h} {cell}".strip() for h, cell in zip(self._head[1:], row[1:], strict=True) if _told(cell)]
-            lines += [row[0], *(wrapped("; ".join(told), columns, "  ") if told else [])]
+            cells = [f"{h} {cell}".strip() for h, cell in zip(self._head[1:], row[1:], strict=True) if _is_filled(cell)]
+            lines += [row[0], *(wrapped("; ".join(cells), columns, "  ") if cells else [])]
         return lines
 
 
@@ -156,7 +156,7 @@ def _one_line(cell: str) -> str:
     return " ".join(cell.split())
 
 
-def _told(cell: str) -> bool:
+def _is_filled(cell: str) -> bool:
     return bool(cell) and cell != NOTHING
 
 

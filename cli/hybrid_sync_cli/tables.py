@@ -168,8 +168,8 @@ def _components(entities: Iterable[EntitySummary]) -> Sheet:
 def _where_rows_are(summary: RunSummary) -> Iterable[Sheet]:
     """Legacy = current + stale + absent + excluded + in flight, and what became of rows that have gone from it;
     of components where not every row is current."""
-    telling = [e for e in summary.entities if not _all_current(e)]
-    if not telling:
+    shown = [e for e in summary.entities if not _all_current(e)]
+    if not shown:
         return
     places = ("legacy", "current", "stale", "absent", "excluded", "in_flight", "missing")
     numbers = (*(place.replace("_", " ") for place in places), "gone", "deleted")
@@ -183,7 +183,7 @@ def _where_rows_are(summary: RunSummary) -> Iterable[Sheet]:
                 f"{e.deletes.deleted + e.deletes.soft:,}" if e.deletes else NOTHING,
                 e.adds_up,
             )
-            for e in telling
+            for e in shown
         ),
         right=numbers,
         title="Where the rows of legacy are",

@@ -19,8 +19,8 @@ from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.usage import Recorder
 from hybrid_sync.schema.install import WORKER
+from hybrid_sync.tuning.model import Performance
 from hybrid_sync.tuning.performance import performance_of
-from hybrid_sync.tuning.told import Performance
 from hybrid_sync_cli.flow.execution import Delivery
 from hybrid_sync_cli.flow.play import play, raised
 from tests.engine.small import entity, small_world

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hybrid_sync.tuning.told import Performance
+from hybrid_sync.tuning.model import Performance
 from tests.bottlenecks.plants import PLANTS, Ground, healthy, wrong
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from hybrid_sync.services.answers import Holds
 from hybrid_sync.services.messages.holds import HoldsAsked
-from hybrid_sync.services.told import Holds
 from hybrid_sync_cli.deployment import Deployment, TargetAway
 from hybrid_sync_cli.deployment.deployment import ATTEMPTS
 from hybrid_sync_cli.deployment.place import Place

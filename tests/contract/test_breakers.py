@@ -115,10 +115,10 @@ def test_of_rivals_who_have_news_one_tells_people(worker: Callable[..., Breakers
     opened(worker())
     rivals = [worker() for _ in range(RIVALS)]
     with ThreadPoolExecutor(RIVALS) as pool:
-        news = list(pool.map(lambda one: one.begin_to_tell("target"), rivals))
+        news = list(pool.map(lambda one: one.begin_notifying("target"), rivals))
     [(told, mine)] = [(one, rival) for one, rival in zip(news, rivals, strict=True) if one is not None]
-    mine.have_told("target", told)
-    assert worker().begin_to_tell("target") is None
+    mine.have_notified("target", told)
+    assert worker().begin_notifying("target") is None
 
 
 def test_a_wrong_certificate_opens_it_at_once_and_whoever_looks_for_himself_tries(
@@ -161,4 +161,4 @@ def test_a_table_that_does_not_answer_keeps_nobody_from_anything(clock: Clock) -
         with pytest.raises(TargetUnavailable, match="does not let us in"):
             connect(breakers, gone())
     connect(breakers)
-    assert (breakers.due(), breakers.begin_to_tell("target")) == ([], None)
+    assert (breakers.due(), breakers.begin_notifying("target")) == ([], None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import RollbackOutcome
+from hybrid_sync.services.answers import Released
 from hybrid_sync.services.messages.holds import ReleaseAsked
 from hybrid_sync.services.messages.undoing import RollbackAsked
-from hybrid_sync.services.told import Released
 from tests.drills.ground import Ground, NotWell
 from tests.drills.play import Night
 

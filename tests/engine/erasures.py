@@ -8,9 +8,9 @@ from typing import Any
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.erasure import Erasure
 from hybrid_sync.contracts import Key
+from hybrid_sync.erase.certificate import Certificate
 from hybrid_sync.erase.erase import By, Ground, erase
 from hybrid_sync.erase.hashes import Hashes, Place
-from hybrid_sync.erase.told import Certificate
 from hybrid_sync.postgres import transaction
 from tests.engine.worlds import EngineWorld
 

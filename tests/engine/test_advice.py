@@ -9,7 +9,7 @@ import pytest
 
 from hybrid_sync.tuning.advice import of_legacy, of_target
 from hybrid_sync.tuning.explained import plans_of
-from hybrid_sync.tuning.told import Advice
+from hybrid_sync.tuning.model import Advice
 from tests.engine.small import entity, small_world
 from tests.engine.worlds import EngineWorld
 

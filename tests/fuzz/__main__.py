@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
-from hybrid_sync.services.messages.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
+from hybrid_sync.services.messages.jobs import CancelAsked, JobAnswer, Jobs, JobsAsked, PauseAsked, Resumed
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack
@@ -48,7 +48,7 @@ def _clear(deployment: Deployment) -> None:
         job for job in deployment.ask("syncs", JobsAsked(), Jobs, patient=True).jobs if job.status == "waiting"
     ]:
         for job in waiting:
-            deployment.ask("cancel", CancelAsked(run_id=job.run_id), JobTold, patient=True)
+            deployment.ask("cancel", CancelAsked(run_id=job.run_id), JobAnswer, patient=True)
     deployment.ask("resume", JobsAsked(), Resumed, patient=True)
 
 

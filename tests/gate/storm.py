@@ -14,7 +14,7 @@ import psutil
 
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.services.asked import Progress, ProgressAsked, StartAsked, Started
-from hybrid_sync.services.messages.jobs import Jobs, JobsAsked, JobTold
+from hybrid_sync.services.messages.jobs import JobAnswer, Jobs, JobsAsked
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack
@@ -136,7 +136,7 @@ class Storm:
                 pass  # its function was killed
             time.sleep(0.5)
 
-    def _at_work(self) -> tuple[JobTold, ...]:
+    def _at_work(self) -> tuple[JobAnswer, ...]:
         return Deployment.here(self._stack).ask("syncs", JobsAsked(), Jobs).jobs
 
     def _ended(self, run_id: str) -> Progress:

@@ -8,10 +8,10 @@ import pytest
 
 from hybrid_sync.tuning.bottlenecks import bottlenecks
 from hybrid_sync.tuning.facts import Facts, Rows, Trigger, Unindexed
+from hybrid_sync.tuning.model import PastTimes, ProfileUse
 from hybrid_sync.tuning.performance import trend
 from hybrid_sync.tuning.schedule import advice
 from hybrid_sync.tuning.spent import run_times
-from hybrid_sync.tuning.told import PastTimes, ProfileUse
 
 NOTES = Unindexed("public.notes", "order_id", 200_000, 5_042.0)
 FACTS = Facts(

@@ -9,22 +9,22 @@ import pytest
 
 from hybrid_sync.breaker.state import (
     MOST_FAILURES,
+    NOTIFYING,
     PAUSES,
     PAUSES_FOR_A_PERSON,
     PROBE,
     REMINDED,
-    TELLING,
     WINDOW,
     Breaker,
     Refusal,
     due,
     failed,
+    has_news,
+    notified,
+    notifying,
     passed,
     probing,
     refusal,
-    telling,
-    to_tell,
-    told,
     waiting_for,
 )
 from hybrid_sync.entrypoint import name_of
@@ -119,34 +119,34 @@ def test_whoever_would_connect_is_told_at_once_since_when_why_and_when_to_come_a
 
 
 def heard(breaker: Breaker, now: datetime) -> Breaker:
-    assert to_tell(breaker, now)
-    return told(telling(breaker, now), breaker, now)
+    assert has_news(breaker, now)
+    return notified(notifying(breaker, now), breaker, now)
 
 
 def test_people_hear_once_that_it_is_away_again_after_a_day_and_in_the_end_that_it_is_back() -> None:
     known = heard(OPEN, OPENED)
-    assert not to_tell(known, OPENED + REMINDED - SECOND)
+    assert not has_news(known, OPENED + REMINDED - SECOND)
     again = heard(known, OPENED + REMINDED)
     back = passed(again, OPENED + 2 * REMINDED, OPENED + 2 * REMINDED)
     assert back.was_away == (NOON, OPENED + 2 * REMINDED)
     assert heard(back, OPENED + 2 * REMINDED) == Breaker()
-    assert not to_tell(Breaker(), NOON)
+    assert not has_news(Breaker(), NOON)
 
 
 def test_what_was_over_before_anybody_heard_of_it_is_told_to_nobody() -> None:
-    assert not to_tell(passed(OPEN, OPENED, OPENED + SECOND), OPENED + SECOND)
+    assert not has_news(passed(OPEN, OPENED, OPENED + SECOND), OPENED + SECOND)
 
 
 def test_one_tells_at_a_time_and_another_one_once_that_has_died() -> None:
-    mine = telling(OPEN, OPENED)
-    assert not to_tell(mine, OPENED + TELLING - SECOND)
-    assert telling(mine, OPENED + SECOND) == mine
-    assert to_tell(mine, OPENED + TELLING)
+    mine = notifying(OPEN, OPENED)
+    assert not has_news(mine, OPENED + NOTIFYING - SECOND)
+    assert notifying(mine, OPENED + SECOND) == mine
+    assert has_news(mine, OPENED + NOTIFYING)
 
 
 def test_what_closes_or_opens_anew_while_people_are_told_is_told_as_well() -> None:
-    mine = telling(OPEN, OPENED)
-    closed = told(passed(mine, OPENED + SECOND, OPENED + SECOND), mine, OPENED + 2 * SECOND)
-    assert to_tell(closed, OPENED + 2 * SECOND) and closed.was_away == (NOON, OPENED + 2 * SECOND)
+    mine = notifying(OPEN, OPENED)
+    closed = notified(passed(mine, OPENED + SECOND, OPENED + SECOND), mine, OPENED + 2 * SECOND)
+    assert has_news(closed, OPENED + 2 * SECOND) and closed.was_away == (NOON, OPENED + 2 * SECOND)
     anew = replace(mine, away_since=OPENED + SECOND)
-    assert to_tell(told(anew, mine, OPENED + 2 * SECOND), OPENED + 2 * SECOND)
+    assert has_news(notified(anew, mine, OPENED + 2 * SECOND), OPENED + 2 * SECOND)

@@ -89,7 +89,7 @@ def _suppose(given: Mapping[str, Any], as_json: bool) -> None:
     )  # fmt: skip
     parts = month(plan)
     if as_json:
-        click.echo(json.dumps(_told(parts)))
+        click.echo(json.dumps(_as_json(parts)))
         return
     whole = together(parts.values())
     _print_items((line.item.name, line.quantity, line.dollars) for line in bill(whole))
@@ -97,7 +97,7 @@ def _suppose(given: Mapping[str, Any], as_json: bool) -> None:
     click.echo(f"About ${dollars(whole):,.2f} a month, of a budget of ${BUDGET}: {PRICED}")
 
 
-def _told(parts: Mapping[str, Usage]) -> dict[str, object]:
+def _as_json(parts: Mapping[str, Usage]) -> dict[str, object]:
     lines = bill(together(parts.values()))
     return {
         "region": REGION,

@@ -69,8 +69,8 @@ class Demo:
         self._runs: list[dict[str, Any]] = []
         self._found: dict[str, Any] = {"mutate": None, "http": None, "queue": None, "touched": None}
 
-    def run(self, tell: Callable[[dict[str, Any], str], None]) -> int:
-        """Every step in order; then `tell` what was found, whatever that is, in a word too, and what to try next.
+    def run(self, show: Callable[[dict[str, Any], str], None]) -> int:
+        """Every step in order; then `show` what was found, good or bad, the status in a word, and what to try next.
 
         CliError when a run fails: what follows would prove nothing.
         """
@@ -81,7 +81,7 @@ class Demo:
                 status = max((exit_of(run["status"]) for run in self._runs), default=FAILED)
         finally:
             found = {"ok": status != FAILED, "runs": self._runs, **self._found, "steps": self._steps}
-            tell(found, in_a_word(status))
+            show(found, in_a_word(status))
         _try_next(self._found["http"]["legacy_id"])
         return status
 

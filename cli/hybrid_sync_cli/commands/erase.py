@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from hybrid_sync.erase.told import Certificate
+from hybrid_sync.erase.certificate import Certificate
 from hybrid_sync.services.messages.erasing import Certificates, EraseAsked, ErasuresAsked, Named, Preview
 from hybrid_sync_cli.deployment import Deployment
 

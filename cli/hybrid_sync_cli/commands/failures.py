@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from hybrid_sync.services.answers import Accepted
 from hybrid_sync.services.asked import PAGE_ROWS
 from hybrid_sync.services.messages.records import AcceptAsked, FailuresAsked, RedriveAsked, Redriven, place_of
 from hybrid_sync.services.messages.records import Failures as Found
-from hybrid_sync.services.told import Accepted
 from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

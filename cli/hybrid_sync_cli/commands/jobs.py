@@ -7,7 +7,7 @@ import json
 import click
 
 from hybrid_sync.report.words import NOTHING, status_word
-from hybrid_sync.services.messages.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
+from hybrid_sync.services.messages.jobs import CancelAsked, JobAnswer, Jobs, JobsAsked, PauseAsked, Resumed
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import run_named
@@ -34,7 +34,7 @@ def syncs(as_json: bool) -> None:
         say(f"{listed} of {found.waiting:,} that wait are shown.")
 
 
-def _row(job: JobTold) -> tuple[str, ...]:
+def _row(job: JobAnswer) -> tuple[str, ...]:
     also = f"answers for {len(job.answers_for)} more; " if job.answers_for else ""
     return (
         job.run_id, status_word(job.status), job.priority,
@@ -49,7 +49,7 @@ def cancel(run_id: str) -> None:
     """End RUN in whatever state it is; what it has committed stays, and the next run goes on from there."""
     deployment = Deployment.chosen()
     run_id = run_named(deployment, run_id)
-    job = deployment.ask("cancel", CancelAsked(run_id=run_id), JobTold)
+    job = deployment.ask("cancel", CancelAsked(run_id=run_id), JobAnswer)
     if job.status == "cancelled":
         say(f"Run {run_id} is cancelled.")
     elif job.status == "running":

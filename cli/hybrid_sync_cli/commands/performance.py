@@ -8,7 +8,7 @@ import click
 
 from hybrid_sync.report.words import n_of
 from hybrid_sync.services.messages.measures import LONGEST, AdviceAsked, PerformanceAsked, UsageAsked
-from hybrid_sync.tuning.told import AdviceTold, CallerUse, EntityUse, Performance, PerformanceTold, UsageTold
+from hybrid_sync.tuning.model import AdviceAnswer, CallerUse, EntityUse, Performance, PerformanceAnswer, UsageAnswer
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.execution import run_named
 from hybrid_sync_cli.screen import console, plain
@@ -27,21 +27,21 @@ def performance(run_id: str | None, as_json: bool) -> None:
     """
     deployment = Deployment.chosen()
     asked = PerformanceAsked(run_id=run_named(deployment, run_id) if run_id else "")
-    told = deployment.ask("performance", asked, PerformanceTold)
+    found = deployment.ask("performance", asked, PerformanceAnswer)
     if as_json:
-        click.echo(told.model_dump_json())
+        click.echo(found.model_dump_json())
         return
-    _print_steps(told.performance)
-    _print_slowest(told.performance)
-    click.echo(f"Run {told.run_id} ({told.status}): {n_of(told.performance.calls, 'call')} took"
-               f" {told.performance.seconds:,.1f} s, and workers started for {told.performance.start_seconds:,.1f} s"
+    _print_steps(found.performance)
+    _print_slowest(found.performance)
+    click.echo(f"Run {found.run_id} ({found.status}): {n_of(found.performance.calls, 'call')} took"
+               f" {found.performance.seconds:,.1f} s, and workers started for {found.performance.start_seconds:,.1f} s"
                " besides.")  # fmt: skip
-    click.echo(told.trend)
-    for one in told.performance.bottlenecks:
+    click.echo(found.trend)
+    for one in found.performance.bottlenecks:
         click.echo(f"Bottleneck {one.code} ({one.share:.0%} of the time): {one.sentence}\n  {one.remedy}")
         _print_ddl(one.ddl)
-    if not told.performance.bottlenecks:
-        click.echo(told.performance.sentence)
+    if not found.performance.bottlenecks:
+        click.echo(found.performance.sentence)
 
 
 def _print_steps(found: Performance) -> None:
@@ -77,17 +77,17 @@ def advise(entities: tuple[str, ...], as_json: bool) -> None:
 
     Statements are explained, never run.
     """
-    told = Deployment.chosen().ask("advise", AdviceAsked(entities=entities), AdviceTold, patient=True)
+    found = Deployment.chosen().ask("advise", AdviceAsked(entities=entities), AdviceAnswer, patient=True)
     if as_json:
-        click.echo(told.model_dump_json())
+        click.echo(found.model_dump_json())
         return
-    for one in told.advice:
+    for one in found.advice:
         click.echo(f"{one.side}: {one.sentence}\n  {one.evidence}.")
         _print_ddl(one.ddl)
-    for why in told.skipped:
+    for why in found.skipped:
         click.echo(f"Not looked at: {why}")
-    found = f"{len(told.advice)} would help" if told.advice else "no index is missing"
-    click.echo(f"{told.explained:,} statements were explained: {found}.")
+    helping = f"{len(found.advice)} would help" if found.advice else "no index is missing"
+    click.echo(f"{found.explained:,} statements were explained: {helping}.")
 
 
 @click.command()
@@ -95,14 +95,14 @@ def advise(entities: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def usage(days: int, as_json: bool) -> None:
     """Who asks for what, how often each entity is carried and at what price, and which schedule would fit better."""
-    told = Deployment.chosen().ask("usage", UsageAsked(days=days), UsageTold)
+    found = Deployment.chosen().ask("usage", UsageAsked(days=days), UsageAnswer)
     if as_json:
-        click.echo(told.model_dump_json())
+        click.echo(found.model_dump_json())
         return
     head = ("asked by", "through", "runs", "rows", "entities", "last")
-    console().print(plain(head, map(_caller, told.callers), right=("runs", "rows")))
-    console().print(plain(PROFILES, _profiles(told.entities), right=PROFILES[2:]))
-    said = [one.advice for one in told.entities if one.advice]
+    console().print(plain(head, map(_caller, found.callers), right=("runs", "rows")))
+    console().print(plain(PROFILES, _profiles(found.entities), right=PROFILES[2:]))
+    said = [one.advice for one in found.entities if one.advice]
     for sentence in said or ["Each entity's schedule fits how it is used."]:
         click.echo(sentence)
 

@@ -17,7 +17,7 @@ from hybrid_sync.services.asked import UnrecordedRun
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import run_named, summary_of, told, why_not
+from hybrid_sync_cli.execution import report_of, run_named, summary_of, why_not
 from hybrid_sync_cli.stack import home
 
 _UNRECORDED: dict[str, Callable[[UnrecordedRun], str]] = {
@@ -53,7 +53,7 @@ def report(run_id: str, shape: str, output: Path | None, opening: bool) -> None:
         raise CliError("A table is made for the terminal: choose --format html, md or json for a file.")
     deployment = Deployment.chosen()
     run_id = run_named(deployment, run_id)
-    found = told(deployment, run_id)
+    found = report_of(deployment, run_id)
     summary, run = summary_of(found), found.unrecorded
     if shape == "table":
         if summary is not None:

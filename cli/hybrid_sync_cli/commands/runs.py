@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
 from hybrid_sync.report.model import to_json
 from hybrid_sync.report.words import NOTHING, percent, status_word
-from hybrid_sync.services.asked import Status, StatusAsked, Told
+from hybrid_sync.services.asked import RunAnswer, Status, StatusAsked
 from hybrid_sync_cli import ending, screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.execution import outcome, profile_for, reference, run_named, start, summary_of, told, why_not
+from hybrid_sync_cli.execution import outcome, profile_for, reference, report_of, run_named, start, summary_of, why_not
 from hybrid_sync_cli.exits import exit_of
 from hybrid_sync_cli.moments import MOMENT, utc
 from hybrid_sync_cli.progress import follow
@@ -141,7 +141,7 @@ def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None
     """Recent runs, or how far one run is."""
     deployment = Deployment.chosen()
     if run_id is not None:
-        _show_one(told(deployment, run_named(deployment, run_id), as_ended=False), as_json)
+        _show_one(report_of(deployment, run_named(deployment, run_id), as_ended=False), as_json)
         return
     found = deployment.ask("status", StatusAsked(limit=limit, retries=retries), Status)
     _say_away(found.away)
@@ -157,7 +157,7 @@ def status(run_id: str | None, limit: int, retries: bool, as_json: bool) -> None
             click.echo(f"{len(found.runs):,} of {found.every:,} runs are shown: see more with --limit.")
 
 
-def _show_one(found: Told, as_json: bool) -> None:
+def _show_one(found: RunAnswer, as_json: bool) -> None:
     _say_away(found.away)
     summary, run = summary_of(found), found.unrecorded
     if summary is not None:

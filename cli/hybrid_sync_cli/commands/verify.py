@@ -82,15 +82,15 @@ def _findings(deployment: Deployment, run_id: str) -> Findings:
 
 
 def _show(checked: Rows) -> None:
-    """Those of which there is something to tell beside how many rows were compared."""
+    """Entities with findings as a table; of the others in one line how many rows are equal."""
     found = ("in flight", "differing", "healed", "persist", "native", "silent", "fence missed", "gone")
     numbers = ("rows", *found)
-    telling = [row for row in checked if any(row[name.replace(" ", "_")] for name in found)]
-    if telling:
-        rows = ((row["entity"], *(f"{row[name.replace(' ', '_')] or 0:,}" for name in numbers)) for row in telling)
+    shown = [row for row in checked if any(row[name.replace(" ", "_")] for name in found)]
+    if shown:
+        rows = ((row["entity"], *(f"{row[name.replace(' ', '_')] or 0:,}" for name in numbers)) for row in shown)
         tables.console().print(tables.plain(("entity", *numbers), rows, right=numbers))
-    if len(telling) < len(checked):
-        equal = [row["rows"] or 0 for row in checked if row not in telling]
+    if len(shown) < len(checked):
+        equal = [row["rows"] or 0 for row in checked if row not in shown]
         screen.say(f"Equal on both sides: {n_of(sum(equal), 'row')} of {n_of(len(equal), 'entity', 'entities')}.")
 
 

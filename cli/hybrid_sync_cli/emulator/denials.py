@@ -31,12 +31,12 @@ def note_denials(actions: Any) -> None:
 class _Origin:
     """Whence a request comes: AWS's clients speak TLS, and what reaches the emulator over 127.0.0.1 counts as that."""
 
-    def __init__(self, told: contextvars.ContextVar[tuple[str, bool]]) -> None:
-        self._told = told
-        self.set = told.set
+    def __init__(self, connection: contextvars.ContextVar[tuple[str, bool]]) -> None:
+        self._connection = connection
+        self.set = connection.set
 
     def get(self) -> tuple[str, bool]:
-        address, secure = self._told.get()
+        address, secure = self._connection.get()
         return address, secure or address == "127.0.0.1"
 
 
@@ -67,7 +67,7 @@ def name_log_groups_as_aws(actions: Any) -> None:
     actions.extract_resource_arn = extract
 
 
-def tell_senders(actions: Any, evaluator: Any) -> None:
+def pass_senders(actions: Any, evaluator: Any) -> None:
     """A mail is judged by its sender's identity and address (SES guide, "Controlling access"), which ministack leaves
     out."""
     named, enforce = actions.extract_resource_arn, evaluator.enforce
@@ -87,7 +87,7 @@ def tell_senders(actions: Any, evaluator: Any) -> None:
     actions.extract_resource_arn, evaluator.enforce = resource, judged
 
 
-def tell_leading_keys(actions: Any) -> None:
+def pass_leading_keys(actions: Any) -> None:
     """A policy may say which items of a table are touched (DynamoDB guide, "Conditions"): by their partition keys."""
     original = actions.dynamodb_service_context
 

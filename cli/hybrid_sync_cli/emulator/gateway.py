@@ -24,7 +24,7 @@ def import_gateway_responses(gateway: Any) -> None:
     gateway._import_rest_api = imported
 
 
-def tell_addresses(gateway: Any) -> None:
+def pass_addresses(gateway: Any) -> None:
     """A function is told the host, the scheme and the whole path that were asked for."""
     original = gateway._build_lambda_event_v1
 

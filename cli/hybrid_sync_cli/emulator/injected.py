@@ -58,7 +58,11 @@ def inject(lambda_svc: Any, runtime: Any, eventbridge: Any) -> None:
         lambda_svc._run_sqs_batch,
         lambda_svc.invoke_async_with_retry,
     )
-    throttled, leased, told = lambda_svc._throttle_response, runtime.acquire_worker, eventbridge._dispatch_to_lambda
+    throttled, leased, to_lambda = (
+        lambda_svc._throttle_response,
+        runtime.acquire_worker,
+        eventbridge._dispatch_to_lambda,
+    )
 
     def slot(function: Any, config: Any) -> Any:
         if luck.strikes("throttles", _name(config)):
@@ -74,9 +78,9 @@ def inject(lambda_svc: Any, runtime: Any, eventbridge: Any) -> None:
         for _ in range(2 if luck.strikes("duplicates", _name(function)) else 1):
             later(function, event)
 
-    def tell(arn: str, event: Any, *rest: Any, **more: Any) -> None:
+    def dispatch(arn: str, event: Any, *rest: Any, **more: Any) -> None:
         for _ in range(2 if luck.strikes("duplicates", arn.split(":function:")[-1]) else 1):
-            told(arn, event, *rest, **more)
+            to_lambda(arn, event, *rest, **more)
 
     def response(*words: Any, **more: Any) -> Any:
         # Step Functions reads an error's name where a function's own error has it.
@@ -99,7 +103,7 @@ def inject(lambda_svc: Any, runtime: Any, eventbridge: Any) -> None:
     lambda_svc.invoke_async_with_retry = invoke
     lambda_svc._throttle_response = response
     lambda_svc.acquire_worker = worker
-    eventbridge._dispatch_to_lambda = tell
+    eventbridge._dispatch_to_lambda = dispatch
 
 
 def _name(function: Any) -> str:

@@ -212,19 +212,19 @@ class Execution:
 
     def _go_on(self, result: _Result) -> None:
         """As far as it goes without another answer."""
-        told = deque([result])
+        results = deque([result])
         while self.status == "RUNNING":
-            while told:
-                told += self._tell(told.popleft())
+            while results:
+                results += self._deliver(results.popleft())
             if self.ready or not self._timers:
                 return
             at, _, branch = heapq.heappop(self._timers)
             self.clock.wait(at)
             if self.now > self.flow.seconds:
                 self._end("TIMED_OUT")
-            told.append(_Result(branch))
+            results.append(_Result(branch))
 
-    def _tell(self, result: _Result) -> list[_Result]:
+    def _deliver(self, result: _Result) -> list[_Result]:
         branch = result.branch
         try:
             wish = branch.steps.throw(result.error) if result.error else branch.steps.send(result.value)

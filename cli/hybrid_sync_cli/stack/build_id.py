@@ -36,13 +36,13 @@ def _is_made(path: Path) -> bool:
     return "__pycache__" in path.parts or path.suffix == ".so"
 
 
-def seal(built: Path, build: str, told: Mapping[str, str] | None = None) -> None:
+def seal(built: Path, build: str, parameters: Mapping[str, str] | None = None) -> None:
     """Write the build's id, and whatever else is `told`, into a template that `sam build` has made, for its parameters.
 
     A parameter keeps the value of last time wherever a deployment does not name it, and SAM would then publish nothing.
     """
     template = yaml.safe_load(built.read_text("utf-8"))
-    values = {PARAMETER: build, **(told or {})}
+    values = {PARAMETER: build, **(parameters or {})}
     for name in values:
         del template["Parameters"][name]
     del template["Rules"]["BuiltByMake"]

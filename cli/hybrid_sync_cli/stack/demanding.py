@@ -59,8 +59,8 @@ class DemandingCluster(Cluster):
         rules = re.sub(r"^host\b", "hostssl", (self.data / "pg_hba.conf").read_text("utf-8"), flags=re.MULTILINE)
         self._put(folder / "pg_hba.conf", rules)
         files = {"ssl_cert_file": "server.crt", "ssl_key_file": "server.key", "hba_file": "pg_hba.conf"}
-        told = {"ssl": "on", **{name: str(folder / file) for name, file in files.items()}}
-        return [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
+        options = {"ssl": "on", **{name: str(folder / file) for name, file in files.items()}}
+        return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
     def _certify(self, folder: Path) -> None:
         """The CA's file comes last: it says that the others are there."""

@@ -225,7 +225,7 @@ def be_strict() -> None:
     quotas.limit_api(apigateway_v1)
     authorizers.judge_authorizers(apigateway_v1)
     gateway.import_gateway_responses(apigateway_v1)
-    gateway.tell_addresses(apigateway_v1)
+    gateway.pass_addresses(apigateway_v1)
     schedules.fill_in_times(eventbridge)
     injected.inject(lambda_svc, lambda_runtime, eventbridge)
     denials.note_denials(iam_actions)
@@ -233,8 +233,8 @@ def be_strict() -> None:
     if os.environ.get("AUTH") == "true":
         denials.name_actions_as_aws(iam_actions)
         denials.name_log_groups_as_aws(iam_actions)
-        denials.tell_senders(iam_actions, iam_evaluator)
-        denials.tell_leading_keys(iam_actions)
+        denials.pass_senders(iam_actions, iam_evaluator)
+        denials.pass_leading_keys(iam_actions)
         denials.take_loopback_for_tls(iam_evaluator)
         denials.judge_machines(stepfunctions, iam_evaluator)
 

@@ -201,12 +201,12 @@ def channels(usual: Sequence[Channel], held: Callable[[], Connections], now: Cal
     further: list[Channel] = []
     dashboard = ""
     with suppress(SyncError):
-        told = held()
-        dashboard = told.dashboard_url
-        if text(told.alert_webhook_url):
-            further.append(Webhook(told.need("alert_webhook_url"), told.need("alert_webhook_secret"), now))
-        if text(told.alert_chat_url):
-            further.append(Chat(told.need("alert_chat_url")))
+        secret = held()
+        dashboard = secret.dashboard_url
+        if text(secret.alert_webhook_url):
+            further.append(Webhook(secret.need("alert_webhook_url"), secret.need("alert_webhook_secret"), now))
+        if text(secret.alert_chat_url):
+            further.append(Chat(secret.need("alert_chat_url")))
     return Channels(*usual, *further, dashboard=dashboard)
 
 

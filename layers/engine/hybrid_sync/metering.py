@@ -77,7 +77,7 @@ class Meter:
         session.register("before-send", self._sent)
         session.register("needs-retry", self._answered)
         session.register("provide-client-params.dynamodb", _ask_for_capacity)
-        session.register("after-call.dynamodb", self._told)
+        session.register("after-call.dynamodb", self._capacity)
 
     def take(self) -> Used:
         """What was used since the last time."""
@@ -99,14 +99,14 @@ class Meter:
             self._requests[_named(event_name)] += 1
 
     def _answered(self, event_name: str, response: Any, **more: Any) -> None:
-        told = response[1] if response is not None else {}
-        if told.get("Error", {}).get("Code") in THROTTLED:
+        consumed = response[1] if response is not None else {}
+        if consumed.get("Error", {}).get("Code") in THROTTLED:
             with self._lock:
                 self._slowed[_named(event_name)] += 1
 
-    def _told(self, model: Any, parsed: dict[str, Any], **more: Any) -> None:
-        told = parsed.get("ConsumedCapacity") or []
-        tables: list[dict[str, Any]] = [told] if isinstance(told, dict) else told
+    def _capacity(self, model: Any, parsed: dict[str, Any], **more: Any) -> None:
+        consumed = parsed.get("ConsumedCapacity") or []
+        tables: list[dict[str, Any]] = [consumed] if isinstance(consumed, dict) else consumed
         units = sum(float(table["CapacityUnits"]) for table in tables)
         units += parsed.get("Error", {}).get("Code") == _FAILED_CONDITION
         left = parsed.get("UnprocessedKeys") or parsed.get("UnprocessedItems")

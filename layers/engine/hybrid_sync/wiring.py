@@ -204,7 +204,7 @@ class DeployedWorld(Connecting):
         """The Supabase project whose people may sign in."""
         from hybrid_sync.http.people import Project
 
-        return Project.told(self._connections())
+        return Project.from_secret(self._connections())
 
     @cached_property
     def parts(self) -> Parts:

@@ -93,16 +93,16 @@ class Auth:
 
     def _second(self, book: Book, factor: str, step: str, body: dict[str, Any], bearer: str) -> Answer:
         """A factor is challenged, and verified, by whoever has its user's token."""
-        told = jwt.decode(bearer, options={"verify_signature": False}) if bearer else {}
-        user = book.users.get(str(told.get("email")))
+        unproven = jwt.decode(bearer, options={"verify_signature": False}) if bearer else {}
+        user = book.users.get(str(unproven.get("email")))
         if user is None or not user.totp or factor_of(user) != factor:
             return _refused("mfa_factor_not_found", "Factor not found")
         if step == "challenge":
             return 200, {"id": self.flows.challenged(factor), "type": "totp", "expires_at": int(time.time()) + 300}
         if not self.flows.proved(book, factor, str(body.get("challenge_id")), str(body.get("code"))):
             return 422, {"code": 422, "error_code": "mfa_verification_failed", "msg": "Invalid TOTP code entered"}
-        self._by_two.add(str(told["session_id"]))
-        return self._session(book, user, str(told["session_id"]))
+        self._by_two.add(str(unproven["session_id"]))
+        return self._session(book, user, str(unproven["session_id"]))
 
     def _session(self, book: Book, user: User, session: str) -> Answer:
         if user.banned:

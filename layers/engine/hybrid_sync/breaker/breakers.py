@@ -71,16 +71,16 @@ class Breakers:
             if breaker.away_since is not None:
                 self._change(side, lambda one: state.due(one, self._now()))
 
-    def begin_to_tell(self, side: Side) -> Breaker | None:
-        """What people have to hear of it; None where there is nothing, or another one tells them."""
-        if not state.to_tell(self.both()[side], self._now()):
+    def begin_notifying(self, side: Side) -> Breaker | None:
+        """The breaker to alert people of; None where there is no news, or another process sends it."""
+        if not state.has_news(self.both()[side], self._now()):
             return None
-        both, mine = self._change(side, lambda breaker: state.telling(breaker, self._now()))
+        both, mine = self._change(side, lambda breaker: state.notifying(breaker, self._now()))
         return both[side] if mine else None
 
-    def have_told(self, side: Side, of: Breaker) -> None:
+    def have_notified(self, side: Side, of: Breaker) -> None:
         """They have heard it."""
-        self._change(side, lambda breaker: state.told(breaker, of, self._now()))
+        self._change(side, lambda breaker: state.notified(breaker, of, self._now()))
 
     def _let_in(self, side: Side, now: datetime) -> str:
         """The name of the probe that this attempt is; empty where it is none."""

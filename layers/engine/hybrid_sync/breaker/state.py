@@ -23,8 +23,8 @@ PAUSES_FOR_A_PERSON = tuple(timedelta(seconds=seconds) for seconds in (60, 120, 
 PROBE = timedelta(seconds=60)
 """How long a probe may take: a connection gives up after ten seconds for each host of its DSN."""
 REMINDED = timedelta(hours=24)
-TELLING = timedelta(seconds=60)
-"""How long one who tells people keeps others from doing so."""
+NOTIFYING = timedelta(seconds=60)
+"""How long one who sends an alert keeps others from doing so."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def waiting_for(breakers: Mapping[Side, Breaker]) -> str:
     )
 
 
-def to_tell(breaker: Breaker, now: datetime) -> bool:
-    """Whether people have something to hear, and nobody is telling them."""
+def has_news(breaker: Breaker, now: datetime) -> bool:
+    """Whether an alert is due that nobody is sending."""
     if breaker.telling_until is not None and now < breaker.telling_until:
         return False
     if breaker.away_since is None:
@@ -137,19 +137,19 @@ def to_tell(breaker: Breaker, now: datetime) -> bool:
     return breaker.told_at is None or now - breaker.told_at >= REMINDED
 
 
-def telling(breaker: Breaker, now: datetime) -> Breaker:
-    """Somebody tells them now."""
-    return replace(breaker, telling_until=now + TELLING) if to_tell(breaker, now) else breaker
+def notifying(breaker: Breaker, now: datetime) -> Breaker:
+    """Somebody sends the alert now."""
+    return replace(breaker, telling_until=now + NOTIFYING) if has_news(breaker, now) else breaker
 
 
-def told(breaker: Breaker, of: Breaker, now: datetime) -> Breaker:
-    """They know what the breaker was when it was told; what has become of it since is news."""
+def notified(breaker: Breaker, of: Breaker, now: datetime) -> Breaker:
+    """People know what the breaker was (`of`) when the alert was sent; what has changed since is news."""
     if of.away_since is None:
         over = breaker.was_away == of.was_away
         return replace(breaker, was_away=None if over else breaker.was_away, telling_until=None)
     if breaker.away_since == of.away_since:
         return replace(breaker, told_at=now, telling_until=None)
-    if breaker.away_since is None:  # it has closed while they were told
+    if breaker.away_since is None:  # it has closed while the alert was sent
         return replace(breaker, was_away=(of.away_since, now), telling_until=None)
     return replace(breaker, telling_until=None)
 

@@ -72,8 +72,8 @@ class TargetTable:
     def identity_of(self, names: Iterable[str]) -> str:
         """Another text when one of these columns, or the table, is not the one any more that rows were written to."""
         found = [self.columns[name] for name in sorted(set(names)) if name in self.columns]
-        told = [(column.name, column.number, column.type_sql) for column in found]
-        return hashlib.sha256(json.dumps([self.oid, told]).encode()).hexdigest()[:16]
+        described = [(column.name, column.number, column.type_sql) for column in found]
+        return hashlib.sha256(json.dumps([self.oid, described]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ def keep(target: Connection, catalog_hash: str, outcome: CheckOutcome) -> None:
 def require_passed(target: Connection, catalog_hash: str) -> None:
     """NotChecked unless this catalog has passed a check in this target."""
     with one_trip(target, "target", read_only=True) as trip:
-        told = trip.ask(Question(_PASSED, (catalog_hash,), lambda found: found.fetchall()[0]))
-    passed, last = told.value
+        asked = trip.ask(Question(_PASSED, (catalog_hash,), lambda found: found.fetchall()[0]))
+    passed, last = asked.value
     if passed:
         return
     why = f"its last one, {last}, found errors" if last else "it has not been checked since it was changed or deployed"

@@ -68,11 +68,11 @@ def _meanings(entity: Entity, legacy: Connection) -> Iterator[Misfit]:
     try:
         with transaction(legacy, "legacy", read_only=True, path=entity.legacy_search_path):
             schemas = {name: alone(legacy, schemas_of_types(source)) for name, source in entity.sources.items()}
-            told = warnings(legacy, entity, schemas)
+            warned = warnings(legacy, entity, schemas)
     except (StructureMismatch, MissingPrivilege) as error:
         yield Misfit(path, str(error))
         return
-    for text in told:
+    for text in warned:
         yield Misfit(path, text, doubtful=True)
 
 

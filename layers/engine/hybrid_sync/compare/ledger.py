@@ -67,12 +67,12 @@ def stream(connection: Connection, rows: Amounts) -> Sums:
         rows.currency_text, rows.status, rows.place, rows.amount, rows.relations, rows.where
     )
     ledger = Ledger()
-    for (currency, status, place), amounts in told(connection, query, 4):
+    for (currency, status, place), amounts in grouped_rows(connection, query, 4):
         ledger.enter((currency or "", status, place or ""), amounts)
     return ledger.sums()
 
 
-def told(connection: Connection, query: sql.Composed, width: int) -> Iterator[tuple[Texts, list[str | None]]]:
+def grouped_rows(connection: Connection, query: sql.Composed, width: int) -> Iterator[tuple[Texts, list[str | None]]]:
     """The query's rows of `width` texts, by all columns but the last: these, and the last ones of some such rows."""
     names = [sql.Identifier(f"c{i}") for i in range(width)]
     # The amount first: all that follows it is what rows have in common, and is looked at once for many of them.

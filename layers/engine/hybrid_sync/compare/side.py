@@ -14,7 +14,7 @@ from psycopg import sql
 
 from hybrid_sync.compare import digests
 from hybrid_sync.compare.amounts import Amounts, Sums, Tally, both_ways
-from hybrid_sync.compare.ledger import Ledger, Texts, told
+from hybrid_sync.compare.ledger import Ledger, Texts, grouped_rows
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import Carrying
 from hybrid_sync.contracts import Key
@@ -124,7 +124,7 @@ class Rows:
                 sums[group] = Tally(Decimal(amount), int(rows), int(empty), int(odd))
         return found
 
-    def _enter(self, found: Pass, group: int, counts: str, told: str, in_flight: str | None) -> None:
+    def _enter(self, found: Pass, group: int, counts: str, grouped_rows: str, in_flight: str | None) -> None:
         """One place of one bucket."""
         rows, distinct, changed, octets = map(int, counts.split(","))
         bucket, place = group >> 3, _PLACES[group & 7]
@@ -133,7 +133,7 @@ class Rows:
             found.without_key += rows if place == Place.absent else 0
             return
         found.shared |= rows != distinct
-        keys, sums, masks = told.split(",")
+        keys, sums, masks = grouped_rows.split(",")
         if place in _SETTLED:
             found.keys[bucket, place] = keys
         if sums:
@@ -168,7 +168,7 @@ class Rows:
             found = None if self.amounts else trip.ask(Question(query, None, lambda rows: rows.fetchall()))
         if probed is not None and probed.value:
             raise HasChanged
-        yield from told(connection, query, 5) if found is None else _one_by_one(found.value)
+        yield from grouped_rows(connection, query, 5) if found is None else _one_by_one(found.value)
 
     @property
     def _probe(self) -> Question[bool]:

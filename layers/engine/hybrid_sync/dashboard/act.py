@@ -66,6 +66,6 @@ def starting(form: Form, request: RunRequest) -> StartAsked:
     return parsed(StartAsked, {"run_id": form.get("run_id", ""), "request": request})
 
 
-def started(_: str, told: Message) -> Done:
+def started(_: str, answer: Message) -> Done:
     """Its page."""
-    return Done(f"runs/{getattr(told, 'run_id', '')}", "started")
+    return Done(f"runs/{getattr(answer, 'run_id', '')}", "started")

@@ -29,9 +29,9 @@ def do(desk: Desk, request: Request, who: Visitor, kind: str) -> Done:
             raise RequestForbidden(f"To {kind} needs the role {one.role.name}.", "Ask an operator.")
         asked = one.asks(desk, of, request.form)
         act.asked(asked.model_dump(mode="json", exclude_defaults=True), goes_on=asked.goes_on)
-        told = one.serve(desk, asked, who.name)
-        act.answered(told)
-    return one.done(of, told)
+        answer = one.serve(desk, asked, who.name)
+        act.answered(answer)
+    return one.done(of, answer)
 
 
 def _kind(kind: str) -> Kind:

@@ -93,13 +93,13 @@ def _ask_retry(_: Desk, of: str, form: Form) -> Asked:
 
 def _retry(desk: Desk, asked: Asked, who: str) -> Message:
     """Part after part, as many as one request may take."""
-    told = redrive.redrive(desk, parsed(RedriveAsked, asked.model_dump()), who)
+    answer = redrive.redrive(desk, parsed(RedriveAsked, asked.model_dump()), who)
     for _ in range(_CALLS):
-        if not told.more:
+        if not answer.more:
             break
         more = redrive.redrive(desk, parsed(RedriveAsked, {**asked.model_dump(), "again": True}), who)
-        told = more.model_copy(update={"records": told.records + more.records})
-    return told
+        answer = more.model_copy(update={"records": answer.records + more.records})
+    return answer
 
 
 def _ask_hold(_: Desk, name: str, form: Form) -> Asked:

@@ -18,28 +18,28 @@ from hybrid_sync.services.roles import Role
 
 
 class Doorkeeper:
-    """`project` is whose people sign in; None where the deployment was told of none."""
+    """`project` is whose people sign in; None where the deployment has none."""
 
     def __init__(self, tokens: Tokens, people: People, project: Callable[[], Project | None]) -> None:
         self._tokens = tokens
         self._people = people
-        self._told = project
+        self._project = project
         self._now = time.time
 
-    def _project(self) -> SupabaseAuth | None:
-        told = self._told()
-        return SupabaseAuth(told.url, told.anon_key) if told else None
+    def _auth(self) -> SupabaseAuth | None:
+        project = self._project()
+        return SupabaseAuth(project.url, project.anon_key) if project else None
 
     @property
     def knows_people(self) -> bool:
         """Whether anybody can sign in by name."""
-        return self._project() is not None
+        return self._auth() is not None
 
     @property
     def providers(self) -> tuple[str, ...]:
         """By which people may sign in besides."""
-        told = self._told()
-        return told.providers if told else ()
+        project = self._project()
+        return project.providers if project else ()
 
     def prove(self, token: str) -> Visitor | None:
         """Whose token it is; None where it proves nobody who may look."""
@@ -56,26 +56,26 @@ class Doorkeeper:
 
     def enter(self, email: str, password: str) -> Opened | None:
         """Sign somebody in."""
-        project = self._project()
-        return project.by_password(email, password) if project and email and password else None
+        auth = self._auth()
+        return auth.by_password(email, password) if auth and email and password else None
 
     def leave(self, request: Request, provider: str) -> tuple[str, str] | None:
         """Where the provider's sign-in is, and a cookie for the way back; None for a provider that is not ours."""
-        told = self._told()
-        if told is None or provider not in told.providers:
+        project = self._project()
+        if project is None or provider not in project.providers:
             return None
-        return elsewhere.leave(told, request, provider, self._now())
+        return elsewhere.leave(project, request, provider, self._now())
 
     def arrive(self, request: Request) -> tuple[Opened | None, str]:
         """Whom a provider has sent back, and where they wanted to go; nobody where this browser has not left for it."""
-        told, project = self._told(), self._project()
-        going = elsewhere.halfway(told, request, self._now()) if told else None
+        project, auth = self._project(), self._auth()
+        going = elsewhere.halfway(project, request, self._now()) if project else None
         code, state = request.query.get("code", ""), request.query.get("state", "")
-        if going is None or project is None or not (code and going.state):
+        if going is None or auth is None or not (code and going.state):
             return None, ""
         if not hmac.compare_digest(state.encode(), going.state.encode()):
             return None, ""
-        return project.by_code(code, going.verifier), going.next
+        return auth.by_code(code, going.verifier), going.next
 
     def wants_second_factor(self, opened: Opened) -> bool:
         """Whether only that is missing."""
@@ -89,21 +89,21 @@ class Doorkeeper:
 
     def half(self, opened: Opened, wanted: str) -> str:
         """The cookie of somebody whose second factor is still to come."""
-        told = self._told()
-        assert told is not None, "only people have two factors"
+        project = self._project()
+        assert project is not None, "only people have two factors"
         going = Halfway(self._now() + elsewhere.SECONDS, wanted, token=opened.token, factor=opened.factors[0])
-        return elsewhere.kept(told, going)
+        return elsewhere.kept(project, going)
 
     def whole(self, request: Request) -> tuple[Opened | None, str]:
         """A session of two factors for the code that the form carries, and where they wanted to go."""
-        told, project = self._told(), self._project()
-        going = elsewhere.halfway(told, request, self._now()) if told else None
-        if going is None or project is None or not going.token:
+        project, auth = self._project(), self._auth()
+        going = elsewhere.halfway(project, request, self._now()) if project else None
+        if going is None or auth is None or not going.token:
             return None, ""
         code = request.form.get("code", "").replace(" ", "")
-        return project.by_second_factor(going.token, going.factor, code), going.next
+        return auth.by_second_factor(going.token, going.factor, code), going.next
 
     def renew(self, renewal: str) -> Opened | None:
         """Go on with a session whose access token has ended."""
-        project = self._project()
-        return project.by_renewal(renewal) if project and renewal else None
+        auth = self._auth()
+        return auth.by_renewal(renewal) if auth and renewal else None

@@ -67,7 +67,7 @@ class Pages:
                 from hybrid_sync.services.messages.measures import AdviceAsked
 
                 advice = advise(desk, AdviceAsked(), name)
-                return _looked("advice", request, who, told=advice, now=desk.now())
+                return _looked("advice", request, who, answer=advice, now=desk.now())
             case ("audit",):
                 return self._audit(request, who)
             case ("act", kind):
@@ -84,10 +84,10 @@ class Pages:
         from hybrid_sync.report.render import to_html
         from hybrid_sync.services.runs import report
 
-        told = report(self._desk, RunAsked(run_id=run_id), name)
-        if told.summary is None:
+        answer = report(self._desk, RunAsked(run_id=run_id), name)
+        if answer.summary is None:
             raise RunNotFound(f"There is no report of {run_id}.", "It may still be at work.")
-        text = to_html(RunSummary.model_validate(told.summary))
+        text = to_html(RunSummary.model_validate(answer.summary))
         policy = text.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
         return Answer(text, headers={"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"})
 
@@ -96,23 +96,23 @@ class Pages:
         from hybrid_sync.services.history import history  # what few visits ask for
         from hybrid_sync.services.messages.records import HistoryAsked
 
-        asked, told, said = request.query.get("ref", "").strip(), None, ""
+        asked, answer, said = request.query.get("ref", "").strip(), None, ""
         if asked:
             try:
-                told = history(self._desk, HistoryAsked(ref=_ref(asked), limit=200), who.name)
+                answer = history(self._desk, HistoryAsked(ref=_ref(asked), limit=200), who.name)
             except RequestRejected as error:
                 said = str(error)
-        if request.wants_json and told is not None:
-            return Answer(told.model_dump_json(), kind="application/json")
-        drawn = page("record.html", request, who, told=told, asked=asked, said=said, now=self._desk.now())
+        if request.wants_json and answer is not None:
+            return Answer(answer.model_dump_json(), kind="application/json")
+        drawn = page("record.html", request, who, answer=answer, asked=asked, said=said, now=self._desk.now())
         return Answer(drawn, HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK)
 
     def _usage(self, request: Request, who: Visitor) -> Answer:
         from hybrid_sync.services.messages.measures import UsageAsked  # what few visits ask for
         from hybrid_sync.services.usage import usage
 
-        told = usage(self._desk, parsed(UsageAsked, {"days": request.query.get("days") or 28}), who.name)
-        return _looked("usage", request, who, told=told, now=self._desk.now())
+        answer = usage(self._desk, parsed(UsageAsked, {"days": request.query.get("days") or 28}), who.name)
+        return _looked("usage", request, who, answer=answer, now=self._desk.now())
 
     def _performance(self, request: Request, who: Visitor) -> Answer:
         """Of the run that is asked for, else of the last that was measured; a sentence where there is none."""
@@ -121,21 +121,21 @@ class Pages:
 
         run = request.query.get("run", "").strip()
         try:
-            told = performance(self._desk, parsed(PerformanceAsked, {"run_id": run}), who.name)
+            answer = performance(self._desk, parsed(PerformanceAsked, {"run_id": run}), who.name)
         except RunNotFound as error:
             if request.wants_json:
                 raise
-            drawn = page("performance.html", request, who, told=None, run=run, said=str(error), now=self._desk.now())
+            drawn = page("performance.html", request, who, answer=None, run=run, said=str(error), now=self._desk.now())
             return Answer(drawn, HTTPStatus.NOT_FOUND if run else HTTPStatus.OK)
-        return _looked("performance", request, who, told=told, run=run, said="", now=self._desk.now())
+        return _looked("performance", request, who, answer=answer, run=run, said="", now=self._desk.now())
 
     def _audit(self, request: Request, who: Visitor) -> Answer:
         from hybrid_sync.services.messages.trail import TrailAsked  # what few visits ask for
         from hybrid_sync.services.trail import audit
 
         named = {name: text for name in ("who", "command", "outcome", "before") if (text := request.query.get(name))}
-        told = audit(self._desk, parsed(TrailAsked, {**named, "limit": _PAGE_LINES}), who.name)
-        return _looked("audit", request, who, told=told, named=named, now=self._desk.now())
+        answer = audit(self._desk, parsed(TrailAsked, {**named, "limit": _PAGE_LINES}), who.name)
+        return _looked("audit", request, who, answer=answer, named=named, now=self._desk.now())
 
 
 def _ref(text: str) -> Ref:
@@ -151,7 +151,7 @@ def _ref(text: str) -> Ref:
 def _looked(name: str, request: Request, who: Visitor, **given: Any) -> Answer:
     """A page that is drawn once, or what is behind it."""
     if request.wants_json:
-        return Answer(given["told"].model_dump_json(), kind="application/json")
+        return Answer(given["answer"].model_dump_json(), kind="application/json")
     return Answer(page(f"{name}.html", request, who, **given))
 
 

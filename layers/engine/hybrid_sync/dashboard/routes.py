@@ -45,10 +45,10 @@ class Dashboard:
             answer = self._answer(request, who)
             return replace(answer, cookies=answer.cookies or renewed).response()
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a sentence
-            told = problem_of(error, request.request_id)
+            problem = problem_of(error, request.request_id)
             if request.wants_json:
-                return Answer(told.model_dump_json(), HTTPStatus(told.status), MEDIA).response()
-            return Answer(page("failed.html", request, who, told=told), HTTPStatus(told.status)).response()
+                return Answer(problem.model_dump_json(), HTTPStatus(problem.status), MEDIA).response()
+            return Answer(page("failed.html", request, who, problem=problem), HTTPStatus(problem.status)).response()
 
     def _who(self, request: Request) -> tuple[Visitor | None, tuple[str, ...]]:
         """Who sends it, and the cookies of a session that has been given a new token."""

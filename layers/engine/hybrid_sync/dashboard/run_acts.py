@@ -83,9 +83,9 @@ def _ask_rollback(_: Desk, run: str, form: Form) -> Asked:
     return RollbackAsked(run_id=run, rollback_id=form.get("rollback_id", ""))
 
 
-def _rolled_back(run: str, told: Message) -> Done:
-    rollback_id = str(getattr(told, "rollback_id", ""))
-    again = {"of": run, "rollback_id": rollback_id} if getattr(told, "more", False) else {}
+def _rolled_back(run: str, answer: Message) -> Done:
+    rollback_id = str(getattr(answer, "rollback_id", ""))
+    again = {"of": run, "rollback_id": rollback_id} if getattr(answer, "more", False) else {}
     return Done(f"runs/{rollback_id or run}", "rolled-back", again)
 
 

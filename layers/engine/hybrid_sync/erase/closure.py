@@ -46,7 +46,7 @@ def _children(catalog: Catalog, lead: Lead, keys: set[Key], legacy: Connection, 
     )
     found = asked(catalog, lead.child[0], legacy, ours)
     left = stored(catalog, lead, target, "c", "p", keys) - found
-    return found | (left - _told_by_legacy(catalog, lead, legacy, left))
+    return found | (left - _placed_by_legacy(catalog, lead, legacy, left))
 
 
 def _parents(catalog: Catalog, lead: Lead, keys: set[Key], legacy: Connection, target: Connection) -> set[Key]:
@@ -55,12 +55,12 @@ def _parents(catalog: Catalog, lead: Lead, keys: set[Key], legacy: Connection, t
     ours = sql.SQL("select array[{}] from {} where {} is not null and {}").format(
         lead.key, relations(source), lead.key, among(parts, sorted(keys))
     )
-    left = keys - _told_by_legacy(catalog, lead, legacy, keys)
+    left = keys - _placed_by_legacy(catalog, lead, legacy, keys)
     return asked(catalog, lead.child[0], legacy, ours) | stored(catalog, lead, target, "p", "c", left)
 
 
-def _told_by_legacy(catalog: Catalog, lead: Lead, legacy: Connection, keys: set[Key]) -> set[Key]:
-    """The children of which legacy says whose they are: it may have moved them to another person since the last run."""
+def _placed_by_legacy(catalog: Catalog, lead: Lead, legacy: Connection, keys: set[Key]) -> set[Key]:
+    """The children whose parent legacy knows today: it may have moved them to another person since the last run."""
     source = catalog[lead.child[0]].sources[lead.child[1]]
     parts = key_parts([spliced(e) for e in source.key.values()])
     query = sql.SQL("select array[{}] from {} where {} is not null and {}").format(

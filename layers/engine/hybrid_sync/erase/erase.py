@@ -16,6 +16,7 @@ from typing import Any
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
 from hybrid_sync.erase import records
+from hybrid_sync.erase.certificate import Certificate, Kind
 from hybrid_sync.erase.closure import Rows, closure
 from hybrid_sync.erase.hashes import Hashes, Place
 from hybrid_sync.erase.places import called_now, described, remember
@@ -23,7 +24,6 @@ from hybrid_sync.erase.plan import concerned
 from hybrid_sync.erase.records import Erasure, Erasures, Suppressed
 from hybrid_sync.erase.rows import Eraser
 from hybrid_sync.erase.suppression import keys_behind
-from hybrid_sync.erase.told import Certificate, Kind
 from hybrid_sync.errors import Contention, RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_number, bucket_numbers

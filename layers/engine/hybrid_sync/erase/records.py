@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from psycopg import sql
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.erase.told import Certificate, Kind
+from hybrid_sync.erase.certificate import Certificate, Kind
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.keys import PARAMETER
 from hybrid_sync.postgres import Connection, Question
@@ -156,8 +156,8 @@ def recall(target: Connection, number: int) -> Erasure:
         (number,),
     ).fetchone()
     assert row is not None, "asked of those that are recorded"
-    fingerprint, told, keys, places = row
-    about = {name: told[name] for name in ("at", "by", "why", "request", "kind", "named") if name in told}
+    fingerprint, stored, keys, places = row
+    about = {name: stored[name] for name in ("at", "by", "why", "request", "kind", "named") if name in stored}
     kept = {"number": number, "fingerprint": fingerprint, "keys": keys, "places": places}
     return Erasure.model_validate({**kept, **about})
 

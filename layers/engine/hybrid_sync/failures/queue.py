@@ -52,8 +52,8 @@ class SqsFailureQueue:
         """Messages in it: ready, delayed and at work; SQS counts them roughly."""
         names = [f"ApproximateNumberOfMessages{part}" for part in ("", "Delayed", "NotVisible")]
         with refusals("the queue of failed records"):
-            told = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
-        return sum(int(told[name]) for name in names)
+            counts = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return sum(int(counts[name]) for name in names)
 
     def postpone(self, receipt_handle: str, receive_count: int) -> None:
         """Hide a message that failed for the `receive_count`-th time, each time twice as long as before."""

@@ -32,8 +32,8 @@ def read(event: Mapping[str, Any]) -> Any:
 
 def response(status: HTTPStatus | int, text: str, media: str = JSON, **headers: str) -> Response:
     """Of every answer; what is told now may be otherwise a moment later, so nobody may keep it."""
-    told = {"Content-Type": media, "Cache-Control": "no-store", **headers}
-    return {"statusCode": int(status), "headers": told, "body": text}
+    all_headers = {"Content-Type": media, "Cache-Control": "no-store", **headers}
+    return {"statusCode": int(status), "headers": all_headers, "body": text}
 
 
 def refused(error: Exception, event: Mapping[str, Any]) -> Response:

@@ -1,4 +1,4 @@
-"""One request as the function that serves its endpoint sees it, and what that tells."""
+"""One HTTP request as the function that serves its endpoint sees it, and that function's reply."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is answered, as a message or as a text; the endpoint's status, unless another one is given."""
+class Reply:
+    """What is answered, as a message or as a text; the status is the endpoint's unless another one is given."""
 
     answer: Message | None = None
     status: HTTPStatus | None = None

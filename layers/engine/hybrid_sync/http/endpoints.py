@@ -8,8 +8,8 @@ from hybrid_sync.http import models, requests
 from hybrid_sync.http.endpoint import Endpoint
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
 from hybrid_sync.recorded.levels import Levels
-from hybrid_sync.services import told
-from hybrid_sync.tuning import told as tuning
+from hybrid_sync.services import answers
+from hybrid_sync.tuning import model as tuning
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 ENDPOINTS = (
@@ -34,18 +34,18 @@ ENDPOINTS = (
     ),
     Endpoint(
         "release_sync", "operating", "POST", "/v1/syncs/{run_id}/release", OPERATE,
-        "Release what a run, or its rollback, holds", told.Released,
+        "Release what a run, or its rollback, holds", answers.Released,
     ),
     Endpoint(
         "show_performance", "measuring", "GET", "/v1/syncs/{run_id}/performance", READ,
-        "Where a run's time went, and what held it up", tuning.PerformanceTold,
+        "Where a run's time went, and what held it up", tuning.PerformanceAnswer,
     ),
     Endpoint(
         "show_usage", "measuring", "GET", "/v1/usage", READ,
         "Who asks for what, how often each entity is carried, and which schedule would fit it better",
-        tuning.UsageTold, query=requests.UsageQuery,
+        tuning.UsageAnswer, query=requests.UsageQuery,
     ),
-    Endpoint("list_holds", "operating", "GET", "/v1/holds", READ, "Entities that are held", told.Holds),
+    Endpoint("list_holds", "operating", "GET", "/v1/holds", READ, "Entities that are held", answers.Holds),
     Endpoint(
         "list_failures", "records", "GET", "/v1/failures", READ, "Legacy rows that could not be written",
         models.FailedRecords, query=requests.FailuresQuery,
@@ -56,18 +56,19 @@ ENDPOINTS = (
     ),
     Endpoint(
         "accept_failures", "records", "POST", "/v1/failures/accept", OPERATE, "Let failed records stay as they are",
-        told.Accepted, body=requests.AcceptRequest,
+        answers.Accepted, body=requests.AcceptRequest,
     ),
     Endpoint(
         "show_record", "records", "GET", "/v1/records/{entity}/{key}", READ, "The life of one legacy row",
-        told.History, query=requests.RecordQuery,
+        answers.History, query=requests.RecordQuery,
     ),
     Endpoint(
-        "list_freshness", "freshness", "GET", "/v1/freshness", READ, "How fresh each entity is", told.FreshnessTold,
+        "list_freshness", "freshness", "GET", "/v1/freshness", READ, "How fresh each entity is",
+        answers.FreshnessAnswer,
     ),
     Endpoint(
         "route_entity", "freshness", "GET", "/v1/entities/{entity}/route", READ,
-        "Whether to read an entity from the target or from legacy", told.Route, query=requests.RouteQuery,
+        "Whether to read an entity from the target or from legacy", answers.Route, query=requests.RouteQuery,
     ),
     Endpoint(
         "show_levels", "levels", "GET", "/v1/levels", READ, "Which goals are met, missed or not measured", Levels,
@@ -78,7 +79,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "health", "health", "GET", "/v1/health", None, "Whether the deployment is well",
-        told.Health, otherwise=HTTPStatus.SERVICE_UNAVAILABLE,
+        answers.Health, otherwise=HTTPStatus.SERVICE_UNAVAILABLE,
     ),
     Endpoint("open_api", "describing", "GET", "/openapi.json", None, "This API as an OpenAPI 3.1 document", None),
     Endpoint("docs", "describing", "GET", "/docs", None, "This API as a page to read", None, media="text/html"),

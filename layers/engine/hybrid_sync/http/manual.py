@@ -19,12 +19,12 @@ Json = dict[str, Any]
 @cache
 def manual(base: str) -> tuple[str, str]:
     """The page, and the policy under which a browser may show it: this style sheet and nothing else."""
-    told = document(base)
+    spec = document(base)
     style = _file("manual.css")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"kind": kind, "name": _name}
     text = page.from_string(_file("manual.html")).render(
-        about=told["info"], base=base, operations=_operations(told), schemas=told["components"]["schemas"],
+        about=spec["info"], base=base, operations=_operations(spec), schemas=spec["components"]["schemas"],
         style=Markup(style),  # nosec B704 - a file of ours
     )  # fmt: skip
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -45,10 +45,10 @@ def kind(schema: Json) -> Markup:
     return Markup("{} <code>{}</code>").format(word, schema["pattern"]) if "pattern" in schema else escape(word)
 
 
-def _operations(told: Json) -> list[Json]:
+def _operations(spec: Json) -> list[Json]:
     return [
         {"method": method.upper(), "path": path, **operation}
-        for path, methods in told["paths"].items()
+        for path, methods in spec["paths"].items()
         for method, operation in methods.items()
     ]
 

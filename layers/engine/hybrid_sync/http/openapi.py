@@ -37,8 +37,8 @@ row."""
 def document(base: str) -> Json:
     """For a deployment whose API begins with `base`."""
     asked = [e.body for e in ENDPOINTS if e.body] + [e.query for e in ENDPOINTS if e.query]
-    told = [e.answer for e in ENDPOINTS if e.answer] + [Problem]
-    schemas = {**_schemas(asked, "validation"), **_schemas(told, "serialization")}
+    answered = [e.answer for e in ENDPOINTS if e.answer] + [Problem]
+    schemas = {**_schemas(asked, "validation"), **_schemas(answered, "serialization")}
     queries = {e.query.__name__ for e in ENDPOINTS if e.query}
     paths: dict[str, Json] = {}
     for endpoint in ENDPOINTS:
@@ -106,8 +106,8 @@ def _without_null(field: Json) -> Json:
 
 
 def _responses(endpoint: Endpoint) -> Json:
-    told = {endpoint.media: {"schema": _of(endpoint.answer) if endpoint.answer else _text(endpoint.media)}}
-    found: Json = {str(int(endpoint.status)): {"description": endpoint.status.phrase, "content": told}}
+    answered = {endpoint.media: {"schema": _of(endpoint.answer) if endpoint.answer else _text(endpoint.media)}}
+    found: Json = {str(int(endpoint.status)): {"description": endpoint.status.phrase, "content": answered}}
     if endpoint.status is HTTPStatus.ACCEPTED and endpoint.otherwise is not None:
         link = {"description": "Where the run is told", "schema": {"type": "string", "format": "uri"}}
         found[str(int(endpoint.status))]["headers"] = {"Location": {**link, "required": True}}
@@ -115,7 +115,7 @@ def _responses(endpoint: Endpoint) -> Json:
         of = {"run_id": "$response.body#/run_id"}
         found[str(int(endpoint.status))]["links"] = {"show": {"operationId": "show_sync", "parameters": of}}
     if endpoint.otherwise is not None:
-        found[str(int(endpoint.otherwise))] = {"description": endpoint.otherwise.phrase, "content": told}
+        found[str(int(endpoint.otherwise))] = {"description": endpoint.otherwise.phrase, "content": answered}
     for status in _refusals(endpoint):
         # A status may be both: a deployment that is down, and one that could not even look.
         known = found.setdefault(str(int(status)), {"description": status.phrase, "content": {}})

@@ -52,7 +52,7 @@ class SecondFactorWanted(Refused):
 
 @dataclass(frozen=True)
 class Project:
-    """A Supabase project as the deployment was told; `jwt_secret` where it still signs with one.  Its public key
+    """A Supabase project as the connection secret names it; `jwt_secret` where it still signs with one.  Its public key
     `anon_key` is what its gateway asks for where somebody signs in."""
 
     url: str
@@ -75,7 +75,7 @@ class Project:
             )
 
     @classmethod
-    def told(cls, held: Connections) -> Project | None:
+    def from_secret(cls, held: Connections) -> Project | None:
         """The one that the deployment's secret names; ConfigurationMissing where it says what nobody can read."""
         if not held.supabase_url:
             return None
@@ -109,7 +109,7 @@ class Person:
 
 
 class People:
-    """Those of one project; `project` is None where the deployment was told of none."""
+    """Those of one project; `project` is None where the deployment has none."""
 
     def __init__(self, project: Callable[[], Project | None], keys: Jwks, now: Callable[[], float]) -> None:
         self._project = project
@@ -117,7 +117,7 @@ class People:
         self._now = now
 
     def check(self, token: str) -> Person:
-        """Whose token it is.  Refused where it proves nobody, KeysUnavailable where that cannot be told."""
+        """Whose token it is.  Raises Refused where it proves nobody, KeysUnavailable where that cannot be found out."""
         project = self._project()
         if project is None:
             raise Refused("switched_off")

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from hybrid_sync.entrypoint import parsed
 from hybrid_sync.http.act import Act
 from hybrid_sync.http.answers import Response, read, refused, request_id, response
-from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.http.endpoint import Endpoint
 from hybrid_sync.http.endpoints import ENDPOINTS
 from hybrid_sync.http.problems import AnswerTooLarge, NothingHere
@@ -39,18 +39,18 @@ class Api:
             with Act(self._desk, _caller(event), f"{endpoint.method} {endpoint.path}", changes=endpoint.changes) as act:
                 call = _call(endpoint, event)
                 act.asked(call.what)
-                told = served_by(endpoint)(self._desk, call)
-                if told.answer is not None:
-                    act.answered(told.answer)
-            return _answered(endpoint, told)
+                reply = served_by(endpoint)(self._desk, call)
+                if reply.answer is not None:
+                    act.answered(reply.answer)
+            return _answered(endpoint, reply)
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a problem
             return refused(error, event)
 
 
-def served_by(endpoint: Endpoint) -> Callable[[Desk, Call], Told]:
+def served_by(endpoint: Endpoint) -> Callable[[Desk, Call], Reply]:
     """The function that serves it; what only other endpoints need is not imported."""
     room = importlib.import_module(f"hybrid_sync.http.calls.{endpoint.room}")
-    serve: Callable[[Desk, Call], Told] = getattr(room, endpoint.name)
+    serve: Callable[[Desk, Call], Reply] = getattr(room, endpoint.name)
     return serve
 
 
@@ -91,9 +91,9 @@ def _base(endpoint: Endpoint, context: Mapping[str, Any], scheme: str) -> str:
     return f"{scheme if scheme in _SCHEMES else 'https'}://{host}{prefix}" if host else prefix
 
 
-def _answered(endpoint: Endpoint, told: Told) -> Response:
-    text = told.text if told.answer is None else told.answer.model_dump_json()
+def _answered(endpoint: Endpoint, reply: Reply) -> Response:
+    text = reply.text if reply.answer is None else reply.answer.model_dump_json()
     if len(text) > _LONGEST_ANSWER:
         raise AnswerTooLarge(f"The answer has {len(text):,} bytes, more than can be sent.", "Ask for less at once.")
-    links = {"Location": told.location} if told.location else {}
-    return response(told.status or endpoint.status, text, endpoint.media, **links, **told.headers)
+    links = {"Location": reply.location} if reply.location else {}
+    return response(reply.status or endpoint.status, text, endpoint.media, **links, **reply.headers)

@@ -17,7 +17,7 @@ from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.recorded.part import Part
 from hybrid_sync.report.analysis import Cause, MissedCause, MissedRecord, Undeleted
 from hybrid_sync.report.standing import Sum, entity_sum, run_sum
-from hybrid_sync.tuning.told import Performance
+from hybrid_sync.tuning.model import Performance
 
 
 class PastRun(Part):

@@ -53,10 +53,10 @@ def _trouble(summary: RunSummary) -> str:
     codes = sorted({f"{f.entity or ''}/{f.error}" for f in summary.failures})
     codes += sorted(f"{e.entity}/{e.failure.code}" for e in summary.entities if e.failure is not None)
     codes += sorted(f"{line.entity}/{line.reason}" for line in summary.missed if line.beyond)
-    told = f"{summary.status}:{','.join(codes)}"
+    cause = f"{summary.status}:{','.join(codes)}"
     if summary.again_at:  # that it does not start again any more is news, though the cause is the same
-        return f"{told}:again"
-    return f"{told}:{summary.run_id}" if summary.asked else told
+        return f"{cause}:again"
+    return f"{cause}:{summary.run_id}" if summary.asked else cause
 
 
 def _remedy(summary: RunSummary) -> str:

@@ -92,9 +92,9 @@ def server_error(said: Mapping[str, Any]) -> psycopg.Error:
     context = _own_context(said)
     # libpq names the function of the server's source; from PL/pgSQL it is known by where it arose.
     raised = "exec_stmt_raise" if (context or "").partition("\n")[0].endswith(" at RAISE") else None
-    told = {**said, "context": context, "raised": raised}
+    fields = {**said, "context": context, "raised": raised}
     info: dict[int, bytes | None] = {
-        int(field): str(told[name]).encode() for name, field in _FIELDS.items() if told.get(name)
+        int(field): str(fields[name]).encode() for name, field in _FIELDS.items() if fields.get(name)
     }
     state = str(said["sqlstate"])
     try:

@@ -204,12 +204,12 @@ def _planned(
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
         compiled = compile_source(definition, name, table, found[name, "types"], parents)
         plans[name] = replace(compiled, unique=found[name, "proof"])
-    told, hidden = sentences
+    warned, hidden = sentences
     structure: Structure = found["", "structure"]
-    told = (*told, *_unwatched(definition, structure))
+    warned = (*warned, *_unwatched(definition, structure))
     written = (c for s in definition.sources.values() for c in (*s.key, *s.columns, *s.references, *s.discriminator))
     defined = f"{catalog.hash_of(entity)}:{structure.hash}:{table.identity_of(written)}"
-    return EntityPlan(table, plans, defined, told, hidden)
+    return EntityPlan(table, plans, defined, warned, hidden)
 
 
 def _unwatched(entity: Entity, structure: Structure) -> tuple[str, ...]:

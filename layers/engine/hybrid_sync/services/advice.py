@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.measures import AdviceAsked
-from hybrid_sync.tuning.told import Advice, AdviceTold
+from hybrid_sync.tuning.model import Advice, AdviceAnswer
 
 
-def advise(desk: Desk, asked: AdviceAsked, _: str) -> AdviceTold:
+def advise(desk: Desk, asked: AdviceAsked, _: str) -> AdviceAnswer:
     """By EXPLAIN, without running anything; EntityNotFound's sentence where the catalog has none of a name."""
     from hybrid_sync.tuning.advice import of_legacy, of_target
     from hybrid_sync.tuning.explained import plans_of
@@ -20,4 +20,4 @@ def advise(desk: Desk, asked: AdviceAsked, _: str) -> AdviceTold:
         more, lookups = of_target(desk.catalog, target)
     wanted = [*found, *(one for one in more if one.entity in names)]
     ordered: list[Advice] = sorted(wanted, key=lambda one: (-one.cost, one.ddl))
-    return AdviceTold(advice=tuple(ordered), explained=explained + lookups, skipped=tuple(skipped))
+    return AdviceAnswer(advice=tuple(ordered), explained=explained + lookups, skipped=tuple(skipped))

@@ -64,7 +64,7 @@ class RunAsked(Asked):
     """As the run's report says, made when it ended; else as its records are now."""
 
 
-class Told(Message):
+class RunAnswer(Message):
     """One run: its summary, or what is known of one that the target has no record of."""
 
     summary: dict[str, Any] | None = None

@@ -28,8 +28,8 @@ def checked(desk: Desk, asked: CheckedAsked, who: str) -> CheckStanding:
         state = desk.executions.state(job.into or job.job_id)
     except RunNotFound:  # it is about to begin, or will never
         return _standing(asked.check_id, job.status, job.why)
-    told = CheckOutcome.model_validate(json.loads(state.output)) if state.output else None
-    return _standing(asked.check_id, state.status, state.why, told)
+    outcome = CheckOutcome.model_validate(json.loads(state.output)) if state.output else None
+    return _standing(asked.check_id, state.status, state.why, outcome)
 
 
 def _standing(check_id: str, status: str, why: str, outcome: CheckOutcome | None = None) -> CheckStanding:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
 from hybrid_sync.erase import records
-from hybrid_sync.erase.told import Certificate
+from hybrid_sync.erase.certificate import Certificate
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.erasing import Certificates, EraseAsked, ErasuresAsked, Preview

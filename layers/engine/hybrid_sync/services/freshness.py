@@ -11,8 +11,8 @@ from pydantic import Field
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.runs.ended import VERIFIED_WEEKLY
+from hybrid_sync.services.answers import LONGEST_AGE, USUAL_AGE, EntityFreshness, FreshnessAnswer, Route
 from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.told import LONGEST_AGE, USUAL_AGE, EntityFreshness, FreshnessTold, Route
 from hybrid_sync.session import dicts
 
 SERVED_SECONDS, FALLEN_BACK_SECONDS = 60, 30
@@ -30,12 +30,12 @@ class RouteAsked(Asked):
     max_age_seconds: Annotated[int, Field(ge=1, le=LONGEST_AGE)] = USUAL_AGE
 
 
-def freshness(desk: Desk, _: FreshnessAsked, __: str) -> FreshnessTold:
+def freshness(desk: Desk, _: FreshnessAsked, __: str) -> FreshnessAnswer:
     """Every entity of the catalog, by name."""
     with at_target(desk) as target:
         [(at, weekly)] = target.execute(_WEEKLY).fetchall()
         found = _of(target, sorted(desk.catalog.entities))
-    return FreshnessTold(at=at, weekly_days=weekly, entities=tuple(found))
+    return FreshnessAnswer(at=at, weekly_days=weekly, entities=tuple(found))
 
 
 def route(desk: Desk, asked: RouteAsked, _: str) -> Route:

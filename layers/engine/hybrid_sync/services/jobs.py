@@ -5,16 +5,16 @@ from __future__ import annotations
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.errors import RunNotFound
 from hybrid_sync.services.desk import Desk
-from hybrid_sync.services.messages.jobs import CancelAsked, Jobs, JobsAsked, JobTold, PauseAsked, Resumed
+from hybrid_sync.services.messages.jobs import CancelAsked, JobAnswer, Jobs, JobsAsked, PauseAsked, Resumed
 
 
 def syncs(desk: Desk, _: JobsAsked, __: str) -> Jobs:
     """What runs, then what waits in the order of its places."""
     found, waiting, slots = desk.gate.at_work()
-    return Jobs(jobs=tuple(map(told, found)), waiting=waiting, paused=slots.paused)
+    return Jobs(jobs=tuple(map(job_answer, found)), waiting=waiting, paused=slots.paused)
 
 
-def cancel(desk: Desk, asked: CancelAsked, who: str) -> JobTold:
+def cancel(desk: Desk, asked: CancelAsked, who: str) -> JobAnswer:
     """End a run in whatever state it is; RunNotFound where nobody knows it."""
     try:
         job = desk.gate.cancel(asked.run_id, who)
@@ -22,8 +22,8 @@ def cancel(desk: Desk, asked: CancelAsked, who: str) -> JobTold:
         # Started past the gate, such as by hand on the state machine.
         if not desk.executions.stop(asked.run_id):
             raise
-        return JobTold(run_id=asked.run_id, status=desk.executions.state(asked.run_id).status)
-    return told(Standing(job, None, job.why))
+        return JobAnswer(run_id=asked.run_id, status=desk.executions.state(asked.run_id).status)
+    return job_answer(Standing(job, None, job.why))
 
 
 def pause(desk: Desk, asked: PauseAsked, who: str) -> Jobs:
@@ -37,10 +37,10 @@ def resume(desk: Desk, _: JobsAsked, __: str) -> Resumed:
     return Resumed(started=tuple(desk.gate.resume()))
 
 
-def told(standing: Standing) -> JobTold:
+def job_answer(standing: Standing) -> JobAnswer:
     """A job for people."""
     job = standing.job
-    return JobTold(
+    return JobAnswer(
         run_id=job.job_id, status=job.status, profile=job.request.profile, priority=job.to_start.priority,
         requested_by=job.caller, accepted_at=job.accepted_at, place=standing.place, why=standing.why,
         answers_for=job.merged, answered_by=job.into,

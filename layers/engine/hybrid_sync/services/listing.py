@@ -13,7 +13,7 @@ from hybrid_sync.errors import no_such_run
 from hybrid_sync.postgres import answer
 from hybrid_sync.runs.ended import STATUS
 from hybrid_sync.services.desk import Asked, Desk, at_target
-from hybrid_sync.services.jobs import told
+from hybrid_sync.services.jobs import job_answer
 from hybrid_sync.session import dicts
 
 MOST = 200
@@ -74,7 +74,7 @@ def _not_begun(desk: Desk, asked: ListingAsked, begun: set[str]) -> tuple[Listed
     """Jobs that the target has no run of yet, as far as the filters may mean them; a check is no run."""
     if asked.since or asked.until:
         return ()
-    jobs = [(standing.job.request, told(standing)) for standing in desk.gate.at_work()[0]]
+    jobs = [(standing.job.request, job_answer(standing)) for standing in desk.gate.at_work()[0]]
     return tuple(
         ListedRun(
             run_id=one.run_id, status=one.status, profile=one.profile, trigger=request.trigger,

@@ -70,15 +70,15 @@ class RunLogs:
 def _line(event: dict[str, Any], run_id: str) -> LogLine | None:
     """None of what is no line of ours, or of another run that it only mentions."""
     try:
-        told = json.loads(event["message"])
+        line = json.loads(event["message"])
     except ValueError:
         return None
-    if not isinstance(told, dict) or told.get("run_id") != run_id:
+    if not isinstance(line, dict) or line.get("run_id") != run_id:
         return None
     return LogLine(
         at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
-        **{name: str(told[name]) for name in _WORDS if told.get(name) is not None},
+        **{name: str(line[name]) for name in _WORDS if line.get(name) is not None},
         numbers={
-            name: value for name, value in told.items() if name not in _WORDS and isinstance(value, int | float | bool)
+            name: value for name, value in line.items() if name not in _WORDS and isinstance(value, int | float | bool)
         },
     )  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hybrid_sync.errors import RunNotFound, no_such_run
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.measures import PerformanceAsked
-from hybrid_sync.tuning.told import PerformanceTold
+from hybrid_sync.tuning.model import PerformanceAnswer
 
 
-def performance(desk: Desk, asked: PerformanceAsked, _: str) -> PerformanceTold:
+def performance(desk: Desk, asked: PerformanceAsked, _: str) -> PerformanceAnswer:
     """RunNotFound, also for a run of which nothing was measured."""
     from hybrid_sync.postgres import together
     from hybrid_sync.session import dicts
@@ -31,7 +31,7 @@ def performance(desk: Desk, asked: PerformanceAsked, _: str) -> PerformanceTold:
     if found is None:
         raise RunNotFound(f"Nothing was measured of run {run_id}.", "It began before this release, or only just now.")
     before = past_times(past.value)
-    return PerformanceTold(**run.value[0], performance=found, trend=trend(before), past=before)
+    return PerformanceAnswer(**run.value[0], performance=found, trend=trend(before), past=before)
 
 
 _LAST = """

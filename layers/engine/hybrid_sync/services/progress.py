@@ -36,21 +36,21 @@ def progress(desk: Desk, asked: ProgressAsked, _: str) -> Progress:
     except KEPT_OUT:  # the run waits for its target with its own patience; whoever watches it waits with it
         return Progress(status=state.status, why=state.why or why, steps=None, run_id=run_id, slowed=slowed)
     return Progress(
-        status=state.status, why=state.why or why, steps=tuple(_told(desk, lanes.value)), run_id=run_id,
+        status=state.status, why=state.why or why, steps=tuple(_step_lines(desk, lanes.value)), run_id=run_id,
         waits_for=holders(locks.value, run_id), attempt=attempt(tries.value[0]["attempts"]), slowed=slowed,
     )  # fmt: skip
 
 
 def steps(desk: Desk, target: Connection, run_id: str) -> list[Step]:
     """Every entity of the run in write order; empty before the run is planned."""
-    return _told(desk, answer(target, _ask_steps(run_id)))
+    return _step_lines(desk, answer(target, _ask_steps(run_id)))
 
 
 def _ask_steps(run_id: str) -> Question[list[dict[str, Any]]]:
     return dicts(STEPS.format(more=sql.SQL(""), runs=sql.SQL("e.run_id = %(run)s")), {"run": run_id})
 
 
-def _told(desk: Desk, rows: list[dict[str, Any]]) -> list[Step]:
+def _step_lines(desk: Desk, rows: list[dict[str, Any]]) -> list[Step]:
     known = desk.catalog.entities
     return [Step(**row, title=known[row["entity"]].title if row["entity"] in known else row["entity"]) for row in rows]
 

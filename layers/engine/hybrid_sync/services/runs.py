@@ -14,7 +14,7 @@ from hybrid_sync.report.recent import count_runs, recent_runs
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.report.words import NOTHING
-from hybrid_sync.services.asked import RunAsked, Status, StatusAsked, Told, UnrecordedRun
+from hybrid_sync.services.asked import RunAnswer, RunAsked, Status, StatusAsked, UnrecordedRun
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.unrecorded import find, settle, unrecorded
 from hybrid_sync.services.views.at_work import waits_by_run
@@ -42,19 +42,19 @@ def status(desk: Desk, asked: StatusAsked, _: str) -> Status:
     return Status(runs=runs, every=every, ended=ended, latest=_latest(desk, runs) if asked.latest else "")
 
 
-def report(desk: Desk, asked: RunAsked, _: str) -> Told:
+def report(desk: Desk, asked: RunAsked, _: str) -> RunAnswer:
     """RunNotFound where neither the target nor the state machine nor S3 knows the run."""
     try:
         with at_target(desk) as target:
             settle(desk, target)
             made = (recall if asked.as_ended else summarise)(target, asked.run_id, desk.catalog)
             waits_for = waits_by_run(target, waits(desk), made.run_id) if made.status == "running" else {}
-            return Told(summary=made.model_dump(mode="json"), waits_for=waits_for.get(made.run_id, ()))
+            return RunAnswer(summary=made.model_dump(mode="json"), waits_for=waits_for.get(made.run_id, ()))
     except (RunNotFound, *KEPT_OUT) as missing:
         run = find(desk, asked.run_id)
         if run is None:
             raise
-        return Told(unrecorded=run, away="" if isinstance(missing, RunNotFound) else str(missing))
+        return RunAnswer(unrecorded=run, away="" if isinstance(missing, RunNotFound) else str(missing))
 
 
 def row_of(run: UnrecordedRun) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from psycopg import sql
 
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.measures import UsageAsked
-from hybrid_sync.tuning.told import CallerUse, EntityUse, ProfileUse, UsageTold
+from hybrid_sync.tuning.model import CallerUse, EntityUse, ProfileUse, UsageAnswer
 
 RETRY = "retry"
 """Stands for a profile where failed records are tried again, which nobody has asked for."""
 
 
-def usage(desk: Desk, asked: UsageAsked, _: str) -> UsageTold:
+def usage(desk: Desk, asked: UsageAsked, _: str) -> UsageAnswer:
     """Of the last days, by list prices; the dearest entity first."""
     from hybrid_sync.postgres import together
     from hybrid_sync.services.priced import ASKED_SINCE, RETRIED_SINCE, by_entity
@@ -36,7 +36,7 @@ def usage(desk: Desk, asked: UsageAsked, _: str) -> UsageTold:
         name = row.pop("entity")
         by_name[name].append(ProfileUse(**row, dollars=paid.get((name, row["profile"]), 0.0)))
     found = [_entity(name, asked.days, asked_for.get(name, {}), profiles) for name, profiles in by_name.items()]
-    return UsageTold(
+    return UsageAnswer(
         since=since, days=asked.days, callers=tuple(CallerUse(**row) for row in callers.value),
         entities=tuple(sorted(found, key=lambda one: (-one.dollars, one.entity))),
     )  # fmt: skip

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from hybrid_sync.contracts import MAX_REFS, Profile, Ref, RunRequest
 from hybrid_sync.erase import records
+from hybrid_sync.erase.certificate import Kind
 from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.erase import By, Ground, lock, person, record
 from hybrid_sync.erase.hashes import Hashes
 from hybrid_sync.erase.merge import merged_away, of_legacy, require_known
-from hybrid_sync.erase.told import Kind
 from hybrid_sync.errors import ErasuresBehind, RequestForbidden, RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, transaction

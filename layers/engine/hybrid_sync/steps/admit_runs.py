@@ -19,8 +19,8 @@ from hybrid_sync.errors import PartMissing, SyncError, TargetUnavailable
 from hybrid_sync.failures.again import until
 from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection, transaction
-from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
-from hybrid_sync.steps.tell_missing import tell_missing
+from hybrid_sync.steps.end_lost_runs import end_lost_runs_and_alert
+from hybrid_sync.steps.notify_missing_part import notify_missing_part
 from hybrid_sync.world import World
 
 
@@ -40,7 +40,7 @@ def admit_runs(world: Admitting, scheduled: ScheduledRun | None) -> None:
         _admit(world, scheduled)
     except PartMissing as missing:
         try:
-            tell_missing(world, missing)
+            notify_missing_part(world, missing)
         except SyncError as error:
             logger.warning("nobody was told", extra={"error": f"{error.code}: {error}"})
         raise
@@ -62,11 +62,11 @@ def _settle(world: Admitting) -> None:
         return
     try:
         with world.connect_target() as target:
-            ended = tell_lost_runs(world, target)
+            ended = end_lost_runs_and_alert(world, target)
             for run_id in ended.keys() - {job.job_id for job in unsettled}:
-                _report(world, run_id, target, told=True)
+                _report(world, run_id, target, notified=True)
             for job in unsettled:
-                if not _report(world, job.job_id, target, told=job.job_id in ended) and not job.cancelled_by:
+                if not _report(world, job.job_id, target, notified=job.job_id in ended) and not job.cancelled_by:
                     _report_unplanned(world, job)
                 _start_again(world, job, target)
                 world.gate.settled(job)
@@ -76,7 +76,7 @@ def _settle(world: Admitting) -> None:
         logger.warning("the target is away: ended runs are looked after later", extra={"runs": len(unsettled)})
 
 
-def _report(world: World, run_id: str, target: Connection, *, told: bool) -> bool:
+def _report(world: World, run_id: str, target: Connection, *, notified: bool) -> bool:
     """Write the report of a run that has ended without one; False where it had not been planned."""
     from hybrid_sync.steps.report_run import reported  # what nearly no call needs
 
@@ -85,7 +85,7 @@ def _report(world: World, run_id: str, target: Connection, *, told: bool) -> boo
             "select status <> 'running' and report is null from hybrid_sync.run where run_id = %s", (run_id,)
         ).fetchone()
     if found is not None and found[0]:
-        reported(world, ReportRequest(run_id=run_id), target, told=told)
+        reported(world, ReportRequest(run_id=run_id), target, notified=notified)
     return found is not None
 
 

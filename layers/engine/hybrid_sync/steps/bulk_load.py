@@ -83,23 +83,23 @@ def end_left_open(world: World, run_id: str, target: Connection, *, goes_on: boo
     """End what runs have left open that are not at work any more, and of this run's all that is left; (entity,
     sentence) of what a person must heal.
 
-    A caller that `goes_on` is told, too, of a table that somebody holds for long: it is no matter of the other ones.
+    With `goes_on`, a table that somebody keeps locked is one of these, too, instead of a Contention for all.
     """
     with transaction(target, "target", read_only=True):
         left = answer(target, bulk.ask_left_open())
-    told: list[tuple[str, str]] = []
+    unhealed: list[tuple[str, str]] = []
     for one in left:
         if one.running and one.run_id != run_id:
             continue
         try:
             end_bulk(world, run_id, one.entity, target)
         except (ForeignKeyUnproven, IndexUnmade) as error:
-            told.append((one.entity, str(error)))
+            unhealed.append((one.entity, str(error)))
         except Contention as error:
             if not goes_on:
                 raise
-            told.append((one.entity, f"The first load of {one.entity} is not ended yet: {error}"))
-    return told
+            unhealed.append((one.entity, f"The first load of {one.entity} is not ended yet: {error}"))
+    return unhealed
 
 
 def without_key(target: Connection) -> dict[str, SyncError]:
@@ -116,9 +116,9 @@ def without_key(target: Connection) -> dict[str, SyncError]:
     }
 
 
-def tell(run_id: str, told: Iterable[tuple[str, str]], target: Connection) -> None:
-    """What rows of others break stands in the run's report."""
-    for entity, sentence in told:
+def record_unhealed(run_id: str, unhealed: Iterable[tuple[str, str]], target: Connection) -> None:
+    """Have the run's report say what a person must heal, by entity."""
+    for entity, sentence in unhealed:
         from hybrid_sync.write.batches import record_missing
 
         with transaction(target, "target"):

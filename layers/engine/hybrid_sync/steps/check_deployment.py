@@ -38,8 +38,8 @@ def check_deployment(world: World, started: StartedCheck, limits: Limits | None 
         found += look(ground, table())
         report = _tried(found, lambda: world.reports.write(started.check_id, _document(started, found)), "not_stored")
         if catalog is not None and "target" in connections:
-            told = outcome(started.check_id, in_order(found), report or "")
-            _tried(found, lambda: keep(connections["target"], catalog.hash, told), "not_stored")
+            checked = outcome(started.check_id, in_order(found), report or "")
+            _tried(found, lambda: keep(connections["target"], catalog.hash, checked), "not_stored")
     return outcome(started.check_id, in_order(found), report or "")
 
 
@@ -55,7 +55,7 @@ def _tried(found: list[Finding], work: Callable[[], T], code: str = "") -> T | N
 def _document(started: StartedCheck, found: list[Finding]) -> dict[str, object]:
     """The report: all findings, and how the check ended."""
     whole = outcome(started.check_id, in_order(found), "")
-    told = {**whole.model_dump(mode="json", exclude={"left_out", "report"}), "findings": [
+    checked = {**whole.model_dump(mode="json", exclude={"left_out", "report"}), "findings": [
         finding.model_dump(mode="json") for finding in in_order(found)
     ]}  # fmt: skip
-    return {**told, "status": "succeeded" if whole.passed else "failed", "profile": "check"}
+    return {**checked, "status": "succeeded" if whole.passed else "failed", "profile": "check"}

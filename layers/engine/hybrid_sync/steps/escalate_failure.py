@@ -10,7 +10,7 @@ from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.failures.quarantine import GivenUp, escalate, given_up
 from hybrid_sync.failures.reasons import reason_of
 from hybrid_sync.postgres import transaction
-from hybrid_sync.runs.told import cause_of_records, is_news
+from hybrid_sync.runs.notified import cause_of_records, is_news
 from hybrid_sync.world import World
 
 
@@ -27,10 +27,10 @@ def escalate_failure(world: World, messages: Sequence[FailureMessage], junk: int
             counts[message.entity, message.reason] += escalate(target, message)
         causes = [(entity, reason) for (entity, reason), n in sorted(counts.items()) if n]
         # Before the commit: what cannot be sent is escalated and sent by the next delivery.
-        if found := [told for told in given_up(target, causes) if is_news(target, _alert([told]))]:
+        if found := [line for line in given_up(target, causes) if is_news(target, _alert([line]))]:
             world.alerts.publish(_alert(found))
-        if junk and is_news(target, told := _junk_alert(junk)):
-            world.alerts.publish(told)
+        if junk and is_news(target, alert := _junk_alert(junk)):
+            world.alerts.publish(alert)
     return sum(counts.values())
 
 

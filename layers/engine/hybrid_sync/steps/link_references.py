@@ -54,12 +54,12 @@ def _waiting(world: World, run_id: str, target: Connection) -> tuple[list[Group]
         trip.ask(same_version(world, run_id))
         trip.ask(ask_run(run_id))
         failed, found = trip.ask(ask_failed_with(run_id, LASTING)), trip.ask(groups(world.catalog, run_id))
-        left, told = (
+        left, refused = (
             trip.ask(ask_left_open()),
             trip.ask(ask_failed_with(run_id, {ForeignKeyUnproven.code, IndexUnmade.code})),
         )
     waiting = [g for g in found.value if g.entity not in failed.value and g.parent_entity not in failed.value]
-    return waiting, [one.entity for one in left.value if one.run_id == run_id and one.entity not in told.value]
+    return waiting, [one.entity for one in left.value if one.run_id == run_id and one.entity not in refused.value]
 
 
 def _link_group(world: World, run_id: str, group: Group, target: Connection, most: int) -> tuple[int, int]:

@@ -21,11 +21,11 @@ from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.bulk import ask_left_open
 from hybrid_sync.schema.ready import asking_installed, prepared
-from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, tell, without_key
+from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, record_unhealed, without_key
+from hybrid_sync.steps.end_lost_runs import end_lost_runs_and_alert
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.steps.plans import recall_erased
 from hybrid_sync.steps.same_version import record_secret, same_secret, same_version, version
-from hybrid_sync.steps.tell_lost_runs import tell_lost_runs
 from hybrid_sync.world import World
 
 
@@ -45,9 +45,9 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             others = trip.ask(at_work(request.run_id))
             left_open = trip.ask(ask_left_open())
         if others.value:
-            tell_lost_runs(world, target, finder=request.run_id)
+            end_lost_runs_and_alert(world, target, finder=request.run_id)
         # A run that was found to be lost may have left one open, too.
-        told = end_left_open(world, request.run_id, target, goes_on=True) if left_open.value else []
+        unhealed = end_left_open(world, request.run_id, target, goes_on=True) if left_open.value else []
         recall_erased(world, legacy, target)
         if request.act != "sync":
             from hybrid_sync.steps.act_on_people import act_on_people  # who syncs need not load it
@@ -64,7 +64,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         fence.refuse_replica(saved, (world.catalog[entity] for wave in waves for entity in wave))
         entities = [entity for wave in waves for entity in wave]
         failed = {**unfit(world, request.run_id, entities, legacy, target), **failed}
-        failed |= without_key(target) if told else {}
+        failed |= without_key(target) if unhealed else {}
         deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
         with transaction(target, "target"):
             require_reached(target, saved)
@@ -77,7 +77,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
                 run, records = trip.ask(ask_run(request.run_id)), trip.ask(ask_entities(request.run_id, None))
                 carried = trip.ask(ask_carried())
         failpoint("run.recorded", target, legacy)
-        tell(request.run_id, told, target)
+        record_unhealed(request.run_id, unhealed, target)
         in_bulk = begin_bulk(world, request, records.value, carried.value, target)
         return _planned(world.catalog, request, run.value, records.value, in_bulk)
 

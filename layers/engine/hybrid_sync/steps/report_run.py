@@ -27,11 +27,11 @@ from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.story import never_began as unbegun
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
-from hybrid_sync.runs.told import is_news, over
+from hybrid_sync.runs.notified import is_news, over
 from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
-from hybrid_sync.tuning.told import Performance
+from hybrid_sync.tuning.model import Performance
 from hybrid_sync.undo.begin import JOURNAL_KEPT
 from hybrid_sync.world import World
 
@@ -65,19 +65,19 @@ def _end_first_loads(world: World, run_id: str, target: Connection) -> None:
         with transaction(target, "target", read_only=True):
             if not store.first_load_left_open(target):
                 return
-        from hybrid_sync.steps.bulk_load import end_left_open, tell  # seldom
+        from hybrid_sync.steps.bulk_load import end_left_open, record_unhealed  # seldom
 
-        tell(run_id, end_left_open(world, run_id, target), target)
+        record_unhealed(run_id, end_left_open(world, run_id, target), target)
 
 
 @timed("report")
 def reported(
-    world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None, *, told: bool = False,
+    world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None, *, notified: bool = False,
     times: Performance | None = None,
 ) -> RunOutcome:  # fmt: skip
     """The same over a connection; `verdicts` record what a verification has just found.
 
-    `told`: people have heard how the run ended.  `times`: where its time went.
+    `notified`: people know how the run ended.  `times`: where its time went.
     """
     with transaction(target, "target"):
         for verdict in verdicts.answers if verdicts else ():
@@ -103,8 +103,8 @@ def reported(
     failpoint("report.stored", target)
     _measure(document)
     # Who starts a run of a few rows sees how it ends; that it went well is no news to anybody else.
-    if not told and not (well and summary.profile == Profile.on_demand):
-        _tell(world, target, summary, shown)
+    if not notified and not (well and summary.profile == Profile.on_demand):
+        _notify(world, target, summary, shown)
     return RunOutcome(run_id=request.run_id, status=summary.status, report=location, summary=_brief(summary))
 
 
@@ -128,7 +128,7 @@ def _measure(document: dict[str, Any]) -> None:
     measure(of_run(document))
 
 
-def _tell(world: World, target: Connection, summary: RunSummary, shown: str) -> None:
+def _notify(world: World, target: Connection, summary: RunSummary, shown: str) -> None:
     """Before the commit of what was told: an alert that cannot be sent is sent by the next attempt."""
     with transaction(target, "target"):
         well = summary.status == "succeeded"

@@ -52,9 +52,9 @@ def _end_first_loads(world: World, under_way: Rollback, target: Connection) -> N
     with transaction(target, "target", read_only=True):
         if not first_load_left_open(target):
             return
-    from hybrid_sync.steps.bulk_load import end_left_open, tell, without_key  # seldom
+    from hybrid_sync.steps.bulk_load import end_left_open, record_unhealed, without_key  # seldom
 
-    tell(under_way.rollback_id, end_left_open(world, under_way.rollback_id, target), target)
+    record_unhealed(under_way.rollback_id, end_left_open(world, under_way.rollback_id, target), target)
     refused = without_key(target)
     for entity in under_way.entities:
         if entity in refused:

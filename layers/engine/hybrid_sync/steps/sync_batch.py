@@ -82,7 +82,7 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
             page.remember()
             failpoint("batch.cached", target, legacy)
             if missing := gone(world.id_cache):
-                tell_missing(target, task, missing)
+                record_missing_part(target, task, missing)
             if page.unqueued:
                 queue_failures(world, task, target, page.arrived)
             for one in done:
@@ -102,11 +102,11 @@ def queue_failures(world: World, task: BatchTask, target: Connection, arrived: C
             world.failure_queue.send(messages)
             failpoint("batch.queue_sent", target)
     except PartMissing as missing:  # the records wait in the table, and whoever comes next sends
-        tell_missing(target, task, str(missing))
+        record_missing_part(target, task, str(missing))
 
 
-def tell_missing(target: Connection, task: BatchTask, sentence: str) -> None:
-    """A part that a run can do without is gone: its report says so, once for each entity."""
+def record_missing_part(target: Connection, task: BatchTask, sentence: str) -> None:
+    """Have the run's report say that a part is gone which a run can do without; once for each entity."""
     with transaction(target, "target"):
         record_missing(target, task.run_id, task.entity, sentence)
 

@@ -39,10 +39,10 @@ def tend_breakers(world: Tending) -> None:
         with suppress(SyncError):  # its breaker has it
             world.probe(side)
     for side in SIDES:
-        news = world.breakers.begin_to_tell(side)
+        news = world.breakers.begin_notifying(side)
         if news is not None:
             world.alerts.publish(_gone(side, news) if news.away_since is not None else _back(side, news))
-            world.breakers.have_told(side, news)
+            world.breakers.have_notified(side, news)
 
 
 def _gone(side: Side, breaker: Breaker) -> Alert:

@@ -22,7 +22,7 @@ from hybrid_sync.postgres import Connection, Question, answer, inside, together
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.session import dicts
 from hybrid_sync.tuning.facts import LARGE, Unindexed, ask_unindexed, unindexed_by_parent
-from hybrid_sync.tuning.told import Advice
+from hybrid_sync.tuning.model import Advice
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from hybrid_sync.timing import CONNECT, REFUSED, Times
 from hybrid_sync.tuning.facts import Facts, Rows
+from hybrid_sync.tuning.model import Bottleneck
 from hybrid_sync.tuning.spent import SIDES, RunTimes, StepTimes, by_entity, seconds
-from hybrid_sync.tuning.told import Bottleneck
 
 FLOOR = 1.0
 """Seconds, over all workers, below which nobody need do anything."""
@@ -59,7 +59,9 @@ class _Judge:
     def _counts(self, spent: float, floor: float = FLOOR, share: float = SHARE) -> bool:
         return spent >= floor and spent >= share * self._whole
 
-    def _told(self, code: str, entity: str, spent: float, sentence: str, remedy: str, ddl: str = "") -> Bottleneck:
+    def _bottleneck(
+        self, code: str, entity: str, spent: float, sentence: str, remedy: str, ddl: str = ""
+    ) -> Bottleneck:
         share = min(spent / self._whole, 1.0) if self._whole else 0.0
         return Bottleneck(
             code=code, entity=entity, seconds=round(spent, 3), share=round(share, 4), sentence=sentence, remedy=remedy,
@@ -82,7 +84,7 @@ class _Judge:
         if not (missing and slow and self._counts(spent, FLOOR / 4, SHARE / 2)):
             return
         names = " and ".join(f"{one.child} (about {one.rows:,} rows) for its column {one.column}" for one in missing)
-        yield self._told(
+        yield self._bottleneck(
             "missing_index", entity, spent,
             f"Deleting {rows.deleted:,} rows of {entity} took {spent:.1f} s: each time the target reads all of {names},"
             " which no index serves.",
@@ -95,7 +97,7 @@ class _Judge:
         if compares and comparing / max(rows.compared, 1) >= SLOW_ROW and compares.most >= 1_000_000:
             spent, waits = spent + comparing, compares if waits is None else waits.plus(compares)
         if waits and waits.most >= 1_000_000 and self._counts(spent):
-            yield self._told(
+            yield self._bottleneck(
                 "lock_waits", entity, spent,
                 f"{f'Batches of {entity}' if entity else 'Steps'} waited {spent:.1f} s for locks in the target,"
                 f" {waits.most / 1e6:.1f} s at once.",
@@ -111,7 +113,7 @@ class _Judge:
         each = f"{spent / rows.written * 1000:,.1f} ms a row"
         triggers = self._facts.triggers.get(entity, ())
         if not triggers:
-            yield self._told(
+            yield self._bottleneck(
                 "slow_writes",
                 entity,
                 spent,
@@ -123,7 +125,7 @@ class _Judge:
         slowest = max(triggers, key=lambda one: one.millis or 0.0)
         names = ", ".join(one.name for one in triggers)
         counted = f" (the target counts {slowest.millis:,.1f} ms a call of {slowest.name})" if slowest.millis else ""
-        yield self._told(
+        yield self._bottleneck(
             "slow_trigger", entity, spent,
             f"Writing {rows.written:,} rows of {entity} took {spent:.1f} s, {each}, and these triggers fire for them:"
             f" {names}{counted}.",
@@ -135,14 +137,14 @@ class _Judge:
         finding, found = self._beyond(steps, ("detect",), "legacy")
         reading, _ = self._beyond(steps, ("read",), "legacy")
         if found and found.most >= LONG_MESSAGE * 1e6 and self._counts(finding):
-            yield self._told(
+            yield self._bottleneck(
                 "legacy_scan", entity, finding,
                 f"Legacy took {finding:.1f} s to find what has changed in {entity}: it reads all of its tables.",
                 "`hybrid-sync advise` names the index that is missing, if one is; else let runs carry it less often"
                 " (`hybrid-sync usage`).",
             )  # fmt: skip
         elif reading / max(rows.read, 1) >= SLOW_ROW and self._counts(reading, 2 * FLOOR):
-            yield self._told(
+            yield self._bottleneck(
                 "legacy_scan",
                 entity,
                 reading,
@@ -168,13 +170,13 @@ class _Judge:
             f" some in {side}'s pg_stat_activity."
         )
         if refused and refused.number >= 3 and refused.number >= 0.1 * self._times.calls:
-            yield self._told(
+            yield self._bottleneck(
                 "throttled_pool", "", seconds(refused),
                 f"{side.capitalize()}, or its pooler, had no connection left {refused.number} times in"
                 f" {self._times.calls} calls: each time a step waited for its next attempt, 5 s and more.", remedy,
             )  # fmt: skip
         elif connected and seconds(connected) >= connected.number and self._counts(seconds(connected), 2 * FLOOR):
-            yield self._told(
+            yield self._bottleneck(
                 "throttled_pool", "", seconds(connected),
                 f"A connection to {side} took {seconds(connected) / connected.number:.1f} s on average,"
                 f" {connected.number} times.", remedy,
@@ -186,7 +188,7 @@ class _Judge:
         number = sum(one.number for one in waits)
         spent = least * number
         if number >= MANY and least >= FAR and self._counts(spent, 2 * FLOOR, 2 * SHARE):
-            yield self._told(
+            yield self._bottleneck(
                 "round_trips",
                 "",
                 spent,
@@ -197,7 +199,7 @@ class _Judge:
     def _starts(self) -> Iterator[Bottleneck]:
         runs, cold, spent = self._facts.starts
         if runs >= 5 and cold > runs / 2 and spent >= cold:
-            yield self._told(
+            yield self._bottleneck(
                 "cold_starts",
                 "",
                 spent,

@@ -14,8 +14,8 @@ from hybrid_sync.session import Trip, dicts
 from hybrid_sync.timing import START
 from hybrid_sync.tuning.bottlenecks import bottlenecks
 from hybrid_sync.tuning.facts import AskedFacts
+from hybrid_sync.tuning.model import PastTimes, Performance, SlowStatement, StepLine
 from hybrid_sync.tuning.spent import ROWS, SIDES, RunTimes, run_times, seconds
-from hybrid_sync.tuning.told import PastTimes, Performance, SlowStatement, StepLine
 
 MOST_STEPS = 60
 SLOWEST = 5

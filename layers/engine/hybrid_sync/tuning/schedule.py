@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybrid_sync.tuning.told import ProfileUse
+from hybrid_sync.tuning.model import ProfileUse
 
 OFTEN = 3.0
 """On-demand runs of an entity a day, from which on a scheduled run would carry them together."""

@@ -14,7 +14,7 @@ from hybrid_sync.ids.mint import asking_same
 from hybrid_sync.postgres import answer
 
 
-def _asked(what: str, ask: Callable[[], Any], tell: Callable[[str, str, str], Finding] = error) -> Any:
+def _asked(what: str, ask: Callable[[], Any], finding: Callable[[str, str, str], Finding] = error) -> Any:
     """The answer and no finding, or none and why.
 
     A service that fails or throttles is raised, since nothing is known then.
@@ -23,7 +23,7 @@ def _asked(what: str, ask: Callable[[], Any], tell: Callable[[str, str, str], Fi
         with refusals(what):
             return ask(), []
     except ConfigurationMissing as refused:
-        return None, [tell("part_missing", refused.message, refused.remedy)]
+        return None, [finding("part_missing", refused.message, refused.remedy)]
 
 
 @probe("aws")
@@ -133,13 +133,13 @@ def lambda_quota(ground: Ground) -> Iterator[Finding]:
         return
     limit = answer["AccountLimit"]
     free = int(limit["UnreservedConcurrentExecutions"])
-    told = f"The account may run {free} functions at once that reserve nothing, and a run uses {ground.workers}"
+    sentence = f"The account may run {free} functions at once that reserve nothing, and a run uses {ground.workers}"
     if free < ground.workers:
         yield warning(
             "small_quota",
-            f"{told}: others are throttled, and the run waits.",
+            f"{sentence}: others are throttled, and the run waits.",
             "Ask for more in Service Quotas (Lambda, concurrent executions: L-B99A9384), or deploy with smaller"
             " TargetConnections or LegacyConnections.",
         )
     else:
-        yield note("quota", f"{told}.")
+        yield note("quota", f"{sentence}.")

@@ -107,18 +107,18 @@ def growth(ground: Ground) -> Iterator[Finding]:
     in_legacy, _ = ground.row("legacy", _SIZES, _columns(read))
     in_target, all_of_it = ground.row("target", _SIZES, _columns(mapped))
     grows = int(max(in_legacy - in_target, 0) * JOURNAL)
-    told = (
+    sizes = (
         f"The mapped tables take {in_legacy / GIGABYTE:,.2f} GB in legacy and {in_target / GIGABYTE:,.2f} GB in the"
         f" target, which takes {all_of_it / GIGABYTE:,.2f} GB in all and may grow by {grows / GIGABYTE:,.2f} GB"
     )
     if ground.disk_gb is None:
         yield note(
-            "disk_unknown", f"{told}; the size of its disk is unknown.", "Give it with: hybrid-sync check --disk-gb."
+            "disk_unknown", f"{sizes}; the size of its disk is unknown.", "Give it with: hybrid-sync check --disk-gb."
         )
     elif all_of_it + grows > 0.9 * ground.disk_gb * GIGABYTE:
-        yield error("disk_too_small", f"{told}; its disk has {ground.disk_gb:g} GB.", "Enlarge the target's disk.")
+        yield error("disk_too_small", f"{sizes}; its disk has {ground.disk_gb:g} GB.", "Enlarge the target's disk.")
     else:
-        yield note("disk", f"{told}; its disk has {ground.disk_gb:g} GB.")
+        yield note("disk", f"{sizes}; its disk has {ground.disk_gb:g} GB.")
 
 
 def _columns(relations: set[tuple[str, str]]) -> tuple[list[str], list[str]]:

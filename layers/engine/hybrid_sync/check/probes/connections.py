@@ -24,10 +24,10 @@ from pg_stat_ssl where pid = pg_backend_pid()
 def reached(ground: Ground) -> Iterator[Finding]:
     """As whom, how and how far each database is reached; a line nobody verified; a slow one."""
     for side in ground.connections:
-        role, version, told = ground.row(side, _WHO)
+        role, version, server_tls = ground.row(side, _WHO)
         seconds = round_trip(ground, side)
         info = ground.connections[side].info
-        tls = (told or "TLS") if info.pgconn.ssl_in_use else ""
+        tls = (server_tls or "TLS") if info.pgconn.ssl_in_use else ""
         mode = info.get_parameters().get("sslmode", "")
         yield note(
             "reached",

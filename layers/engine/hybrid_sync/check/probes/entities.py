@@ -37,7 +37,7 @@ def entities_fit(ground: Ground) -> Iterator[Finding]:
         try:
             plan = plan_for(ground.check_id, name, ground.catalog, legacy, target)
         except (StructureMismatch, MissingPrivilege) as refused:
-            yield from _told(ground, name, refused)
+            yield from _refused_entity(ground, name, refused)
             continue
         fitting += 1
         for sentence in plan.warnings:
@@ -47,7 +47,7 @@ def entities_fit(ground: Ground) -> Iterator[Finding]:
     yield note("entities", f"{fitting} of {len(names)} entities of the catalog fit both databases.")
 
 
-def _told(ground: Ground, name: str, refused: StructureMismatch | MissingPrivilege) -> Iterator[Finding]:
+def _refused_entity(ground: Ground, name: str, refused: StructureMismatch | MissingPrivilege) -> Iterator[Finding]:
     """Each mistake by itself; what only planning sees, as planning says it."""
     entity, file = ground.catalog[name], ground.catalog.file_of(name)
     misfits: Sequence[Misfit] = [
@@ -57,8 +57,8 @@ def _told(ground: Ground, name: str, refused: StructureMismatch | MissingPrivile
     for misfit in misfits:
         place = ".".join(map(str, misfit.path))
         code = "not_judged" if misfit.doubtful else refused.code
-        tell = note if misfit.doubtful else error
-        yield tell(code, f"{file}{f', {place}' if place else ''}: {misfit.text}", remedy)
+        finding = note if misfit.doubtful else error
+        yield finding(code, f"{file}{f', {place}' if place else ''}: {misfit.text}", remedy)
     if all(misfit.doubtful for misfit in misfits):
         yield error(refused.code, refused.message, refused.remedy)
 

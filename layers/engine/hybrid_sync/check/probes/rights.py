@@ -51,7 +51,7 @@ def legacy_grants(ground: Ground) -> Iterator[Finding]:
     """The grants that the legacy role lacks, as SQL."""
     fenced, stamped = _read(ground.catalog, "commit_fence"), _read(ground.catalog, "timestamp")
     missing = _missing(ground, "legacy", fenced | stamped, ("select",), by_column=stamped - fenced)
-    yield from _told(ground, "legacy", missing)
+    yield from _missing_rights(ground, "legacy", missing)
 
 
 @probe("target")
@@ -61,7 +61,7 @@ def target_grants(ground: Ground) -> Iterator[Finding]:
     missing = _missing(ground, "target", mapped, _WRITES)
     for schema, name in ground.rows("target", *sequences.without_usage(ground.catalog)):
         missing.append(("usage", sql.SQL("usage on sequence {}").format(sql.Identifier(schema, name))))
-    yield from _told(ground, "target", missing)
+    yield from _missing_rights(ground, "target", missing)
 
 
 @probe("target")
@@ -82,7 +82,7 @@ def installed(ground: Ground) -> Iterator[Finding]:
         missing.append(("usage", sql.SQL("usage on all sequences in schema hybrid_sync")))
     if functions:
         missing.append(("execute", sql.SQL("execute on all functions in schema hybrid_sync")))
-    yield from _told(ground, "target", missing)
+    yield from _missing_rights(ground, "target", missing)
 
 
 def _read(catalog: Catalog, detect: str) -> set[Place]:
@@ -112,7 +112,7 @@ def _missing(
     return found
 
 
-def _told(ground: Ground, side: Side, missing: Sequence[tuple[str, sql.Composable]]) -> Iterator[Finding]:
+def _missing_rights(ground: Ground, side: Side, missing: Sequence[tuple[str, sql.Composable]]) -> Iterator[Finding]:
     if not missing:
         return
     [role] = ground.row(side, "select current_user::text")

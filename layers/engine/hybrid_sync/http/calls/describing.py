@@ -6,24 +6,24 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING
 
-from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.http.openapi import document
 
 if TYPE_CHECKING:
     from hybrid_sync.services.desk import Desk
 
 
-def open_api(_: Desk, call: Call) -> Told:
+def open_api(_: Desk, call: Call) -> Reply:
     """For the address that was asked."""
-    return Told(text=_document(call.base))
+    return Reply(text=_document(call.base))
 
 
-def docs(_: Desk, call: Call) -> Told:
+def docs(_: Desk, call: Call) -> Reply:
     """The same, drawn by the server: no script, no request to anybody else."""
     from hybrid_sync.http.manual import manual
 
     text, policy = manual(call.base)
-    return Told(text=text, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
+    return Reply(text=text, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
 
 
 @cache

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hybrid_sync.entrypoint import error_sentence, logger
 from hybrid_sync.errors import SyncError
-from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.services import health as service
-from hybrid_sync.services.told import Health
+from hybrid_sync.services.answers import Health
 
 if TYPE_CHECKING:
     from hybrid_sync.services.desk import Desk
@@ -20,19 +20,19 @@ KEPT_SECONDS = 5
 _kept: dict[str, tuple[Desk, datetime, Health]] = {}
 
 
-def health(desk: Desk, _: Call) -> Told:
+def health(desk: Desk, _: Call) -> Reply:
     """503 where a part is away without which no run can succeed."""
-    told = _told(desk)
-    return Told(told, HTTPStatus.SERVICE_UNAVAILABLE if told.status == "down" else None)
+    answer = _recent(desk)
+    return Reply(answer, HTTPStatus.SERVICE_UNAVAILABLE if answer.status == "down" else None)
 
 
-def _told(desk: Desk) -> Health:
-    of, until, told = _kept.get("health") or (None, desk.now(), None)
-    if told is None or of is not desk or desk.now() >= until:
-        told = service.health(desk, _note)
+def _recent(desk: Desk) -> Health:
+    of, until, answer = _kept.get("health") or (None, desk.now(), None)
+    if answer is None or of is not desk or desk.now() >= until:
+        answer = service.health(desk, _note)
         # From its end: whatever is away may have taken ten seconds to say so.
-        _kept["health"] = (desk, desk.now() + timedelta(seconds=KEPT_SECONDS), told)
-    return told
+        _kept["health"] = (desk, desk.now() + timedelta(seconds=KEPT_SECONDS), answer)
+    return answer
 
 
 def _note(part: str, error: SyncError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.http.calls.paths import bad_cursor, cursor_of, place_of
 from hybrid_sync.http.models import ListedSync, Syncs
 from hybrid_sync.http.requests import SyncsQuery
@@ -12,7 +12,7 @@ from hybrid_sync.services import listing as service
 from hybrid_sync.services.desk import Desk
 
 
-def list_syncs(desk: Desk, call: Call) -> Told:
+def list_syncs(desk: Desk, call: Call) -> Reply:
     """A page; RequestRejected for an entity that does not exist."""
     asked: SyncsQuery = call.query
     if asked.entity is not None:
@@ -24,4 +24,4 @@ def list_syncs(desk: Desk, call: Call) -> Told:
         raise bad_cursor() from None
     found = service.listing(desk, wanted, call.caller.who)
     syncs = tuple(ListedSync(**run.model_dump(), status_url=call.link(f"/v1/syncs/{run.run_id}")) for run in found.runs)
-    return Told(Syncs(syncs=syncs, next=cursor_of(found.next)))
+    return Reply(Syncs(syncs=syncs, next=cursor_of(found.next)))

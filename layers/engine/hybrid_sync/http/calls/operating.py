@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.http.calls.paths import run_id_of
 from hybrid_sync.http.models import CancelledSync, SyncRollback, UndoneEntity
 from hybrid_sync.http.requests import RollbackRequest
@@ -15,14 +15,14 @@ from hybrid_sync.services.messages.jobs import CancelAsked
 from hybrid_sync.services.messages.undoing import RollbackAsked
 
 
-def cancel_sync(desk: Desk, call: Call) -> Told:
+def cancel_sync(desk: Desk, call: Call) -> Reply:
     """End it in whatever state it is, also one that has ended; RunNotFound."""
     run_id = run_id_of(call)
-    told = jobs.cancel(desk, CancelAsked(run_id=run_id), call.caller.who)
-    return Told(CancelledSync(run_id=run_id, status=told.status, status_url=call.link(f"/v1/syncs/{run_id}")))
+    answer = jobs.cancel(desk, CancelAsked(run_id=run_id), call.caller.who)
+    return Reply(CancelledSync(run_id=run_id, status=answer.status, status_url=call.link(f"/v1/syncs/{run_id}")))
 
 
-def roll_back_sync(desk: Desk, call: Call) -> Told:
+def roll_back_sync(desk: Desk, call: Call) -> Reply:
     """A preview, or a part of the rollback; RunNotFound, RequestRejected with what stands in the way."""
     run_id = run_id_of(call)
     asked: RollbackRequest = call.body
@@ -31,28 +31,28 @@ def roll_back_sync(desk: Desk, call: Call) -> Told:
         return _preview(desk, task)
     outcome = rollback.rollback(desk, task, call.caller.who)
     url = call.link(f"/v1/syncs/{outcome.rollback_id}")
-    told = SyncRollback(
+    answer = SyncRollback(
         run_id=run_id, preview=False, rollback_id=outcome.rollback_id, more=outcome.more,
         inserted=outcome.undone.inserted, updated=outcome.undone.updated, deleted=outcome.undone.deleted,
         conflicts=outcome.undone.conflicts, failed=outcome.failed, held=outcome.held, status_url=url,
     )  # fmt: skip
-    return Told(told, location=url)
+    return Reply(answer, location=url)
 
 
-def release_sync(desk: Desk, call: Call) -> Told:
+def release_sync(desk: Desk, call: Call) -> Reply:
     """Let the entities be written again that the run, or its rollback, holds."""
-    return Told(held.release_of(desk, run_id_of(call)))
+    return Reply(held.release_of(desk, run_id_of(call)))
 
 
-def list_holds(desk: Desk, call: Call) -> Told:
+def list_holds(desk: Desk, call: Call) -> Reply:
     """What is held, by whom and why."""
-    return Told(held.holds(desk, HoldsAsked(), call.caller.who))
+    return Reply(held.holds(desk, HoldsAsked(), call.caller.who))
 
 
-def _preview(desk: Desk, task: RollbackAsked) -> Told:
+def _preview(desk: Desk, task: RollbackAsked) -> Reply:
     seen = rollback.preview(desk, task)
-    told = SyncRollback(
+    answer = SyncRollback(
         run_id=seen.run_id, preview=True, possible=seen.possible, why=seen.why, rollback_id=seen.under_way,
         would_undo=tuple(UndoneEntity(**one.model_dump()) for one in seen.entities), failed=seen.lost,
     )  # fmt: skip
-    return Told(told, HTTPStatus.OK)
+    return Reply(answer, HTTPStatus.OK)

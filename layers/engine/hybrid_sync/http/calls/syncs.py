@@ -19,7 +19,7 @@ from hybrid_sync.errors import (
     RequestRejected,
     RunNotFound,
 )
-from hybrid_sync.http.call import Call, Told
+from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.http.calls.paths import run_id_of
 from hybrid_sync.http.models import EntityProgress, StartedSync, SyncState
 from hybrid_sync.http.requests import SyncRequest
@@ -34,7 +34,7 @@ _KEY_LETTERS = 255
 _LONGEST_REPORT = 63_000
 
 
-def start_sync(desk: Desk, call: Call) -> Told:
+def start_sync(desk: Desk, call: Call) -> Reply:
     """Accept a run, once for each caller and Idempotency-Key; a dry run is only judged."""
     asked: SyncRequest = call.body
     _require_scopes(asked, call.scopes)
@@ -44,20 +44,20 @@ def start_sync(desk: Desk, call: Call) -> Told:
     facts = {"run_id": name, "priority": asked.priority, "refs": len(asked.refs), "status": started.status}
     logger.info("run asked for", extra=facts)
     if asked.dry_run:
-        return Told(StartedSync(status=started.status, why=started.why), HTTPStatus.OK)
+        return Reply(StartedSync(status=started.status, why=started.why), HTTPStatus.OK)
     url = call.link(f"/v1/syncs/{name}")
-    return Told(StartedSync(run_id=name, status=started.status, status_url=url), location=url)
+    return Reply(StartedSync(run_id=name, status=started.status, status_url=url), location=url)
 
 
-def show_sync(desk: Desk, call: Call) -> Told:
+def show_sync(desk: Desk, call: Call) -> Reply:
     """RunNotFound where neither the gate nor the state machine knows it."""
     run_id = run_id_of(call)
     standing, state = _known(desk, run_id)
     report = _report(desk, state) if state is not None and state.finished_at is not None else None
-    whole, cut = _told_of(report)
+    whole, cut = _report_without(report)
     job = standing.job if standing else None
     ended_at = (state and state.finished_at) or (job and job.ended_at)
-    return Told(
+    return Reply(
         SyncState(
             run_id=run_id,
             status=_status(desk, state, report) if state else job.status if job else "",
@@ -153,7 +153,7 @@ def _recorded_status(desk: Desk, run_id: str) -> str:
         return "ended"
 
 
-def _told_of(report: dict[str, Any] | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+def _report_without(report: dict[str, Any] | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """The report whole, or without its lists where it is longer than an answer may be, and the names of these."""
     if report is None or len(json.dumps(report)) <= _LONGEST_REPORT:
         return report, ()

@@ -127,12 +127,12 @@ def _window(records: Records, profile: Profile) -> Level:
         ((run["finished_at"] or records.at) - run["started_at"], run["status"] in _VERIFIED)
         for run in records.runs if run["profile"] == profile
     ]  # fmt: skip
-    told = [took for took, verified in spent if verified or took > limit]
-    if not told:
+    counted = [took for took, verified in spent if verified or took > limit]
+    if not counted:
         return goal.unknown(f"No {profile} run has come to its end in {PERIOD_DAYS} days.")
-    well, longest = sum(verified and took <= limit for took, verified in spent), max(told).total_seconds()
-    said = f"{well} of {n_of(len(told), 'run')} in time; the longest took {duration(longest)}"
-    return goal.judged(said, met=well == len(told), part=well, whole=len(told), value=longest)
+    well, longest = sum(verified and took <= limit for took, verified in spent), max(counted).total_seconds()
+    said = f"{well} of {n_of(len(counted), 'run')} in time; the longest took {duration(longest)}"
+    return goal.judged(said, met=well == len(counted), part=well, whole=len(counted), value=longest)
 
 
 def _at_once(records: Records) -> Level:

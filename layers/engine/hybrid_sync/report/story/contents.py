@@ -54,10 +54,10 @@ def contents(summary: RunSummary) -> Section | None:
     if not found:
         return None
     blocks: list[Block] = [Text(" ".join(_sentences([r for _, r in found])))]
-    telling = [(e, r) for e, r in found if r.differing or r.wrong_ids or not r.done]
-    if telling:
+    listed = [(e, r) for e, r in found if r.differing or r.wrong_ids or not r.done]
+    if listed:
         columns = (Column("Component"), *(Column(head, numeric=True) for head, _ in _FOUND))
-        rows = tuple((cell(capital(e.title)), *(cell(count(value(r))) for _, value in _FOUND)) for e, r in telling)
+        rows = tuple((cell(capital(e.title)), *(cell(count(value(r))) for _, value in _FOUND)) for e, r in listed)
         blocks.append(Table("Components whose contents differed", columns, rows))
     if shown := [(e, d) for e, r in found for d in r.shown]:
         blocks.append(_differences(shown))

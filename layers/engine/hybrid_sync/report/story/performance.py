@@ -5,7 +5,7 @@ from __future__ import annotations
 from hybrid_sync.report.document import Block, Bullets, Cell, Column, Fold, Section, Table, Text, cell
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import capital, count, duration, n_of
-from hybrid_sync.tuning.told import Bottleneck, Performance
+from hybrid_sync.tuning.model import Bottleneck, Performance
 
 _SHOWN = 20
 

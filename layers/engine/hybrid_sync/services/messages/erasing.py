@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.erase.told import Certificate
+from hybrid_sync.erase.certificate import Certificate
 from hybrid_sync.key_values import GivenPart
 from hybrid_sync.services.asked import Asked
 

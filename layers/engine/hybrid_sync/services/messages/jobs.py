@@ -15,7 +15,7 @@ class JobsAsked(Asked):
     """Of the whole deployment."""
 
 
-class JobTold(Message):
+class JobAnswer(Message):
     """One job: a run that waits (with its place and why), runs or has ended."""
 
     run_id: str
@@ -33,7 +33,7 @@ class JobTold(Message):
 class Jobs(Message):
     """`waiting` counts all, of which the first are listed; `paused` says since when and why, or is empty."""
 
-    jobs: tuple[JobTold, ...]
+    jobs: tuple[JobAnswer, ...]
     waiting: int
     paused: str
 

@@ -1,4 +1,4 @@
-"""Service levels, cost, times, advice and use: what is asked; `tuning.told` and others have the answers."""
+"""Service levels, cost, times, advice and use: what is asked; `tuning.model` and others have the answers."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ SILENT = timedelta(minutes=15)
 """How long it is not asked again where it does not answer: a VPC may have no way to it."""
 
 
-class Told(Protocol):
-    """What the deployment was told."""
+class DeploymentSettings(Protocol):
+    """The part of the deployment's settings that views read."""
 
     @property
     def weekly_schedule(self) -> str: ...
@@ -59,13 +59,13 @@ class Outlook:
 
     def __init__(
         self,
-        told: Told,
+        settings: DeploymentSettings,
         client: Callable[[str], Client],
         connect_legacy: Callable[[], Connection],
         connect_target: Callable[[], Connection],
         cloudwatch: Callable[[], Client],
     ) -> None:
-        self._told = told
+        self._settings = settings
         self._client = client
         self._connect = (connect_legacy, connect_target)
         self._cloudwatch = cloudwatch
@@ -75,12 +75,12 @@ class Outlook:
     @property
     def schedules(self) -> tuple[Schedule, ...]:
         """The clocks that start runs; those that are switched on."""
-        told = self._told
-        daily = told.daily_schedule if told.daily_enabled else ""
-        hourly = told.hourly_schedule if told.hourly_enabled else ""
-        clocks = ((Profile.weekly, told.weekly_schedule), (Profile.daily, daily), (Profile.hourly, hourly))
+        settings = self._settings
+        daily = settings.daily_schedule if settings.daily_enabled else ""
+        hourly = settings.hourly_schedule if settings.hourly_enabled else ""
+        clocks = ((Profile.weekly, settings.weekly_schedule), (Profile.daily, daily), (Profile.hourly, hourly))
         return tuple(
-            Schedule(run_title(profile), said, told.schedule_time_zone, profile) for profile, said in clocks if said
+            Schedule(run_title(profile), said, settings.schedule_time_zone, profile) for profile, said in clocks if said
         )
 
     @property
@@ -88,7 +88,7 @@ class Outlook:
         """How the deployment's API has answered."""
         from hybrid_sync.services.answered import Gateway
 
-        return Gateway(self._told.need("api_name"), self._cloudwatch())
+        return Gateway(self._settings.need("api_name"), self._cloudwatch())
 
     @cached_property
     def servers(self) -> Servers:
@@ -104,11 +104,11 @@ class Outlook:
         """Of the functions that work for runs."""
         from hybrid_sync.services.log_lines import RunLogs, groups_beside
 
-        return RunLogs(groups_beside(self._told.need("function")), self._client("logs"))
+        return RunLogs(groups_beside(self._settings.need("function")), self._client("logs"))
 
     def messages(self, queue: str) -> int:
         """How many there are in the queue FAILED or GIVEN_UP; AwsUnavailable."""
-        need = self._told.need
+        need = self._settings.need
         url = need("failed_queue_url") if queue == FAILED else need("dead_letter_queue_url")
         return SqsFailureQueue(url, self._client("sqs")).length()
 
@@ -134,7 +134,7 @@ class Outlook:
         return f"Lambda has refused calls for want of capacity, at {at:%H:%M} UTC the last time." if at else ""
 
     def _look_at_bucket(self) -> None:
-        S3Reports(self._told.need("data_bucket"), self._client("s3")).read("health")
+        S3Reports(self._settings.need("data_bucket"), self._client("s3")).read("health")
 
     def _look_at_control_table(self) -> None:
         self._look_at_table("control_table", "the control table")
@@ -143,6 +143,6 @@ class Outlook:
         self._look_at_table("id_map_table", "the id map")
 
     def _look_at_table(self, field: str, title: str) -> None:
-        table = self._told.need(field)
+        table = self._settings.need(field)
         with refusals(title):
             self._client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "health"}})

@@ -39,9 +39,9 @@ def overview(desk: Desk, _: OverviewAsked, __: str) -> Overview:
         queued = at_work.in_the_queue(standings, set(), waiting)
         # What was asked a moment ago may have answered.
         servers = tuple(Server(name=TARGET, ok=False, said=str(error)) if s.name == TARGET else s for s in servers)
-        told = state(away=str(error), rows=None, money=(), freshness=Freshness(), needs=(), running=queued, now=now)
+        unknown = state(away=str(error), rows=None, money=(), freshness=Freshness(), needs=(), running=queued, now=now)
         return Overview(
-            at=now, away=str(error), state=told, running=queued, paused=paused, next_runs=coming, servers=servers,
+            at=now, away=str(error), state=unknown, running=queued, paused=paused, next_runs=coming, servers=servers,
             needs=of_servers(servers, desk.breakers.both()),
         )  # fmt: skip
     return _composed(desk, now, seen, standings, paused, servers, coming, waiting)

@@ -24,8 +24,8 @@ from hybrid_sync.services.views.model import Act, Money, Running
 from hybrid_sync.services.views.verified import money_of
 from hybrid_sync.services.waiting import Waits, ask_locks, waits
 from hybrid_sync.session import dicts
+from hybrid_sync.tuning.model import Bottleneck
 from hybrid_sync.tuning.performance import performance_of
-from hybrid_sync.tuning.told import Bottleneck
 
 TONES = {
     "succeeded": Tone.good, "degraded": Tone.warning, "failed": Tone.bad, "lost": Tone.bad, "cancelled": Tone.quiet,

@@ -1,4 +1,4 @@
-"""What is told of an erasure: names of entities and numbers, no key and no value."""
+"""The certificate of an erasure, which anybody may read: names of entities and numbers, no key and no value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people and programs are told of times, advice and use: names, counts, seconds and dollars, never a value."""
+"""Answers about run times, index advice and usage: names, counts, seconds and dollars, never a cell's value."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class PastTimes(Message):
     steps: dict[str, float]
 
 
-class PerformanceTold(Message):
+class PerformanceAnswer(Message):
     run_id: str
     profile: str
     status: str
@@ -90,7 +90,7 @@ class Advice(Message):
     """Today, in the planner's units."""
 
 
-class AdviceTold(Message):
+class AdviceAnswer(Message):
     """The dearest first; `explained` statements were asked about, `skipped` says of which entities none, and why."""
 
     advice: tuple[Advice, ...]
@@ -135,7 +135,7 @@ class EntityUse(Message):
     """A sentence; empty where its schedule fits."""
 
 
-class UsageTold(Message):
+class UsageAnswer(Message):
     since: datetime
     days: int
     callers: tuple[CallerUse, ...]

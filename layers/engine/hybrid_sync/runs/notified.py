@@ -1,4 +1,4 @@
-"""Of what people have been told: once for each cause, again when a day has passed, and in the end that it is over."""
+"""Which alerts people already have: one for each cause, again after a day, and in the end that it is over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import LiteralString
 from hybrid_sync.alerts import Alert
 from hybrid_sync.postgres import Connection, Question, answer
 
-_TELL: LiteralString = """
+_RECORD: LiteralString = """
 insert into hybrid_sync.alert as a (cause, title) values (%(cause)s, %(title)s)
 on conflict (cause) do update set told_at = clock_timestamp(), times = a.times + 1
 where a.told_at < clock_timestamp() - interval '24 hours'
@@ -35,16 +35,19 @@ def cause_of_part(part: str) -> str:
 
 
 def is_news(target: Connection, alert: Alert) -> bool:
-    """Whether to tell it now: in the transaction that commits once it is told, so that what was not sent is repeated.
+    """Whether to send the alert now; always, where it has no cause.
 
-    What has no cause of its own is always news.
+    Call it in a transaction that commits after the alert was sent: what could not be sent is then sent again later.
     """
     if not alert.cause:
         return True
-    return bool(answer(target, Question(_TELL, {"cause": alert.cause, "title": alert.title}, lambda c: c.fetchall())))
+    return bool(answer(target, Question(_RECORD, {"cause": alert.cause, "title": alert.title}, lambda c: c.fetchall())))
 
 
 def over(cause: str, *, well: bool) -> Question[list[tuple[str, datetime]]]:
-    """A run is verified: no part is missing any more.  Where it went `well`, what begins with that cause is over, too,
-    and what no failed record waits for: what was told, and since when."""
+    """Take out the alerts that end with a verified run; returns the title of each and since when it was so.
+
+    They are those of missing parts and, where the run went `well`, those whose cause begins with `cause` and those of
+    failed records of which none is left.
+    """
     return Question(_OVER, {"cause": cause, "well": well}, lambda found: [(str(t), s) for t, s in found.fetchall()])

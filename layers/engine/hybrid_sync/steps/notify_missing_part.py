@@ -1,6 +1,6 @@
-"""Tell missing: somebody has deleted a part of the deployment without which no run starts, so that no run can tell it.
+"""Alert people that a part of the deployment was deleted without which no run starts, so that no run can report it.
 
-The target remembers what was told, as of every other cause: the control table may be the very part that is gone.
+The target remembers which alerts were sent: the control table may be the very part that is gone.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from hybrid_sync.alerts import Alert
 from hybrid_sync.errors import PartMissing
 from hybrid_sync.postgres import transaction
-from hybrid_sync.runs.told import cause_of_part, is_news
+from hybrid_sync.runs.notified import cause_of_part, is_news
 from hybrid_sync.world import World
 
 
-def tell_missing(world: World, missing: PartMissing) -> None:
-    """Once, and again when a day has passed; the next run that is verified says that it is over.
+def notify_missing_part(world: World, missing: PartMissing) -> None:
+    """Send the alert once, and again after a day; the next verified run says that it is over.
 
-    Raises what keeps it from being told, and then nobody counts as told.
+    Raises whatever keeps the alert from being sent, and then it does not count as sent.
     """
     alert = _alert(missing)
     with world.connect_target() as target, transaction(target, "target"):

@@ -1,4 +1,4 @@
-"""What services tell that programs are told as it is; nothing is imported here that a cold start would feel."""
+"""Answers of the services that the HTTP API passes on unchanged; importing them loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class EntityFreshness(Message):
     """Rows that are not in the target as they should be: open, escalated or accepted."""
 
 
-class FreshnessTold(Message):
+class FreshnessAnswer(Message):
     """`weekly_days`: since a weekly run has verified everything; None before the first."""
 
     at: datetime

@@ -1,4 +1,4 @@
-"""Runs that a person stopped, or that broke off, must not stand at work for ever: whoever finds them ends and tells."""
+"""No run that was stopped, or that broke off, stays `running` for ever: who finds one ends it and alerts people."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hybrid_sync.runs.lost import end_lost_runs
 from hybrid_sync.world import World
 
 
-def tell_lost_runs(world: World, target: Connection, *, finder: str = "") -> dict[str, str]:
-    """End them in the target and alert people; what became of which run.  Who cannot ask, leaves them.
+def end_lost_runs_and_alert(world: World, target: Connection, *, finder: str = "") -> dict[str, str]:
+    """End lost runs in the target and alert people; returns the status that each was given, by run id.
 
-    `finder` is the run that looks, where it is one.
+    Does nothing where Step Functions does not answer or somebody holds a lock.  `finder` is the run that looks, if any.
     """
     ended: dict[str, str] = {}
     with suppress(AwsUnavailable, Contention), transaction(target, "target"):
