@@ -6,20 +6,34 @@ import ctypes
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from hybrid_sync.key_values import Key
 
 LIBRARY = Path(__file__).with_name("rows.so")
 JsonTails = Callable[[list[bytes], int], list[bytes | None]]
+MintIds = Callable[[list[Key], bytes, bytes, bytes], list[bytes] | None]
 
 
-@cache
 def json_tails() -> JsonTails | None:
     """A function from tails, each of which begins with so many JSON fields, to the same with jsonb's; None for those
     that Python has to look at.  There is none where nothing was built, or for another machine.
     """
+    return cast(JsonTails | None, _function("json_tails", ctypes.py_object, ctypes.c_ssize_t))
+
+
+def mint_ids() -> MintIds | None:
+    """A function from keys, HMAC's two padded secrets and what each message begins with to the keys' UUIDs; its answer
+    is None where Python has to mint them.  There is none under the same conditions.
+    """
+    return cast(MintIds | None, _function("mint_ids", *(ctypes.py_object,) * 4))
+
+
+@cache
+def _function(name: str, *takes: Any) -> object:
     try:
-        function = ctypes.PyDLL(str(LIBRARY)).json_tails
-    except OSError:
+        function = getattr(ctypes.PyDLL(str(LIBRARY)), name)
+    except (OSError, AttributeError):
         return None
-    function.argtypes, function.restype = (ctypes.py_object, ctypes.c_ssize_t), ctypes.py_object
-    return cast(JsonTails, function)
+    function.argtypes, function.restype = takes, ctypes.py_object
+    return function

@@ -15,5 +15,10 @@ extern PyObject *PyList_New(Py_ssize_t);
 extern Py_ssize_t PyList_Size(PyObject *);
 extern PyObject *PyList_GetItem(PyObject *, Py_ssize_t);             /* borrowed */
 extern int PyList_SetItem(PyObject *, Py_ssize_t, PyObject *);       /* takes the reference over */
+extern Py_ssize_t PyTuple_Size(PyObject *);
+extern PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t);            /* borrowed */
+extern long long PyLong_AsLongLong(PyObject *);
+extern PyObject *PyErr_Occurred(void);                               /* borrowed */
+extern void PyErr_Clear(void);
 extern PyObject *PyBytes_FromStringAndSize(const char *, Py_ssize_t);
 extern int PyBytes_AsStringAndSize(PyObject *, char **, Py_ssize_t *);
