@@ -8,11 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from hybrid_sync.key_values import Key
-
 LIBRARY = Path(__file__).with_name("rows.so")
 JsonTails = Callable[[list[bytes], int], list[bytes | None]]
-MintIds = Callable[[list[Key], bytes, bytes, bytes], list[bytes] | None]
+MintIds = Callable[[list[tuple[int, ...]], bytes, bytes, bytes], list[bytes] | None]
 
 
 def json_tails() -> JsonTails | None:
