@@ -20,12 +20,12 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.compare.canonical import canonical
 from hybrid_sync.legacy import rows
-from hybrid_sync.pgtypes import describe
-from hybrid_sync.postgres import Connection, connect, transaction
+from hybrid_sync.pgtypes import ask_types
+from hybrid_sync.postgres import Connection, answer, connect, transaction
 from hybrid_sync.rounds import alone
 from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
-from hybrid_sync.schema.legacy_structure import asking_types
+from hybrid_sync.schema.legacy_structure import types_in_rounds
 from hybrid_sync.write.write import copy_rows
 
 SAME = "{c}::text"
@@ -65,7 +65,7 @@ class Way:
                 "sources": {"x": {"from": "x x", "key": {"legacy_id": "x.id"}, "columns": {"c": {pair.form: "x.x"}}}},
             }
         )  # fmt: skip
-        natural = alone(self.legacy, asking_types(self.entity, "x"))
+        natural = alone(self.legacy, types_in_rounds(self.entity, "x"))
         return compile_source(self.entity, "x", self._table(), natural, {})
 
     def carry(self, plan: ReadPlan) -> dict[int, str]:
@@ -124,7 +124,7 @@ class Way:
             "select attname, atttypid::int8, atttypmod, format_type(atttypid, atttypmod) from pg_attribute"
             " where attrelid = 'x'::regclass and attnum > 0"
         ).fetchall()
-        types = describe(self.target, [(oid, modifier) for _, oid, modifier, _ in found])
+        types = answer(self.target, ask_types([(oid, modifier) for _, oid, modifier, _ in found]))
         columns = {
             name: TargetColumn(name, oid, shown, kind, not_null=False, writable=True)
             for (name, oid, _, shown), kind in zip(found, types, strict=True)

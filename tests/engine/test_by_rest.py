@@ -24,8 +24,8 @@ from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Ref, RollbackTask, RunRequest, SyncedKeys
 from hybrid_sync.errors import ConfigurationMissing, TargetUnavailable
 from hybrid_sync.failpoints import armed
-from hybrid_sync.pgtypes import describe
-from hybrid_sync.postgres import transaction
+from hybrid_sync.pgtypes import ask_types
+from hybrid_sync.postgres import answer, transaction
 from hybrid_sync.rest import session
 from hybrid_sync.rest.binary import rows_of, text_of
 from hybrid_sync.rest.project import SCHEMA, Project
@@ -374,7 +374,7 @@ def test_every_value_arrives_as_it_is(sides: Sides) -> None:
                 ):
                     [[data]] = rows_of(b"".join(map(bytes, copied)))
                 assert data is not None
-                [described] = describe(target, [(oids[0], -1)])
+                [described] = answer(target, ask_types([(oids[0], -1)]))
                 said = psycopg.sql.Literal(text_of(described, data)).as_string(None)
                 same = target.execute(f"select ({said}::{kind})::text, ({literal})::text".encode()).fetchone()
                 assert same is not None

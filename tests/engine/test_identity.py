@@ -16,7 +16,7 @@ from hybrid_sync.contracts import EntityTask, RunRequest
 from hybrid_sync.keys import HIGHEST, LOWEST, among, between, bucket_of, make_room, place_of, span
 from hybrid_sync.rounds import alone
 from hybrid_sync.schema.install import install
-from hybrid_sync.schema.key_proof import asking_proof
+from hybrid_sync.schema.key_proof import proof_in_rounds
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import table
 from hybrid_sync.steps.plan_entity import plan_entity
@@ -250,7 +250,7 @@ def test_a_column_that_is_no_integer_proves_nothing_since_two_of_its_values_can_
     small = make()
     small.legacy("drop table a; create table a (id numeric primary key)")
     with small.world.connect_legacy() as legacy:
-        assert alone(legacy, asking_proof(small.world.catalog["a"].sources["a"])) is False
+        assert alone(legacy, proof_in_rounds(small.world.catalog["a"].sources["a"])) is False
 
 
 @pytest.mark.parametrize("expression", ["id + 0", "z.id::bigint", "coalesce(z.id, 0)", "y.id", "z.part", "'1'"])
@@ -259,7 +259,7 @@ def test_an_expression_is_no_column_that_an_index_could_prove(make: Make, expres
     small.legacy("alter table a add primary key (id)")
     source = small.world.catalog["a"].sources["a"].model_copy(update={"key": {"legacy_id": expression}})
     with small.world.connect_legacy() as legacy:
-        assert alone(legacy, asking_proof(source)) is False
+        assert alone(legacy, proof_in_rounds(source)) is False
 
 
 # --- both ends of bigint -------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_what_fits_is_not_cut_and_nobody_counts_what_lies_close_together(
 ) -> None:
     world = _world(legacy_db, target_db, KEYS["close together"][0])
     assert _ranges(world, 10_000) == [ALL]
-    monkeypatch.setattr(parts, "_asking_borders", None)
+    monkeypatch.setattr(parts, "_ask_borders", None)
     assert len(_ranges(world, 100)) == 10
 
 

@@ -10,7 +10,7 @@ from hybrid_sync.catalog.load import load, load_with_places
 from hybrid_sync.check.misfits import in_legacy, in_target
 from hybrid_sync.postgres import connect
 from hybrid_sync.rounds import alone
-from hybrid_sync.schema.legacy_structure import asking_structure, asking_types
+from hybrid_sync.schema.legacy_structure import structure_in_rounds, types_in_rounds
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync_cli.catalog_check import syntax
@@ -24,7 +24,7 @@ def test_every_source_compiles_against_both_databases_and_reads_all_its_rows(wor
     with connect(world.legacy, "legacy") as legacy, connect(world.target, "target") as target:
         for name, entity in CATALOG.entities.items():
             table = read_table(target, entity)
-            assert alone(legacy, asking_structure(entity))
+            assert alone(legacy, structure_in_rounds(entity))
             for source_name, source in entity.sources.items():
                 sources_of = {
                     parent: CATALOG.source_of(parent)[0]
@@ -32,7 +32,7 @@ def test_every_source_compiles_against_both_databases_and_reads_all_its_rows(wor
                     for parent in reference.parents
                 }
                 plan = compile_source(
-                    entity, source_name, table, alone(legacy, asking_types(entity, source_name)), sources_of
+                    entity, source_name, table, alone(legacy, types_in_rounds(entity, source_name)), sources_of
                 )
                 read = legacy.execute(plan.select(sql.SQL("true"))).rowcount
                 # Joins neither lose rows nor double them.

@@ -38,7 +38,7 @@ class ConnectionSecret:
         return held
 
     def held_if_any(self) -> dict[str, str]:
-        """The same, of one that somebody has spoilt or emptied, too."""
+        """`held`, also where somebody has emptied the secret or written something else into it."""
         try:
             return self.held()
         except (ValueError, CliError):

@@ -37,7 +37,7 @@ class Alert:
     lines: tuple[str, ...]
     urgent: bool = False
     cause: str = ""
-    """The same for what is the same trouble: people hear of it once, and again when a day has passed."""
+    """Equal for alerts about the same trouble: people get one of them, and another after a day."""
     entities: tuple[str, ...] = ()
     new: int | None = None
     """Failed records that this is the first news of; `known` are those before."""
@@ -63,7 +63,7 @@ class Alert:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The same for a program."""
+        """The alert as JSON, for a program."""
         return {
             "type": "hybrid_sync.alert", "title": self.title, "urgent": self.urgent, "cause": self.cause,
             "entities": self.entities, "failed_records": {"new": self.new, "known": self.known}, "money": self.money,

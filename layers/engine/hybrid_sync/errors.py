@@ -54,8 +54,8 @@ def is_outage(error: Exception) -> bool:
 
 
 def spares_rows(error: Exception) -> bool:
-    """The same, and where the deployment, the catalog or a table is not as it should be: a person has to mend that, and
-    no row was tried."""
+    """Whether no row is to blame: an outage, or something of the deployment, the catalog or a table that a person has
+    to mend."""
     return is_outage(error) or isinstance(error, _TO_MEND)
 
 

@@ -115,11 +115,11 @@ def halve_on_server(
     connection: Connection, first: int, last: int, attempt: sql.Composable, refused: sql.Composable,
     ending: sql.Composable = _NOTHING, one: sql.Composable | None = None,
 ) -> None:  # fmt: skip
-    """The same for the numbers first to last: PL/pgSQL that attempts `split.lo` to `split.hi`, and that remembers
-    `split.lo` with its `split.state` (`violated`, `named`, `context`) as refused, in a table or in the text `found`.
+    """`halve` on the server, for the numbers first to last, as one block of PL/pgSQL.
 
-    `one` is the attempt at a number by itself, said so that every number can have the same plan: most attempts are
-    such, and planning one costs more than to run it.
+    `attempt` tries the numbers `split.lo` to `split.hi`; `refused` records `split.lo` as refused, with `split.state`
+    (`violated`, `named`, `context`), in a table or in the text `found`.  `one` tries a single number, written so that
+    all numbers share one plan: most attempts are of one number, and planning costs more than running them.
     """
     body = sql.SQL(_ON_SERVER).format(
         first=first, last=last, attempt=attempt, one=one or attempt, refused=refused, ending=ending, elsewhere=ELSEWHERE

@@ -53,14 +53,14 @@ class KeyedSource(Protocol):
 
 
 def bucket_of(key: sql.Composable) -> sql.Composed:
-    """The same of the first key column."""
+    """The number of the bucket that a row's first key column falls in."""
     # Subtracting before dividing would leave bigint at its lower end.
     return sql.SQL("({k}::int8 / {b} - ({k}::int8 % {b} < 0)::int)").format(k=key, b=sql.Literal(BUCKET))
 
 
-def first_of_record(column: sql.Composable = _KEY) -> sql.Composed:
+def first_of_record() -> sql.Composed:
     """The first part of a record's key, by which the buckets go."""
-    return sql.SQL("{}[1]").format(column)
+    return sql.SQL("{}[1]").format(_KEY)
 
 
 def place_of(key: sql.Composable) -> sql.Composed:
@@ -220,9 +220,9 @@ def record_among(keys: Iterable[Key], column: sql.Composable = _KEY) -> sql.Comp
     )
 
 
-def record_between(keys: tuple[int, int], column: sql.Composable = _KEY) -> sql.Composed:
+def record_between(keys: tuple[int, int]) -> sql.Composed:
     """The condition that the first part of a record's key lies between these, for an index that begins with the key."""
-    return sql.SQL("({key} >= {lo} and {key}[1] <= {hi})").format(key=column, lo=key_literal(keys[:1]), hi=keys[1])
+    return sql.SQL("({key} >= {lo} and {key}[1] <= {hi})").format(key=_KEY, lo=key_literal(keys[:1]), hi=keys[1])
 
 
 def recorded(
@@ -235,7 +235,7 @@ def recorded(
 def ask_recorded(
     table: str, entity: str, source: str, where: sql.Composable, at_most: int | None = None
 ) -> Question[list[Key]]:
-    """The same as one question among others."""
+    """`recorded` as a question."""
     return Question(
         sql.SQL("select key from {} where entity = {} and source = {} and {} order by key limit {}").format(
             sql.Identifier("hybrid_sync", table), entity, source, where, at_most

@@ -67,7 +67,7 @@ def by_page(keys: Collection[Key], size: int) -> tuple[dict[int, list[Key]], lis
 
 
 def _cut(ordered: list[Key], size: int) -> Iterator[tuple[int, list[Key]]]:
-    """The same of keys in order, page by page."""
+    """The keys, which are in order, page by page: the page's number and its keys."""
     at = 0
     while at < len(ordered):
         page = ordered[at][0] // size

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.postgres import Connection, Cursor, Question, answer
+from hybrid_sync.postgres import Cursor, Question
 
 LAST_BUILTIN = 16_383
 
@@ -135,13 +135,8 @@ _OF_TABLE = _DESCRIBE.format(
 )
 
 
-def describe(connection: Connection, types: Sequence[tuple[int, int]]) -> list[PgType]:
-    """Each (type, modifier) as what it really is, in the order asked; one statement."""
-    return answer(connection, described(types))
-
-
-def described(types: Sequence[tuple[int, int]]) -> Question[list[PgType]]:
-    """The same as one question among others."""
+def ask_types(types: Sequence[tuple[int, int]]) -> Question[list[PgType]]:
+    """What each (type OID, modifier) really is, in the order given."""
     given = [oid for oid, _ in types], [modifier for _, modifier in types]
     return Question(_LISTED, given, lambda found: _described(found.fetchall(), len(types)))
 

@@ -78,8 +78,8 @@ def connect(dsn: str, side: Side, ca: str | None = None) -> Connection:
     return open_session(dsn, side, Session, ca)
 
 
-def open_session(dsn: str, side: Side, kind: type[S], ca: str | None = None) -> S:
-    """The same of another class."""
+def open_session(dsn: str, side: Side, kind: type[S], ca: str | None) -> S:
+    """`connect`, as a connection of class `kind`."""
     parts = {"connect_timeout": "10", **_KEPT_ALIVE, **secured(dsn, side, ca)}
     # Rows pass through as bytes, so both servers must mean the same ones; legacy checks and converts its own.
     fixed = {**parts, "client_encoding": "UTF8", "application_name": "hybrid-sync"}

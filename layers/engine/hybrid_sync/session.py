@@ -52,7 +52,7 @@ class Session(psycopg.Connection[Row]):
             self._ending = (b"rollback",)
 
     def send_with_next(self, statement: Any) -> None:
-        """The same of a statement within it, that only what follows in the transaction needs."""
+        """Let a statement travel with the next one; only what follows in the transaction may need it."""
         self._ahead.append(bound(self, statement, None))
 
     def forget_unsent(self) -> bool:
@@ -174,7 +174,7 @@ def send_with_next(connection: psycopg.Connection[Any], statement: Any) -> None:
 
 @dataclass(frozen=True)
 class Question(Generic[T]):
-    """One statement, and what its result means."""
+    """One statement, and what its result means.  `ask_…` functions only make one; `answer` or a Trip sends it."""
 
     query: Query
     parameters: Parameters

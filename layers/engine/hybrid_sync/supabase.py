@@ -60,7 +60,7 @@ def checked_url(url: str) -> str:
 
 
 def as_role(parts: Parts, role: str, password: str) -> Parts:
-    """The same database as another role; through the pooler with the project behind its name."""
+    """The connection of another role to this database; through the pooler with the project after the role's name."""
     project = project_of(parts)
     user = f"{role}.{project}" if project and is_pooler(parts.get("host", "")) else role
     return {**parts, "user": user, "password": password}

@@ -139,7 +139,7 @@ def _line(request: Startable) -> Line:
 
 
 def work_of(request: Startable) -> str:
-    """The same for two requests of which one run serves both: everything but who asked, why, and how urgently."""
+    """What is to be done, equal for two requests that one run can serve: all but who asked, why, and how urgently."""
     given = request.model_dump(
         mode="json", exclude={"run_id", "priority", "trigger", "correlation_id", "requested_by", "accepted_at"}
     )

@@ -34,5 +34,5 @@ class ScheduledRun(Message):
 
     @property
     def job_id(self) -> str:
-        """The same for every delivery, however late."""
+        """Equal for every delivery, however late."""
         return Scheduled(self.request.profile, self.scheduled_at).job_id

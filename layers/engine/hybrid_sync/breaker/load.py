@@ -42,7 +42,7 @@ def pressed(load: Load, why: str, workers: int, now: datetime) -> Load:
 
 
 def taken(load: Load, name: str, now: datetime) -> Load:
-    """The same with a permit for the batch of this name; unchanged where there is none left for it."""
+    """The load with a permit for the batch of this name; unchanged where no permit is left."""
     if load.most is None or is_over(load, now):
         return Load()
     alive = _alive(load, now)

@@ -69,7 +69,7 @@ def failed(breaker: Breaker, why: Refusal, now: datetime, prober: str = "") -> B
     """A connection has failed; `prober` names the probe that it was."""
     if breaker.away_since is not None:
         if not prober or breaker.prober != prober:
-            return breaker  # whoever began before it opened tells nothing new
+            return breaker  # an attempt from before it opened says nothing new
         again = breaker.probes + 1
         return replace(breaker, why=why, probes=again, prober="", next_probe=now + _pause(why, again))
     recent = (*(at for at in breaker.failed_at if now - at <= WINDOW), now)
@@ -93,14 +93,14 @@ def passed(breaker: Breaker, began: datetime, now: datetime) -> Breaker:
 
 
 def probing(breaker: Breaker, name: str, now: datetime, *, forced: bool = False) -> Breaker:
-    """The same with the probe taken, if it is anybody's turn; `forced` by a person who looks at it now."""
+    """The breaker with the probe taken by `name`, where one is due; `forced`: a person asks for it now."""
     if breaker.away_since is None or breaker.next_probe is None or (now < breaker.next_probe and not forced):
         return breaker
     return replace(breaker, prober=name, next_probe=now + PROBE)
 
 
 def due(breaker: Breaker, now: datetime) -> Breaker:
-    """The same with a probe for whoever comes first: something has been changed that may have been the cause."""
+    """The breaker with a probe due at once: something has been changed that may have been the cause."""
     return breaker if breaker.away_since is None else replace(breaker, next_probe=now, prober="")
 
 

@@ -36,7 +36,7 @@ _THROTTLES: TypeAdapter[Throttles] = TypeAdapter(Throttles)
 
 
 def noted(known: Mapping[str, Throttle], run_id: str, why: str, now: datetime) -> Throttles:
-    """The same once a step of the run has met it; what is over is forgotten."""
+    """The throttles after a step of the run was throttled; those that are over are left out."""
     alive = _alive(known, now)
     since = alive[run_id].since if run_id in alive else now
     return {**alive, run_id: Throttle(since, now, why)}

@@ -307,5 +307,5 @@ def _cut_by(fields: int) -> tuple[LiteralString, ...]:
 
 
 def with_checks(fitted: Fitted, checks: Sequence[Check]) -> Fitted:
-    """The same, and more under which a row must not be sent."""
+    """The column with these checks besides its own; a row for which one of them holds is not sent."""
     return replace(fitted, checks=[*fitted.checks, *checks])

@@ -71,8 +71,8 @@ def load(folder: Path | None = None) -> Catalog:
     return load_with_places(folder).catalog
 
 
-def load_with_places(folder: Path | None = None) -> Loaded:
-    """The same, for whoever has more to say about its parts."""
+def load_with_places(folder: Path | None) -> Loaded:
+    """`load` with the file and line of every part, for a check that has more to say about them."""
     files = _files(folder)
     entities: dict[str, Entity] = {}
     places: dict[str, _Places] = {}

@@ -45,7 +45,7 @@ def waves(entities: Mapping[str, Entity], selected: Set[str] | None = None) -> l
 
 
 def strands(entities: Mapping[str, Entity], waves: Sequence[Sequence[str]]) -> list[list[list[str]]]:
-    """The same order with fewer waits: waves of strands, the entities of each strand one after the other.
+    """The waves' order with fewer waits: waves of strands, the entities of each strand one after the other.
 
     A wave continues the strands of the one before where each of its entities is tied to one of them alone, and none to
     the same: then nobody waits for an entity that nothing ties to it.  Nothing is lost, because no two entities of a

@@ -87,7 +87,7 @@ class Ground:
             return connection.execute(query, parameters).fetchall()
 
     def row(self, side: Side, query: Query, parameters: Parameters = None) -> tuple[Any, ...]:
-        """The same, of which the answer is one row."""
+        """`rows` of a query that answers one row."""
         [row] = self.rows(side, query, parameters)
         return row
 

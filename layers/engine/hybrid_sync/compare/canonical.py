@@ -56,7 +56,7 @@ class Canonical:
         return sent([*self.legacy_key, *(value for column in self.columns for value in column.legacy)])
 
     def target_row(self) -> sql.Composed:
-        """The same of the stored row."""
+        """`legacy_row` of the stored row."""
         return sent([*self.target_key, *(value for column in self.columns for value in column.target)])
 
     def legacy_columns(self) -> sql.Composed:
@@ -64,7 +64,7 @@ class Canonical:
         return _digests([column.legacy for column in self.columns])
 
     def target_columns(self) -> sql.Composed:
-        """The same of the stored row."""
+        """`legacy_columns` of the stored row."""
         return _digests([column.target for column in self.columns])
 
 

@@ -66,7 +66,7 @@ def count(total: Conservation, scope: Scope, legacy: Connection, target: Connect
 def agreed(
     total: Conservation, scope: Scope, places: Mapping[str, int], null_keys: int, stored: tuple[int, int], lost: int
 ) -> None:  # fmt: skip
-    """The same from one pass over both sides, which found the same keys there; `stored` are live and marked rows."""
+    """Add the source to the total, by a pass that found equal keys on both sides; `stored`: live and marked rows."""
     _enter(total, scope, places, null_keys, lost, stored, Difference([], [], {}))
 
 
@@ -281,7 +281,7 @@ def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Ke
 
 
 def ask_legacy(scope: Scope, keys: list[Key]) -> Question[set[Key]]:
-    """The same as one question among others."""
+    """`still_in_legacy` as a question."""
     query = sql.SQL("select {} from {} where {}").format(
         sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, one_of(scope.plan.key_exprs, keys)
     )

@@ -24,7 +24,7 @@ from hybrid_sync.keys import (
     span,
 )
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.postgres import Connection, Question
 from hybrid_sync.recorded.checks import Reconcile
 from hybrid_sync.session import Answer, Trip, dicts
 
@@ -96,7 +96,7 @@ def record(trip: Trip, run_id: str, entity: str, result: Mapping[str, Any]) -> N
 
 def record_segment(
     trip: Trip, run_id: str, entity: str, n: int, source: str, ends: tuple[int | None, int | None], compared: Compared,
-    suspected: int = 0,
+    suspected: int,
 ) -> None:  # fmt: skip
     """Replace what an earlier attempt at this segment found."""
     trip.do(
@@ -131,13 +131,8 @@ def suspect(connection: Connection, place: tuple[str, str, str, int], keys: Sequ
     )
 
 
-def segments_done(connection: Connection, run_id: str, entity: str) -> dict[str, Any]:
-    """How many segments are compared, and their totals."""
-    return answer(connection, ask_segments_done(run_id, entity))[0]
-
-
 def ask_segments_done(run_id: str, entity: str) -> Question[list[dict[str, Any]]]:
-    """The same as one question among others, of one row."""
+    """How many segments are compared, and their totals; always one row."""
     return dicts(
         "select count(*) as segments, coalesce(sum(legacy_rows), 0)::bigint as rows_checked,"
         " coalesce(sum(in_flight), 0)::bigint as in_flight, coalesce(sum(suspected), 0)::bigint as suspected,"

@@ -54,7 +54,7 @@ def over_legacy(
 
 
 def ask_legacy(scope: Scope, columns: Sequence[Money]) -> Question[Pass]:
-    """The same of few rows, as one question among others."""
+    """`over_legacy` of few rows, as a question."""
     return _legacy_rows(scope, columns, _FALSE, None).question()
 
 
@@ -83,7 +83,7 @@ def over_target(scope: Scope, columns: Sequence[Money], target: Connection, form
 
 
 def ask_target(scope: Scope, columns: Sequence[Money]) -> Question[Pass]:
-    """The same of few rows, as one question among others."""
+    """`over_target` of few rows, as a question."""
     return _target_rows(scope, columns, None).question()
 
 
@@ -107,8 +107,8 @@ def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None)
 
 
 def over_both(
-    scope: Scope, columns: Sequence[Money], legacy: Connection, target: Connection, changed: sql.Composable = _FALSE,
-    form: Canonical | None = None,
+    scope: Scope, columns: Sequence[Money], legacy: Connection, target: Connection, changed: sql.Composable = _FALSE, *,
+    form: Canonical | None,
 ) -> tuple[Pass, Pass] | None:  # fmt: skip
     """Pass over both sides at the same time; None where a row of legacy cannot be computed.
 

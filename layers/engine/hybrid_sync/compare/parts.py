@@ -82,19 +82,19 @@ class _Extent:
 def ranges(plan: ReadPlan, source: Source, rows: int, legacy: Connection, path: tuple[str, ...] | None) -> list[Range]:
     """Ranges of at most about `rows` rows and PART_BYTES of legacy's base table; together every key there can be."""
     with one_trip(legacy, "legacy", read_only=True, path=path) as trip:
-        asked = trip.ask(_asking_extent(plan, source, rows))
+        asked = trip.ask(_ask_extent(plan, source, rows))
     extent = asked.value
     if not extent.may_exceed and extent.bytes <= PART_BYTES:
         return [ALL]
     borders = extent.even_borders(rows)
     if borders is None:
         with one_trip(legacy, "legacy", read_only=True, path=path) as trip:
-            counted = trip.ask(_asking_borders(plan, source, rows, extent.bytes))
+            counted = trip.ask(_ask_borders(plan, source, rows, extent.bytes))
         borders = counted.value
     return [Range(lo, hi) for lo, hi in pairwise([None, *borders, None])]
 
 
-def _asking_extent(plan: ReadPlan, source: Source, rows: int) -> Question[_Extent]:
+def _ask_extent(plan: ReadPlan, source: Source, rows: int) -> Question[_Extent]:
     """The ends of the keys are asked only of a table that may be large: where no index serves, it is read for them."""
     ends: sql.Composable = sql.SQL("null, null")
     exceeds: sql.Composable = sql.SQL("s.large")
@@ -114,7 +114,7 @@ def _asking_extent(plan: ReadPlan, source: Source, rows: int) -> Question[_Exten
     return Question(query, None, lambda found: _Extent(*found.fetchall()[0]))
 
 
-def _asking_borders(plan: ReadPlan, source: Source, rows: int, size: int) -> Question[list[int]]:
+def _ask_borders(plan: ReadPlan, source: Source, rows: int, size: int) -> Question[list[int]]:
     """Every so manieth key, counted over all rows."""
     fit = sql.SQL("greatest(least({}, {}::numeric * c / {}), 1)::bigint").format(rows, PART_BYTES, max(size, 1))
     key = plan.key_exprs[0]

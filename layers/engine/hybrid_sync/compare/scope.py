@@ -162,7 +162,7 @@ class Scope:
         ).format(*(among(self.stored_keys, keys) for keys in (self.in_flight, self.failed_present, gone)))
 
     def rows_in_target(self) -> sql.Composable:
-        """The same with those that are marked as deleted."""
+        """The source's rows in the target, with those that are marked as deleted."""
         own = belongs_to(self.source)
         if self.is_whole:
             return own

@@ -79,7 +79,7 @@ class Seen:
 
 
 def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | None]:
-    """The same now, where planning has recorded one to compare it with."""
+    """The state as it is now, where planning has recorded one to compare it with; else None."""
     query = sql.SQL(
         "select case when (select seen is not null from hybrid_sync.run_entity where run_id = {} and entity = {})"
         " then ({}) end"
@@ -168,7 +168,7 @@ def look_at_rows(
         form = canonical(catalog, scope.plan)
         # A row that fails by one rule before another excludes it counts as excluded; its record is for the closer look.
         failing = sql.SQL("{} and {}").format(scope.plan.excluded_sql, not_excluded(scope.plan))
-        both = one_pass.over_both(scope, entity.money, legacy, target, failing, form)
+        both = one_pass.over_both(scope, entity.money, legacy, target, failing, form=form)
         if both is None or both[0].changed or not count.agree(scope, *both):
             return None
         passes[source] = both[0]

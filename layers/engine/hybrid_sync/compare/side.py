@@ -105,7 +105,7 @@ class Rows:
         return self._added_up(self._lines(connection, before))
 
     def question(self) -> Question[Pass]:
-        """The same at once, for few rows."""
+        """The pass as one question, for few rows."""
         return Question(self._statement(), None, lambda rows: self._added_up(_one_by_one(rows.fetchall())))
 
     def _added_up(self, lines: Iterable[tuple[Texts, Sequence[str | None]]]) -> Pass:

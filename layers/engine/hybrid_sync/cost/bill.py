@@ -42,5 +42,5 @@ def together(usages: Iterable[Usage]) -> dict[Item, float]:
 
 
 def times(usage: Usage, number: float) -> dict[Item, float]:
-    """The same so many times."""
+    """The usage, `number` times."""
     return {item: quantity * number for item, quantity in usage.items()}

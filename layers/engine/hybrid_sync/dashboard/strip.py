@@ -21,7 +21,7 @@ _MARKS = {
 
 
 def strip(weeks: Sequence[Week]) -> str:
-    """The same in words is what a screen reader hears."""
+    """An image of the weeks; a screen reader reads the same in words."""
     base = _TOP + _TALL
     goal = base - _high(ROWS_GOAL)
     drawn = [

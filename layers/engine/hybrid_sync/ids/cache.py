@@ -61,7 +61,7 @@ class CacheCounts:
 
 
 def gone(cache: object) -> str:
-    """The same of any cache."""
+    """Why the cache's table is gone, in a sentence; empty where it is there, and for a cache of another kind."""
     return cache.counts.gone if isinstance(cache, DynamoIdCache) else ""
 
 
@@ -109,7 +109,7 @@ class DynamoIdCache:
         return found
 
     def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
-        """The same by the 8 bytes of each integer, a page at a time; nothing where their pages hold few of them."""
+        """`get` by the 8 bytes of each integer, a page at a time; finds nothing where their pages hold few of them."""
         found: dict[bytes, bytes] = {}
         wanted = fields if isinstance(fields, set) else set(fields)
         pages = {f"{entity}/{source}/{epoch}/{page}": page for page in pages_filled(list(wanted), PAGE)}

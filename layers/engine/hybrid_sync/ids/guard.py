@@ -21,7 +21,7 @@ from hybrid_sync.postgres import Connection
 _AT_ONCE = 5_000
 """Keys asked for together: ten pages of the cache."""
 _BUCKETS_AT_ONCE = 20
-"""The same of buckets that are compared by their digests."""
+"""Buckets that are compared together, by their digests."""
 _NONE = bytes(WIDTH)
 
 

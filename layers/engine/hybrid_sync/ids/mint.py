@@ -81,7 +81,7 @@ def recording(secret: bytes) -> Question[None]:
     )  # fmt: skip
 
 
-def asking_same(secret: bytes) -> Question[None]:
+def ask_same_secret(secret: bytes) -> Question[None]:
     """Raises ConfigurationMissing where the target's ids are made under another secret."""
     return Question(
         "select fingerprint from hybrid_sync.id_secret",
@@ -91,7 +91,7 @@ def asking_same(secret: bytes) -> Question[None]:
 
 
 def require_same(secret: bytes, known: str | None) -> None:
-    """The same of what was asked; None is a target that no run has planned for yet."""
+    """Raises ConfigurationMissing unless `known` is this secret's fingerprint, or None: the target has no ids yet."""
     if known is not None and not hmac.compare_digest(known, fingerprint(secret)):
         raise ConfigurationMissing(
             "The id secret is not the one under which the ids of this target are made.",

@@ -36,7 +36,7 @@ def read(
 def parts(
     connection: Connection, plan: ReadPlan, where: sql.Composable, at_most: int | None = None
 ) -> Generator[list[bytes], None, None]:
-    """The same as they arrive, some at a time: as many as the connection has taken from the network at once."""
+    """`read` in lists of rows as they arrive: as many as the connection has taken from the network at once."""
     query = sql.SQL("copy ({}) to stdout (format binary)").format(plan.select(where, at_most))
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         yield from _arriving(copy)

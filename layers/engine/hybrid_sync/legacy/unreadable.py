@@ -81,7 +81,7 @@ def require_readable(connection: Connection, plan: ReadPlan, error: psycopg.Erro
 
 
 def ask(connection: Connection, plan: ReadPlan, error: psycopg.Error) -> None:
-    """The same within the caller's transaction."""
+    """`require_readable` within the caller's transaction."""
     if error.sqlstate == _REFUSED:
         raise MissingPrivilege(
             f"Legacy refuses its role something that entity {plan.entity} reads ({_REFUSED}): a table, or rows that row"

@@ -23,7 +23,7 @@ def ask_past(run_id: str) -> Question[list[dict[str, Any]]]:
 
 
 def past_runs(found: Sequence[dict[str, Any]]) -> tuple[PastRun, ...]:
-    """The same with what they came to, oldest first."""
+    """The runs that `ask_past` found, oldest first, with their results."""
     return tuple(_past(**row) for row in reversed(found))
 
 

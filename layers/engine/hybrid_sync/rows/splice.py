@@ -81,7 +81,7 @@ class _Carried:
 
     keys: list[bytes]
     decoded: list[Key] | None
-    """The same as integers; None where rows were left out."""
+    """`keys` as integers; None where rows were left out."""
     stored_keys: list[bytes]
     """As the target's columns take them."""
     references: list[list[bytes]]

@@ -13,7 +13,7 @@ StoredFence = tuple[Fence | None, str | None, int]
 
 
 def ask_fence(entity: str) -> Question[StoredFence]:
-    """The same as one question among others."""
+    """The entity's fence as it is stored."""
     return Question(
         "select fence, definition_hash, version from hybrid_sync.fence where entity = %s",
         (entity,),

@@ -70,13 +70,8 @@ def create_run(
     return created.value
 
 
-def read_run(connection: Connection, run_id: str) -> RunRecord:
-    """The run as planned; RunNotFound when there is none."""
-    return answer(connection, ask_run(run_id))
-
-
 def ask_run(run_id: str) -> Question[RunRecord]:
-    """The same as one question among others."""
+    """The run as planned; RunNotFound when there is none."""
     return Question(
         "select request, status, fence, array(select json_agg(entity order by entity) from hybrid_sync.run_entity e"
         "  where e.run_id = r.run_id group by wave order by wave) from hybrid_sync.run r where run_id = %s",
@@ -118,7 +113,7 @@ def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecor
 
 
 def ask_entity(run_id: str, entity: str) -> Question[EntityRecord]:
-    """The same as one question among others."""
+    """`read_entity` as a question."""
     asked = ask_entities(run_id, [entity])
 
     def only(found: Cursor) -> EntityRecord:
@@ -130,13 +125,8 @@ def ask_entity(run_id: str, entity: str) -> Question[EntityRecord]:
     return Question(asked.query, asked.parameters, only)
 
 
-def read_entities(connection: Connection, run_id: str, entities: Sequence[str]) -> dict[str, EntityRecord]:
-    """Their parts of the run, in the order given; without those that the run does not have."""
-    return answer(connection, ask_entities(run_id, entities))
-
-
 def ask_entities(run_id: str, entities: Sequence[str] | None) -> Question[dict[str, EntityRecord]]:
-    """The same as one question among others; None is all of them."""
+    """The entities' parts of the run, in the order given, without those that the run does not have; None: all."""
     return Question(
         "select entity, status, detection, detection_reason, fence_at_start,"
         " batches_planned + coalesce((reconcile->>'heal_batches')::int, 0), requested, fence_version, reconcile,"
@@ -185,7 +175,7 @@ def record_part(connection: Connection, run_id: str, entity: str, **columns: obj
 
 
 def part(run_id: str, entity: str, **columns: object) -> Question[None]:
-    """The same among other statements."""
+    """`record_part` as a question."""
     assignments = [
         sql.SQL("{} = {}").format(sql.Identifier(c), json.dumps(v) if isinstance(v, list | dict) else v)
         for c, v in columns.items()
@@ -298,7 +288,7 @@ def finish_run(connection: Connection, run_id: str, status: str) -> None:
 
 
 def finishing(run_id: str, status: str) -> sql.Composed:
-    """The same as a statement."""
+    """`finish_run` as a statement."""
     return sql.SQL(
         "update hybrid_sync.run set status = {}, finished_at = clock_timestamp()"
         " where run_id = {} and status = 'running'"

@@ -30,7 +30,7 @@ def require_codes(connection: Connection, entity: Entity, source_name: str) -> N
         return
     try:
         with connection.transaction():  # a savepoint where planning has begun a transaction
-            kinds = answer(connection, _asking_types(source, enums))
+            kinds = answer(connection, _ask_types(source, enums))
     except psycopg.ProgrammingError:
         return
     _require_spelling(entity, enums, kinds)
@@ -42,16 +42,16 @@ def require_codes(connection: Connection, entity: Entity, source_name: str) -> N
         _require_distinct(entity, name, column, distinct)
 
 
-def asking_codes(entity: Entity, source_name: str) -> Rounds[None]:
-    """The same among the questions of others: where a code is of another type, the error does not say which.
+def codes_in_rounds(entity: Entity, source_name: str) -> Rounds[None]:
+    """`require_codes` in rounds of questions; where a code is of another type, the error does not say which.
 
     The source has an enum column.
     """
     source = entity.sources[source_name]
     enums = enums_of(source)
-    [kinds] = yield [_asking_types(source, enums)]
+    [kinds] = yield [_ask_types(source, enums)]
     _require_spelling(entity, enums, kinds)
-    found = yield [_asking_distinct(source, column, list(column.values)) for column in enums.values()]
+    found = yield [_ask_distinct(source, column, list(column.values)) for column in enums.values()]
     for (name, column), distinct in zip(enums.items(), found, strict=True):
         _require_distinct(entity, name, column, distinct)
 
@@ -77,14 +77,14 @@ def _require_distinct(entity: Entity, name: str, column: EnumMap, distinct: int)
         )
 
 
-def _asking_types(source: Source, enums: Mapping[str, EnumMap]) -> Question[list[int]]:
+def _ask_types(source: Source, enums: Mapping[str, EnumMap]) -> Question[list[int]]:
     """The OIDs of the expressions' types."""
     probes = sql.SQL(", ").join(sql.SQL("({})").format(raw(column.enum)) for column in enums.values())
     query = sql.SQL("select {} from {} limit 0").format(probes, relations(source))
     return Question(query, None, lambda found: [column.type_code for column in found.description or ()])
 
 
-def _asking_distinct(source: Source, column: EnumMap, codes: Sequence[str]) -> Question[int]:
+def _ask_distinct(source: Source, column: EnumMap, codes: Sequence[str]) -> Question[int]:
     """How many different values the codes are in the expression's type; no row is read."""
     arms = sql.SQL(" ").join(sql.SQL("union all select {}").format(sql.Literal(code)) for code in codes)
     query = sql.SQL("select count(distinct c) from (select ({}) as c from {} where false {}) x").format(
@@ -94,10 +94,10 @@ def _asking_distinct(source: Source, column: EnumMap, codes: Sequence[str]) -> Q
 
 
 def _distinct(connection: Connection, source: Source, column: EnumMap, codes: Sequence[str]) -> int | None:
-    """The same; None if one of them is no value of that type."""
+    """How many different values the codes are in the column's type; None if one of them is no value of it."""
     try:
         with connection.transaction():
-            return answer(connection, _asking_distinct(source, column, codes))
+            return answer(connection, _ask_distinct(source, column, codes))
     except psycopg.errors.DataError:
         return None
 

@@ -35,7 +35,7 @@ select exists (
 """
 
 
-def asking_proof(source: Source) -> Rounds[bool]:
+def proof_in_rounds(source: Source) -> Rounds[bool]:
     """Whether an index of legacy keeps the source's keys unique; a join may multiply rows, so it proves nothing."""
     columns = [_column(expression, source.table.alias) for expression in source.key.values()]
     possible = not source.joins and None not in columns

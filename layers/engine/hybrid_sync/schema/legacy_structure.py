@@ -17,7 +17,7 @@ from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.pgtypes import described
+from hybrid_sync.pgtypes import ask_types
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
 from hybrid_sync.rounds import Rounds
 
@@ -80,13 +80,13 @@ class _Relation:
     columns: Any
 
 
-def asking_types(entity: Entity, source_name: str) -> Rounds[NaturalTypes]:
+def types_in_rounds(entity: Entity, source_name: str) -> Rounds[NaturalTypes]:
     """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
     source = entity.sources[source_name]
     integers = _integers(source)
     wanted = len(source.columns) + len(integers) + len(_moments(source))
     [types] = yield [_asked(entity, source_name, sql.SQL("{} limit 0"), lambda found: _types(found, wanted))]
-    [found] = yield [described(types)]
+    [found] = yield [ask_types(types)]
     return NaturalTypes(
         dict(zip(source.columns, found, strict=False)),
         dict(zip(integers, found[len(source.columns) :], strict=False)),
@@ -149,7 +149,7 @@ class Structure:
     """Tables that only a subquery or a function of an expression reads: a change there touches none of its rows."""
 
 
-def asking_structure(entity: Entity) -> Rounds[Structure]:
+def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
     """Its hash changes when what the entity reads is another relation, or has another partition, column or definition.
 
     StructureMismatch for a relation whose rows carry no usable transaction id, MissingPrivilege for one whose row

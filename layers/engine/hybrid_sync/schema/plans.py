@@ -18,13 +18,13 @@ from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import Locked, MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, inside, under_our_name
 from hybrid_sync.rounds import K, Rounds, abreast, alone
-from hybrid_sync.schema.codes import asking_codes, enums_of, require_codes
+from hybrid_sync.schema.codes import codes_in_rounds, enums_of, require_codes
 from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
-from hybrid_sync.schema.key_proof import asking_proof
+from hybrid_sync.schema.key_proof import proof_in_rounds
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
-from hybrid_sync.schema.legacy_structure import Structure, asking_structure, asking_types
-from hybrid_sync.schema.target_structure import asking_table
+from hybrid_sync.schema.legacy_structure import Structure, structure_in_rounds, types_in_rounds
+from hybrid_sync.schema.target_structure import table_in_rounds
 from hybrid_sync.session import Session
 
 
@@ -108,7 +108,7 @@ def compile_together(
 
 
 def compile_all(run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection) -> None:
-    """The same, also in transactions that are open; an error says that one of them does not fit, and not which."""
+    """`compile_together`, also in open transactions; raises where one entity does not fit, without saying which."""
     places = {name: _place(run_id, name, legacy, target) for name in names}
     wanted = [name for name, place in places.items() if place not in _recent]
     for name, plan in _compiled(wanted, catalog, legacy, target, abreast).items():
@@ -157,7 +157,7 @@ def _of_legacy(
             for entity in group.values():
                 for source in (s for s, definition in entity.sources.items() if enums_of(definition)):
                     if ask is abreast:
-                        works[entity.entity, (source, "codes")] = asking_codes(entity, source)
+                        works[entity.entity, (source, "codes")] = codes_in_rounds(entity, source)
                     else:
                         require_codes(legacy, entity, source)  # says which code it is
             facts |= ask(legacy, works)
@@ -171,7 +171,7 @@ def _of_target(
 ) -> tuple[dict[str, TargetTable], dict[str, tuple[str, ...]]]:
     """The table of each entity, which fits it, and which rows of it are hidden."""
     with inside(target, "target"):
-        tables: dict[str, TargetTable] = ask(target, {name: asking_table(one) for name, one in wanted.items()})
+        tables: dict[str, TargetTable] = ask(target, {name: table_in_rounds(one) for name, one in wanted.items()})
         for name, entity in wanted.items():
             require_fit(target, entity, tables[name])
         return tables, {name: hidden_rows(target, entity, tables[name]) for name, entity in wanted.items()}
@@ -183,11 +183,11 @@ _Part = tuple[str, str]
 
 def _works(entity: Entity) -> dict[_Part, Rounds[Any]]:
     """What legacy is asked of an entity, in the order in which its errors are reported."""
-    works: dict[_Part, Rounds[Any]] = {("", "structure"): asking_structure(entity)}
+    works: dict[_Part, Rounds[Any]] = {("", "structure"): structure_in_rounds(entity)}
     for name, source in entity.sources.items():
-        works[name, "types"] = asking_types(entity, name)
+        works[name, "types"] = types_in_rounds(entity, name)
         works[name, "schemas"] = schemas_of_types(source)
-        works[name, "proof"] = asking_proof(source)
+        works[name, "proof"] = proof_in_rounds(source)
     return works
 
 

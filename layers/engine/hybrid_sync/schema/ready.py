@@ -19,20 +19,20 @@ _REMEDY = "Run `hybrid-sync install` against the target once, with an owner's DS
 def require_installed(connection: Connection) -> None:
     """ConfigurationMissing unless every migration of this version is applied, and the target's own rules to us."""
     with prepared(), one_trip(connection, "target", read_only=True) as trip:
-        trip.ask(asking_installed())
+        trip.ask(ask_installed())
 
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """Around `asking_installed`: where it is refused, there is no schema of ours that we may read."""
+    """Around `ask_installed`: where it is refused, there is no schema of ours that we may read."""
     try:
         yield
     except (StructureMismatch, MissingPrivilege):
         raise ConfigurationMissing("The target is not prepared for hybrid-sync.", _REMEDY) from None
 
 
-def asking_installed() -> Question[None]:
-    """The same as one question among others."""
+def ask_installed() -> Question[None]:
+    """`require_installed` as a question; ask it within `prepared`."""
     return Question(_ASKED, None, _require)
 
 

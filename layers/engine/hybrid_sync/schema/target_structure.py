@@ -11,7 +11,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
-from hybrid_sync.pgtypes import described
+from hybrid_sync.pgtypes import ask_types
 from hybrid_sync.postgres import Connection, Question, primary
 from hybrid_sync.rounds import Rounds, alone
 
@@ -85,11 +85,11 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
 
     It waits for nobody's lock: a plan of a statement would.
     """
-    return alone(connection, asking_table(entity))
+    return alone(connection, table_in_rounds(entity))
 
 
-def asking_table(entity: Entity) -> Rounds[TargetTable]:
-    """The same beside other works."""
+def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
+    """`read_table` in rounds of questions."""
     schema, name = split(entity.target)
     [rows] = yield [Question(_COLUMNS, (schema, name), lambda found: found.fetchall())]
     if not rows:
@@ -99,7 +99,7 @@ def asking_table(entity: Entity) -> Rounds[TargetTable]:
         )
     regclass = table(entity.target).as_string(None)
     types, security, _, unique, filled, fires = yield [
-        described([(oid, modifier) for _, oid, modifier, *_ in rows]),
+        ask_types([(oid, modifier) for _, oid, modifier, *_ in rows]),
         Question(
             _RIGHTS,
             (regclass, regclass),

@@ -105,7 +105,7 @@ class Holder(Message):
 
     @property
     def name(self) -> str:
-        """The same as long as it is the same holder."""
+        """Identifies the holder, for as long as it is the same one."""
         of = f" ({self.application})" if self.application else ""
         return f"a lock in the target, held by {self.user or 'another session'}{of}, session {self.pid}"
 

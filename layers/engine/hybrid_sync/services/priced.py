@@ -54,7 +54,7 @@ def month_of(target: Connection, now: datetime) -> Cost:
 
 
 def ask_month(trip: Trip, now: datetime) -> Callable[[], Cost]:
-    """The same, to be called when the trip is over."""
+    """`month_of` in two steps: ask on the trip now, and call what this returns when it is over."""
     since = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     rows = trip.ask(dicts(SINCE, {"since": since}))
     lately = trip.ask(dicts(SINCE, {"since": now - timedelta(days=RATE_DAYS)}))
@@ -128,7 +128,7 @@ ASKED_SINCE, RETRIED_SINCE = (
     _COLUMNS + f"where r.started_at >= %(since)s and r.trigger {which} 'retry' group by u.entity, r.profile, u.function"
     for which in ("<>", "=")
 )
-"""The same without the runs that try failed records again, and of these alone."""
+"""SINCE for all runs but those that retry failed records, and for these alone."""
 _OF_RUN = _COLUMNS + "where u.run_id = %(run)s group by u.entity, r.profile, u.function"
 # A run that somebody has asked for came through the API; `hours` are those in which a run was at work.
 _COUNTS = """

@@ -37,7 +37,7 @@ def start(desk: Desk, run_id: str, request: RunRequest, who: str, *, dry_run: bo
 
 
 def verify(desk: Desk, asked: StartAsked, who: str) -> Started:
-    """The same for a run that compares; RequestRejected for another profile."""
+    """Start a run that compares only; RequestRejected for another profile."""
     if asked.request.profile is not Profile.verify:
         raise RequestRejected(f"A {asked.request.profile} run is no verification.", "Start it with hybrid-sync sync.")
     return sync(desk, asked, who)

@@ -18,7 +18,7 @@ from hybrid_sync.runs.fences import require_reached
 from hybrid_sync.runs.store import Requested
 from hybrid_sync.schema.bulk import ask_lacking
 from hybrid_sync.schema.plans import EntityPlan, compile_all
-from hybrid_sync.schema.ready import asking_installed
+from hybrid_sync.schema.ready import ask_installed
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
@@ -103,7 +103,7 @@ def _first_look(
         saved = fence.take(legacy, lambda trip: asked.append(closure.ask_legacy(trip)))
         asked[-1]()
         with together(target) as trip:
-            trip.ask(asking_installed())
+            trip.ask(ask_installed())
             recorded = trip.ask(_ask_recorded(run_id))
             erased = trip.ask(records.last())
             lacking = trip.ask(ask_lacking())

@@ -23,7 +23,7 @@ from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import entering
-from hybrid_sync.write.tombstones import any_marked
+from hybrid_sync.write.tombstones import ask_marked
 
 
 def without_departures(
@@ -151,7 +151,7 @@ def _guarded(
     for name, source in entity.sources.items():
         keys = found[name].present if name in found else []
         scope = Scope(plan.sources[name], source, table(entity.target), sql.SQL("false"), None)
-        scope.has_marked = any_marked(target, entity.entity, name)
+        scope.has_marked = answer(target, ask_marked(entity.entity, name))
         if delete_guard.guards(target, policy, scope, run.run_id, keys):
             return True
     return False

@@ -20,7 +20,7 @@ from hybrid_sync.runs.fences import ask_carried, require_reached
 from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.bulk import ask_left_open
-from hybrid_sync.schema.ready import asking_installed, prepared
+from hybrid_sync.schema.ready import ask_installed, prepared
 from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, record_unhealed, without_key
 from hybrid_sync.steps.end_lost_runs import end_lost_runs_and_alert
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
@@ -39,7 +39,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         world.catalog[entity]
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with prepared(), one_trip(target, "target", read_only=True) as trip:
-            trip.ask(asking_installed())
+            trip.ask(ask_installed())
             for question in same_secret(world):
                 trip.ask(question)
             others = trip.ask(at_work(request.run_id))

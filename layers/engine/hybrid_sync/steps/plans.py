@@ -97,7 +97,7 @@ def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
 
 
 def require_recalled(world: World, target: Connection) -> None:
-    """The same for whoever has no part in erasing: a run has to come first where the target was restored."""
+    """Raises ErasuresBehind where the target does not know every erasure: a run has to come first."""
     with transaction(target, "target"):
         known = records.recorded(target)
     if world.erasures.numbers() != known:

@@ -75,7 +75,7 @@ def reported(
     world: World, request: ReportRequest, target: Connection, verdicts: Trip | None = None, *, notified: bool = False,
     times: Performance | None = None,
 ) -> RunOutcome:  # fmt: skip
-    """The same over a connection; `verdicts` record what a verification has just found.
+    """`report_run` over an open connection; `verdicts` record what a verification has just found.
 
     `notified`: people know how the run ended.  `times`: where its time went.
     """
@@ -83,7 +83,7 @@ def reported(
         for verdict in verdicts.answers if verdicts else ():
             send_with_next(target, verdict.question.query)
         if request.failure is not None:
-            store.read_run(target, request.run_id)
+            answer(target, store.ask_run(request.run_id))
             store.record_failure(target, request.failure)
         summary = _with_next_attempt(world, _ended(world, target, request.run_id))
         summary = summary.model_copy(update={"performance": times})

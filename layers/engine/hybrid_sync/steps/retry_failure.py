@@ -83,7 +83,7 @@ def _failed(world: World, run_id: str, message: FailureMessage, keys: list[Key],
 
 
 def _run_id(message: FailureMessage, attempt: int) -> str:
-    """The same for the same keys and attempt, so that a doubled delivery finds the first one's batch."""
+    """Equal for equal keys and attempt, so that a doubled delivery finds the first one's batch."""
     named = f"{message.run_id}/{message.entity}/{message.source}/{message.reason}/{message.keys}/{attempt}"
     if message.outages:  # the run of before may be past its deadline
         named += f"/{message.outages}"

@@ -6,10 +6,10 @@ import time
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
-from hybrid_sync.postgres import Connection, inside, transaction
+from hybrid_sync.postgres import Connection, answer, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.summary import recall, summarise
-from hybrid_sync.runs.store import first_load_left_open, keep_report, read_entities
+from hybrid_sync.runs.store import ask_entities, first_load_left_open, keep_report
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.plans import require_recalled
@@ -83,7 +83,7 @@ def _undo_some(world: World, under_way: Rollback, target: Connection, seconds: f
 def _outcome(under_way: Rollback, target: Connection, *, more: bool) -> RollbackOutcome:
     with inside(target, "target"):
         done = undone(target, under_way.rollback_id)
-        records = read_entities(target, under_way.rollback_id, under_way.entities)
+        records = answer(target, ask_entities(under_way.rollback_id, under_way.entities))
     failed = tuple(sorted(name for name, record in records.items() if record.status == "failed"))
     return RollbackOutcome(
         run_id=under_way.run_id,

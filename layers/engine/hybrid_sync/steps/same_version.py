@@ -10,7 +10,7 @@ from typing import Any
 
 from hybrid_sync.erase.records import hear
 from hybrid_sync.errors import OtherVersion
-from hybrid_sync.ids.mint import asking_same, recording, require_same
+from hybrid_sync.ids.mint import ask_same_secret, recording, require_same
 from hybrid_sync.postgres import Cursor, Question
 from hybrid_sync.session import Trip
 from hybrid_sync.world import World
@@ -50,7 +50,7 @@ def same_secret(world: World) -> list[Question[None]]:
 
     Nothing is asked where nothing is deployed: there a secret is whatever a test says.
     """
-    return [asking_same(world.id_secret)] if world.build else []
+    return [ask_same_secret(world.id_secret)] if world.build else []
 
 
 def record_secret(world: World, trip: Trip) -> None:

@@ -35,7 +35,7 @@ class Hint:
 
     event_type: str
     job_id: str
-    """The same for each delivery of one event; of senders who number nothing, a new one each time."""
+    """Equal for each delivery of one event; new each time where the sender does not number its events."""
     request: RunRequest | None
 
 

@@ -50,7 +50,7 @@ class Keyring:
         return [held for held in self._known.get(source, ()) if held.until is None or now < held.until]
 
     def secrets(self, source: str) -> list[Secret]:
-        """The same, as what signs."""
+        """The source's secrets, ready to check signatures."""
         return [Secret(held.secret, held.url) for held in self.open(source)]
 
     def look_again(self) -> bool:

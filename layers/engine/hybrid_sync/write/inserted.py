@@ -54,8 +54,8 @@ def journal_inserted(
 def _as_copied(
     connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows, keys: Sequence[Key]
 ) -> Entries:
-    """The same of what a COPY has taken as it is, since no trigger fires: the first row tells who wrote them all;
-    nothing where one fires, which the plan did not know of."""
+    """Journal what a COPY wrote as it was sent, since no trigger fires: the first row's xmin is that of all of them;
+    journal nothing where a trigger does fire, of which the plan did not know."""
     plan = statements.plan
     relation = sql.Literal(statements.relation.as_string(connection))
     query = sql.SQL("select {keys}, t.xmin from {table} t where t.id = {id}::uuid and {key} and {unfired}").format(
@@ -69,8 +69,8 @@ def _between(
     connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows, keys: Sequence[Key],
     stretch: tuple[int, int],
 ) -> Entries:  # fmt: skip
-    """The same where just these rows stand from their first to their last key, which one walk along the index and a
-    digest of their ids show; nothing where anything else does."""
+    """Journal the rows where the table has no others between their first and last key, which one walk along the index
+    and a digest of their ids show; journal nothing where it has."""
     in_order = sorted(zip(keys, rows.ids, strict=True))
     digest = hashlib.md5(b"".join([identity for _, identity in in_order]), usedforsecurity=False).hexdigest()
     columns = key_columns(statements.plan.key_columns, "t")

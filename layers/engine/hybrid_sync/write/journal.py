@@ -68,12 +68,12 @@ def journal_inserts(batch: Batch, rows: sql.Composable, width: int) -> Question[
 
 
 def journal_copied(batch: Batch, rows: sql.Composable, width: int) -> Question[Entries]:
-    """The same of one row (all parts of all keys, xid)."""
+    """`journal_inserts` of one row (all parts of all keys, xid)."""
     return _journal(entries(batch, "insert", rows, ("keys", "xid")), sql.SQL("cardinality(keys) / {}").format(width))
 
 
 def journal_stretch(batch: Batch, rows: sql.Composable, digest: str) -> Question[Entries]:
-    """The same of `rows` (id, key of one part, xid as text) if their ids, in key order, have this digest."""
+    """`journal_inserts` of `rows` (id, key of one part, xid as text), if their ids, in key order, have this digest."""
     sets = sql.SQL(
         "select array_agg(r.key order by r.key), r.xid::xid from r"
         " where (select md5(string_agg(uuid_send(id), '' order by key)) from r) = {} group by r.xid"

@@ -40,7 +40,7 @@ def as_natives_after(part: LiteralString) -> sql.Composed:
 COPYING = sql.SQL("set local search_path to default")
 BACK = sql.SQL("set local search_path = {}").format(sql.SQL(OUR_PATH))
 BACK_IN_A_BLOCK = sql.SQL("perform pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(OUR_PATH))
-"""The same within PL/pgSQL."""
+"""BACK within PL/pgSQL."""
 
 
 def write(connection: Connection, statement: sql.Composed) -> psycopg.Cursor[Any]:

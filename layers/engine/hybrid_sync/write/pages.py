@@ -158,7 +158,7 @@ def close_page(
     connection: Connection, task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float,
     xids: Iterable[int], retryable: Sequence[str],
 ) -> tuple[PageDone, bool]:  # fmt: skip
-    """The same, and the commit; the page with the number of resolved records, and whether a message is due."""
+    """`closing`, and the commit; returns the page with the number of resolved records, and whether a message is due."""
     with together(connection, commits=True) as trip:
         closed = trip.ask(closing(task, place, outcome, done, seconds, xids, retryable))
     resolved, unqueued = closed.value

@@ -66,7 +66,7 @@ class Statements:
         return self._typed(column, self.staged(column))
 
     def cast_new(self, column: str) -> sql.Composed:
-        """The same of a row that has no older version."""
+        """`cast` for a row that has no older version."""
         return self._typed(column, sql.SQL("s.{}").format(sql.Identifier(column)))
 
     def _typed(self, column: str, value: sql.Composed) -> sql.Composed:

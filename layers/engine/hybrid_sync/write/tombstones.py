@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from hybrid_sync.postgres import Connection, Question, answer
+from hybrid_sync.postgres import Connection, Question
 
 
 def is_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
@@ -16,7 +16,7 @@ def is_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
 
 
 def is_any_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed:
-    """The same where many rows are asked.
+    """`is_marked` where many rows are asked about.
 
     A subquery that is hashed whatever the planner believes: a join with the tombstones would be planned by the
     statistics of a moment at which this run had not written them.
@@ -27,13 +27,8 @@ def is_any_marked(entity: str, source: str, key: sql.Composable) -> sql.Composed
     ).format(key, sql.Literal(entity), sql.Literal(source))
 
 
-def any_marked(connection: Connection, entity: str, source: str) -> bool:
-    """Whether any row is marked: mostly none is, and then no query need look for them."""
-    return answer(connection, ask_marked(entity, source))
-
-
 def ask_marked(entity: str, source: str) -> Question[bool]:
-    """The same as one question among others."""
+    """Whether any row is marked: mostly none is, and then no query need look for them."""
     return Question(
         "select exists (select from hybrid_sync.tombstone where entity = %s and source = %s and ended_run is null)",
         (entity, source),

@@ -10,7 +10,7 @@ from hybrid_sync.check.ground import Ground
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.ids.mint import asking_same
+from hybrid_sync.ids.mint import ask_same_secret
 from hybrid_sync.postgres import answer
 
 
@@ -53,7 +53,7 @@ def id_secret(ground: Ground) -> Iterator[Finding]:
         secret = parts.id_secret()
         if "target" in ground.connections and ground.row("target", _IS_THERE)[0]:
             with ground.reading("target") as target:
-                answer(target, asking_same(secret))
+                answer(target, ask_same_secret(secret))
     except ConfigurationMissing as missing:
         yield error(missing.code, missing.message, missing.remedy)
 

@@ -19,7 +19,7 @@ def open_api(_: Desk, call: Call) -> Reply:
 
 
 def docs(_: Desk, call: Call) -> Reply:
-    """The same, drawn by the server: no script, no request to anybody else."""
+    """The API's documentation as a page that the server renders: no script, no request to another host."""
     from hybrid_sync.http.manual import manual
 
     text, policy = manual(call.base)

@@ -17,9 +17,7 @@ from hybrid_sync.session import Trip
 SHOWN_EVENTS = 20
 
 
-def measure_levels(
-    target: Connection, catalog: Catalog, at: datetime, month: tuple[float, float] | None = None
-) -> Levels:
+def measure_levels(target: Connection, catalog: Catalog, at: datetime, month: tuple[float, float] | None) -> Levels:
     """As of `at`, from the target's records; `month`: dollars so far and at its end, None where nothing was priced."""
     with together(target) as trip:
         levels = ask_levels(trip, catalog, at)
@@ -27,7 +25,7 @@ def measure_levels(
 
 
 def ask_levels(trip: Trip, catalog: Catalog, at: datetime) -> Callable[[tuple[float, float] | None], Levels]:
-    """The same, to be called with the month when the trip is over."""
+    """`measure_levels` in two steps: ask on the trip now; when it is over, call the result with the month."""
     found = ask_records(trip, at)
 
     def levels(month: tuple[float, float] | None) -> Levels:
