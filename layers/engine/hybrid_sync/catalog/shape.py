@@ -53,6 +53,12 @@ class TargetColumn:
         return self.type.labels
 
 
+def identity_of(table: int, columns: Iterable[tuple[str, int, str]], names: Iterable[str]) -> str:
+    """Of a table by its OID and those of its columns, (name, number, type), that are named."""
+    described = sorted(column for column in columns if column[0] in set(names))
+    return hashlib.sha256(json.dumps([table, described]).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class TargetTable:
     """One target table: its columns by name, and whether row security applies to us."""
@@ -71,9 +77,7 @@ class TargetTable:
 
     def identity_of(self, names: Iterable[str]) -> str:
         """Another text when one of these columns, or the table, is not the one any more that rows were written to."""
-        found = [self.columns[name] for name in sorted(set(names)) if name in self.columns]
-        described = [(column.name, column.number, column.type_sql) for column in found]
-        return hashlib.sha256(json.dumps([self.oid, described]).encode()).hexdigest()[:16]
+        return identity_of(self.oid, [(c.name, c.number, c.type_sql) for c in self.columns.values()], names)
 
 
 @dataclass(frozen=True)

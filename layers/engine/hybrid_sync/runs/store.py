@@ -105,6 +105,7 @@ class EntityRecord:
     verification: dict[str, Any] | None = None
     """How far a verification in parts is."""
     batches_done: int = 0
+    definition: str | None = None  # of catalog, relations and table, as planned
 
 
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
@@ -163,7 +164,8 @@ def _entity(
 ) -> EntityRecord:  # fmt: skip
     detection = Detection.recorded(mode, reason, at_start) if mode is not None else None
     keys = {s: [tuple(k) for k in keys] for s, keys in requested.items()} if requested is not None else None
-    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen, verification, done)
+    plan = (at_start or {}).get("definition")
+    return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen, verification, done, plan)
 
 
 _NOW = sql.SQL("clock_timestamp()")
@@ -187,8 +189,8 @@ def part(run_id: str, entity: str, **columns: object) -> Question[None]:
 
 
 def record_plan(
-    trip: Trip, run_id: str, entity: Entity, detection: Detection, version: int, batches: int, keys: int,
-    seen: Mapping[str, Any] | None = None, warnings: Sequence[str] = (), hidden_rows: Sequence[str] = (),
+    trip: Trip, run_id: str, entity: Entity, detection: Detection, definition: str, version: int, batches: int,
+    keys: int, seen: Mapping[str, Any] | None = None, warnings: Sequence[str] = (), hidden_rows: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """How the entity is read, into how many batches it was cut, and what people should know of it; the first plan
     stays."""
@@ -196,6 +198,7 @@ def record_plan(
         "fence": detection.fence.model_dump() if detection.fence else None,
         "since": detection.since.isoformat() if detection.since else None,
         "until": detection.until.isoformat() if detection.until else None,
+        "definition": definition,
     }
     trip.do(
         "update hybrid_sync.run_entity set status = 'planned', detection = %s, detection_reason = %s,"

@@ -24,7 +24,7 @@ from hybrid_sync.schema.hidden_rows import hidden_rows
 from hybrid_sync.schema.key_proof import proof_in_rounds
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.legacy_structure import Structure, structure_in_rounds, types_in_rounds
-from hybrid_sync.schema.target_structure import table_in_rounds
+from hybrid_sync.schema.target_structure import table_in_rounds, written_by
 from hybrid_sync.session import Session
 
 
@@ -42,6 +42,11 @@ class EntityPlan:
     """Why rows of the target may be hidden from us, in sentences."""
     erasures: int = 0
     """The number of the last erasure that the plan knows of."""
+
+
+def table_in(definition: str) -> str:
+    """The identity of the target table that a definition is of."""
+    return definition.rpartition(":")[2]
 
 
 _REMEMBERED = 64
@@ -207,8 +212,7 @@ def _planned(
     warned, hidden = sentences
     structure: Structure = found["", "structure"]
     warned = (*warned, *_unwatched(definition, structure))
-    written = (c for s in definition.sources.values() for c in (*s.key, *s.columns, *s.references, *s.discriminator))
-    defined = f"{catalog.hash_of(entity)}:{structure.hash}:{table.identity_of(written)}"
+    defined = f"{catalog.hash_of(entity)}:{structure.hash}:{table.identity_of(written_by(definition))}"
     return EntityPlan(table, plans, defined, warned, hidden)
 
 

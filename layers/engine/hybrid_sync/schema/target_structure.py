@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.catalog.place import split, table
-from hybrid_sync.catalog.shape import TargetColumn, TargetTable
+from hybrid_sync.catalog.place import quoted, split, table
+from hybrid_sync.catalog.shape import TargetColumn, TargetTable, identity_of
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import ask_types
-from hybrid_sync.postgres import Connection, Question, primary
+from hybrid_sync.postgres import Connection, Cursor, Question, primary
 from hybrid_sync.rounds import Rounds, alone
 
 _COLUMNS = """
@@ -33,6 +33,11 @@ join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdroppe
 where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p')
 order by a.attnum
 """
+
+_IDENTITY = (
+    "select attrelid::bigint, attname, attnum, format_type(atttypid, atttypmod) from pg_attribute"
+    " where attrelid = to_regclass(%s) and attname = any(%s)"
+)
 
 # Only indexes that hold always count: not partial, not on expressions, valid.
 _UNIQUE = """
@@ -120,6 +125,23 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         )
     }
     return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1])
+
+
+def written_by(entity: Entity) -> set[str]:
+    """The columns of its table that the entity writes."""
+    return {c for s in entity.sources.values() for c in (*s.key, *s.columns, *s.references, *s.discriminator)}
+
+
+def ask_identity(entity: Entity) -> Question[str]:
+    """What `TargetTable.identity_of` says of the columns that the entity writes, as they are now."""
+
+    names = sorted(written_by(entity))
+
+    def meaning(found: Cursor) -> str:
+        rows = found.fetchall()
+        return identity_of(rows[0][0] if rows else 0, [tuple(row[1:]) for row in rows], names)
+
+    return Question(_IDENTITY, (quoted(entity.target), names), meaning)
 
 
 def guarded(relation: str) -> Question[set[tuple[str, str, str]]]:

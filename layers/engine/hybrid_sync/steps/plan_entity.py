@@ -93,8 +93,9 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         failpoint("plan.recording", target, legacy)
         with one_trip(target, "target", writes=True) as trip:
             record_plan(
-                trip, task.run_id, entity, detection, version, manifest.batches, changed_keys + named_keys,
-                None if seen is None or manifest.batches else asdict(seen), plan.warnings, plan.hidden_rows,
+                trip, task.run_id, entity, detection, plan.definition_hash, version, manifest.batches,
+                changed_keys + named_keys, None if seen is None or manifest.batches else asdict(seen), plan.warnings,
+                plan.hidden_rows,
             )  # fmt: skip
         failpoint("plan.recorded", target, legacy)
     return PlannedEntity(

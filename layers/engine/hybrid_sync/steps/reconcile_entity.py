@@ -159,14 +159,18 @@ def _fences(
             f"Entity {entity.entity} cannot be compared before it is carried over again ({why or 'first_time'}).",
             "Start a weekly run.",
         )
-    _plan_nothing(run, entity, record, stored, version, target)
+    _plan_nothing(run, entity, record, stored, (plan.definition_hash, version), target)
     return stored, stored
 
 
 def _plan_nothing(
-    run: RunRecord, entity: Entity, record: EntityRecord, stored: Fence, version: int, target: Connection
+    run: RunRecord, entity: Entity, record: EntityRecord, stored: Fence, state: tuple[str, int], target: Connection
 ) -> None:
-    """A verify run reads no changes: what legacy committed after the stored fence is the next sync's."""
+    """A verify run reads no changes: what legacy committed after the stored fence is the next sync's.
+
+    `state` is the entity's definition, and the version of its fence.
+    """
     if run.request.profile is Profile.verify and record.detection is None:
         with one_trip(target, "target", writes=True) as trip:
-            record_plan(trip, run.run_id, entity, Detection("none", "verify", stored), version, 0, 0)
+            nothing = Detection("none", "verify", stored)
+            record_plan(trip, run.run_id, entity, nothing, *state, 0, 0)

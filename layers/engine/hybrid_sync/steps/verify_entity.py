@@ -6,7 +6,7 @@ from hybrid_sync.compare import identity, proof
 from hybrid_sync.compare.parts import bytes_of
 from hybrid_sync.compare.seen import state_if_seen, still
 from hybrid_sync.contracts import EntityTask, EntityVerdict
-from hybrid_sync.errors import EntityIncomplete
+from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import keep_to
@@ -20,6 +20,8 @@ from hybrid_sync.runs.store import (
     record_verdict,
     require_complete,
 )  # fmt: skip
+from hybrid_sync.schema.plans import table_in
+from hybrid_sync.schema.target_structure import ask_identity
 from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
 from hybrid_sync.steps.plans import plan_of
@@ -43,11 +45,13 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             stored = trip.ask(bytes_of(world.catalog[task.entity].target))
             state = trip.ask(state_if_seen(world.catalog, task.run_id, task.entity))
+            table = trip.ask(ask_identity(world.catalog[task.entity]))
             known = {s: trip.ask(identity.ask_known(task.entity, s)) for s in world.catalog[task.entity].sources}
         run, record = asked_run.value, asked_entity.value
         keep_to(legacy, run.fence)
         require_complete(task.entity, record)
         _require_steps(task, record)
+        _require_same_table(record, table.value)
         seen = still(record.seen, state.value)
         if seen is None:
             plan = plan_of(world, task.run_id, task.entity, legacy, target)
@@ -88,6 +92,16 @@ def _require_steps(task: EntityTask, record: EntityRecord) -> None:
         )
 
 
+def _require_same_table(record: EntityRecord, now: str) -> None:
+    """The table that was written is the one that is there: nobody has made it, or a column of it, anew meanwhile."""
+    if record.definition is not None and table_in(record.definition) != now:
+        raise StructureMismatch(
+            "The target table, or a column of it, was made anew or retyped while the run was at work: what had been"
+            " written before is gone, or reads otherwise.",
+            "Start the run again: it reads all rows.",
+        )
+
+
 def _reconciled(record: EntityRecord) -> bool:
     """No difference that comes from legacy is left; what was changed natively does not hold the fence."""
     return record.reconcile is None or record.reconcile["persisted"] == 0
@@ -104,4 +118,6 @@ def _advance(
     detection: Detection | None = record.detection
     if detection is None or detection.mode not in _WHOLE or record.fence_version is None:
         return None
-    return trip.ask(advance_fence(task.run_id, task.entity, run.fence, found.definition, record.fence_version))
+    # What changed since the plan was made (a column of legacy with another default touches no row) is the next run's.
+    definition = record.definition or found.definition
+    return trip.ask(advance_fence(task.run_id, task.entity, run.fence, definition, record.fence_version))

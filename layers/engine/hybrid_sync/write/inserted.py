@@ -17,23 +17,18 @@ from hybrid_sync.many_keys import all_parts, stretch_of
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.rows.columns import SplicedRows
 from hybrid_sync.write.journal import Batch, Entries, journal_copied, journal_inserts, journal_stretch
-from hybrid_sync.write.statements import Statements
-
-# What changes rows on their way into the table, or after it.
-_UNFIRED = sql.SQL(
-    "not exists (select from pg_trigger g where not g.tgisinternal and g.tgenabled in ('O', 'A') and g.tgtype & 4 <> 0"
-    " and g.tgrelid in (select {relation}::regclass union select relid from pg_partition_tree({relation}::regclass)))"
-)
+from hybrid_sync.write.statements import Statements, fires
 
 
 def journal_inserted(
     connection: Connection, batch: Batch, statements: Statements, rows: SplicedRows, *, copied: bool
 ) -> Entries:
-    """Journal those that stand under their own id and key; `copied` are all of them, by one COPY."""
+    """Journal those that stand under their own id and key; `copied` are all of them, by one COPY, and none where a
+    trigger fires, which the plan did not know of."""
     plan = statements.plan
     keys = rows.decoded(plan.key_widths)
-    if copied and (found := _as_copied(connection, batch, statements, rows, keys)).rows:
-        return found
+    if copied:
+        return _as_copied(connection, batch, statements, rows, keys)
     if (stretch := stretch_of(keys)) and not plan.discriminator:
         found = _between(connection, batch, statements, rows, keys, stretch)
         if found.rows:
@@ -57,10 +52,9 @@ def _as_copied(
     """Journal what a COPY wrote as it was sent, since no trigger fires: the first row's xmin is that of all of them;
     journal nothing where a trigger does fire, of which the plan did not know."""
     plan = statements.plan
-    relation = sql.Literal(statements.relation.as_string(connection))
-    query = sql.SQL("select {keys}, t.xmin from {table} t where t.id = {id}::uuid and {key} and {unfired}").format(
+    query = sql.SQL("select {keys}, t.xmin from {table} t where t.id = {id}::uuid and {key} and not {fires}").format(
         keys=all_parts(keys), table=statements.relation, id=sql.Literal(uuid.UUID(bytes=rows.ids[0])),
-        key=one_of(key_columns(plan.key_columns, "t"), keys[:1]), unfired=_UNFIRED.format(relation=relation),
+        key=one_of(key_columns(plan.key_columns, "t"), keys[:1]), fires=fires(statements.relation, "insert"),
     )  # fmt: skip
     return answer(connection, journal_copied(batch, query, len(plan.key_columns)))
 

@@ -120,9 +120,7 @@ class Splitter:
 
     def checked(self, attempt: sql.Composable, some: Statements, *, imaged: bool) -> sql.Composed:
         """The attempt with a look at what it has written: all rows of `some`, or those whose images were taken."""
-        altered = sql.SQL("").format()
-        if self._table.fires:
-            altered = sql.SQL("insert into {} {};").format(_ALTERED, some.differing("s.id"))
+        altered = sql.SQL("insert into {} {};").format(_ALTERED, some.altered("insert", "update"))
         return sql.SQL(_CHECKED).format(
             attempt=attempt, suppressed=SUPPRESSED, misplaced=MISPLACED, altered=altered, back=BACK_IN_A_BLOCK,
             arrived=some.arrived(imaged=imaged),

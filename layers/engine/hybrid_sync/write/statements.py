@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Literal
 
 from psycopg import sql
 
@@ -21,6 +22,8 @@ from hybrid_sync.write.native import AS_NATIVES, as_natives_after
 
 _NOTHING = sql.SQL("")
 _ID = sql.Identifier("id")
+Event = Literal["insert", "update"]
+_BITS: dict[Event, int] = {"insert": 4, "update": 16}
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Statements:
     def change(self, batch: Batch) -> sql.Composed:
         """Lock the rows that differ, take their before-images, update and journal them: one look at each row.
 
-        How many differ, how many were written, and by which transactions.  It holds where no trigger writes a row
+        How many differ, how many were written, by which transactions, and whether a trigger fires.  It holds where no trigger writes a row
         again, or under another id or key: nobody looks at what stands there afterwards.
         """
         # The version that is locked is found by its place, not by the index once more; one that somebody writes at
@@ -134,7 +137,7 @@ class Statements:
             " returning o.key, o.id, t.xmin as xid, o.prior, o.before, {refers_anew} as refers_anew),"
             " j as ({journal} returning xid::text::bigint as xid)"
             " select (select count(*) from o) as changed, count(*) as rows,"
-            " coalesce(array_agg(distinct xid), '{{}}') as xids from j"
+            " coalesce(array_agg(distinct xid), '{{}}') as xids, {fires} from j"
         ).format(
             image=image_of("x", self.changing),
             kept=sql.SQL(", ").join(
@@ -142,7 +145,7 @@ class Statements:
                 + [sql.SQL("{} as {}").format(sql.Identifier("x", c), sql.Identifier(name)) for c, name in was.items()]
             ),
             x=self._locked(staged, by_key=True),
-            table=self.relation, natives=as_natives_after("o"),
+            table=self.relation, natives=as_natives_after("o"), fires=fires(self.relation, "update"),
             journal=entries(batch, "update", written, (*CHANGE, "refers_anew")),
             refers_anew=_differ([(sql.Identifier("t", c), sql.Identifier("o", name)) for c, name in was.items()]),
             assignments=sql.SQL(", ").join(sql.SQL("{} = o.{}").format(sql.Identifier(c), new[c]) for c in new),
@@ -173,6 +176,10 @@ class Statements:
             raw(what), self.stage, self.relation, self.segment, self.differs
         )
 
+    def altered(self, *events: Event) -> sql.Composed:
+        """The ids of rows that a trigger of such an event gave other values than were staged."""
+        return sql.SQL("{} and {}").format(self.differing("s.id"), fires(self.relation, *events))
+
     def arrived(self, *, imaged: bool) -> sql.Composed:
         """How many of the staged rows stand in the target under their own id and key; of the changed ones, `imaged`."""
         images = sql.SQL("join {} i on i.id = s.id").format(self.images) if imaged else sql.SQL("")
@@ -192,6 +199,20 @@ class Statements:
             table=self.relation, assignments=assignments, stage=self.stage, images=self.images, natives=AS_NATIVES,
             segment=self.segment,
         )  # fmt: skip
+
+
+def fires(relation: sql.Identifier, *events: Event) -> sql.Composed:
+    """The condition that one of these events of the table, or of a partition of it, fires a trigger just now, which may
+    change what is written.
+
+    Nobody makes one while a statement of ours holds the table: whoever asks behind it, in its transaction, knows what
+    has fired, also where the plan is older than the trigger.
+    """
+    return sql.SQL(
+        "exists (select from pg_trigger g where not g.tgisinternal and g.tgenabled in ('O', 'A')"
+        " and g.tgtype & {bits} <> 0 and g.tgrelid in"
+        " (select {relation}::regclass union select relid from pg_partition_tree({relation}::regclass)))"
+    ).format(bits=sum(_BITS[event] for event in events), relation=sql.Literal(relation.as_string(None)))
 
 
 def _differ(pairs: Sequence[tuple[sql.Composable, sql.Composable]]) -> sql.Composable:

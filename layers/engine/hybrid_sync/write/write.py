@@ -134,9 +134,9 @@ class Writer:
                 trip.do(sql.SQL("set local {} = default").format(sql.Identifier(name)))
             trip.do(BACK)
             self._copy_next(trip, copies=copies)
-        changed, written, xids = asked.value
+        changed, written, xids, fired = asked.value
         failpoint("batch.changed", self.connection)
-        if written < changed:
+        if written < changed or fired:  # a trigger that the plan did not know of may have changed values
             raise RowsSuppressed
         failpoint("batch.journalled", self.connection)
         return Written(updated=changed, xids=xids)
@@ -155,17 +155,16 @@ class Writer:
             " i.key as hybrid_sync_key, i.prior as hybrid_sync_prior, i.before as hybrid_sync_before"
             " from {} i join {} s on s.id = i.id offset 0) s join {} t on {}"
         ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same)
-        altered = Question(self.statements.differing("s.id"), None, _ids) if "update" in self.table.fires else None
         with together(self.connection) as trip:
             updated = trip.ask(Question(self.statements.update(), None, lambda cursor: cursor.rowcount))
             trip.do(BACK)
             journalled = trip.ask(journal_changes(self.batch, changes))
-            differing = trip.ask(altered) if altered else None
+            altered = trip.ask(Question(self.statements.altered("update"), None, _ids))
             self._copy_next(trip, copies=copies)
         failpoint("batch.changed", self.connection)
         if min(updated.value, journalled.value.rows) < changed:
             raise RowsSuppressed
-        done = Written(updated=changed, xids=journalled.value.xids, altered=differing.value if differing else [])
+        done = Written(updated=changed, xids=journalled.value.xids, altered=altered.value)
         failpoint("batch.journalled", self.connection)
         return done
 
@@ -182,11 +181,6 @@ class Writer:
         assert row is not None, "an aggregate without grouping has one row"
         if int(row[0]) > locked:
             raise RowsSuppressed
-
-    def _altered(self, event: str) -> list[uuid.UUID]:
-        if event not in self.table.fires:
-            return []
-        return answer(self.connection, Question(self.statements.differing("s.id"), None, _ids))
 
     # --- new rows ------------------------------------------------------------------------------------------
 
@@ -213,7 +207,7 @@ class Writer:
             raise RowsSuppressed
         done = Written(inserted=journalled.rows, xids=journalled.xids)
         if self.stages_everything:
-            done.altered = self._altered("insert")
+            done.altered = answer(self.connection, Question(self.statements.altered("insert"), None, _ids))
         failpoint("batch.journalled", self.connection)
         return done
 
