@@ -79,7 +79,7 @@ def test_a_value_that_a_trigger_changed_which_the_plan_did_not_know_is_told(
     world: EngineWorld, legacy: Query, target: Query, when: str
 ) -> None:
     run(world, "first")
-    legacy("insert into visit (id, person_id, note) values (40, 1, 'three'); update visit set note = 'three' where id=3")
+    legacy("insert into visit (id, person_id, note) values (40, 1, 'three');update visit set note = 'three' where id=3")
     body = "if new.note = 'three' then new.note := 'other'; end if; return new;"
     with armed({"batch.claimed": Do(lambda: trigger(target, body, when))}):
         run(world, "second", profile="daily", entities=("visits",))

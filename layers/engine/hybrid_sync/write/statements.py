@@ -120,8 +120,8 @@ class Statements:
     def change(self, batch: Batch) -> sql.Composed:
         """Lock the rows that differ, take their before-images, update and journal them: one look at each row.
 
-        How many differ, how many were written, by which transactions, and whether a trigger fires.  It holds where no trigger writes a row
-        again, or under another id or key: nobody looks at what stands there afterwards.
+        How many differ, how many were written, by which transactions, and whether a trigger fires.  It holds where
+        none does: nobody looks at what stands there afterwards.
         """
         # The version that is locked is found by its place, not by the index once more; one that somebody writes at
         # just this moment stands elsewhere, and the row goes the way of refused ones.
