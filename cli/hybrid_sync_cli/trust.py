@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from hybrid_sync import certificates, dsn
 from hybrid_sync.blame import Side
+from hybrid_sync.servers import certificates, dsn
 from hybrid_sync_cli.errors import CliError
 
 WORDS = (certificates.SYSTEM, dsn.PLAINTEXT)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hybrid_sync.certificates import bare, examine, file_of
 from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.servers.certificates import bare, examine, file_of
 from hybrid_sync_cli.stack.authority import Authority
 
 PEM = Authority("The private CA").pem
@@ -62,7 +62,7 @@ def test_the_file_is_private_and_made_once() -> None:
 
 
 def test_the_file_goes_with_its_process() -> None:
-    code = f"from hybrid_sync.certificates import file_of; print(file_of({PEM!r}, 'target_ca'))"
+    code = f"from hybrid_sync.servers.certificates import file_of; print(file_of({PEM!r}, 'target_ca'))"
     said = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True)
 
     assert (said.stderr, said.stdout.endswith(".pem\n")) == ("", True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import certifi
 import pytest
 
-from hybrid_sync.dsn import PLAINTEXT, hosts, portable, read, secured
 from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.servers.dsn import PLAINTEXT, hosts, portable, read, secured
 from hybrid_sync_cli.stack.authority import Authority
 
 SECRET = "p-w-d"

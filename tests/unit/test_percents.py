@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from psycopg import sql
 
-from hybrid_sync.percents import doubled
 from hybrid_sync.rest.statements import Said
+from hybrid_sync.session import doubled
 
 NAMED = sql.SQL("select {} from {} where a = %s and b = {}").format(
     sql.Identifier("%s"), sql.SQL("{}, b").format(sql.Identifier("s%", "%(x)s")), sql.Literal("50 %")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from hybrid_sync.refused import refused
+from hybrid_sync.servers.refused import refused
 
 PARTS = {"host": "db.example.org", "port": "5432", "dbname": "app", "user": "worker", "sslmode": "disable"}
 AT = 'connection failed: connection to server at "192.0.2.7", port 5432 failed: '

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_sync import supabase
-from hybrid_sync.dsn import read
 from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.servers import supabase
+from hybrid_sync.servers.dsn import read
 
 REF = "abcdefghijklmnopqrst"
 DIRECT = f"postgresql://postgres:pw@db.{REF}.supabase.co:5432/postgres"

@@ -15,8 +15,8 @@ from hybrid_sync.admission.job import JobState, new_job
 from hybrid_sync.breaker.state import Breaker, Refusal, refusal
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.errors import LegacyUnavailable, PartMissing, TargetUnavailable
-from hybrid_sync.refused import no_connection_left
 from hybrid_sync.report.document import Tone
+from hybrid_sync.servers.refused import no_connection_left
 from hybrid_sync.services.asked import OverviewAsked, RunAsked, StatusAsked
 from hybrid_sync.services.runs import report, status
 from hybrid_sync.services.views.model import Overview

@@ -15,9 +15,9 @@ import psutil
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from hybrid_sync.dsn import secured
 from hybrid_sync.postgres import Side
-from hybrid_sync.refused import why_untrusted
+from hybrid_sync.servers.dsn import secured
+from hybrid_sync.servers.refused import why_untrusted
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import binaries
 from hybrid_sync_cli.stack.binaries import Binaries

@@ -19,10 +19,10 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from hybrid_sync import supabase
 from hybrid_sync.blame import Side
 from hybrid_sync.opening import longest_silence
 from hybrid_sync.postgres import open_session
+from hybrid_sync.servers import supabase
 from hybrid_sync.session import Row, Session
 
 T = TypeVar("T")

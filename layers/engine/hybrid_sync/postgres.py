@@ -24,7 +24,6 @@ from hybrid_sync.blame import (
 )
 from hybrid_sync.blame import Side as Side
 from hybrid_sync.blame import is_row_state as is_row_state
-from hybrid_sync.dsn import secured
 from hybrid_sync.errors import (
     UNAVAILABLE,
     ConfigurationMissing,
@@ -42,6 +41,7 @@ from hybrid_sync.opening import OUR_PATH as OUR_PATH
 from hybrid_sync.opening import TRANSACTION_SETTINGS, SearchPath, opening
 from hybrid_sync.opening import path_setting as path_setting
 from hybrid_sync.opening import usual_limits as usual_limits
+from hybrid_sync.servers.dsn import secured
 from hybrid_sync.session import Parameters as Parameters
 from hybrid_sync.session import Question as Question
 from hybrid_sync.session import Session, Trip
@@ -88,7 +88,7 @@ def open_session(dsn: str, side: Side, kind: type[S], ca: str | None) -> S:
     try:
         opened = kind.connect(make_conninfo(**fixed), autocommit=True, prepare_threshold=None, cursor_factory=cursor)
     except psycopg.Error as error:
-        from hybrid_sync.refused import refused  # seldom
+        from hybrid_sync.servers.refused import refused  # seldom
 
         why = refused(side, parts, error)
         if isinstance(why, TooManyConnections):
@@ -226,7 +226,7 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
     if state == CANCELLED:
         return _cancelled(side, error)
     if state == "53300":
-        from hybrid_sync.refused import no_connection_left  # seldom
+        from hybrid_sync.servers.refused import no_connection_left  # seldom
 
         return no_connection_left(side)
     if state in _CONTENTION:

@@ -15,8 +15,6 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from hybrid_sync.percents import doubled
-
 Row = tuple[Any, ...]
 T = TypeVar("T")
 Parameters = Mapping[str, Any] | Sequence[Any] | None
@@ -249,3 +247,20 @@ def together(connection: psycopg.Connection[Row], *, commits: bool = False, lets
     for one in trip.answers:
         one.take(cursor)
         cursor.nextset()
+
+
+def doubled(query: Any) -> Any:
+    """The statement as it has to be written where it gets parameters; what is no composed SQL stays as it is.
+
+    psycopg puts a name and a literal into a statement as they are, and takes every `%` in it for a parameter.
+    """
+    if isinstance(query, sql.Composed):
+        return sql.Composed([doubled(part) for part in query])
+    return _Doubled(query) if isinstance(query, sql.Identifier | sql.Literal) else query
+
+
+class _Doubled(sql.Composable):
+    """A name or a literal with its percent signs written twice."""
+
+    def as_bytes(self, context: Any = None) -> bytes:
+        return bytes(self._obj.as_bytes(context).replace(b"%", b"%%"))

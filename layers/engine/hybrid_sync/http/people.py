@@ -18,8 +18,8 @@ from uuid import UUID
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.http.jwks import Jwks
 from hybrid_sync.secret import text
+from hybrid_sync.servers.supabase import checked_url
 from hybrid_sync.services.roles import Role
-from hybrid_sync.supabase import checked_url
 
 if TYPE_CHECKING:
     from jwt import PyJWK

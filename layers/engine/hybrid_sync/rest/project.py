@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hybrid_sync.errors import ConfigurationMissing, TargetUnavailable
 from hybrid_sync.rest.answers import server_error
 from hybrid_sync.rest.session import RestSession
-from hybrid_sync.supabase import checked_url
+from hybrid_sync.servers.supabase import checked_url
 
 if TYPE_CHECKING:
     from postgrest import APIError, SyncPostgrestClient

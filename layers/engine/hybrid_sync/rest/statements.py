@@ -9,8 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.percents import doubled
-from hybrid_sync.session import Parameters
+from hybrid_sync.session import Parameters, doubled
 
 _PLACE = re.compile(rb"%(?:%|\((\w+)\)[sbt]|[sbt])")
 _OPAQUE = re.compile(r"""--[^\n]*|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*\"""", re.DOTALL)

@@ -8,13 +8,13 @@ from importlib import resources
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from hybrid_sync import dsn, supabase
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import split, table
 from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.postgres import OUR_PATH, Connection, connect, transaction
 from hybrid_sync.schema import sequences
 from hybrid_sync.schema.bulk import record_tables
+from hybrid_sync.servers import dsn, supabase
 
 WORKER = "hybrid_sync_worker"
 

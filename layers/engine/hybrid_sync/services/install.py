@@ -9,10 +9,10 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
-from hybrid_sync import dsn, supabase
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import RequestRejected
+from hybrid_sync.servers import dsn, supabase
 from hybrid_sync.services.desk import Asked, Desk, Secret
 
 _SECRET_BYTES = 65_536  # as many as Secrets Manager takes

@@ -10,7 +10,7 @@ from hybrid_sync.blame import Side
 from hybrid_sync.check.ground import Ground
 from hybrid_sync.check.model import Finding, note, warning
 from hybrid_sync.check.probe import probe
-from hybrid_sync.dsn import Host
+from hybrid_sync.servers.dsn import Host
 
 ROUND_TRIPS = 5
 # Behind a pooler the server tells of the pooler's line to it: whether there is TLS at all is asked of our own end.

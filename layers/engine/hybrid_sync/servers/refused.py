@@ -7,9 +7,9 @@ import re
 import psycopg
 
 from hybrid_sync.blame import Side
-from hybrid_sync.dsn import Parts, hosts
 from hybrid_sync.errors import UNAVAILABLE as UNAVAILABLE
 from hybrid_sync.errors import SyncError, TooManyConnections
+from hybrid_sync.servers.dsn import Parts, hosts
 
 _NO_CONNECTION_LEFT = re.compile(
     "max clients|too many (clients|connections)|connection slots|no more connections", re.I
@@ -58,7 +58,7 @@ def refused(side: Side, parts: Parts, error: psycopg.Error) -> SyncError:
 
 
 def _unreached(parts: Parts) -> str | None:
-    from hybrid_sync import supabase  # what only a refusal needs
+    from hybrid_sync.servers import supabase  # what only a refusal needs
 
     return supabase.unreached(parts.get("host", ""))
 
@@ -76,7 +76,7 @@ def why_untrusted(side: Side, parts: Parts) -> SyncError | None:
     """What is wrong with the TLS of the first of the servers that does not prove itself."""
     if parts.get("sslmode") != "verify-full":
         return None
-    from hybrid_sync.handshake import distrust  # only for servers that refuse us
+    from hybrid_sync.servers.handshake import distrust  # only for servers that refuse us
 
     found = (
         distrust(host, side, parts["sslrootcert"]) for host in hosts(parts) if not host.name.startswith(("/", "@"))

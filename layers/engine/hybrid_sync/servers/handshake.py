@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 from hybrid_sync.blame import Side
-from hybrid_sync.certificates import SYSTEM
-from hybrid_sync.dsn import PLAINTEXT, Host
 from hybrid_sync.errors import ServerUntrusted
+from hybrid_sync.servers.certificates import SYSTEM
+from hybrid_sync.servers.dsn import PLAINTEXT, Host
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _SECONDS = 5.0

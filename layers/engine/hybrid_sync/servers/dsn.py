@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from hybrid_sync import certificates
 from hybrid_sync.blame import Side
 from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.servers import certificates
 
 PLAINTEXT = "plaintext"
 """Said in place of a CA: this connection may go without TLS."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hybrid_sync.errors import ConfigurationMissing, Side
 
 if TYPE_CHECKING:  # who lets people in has no database
-    from hybrid_sync.dsn import Parts
+    from hybrid_sync.servers.dsn import Parts
 
 TRANSACTION_PORT = "6543"
 SESSION_PORT = "5432"
