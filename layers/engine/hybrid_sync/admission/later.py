@@ -45,5 +45,5 @@ class Later:
 
     def dropped(self, job: Job) -> bool:
         """Whether its time is over before its turn has come: then it has ended, unless it answers for others by now."""
-        late = job.until is not None and self._now() > job.until and not job.merged
+        late = job.until is not None and self._now() > job.until
         return late and self._jobs.drop(job.job_id, self._now(), "Its time was over before it could start.")
