@@ -1,8 +1,5 @@
-"""Whom a server's error is about: the side it came from, the machine, the statement, or a row.
-
-Decided by the error's code and place and by how long the statement ran, never by its text, which a trigger may have
-written.  Whether a statement or a row is to blame is asked: see `postgres.require_row`.
-"""
+"""What a server's error is about: which side it came from, and whether the machine, the statement or a row is to
+blame."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class Connecting:
             return self._rest.connect()
 
     def probe(self, side: Side) -> None:
-        """Connect anew, and let go; raises what stands in the way."""
+        """Open a new connection to the side and close it; raises why it cannot be opened."""
         self._pool.forget(side)
         self._connect(side).close()
 

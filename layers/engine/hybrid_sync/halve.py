@@ -1,8 +1,4 @@
-"""One refused item costs that item: a set is tried as a whole, and cut until the refused ones stand alone.
-
-From here a set is mostly cut into halves.  On the server, where an attempt needs no round trip, it is cut into eight:
-one bad row among thousands costs a few attempts, and a bad row in every ten costs little more than going row by row.
-"""
+"""One refused item costs that item: a set is tried as a whole, and halved until each refused item is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Work that asks in rounds: alone, a question at a time; or abreast, the questions of many works together."""
+"""Work that asks in rounds: one work alone, a question at a time; or many together, each round of all of them in one
+message."""
 
 from __future__ import annotations
 
@@ -28,9 +29,9 @@ def alone(connection: psycopg.Connection[Row], work: Rounds[T]) -> T:
 
 
 def abreast(connection: psycopg.Connection[Row], works: Mapping[K, Rounds[T]]) -> dict[K, T]:
-    """Several works side by side: the questions of a round of all of them travel together.
+    """Run several works together: the questions of one round of all of them travel in one message.
 
-    An error says nothing of whose it is; who wants to know that lets each work go alone.
+    An error does not say which work it is of; to find out, run each alone.
     """
     done: dict[K, T] = {}
     asked = {name: next(work) for name, work in works.items()}

@@ -82,7 +82,7 @@ class Session(psycopg.Connection[Row]):
         return cursor
 
     def _step_over(self, unsent: Sequence[bytes], cursor: psycopg.Cursor[Row]) -> None:
-        """Hear what each transaction begins with; nobody needs the other results of what travelled before."""
+        """Pass over the results of what travelled before; only that of a transaction's beginning is looked at."""
         for statement in unsent:
             if self._first is not None and statement is self._first[0]:
                 self._first[1](cursor)
@@ -93,12 +93,12 @@ class Session(psycopg.Connection[Row]):
         return self.execute(joined(self, statements))
 
     def end(self) -> None:
-        """End the session, whoever would keep it."""
+        """End the session for good, also where a pool would keep it."""
         super().close()
 
     @property
     def address(self) -> tuple[bytes, ...]:
-        """Which database this is, and as whom."""
+        """Which database this is, and as which role."""
         there = self.pgconn
         return there.host, there.port, there.db, there.user
 
@@ -135,7 +135,7 @@ class Session(psycopg.Connection[Row]):
 
 
 def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameters) -> bytes:
-    """The statement with its parameters as literals, as only a statement of its own can send them separately."""
+    """The statement with its parameters as literals: several in one message cannot have parameters of their own."""
     if parameters is not None:
         return psycopg.ClientCursor(connection).mogrify(doubled(query), parameters).encode()
     if isinstance(query, sql.Composable):
@@ -225,7 +225,7 @@ class Trip:
         return answer
 
     def do(self, query: Query, parameters: Parameters = None) -> None:
-        """A statement whose result nobody needs."""
+        """Send a statement whose result is not needed."""
         self.ask(Question(query, parameters, lambda _: None))
 
 

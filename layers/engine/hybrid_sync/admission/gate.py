@@ -196,7 +196,7 @@ class Gate:
         return max(jobs, key=lambda job: job.accepted_at, default=None)
 
     def oldest_wait(self) -> timedelta:
-        """How long the one that came first waits by now; nothing where nobody waits."""
+        """How long the oldest waiting job has waited; zero where none waits."""
         return max((self._now() - job.accepted_at for job in self._jobs.waiting()), default=timedelta())
 
     def unsettled(self) -> list[Job]:
@@ -232,7 +232,7 @@ class Gate:
         return True
 
     def _free_unless_begun(self, job_id: str, starter: str | None = None) -> None:
-        """After a refused start; somebody may have started this very name by hand."""
+        """Free the slot after a refused start, unless somebody has started an execution of this name by hand."""
         if self._executions.status(job_id) is None:
             self._slots.free(job_id, starter)
 

@@ -76,7 +76,7 @@ class JobStore:
         return next((_id(item) for item in found["Items"]), None)
 
     def wake(self, job_id: str) -> bool:
-        """Its time has come: it waits for its turn; False where somebody has woken or dropped it."""
+        """Let a job whose time has come wait for its turn; False where it was woken or dropped already."""
         return self._set(job_id, {"state": JobState.waiting, "why": ""}, (JobState.later,))
 
     def drop(self, job_id: str, now: datetime, why: str) -> bool:
@@ -93,11 +93,11 @@ class JobStore:
         )
 
     def wait_again(self, job_id: str, starter: str, why: str) -> bool:
-        """Back to its place, because its only starter was refused; False where somebody else is at it."""
+        """Put a job whose start was refused back into the queue; False where another starter has it."""
         return self._set(job_id, {"state": JobState.waiting, "why": why}, (JobState.admitted,), {"starter": starter})
 
     def ask_cancel(self, job_id: str, who: str) -> bool:
-        """Of a job that was admitted: whoever meets its execution stops it."""
+        """Mark an admitted job as cancelled: the next one who looks at its execution stops it."""
         return self._set(job_id, {"cancelled_by": who}, (JobState.admitted,))
 
     def end(self, job_id: str, outcome: str, now: datetime, why: str = "", *, settled: bool) -> None:

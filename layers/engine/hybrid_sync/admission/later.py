@@ -30,7 +30,7 @@ class Later:
         )
 
     def wake(self, at_work: Callable[[], Collection[str]]) -> None:
-        """Let those wait whose time has come, and whose work nobody is `at_work` on."""
+        """Let jobs wait for their turn whose time has come, unless their work is `at_work` already."""
         ready = [job for job in self._jobs.later() if due(job) <= self._now()]
         others = at_work() if ready else ()
         for job in ready:

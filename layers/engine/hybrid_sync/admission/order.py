@@ -29,7 +29,7 @@ class Slots:
     """Since when, by whom and why nothing is started; empty while it is."""
 
     def closed(self, most: int) -> bool:
-        """Nothing may start, whoever waits."""
+        """Nothing may start, whatever waits."""
         return bool(self.paused) or len(self.holders) >= most
 
     def held(self) -> Counter[Line]:
@@ -46,7 +46,7 @@ class Holder:
 
 
 def next_job(waiting: Collection[Waiting], slots: Slots, most: int, now: datetime) -> Waiting | None:
-    """The one that may start now; None where nobody may."""
+    """The job that may start now; None where none may."""
     if slots.closed(most):
         return None
     held = slots.held()

@@ -57,7 +57,7 @@ class SlotStore:
         return Slots() if item is None else _slots(item)
 
     def claim(self, seen: Slots, job: Waiting, most: int, starter: str) -> bool:
-        """Take a slot; False when somebody has changed the item since it was seen."""
+        """Take a slot; False when the item was changed since it was read."""
         holders = {**seen.holders, job.job_id: Holder(job.line, starter)}
         return self._write(seen, replace(seen, holders=holders), most)
 
@@ -70,7 +70,7 @@ class SlotStore:
         return self._write(seen, replace(seen, holders=holders))
 
     def free(self, job_id: str, starter: str | None = None) -> None:
-        """Give the slot back, where `starter` is given only if nobody else has taken it over."""
+        """Give the slot back; with `starter`, only if that one still holds it."""
         while True:
             seen = self.read()
             held = seen.holders.get(job_id)

@@ -1,1 +1,1 @@
-"""A circuit breaker per database: who would only wait in vain is told at once, and one at a time tries again."""
+"""A circuit breaker per database: attempts that would only wait fail at once, and one at a time tries again."""

@@ -66,7 +66,7 @@ class Breakers:
         ]
 
     def try_again(self) -> None:
-        """Something has been changed that may have been the cause: whoever connects first tries."""
+        """Something that may have been the cause was changed: the next attempt to connect is a probe."""
         for side, breaker in self.both().items():
             if breaker.away_since is not None:
                 self._change(side, lambda one: state.due(one, self._now()))

@@ -92,7 +92,7 @@ class Sparing:
         return self._seen[1]
 
     def _change(self, rule: Callable[[Load], Load]) -> None:
-        """What the table cannot be told spares nothing, and stops nobody."""
+        """Apply the rule; where the table does not answer, no load is known, and no batch is held up."""
         try:
             self._seen = self._now(), self._item.change(rule)[0]
         except SyncError:

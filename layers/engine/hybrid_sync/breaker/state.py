@@ -105,7 +105,7 @@ def due(breaker: Breaker, now: datetime) -> Breaker:
 
 
 def refusal(side: Side, breaker: Breaker, now: datetime) -> SyncError:
-    """What is said, at once, to whoever would connect."""
+    """The error that every attempt to connect gets at once."""
     error = UNAVAILABLE[side](sentence(side, breaker), f"It is tried again at {_clock(breaker.next_probe)}.")
     error.away = True
     error.retry_after = _seconds(breaker, now)

@@ -23,7 +23,7 @@ KEPT = timedelta(seconds=3)
 
 @dataclass(frozen=True)
 class Throttle:
-    """Of one run: since when, until when at least, and by whom."""
+    """The throttling of one run: since when, when last, and by what."""
 
     since: datetime
     last: datetime
@@ -61,7 +61,7 @@ class Throttling:
         self._seen: tuple[datetime, Throttles] | None = None
 
     def note(self, run_id: str, why: str) -> None:
-        """A step of the run has met it.  What the table cannot be told is known by the log alone."""
+        """A step of the run was throttled. Where the table does not answer, only the log says so."""
         now = self._now()
         if run_id in self._said and now - self._said[run_id] < EVERY:
             return

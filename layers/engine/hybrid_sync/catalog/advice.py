@@ -28,7 +28,8 @@ def refusal(
 
 
 def _special(natural: PgType, target: PgType) -> str | None:
-    """Types that travel nowhere, whatever is written around them."""
+    """Advice for types whose values no other server can read, whatever expression is written around them; None for
+    others."""
     for kind in (target, natural):
         if kind.element is not None and (not kind.element.builtin or kind.element.domain):
             return (

@@ -82,7 +82,7 @@ class Ground:
             yield connection
 
     def rows(self, side: Side, query: Query, parameters: Parameters = None) -> list[tuple[Any, ...]]:
-        """One question in a transaction of its own."""
+        """Rows of one query, in a transaction of its own."""
         with self.reading(side) as connection:
             return connection.execute(query, parameters).fetchall()
 

@@ -74,7 +74,7 @@ def _looked(ground: Ground, one: Probe) -> Iterator[Finding]:
 
 
 def _why(error: Exception) -> str:
-    """Codes and sentences of ours; what a server says may quote a value."""
+    """Codes and our own sentences only; what a server says may quote a value."""
     if isinstance(error, SyncError):
         return f"{error.code}: {error.message}"
     state = f" {error.sqlstate}" if isinstance(error, psycopg.Error) and error.sqlstate else ""

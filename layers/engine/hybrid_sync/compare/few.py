@@ -39,7 +39,7 @@ _NOTHING = sql.SQL("false")
 
 @dataclass(frozen=True)
 class Few:
-    """An entity of which both sides hold the same."""
+    """An entity for which both sides hold the same."""
 
     counted: dict[str, Any]
     """Rows, references and money, as the verdict keeps them."""
@@ -98,7 +98,7 @@ def look(
     catalog: Catalog, run: RunRecord, plans: Mapping[str, EntityPlan], requested: Requested, legacy: Connection,
     target: Connection,
 ) -> dict[str, Few]:  # fmt: skip
-    """The entities of the request of which all is well; the others need a closer look."""
+    """The entities of the request for which both sides agree; the others need a closer look."""
     try:
         with snapshot(target, "target"), snapshot(legacy, "legacy"):
             with together(legacy, lets_go=True) as ours:

@@ -121,7 +121,7 @@ def _computable(rows: Amounts, scope: Scope, legacy: Connection) -> Amounts:
 
 
 def in_legacy(money: Money, scope: Scope) -> Amounts:
-    """Every row that legacy has, whatever became of it."""
+    """Every row of legacy, whether it was carried or not."""
     columns = scope.source.columns
     amount = scope.plan.amounts[money.column]
     currency = sql.Literal(money.constant_currency) if money.currency is None else columns[money.currency].value
@@ -130,7 +130,7 @@ def in_legacy(money: Money, scope: Scope) -> Amounts:
 
 
 def in_target(money: Money, scope: Scope, differing: Sequence[Key]) -> Amounts:
-    """Every live row of ours as the target stores it."""
+    """Every live row of the source as the target stores it."""
     amount = sql.SQL("{}::numeric").format(sql.Identifier(money.column))
     currency = sql.Literal(money.constant_currency) if money.currency is None else sql.Identifier(money.currency)
     status = sql.SQL("null") if money.status is None else sql.Identifier(money.status)

@@ -52,7 +52,7 @@ def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[s
 
 
 def reported_before(target: Connection, run_id: str, entity: str, source: str, keys: Iterable[Key]) -> set[Key]:
-    """Keys whose drift an earlier run has reported and nobody has repaired: they were not equal then."""
+    """Keys whose drift an earlier run has reported and that was never repaired: they were not equal then."""
     reported = _REPORTED.format(entity, source, run_id, record_among(list(keys)))
     rows = target.execute(reported).fetchall()
     return {tuple(row[0]) for row in rows}

@@ -48,7 +48,7 @@ ALL = Range()
 
 
 def bytes_of(relation: str) -> Question[int]:
-    """How much of the disk a table takes, its partitions and what is stored beside its rows included."""
+    """How many bytes a table takes on disk, with its partitions and what is stored beside its rows."""
     query = sql.SQL("select coalesce(({})::bigint, 0)").format(
         of_all_partitions("sum(pg_catalog.pg_table_size(c.oid))", relation)
     )
@@ -115,7 +115,7 @@ def _ask_extent(plan: ReadPlan, source: Source, rows: int) -> Question[_Extent]:
 
 
 def _ask_borders(plan: ReadPlan, source: Source, rows: int, size: int) -> Question[list[int]]:
-    """Every so manieth key, counted over all rows."""
+    """Every so-many-th key, counted over all rows."""
     fit = sql.SQL("greatest(least({}, {}::numeric * c / {}), 1)::bigint").format(rows, PART_BYTES, max(size, 1))
     key = plan.key_exprs[0]
     query = sql.SQL(

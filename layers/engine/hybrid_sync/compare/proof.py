@@ -51,7 +51,7 @@ class WrongReference:
 
 
 def of_references(catalog: Catalog, plan: ReadPlan) -> Canonical:
-    """Rows as they are compared here: by which legacy rows they refer to."""
+    """The rows compared only by which legacy rows they refer to."""
     return canonical(catalog, plan).only({slot.column for slot in plan.references})
 
 
@@ -65,13 +65,13 @@ class Unproved:
     """Of those whose references may have been; None where they are too many to be looked up."""
 
     def is_many(self, *, all_read: bool) -> bool:
-        """Whether the proof is cheaper for all rows of the source, in the pass that counts them, than for those alone,
-        which are most of them where the run has read everything."""
+        """Whether it is cheaper to prove all rows of the source, in the pass that counts them, than these rows one
+        by one: a run that has read everything wrote most of them."""
         return self.written > 0 if all_read else self.keys is None
 
 
 def unproved(run_id: str, plan: EntityPlan, source: str, target: Connection) -> Unproved:
-    """What this run has written, and runs before it that nobody has verified."""
+    """What this run has written of the source, and earlier runs whose writes were never verified."""
     if not plan.sources[source].references:
         return Unproved(0, [])
     runs = _unproved(target, run_id, plan.sources[source].entity)
@@ -106,7 +106,7 @@ def wrong_references(
 
 
 def refuse(connection: Connection, run_id: str, catalog: Catalog, entity: str, wrong: Sequence[WrongReference]) -> None:
-    """Make the rows failed records, and the parents' cached ids forgotten: a retry asks the target for each parent."""
+    """Record the rows as failed, and drop the parents' cached ids: a retry asks the target for each parent."""
     sources = catalog[entity].sources
     for source in {one.source for one in wrong}:
         rows = {
@@ -134,9 +134,9 @@ def has_unproved(target: Connection, run_id: str, plan: EntityPlan) -> bool:
 
 
 def _unproved(target: Connection, run_id: str, entity: str) -> list[str]:
-    """This run, and those that wrote since the fence last moved and were never verified.
+    """This run, and earlier ones that wrote since the fence last moved and were never verified.
 
-    What a lost run has written with a wrong id, this run finds unchanged: it resolves the same id once more.
+    A row that a lost run wrote with a wrong id looks unchanged to this run, which resolves the same id again.
     """
     rows = target.execute(
         "select e.run_id from hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id"

@@ -59,7 +59,7 @@ class Equal:
 
 @dataclass
 class Reconcile:
-    """One entity of one run, between both databases."""
+    """One entity of one run, with open connections to both databases."""
 
     run_id: str
     catalog: Catalog

@@ -53,7 +53,7 @@ class Stored:
 
 
 def ask_stored(trip: Trip, catalog: Catalog, scope: Scope) -> Stored:
-    """Asked among others; to be used after the trip."""
+    """Ask on a trip with other questions; use the answer after the trip."""
     return Stored(trip.ask(_waiting(scope)), trip.ask(guarded(catalog[scope.plan.entity].target)))
 
 

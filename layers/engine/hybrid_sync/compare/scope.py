@@ -121,7 +121,7 @@ class Scope:
         return among(self.legacy_keys, keys)
 
     def find_in_flight(self, legacy: Connection) -> None:
-        """The keys that changed after the fence, in the caller's snapshot."""
+        """Find the keys that changed after the fence, in the caller's snapshot."""
         self.in_flight = self._keys_where(legacy, self.after_fence)
 
     def keys_elsewhere_than(self, legacy: Connection, place: Place) -> list[Key]:
@@ -170,16 +170,16 @@ class Scope:
         return sql.SQL("{} and {}").format(own, mine)
 
     def of_source(self) -> sql.Composable:
-        """The target's rows that are this source's, native ones among them where the entity has no other."""
+        """The target's rows of this source, with native ones where the entity has no other source."""
         return of_source(self.source)
 
     def without(self, keys: list[Key]) -> sql.Composable:
-        """Target rows whose key is not one of these."""
+        """The condition that a target row has none of these keys."""
         return but(self.stored_keys, keys)
 
     def find_failed(self, target: Connection, known: Known | None = None) -> None:
-        """Keys in quarantine, split by whether an older version of the row is in the target; and whether any row is
-        marked as deleted."""
+        """Find the keys in quarantine, split by whether the target has an older version of the row; and whether any
+        row is marked as deleted."""
         if known is None:
             make_room(target)  # for the pass that follows
             with together(target) as trip:
@@ -192,7 +192,7 @@ class Scope:
         )
 
     def fail(self, keys: Iterable[Key], target: Connection) -> None:
-        """Count these keys as failed; the target itself is asked which of them it holds, live."""
+        """Count these keys as failed records; the target itself is asked which of them it holds, live."""
         known = {*self.failed_present, *self.failed_absent}
         new = [key for key in keys if key not in known]
         there = self._stored(target, new)

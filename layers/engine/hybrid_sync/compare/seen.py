@@ -44,14 +44,16 @@ select md5(concat_ws('/',
 
 
 def _state(catalog: Catalog, entity: str) -> sql.Composed:
-    """Another text whenever a row of the entity or of a parent was written by us, or a failed record changed."""
+    """An expression for a text that changes whenever we write a row of the entity or of a parent, or a failed record
+    changes."""
     sources = catalog[entity].sources.values()
     family = {entity, *(p.to for source in sources for r in source.references.values() for p in r.parents)}
     return sql.SQL(_STATE).format(family=sorted(family), entity=entity)
 
 
 def state_of(catalog: Catalog, entity: str) -> Question[str]:
-    """The state of our own records of the entity."""
+    """The state of our own records of the entity: a text that changes with every write of ours to its rows or its
+    parents'."""
     return Question(_state(catalog, entity), None, lambda found: str(found.fetchall()[0][0]))
 
 
@@ -88,7 +90,7 @@ def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | 
 
 
 def still(seen: Mapping[str, Any] | None, state: str | None) -> Seen | None:
-    """What was recorded, unless something of it was written since."""
+    """What was recorded as seen; None where something of it was written since."""
     if seen is None or seen["state"] != state or "definition" not in seen:  # an older release did not say
         return None
     return Seen(**seen)

@@ -44,7 +44,7 @@ _UNLESS_CHANGED = sql.SQL(" and coalesce(pg_catalog.current_setting({}, true), '
 
 
 class HasChanged(Exception):
-    """A row of the youngest keys has changed, so the others were not looked at."""
+    """One of the newest rows has changed, so the others were not looked at."""
 
 
 def at(place: str) -> sql.Literal:
@@ -125,7 +125,7 @@ class Rows:
         return found
 
     def _enter(self, found: Pass, group: int, counts: str, grouped_rows: str, in_flight: str | None) -> None:
-        """One place of one bucket."""
+        """Add the counts of one place of one bucket."""
         rows, distinct, changed, octets = map(int, counts.split(","))
         bucket, place = group >> 3, _PLACES[group & 7]
         found.places[place] += rows
@@ -145,7 +145,8 @@ class Rows:
             found.changed[bucket] = Bucket(bucket, before.rows + changed, before.octets + octets)
 
     def _enter_references(self, found: Pass, n: int, current: int, masks: str) -> None:
-        """By which references they carry: how many rows of a place, and a digest of the keys of current ones."""
+        """Add, by which references they carry, how many rows of a place there are, and a digest of the keys of
+        current ones."""
         groups = [(int(mask), int(rows), digest) for mask, rows, digest in (m.split(":", 2) for m in masks.split())]
         slots = range(len(self.carries))
         carried = [sum(rows for mask, rows, _ in groups if mask >> i & 1) for i in slots]
@@ -172,7 +173,7 @@ class Rows:
 
     @property
     def _probe(self) -> Question[bool]:
-        """Whether a row of the youngest keys has changed; then what follows in the same message reads no row."""
+        """Whether one of the newest rows has changed; if so, the rest of the same message reads no row."""
         query = sql.SQL("select pg_catalog.set_config({}, 'yes', true) from {} where {} and {} and {} limit 1").format(
             _CHANGED, self.relations, self.where, self.newest, self.changed
         )
@@ -237,12 +238,12 @@ class Rows:
 
     @property
     def _may_fly(self) -> bool:
-        """Some of the rows may have changed after the fence."""
+        """Whether some of the rows may have changed after the fence."""
         return self.after_fence != NEVER
 
     @property
     def _plans(self) -> bool:
-        """Changed rows are counted, too."""
+        """Whether changed rows are counted, too."""
         return self.changed != NEVER
 
     def _group(self) -> tuple[sql.Composable, ...]:

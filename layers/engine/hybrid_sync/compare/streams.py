@@ -33,7 +33,7 @@ def lines(connection: Connection, query: sql.Composable, parts: int) -> Iterator
 
 
 def differing_lines(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[Key, Where]]:
-    """Keys of two ascending streams that are on one side only, or on both with unequal rows; each once, in order.
+    """Keys that only one of two ascending streams has, or for which their rows differ; each once, in order.
 
     A key that one side repeats must be repeated by the other.
     """

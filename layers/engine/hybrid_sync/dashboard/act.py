@@ -1,4 +1,5 @@
-"""What an act is: what is told before it, what is asked, who serves it, and where it leads."""
+"""An act of the dashboard: what the page says before it, what its form asks, which service does it, and which page
+follows."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ Form = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Before:
-    """What is told before it is done; `fields` are what the form asks besides."""
+    """What the page says before an act is done; `fields` are what its form asks for."""
 
     title: str
     follows: tuple[str, ...]

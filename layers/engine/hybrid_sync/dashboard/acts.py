@@ -20,7 +20,7 @@ def show(desk: Desk, kind: str, of: str) -> Before:
 
 
 def do(desk: Desk, request: Request, who: Visitor, kind: str) -> Done:
-    """Do it; RequestForbidden for whoever may not, and that is recorded, too."""
+    """Do the act; RequestForbidden where the role may not, which the audit records, too."""
     one, of = _kind(kind), request.form.get("of", "")
     caller = Caller(who.name, request.source_ip, request.request_id)
     with Act(desk, caller, one.command, changes=True) as act:

@@ -30,7 +30,7 @@ _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 
 
 def page(name: str, request: Request, visitor: Visitor | None, **given: Any) -> str:
-    """A template drawn for whoever looks."""
+    """A template drawn for this visitor."""
     now: datetime = given.get("now") or datetime.now(UTC)
     assets = f"{request.root}assets/{version()}"
     return _environment().get_template(name).render(

@@ -28,7 +28,8 @@ _RULES = "; Path=/; HttpOnly; Secure; SameSite=Lax"
 
 @dataclass(frozen=True)
 class Halfway:
-    """Somebody on their way in: by a redirect (`state`, `verifier`), or by a second factor (`token`, `factor`)."""
+    """A sign-in that has begun: by a redirect (`state`, `verifier`), or waiting for a second factor (`token`,
+    `factor`)."""
 
     until: float
     next: str = ""
@@ -66,7 +67,7 @@ def forgotten() -> str:
 
 
 def halfway(project: Project, request: Request, now: float) -> Halfway | None:
-    """Who is on their way in this browser; None where nobody is, or where they took too long."""
+    """The sign-in that this browser has begun; None where there is none, or where it took too long."""
     body, _, signature = request.cookies.get(KEPT, "").partition(".")
     if not hmac.compare_digest(signature.encode(), _signed(project, body).encode()):
         return None

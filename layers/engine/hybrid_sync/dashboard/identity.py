@@ -37,12 +37,12 @@ class Doorkeeper:
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """By which people may sign in besides."""
+        """Providers by which people may also sign in."""
         project = self._project()
         return project.providers if project else ()
 
     def prove(self, token: str) -> Visitor | None:
-        """Whose token it is; None where it proves nobody who may look."""
+        """The visitor that the token stands for; None where it proves nobody who may see the dashboard."""
         if not token.startswith(PREFIX):
             try:
                 person = self._people.check(token)
@@ -55,7 +55,7 @@ class Doorkeeper:
         return Visitor(f"token:{known.token_id}", Role.operator if OPERATE in known.scopes else Role.viewer)
 
     def enter(self, email: str, password: str) -> Opened | None:
-        """Sign somebody in."""
+        """Sign in by address and password; None where they are not accepted."""
         auth = self._auth()
         return auth.by_password(email, password) if auth and email and password else None
 
@@ -67,7 +67,8 @@ class Doorkeeper:
         return elsewhere.leave(project, request, provider, self._now())
 
     def arrive(self, request: Request) -> tuple[Opened | None, str]:
-        """Whom a provider has sent back, and where they wanted to go; nobody where this browser has not left for it."""
+        """The session that a provider opened, and the page to go on to; None where this browser did not leave for
+        the provider."""
         project, auth = self._project(), self._auth()
         going = elsewhere.halfway(project, request, self._now()) if project else None
         code, state = request.query.get("code", ""), request.query.get("state", "")
@@ -88,7 +89,7 @@ class Doorkeeper:
         return False
 
     def half(self, opened: Opened, wanted: str) -> str:
-        """The cookie of somebody whose second factor is still to come."""
+        """The cookie between the first and the second factor."""
         project = self._project()
         assert project is not None, "only people have two factors"
         going = Halfway(self._now() + elsewhere.SECONDS, wanted, token=opened.token, factor=opened.factors[0])

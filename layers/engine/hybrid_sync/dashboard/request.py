@@ -38,7 +38,7 @@ class Request:
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Request:
-        """RequestRejected for a form that is longer than any of ours."""
+        """The request of an API Gateway event; RequestRejected for a form that is longer than any of ours."""
         headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
         context = event.get("requestContext") or {}
         body = str(event.get("body") or "")
@@ -60,7 +60,7 @@ class Request:
 
     @property
     def root(self) -> str:
-        """Where our pages begin, seen from this one: right below whatever stage, host and prefix."""
+        """The relative path from this page to the first one, right below whatever stage, host and prefix."""
         return "../" * (len(self.parts) - 1) or "./" if self.parts else f"{ROOT}/"
 
     @property
@@ -86,7 +86,8 @@ class Request:
 
     @property
     def came_from_elsewhere(self) -> bool:
-        """Somebody else's page or mail has led here: the browser then keeps our strict cookies to itself."""
+        """Whether a link on another site, or in a mail, led here: the browser then withholds cookies that are
+        SameSite=Strict."""
         return self.headers.get("sec-fetch-site") == "cross-site"
 
     @property
@@ -127,5 +128,5 @@ class Answer:
 
 
 def redirect(to: str, *cookies: str) -> Answer:
-    """See another page of ours; relative, as the stage's prefix is the browser's business."""
+    """See another page of the dashboard; relative, because only the browser knows the stage's prefix."""
     return Answer(status=HTTPStatus.SEE_OTHER, headers={"Location": to}, cookies=cookies)

@@ -77,7 +77,7 @@ class Dashboard:
         return self._pages.show(request, who, parts)
 
     def _do(self, request: Request, who: Visitor, parts: tuple[str, ...]) -> Answer:
-        """Whatever a form asks for; the page that it leads to says what has become of it."""
+        """Do what a form asks; the page that it leads to shows the result."""
         session.require_our_form(request, who)
         match parts:
             case ("sign-out",):
@@ -167,7 +167,7 @@ class Dashboard:
 
 
 def _within(request: Request, wanted: str) -> str:
-    """Where somebody wanted to go, if that is one of our pages; else the overview."""
+    """The page that was asked for, if it is one of ours; else the overview."""
     parts = [part for part in wanted.split("/") if part]
     ours = bool(parts) and all(part not in (".", "..") and ":" not in part and "\\" not in part for part in parts)
     return f"{request.root}{'/'.join(quote(unquote(part), safe='') for part in parts)}" if ours else request.home

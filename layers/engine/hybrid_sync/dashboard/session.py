@@ -26,7 +26,7 @@ _RULES = "; Path=/; HttpOnly; Secure; SameSite=Strict"
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who has proved who they are."""
+    """A person or token that has proved who it is."""
 
     name: str
     role: Role
@@ -53,20 +53,20 @@ def _csrf(secret: str, name: str) -> str:
 
 
 def require_our_form(request: Request, who: Visitor | None) -> None:
-    """RequestForbidden unless a page of ours has sent the form, in this session."""
+    """RequestForbidden unless the form was sent by a page of this dashboard, in this session."""
     given, right = request.form.get("csrf", ""), csrf_of(request, who)
     if not (request.is_of_our_page and right and hmac.compare_digest(given.encode(), right.encode())):
         raise RequestForbidden("This form did not come from a page of this dashboard.", "Open the page again.")
 
 
 def cookies_of(opened: Opened) -> tuple[str, ...]:
-    """Of whoever has signed in, or has been given a new token."""
+    """Cookies of a session that has just been opened or renewed."""
     renewal = f"{opened.renewal}; Max-Age={SESSION_SECONDS}" if opened.renewal else "; Max-Age=0"
     return (f"{COOKIE}={opened.token}; Max-Age={SESSION_SECONDS}{_RULES}", f"{RENEWAL}={renewal}{_RULES}")
 
 
 def closed() -> tuple[str, ...]:
-    """Of whoever has signed out."""
+    """Cookies that end a session."""
     return tuple(f"{name}=; Max-Age=0{_RULES}" for name in (COOKIE, RENEWAL, FORM))
 
 

@@ -23,7 +23,7 @@ _REFUSALS = {
 
 
 class SignInUnavailable(SyncError):
-    """Supabase Auth does not answer: nobody is refused for that, but nobody can be let in either."""
+    """Supabase Auth does not answer, so nobody can sign in; it is no refusal."""
 
     code = "sign_in_unavailable"
     transient = True
@@ -48,7 +48,7 @@ class SupabaseAuth:
         self._send = send
 
     def by_password(self, email: str, password: str) -> Opened | None:
-        """None where the project lets nobody in by these; SignInUnavailable where it does not answer."""
+        """None where the project does not accept them; SignInUnavailable where it does not answer."""
         return self._ask("password", {"email": email, "password": password})
 
     def by_renewal(self, renewal: str) -> Opened | None:
@@ -56,7 +56,7 @@ class SupabaseAuth:
         return self._ask("refresh_token", {"refresh_token": renewal})
 
     def by_code(self, code: str, verifier: str) -> Opened | None:
-        """Whom a provider has sent back with that code; each serves once, and only whoever holds the verifier."""
+        """Exchange the code with which a provider sent a person back; it works once, and only with the verifier."""
         return self._ask("pkce", {"auth_code": code, "code_verifier": verifier})
 
     def by_second_factor(self, token: str, factor: str, code: str) -> Opened | None:

@@ -102,7 +102,8 @@ where c.entity = %(entity)s and c.source = %(source)s and c.outcome = 'kept' and
 
 
 def _kept_before(target: Connection, scope: Scope, run_id: str) -> set[Key]:
-    """Rows that were let go and still are there, because others refer to them: nobody has to be asked again."""
+    """Rows that an earlier run was allowed to delete but had to keep, because others refer to them: they need no new
+    permission."""
     rows = target.execute(_KEPT, {"entity": scope.plan.entity, "source": scope.plan.source, "run": run_id}).fetchall()
     return {tuple(row[0]) for row in rows}
 

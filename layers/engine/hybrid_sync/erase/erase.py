@@ -66,7 +66,7 @@ def person(ground: Ground, named: Mapping[Place, Iterable[Key]]) -> Rows:
 
 
 def erase(ground: Ground, named: Mapping[Place, Iterable[Key]], asked: By) -> Certificate:
-    """Erase the persons to whom the named rows belong, and never write them again; safe to repeat."""
+    """Erase the persons to whom the named rows belong, and never write these rows again; safe to repeat."""
     lock(ground)
     return record(ground, person(ground, named), {}, asked, sum(len(list(keys)) for keys in named.values()))
 
@@ -142,7 +142,8 @@ def _behind(ground: Ground, erasure: Erasure, keys: list[Suppressed]) -> Rows:
 
 
 def lock(ground: Ground) -> None:
-    """Whoever writes such an entity has its row shared until it commits: from here on nobody does."""
+    """Keep every writer of the catalog's entities about people out until this transaction ends: each holds its row
+    of entity_state."""
     ground.target.execute("select pg_advisory_xact_lock(hashtextextended('hybrid_sync.erasure', 0))")
     names = concerned(ground.catalog)
     ground.target.execute(

@@ -44,12 +44,12 @@ returning entity, source, keys, operation, id::text
 def take_out_images(
     catalog: Catalog, target: Connection, ids: Iterable[str], row_ids: Iterable[str]
 ) -> tuple[int, Rows]:  # fmt: skip
-    """Take out the images that hold one of these ids but in a reference that makes a row nobody's, and those of the
-    rows with `row_ids`, under whatever entity and source; how many, and the rows of which nothing else is left, being
-    deleted since: those belonged to the person to the end.
+    """Take out of the journal the before-images that hold one of these ids, and those of the rows with `row_ids`,
+    whatever their entity and source; returns how many, and the rows that only existed in them.
 
-    Images of rows that the catalog keeps, or that are about nobody, stay; of an entity or a source that the catalog
-    has no more none could be put back anyway.
+    A reference that does not make a row a person's does not count. Such rows were deleted since and belonged to the
+    person until then. Images of rows that the catalog keeps, or that are about nobody, stay; those of an entity or a
+    source that the catalog no longer has could not be put back anyway.
     """
     own = [
         (name, source)
@@ -95,7 +95,7 @@ def take_out_marks(catalog: Catalog, target: Connection, place: Place, keys: Ite
 
 
 def _others(catalog: Catalog, place: Place) -> list[str]:
-    """The references of which the catalog says that they do not make a row a person's."""
+    """The references that do not make a row a person's, by the catalog."""
     entity = catalog[place[0]]
     assert entity.erasure is not None, "only such places are asked about"
     return [column for column in entity.sources[place[1]].references if column not in entity.erasure.leads]

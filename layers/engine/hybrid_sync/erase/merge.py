@@ -28,7 +28,7 @@ _KNOWN_BY = ("retired_id", "failed_record", "tombstone")
 
 
 def require_known(ground: Ground, rows: Rows, in_legacy: Rows) -> None:
-    """RequestRejected where nobody has ever had such a row: its key may be another person's one day."""
+    """RequestRejected where neither side ever had such a row: its key may become another person's."""
     for place, keys in sorted(rows.items()):
         left = keys - in_legacy.get(place, set())
         if left:

@@ -126,7 +126,7 @@ def _by_parents(catalog: Catalog, place: Place, keys: Keys, path: tuple[Place, .
 
 
 def _left_out(plan: ReadPlan, erased: sql.Composable) -> ReadPlan:
-    """First of all rules: what else is wrong with the row is nobody's business any more."""
+    """The rule that leaves an erased row out, before all other rules: nothing else may be reported of it."""
     number = len(plan.verdicts)
     verdict = sql.SQL("case when {} then {}::int2 else {} end").format(erased, sql.Literal(number), plan.verdict_sql)
     return _with_fields(

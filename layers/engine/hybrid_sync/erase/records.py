@@ -97,7 +97,8 @@ def list_of(
 
 
 def require_secret(target: Connection, fingerprint: str) -> None:
-    """Raises ConfigurationMissing where keys were hashed under another id secret: nobody can tell who was erased."""
+    """Raises ConfigurationMissing where keys were hashed under another id secret: nobody could find out who was
+    erased."""
     foreign = target.execute(
         "select min(n) from hybrid_sync.erasure where fingerprint <> %s", (fingerprint,)
     ).fetchone()
@@ -226,5 +227,6 @@ def hear(world: object, number: int) -> None:
 
 
 def heard(world: object) -> int:
-    """It may be old: whoever writes asks again under its locks."""
+    """The number of the last erasure that this worker knows of; it may be old, so a writer asks again under its
+    locks."""
     return _heard.get(world, 0)

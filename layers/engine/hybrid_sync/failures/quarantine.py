@@ -53,10 +53,11 @@ def take_unqueued(connection: Connection, run_id: str, entity: str, source: str)
 def take_children(
     connection: Connection, run_id: str, entity: str, source: str, arrived: Collection[Key]
 ) -> list[FailureMessage]:
-    """Failed records that wait for one of these rows, which are there now, marked as queued and counted anew.
+    """Failed records that wait for one of these rows, which now exist, marked as queued, with their attempts counted
+    from zero.
 
-    Those of an entity that the run itself still comes to are left to it, and held ones until their release.  A record
-    that somebody else has at hand keeps its own turn: whoever wakes must wait for nobody.
+    Left out are records of an entity that this run still comes to, those of held entities until their release, and
+    those that somebody else has locked: waking must not wait.
     """
     parents = [str(one) for key in arrived if (one := single(key)) is not None]
     if not parents:

@@ -31,13 +31,13 @@ def read(event: Mapping[str, Any]) -> Any:
 
 
 def response(status: HTTPStatus | int, text: str, media: str = JSON, **headers: str) -> Response:
-    """Of every answer; what is told now may be otherwise a moment later, so nobody may keep it."""
+    """An HTTP response; nothing may cache it, because the next answer may differ."""
     all_headers = {"Content-Type": media, "Cache-Control": "no-store", **headers}
     return {"statusCode": int(status), "headers": all_headers, "body": text}
 
 
 def refused(error: Exception, event: Mapping[str, Any]) -> Response:
-    """Whatever went wrong, as a problem."""
+    """Any failure, as a problem document."""
     found = problem_of(error, request_id(event))
     return response(found.status, found.model_dump_json(), MEDIA, **headers_of(error))
 

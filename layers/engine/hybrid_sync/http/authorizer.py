@@ -28,7 +28,7 @@ class Tokens(Protocol):
 
 
 class People(Protocol):
-    """Whoever has signed in."""
+    """Finds out which person a token belongs to."""
 
     def check(self, token: str) -> Person: ...
 
@@ -49,7 +49,8 @@ class Authorizer:
         self._scopes = scopes
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The policy; None where the request proves nobody, which API Gateway is told by an error of that name."""
+        """The policy; None where the request does not prove who sends it, which the function raises as the error
+        that API Gateway knows."""
         route = (str(event["httpMethod"]), str(event["resource"]))
         presented = credential(event)
         try:
@@ -77,7 +78,7 @@ class Authorizer:
 
 
 def _policy(caller: _Caller, effect: str, request: str) -> dict[str, Any]:
-    """`context` reaches the function behind the route: what a route alone cannot decide, it decides."""
+    """`context` reaches the function behind the route, which decides what the route alone does not."""
     statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": [request]}
     return {
         "principalId": caller.name,

@@ -33,7 +33,7 @@ class Call:
         return {name: value for part in (self.parameters, *given) for name, value in part.items()}
 
     def link(self, path: str) -> str:
-        """Where an endpoint of ours is, for whoever has asked this."""
+        """The address of one of our endpoints, for this caller."""
         return self.base + path
 
 

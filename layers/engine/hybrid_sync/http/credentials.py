@@ -17,7 +17,7 @@ _LOOKS = {"GET", "HEAD"}
 
 @dataclass(frozen=True)
 class Credential:
-    """A text that may prove somebody; `of_browser`: it came as a cookie."""
+    """A text that may prove who sends it; `of_browser`: it came as a cookie."""
 
     text: str
     of_browser: bool

@@ -53,5 +53,5 @@ class Endpoint:
 
     @property
     def resource(self) -> str:
-        """The part of an API Gateway ARN that names it, whatever its parameters are."""
+        """The part of an API Gateway ARN that names the endpoint, for any values of its parameters."""
         return self.method + re.sub(r"{\w+}", "*", self.path)

@@ -49,7 +49,7 @@ class Ops:
 
 
 def _caller(event: dict[str, Any]) -> Caller:
-    """Who asks, as API Gateway has found; RequestForbidden where it has not looked, whatever let the request pass."""
+    """The caller as API Gateway has found it; RequestForbidden where it has not, whatever let the request pass."""
     context = event.get("requestContext") or {}
     identity = context.get("identity") or {}
     if not identity.get("userArn"):

@@ -43,7 +43,7 @@ _HEADERS = {"alg", "kid", "typ"}
 
 
 class Refused(Exception):
-    """The token proves nobody; the word says why, for the log alone."""
+    """The token does not prove who sends it; the word says why, for the log only."""
 
 
 class SecondFactorWanted(Refused):
@@ -76,7 +76,8 @@ class Project:
 
     @classmethod
     def from_secret(cls, held: Connections) -> Project | None:
-        """The one that the deployment's secret names; ConfigurationMissing where it says what nobody can read."""
+        """The project that the secret names, None where it names none; ConfigurationMissing where its values cannot
+        be read."""
         if not held.supabase_url:
             return None
         if held.supabase_second_factor not in ("", "operators"):
@@ -98,7 +99,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who has signed in, and what an admin of the project lets them be."""
+    """A person who has signed in, with the role that an admin of the project gave them."""
 
     user_id: str
     role: Role
@@ -157,7 +158,7 @@ class People:
 
 
 def _person(claims: dict[str, Any], now: float, project: Project) -> Person:
-    """Whom proved claims are of; Refused where they have no role of ours, or are not a person's."""
+    """The person of claims that are proved; Refused where they name no role of ours, or are not those of a person."""
     if now - float(claims["iat"]) > OLDEST_SECONDS + SKEW_SECONDS:
         raise Refused("too_old")
     if claims.get("role") != AUDIENCE or claims.get("is_anonymous"):

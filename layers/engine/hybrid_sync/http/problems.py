@@ -40,7 +40,7 @@ class AnswerTooLarge(SyncError):
 
 
 class Unauthorized(SyncError):
-    """The request proves nobody."""
+    """The request does not prove who sends it."""
 
     code = "unauthorized"
 
@@ -64,7 +64,7 @@ class RecordNotFound(SyncError):
 
 
 class SenderUnproved(SyncError):
-    """Whoever sent an event has not proved who it is."""
+    """The event does not prove who sends it."""
 
     code = "unauthorized"
 
@@ -109,7 +109,7 @@ def problem(code: str, status: HTTPStatus, detail: str, remedy: str, request_id:
 
 
 def problem_of(error: Exception, request_id: str) -> Problem:
-    """The failure's status and sentence; what is not ours is told as such and no more."""
+    """The failure's status and sentence; of a failure that is not one of ours, only that there was one."""
     if not isinstance(error, SyncError):
         logger.error("request failed", extra={"error": error_sentence(error)[0], "raised_at": raised_at(error)})
         unexpected = ("Something unexpected happened.", "Ask the operator to read the log.")

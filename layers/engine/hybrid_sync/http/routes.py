@@ -71,7 +71,7 @@ def _call(endpoint: Endpoint, event: _Event) -> Call:
 
 
 def _caller(event: _Event) -> Caller:
-    """Whom the authorizer has let in."""
+    """The caller as the authorizer has found it."""
     context = event.get("requestContext") or {}
     who = str((context.get("authorizer") or {}).get("principalId") or "unknown")
     return Caller(who, str((context.get("identity") or {}).get("sourceIp") or ""), request_id(event))

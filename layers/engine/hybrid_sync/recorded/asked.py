@@ -1,4 +1,4 @@
-"""What became of each row that a request names; a row that nobody has is named, too."""
+"""The result of each row that a request names; also of a row that neither side has."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _remember(place: tuple[object, ...], plan: EntityPlan) -> EntityPlan:
 
 
 def address(connection: Connection) -> tuple[bytes, ...]:
-    """Which database this is, and as whom."""
+    """Which database the connection leads to, and as which role."""
     assert isinstance(connection, Session), "every connection of ours is one"
     return connection.address
 

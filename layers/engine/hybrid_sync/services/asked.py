@@ -1,4 +1,4 @@
-"""What the commands of every day ask and are answered: messages alone, so that whoever sends them loads no service."""
+"""Requests and answers of everyday commands: messages only, so that a client imports no service."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Started(Message):
 
 
 class Holder(Message):
-    """Who holds a lock that a session of ours waits for."""
+    """A session that holds a lock for which one of ours waits."""
 
     pid: int
     user: str

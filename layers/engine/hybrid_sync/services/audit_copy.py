@@ -34,7 +34,7 @@ Lock = Literal["none", "GOVERNANCE", "COMPLIANCE"]
 
 
 class Copy(NamedTuple):
-    """Lines `first` to `last`, the last of which had this hash."""
+    """Lines `first` to `last`; `last` had this hash."""
 
     first: int
     last: int

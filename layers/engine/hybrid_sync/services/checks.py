@@ -12,7 +12,7 @@ from hybrid_sync.services.messages.checks import CheckAsked, CheckedAsked, Check
 
 
 def check(desk: Desk, asked: CheckAsked, who: str) -> CheckStanding:
-    """Have it start once, whatever is sent twice, when the gate admits it."""
+    """Have a check start when the gate admits it; once, however often the request is sent."""
     request = CheckRequest(trigger="cli", requested_by=who, disk_gb=asked.disk_gb)
     desk.gate.add(request, asked.check_id, who)
     return CheckStanding(check_id=asked.check_id, running=True)
@@ -33,6 +33,6 @@ def checked(desk: Desk, asked: CheckedAsked, who: str) -> CheckStanding:
 
 
 def _standing(check_id: str, status: str, why: str, outcome: CheckOutcome | None = None) -> CheckStanding:
-    """One that waits for nothing any more; how it ended where nobody says why."""
+    """How a check stands that no longer waits; `why` is its status where no reason is known."""
     running = status == "running"
     return CheckStanding(check_id=check_id, running=running, outcome=outcome, why="" if running else why or status)

@@ -85,7 +85,7 @@ class Load(Protocol):
 
 
 class Throttling(Protocol):
-    """Which runs are slowed because somebody's capacity is used up."""
+    """Which runs are slowed because others use up a server's or AWS's capacity."""
 
     def said(self) -> Mapping[str, str]:
         """Of each such run, since when and why."""

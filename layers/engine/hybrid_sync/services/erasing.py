@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # commands that erase nobody start without it
 
 
 def preview(desk: Desk, asked: EraseAsked, _: str) -> Preview:
-    """Read only; RequestRejected where the catalog does not say what becomes of such rows."""
+    """Reads only; RequestRejected where the catalog has no policy for such rows."""
     from hybrid_sync.erase.erase import person
 
     with _ground(desk) as ground:

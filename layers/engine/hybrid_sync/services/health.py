@@ -18,7 +18,7 @@ Note = Callable[[str, SyncError], None]
 
 
 def health(desk: Desk, note: Note) -> Health:
-    """Ask each part; what does not answer is away, and `note` is told why."""
+    """Ask each part; a part that does not answer is away, and `note` gets its error."""
     legacy, (target, last_run, verified), queue = _legacy(desk, note), _target(desk, note), _queue(desk, note)
     doubts = queue == "paused" or last_run in ("failed", "lost") or verified == "late"
     down = "away" in (legacy, target, queue)

@@ -18,7 +18,7 @@ def hold(desk: Desk, asked: HoldAsked, who: str) -> Hold:
 
 
 def holds(desk: Desk, _: HoldsAsked, __: str) -> Holds:
-    """What is held, by whom and why."""
+    """The held entities, who holds each, and why."""
     with at_target(desk) as target:
         found = engine.holds(target)
     return Holds(holds=tuple(Hold(entity=one.entity, by=one.by, why=one.why) for one in found))

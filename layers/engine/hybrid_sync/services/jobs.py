@@ -15,7 +15,7 @@ def syncs(desk: Desk, _: JobsAsked, __: str) -> Jobs:
 
 
 def cancel(desk: Desk, asked: CancelAsked, who: str) -> JobAnswer:
-    """End a run in whatever state it is; RunNotFound where nobody knows it."""
+    """End a run in whatever state it is; RunNotFound where there is no such run."""
     try:
         job = desk.gate.cancel(asked.run_id, who)
     except RunNotFound:

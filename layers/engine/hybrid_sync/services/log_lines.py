@@ -68,7 +68,7 @@ class RunLogs:
 
 
 def _line(event: dict[str, Any], run_id: str) -> LogLine | None:
-    """None of what is no line of ours, or of another run that it only mentions."""
+    """The line as one of the run; None where it is not one of ours, or another run's that only mentions this one."""
     try:
         line = json.loads(event["message"])
     except ValueError:

@@ -1,4 +1,4 @@
-"""The deployment's own numbers as they are now, for whoever scrapes them: the table of `measures`, in OpenMetrics."""
+"""The deployment's own numbers as they are now, in OpenMetrics: the table of `measures`."""
 
 from __future__ import annotations
 

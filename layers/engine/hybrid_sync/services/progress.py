@@ -1,5 +1,5 @@
-"""How far a run is, for whoever watches it: each entity's batches and comparisons, how its execution stands, and for
-whom it waits in the target."""
+"""How far a run is: each entity's batches and comparisons, the state of its execution, and which sessions it waits
+for in the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of one run, as somebody asks for it."""
+"""The log of one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BEFORE, AFTER = timedelta(minutes=15), timedelta(minutes=5)
 
 
 def logs(desk: Desk, asked: LogsAsked, _: str) -> Logs:
-    """RunNotFound where nobody knows the run, which has no times then to look between."""
+    """RunNotFound where the run is not known: then there are no times to look between."""
     begin, end = _times(desk, asked.run_id)
     found, whole = desk.outlook.logs.of(asked.run_id, begin - BEFORE, end + AFTER)
     lines = sorted((line for line in found if not asked.trouble or line.level != "INFO"), key=lambda line: line.at)

@@ -58,7 +58,7 @@ def report(desk: Desk, asked: RunAsked, _: str) -> RunAnswer:
 
 
 def row_of(run: UnrecordedRun) -> dict[str, Any]:
-    """As a row of the list; what nobody knows is None."""
+    """The run as a row of the list; None for what is not known."""
     numbers = ("read", "inserted", "updated", "failed", "current", "due", "stale", "absent")
     seconds = ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
     failure = (run.report or {}).get("failure") or {}

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def settle(desk: Desk, target: Connection) -> dict[str, str]:
-    """End the runs of the target whose execution has ended without a word; what became of which.
+    """End the runs of the target whose execution has ended without a report; returns the status that each was given.
 
-    Of a target that this deployment has claimed it is the only user, so an execution that nobody knows is lost at once.
+    A deployment that has claimed the target is its only user, so an execution that it does not know is lost at once.
     """
     claimed = target.execute("select name from hybrid_sync.deployment").fetchone()
     alone = claimed is not None and claimed[0] == desk.deployment
@@ -70,7 +70,7 @@ def find(desk: Desk, run_id: str) -> UnrecordedRun | None:
 
 
 def _kept(desk: Desk, run_id: str) -> UnrecordedRun | None:
-    """A run of which nothing but its report is left."""
+    """A run of which only its report is left."""
     stored = desk.reports.stored(run_id)
     if stored is None:
         return None

@@ -35,7 +35,7 @@ class Waits:
         return (*filter(None, [self.away]), *self.slowed(run_id))
 
     def slowed(self, run_id: str) -> tuple[str, ...]:
-        """By whom it is throttled."""
+        """What throttles the run, as sentences."""
         return tuple(_throttled(why) for why in (*self.load, self.throttled.get(run_id, "")) if why)
 
 
@@ -50,7 +50,7 @@ def _throttled(why: str) -> str:
 
 
 def ask_locks() -> Question[list[dict[str, Any]]]:
-    """Sessions of ours that wait for a lock, and who holds it."""
+    """Our sessions that wait for a lock, and who holds it."""
     return dicts(_LOCKS, None)
 
 
@@ -60,7 +60,7 @@ def ask_attempts(run_id: str) -> Question[list[dict[str, Any]]]:
 
 
 def holders(locks: Sequence[dict[str, Any]], run_id: str) -> tuple[Holder, ...]:
-    """Whom the run waits for, of the `locks` that were found."""
+    """The sessions that the run waits for, of the `locks` that were found."""
     return tuple(
         Holder(**{name: lock[name] for name in Holder.model_fields})
         for lock in locks

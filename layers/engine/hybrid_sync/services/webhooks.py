@@ -58,7 +58,7 @@ def rotate(desk: Desk, asked: RotateAsked, _: str) -> Rotated:
 
 
 def sign(desk: Desk, asked: SignAsked, _: str) -> SignedEvent:
-    """A sample event about these rows, signed by the source's newest secret; whoever gets it may send it."""
+    """A sample event about these rows, signed with the source's newest secret, ready to be sent by anybody."""
     source = _over_http(desk, asked.source)
     event = source.events.get(asked.event)
     if event is None:

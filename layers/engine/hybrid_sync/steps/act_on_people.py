@@ -24,7 +24,8 @@ MOST_NAMED = 100
 
 
 def act_on_people(world: World, request: RunRequest, legacy: Connection, target: Connection) -> RunRequest:
-    """Do it, and return what the run is to carry; what is refused stands in the audit trail as well."""
+    """Erase or merge the persons, and return what the run is to carry; a refusal is recorded in the audit trail as
+    well."""
     require_possible(request)
     named: Rows = {place: set(keys) for place, keys in places(requested(world.catalog, request.refs))}
     rows = [{"entity": ref.entity, "key": list(ref.key)} for ref in request.refs]
@@ -89,7 +90,7 @@ def _require_allowed(ground: Ground, request: RunRequest, named: Rows) -> None:
 
 
 def _to_carry(world: World, rows: Rows) -> dict[str, object]:
-    """As refs, as long as these are not too many; then whole entities, of which a run reads what has changed."""
+    """The rows to carry, as refs where they are few; else whole entities, of which a run reads what has changed."""
     refs = tuple(
         Ref(entity=entity, source=source if len(world.catalog[entity].sources) > 1 else None, legacy_id=key)
         for (entity, source), keys in sorted(rows.items()) for key in sorted(keys)

@@ -25,7 +25,7 @@ from hybrid_sync.world import World
 
 
 class Admitting(World, Protocol):
-    """With the gate."""
+    """What admitting needs besides a world: the gate."""
 
     @property
     def gate(self) -> Gate: ...
@@ -56,7 +56,7 @@ def _admit(world: Admitting, scheduled: ScheduledRun | None) -> None:
 
 
 def _settle(world: Admitting) -> None:
-    """End in the target, report and tell what has ended in no other way; once the target can be asked."""
+    """End, report and announce the runs that ended in no other way; only where the target answers."""
     unsettled = world.gate.unsettled()
     if not unsettled:
         return
@@ -90,7 +90,8 @@ def _report(world: World, run_id: str, target: Connection, *, notified: bool) ->
 
 
 def _start_again(world: Admitting, job: Job, target: Connection | None = None) -> None:
-    """Let a scheduled run wait for its next attempt, when its report says that there is one; what nobody cancelled."""
+    """Let a failed scheduled run wait for its next attempt, where its report says that there is one and nobody
+    cancelled it."""
     named = Scheduled.named(job.job_id) if job.caller == CALLER else None
     if named is None or job.outcome != "failed" or job.cancelled_by:
         return
@@ -106,7 +107,7 @@ def _start_again(world: Admitting, job: Job, target: Connection | None = None) -
 
 
 def _report_unplanned(world: World, job: Job) -> None:
-    """A run that left no record is known to nobody but its job; who cancelled it knows."""
+    """Report a run that left no record in the target: only its job knows of it."""
     from hybrid_sync.steps.report_run import never_began
 
     if world.reports.read(job.job_id) is None:

@@ -27,9 +27,10 @@ _TWICE = "23505"
 def begin_bulk(
     world: World, request: RunRequest, records: Mapping[str, EntityRecord], carried: Set[str], target: Connection
 ) -> set[str]:  # fmt: skip
-    """Begin it for each entity of the run that may be loaded so, and say which; of the others that wanted it, why not.
+    """Begin a first load in bulk for each entity of the run that may have one, and return these; record of the others
+    that wanted it why not.
 
-    Those that are `carried` already have no first load any more, so nothing is asked, or said, of them.
+    Entities that were `carried` before have no first load any more, so nothing is asked or said of them.
     """
     begun: set[str] = set()
     if request.profile is Profile.verify or request.refs or request.since or request.until:

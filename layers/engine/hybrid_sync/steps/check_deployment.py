@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def check_deployment(world: World, started: StartedCheck, limits: Limits | None = None) -> CheckOutcome:
-    """Everything that stands in the way of a run, as findings; safe to repeat.
+    """Report everything that stands in the way of a run, as findings; safe to repeat.
 
     What cannot be reached, or cannot be stored, is a finding as well.
     """
@@ -44,7 +44,7 @@ def check_deployment(world: World, started: StartedCheck, limits: Limits | None 
 
 
 def _tried(found: list[Finding], work: Callable[[], T], code: str = "") -> T | None:
-    """What the work gives; or None, and a finding why."""
+    """The result of the work, or None and a finding that says why."""
     try:
         return work()
     except SyncError as refused:

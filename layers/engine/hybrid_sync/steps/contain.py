@@ -1,4 +1,4 @@
-"""Contain: a failure that a person must heal costs the entity that it happened to, and no other one."""
+"""Contain: a failure that a person must heal stops the entity where it happened, and no other one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hybrid_sync.world import World
 
 @contextmanager
 def contained(world: World, run_id: str, entity: str, state: str, target: Connection) -> Iterator[None]:
-    """Record what goes wrong within as the entity's failure.
+    """Record an error raised within as the entity's failure.
 
-    Passes on what is about the run (RunNotRunning), and what waiting can heal (a transient SyncError).
+    Passes on errors about the run itself (RunNotRunning) and those that pass by themselves (a transient SyncError).
     """
     try:
         yield

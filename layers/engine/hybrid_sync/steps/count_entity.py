@@ -52,7 +52,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Sides:
-    """One entity of one run, between both databases."""
+    """One entity of one run, with open connections to both databases."""
 
     catalog: Catalog
     plan: EntityPlan
@@ -64,7 +64,7 @@ class Sides:
 
     @property
     def carried(self) -> Fence:
-        """What the target should hold: all before the run's fence, or before the stored one where nothing was read."""
+        """The fence up to which the target should hold all: the run's, or the stored one where nothing was read."""
         detection = self.record.detection
         if detection is not None and detection.mode == "none" and detection.fence is not None:
             return detection.fence
@@ -173,7 +173,7 @@ def _count(sides: Sides, count: EntityCount, scope: Scope) -> list[proof.WrongRe
 
 
 def _changed(entity: Entity, source: str, record: EntityRecord) -> sql.Composable | None:
-    """The condition of a request's date range; None in every other run."""
+    """The condition of a request's date range; None for a run without one."""
     if record.detection is None or record.detection.mode != "range":
         return None
     return changed(entity.sources[source], record.detection)
@@ -187,7 +187,7 @@ def _scope_keys(
     source_changed: sql.Composable | None,
     legacy: Connection,
 ) -> list[Key] | None:
-    """All keys (None) in a run of the whole entity; else those that were asked for."""
+    """The keys that were asked for; None in a run of the whole entity."""
     if record.requested is not None:
         return record.requested.get(source, [])
     if source_changed is not None:

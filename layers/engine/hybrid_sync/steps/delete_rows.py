@@ -102,7 +102,7 @@ class EntityDeletes:
             failpoint("delete.committed", target, self._legacy)
 
     def _departed(self, source: str, keys: list[Key]) -> dict[Key, deletes.Why]:
-        """Lock the keys' buckets and ask legacy again; `keys` is narrowed to what no other delivery has dealt with."""
+        """Lock the keys' buckets and ask legacy again; `keys` becomes those that no other delivery has handled."""
         target, entity = self._target, self._entity
         require_running(target, self._run.run_id)
         require_free(target, entity.entity)
@@ -120,7 +120,8 @@ class EntityDeletes:
     # --- the end -------------------------------------------------------------------------------------------------
 
     def _again(self) -> bool:
-        """Take up again what was kept for a row that may have gone meanwhile; False when a round got nowhere."""
+        """Look again at rows that were kept for a row that may be gone by now; False when the last round removed
+        none."""
         with self._transaction():
             with together(self._target) as trip:
                 counted = deletes.counts(trip, *self._place)

@@ -35,7 +35,7 @@ def escalate_failure(world: World, messages: Sequence[FailureMessage], junk: int
 
 
 def _alert(found: Sequence[GivenUp]) -> Alert:
-    """One message for causes that come together; of a single one, with the name under which it is told once."""
+    """One alert for causes that come together; that of a single cause has its name, so that it is sent once."""
     lines = [
         f"{one.entity}: {one.escalated} of {one.failed} × {one.reason} given up. {reason_of(one.reason).remedy}"
         for one in found

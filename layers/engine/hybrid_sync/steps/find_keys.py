@@ -28,7 +28,7 @@ Wait = Callable[[float], None]
 
 
 class Whole(Exception):
-    """The request is one for the whole flow; nothing of it has been written."""
+    """The request is too large for this path and takes the whole flow; nothing of it has been written."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)

@@ -29,8 +29,11 @@ from hybrid_sync.write.tombstones import ask_marked
 def without_departures(
     world: World, run: RunRecord, records: Mapping[str, EntityRecord], target: Connection
 ) -> list[str]:
-    """Record at once that nothing has departed from these entities, and return them: a look of this run at both sides
-    has found no candidate, and nothing waits in quarantine."""
+    """Record at once that nothing has departed from these entities, and return them.
+
+    They are those where this run has looked at both sides and found no candidate, and where nothing waits in
+    quarantine.
+    """
     looks = {name: _look(world, name, record) for name, record in records.items() if record.deletes is None}
     if not any(looks.values()):
         return []
@@ -105,7 +108,7 @@ def list_found(
 
 
 def _seen(world: World, run_id: str, record: EntityRecord, name: str, target: Connection) -> bool:
-    """Planning has found the same keys on both sides, and nothing of them was written since."""
+    """Whether planning found the same keys on both sides, and nothing of them was written since."""
     if record.seen is None:
         return False
     with transaction(target, "target", read_only=True):
@@ -133,7 +136,7 @@ def _found(
 
 
 def _carried(run: RunRecord, record: EntityRecord) -> Fence:
-    """Everything that legacy committed before this has been carried over."""
+    """The fence up to which everything of legacy has been carried over."""
     detection = record.detection
     if detection is not None and detection.mode == "none" and detection.fence is not None:
         return detection.fence
@@ -143,7 +146,7 @@ def _carried(run: RunRecord, record: EntityRecord) -> Fence:
 def _guarded(
     run: RunRecord, entity: Entity, plan: EntityPlan, found: Mapping[str, deletes.Candidates], target: Connection
 ) -> bool:
-    """Whether the rows that would go are too many for any source of the entity."""
+    """Whether too many rows of any source would be deleted."""
     policy = entity.on_delete
     if policy.policy == "ignore" or entity.entity in run.request.allow_deletes:
         return False

@@ -62,10 +62,10 @@ class BatchIds:
         """Of these, the keys whose id the target had before."""
 
     def remember(self) -> None:
-        """Put the ids that are new into the cache; only after the commit.
+        """Put new ids into the cache; only after the commit.
 
-        Those that the target had are there already, or whoever refers to one asks for it: to see which, each of their
-        pages would have to be read.
+        Those that the target had are in the cache already, or will be asked for by the row that refers to them: finding
+        out would mean reading each of their pages.
         """
         there = self._there
         new = {key: uuid for key, uuid in self.found.items() if key not in there} if there else self.found
@@ -102,15 +102,15 @@ class BatchIds:
         return spliced
 
     def _new_ids(self, rows: Rows, retired: Mapping[Key, bytes], fields: list[bytes]) -> list[bytes]:
-        """UUIDs of those of the rows that have none in the target: minted, or from before their deletion."""
+        """UUIDs for the rows that have none in the target: the one from before a deletion, or a new one."""
         keys = _keys_of(rows, fields)
         minted = self._mint(keys)
         return [retired.get(key, uuid) for key, uuid in zip(keys, minted, strict=True)] if retired else minted
 
     @cached_property
     def _proven_later(self) -> set[tuple[str, str, str]]:
-        """What a first load has dropped guards its references all the same: it is made again and proven before the
-        run ends, and a row that breaks it is taken back."""
+        """Whether a foreign key that a first load has dropped still guards the references: it is made again and
+        proven before the run ends, and a row that breaks it is taken back."""
         return answer(self._target, ask_proven_later(self._task.run_id, self._task.entity))
 
     def _parents(self, scanned: Scanned, *, fresh: bool) -> dict[tuple[str, str], Parents]:

@@ -128,7 +128,7 @@ def _detection(
 
 
 def _untimely(stored: Fence, now: Fence, entity: Entity) -> str | None:
-    """Why the times of rows do not say which of them changed since; None where they do."""
+    """Why the rows' timestamps do not show which of them changed since; None where they do."""
     if since(stored, entity) is None:
         return "unsettled"
     # Legacy's clock was set back: what it stamps from there on looks older than what was read.
@@ -218,7 +218,7 @@ def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
 
 
 def _shares(keys: Sequence[Key], size: int) -> Iterator[list[Key]]:
-    """Keys in order, at most `size` together, and few enough that their message stays small."""
+    """Keys in order, at most `size` together, and so few that their message stays small."""
     share: list[Key] = []
     written = 0
     for key in keys:

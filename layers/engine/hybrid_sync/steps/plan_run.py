@@ -98,7 +98,7 @@ def _check(request: RunRequest) -> None:
 def _wanted(
     world: World, request: RunRequest, legacy: Connection, target: Connection
 ) -> tuple[Requested | None, dict[str, SyncError]]:
-    """The rows to carry, and the entities that were found not to fit while looking for them."""
+    """The rows to carry, and the entities that turned out not to fit while looking for them."""
     if not request.refs:
         return None, {}
     named = requested(world.catalog, request.refs)
@@ -178,7 +178,7 @@ def _tasks(
 
 
 def _first(run_id: str, strand: Sequence[str], apart: Set[str]) -> EntityTask:
-    """The first entity of a strand, with those that follow."""
+    """The first entity of a strand, with the rest of the strand to follow it."""
     task: EntityTask | None = None
     for entity in reversed(strand):
         task = EntityTask(run_id=run_id, entity=entity, then=task, portion="rows" if entity in apart else "whole")

@@ -19,7 +19,7 @@ _plans: OrderedDict[tuple[object, ...], EntityPlan] = OrderedDict()
 
 
 class Outdated(Contention):
-    """People were erased since the plan was made: what it would write may not be written."""
+    """People were erased since the plan was made: it could write rows of theirs."""
 
     def __init__(self) -> None:
         super().__init__("People were erased meanwhile.", "It is tried again, without them.")
@@ -79,7 +79,8 @@ def ask_current(world: World, entity: str, plan: EntityPlan, at_least: int = 0) 
 
 
 def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
-    """Before a run writes anything: whoever was erased is erased in this target, too, if it was restored."""
+    """Before a run writes anything: erase in this target, too, whoever was erased before, in case the target was
+    restored."""
     with transaction(target, "target"):
         kept, known = world.erasures.numbers(), records.recorded(target)
         if kept or known:

@@ -1,4 +1,5 @@
-"""Tend breakers: try a database again that lets nobody in, and tell people that it is away, and that it is back."""
+"""Tend breakers: try a database again that refuses connections, and alert people that it is away, and that it is
+back."""
 
 from __future__ import annotations
 
@@ -29,12 +30,13 @@ class Tending(Protocol):
     def alerts(self) -> Alerts: ...
 
     def probe(self, side: Side) -> None:
-        """Connect anew, and let go; raises what stands in the way."""
+        """Open a new connection to the side and close it; raises why it cannot be opened."""
         ...
 
 
 def tend_breakers(world: Tending) -> None:
-    """A probe of each database that is due, then the news; raises what did not take a message: it is sent again."""
+    """Probe each database whose probe is due, then send the alerts; raises where an alert could not be sent, and the
+    next call sends it."""
     for side in world.breakers.due():
         with suppress(SyncError):  # its breaker has it
             world.probe(side)

@@ -1,5 +1,5 @@
-"""Lines that are tried, each of which the target may refuse; where they want each other's unique values, all let go
-of them first, and then all get theirs."""
+"""Undo lines that the target may refuse; where they hold each other's unique values, all are moved aside first and
+then set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lines(some: Sequence[int]) -> sql.Composed:
 
 
 def try_each(stage: Stage, attempt: Attempt) -> list[Refusal[int]]:
-    """Undo every line that the target lets go; the others, and why."""
+    """Undo every line that the target accepts; returns the others, and why."""
     return write_each(stage.connection, stage.numbers(), attempt)
 
 

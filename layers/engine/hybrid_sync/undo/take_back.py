@@ -81,7 +81,7 @@ def insert(stage: Stage) -> None:
 
 
 def _finish(stage: Stage, part: sql.SQL) -> None:
-    """What nobody refused and still was not done, a trigger of the target left out without an error."""
+    """Mark as refused the lines that were tried without an error and still were not done: a trigger left them out."""
     stage.connection.execute(
         sql.SQL("update {} set verdict = 'refused' where verdict = 'ours' and {}").format(UNDO, part)
     )

@@ -58,7 +58,7 @@ class Settlement:
             self._refused += self._loop.add(plan, some, new=new)
 
     def outsiders(self, sources: Mapping[str, Source]) -> set[Place]:
-        """Mapped rows besides the staged ones that have what a staged row is to get."""
+        """Mapped rows that are not staged and hold a unique value that a staged row is to get."""
         self._loop.ready(adopting=self.writer.statements.adopting)
         with self._connection.transaction(force_rollback=True):
             found = Wants(self._connection, self._loop.about_to_move()).outsiders - self._places.keys()

@@ -100,7 +100,7 @@ def _judged_room(ground: Ground, side: Side, free: int, whose: str, remedy: str)
 
 @probe("legacy", "target")
 def growth(ground: Ground) -> Iterator[Finding]:
-    """How much the target will grow, against the size of its disk where that was told."""
+    """How much the target will grow, against the size of its disk where that is known."""
     entities = ground.catalog.entities.values()
     read = {split(source.table.table) for entity in entities for source in entity.sources.values()}
     mapped = {split(entity.target) for entity in entities}

@@ -22,7 +22,7 @@ from pg_stat_ssl where pid = pg_backend_pid()
 
 @probe()
 def reached(ground: Ground) -> Iterator[Finding]:
-    """As whom, how and how far each database is reached; a line nobody verified; a slow one."""
+    """As which role, how and how far each database is reached; findings: a line that is not verified, a slow one."""
     for side in ground.connections:
         role, version, server_tls = ground.row(side, _WHO)
         seconds = round_trip(ground, side)

@@ -71,7 +71,7 @@ def long_transactions(ground: Ground) -> Iterator[Finding]:
 
 @probe()
 def held_wal(ground: Ground) -> Iterator[Finding]:
-    """Replication slots that nobody reads and that keep WAL until the disk is full."""
+    """Replication slots that no one reads, and that keep WAL until the disk is full."""
     for side in ground.connections:
         for slot, octets in ground.rows(side, _SLOTS, (ground.limits.slot_bytes,)):
             yield warning(

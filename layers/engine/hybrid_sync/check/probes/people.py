@@ -1,4 +1,4 @@
-"""What erasing and auditing stand on: policies for rows about people, and records that nobody of ours rewrites."""
+"""What erasing and auditing depend on: policies for rows about people, and records that no role of ours can rewrite."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ order by 1
 
 @probe("target")
 def people_have_a_policy(ground: Ground) -> Iterator[Finding]:
-    """Whether the catalog says what becomes of each column that looks personal when its person is erased."""
+    """Whether the catalog has an erasure policy for each column that looks personal."""
     for name, entity in sorted(ground.catalog.entities.items()):
         found = [c for (c,) in ground.rows("target", _COLUMNS, split(entity.target)) if _PERSONAL.search(c)]
         erasure, file = entity.erasure, ground.catalog.file_of(name)

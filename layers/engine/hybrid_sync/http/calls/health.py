@@ -1,4 +1,4 @@
-"""Whether the deployment is well, for whoever asks: nothing that would help an attacker, and never much work."""
+"""Whether the deployment is well: nothing that would help an attacker, and never much work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The deployment's own numbers, for a monitoring system of somebody's own."""
+"""The deployment's own numbers, for a monitoring system."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from hybrid_sync.services.messages.undoing import RollbackAsked
 
 
 def cancel_sync(desk: Desk, call: Call) -> Reply:
-    """End it in whatever state it is, also one that has ended; RunNotFound."""
+    """End the run in whatever state it is, also one that has ended; RunNotFound."""
     run_id = run_id_of(call)
     answer = jobs.cancel(desk, CancelAsked(run_id=run_id), call.caller.who)
     return Reply(CancelledSync(run_id=run_id, status=answer.status, status_url=call.link(f"/v1/syncs/{run_id}")))
@@ -45,7 +45,7 @@ def release_sync(desk: Desk, call: Call) -> Reply:
 
 
 def list_holds(desk: Desk, call: Call) -> Reply:
-    """What is held, by whom and why."""
+    """The held entities, who holds each, and why."""
     return Reply(held.holds(desk, HoldsAsked(), call.caller.who))
 
 

@@ -117,7 +117,7 @@ def _state(desk: Desk, run_id: str) -> RunState:
 
 
 def _entities(desk: Desk, run_id: str) -> tuple[EntityProgress, ...] | None:
-    """None while the target is away: how the run stands is told all the same."""
+    """The entities of the run; None while the target is away, and the answer says the rest."""
     try:
         with at_target(desk) as target:
             steps = progress.steps(desk, target, run_id)
@@ -146,7 +146,7 @@ def _status(desk: Desk, state: RunState, report: Mapping[str, Any] | None) -> st
 
 
 def _recorded_status(desk: Desk, run_id: str) -> str:
-    """Of a run whose report the bucket does not have (any more); `ended` while nobody knows how."""
+    """Status of a run without a report in the bucket (any more); `ended` where it is not known how."""
     try:
         return recorded(desk, run_id).status
     except (*KEPT_OUT, ConfigurationMissing, RunNotFound):

@@ -1,1 +1,1 @@
-"""What services are asked and answer, as messages alone: whoever sends them loads no service and no driver."""
+"""Requests and answers of the services: messages only, so that a client imports no service and no driver."""

@@ -21,7 +21,7 @@ class Named(Message):
 
 
 class EraseAsked(Asked):
-    """The persons to whom these rows belong, and why they are erased."""
+    """Erase the persons to whom these rows belong, and why."""
 
     rows: Annotated[tuple[Named, ...], Field(min_length=1, max_length=100)]
     why: Annotated[str, Field(max_length=500)] = ""
@@ -32,7 +32,7 @@ class ErasuresAsked(Asked):
 
 
 class Preview(Message):
-    """Rows by entity on either side that belong to the persons, by what becomes of them."""
+    """How many rows of either side belong to the persons, by entity and by what will be done with them."""
 
     delete: dict[str, int]
     pseudonymise: dict[str, int]

@@ -1,4 +1,4 @@
-"""What is held, and let go."""
+"""Requests and answers about entities that are held."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class LogLine(Message):
 
 
 class LogsAsked(Asked):
-    """The newest `limit` lines; `trouble`: warnings and errors alone."""
+    """The newest `limit` lines; `trouble`: only warnings and errors."""
 
     run_id: Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^"\s]+$')]
     limit: Annotated[int, Field(ge=1, le=MOST)] = 200

@@ -1,4 +1,4 @@
-"""Failed records of the whole deployment, by entity and cause, and what became of their retries."""
+"""Failed records of the whole deployment, by entity and cause, and the results of their retries."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _away(one: Server, since: datetime | None) -> Need:
 
 
 def _gone(one: Server) -> Need:
-    """A part of the deployment that somebody has deleted."""
+    """A part of the deployment that was deleted."""
     return Need(
         tone=Tone.bad, subject=one.name, title=f"{one.name} is gone", cause=one.said,
         remedy="Find out who deleted it, then have it made anew, as the template has it.",

@@ -1,4 +1,4 @@
-"""A scheduled run of which the target has no record: it ended before anything was planned."""
+"""A scheduled run without a record in the target: it ended before anything was planned."""
 
 from __future__ import annotations
 

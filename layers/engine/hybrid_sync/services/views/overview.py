@@ -26,7 +26,7 @@ from hybrid_sync.session import dicts
 
 
 def overview(desk: Desk, _: OverviewAsked, __: str) -> Overview:
-    """How everything is; what does not answer is told as such, and the rest all the same."""
+    """The overview; a part that does not answer is shown as away, beside all the others."""
     now = desk.now()
     standings, paused = _jobs(desk)
     servers = desk.outlook.servers.look()

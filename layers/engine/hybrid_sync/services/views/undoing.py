@@ -29,7 +29,7 @@ class UndoneRows(Message):
 
 
 class Undoing(Message):
-    """`entities` will be held until somebody releases them."""
+    """`entities` will be held until a person releases them."""
 
     run_id: str
     entities: tuple[UndoneRows, ...]
