@@ -87,6 +87,9 @@ def _written() -> dict[str, Written]:
 @click.pass_context
 def cli(context: click.Context, stack: str | None, region: str | None, profile: str | None) -> None:
     """Keep a Supabase database in step with an active legacy PostgreSQL."""
+    if stack == "":
+        # A variable that is not set, mostly: its command must not go to the stack on this machine instead.
+        raise CliError("--stack names no stack: give it a name, or leave it out for the stack on this machine.")
     if stack and context.invoked_subcommand in OF_THIS_MACHINE:
         raise CliError(
             f"{context.invoked_subcommand} is about the stack on this machine, not about {stack}: leave out --stack,"

@@ -170,3 +170,34 @@ def test_what_is_about_this_machine_is_not_done_for_a_stack(hybrid_sync: Command
 
     assert said.status == 1
     assert "is about the stack on this machine, not about prod: leave out --stack" in said.err
+
+
+@pytest.mark.parametrize("command", ["status", "up"])
+def test_a_stack_without_a_name_is_not_the_one_on_this_machine(hybrid_sync: Command, command: str) -> None:
+    """As in `--stack "$NAME"`, where NAME is not set."""
+    assert "--stack names no stack" in hybrid_sync("--stack", "", command).err
+
+
+def test_a_networks_sign_in_page_is_one_sentence(monkeypatch: pytest.MonkeyPatch, hybrid_sync: Command) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Welcome to our hotel</html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+    try:
+        said = hybrid_sync("--stack", "prod", "--region", "eu-central-1", "status")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert said.status == 1
+    assert "Something that is not AWS answered in its place: look for a proxy" in said.err

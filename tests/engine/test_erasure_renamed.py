@@ -319,6 +319,37 @@ def test_a_name_that_is_anothers_by_now(moved: EngineWorld, legacy_db: str, targ
     assert target("select name from firms") == [("firm 4",)]
 
 
+def test_a_name_that_is_anothers_by_now_while_legacys_own_has_changed_too(
+    moved: EngineWorld, legacy_db: str, target_db: str
+) -> None:
+    """People are called persons on both sides, and what is called people are others: refused, until a run under the old
+    name has read the new table."""
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    erase_rows(moved, (3,), place=PLACE)
+    run(moved, "under-the-old-names")
+    legacy("alter table people rename to humans; update humans set email = email || '!'")
+    legacy("create table firms (id int primary key, name text); insert into firms values (4, 'firm 4')")
+    target("create table firms (id uuid primary key, legacy_id int unique, name text)")
+    firms = {
+        "entity": "people", "target": "firms", "on_delete": {"policy": "hard"},
+        "sources": {"people": {"from": "firms a", "key": {"legacy_id": "a.id"}, "columns": {"name": "a.name"}}},
+    }  # fmt: skip
+    both, back = _renamed_place("persons", "persons"), _catalog()
+    for entities in (both, back):
+        [only] = entities[0]["sources"].values()
+        only["from"] = "humans a"
+    renamed = _with(moved, [*both, firms])
+    install(target_db, "only-for-tests", renamed.catalog)
+    said = r"Keys of people \(people\) were erased, that name reads other rows now, .* no \"public\".\"people\""
+    for run_id in ("refused", "refused-again"):
+        with pytest.raises(ConfigurationMissing, match=said):
+            run(renamed, run_id)
+    assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4",)]
+    for run_id, world in (("third", _with(moved, back)), ("fourth", renamed), ("fifth", renamed)):
+        assert run(world, run_id).outcome.status == "succeeded"
+        assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4!",)]
+
+
 @pytest.mark.parametrize(("entity", "source"), [("people", "persons"), ("persons", "people")])
 def test_what_is_kept_of_a_person_under_another_name(legacy_db: str, target_db: str, entity: str, source: str) -> None:
     """An image, and a mark of one who was marked as deleted."""

@@ -54,11 +54,18 @@ def _name(place: Place) -> str:
 def described(place: Place) -> dict[str, Any]:
     """The stack as CloudFormation describes it now."""
     from botocore.config import Config
+    from botocore.parsers import ResponseParserError
 
     with sentences(place.stack, place.region, place.profile):
         client = place.session.create_client(
             "cloudformation", region_name=place.region, endpoint_url=place.endpoint or None,
             config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4}),
         )  # fmt: skip
-        [stack] = client.describe_stacks(StackName=place.stack)["Stacks"]
+        try:
+            [stack] = client.describe_stacks(StackName=place.stack)["Stacks"]
+        except (KeyError, ResponseParserError):  # the page of a network's sign-in, say, with a status of success
+            raise CliError(
+                "Something that is not AWS answered in its place: look for a proxy, or a network that wants you to"
+                " sign in."
+            ) from None
     return dict(stack)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.columns import spliced
-from hybrid_sync.catalog.place import quoted
+from hybrid_sync.catalog.place import places as _all
+from hybrid_sync.catalog.place import reads
 from hybrid_sync.erase.hashes import Place
 from hybrid_sync.erase.records import ErasedPlace
 from hybrid_sync.errors import ConfigurationMissing
@@ -32,13 +32,6 @@ _COLUMN = re.compile(rf"\((?:\w+|{_NAME})\)")
 
 Called = Mapping[Place, frozenset[Place]]
 """Of then: of now."""
-
-
-def reads(catalog: Catalog, place: Place) -> str:
-    """The rows of legacy that the source reads, whatever its alias for them is."""
-    source = catalog[place[0]].sources[place[1]]
-    parts = [spliced(e).as_string(None).replace(f"{source.table.alias}.", "") for e in source.key.values()]
-    return f"{quoted(source.table.table)} ({', '.join(parts)})"
 
 
 def described(catalog: Catalog, places: Iterable[Place]) -> tuple[ErasedPlace, ...]:
@@ -76,9 +69,12 @@ def called_now(
     that read the same rows; what the target does not know of, it is told `before`.
 
     ConfigurationMissing where nobody knows what a place was that the catalog does not have, or where legacy has what it
-    read no more: that may have another name, too.
+    read no more: that may have another name, too.  So it may where the place reads something else by now, and another
+    one has come that reads what no run has read before.
     """
     present = {place: reads(catalog, place) for place in _all(catalog)}
+    known = {row[0] for row in target.execute("select reads from hybrid_sync.place").fetchall()}
+    newcomers = {place for place, now in present.items() if known and now not in known}
     rows = target.execute(_RECORDED).fetchall()
     recorded = {(one.entity, one.source): one.reads for one in before} | {(row[0], row[1]): row[2] for row in rows}
     found: dict[Place, frozenset[Place]] = {}
@@ -88,13 +84,15 @@ def called_now(
         same = {place} if place in present else set[Place]()
         if was is not None and present.get(place) != was:
             same |= {other for other, now in present.items() if now == was}
-        if not same and was is not None:
-            _require_there(legacy, place, was)
+        if was is not None and (not same or (same == {place} and present[place] != was and newcomers - {place})):
+            _require_there(
+                legacy, place, was, "that name reads other rows now" if same else "the catalog has no such source"
+            )
         found[place] = frozenset(same)
     return found
 
 
-def _require_there(legacy: Connection, place: Place, was: str) -> None:
+def _require_there(legacy: Connection, place: Place, was: str, but: str) -> None:
     """What it read is in legacy under its name, so that the catalog just reads it no more."""
     read = _READS.fullmatch(was)
     if read is None:  # somebody has said that nothing reads it
@@ -109,8 +107,8 @@ def _require_there(legacy: Connection, place: Place, was: str) -> None:
         ).fetchall()
     if there <= len(columns):
         raise ConfigurationMissing(
-            f"Keys of {place[0]} ({place[1]}) were erased, the catalog has no such source, and legacy has no"
-            f" {relation} with the key ({key}): if both have other names now, the erased would come back.",
+            f"Keys of {place[0]} ({place[1]}) were erased, {but}, and legacy has no {relation} with the key ({key}): if"
+            " both have other names now, the erased would come back.",
             _REMEDY.format(*place),
         )
 
@@ -133,7 +131,3 @@ def names_of(called: Called, entities: Iterable[str]) -> set[str]:
     """These entities, and what else rows of theirs were erased under."""
     wanted = set(entities)
     return wanted | {then[0] for then, now in called.items() if any(place[0] in wanted for place in now)}
-
-
-def _all(catalog: Catalog) -> list[Place]:
-    return [(name, source) for name, entity in catalog.entities.items() for source in entity.sources]

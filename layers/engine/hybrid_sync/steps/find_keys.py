@@ -13,6 +13,7 @@ from hybrid_sync.legacy import fence
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, inside, together
 from hybrid_sync.retries import UNSEEN_KEY
+from hybrid_sync.runs.called import ask_called
 from hybrid_sync.runs.closure import Closure, places, requested
 from hybrid_sync.runs.fences import require_reached
 from hybrid_sync.runs.store import Requested
@@ -107,6 +108,7 @@ def _first_look(
             recorded = trip.ask(_ask_recorded(run_id))
             erased = trip.ask(records.last())
             lacking = trip.ask(ask_lacking())
+            called = trip.ask(ask_called(catalog))
             grow = closure.ask_target(trip)
             there = {place: trip.ask(ask_ids(catalog, place, keys)) for place, keys in places(named)}
             retired = {
@@ -118,6 +120,8 @@ def _first_look(
         return None
     if lacking.value:
         raise Whole("first_load_left_open")
+    if called.value is False:
+        raise Whole("called_otherwise")
     unseen = {
         place: set(keys) - closure.seen.get(place, set()) - there[place].value.keys() - set(retired[place].value)
         for place, keys in places(named)

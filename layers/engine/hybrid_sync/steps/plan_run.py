@@ -15,6 +15,7 @@ from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import Connection, one_trip, together, transaction
+from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.closure import close, requested
 from hybrid_sync.runs.fences import ask_carried, require_reached
 from hybrid_sync.runs.lost import at_work
@@ -44,6 +45,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
                 trip.ask(question)
             others = trip.ask(at_work(request.run_id))
             left_open = trip.ask(ask_left_open())
+            called = trip.ask(ask_called(world.catalog))
         if others.value:
             end_lost_runs_and_alert(world, target, finder=request.run_id)
         # A run that was found to be lost may have left one open, too.
@@ -56,6 +58,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             recall_erased(world, legacy, target)  # so that this worker has heard of it
         if request.trigger == "schedule":
             require_passed(target, world.catalog.hash)
+        if not called.value:
+            take_along(target, world.catalog)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         fence.keep_to(legacy, saved)

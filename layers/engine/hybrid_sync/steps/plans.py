@@ -91,8 +91,8 @@ def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
             hashes = Hashes(world.id_secret)
             if kept != known:
                 catch_up(Ground(world.catalog, hashes, world.erasures, legacy, target))
+            called_now(target, world.catalog, legacy)  # or nothing is written; before what was read is forgotten
             remember(target, world.catalog)
-            called_now(target, world.catalog, legacy)  # or nothing is written
             records.require_secret(target, hashes.fingerprint)
     records.hear(world, max([0, *kept, *known]))
 

@@ -10,7 +10,8 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
-from hybrid_sync.postgres import transaction
+from hybrid_sync.postgres import answer, transaction
+from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import create_run, finish_run, first_load_left_open, record_failure
 from hybrid_sync.steps.plans import require_recalled
 from hybrid_sync.steps.same_version import version
@@ -28,6 +29,10 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
     deployment, such as another id secret.
     """
     with world.connect_legacy() as legacy, world.connect_target() as target:
+        with transaction(target, "target", read_only=True):
+            called = answer(target, ask_called(world.catalog))
+        if called is False:
+            take_along(target, world.catalog)
         with transaction(target, "target"):
             keys, attempts = still_open(target, message)
             together = sorted({*keys, *partners(target, message)})

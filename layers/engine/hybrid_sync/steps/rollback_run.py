@@ -9,6 +9,7 @@ from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, answer, inside, transaction
 from hybrid_sync.report.render import to_html, to_markdown
 from hybrid_sync.report.summary import recall, summarise
+from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import ask_entities, first_load_left_open, keep_report
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.contain import contained
@@ -35,6 +36,10 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
             if policy is not OnFailure.rollback:
                 return RollbackOutcome(run_id=task.run_id, held=held)
         require_recalled(world, target)
+        with transaction(target, "target", read_only=True):
+            called = answer(target, ask_called(world.catalog))
+        if called is False:
+            take_along(target, world.catalog)
         with transaction(target, "target"):
             under_way = begin(target, world.catalog, task)
         if under_way.running:

@@ -22,14 +22,14 @@ select coalesce((
     and not a.attisdropped
   where a.attname is distinct from c.name), '{{}}')
 from hybrid_sync.run_entity e
-where e.run_id = {} and e.entity = {} and (e.columns ->> 'relation')::oid = to_regclass({})
+where e.run_id = {} and (e.columns ->> 'relation')::oid = to_regclass({}) order by e.entity = {} desc limit 1
 """
 
 
 def renamed_since(connection: Connection, run_id: str, entity: str, relation: sql.Identifier) -> Renamed | None:
     """Empty where all are called as then; None where nobody knows: the run recorded nothing, or the table is another
-    one by now."""
-    query = sql.SQL(_RENAMED).format(run_id, entity, relation.as_string(None))
+    one by now.  The entity may have had another name then."""
+    query = sql.SQL(_RENAMED).format(run_id, relation.as_string(None), entity)
     row = connection.execute(query).fetchone()
     return None if row is None else dict(row[0])
 

@@ -52,8 +52,8 @@ def ask_missed(entity: str | None = None) -> Question[list[dict[str, Any]]]:
 
 
 def missed(rows: Sequence[Mapping[str, Any]], catalog: Catalog, verified: Mapping[str, Verified]) -> tuple[Missed, ...]:
-    """Most records first."""
-    return tuple(_one(row, catalog, verified) for row in rows)
+    """Most records first; what a person has accepted of an entity that the catalog has no more is nobody's concern."""
+    return tuple(_one(row, catalog, verified) for row in rows if row["entity"] in catalog.entities)
 
 
 def _one(row: Mapping[str, Any], catalog: Catalog, verified: Mapping[str, Verified]) -> Missed:

@@ -1,0 +1,182 @@
+"""An entity, or a source, that the catalog calls otherwise: what is kept of its rows goes with them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.contracts import FailureMessage, RollbackTask
+from hybrid_sync.steps.retry_failure import retry_failure
+from hybrid_sync.steps.rollback_run import rollback_run
+from tests.engine.conftest import Query, _runner
+from tests.engine.small import entity, small_world
+from tests.engine.worlds import EngineWorld, run
+
+LEGACY = """
+create table things (id int primary key, n int);
+create table firms (id int primary key, n int);
+insert into things select i, i from generate_series(1, 5) i;
+insert into firms select i, -i from generate_series(1, 5) i;
+"""
+TARGET = """
+create table things (id uuid primary key, legacy_id int unique, n int check (n < 100), deleted_at timestamptz);
+create table firms (id uuid primary key, legacy_id int unique, n int check (n < 100), deleted_at timestamptz);
+grant all on firms to public;
+"""
+SOFT = {"policy": "soft", "set": {"deleted_at": "now()"}}
+HARD = {"policy": "hard"}
+NAMES = [("things", "rows"), ("items", "things"), ("items", "rows")]
+AS_BEFORE = ("things", "things")
+ROWS = "select legacy_id, n, deleted_at is null from things order by 1"
+
+
+def _entity(name: str, source: str, policy: dict[str, Any] = HARD, table: str = "things") -> dict[str, Any]:
+    found = entity(table, columns={"n": "a.n"}, on_delete=policy)
+    [only] = found["sources"].values()
+    return {**found, "entity": name, "sources": {source: only}}
+
+
+def _with(world: EngineWorld, *entities: dict[str, Any]) -> EngineWorld:
+    """The same world after somebody has brought the catalog up to date."""
+    changed = copy.copy(world)
+    changed.catalog = Catalog({one["entity"]: Entity.model_validate(one) for one in entities})
+    return changed
+
+
+def _started(legacy_db: str, target_db: str, policy: dict[str, Any] = HARD) -> tuple[EngineWorld, Query, Query]:
+    world = small_world(legacy_db, target_db, LEGACY, TARGET, _entity(*AS_BEFORE, policy))
+    run(world, "first")
+    return world, _runner(legacy_db), _runner(target_db)
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_a_key_that_returns_gets_the_id_that_it_had(legacy_db: str, target_db: str, names: tuple[str, str]) -> None:
+    world, legacy, target = _started(legacy_db, target_db)
+    [(before,)] = target("select id from things where legacy_id = 3")
+    legacy("delete from things where id = 3")
+    run(world, "second", profile="weekly")
+    legacy("insert into things values (3, 33)")
+    assert run(_with(world, _entity(*names)), "third").outcome.status == "succeeded"
+    assert target("select id, n from things where legacy_id = 3") == [(before, 33)]
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_row_that_returns_is_marked_as_deleted_no_more(
+    legacy_db: str, target_db: str, names: tuple[str, str], by_key: bool
+) -> None:
+    """By its key first, too: a run of a few keys is not what finds out about names."""
+    world, legacy, target = _started(legacy_db, target_db, SOFT)
+    legacy("delete from things where id = 3")
+    run(world, "second", profile="weekly")
+    assert target("select deleted_at is null from things where legacy_id = 3") == [(False,)]
+    legacy("insert into things values (3, 33)")
+    asked = {"profile": "on_demand", "refs": [{"entity": names[0], "legacy_id": 3}]} if by_key else {}
+    assert run(_with(world, _entity(*names, SOFT)), "third", **asked).outcome.status == "succeeded"
+    assert target("select n, deleted_at is null from things where legacy_id = 3") == [(33, True)]
+
+
+@pytest.mark.parametrize("names", NAMES[1:])
+def test_what_is_held_stays_held(legacy_db: str, target_db: str, names: tuple[str, str]) -> None:
+    world, legacy, target = _started(legacy_db, target_db)
+    target("update hybrid_sync.entity_state set held = true, held_by = 'ann', held_why = 'a dispute'")
+    legacy("update things set n = n + 10")
+    assert run(_with(world, _entity(*names)), "second").outcome.status == "failed"
+    assert target(ROWS) == [(i, i, True) for i in range(1, 6)]
+    held = "select entity, held_by, held_why from hybrid_sync.entity_state where held"
+    assert target(held) == [("items", "ann", "a dispute")]
+    target("update hybrid_sync.entity_state set held = false")
+    assert run(_with(world, _entity(*names)), "third").outcome.status == "succeeded"
+    assert target(ROWS) == [(i, i + 10, True) for i in range(1, 6)]
+
+
+def test_what_was_split_in_two_is_held_in_both(legacy_db: str, target_db: str) -> None:
+    world, _, target = _started(legacy_db, target_db)
+    target("update hybrid_sync.entity_state set held = true, held_by = 'ann'")
+    small, large = (_entity(name, "things", table=table) for name, table in (("small", "things"), ("large", "firms")))
+    for one, when in ((small, "a.n >= 3"), (large, "a.n < 3")):
+        one["sources"]["things"].update({"from": "things a", "rules": [{"exclude": "of_the_other", "when": when}]})
+    assert run(_with(world, small, large), "second").outcome.status == "failed"
+    assert target("select entity from hybrid_sync.entity_state where held order by 1") == [("large",), ("small",)]
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_a_failed_record_is_the_new_names_and_ends_there(
+    legacy_db: str, target_db: str, names: tuple[str, str]
+) -> None:
+    world, legacy, target = _started(legacy_db, target_db)
+    legacy("update things set n = 1000 where id = 5")
+    run(world, "second")
+    renamed = _with(world, _entity(*names))
+    message = FailureMessage(
+        run_id="second", entity="things", source="things", reason="check_violation", keys=((5,),)
+    )  # fmt: skip
+    assert retry_failure(renamed, message).failed == 0, "its names lead to no record any more"
+    assert run(renamed, "third").outcome.status == "degraded"
+    records = "select entity, source, key, status, first_run from hybrid_sync.failed_record"
+    assert target(records) == [(*names, [5], "open", "second")]
+    legacy("update things set n = 5 where id = 5")
+    assert run(renamed, "fourth").outcome.status == "succeeded"
+    assert target(records) == [(*names, [5], "resolved", "second")]
+
+
+def test_failed_records_of_what_left_the_catalog_end(legacy_db: str, target_db: str) -> None:
+    """And fail again where it comes back: it is read as a whole then."""
+    world, legacy, target = _started(legacy_db, target_db)
+    legacy("update things set n = 1000 where id = 5")
+    run(world, "second")
+    others = _with(world, _entity("firms", "firms", table="firms"))
+    assert run(others, "third").outcome.status == "succeeded"
+    records = "select key, status, ended_by from hybrid_sync.failed_record"
+    assert target(records) == [([5], "resolved", "left the catalog")]
+    assert run(world, "fourth").outcome.status == "degraded"
+    assert target(records) == [([5], "open", None)]
+
+
+def test_two_that_exchange_their_names(legacy_db: str, target_db: str) -> None:
+    """Keys are each other's, and so would ids and marks be."""
+    entities = [_entity("things", "rows", SOFT), _entity("firms", "rows", SOFT, "firms")]
+    world = small_world(legacy_db, target_db, LEGACY, TARGET, *entities)
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    run(world, "first")
+    legacy("delete from things where id in (2, 3); delete from firms where id in (3, 4)")
+    run(world, "second", profile="weekly", allow_deletes=["things", "firms"])
+    ids = "select array_agg(id order by legacy_id), (select array_agg(id order by legacy_id) from firms) from things"
+    before = target(ids)
+    exchanged = _with(world, _entity("firms", "rows", SOFT), _entity("things", "rows", SOFT, "firms"))
+    legacy("insert into things values (2, 22); insert into firms values (4, -44)")
+    assert run(exchanged, "third", profile="weekly").outcome.status == "succeeded"
+    assert target(ids) == before
+    assert target(ROWS) == [(1, 1, True), (2, 22, True), (3, 3, False), (4, 4, True), (5, 5, True)]
+    assert target(ROWS.replace("things", "firms")) == [
+        (1, -1, True), (2, -2, True), (3, -3, False), (4, -44, True), (5, -5, True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_an_undo_under_the_names_of_then_and_a_run_under_those_of_now(
+    legacy_db: str, target_db: str, names: tuple[str, str]
+) -> None:
+    world, legacy, target = _started(legacy_db, target_db, SOFT)
+    legacy("delete from things where id = 3; update things set n = 55 where id = 5")
+    run(world, "second", profile="weekly")
+    renamed = _with(world, _entity(*names, SOFT))
+    assert run(renamed, "third").outcome.status == "succeeded"
+    rollback_run(world, RollbackTask(run_id="second"))
+    assert target(ROWS) == [(i, i, True) for i in range(1, 6)]
+    assert run(renamed, "held").outcome.status == "failed", "the undo holds it, whatever it is called"
+    target("update hybrid_sync.entity_state set held = false")
+    assert run(renamed, "fourth", profile="weekly").outcome.status == "succeeded"
+    assert target(ROWS) == [(1, 1, True), (2, 2, True), (3, 3, False), (4, 4, True), (5, 55, True)]
+
+
+def test_names_are_told_once_and_stay(legacy_db: str, target_db: str) -> None:
+    world, _, target = _started(legacy_db, target_db)
+    seen = "select entity, source, reads, left_at is null from hybrid_sync.place"
+    assert target(seen) == [("things", "things", '"public"."things" ((id))', True)]
+    run(world, "second")
+    assert target("select version from hybrid_sync.fence") == [(2,)], "each run has moved it"
