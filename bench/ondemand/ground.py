@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.schema.install import grant
-from hybrid_sync.services.asked import Progress, ProgressAsked
+from hybrid_sync.services.messages.runs import Progress, ProgressAsked
 from hybrid_sync_cli import checking
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

@@ -12,7 +12,15 @@ import click
 
 from hybrid_sync.contracts import Profile, Ref, RunRequest
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.services.asked import RunAnswer, RunAsked, StartAsked, Started, Status, StatusAsked, UnrecordedRun
+from hybrid_sync.services.messages.runs import (
+    RunAnswer,
+    RunAsked,
+    StartAsked,
+    Started,
+    Status,
+    StatusAsked,
+    UnrecordedRun,
+)
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home

@@ -11,7 +11,7 @@ from typing import Protocol
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBars
 
-from hybrid_sync.services.asked import Progress, ProgressAsked, Step
+from hybrid_sync.services.messages.runs import Progress, ProgressAsked, Step
 from hybrid_sync_cli import screen
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

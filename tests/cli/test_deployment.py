@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_sync.services.answers import Holds
+from hybrid_sync.services.messages.answers import Holds
 from hybrid_sync.services.messages.holds import HoldsAsked
 from hybrid_sync_cli.deployment import Deployment, TargetAway
 from hybrid_sync_cli.deployment.deployment import ATTEMPTS

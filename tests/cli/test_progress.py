@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from hybrid_sync.contracts import BatchResult
-from hybrid_sync.services.asked import Step
+from hybrid_sync.services.messages.runs import Step
 from hybrid_sync.services.progress import steps
 from hybrid_sync_cli.progress import Bars, Lines, follow, words
 from tests.cli.gateway import Desk

@@ -18,7 +18,7 @@ from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.check.model import Severity
 from hybrid_sync.contracts import Profile
 from hybrid_sync.http.scopes import READ
-from hybrid_sync.services.asked import Progress, ProgressAsked
+from hybrid_sync.services.messages.runs import Progress, ProgressAsked
 from hybrid_sync.services.messages.tokens import CreateAsked, CreatedToken
 from hybrid_sync.services.views.model import Overview
 from hybrid_sync_cli.checking import checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import RollbackOutcome
-from hybrid_sync.services.answers import Released
+from hybrid_sync.services.messages.answers import Released
 from hybrid_sync.services.messages.holds import ReleaseAsked
 from hybrid_sync.services.messages.undoing import RollbackAsked
 from tests.drills.ground import Ground, NotWell

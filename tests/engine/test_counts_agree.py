@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_sync.report.summary import summarise
-from hybrid_sync.services.asked import OverviewAsked
 from hybrid_sync.services.failed import accept, failures
 from hybrid_sync.services.messages.records import AcceptAsked, FailuresAsked
+from hybrid_sync.services.messages.runs import OverviewAsked
 from hybrid_sync.services.views.missed import ask_missed, missed
 from hybrid_sync.services.views.outlook import FAILED, GIVEN_UP
 from hybrid_sync.services.views.overview import overview

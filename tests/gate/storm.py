@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import psutil
 
 from hybrid_sync.contracts import Profile, Ref, RunPriority, RunRequest
-from hybrid_sync.services.asked import Progress, ProgressAsked, StartAsked, Started
 from hybrid_sync.services.messages.jobs import JobAnswer, Jobs, JobsAsked
+from hybrid_sync.services.messages.runs import Progress, ProgressAsked, StartAsked, Started
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack

@@ -17,7 +17,7 @@ from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.errors import LegacyUnavailable, PartMissing, TargetUnavailable
 from hybrid_sync.report.document import Tone
 from hybrid_sync.servers.refused import no_connection_left
-from hybrid_sync.services.asked import OverviewAsked, RunAsked, StatusAsked
+from hybrid_sync.services.messages.runs import OverviewAsked, RunAsked, StatusAsked
 from hybrid_sync.services.runs import report, status
 from hybrid_sync.services.views.model import Overview
 from hybrid_sync.services.views.needs import STRANGE_FROM

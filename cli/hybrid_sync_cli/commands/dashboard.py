@@ -16,7 +16,7 @@ from rich.text import Text
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.money import in_words
 from hybrid_sync.report.words import NOTHING, age, compact, count, duration, n_of, percent, status_word
-from hybrid_sync.services.asked import OverviewAsked
+from hybrid_sync.services.messages.runs import OverviewAsked
 from hybrid_sync.services.views.model import Need, Overview, Running
 from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment

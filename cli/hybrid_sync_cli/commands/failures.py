@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from hybrid_sync.services.answers import Accepted
-from hybrid_sync.services.asked import PAGE_ROWS
+from hybrid_sync.services.messages import PAGE_ROWS
+from hybrid_sync.services.messages.answers import Accepted
 from hybrid_sync.services.messages.records import AcceptAsked, FailuresAsked, RedriveAsked, Redriven, place_of
 from hybrid_sync.services.messages.records import Failures as Found
 from hybrid_sync_cli import screen, tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hybrid_sync.services.answers import Event, History
+from hybrid_sync.services.messages.answers import Event, History
 from hybrid_sync.services.messages.records import MOST_EVENTS, HistoryAsked
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hybrid_sync.services.answers import Hold, Holds, Released
+from hybrid_sync.services.messages.answers import Hold, Holds, Released
 from hybrid_sync.services.messages.holds import HoldAsked, HoldsAsked, ReleaseAsked
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment

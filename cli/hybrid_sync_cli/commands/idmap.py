@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from hybrid_sync.key_values import key_text
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 from hybrid_sync.services.messages.idmap import (
     BackupAsked,
     Backups,

@@ -8,7 +8,7 @@ from datetime import datetime
 import click
 
 from hybrid_sync.report.words import NOTHING, age, count, status_word
-from hybrid_sync.services.asked import OverviewAsked
+from hybrid_sync.services.messages.runs import OverviewAsked
 from hybrid_sync.services.views.model import Overview, Queue, Running
 from hybrid_sync_cli import screen
 from hybrid_sync_cli.deployment import Deployment

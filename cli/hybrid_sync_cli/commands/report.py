@@ -13,7 +13,7 @@ from hybrid_sync.report.document import Document
 from hybrid_sync.report.markdown import markdown
 from hybrid_sync.report.model import RunSummary, to_json
 from hybrid_sync.report.story import never_began, story_of
-from hybrid_sync.services.asked import UnrecordedRun
+from hybrid_sync.services.messages.runs import UnrecordedRun
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from hybrid_sync.contracts import OnFailure, Profile, RunPriority, RunRequest
 from hybrid_sync.report.model import to_json
 from hybrid_sync.report.words import NOTHING, percent, status_word
-from hybrid_sync.services.asked import RunAnswer, Status, StatusAsked
+from hybrid_sync.services.messages.runs import RunAnswer, Status, StatusAsked
 from hybrid_sync_cli import ending, screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError

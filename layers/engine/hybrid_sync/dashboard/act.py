@@ -10,8 +10,8 @@ from typing import Any
 
 from hybrid_sync.contracts import Message, RunRequest
 from hybrid_sync.entrypoint import parsed
-from hybrid_sync.services.asked import StartAsked
 from hybrid_sync.services.desk import Asked, Desk
+from hybrid_sync.services.messages.runs import StartAsked
 from hybrid_sync.services.roles import Role
 from hybrid_sync.services.views.undoing import Undoing
 

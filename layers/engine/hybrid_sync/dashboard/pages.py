@@ -14,8 +14,8 @@ from hybrid_sync.dashboard.session import Visitor
 from hybrid_sync.entrypoint import parsed
 from hybrid_sync.errors import RequestRejected, RunNotFound
 from hybrid_sync.http.problems import NothingHere
-from hybrid_sync.services.asked import OverviewAsked, RunAsked
 from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.runs import OverviewAsked, RunAsked
 from hybrid_sync.services.views.entity import EntitiesAsked, EntityAsked, entities, entity_view
 from hybrid_sync.services.views.overview import overview
 from hybrid_sync.services.views.run import RunViewAsked, run_view

@@ -8,7 +8,7 @@ from hybrid_sync.http import models, requests
 from hybrid_sync.http.endpoint import Endpoint
 from hybrid_sync.http.scopes import OPERATE, READ, WRITE
 from hybrid_sync.recorded.levels import Levels
-from hybrid_sync.services import answers
+from hybrid_sync.services.messages import answers
 from hybrid_sync.tuning import model as tuning
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

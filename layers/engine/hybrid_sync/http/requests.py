@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Stri
 
 from hybrid_sync.contracts import MAX_REFS, Act, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.key_values import GivenPart
-from hybrid_sync.services.answers import LONGEST_AGE, USUAL_AGE
+from hybrid_sync.services.messages.answers import LONGEST_AGE, USUAL_AGE
 
 MAX_ENTITIES = 200
 _WORD = "^[a-z][a-z0-9_]{0,62}$"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, Protocol
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing, Side, StructureMismatch
 from hybrid_sync.postgres import Connection, send_with_next, transaction
-from hybrid_sync.services.asked import Asked as Asked
+from hybrid_sync.services.messages import Asked as Asked
 
 if TYPE_CHECKING:
     from hybrid_sync.admission.gate import Standing

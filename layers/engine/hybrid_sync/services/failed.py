@@ -13,8 +13,8 @@ from hybrid_sync.failures.accept import accept as accept_records
 from hybrid_sync.failures.reasons import REASONS, reason_of
 from hybrid_sync.keys import records_behind
 from hybrid_sync.postgres import Connection, answer
-from hybrid_sync.services.answers import Accepted
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.answers import Accepted
 from hybrid_sync.services.messages.records import AcceptAsked, Failures, FailuresAsked
 from hybrid_sync.session import dicts
 

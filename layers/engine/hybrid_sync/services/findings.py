@@ -9,8 +9,8 @@ from psycopg import sql
 from hybrid_sync.keys import records_behind
 from hybrid_sync.postgres import Question, answer
 from hybrid_sync.report.summary import recall
-from hybrid_sync.services.asked import PAGE_ROWS
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages import PAGE_ROWS
 from hybrid_sync.services.messages.records import Findings, FindingsAsked, Place
 from hybrid_sync.session import dicts
 

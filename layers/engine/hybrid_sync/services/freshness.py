@@ -11,8 +11,8 @@ from pydantic import Field
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.runs.ended import VERIFIED_WEEKLY
-from hybrid_sync.services.answers import LONGEST_AGE, USUAL_AGE, EntityFreshness, FreshnessAnswer, Route
 from hybrid_sync.services.desk import Asked, Desk, at_target
+from hybrid_sync.services.messages.answers import LONGEST_AGE, USUAL_AGE, EntityFreshness, FreshnessAnswer, Route
 from hybrid_sync.session import dicts
 
 SERVED_SECONDS, FALLEN_BACK_SECONDS = 60, 30

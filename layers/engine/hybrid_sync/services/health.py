@@ -10,8 +10,8 @@ from psycopg import sql
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import transaction
 from hybrid_sync.runs.ended import VERIFIED_WEEKLY
-from hybrid_sync.services.answers import USUAL_AGE, Health
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.answers import USUAL_AGE, Health
 
 Part = Literal["ok", "away"]
 Note = Callable[[str, SyncError], None]

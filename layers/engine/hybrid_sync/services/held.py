@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.runs import holds as engine
-from hybrid_sync.services.answers import Hold, Holds, Released
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.answers import Hold, Holds, Released
 from hybrid_sync.services.messages.holds import HoldAsked, HoldsAsked, ReleaseAsked
 
 

@@ -7,8 +7,8 @@ from psycopg import sql
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import bucket_number, key_literal
 from hybrid_sync.postgres import answer
-from hybrid_sync.services.answers import Event, History
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.answers import Event, History
 from hybrid_sync.services.messages.records import HistoryAsked
 from hybrid_sync.services.starts import check_ref
 from hybrid_sync.session import dicts

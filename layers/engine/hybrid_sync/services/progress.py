@@ -9,8 +9,8 @@ from psycopg import sql
 
 from hybrid_sync.errors import KEPT_OUT, RunNotFound
 from hybrid_sync.postgres import Connection, answer, together
-from hybrid_sync.services.asked import Progress, ProgressAsked, Step
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.runs import Progress, ProgressAsked, Step
 from hybrid_sync.services.waiting import ask_attempts, ask_locks, attempt, holders, waits
 from hybrid_sync.session import Question, dicts
 

@@ -14,8 +14,8 @@ from hybrid_sync.report.recent import count_runs, recent_runs
 from hybrid_sync.report.standing import Sum
 from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.report.words import NOTHING
-from hybrid_sync.services.asked import RunAnswer, RunAsked, Status, StatusAsked, UnrecordedRun
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.runs import RunAnswer, RunAsked, Status, StatusAsked, UnrecordedRun
 from hybrid_sync.services.unrecorded import find, settle, unrecorded
 from hybrid_sync.services.views.at_work import waits_by_run
 from hybrid_sync.services.waiting import waits

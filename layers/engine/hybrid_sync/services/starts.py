@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Profile, Ref, RunRequest
 from hybrid_sync.errors import RequestForbidden, RequestRejected
-from hybrid_sync.services.asked import StartAsked, Started
 from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.runs import StartAsked, Started
 
 
 def sync(desk: Desk, asked: StartAsked, who: str) -> Started:

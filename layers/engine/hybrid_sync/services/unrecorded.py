@@ -14,8 +14,8 @@ from hybrid_sync.errors import AwsUnavailable, RunNotFound
 from hybrid_sync.failures.cause import of_execution
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.lost import end_lost_runs
-from hybrid_sync.services.asked import UnrecordedRun
 from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.runs import UnrecordedRun
 
 if TYPE_CHECKING:
     from hybrid_sync.runs.starter import RunState

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 from hybrid_sync.retries import CONTENDED_PAGE
-from hybrid_sync.services.asked import Holder
 from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.runs import Holder
 from hybrid_sync.session import Question, dicts
 
 _NO_RUN = "hybrid-sync"

@@ -10,7 +10,7 @@ from hybrid_sync.entrypoint import error_sentence, logger
 from hybrid_sync.errors import SyncError
 from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.services import health as service
-from hybrid_sync.services.answers import Health
+from hybrid_sync.services.messages.answers import Health
 
 if TYPE_CHECKING:
     from hybrid_sync.services.desk import Desk

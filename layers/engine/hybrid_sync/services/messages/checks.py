@@ -8,7 +8,8 @@ from pydantic import Field
 
 from hybrid_sync.check.model import CheckOutcome
 from hybrid_sync.contracts import Message
-from hybrid_sync.services.asked import Asked, RunName
+from hybrid_sync.services.messages import Asked
+from hybrid_sync.services.messages.runs import RunName
 
 
 class CheckAsked(Asked):

@@ -9,7 +9,7 @@ from pydantic import Field
 from hybrid_sync.contracts import Message
 from hybrid_sync.erase.certificate import Certificate
 from hybrid_sync.key_values import GivenPart
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 
 class Named(Message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 
 class HoldAsked(Asked):

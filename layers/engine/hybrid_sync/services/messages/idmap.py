@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hybrid_sync.contracts import Key, Message
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 BackupName = Annotated[str, Field(pattern="^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$")]
 """The time of its making and something random, as in 20261129T010000-4fc1d2."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 MOST = 1_000
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hybrid_sync.contracts import Key, Message, Ref
-from hybrid_sync.services.asked import PAGE_ROWS, Asked, RunName
+from hybrid_sync.services.messages import PAGE_ROWS, Asked
+from hybrid_sync.services.messages.runs import RunName
 
 Place = tuple[str, str, Key]
 """Entity, source and key of a list's last row."""

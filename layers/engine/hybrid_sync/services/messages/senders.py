@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from hybrid_sync.contracts import MAX_REFS, Message, Ref
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 SHORTEST_SECRET = 16
 USUAL_HOURS = 24

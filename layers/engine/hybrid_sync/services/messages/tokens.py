@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 USUAL_DAYS = 365
 USUAL_OVERLAP_HOURS = 24

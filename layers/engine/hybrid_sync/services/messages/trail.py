@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 Result = Literal["done", "refused", "failed"]
 

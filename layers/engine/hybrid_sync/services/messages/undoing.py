@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_sync.contracts import Message
-from hybrid_sync.services.asked import Asked
+from hybrid_sync.services.messages import Asked
 
 
 class RollbackAsked(Asked):

@@ -9,8 +9,8 @@ from typing import Any, LiteralString
 from hybrid_sync.admission.gate import Standing
 from hybrid_sync.errors import KEPT_OUT, AwsUnavailable, PartMissing
 from hybrid_sync.postgres import Connection, together
-from hybrid_sync.services.asked import OverviewAsked
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages.runs import OverviewAsked
 from hybrid_sync.services.views import at_work, history
 from hybrid_sync.services.views.missed import Missed, ask_missed, missed
 from hybrid_sync.services.views.model import Freshness, NextRun, OnDemand, Overview, Queue, Server

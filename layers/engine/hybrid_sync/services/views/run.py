@@ -15,8 +15,9 @@ from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.outcome import reasons
 from hybrid_sync.report.summary import recall
 from hybrid_sync.report.words import n_of, reason_title, status_word
-from hybrid_sync.services.asked import Asked, UnrecordedRun
 from hybrid_sync.services.desk import Desk, at_target
+from hybrid_sync.services.messages import Asked
+from hybrid_sync.services.messages.runs import UnrecordedRun
 from hybrid_sync.services.unrecorded import find
 from hybrid_sync.services.views import at_work
 from hybrid_sync.services.views.history import title_of

@@ -1,4 +1,4 @@
-"""Requests and answers of everyday commands: messages only, so that a client imports no service."""
+"""Requests and answers about runs: how they start, how far they are, and how they end."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hybrid_sync.contracts import Message, RunRequest
-
-PAGE_ROWS = 2_000
-"""Rows of a list in one answer: some 600 bytes each, and Lambda lets 6 MB pass."""
-
-
-class Asked(Message):
-    """The body of a command."""
-
-    @property
-    def goes_on(self) -> bool:
-        """It is a further call of one command, which the audit trail has already."""
-        return False
+from hybrid_sync.services.messages import Asked
 
 
 class OverviewAsked(Asked):
