@@ -180,3 +180,45 @@ def test_names_are_told_once_and_stay(legacy_db: str, target_db: str) -> None:
     assert target(seen) == [("things", "things", '"public"."things" ((id))', True)]
     run(world, "second")
     assert target("select version from hybrid_sync.fence") == [(2,)], "each run has moved it"
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("names", [("persons", "people", "notes", "notes"), ("persons", "rows", "remarks", "rows")])
+def test_what_waits_for_a_parent_waits_for_it_under_its_new_name(
+    legacy_db: str, target_db: str, names: tuple[str, str, str, str], early: bool
+) -> None:
+    """A failed record, and a reference to be linked; the parent comes before the first run under the new names, or
+    after it."""
+    legacy_sql = """
+        create table people (id int primary key, chief int); create table notes (id int primary key, person int);
+        insert into people values (1, null), (2, 9); insert into notes values (1, 1), (2, 9);
+    """
+    target_sql = """
+        create table people (id uuid primary key, legacy_id int unique, chief_id uuid references people);
+        create table notes (id uuid primary key, legacy_id int unique, person_id uuid references people);
+    """
+
+    def catalog(people: str, of_people: str, notes: str, of_notes: str) -> list[dict[str, Any]]:
+        chief = {"chief_id": {"key": "a.chief", "to": people, "deferred": True}}
+        person = {"person_id": {"key": "a.person", "to": people}}
+        return [
+            {**entity(table, references=more), "entity": name, "sources": {source: only}}
+            for table, name, source, more in (("people", people, of_people, chief), ("notes", notes, of_notes, person))
+            for only in entity(table, references=more)["sources"].values()
+        ]
+
+    world = small_world(
+        legacy_db, target_db, legacy_sql, target_sql, *catalog("people", "people", "notes", "notes")
+    )  # fmt: skip
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    assert run(world, "first").outcome.status == "degraded"
+    renamed = _with(world, *catalog(*names))
+    if early:
+        legacy("insert into people values (9, null)")
+    assert run(renamed, "second", profile="daily").outcome.status == ("succeeded" if early else "degraded")
+    if not early:
+        legacy("insert into people values (9, null)")
+    assert run(renamed, "third", profile="daily").outcome.status == "succeeded"
+    assert target("select count(chief_id), (select count(person_id) from notes) from people") == [(1, 2)]
+    assert target("select count(*) from hybrid_sync.pending_link") == [(0,)]
+    assert target("select count(*) from hybrid_sync.failed_record where status = 'open'") == [(0,)]

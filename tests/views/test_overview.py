@@ -84,6 +84,18 @@ def test_a_hold_says_who_holds_it_since_when_and_how_it_is_released(looked: Look
     assert need.act is not None and (need.act.kind, need.act.of) == ("release", "offices")
 
 
+def test_what_has_left_the_catalog_is_linked_to_nowhere(looked: Looked, store: Store) -> None:
+    """A hold on it can be ended by command; what somebody has accepted of it is nobody's concern any more."""
+    store.execute("insert into hybrid_sync.entity_state (entity, held, held_at) values ('gone', true, %s)", (NOW,))
+    add_run(store, "r1", "degraded")
+    add_failed(store, 7, "bad_json", entity="gone", status="accepted")
+    seen = look(looked)
+    [need] = seen.needs
+    assert (need.title, need.href, need.act, need.command) == ("gone is held", "", None, "hybrid-sync release gone")
+    assert "The catalog has no such entity any more" in need.remedy
+    assert sum(one.records or 0 for one in seen.queues) == 0
+
+
 def test_money_that_differs_is_the_worst_that_can_be_said(looked: Looked, store: Store) -> None:
     add_run(store, "r1", "failed")
     add_entity(store, "r1", "payments", conservation=EQUATION, money=[money(equal=False)])

@@ -148,13 +148,15 @@ def _sums(verified: Mapping[str, Verified], catalog: Catalog) -> Iterator[Need]:
 def _held(held: Iterable[Mapping[str, Any]], verified: Mapping[str, Verified], catalog: Catalog) -> Iterator[Need]:
     for row in held:
         name = row["entity"]
+        known = name in catalog.entities  # one that has left the catalog has no page, from which it could be released
         yield Need(
             tone=Tone.warning, subject=name, title=f"{_title(name, catalog)} is held",
             cause=f"{row['why'] or 'No reason was given.'} Held by {row['by'] or 'nobody knows whom'}.",
-            remedy="Nothing is written to it until somebody releases it: do so when the cause is settled.",
+            remedy="Nothing is written to it until somebody releases it: do so when the cause is settled."
+            if known else "The catalog has no such entity any more: release it, unless it is to come back and be held.",
             command=f"hybrid-sync release {name}", since=row["since"],
-            last_good=verified[name].at if name in verified else None, href=f"entities/{name}",
-            act=Act(kind="release", label="Release", of=name),
+            last_good=verified[name].at if name in verified else None, href=f"entities/{name}" if known else "",
+            act=Act(kind="release", label="Release", of=name) if known else None,
         )  # fmt: skip
 
 
