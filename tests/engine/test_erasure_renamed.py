@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.contracts import FailureMessage, RollbackTask
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.schema.install import install
+from hybrid_sync.steps.retry_failure import retry_failure
+from hybrid_sync.steps.rollback_run import rollback_run
 from tests.engine.conftest import Query, _runner
 from tests.engine.erasures import erase_rows
 from tests.engine.small import small_world
@@ -347,6 +351,34 @@ def test_a_name_that_is_anothers_by_now_while_legacys_own_has_changed_too(
     assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4",)]
     for run_id, world in (("third", _with(moved, back)), ("fourth", renamed), ("fifth", renamed)):
         assert run(world, run_id).outcome.status == "succeeded"
+        assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4!",)]
+
+
+@pytest.mark.parametrize("key", ["a.id::bigint", "a.id + 0", 'a."id"'])
+def test_another_name_and_the_key_in_other_words(moved: EngineWorld, legacy_db: str, target_db: str, key: str) -> None:
+    """Nobody can tell that it is the same key: refused, whatever comes first, until a run has come between the two."""
+    target = _runner(target_db)
+    erase_rows(moved, (3,), place=PLACE)
+    run(moved, "under-the-old-names")
+    _runner(legacy_db)("update people set email = email || '!'")
+    both, reworded = _renamed_place("persons", "persons"), _catalog()
+    for entities in (both, reworded):
+        [only] = entities[0]["sources"].values()
+        only["key"] = {"legacy_id": key}
+    renamed = _with(moved, both)
+    message = FailureMessage(run_id="first", entity="people", source="people", reason="bad_json", keys=((4,),))
+    begins: list[Callable[[], object]] = [
+        lambda: rollback_run(renamed, RollbackTask(run_id="under-the-old-names")),
+        lambda: retry_failure(renamed, message),
+        lambda: run(renamed, "refused"),
+    ]
+    said = r"people \(people\) were erased, .* persons \(persons\) reads the same table with another key"
+    for begin in begins:
+        with pytest.raises(ConfigurationMissing, match=said):
+            begin()
+    assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4",)]
+    for run_id, entities in (("third", reworded), ("fourth", both)):
+        assert run(_with(moved, entities), run_id).outcome.status == "succeeded"
         assert target("select email from people where legacy_id in (3, 4)") == [("erased-3",), ("mail4!",)]
 
 

@@ -70,7 +70,7 @@ def called_now(
 
     ConfigurationMissing where nobody knows what a place was that the catalog does not have, or where legacy has what it
     read no more: that may have another name, too.  So it may where the place reads something else by now, and another
-    one has come that reads what no run has read before.
+    one has come that reads what no run has read before; or where that one reads the same table, but for its key.
     """
     present = {place: reads(catalog, place) for place in _all(catalog)}
     known = {row[0] for row in target.execute("select reads from hybrid_sync.place").fetchall()}
@@ -88,8 +88,22 @@ def called_now(
             _require_there(
                 legacy, place, was, "that name reads other rows now" if same else "the catalog has no such source"
             )
+        if was is not None and not same:
+            _require_no_other_key(place, was, {other: present[other] for other in newcomers})
         found[place] = frozenset(same)
     return found
+
+
+def _require_no_other_key(place: Place, was: str, newcomers: Mapping[Place, str]) -> None:
+    """Whoever reads the same table by a key in other words may mean the same one."""
+    read = _READS.fullmatch(was)
+    for other, now in sorted(newcomers.items()):
+        if read is not None and now.startswith(f"{read[1]} ("):
+            raise ConfigurationMissing(
+                f"Keys of {place[0]} ({place[1]}) were erased, the catalog has no such source, and {other[0]}"
+                f" ({other[1]}) reads the same table with another key: which of its rows are theirs, nobody can tell.",
+                _REMEDY.format(*place),
+            )
 
 
 def _require_there(legacy: Connection, place: Place, was: str, but: str) -> None:

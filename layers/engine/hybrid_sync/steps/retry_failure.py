@@ -13,7 +13,7 @@ from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import answer, transaction
 from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import create_run, finish_run, first_load_left_open, record_failure
-from hybrid_sync.steps.plans import require_recalled
+from hybrid_sync.steps.plans import recall_erased, require_recalled
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.world import World
@@ -32,6 +32,8 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
         with transaction(target, "target", read_only=True):
             called = answer(target, ask_called(world.catalog))
         if called is False:
+            require_recalled(world, target)
+            recall_erased(world, legacy, target)  # before names are taken for known
             take_along(target, world.catalog)
         with transaction(target, "target"):
             keys, attempts = still_open(target, message)

@@ -13,7 +13,7 @@ from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import ask_entities, first_load_left_open, keep_report
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.contain import contained
-from hybrid_sync.steps.plans import require_recalled
+from hybrid_sync.steps.plans import recall_erased, require_recalled
 from hybrid_sync.undo.begin import Rollback, begin, hold_unverified, policy_of
 from hybrid_sync.undo.end import finish, undone
 from hybrid_sync.undo.undo import steps, undo_batch
@@ -39,6 +39,8 @@ def rollback_run(world: World, task: RollbackTask) -> RollbackOutcome:
         with transaction(target, "target", read_only=True):
             called = answer(target, ask_called(world.catalog))
         if called is False:
+            with world.connect_legacy() as legacy:
+                recall_erased(world, legacy, target)  # before names are taken for known
             take_along(target, world.catalog)
         with transaction(target, "target"):
             under_way = begin(target, world.catalog, task)
