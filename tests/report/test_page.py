@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hybrid_sync.report.page import page
-from hybrid_sync.report.render import to_html, to_json, to_markdown
+from hybrid_sync.report.render import to_both, to_html, to_json, to_markdown
 from hybrid_sync.report.story import never_began
 from tests.report.summaries import (
     conservation,
@@ -149,6 +149,10 @@ def test_no_text_becomes_markup_in_markdown_either() -> None:
 def test_page_and_markdown_say_the_same_numbers(number: str) -> None:
     assert number in to_html(run())
     assert number in to_markdown(run())
+
+
+def test_a_story_that_is_told_once_is_the_same_in_both_shapes() -> None:
+    assert to_both(run()) == (to_html(run()), to_markdown(run()))
 
 
 def test_the_json_holds_the_numbers_that_the_page_shows() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from pydantic import Field, computed_field
 
@@ -266,7 +267,7 @@ class RunSummary(Part):
         verified = bool(self.entities) and all(e.conserved for e in self.entities)
         return verified and self.undone_by is None
 
-    @property
+    @cached_property
     def rows(self) -> Conservation | None:
         """Where all rows of the verified entities are."""
         return over_all(tuple(e.conservation for e in self.entities if e.conservation))

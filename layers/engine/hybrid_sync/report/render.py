@@ -8,7 +8,13 @@ from hybrid_sync.report.page import page
 from hybrid_sync.report.story import story_of
 from hybrid_sync.report.words import percent
 
-__all__ = ["percent", "to_html", "to_json", "to_markdown"]
+__all__ = ["percent", "to_both", "to_html", "to_json", "to_markdown"]
+
+
+def to_both(summary: RunSummary) -> tuple[str, str]:
+    """The page and the Markdown of a story that is told once."""
+    story = story_of(summary)
+    return page(story), markdown(story)
 
 
 def to_markdown(summary: RunSummary) -> str:

@@ -116,6 +116,8 @@ def compile_all(run_id: str, names: Iterable[str], catalog: Catalog, legacy: Con
     """`compile_together`, also in open transactions; raises where one entity does not fit, without saying which."""
     places = {name: _place(run_id, name, legacy, target) for name in names}
     wanted = [name for name, place in places.items() if place not in _recent]
+    if not wanted:  # as at nearly every step: neither database is asked anything
+        return
     for name, plan in _compiled(wanted, catalog, legacy, target, abreast).items():
         _remember(places[name], plan)
 

@@ -23,7 +23,7 @@ from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import cause_of, notification
 from hybrid_sync.report.outcome import outcome
 from hybrid_sync.report.page import page
-from hybrid_sync.report.render import to_html, to_markdown
+from hybrid_sync.report.render import to_both
 from hybrid_sync.report.story import never_began as unbegun
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
@@ -94,9 +94,10 @@ def reported(
     well = summary.status == "succeeded"
     if summary.profile == Profile.weekly:
         _forget_what_is_old(target)
+    page, text = to_both(summary)
     try:
-        shown = world.reports.write_page(request.run_id, "html", to_html(summary))
-        world.reports.write_page(request.run_id, "md", to_markdown(summary))
+        shown = world.reports.write_page(request.run_id, "html", page)
+        world.reports.write_page(request.run_id, "md", text)
         location = world.reports.write(request.run_id, document)
     except PartMissing as missing:  # the target has the report
         shown, location = f"hybrid-sync report {request.run_id}. Done without: {missing}", ""

@@ -7,7 +7,8 @@ import time
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, answer, inside, transaction
-from hybrid_sync.report.render import to_html, to_markdown
+from hybrid_sync.report.model import RunSummary
+from hybrid_sync.report.render import to_both
 from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import ask_entities, first_load_left_open, keep_report
@@ -110,8 +111,7 @@ def _report(world: World, under_way: Rollback, target: Connection) -> RollbackOu
         summary = summarise(target, rollback_id, world.catalog)
         document = summary.model_dump(mode="json")
         keep_report(target, rollback_id, document)
-    world.reports.write_page(rollback_id, "html", to_html(summary))
-    world.reports.write_page(rollback_id, "md", to_markdown(summary))
+    _write_pages(world, rollback_id, summary)
     location = world.reports.write(rollback_id, document)
     _rewrite_report(world, under_way.run_id, target)
     world.alerts.publish(_alert(outcome, location))
@@ -122,9 +122,14 @@ def _rewrite_report(world: World, run_id: str, target: Connection) -> None:
     """The report of the run that was undone must not go on saying that it succeeded."""
     with transaction(target, "target"):
         undone_run = recall(target, run_id, world.catalog)
-    world.reports.write_page(run_id, "html", to_html(undone_run))
-    world.reports.write_page(run_id, "md", to_markdown(undone_run))
+    _write_pages(world, run_id, undone_run)
     world.reports.write(run_id, undone_run.model_dump(mode="json"))
+
+
+def _write_pages(world: World, run_id: str, summary: RunSummary) -> None:
+    page, text = to_both(summary)
+    world.reports.write_page(run_id, "html", page)
+    world.reports.write_page(run_id, "md", text)
 
 
 def _alert(outcome: RollbackOutcome, location: str) -> Alert:
