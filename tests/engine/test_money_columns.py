@@ -77,3 +77,23 @@ def test_a_column_of_legacy_that_is_not_decimal_holds_no_money(legacy_db: str, t
     world = world_of(legacy_db, target_db, kind, "numeric(12,2)", "(1, '1', 'USD')", "a.amt")
     with pytest.raises(StructureMismatch, match="::numeric"):
         compiled(world)
+
+
+def test_amounts_of_one_row_travel_together_and_are_added_up_apart(legacy_db: str, target_db: str) -> None:
+    values = "(1, 10.10, 'USD', null), (2, 5, 'USD', 0.5), (3, null, 'EUR', null), (4, -1, 'EUR', 7)"
+    money = [*MONEY, {"column": "fee", "currency": "cur"}]
+    world = small_world(
+        legacy_db, target_db,
+        f"create table a (id int primary key, amt numeric, cur text, fee numeric); insert into a values {values}",
+        "create table a (id uuid primary key, legacy_id bigint unique, amt numeric, cur text, fee numeric)",
+        entity(columns={"amt": "a.amt", "cur": "a.cur", "fee": "a.fee"}, money=money),
+    )  # fmt: skip
+    assert run(world, "r").outcome.status == "succeeded"
+    with psycopg.connect(target_db) as target:
+        told = target.execute(
+            "select m->>'column', m->>'currency', (m->>'legacy')::numeric, (m->>'equal')::boolean"
+            " from hybrid_sync.run_entity, jsonb_array_elements(money) m order by 1, 2"
+        ).fetchall()
+    assert [(column, currency, str(amount), equal) for column, currency, amount, equal in told] == [
+        ("amt", "EUR", "-1", True), ("amt", "USD", "15.10", True), ("fee", "EUR", "7", True), ("fee", "USD", "0.5", True)
+    ]  # fmt: skip

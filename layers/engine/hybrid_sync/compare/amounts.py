@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
@@ -62,17 +63,57 @@ class Amounts:
         return sql.SQL("coalesce(({})::text, '?')").format(self.currency)
 
 
-def both_ways(i: int, ours: sql.Composable) -> list[sql.Composed]:
-    """Of a pass whose rows `r` have the amount a{i} by currency c{i}, status s{i} and place p: the server's sum of each
-    group, and every row of it for the ledger; of the rows that are `ours`."""
-    a, c, s = (sql.Identifier(f"{letter}{i}") for letter in "acs")
+def alike(columns: Sequence[Amounts]) -> list[list[int]]:
+    """The columns by number, those together whose amounts have currency and status from the same place."""
+    found: list[list[int]] = []
+    for i, one in enumerate(columns):
+        same = [c for c in found if (columns[c[0]].currency, columns[c[0]].status) == (one.currency, one.status)]
+        if same:
+            same[0].append(i)
+        else:
+            found.append([i])
+    return found
+
+
+def computed(columns: Sequence[Amounts]) -> list[sql.Composed]:
+    """What `both_ways` needs of each row of a pass, to be selected."""
+    texts = sql.SQL("({}) as {}, ({})::text as {}")
     return [
+        *(
+            texts.format(columns[i].currency_text, sql.Identifier(f"c{i}"), columns[i].status, sql.Identifier(f"s{i}"))
+            for i, *_ in alike(columns)
+        ),
+        *(sql.SQL("({}) as {}").format(one.amount, sql.Identifier(f"a{i}")) for i, one in enumerate(columns)),
+    ]
+
+
+def both_ways(columns: Sequence[int], ours: sql.Composable) -> list[sql.Composed]:
+    """Of a pass whose rows `r` have the amounts a{i} of these columns by currency c{i} and status s{i} of the first of
+    them, and place p: the server's sums of each group, and every row of it for the ledger; of the rows that are `ours`.
+    """
+    first = columns[0]
+    c, s = (sql.Identifier(f"{letter}{first}") for letter in "cs")
+    amounts = [sql.Identifier(f"a{i}") for i in columns]
+    sums = [
         sql.SQL(
             "select {kind}, {c}, {s}, p::text, concat_ws(',', coalesce(sum({a}) filter (where {a} - {a} = 0), 0),"
             " count(*), count(*) - count({a}), count({a}) filter (where {a} - {a} <> 0)) from r where {ours}"
             " group by {c}, {s}, p"
-        ).format(kind=sql.Literal(f"s{i}"), a=a, c=c, s=s, ours=ours),
-        sql.SQL("select {kind}, {c}, {s}, p::text, ({a})::text from r where {ours}").format(
-            kind=sql.Literal(f"r{i}"), a=a, c=c, s=s, ours=ours
-        ),
+        ).format(kind=sql.Literal(f"s{i}"), a=a, c=c, s=s, ours=ours)
+        for i, a in zip(columns, amounts, strict=True)
     ]
+    # What is sent for each row is dear, and not what it says: all amounts of a row travel as one text.
+    texts = [sql.SQL("({})::text").format(a) for a in amounts]
+    if len(texts) > 1:
+        given = [sql.SQL("coalesce({}, '')").format(text) for text in texts]
+        texts = [sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(given))]
+    rows = sql.SQL("select {kind}, {c}, {s}, p::text, {text} from r where {ours}").format(
+        kind=sql.Literal("r" + ",".join(map(str, columns))), c=c, s=s, text=texts[0], ours=ours
+    )
+    return [*sums, rows]
+
+
+def apart(texts: Sequence[str | None]) -> list[list[str | None]]:
+    """The amounts of each of several columns, from rows as `both_ways` sends them."""
+    rows = [(text or "").split(",") for text in texts]
+    return [[amount or None for amount in column] for column in zip(*rows, strict=True)]

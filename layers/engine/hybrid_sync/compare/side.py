@@ -13,7 +13,7 @@ from decimal import Decimal
 from psycopg import sql
 
 from hybrid_sync.compare import digests
-from hybrid_sync.compare.amounts import Amounts, Sums, Tally, both_ways
+from hybrid_sync.compare.amounts import Amounts, Sums, Tally, alike, apart, both_ways, computed
 from hybrid_sync.compare.ledger import Ledger, Texts, grouped_rows
 from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import Carrying
@@ -115,11 +115,14 @@ class Rows:
             if kind == "bucket":
                 self._enter(found, int(first or 0), second or "", third or "", last[0])
                 continue
-            sums, ledger = found.money[int(kind[1:])]
+            columns = [found.money[int(i)] for i in kind[1:].split(",")]
             group = (first or "", second, _BY_CODE[third or ""])
             if kind[0] == "r":
-                ledger.enter(group, last)
+                amounts = [last] if len(columns) == 1 else apart(last)
+                for (_, ledger), some in zip(columns, amounts, strict=True):
+                    ledger.enter(group, some)
             else:
+                [(sums, _)] = columns
                 amount, rows, empty, odd = (last[0] or "").split(",")
                 sums[group] = Tally(Decimal(amount), int(rows), int(empty), int(odd))
         return found
@@ -183,8 +186,8 @@ class Rows:
         """The rows stand in a WITH, which reads their table once for all that is asked of it."""
         parts = [self._buckets()]
         ours = sql.SQL("p not in ({})").format(sql.SQL(", ").join(map(at, ("marked", "native", "unkeyed"))))
-        for i in range(len(self.amounts)):
-            parts += both_ways(i, ours)
+        for columns in alike(self.amounts):
+            parts += both_ways(columns, ours)
         return sql.SQL("with r as ({}), g as ({}) {} ").format(
             self._computed(), self._grouped(), sql.SQL(" union all ").join(parts)
         )
@@ -220,13 +223,7 @@ class Rows:
             )
         if self.row is not None:
             named.append(sql.SQL("case when hybrid_sync_p = {} then {} end as d").format(at(Place.current), self.row))
-        for i, one in enumerate(self.amounts):
-            named.append(
-                sql.SQL("({}) as {}, ({})::text as {}, ({}) as {}").format(
-                    one.currency_text, sql.Identifier(f"c{i}"), one.status, sql.Identifier(f"s{i}"), one.amount,
-                    sql.Identifier(f"a{i}"),
-                )
-            )  # fmt: skip
+        named += computed(self.amounts)
         found = sql.SQL("select hybrid_sync_y, {} as hybrid_sync_p from (select {} as hybrid_sync_y {}) y {}").format(
             # What is cheap need not be kept from being computed twice: a step less for each row.
             self.place, self.after_fence, _ONCE if self._may_fly else _NOTHING, _NOTHING if self.plain else _ONCE
