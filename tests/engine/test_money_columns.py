@@ -95,5 +95,6 @@ def test_amounts_of_one_row_travel_together_and_are_added_up_apart(legacy_db: st
             " from hybrid_sync.run_entity, jsonb_array_elements(money) m order by 1, 2"
         ).fetchall()
     assert [(column, currency, str(amount), equal) for column, currency, amount, equal in told] == [
-        ("amt", "EUR", "-1", True), ("amt", "USD", "15.10", True), ("fee", "EUR", "7", True), ("fee", "USD", "0.5", True)
+        ("amt", "EUR", "-1", True), ("amt", "USD", "15.10", True),
+        ("fee", "EUR", "7", True), ("fee", "USD", "0.5", True),
     ]  # fmt: skip
