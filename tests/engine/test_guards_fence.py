@@ -127,7 +127,13 @@ def test_a_row_whose_joined_rows_are_missing_is_settled_like_any_other(
     assert target("select count(*) from invoices where visit_id is null and legacy_id is not null") == [(1,)]
     found = conservation(target, "first", "invoices")
     assert (found["pending_deletes"], found["in_flight"]) == (0, 0)
-    run(world, "second")
+    plan_run(world, RunRequest(run_id="second", entities=("invoices",)))
+    task = EntityTask(run_id="second", entity="invoices")
+    plan_entity(world, task)
+    reconcile_entity(world, task, segment_rows=1)
+    for segment in world.manifests.tasks["second", "invoices.segments"]:
+        assert isinstance(segment, SegmentTask)
+        compare_segment(world, segment)
     compared = (
         "select sum(legacy_rows)::int from hybrid_sync.reconcile_segment where run_id = %s and entity = 'invoices'"
     )
