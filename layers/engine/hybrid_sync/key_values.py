@@ -27,7 +27,7 @@ _LENGTH = struct.Struct(">i")
 
 
 def _digits(value: object) -> object:
-    """An integer as a caller writes it: digits in a text are welcome, a fraction, an exponent or `true` is none."""
+    """An integer as a caller writes it: digits in a text count; a fraction, an exponent and `true` do not."""
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         return int(value)
     return value
@@ -64,7 +64,7 @@ def key_texts(keys: Iterable[Key]) -> list[str]:
 
 
 def first_part(key: Key) -> int:
-    """By which keys are cut into ranges."""
+    """The part by which keys are cut into ranges."""
     return key[0]
 
 

@@ -41,7 +41,7 @@ PARAMETER = sql.SQL("%s::int8[]")
 
 
 class KeyedSource(Protocol):
-    """What of the catalog's source distinguishes its rows from those of others, by the target's columns."""
+    """What distinguishes a source's rows in the target from those of other sources, as the catalog says it."""
 
     @property
     def key(self) -> Mapping[str, str]: ...
@@ -84,17 +84,17 @@ def between(key: sql.Composable, lo: int | None, hi: int | None) -> sql.Composab
 
 
 def key_parts(exprs: Iterable[sql.Composable]) -> list[sql.Composed]:
-    """The parts in one type on both sides, whatever each column's own is."""
+    """The parts of a key in one type on both sides, whatever types the columns have."""
     return [sql.SQL("({})::{}").format(expr, _TYPE) for expr in exprs]
 
 
 def key_list(exprs: Iterable[sql.Composable]) -> sql.Composed:
-    """The parts as they stand in a SELECT."""
+    """The parts as a list of a SELECT."""
     return sql.SQL(", ").join(key_parts(exprs))
 
 
 def record_key(exprs: Iterable[sql.Composable]) -> sql.Composed:
-    """The key as our records keep it."""
+    """The key as our own records store it."""
     return sql.SQL("(array[{}])").format(key_list(exprs))
 
 
@@ -107,7 +107,7 @@ def key_columns(names: Iterable[str], alias: str | sql.Composable | None = None)
 
 
 def key_arrays(keys: Sequence[Key], width: int) -> list[sql.Composed]:
-    """The first parts of all keys, the second ones, and so on."""
+    """An array for each part: the first parts of all keys, the second ones, and so on."""
     return [sql.SQL("({}::{})").format("{" + ",".join([str(k[i]) for k in keys]) + "}", COLUMN) for i in range(width)]
 
 
@@ -125,15 +125,16 @@ def one_of(exprs: Sequence[sql.Composable], keys: Iterable[Key], some: sql.Compo
 
 
 def among(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
-    """One of these keys, where all rows are read: a subquery that is hashed; IS TRUE keeps the planner from making a
-    join of it, which would be planned by what it believes of the tables."""
+    """The condition that the key is one of these, where all rows are read anyway: a subquery that is hashed. IS TRUE
+    keeps the planner from making it a join, which it would plan by wrong estimates."""
     if not keys:
         return sql.SQL("false")
     return sql.SQL("((({}) in ({})) is true)").format(key_list(exprs), key_table(keys, len(exprs)))
 
 
-def but(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
-    """Not one of these keys: a subquery, because PostgreSQL before 15 walks a list for every row but hashes this."""
+def none_of(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Composable:
+    """The condition that the key is none of these: a subquery, which is hashed, where PostgreSQL before 15 walks a
+    list for every row."""
     if not keys:
         return sql.SQL("true")
     return sql.SQL("({}) not in ({})").format(key_list(exprs), key_table(keys, len(exprs)))
@@ -149,8 +150,8 @@ def make_room(connection: Connection, keys: int = 0) -> None:
     send_with_next(connection, sql.SQL("set local work_mem = {}").format(sql.Literal(f"{megabytes}MB")))
 
 
-def behind(exprs: Sequence[sql.Composable], key: Key | None) -> sql.Composed:
-    """Keys behind this one, in key order; every key when there is none."""
+def keys_after(exprs: Sequence[sql.Composable], key: Key | None) -> sql.Composed:
+    """The condition that the key comes after this one, in key order; true where there is none."""
     if key is None:
         return sql.SQL("true").format()
     # As texts: the smallest bigint written as a number is a numeric, for which no index serves.
@@ -168,7 +169,7 @@ def belongs_to(source: KeyedSource, alias: str | sql.Composable | None = None) -
 
 
 def of_source(source: KeyedSource, alias: str | sql.Composable | None = None) -> sql.Composed:
-    """The condition that a row of the target is none of another source's; native ones have the values of any."""
+    """The condition that a row of the target belongs to no other source; native rows may have any values."""
     values = source.discriminator
     constants = [
         sql.SQL("{}::text = {}").format(column, value)
@@ -198,8 +199,9 @@ def key_literal(key: Sequence[int]) -> sql.Composed:
     return sql.SQL("{}::{}").format(sql.Literal(list(key)), COLUMN)
 
 
-def records_behind(place: tuple[str, str, Key] | None, alias: str) -> sql.Composable:
-    """Records behind the one of this entity, source and key, in that order; every record when there is none."""
+def records_after(place: tuple[str, str, Key] | None, alias: str) -> sql.Composable:
+    """The condition that a record comes after the one of this entity, source and key, in that order; true where
+    there is none."""
     if place is None:
         return sql.SQL("true")
     order = sql.SQL(", ").join(sql.Identifier(alias, name) for name in ("entity", "source", "key"))

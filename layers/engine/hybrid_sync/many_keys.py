@@ -34,15 +34,15 @@ def decode_parts(fields: Collection[bytes]) -> list[Key]:
     return list(struct.iter_unpack(">q", b"".join(fields)))
 
 
-def ids_together(columns: Sequence[sql.Composable]) -> sql.Composed:
-    """Id and key of all rows of a query as one value: a message for each row would take twice as long to read."""
+def packed_ids(columns: Sequence[sql.Composable]) -> sql.Composed:
+    """Id and key of all rows of a query in one value: a message per row would take twice as long to read."""
     parts = sql.SQL("").join(sql.SQL(" || int8send({}::int8)").format(column) for column in columns)
     return sql.SQL("string_agg(uuid_send(id){}, ''::bytea)").format(parts)
 
 
-def ids_apart(together: bytes, width: int) -> dict[Key, bytes]:
-    """That value as key -> UUID, of keys of `width` parts."""
-    return {row[1:]: row[0] for row in struct.iter_unpack(f">16s{width}q", together)}
+def unpacked_ids(packed: bytes, width: int) -> dict[Key, bytes]:
+    """The value of `packed_ids` as key -> UUID, for keys of `width` parts."""
+    return {row[1:]: row[0] for row in struct.iter_unpack(f">16s{width}q", packed)}
 
 
 def key_bytes(keys: Sequence[Key]) -> list[bytes]:
@@ -92,7 +92,7 @@ def fields_of(page: int, size: int) -> tuple[bytes, ...]:
 
 
 def places(keys: Collection[Key], size: int) -> list[int]:
-    """The place of each key of a page in it; a composite one is alone in its."""
+    """The place of each key in its page; a composite key has a page of its own."""
     return [key[0] % size for key in keys] if _are_single(keys) else [0 for _ in keys]
 
 
@@ -101,7 +101,7 @@ def _are_single(keys: Collection[Key]) -> bool:
 
 
 def stretch_of(keys: Sequence[Key]) -> tuple[int, int] | None:
-    """The first and the last of integers that are many and close together; None of others."""
+    """The first and the last of integers that are many and close together; None for others."""
     if len(keys) < _FEW or len(keys[0]) > 1:
         return None
     (first,), (last,) = min(keys), max(keys)
@@ -115,8 +115,7 @@ def at_least(exprs: Sequence[sql.Composable], keys: Sequence[Key]) -> sql.Compos
 
 
 def all_parts(keys: Sequence[Key]) -> sql.Composed:
-    """One array of all parts of all keys, key by key; integers that follow each other are sent as where they begin and
-    end."""
+    """One array of all parts of all keys, key by key; consecutive integers are sent as their first and last."""
     parts = list(chain.from_iterable(keys))
     begins = [0, *compress(range(1, len(parts)), map(ne, map(sub, parts[1:], parts), repeat(1)))]
     if _SPARSE * len(begins) > len(parts):

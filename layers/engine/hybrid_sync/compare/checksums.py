@@ -26,10 +26,10 @@ from hybrid_sync.keys import (
     BUCKET,
     belongs_to,
     bucket_of,
-    but,
     first_of_record,
     key_columns,
     key_parts,
+    none_of,
     one_of,
     record_key,
     recorded,
@@ -83,7 +83,7 @@ class Sides:
     def _settled(self) -> sql.Composed:
         return sql.SQL("{} and {} and not {} and {}").format(
             self._in_range(), not_excluded(self.plan), self.after_fence,
-            but(self.form.legacy_key, [*self.failed, *self.unreadable]),
+            none_of(self.form.legacy_key, [*self.failed, *self.unreadable]),
         )  # fmt: skip
 
     def target_rows(self, where: sql.Composable) -> sql.Composed:
@@ -97,7 +97,7 @@ class Sides:
 
     def _stored(self, some: sql.Composable | None = None) -> sql.Composed:
         keys = key_parts(key_columns(self.plan.key_columns))
-        left_out = but(keys, [*self.failed, *self.unreadable, *self.in_flight])
+        left_out = none_of(keys, [*self.failed, *self.unreadable, *self.in_flight])
         first = sql.Identifier(self.plan.key_columns[0])
         where = sql.SQL("{} and {}").format(self.range.of(first), left_out)
         return self.target_rows(where if some is None else sql.SQL("{} and {}").format(where, some))

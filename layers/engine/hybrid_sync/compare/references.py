@@ -19,7 +19,7 @@ from hybrid_sync.catalog.place import split, table
 from hybrid_sync.compare.checksums import within
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, bucket_of, but, key_list, key_text, place_of, record_among, recorded
+from hybrid_sync.keys import BUCKET, bucket_of, key_list, key_text, none_of, place_of, record_among, recorded
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.recorded.checks import ReferenceLine
 from hybrid_sync.schema.target_structure import guarded
@@ -169,13 +169,13 @@ class _Source:
     def _in_legacy(self, some: sql.Composable) -> sql.Composed:
         plan = self.scope.plan
         keys = self.scope.legacy_keys
-        where = sql.SQL("{} and {} and {}").format(self.scope.settled(), but(keys, self.left_out), some)
+        where = sql.SQL("{} and {} and {}").format(self.scope.settled(), none_of(keys, self.left_out), some)
         return _rows(keys, given(plan), sql.SQL("true"), plan.relations, where)
 
     def _in_target(self, some: sql.Composable) -> sql.Composed:
         keys = self.scope.stored_keys
         stored = [sql.SQL("{} is not null").format(sql.Identifier(slot.column)) for slot in self.slots]
-        settled = but(keys, [*self.left_out, *self.scope.in_flight])
+        settled = none_of(keys, [*self.left_out, *self.scope.in_flight])
         where = sql.SQL("{} and {}").format(self.scope.in_target(), some)
         return _rows(keys, stored, settled, self.scope.relation, where)
 

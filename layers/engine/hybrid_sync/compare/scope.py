@@ -21,11 +21,11 @@ from hybrid_sync.keys import (
     among,
     ask_recorded,
     belongs_to,
-    but,
     first_part,
     key_columns,
     key_parts,
     make_room,
+    none_of,
     of_source,
     one_of,
     record_key,
@@ -102,7 +102,7 @@ class Scope:
         In flight is a key and not a row: where one of two rows of a key changed since, the other waits for it.
         """
         return sql.SQL("{} and {} and not {} and {}").format(
-            self.in_legacy(), self.plan.keyed, self.plan.excluded_sql, but(self.legacy_keys, self.in_flight)
+            self.in_legacy(), self.plan.keyed, self.plan.excluded_sql, none_of(self.legacy_keys, self.in_flight)
         )
 
     def place_in_legacy(self) -> sql.Composed:
@@ -175,7 +175,7 @@ class Scope:
 
     def without(self, keys: list[Key]) -> sql.Composable:
         """The condition that a target row has none of these keys."""
-        return but(self.stored_keys, keys)
+        return none_of(self.stored_keys, keys)
 
     def find_failed(self, target: Connection, known: Known | None = None) -> None:
         """Find the keys in quarantine, split by whether the target has an older version of the row; and whether any

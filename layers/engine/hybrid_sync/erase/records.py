@@ -55,7 +55,7 @@ class Erasure(Message):
 
     @property
     def about(self) -> dict[str, Any]:
-        """All but the list: the certificate has it from the beginning."""
+        """What the certificate says from the beginning: everything but the lists of keys."""
         return self.model_dump(mode="json", exclude={"number", "fingerprint", "keys", "places"})
 
 
@@ -63,13 +63,13 @@ class Erasures(Protocol):
     """The list outside the target, an object for each erasure."""
 
     def numbers(self) -> list[int]:
-        """Of those that are kept, in order."""
+        """Numbers of the stored erasures, in order."""
         ...
 
     def read(self, number: int) -> Erasure: ...
 
     def write(self, erasure: Erasure) -> bool:
-        """Keep it; False where another one has its number."""
+        """Store the erasure; False where its number is taken."""
         ...
 
 
@@ -107,7 +107,7 @@ def require_secret(target: Connection, fingerprint: str) -> None:
 
 
 def other_secret(number: int) -> ConfigurationMissing:
-    """Why nothing is written."""
+    """The error for keys that were hashed under another id secret."""
     return ConfigurationMissing(
         f"Erasure {number} was recorded under another id secret, so nobody can tell whom it concerns.",
         "Give the deployment the id secret back that it had then; nothing is written until it has it.",
@@ -115,7 +115,7 @@ def other_secret(number: int) -> ConfigurationMissing:
 
 
 def enter(target: Connection, erasure: Erasure) -> None:
-    """Record it in the target, without its certificate yet."""
+    """Record the erasure in the target, without its certificate yet."""
     target.execute(
         "insert into hybrid_sync.erasure (n, fingerprint, certificate) values (%s, %s, %s)",
         (erasure.number, erasure.fingerprint, json.dumps(erasure.about)),
@@ -137,7 +137,7 @@ def enter(target: Connection, erasure: Erasure) -> None:
 
 
 def certify(target: Connection, certificate: Certificate) -> None:
-    """What came of it."""
+    """Record the certificate: what the erasure did."""
     target.execute("select hybrid_sync.certify(%s, %s)", (certificate.number, certificate.model_dump_json()))
 
 
@@ -217,16 +217,16 @@ def certificates(target: Connection) -> list[Certificate]:
 
 # --- what a worker has heard of --------------------------------------------------------------------------------------
 
-_heard: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+_last_known: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 """By world: the last erasure."""
 
 
-def hear(world: object, number: int) -> None:
-    """Remember the last erasure."""
-    _heard[world] = number
+def remember_last(world: object, number: int) -> None:
+    """Remember the number of the last erasure in this worker."""
+    _last_known[world] = number
 
 
-def heard(world: object) -> int:
+def last_known(world: object) -> int:
     """The number of the last erasure that this worker knows of; it may be old, so a writer asks again under its
     locks."""
-    return _heard.get(world, 0)
+    return _last_known.get(world, 0)

@@ -72,7 +72,7 @@ class Eraser:
     # --- mapped tables ---------------------------------------------------------------------------------------------
 
     def _let_go(self) -> None:
-        """Rows of a cycle hold each other: deferred references between rows that are deleted give way first."""
+        """Clear deferred references between rows that are all deleted: rows of a cycle hold each other."""
         for place in self._rows:
             entity = self._catalog[place[0]]
             for column, reference in entity.sources[place[1]].references.items():
@@ -96,7 +96,7 @@ class Eraser:
         return gone
 
     def _refuse_referred(self, place: Place, entity: Entity) -> None:
-        """Rows that we do not manage would fall to ON DELETE CASCADE, or lose their reference, without a word."""
+        """Refuse where rows that we do not manage would be deleted by ON DELETE CASCADE, or lose their reference."""
         row = self._target.execute(
             sql.SQL(
                 "select min(by_constraint) from hybrid_sync.referred({}::regclass, array(select id from {} t where {}))"
@@ -175,8 +175,8 @@ class Eraser:
         return [row[0] for row in rows]
 
     def _scrub(self) -> dict[str, int]:
-        """Before-images, marks and all else by key, but for what is still due of a row that stays; and images of rows
-        that referred to the person."""
+        """Take the keys out of our own records: before-images, marks and all else, except what a row that stays
+        still needs; and images of rows that referred to the person."""
         done: dict[str, int] = {}
         for place, keys in self._rows.items():
             if (policy := self._policy(place)) != "keep":

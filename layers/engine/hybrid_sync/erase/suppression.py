@@ -48,7 +48,7 @@ def keys_behind(
 
 @lru_cache(maxsize=50_000)
 def _tried(hashes: Hashes, place: Place, bucket: int, some: frozenset[bytes]) -> frozenset[Key]:
-    """A worker tries a bucket once."""
+    """The keys of one bucket by their hashes; a worker computes them once."""
     return frozenset(hashes.keys_of_buckets(place, set(some), [bucket]))
 
 

@@ -88,10 +88,10 @@ class DynamoIdCache:
         self.counts = CacheCounts()
 
     def get(self, entity: str, source: str, epoch: int, keys: Collection[Key]) -> dict[Key, bytes]:
-        """The ids that are known; the others are absent from the answer, also when DynamoDB does not answer, and when
-        the table is gone, of which `counts.gone` tells.
+        """The cached ids; a key without one is absent from the answer, also when DynamoDB does not answer, or the table
+        is gone (`counts.gone`).
 
-        Raises ConfigurationMissing when we may not ask: that is no outage.
+        Raises ConfigurationMissing where our role may not ask: that is no outage.
         """
         found: dict[Key, bytes] = {}
         unknown: dict[str, list[Key]] = {}
@@ -134,9 +134,9 @@ class DynamoIdCache:
         return {names[item]: page for item, page in (held | read).items()}
 
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
-        """Remember ids; to be called after the commit that made them true.
+        """Store ids; call it after the commit that made them true.
 
-        What DynamoDB does not take is forgotten: a miss later.  Raises ConfigurationMissing like `get`.
+        What DynamoDB does not take is dropped, and is a miss later. Raises ConfigurationMissing like `get`.
         """
         written: dict[str, bytes] = {}
         added: dict[str, tuple[list[Key], int]] = {}
@@ -176,7 +176,8 @@ class DynamoIdCache:
         return pages
 
     def _believe(self, item: Mapping[str, Mapping[str, Any]], pages: dict[str, bytes]) -> None:
-        """Add the page of an item that we have sealed; any other is absent, for a reader and for a writer alike."""
+        """Add the page of an item with our seal; without it the page counts as absent, for readers and writers
+        alike."""
         name, page, seal = item["pk"]["S"], item.get("ids", {}).get("B", b""), item.get("seal", {}).get("B", b"")
         if self._seal.fits(name, bytes(page), bytes(seal)):
             pages[name] = bytes(page)
@@ -232,7 +233,7 @@ def _items(entity: str, source: str, epoch: int, keys: Collection[Key]) -> Itera
 
 
 def _take(keys: list[Key], page: bytes | None, found: dict[Key, bytes]) -> list[Key]:
-    """Add what the item `page` has of these keys to `found`; the others."""
+    """Add the ids that the item `page` has of these keys to `found`; returns the other keys."""
     if page is None:
         return keys
     absent: list[Key] = []

@@ -14,7 +14,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.ids.idmap import PAGE, WIDTH, IdCache, ids_of
-from hybrid_sync.keys import behind, belongs_to, bucket_of, key_columns, key_list, key_literal
+from hybrid_sync.keys import belongs_to, bucket_of, key_columns, key_list, key_literal, keys_after
 from hybrid_sync.legacy.rows import sent
 from hybrid_sync.postgres import Connection
 
@@ -53,8 +53,8 @@ def wrong_entries(
 
 @dataclass(frozen=True)
 class Stored:
-    """What the target has of one bucket: its first and last key, how many there are, and md5 of their ids and of
-    themselves, both in the order of keys."""
+    """What the target has of one bucket: first and last key, how many, and the md5 of their ids and of the keys,
+    both in key order."""
 
     low: int
     high: int
@@ -64,7 +64,7 @@ class Stored:
 
 
 def agrees(page: bytes, stored: Stored) -> bool:
-    """Whether a page of the cache holds from the first to the last key of the bucket just what the target has."""
+    """Whether a page of the cache holds exactly what the target has, from the first to the last key of the bucket."""
     first = stored.low - stored.low % PAGE
     held = page[(stored.low - first) * WIDTH : (stored.high + 1 - first) * WIDTH]
     if stored.rows < stored.high - stored.low + 1:  # what lies between is no row's, so the keys have to be compared too
@@ -123,7 +123,7 @@ def stretch(
 ) -> dict[Key, bytes]:
     """Key -> UUID of the source's first rows behind the key, in key order; fewer than `rows` where no more follow."""
     columns = key_columns(catalog[entity].sources[source].key)
-    query = _ids(catalog, entity, source, behind(columns, after), rows)
+    query = _ids(catalog, entity, source, keys_after(columns, after), rows)
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         return ids_of(sent(copy), len(columns))
 

@@ -11,7 +11,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import BUCKET, belongs_to, key_columns
-from hybrid_sync.many_keys import at_least, decode_keys, decode_parts, ids_apart, ids_together
+from hybrid_sync.many_keys import at_least, decode_keys, decode_parts, packed_ids, unpacked_ids
 from hybrid_sync.postgres import Connection
 
 PAGE = BUCKET
@@ -105,11 +105,11 @@ def ids_in_target(
     definition = catalog[entity]
     columns = key_columns(definition.sources[source].key)
     query = sql.SQL("select {} from {} where {} and {}").format(
-        ids_together(columns), table(definition.target), at_least(columns, keys),
+        packed_ids(columns), table(definition.target), at_least(columns, keys),
         belongs_to(definition.sources[source]),
     )  # fmt: skip
-    ((together,),) = connection.execute(query).fetchall()
-    found = ids_apart(together or b"", len(columns))
+    ((packed,),) = connection.execute(query).fetchall()
+    found = unpacked_ids(packed or b"", len(columns))
     if not found or found.keys() <= (wanted := set(keys)):
         return found
     return {key: uuid for key, uuid in found.items() if key in wanted}

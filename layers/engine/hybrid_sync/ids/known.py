@@ -51,7 +51,7 @@ class KnownIds:
         return defaultdict(dict, {place: answer.value for place, answer in self._asked.items()})
 
     def among(self, place: Place, keys: Collection[Key]) -> set[Key]:
-        """Those of the keys that have a row."""
+        """Those of the keys that have a row in the target."""
         return self._found[place].keys() & set(keys)
 
     def own(self, connection: Connection, entity: str, source: str, keys: list[Key]) -> dict[Key, bytes]:

@@ -1,6 +1,5 @@
-"""Rows by column: what becomes of every row is done to all of a column at once, in C, and a row is put together only
-where somebody looks at one.
-"""
+"""Rows by column: one operation in C treats a whole column at once, and a single row is put together only where one
+is looked at."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ class Rows(Sequence[Row]):
 
     @cached_property
     def decoded(self) -> list[Key]:
-        """The keys as integers; asked once all rows are there."""
+        """The keys as integers; to be asked once all rows are there."""
         return decode_keys(self.keys, self.widths)
 
     def where(self, kept: Iterable[object]) -> Rows:
@@ -107,7 +106,8 @@ class SplicedRows(Sequence[Spliced]):
         return SplicedRows(_among(self.keys, chosen), self._head, columns, self._wide)
 
     def chunks(self) -> Iterator[bytes]:
-        """A binary COPY of them, many small rows at once: neither a copy of them all in one, nor a call for each."""
+        """The rows as a binary COPY, many small rows in each chunk: neither one copy of everything, nor a call per
+        row."""
         yield HEADER
         sizes = list(accumulate(map(len, self._columns[self._wide]))) if self.keys else []
         at = before = 0

@@ -77,14 +77,14 @@ class _Form:
         self._values = [itemgetter(slice(at + 4, at + 12)) for at in self._places[1:]]
 
     def slice(self, part: list[bytes], into: Rows) -> None:
-        """Add them all as if they were plain."""
+        """Add all rows as if they were plain."""
         into.keys += map(self._key, part)
         for column, value in zip(into.references, self._values, strict=True):
             column += map(value, part)
         into.tails += map(self._tail, part)
 
     def irregular(self, part: list[bytes]) -> list[int]:
-        """Which of them are not."""
+        """Which of the rows are not plain."""
         heads = b"".join(map(itemgetter(slice(self._end)), part))
         if len(heads) == self._end * len(part) and self._are_plain(heads):
             return []
@@ -99,7 +99,7 @@ class _Form:
         return all(heads[at + n :: self._end] == length[n : n + 1] * count for at, length in lengths for n in range(4))
 
     def look(self, row: bytes, n: int, into: Rows) -> Verdict | None:
-        """Its verdict; of one that has none, correct what was added as number `n`."""
+        """The row's verdict; where it has none, correct what was added as number `n`."""
         at = self._first
         if row[at - 4 : at] != _NULL:
             number: int = _INT2.unpack_from(row, at)[0]
@@ -134,7 +134,7 @@ def _check_all(columns: Mapping[str, Stored], found: Scanned, gone: Collection[i
 
 
 def _known(columns: Mapping[str, Stored], tails: list[bytes]) -> list[bytes | None]:
-    """What the compiled library answers for them; None for those that Python has to look at."""
+    """What the compiled library finds for them; None for those that Python has to look at."""
     from hybrid_sync.compiled.library import json_tails  # where a catalog has such columns
 
     compiled = json_tails() if all(stored is as_jsonb for stored in columns.values()) else None

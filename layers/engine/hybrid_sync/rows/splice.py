@@ -110,7 +110,7 @@ class _Carried:
 def _carry(
     plan: ReadPlan, rows: Rows, parents: Mapping[tuple[str, str], Parents], batch: SplicedBatch
 ) -> _Carried:  # fmt: skip
-    """What of each row follows its id; `batch` is told of the rows that cannot be written, and of what pends."""
+    """What follows the id in each row; rows that cannot be written, and links that wait, are added to `batch`."""
     references = _found(plan, rows, parents)
     deferred = sum(1 for slot in plan.references if slot.deferred)
     flags = [_FALSE * deferred] * len(rows) if deferred else None
@@ -168,7 +168,7 @@ def _resolvers(plan: ReadPlan, parents: Mapping[tuple[str, str], Parents]) -> li
 
 
 def _references(resolvers: list[_Resolver], row: Row, batch: SplicedBatch) -> tuple[bytes, bytes] | None:
-    """The row's uuid fields and pending flags; None when the row cannot be written, which `batch` then says."""
+    """The row's uuid fields and pending flags; None when the row cannot be written, which is recorded in `batch`."""
     parts: list[bytes] = []
     flags: list[bytes] = []
     pending: list[PendingLink] = []

@@ -83,7 +83,8 @@ def record_tables(connection: Connection, catalog: Catalog) -> None:
 
 
 def is_shared(catalog: Catalog, entity: str) -> bool:
-    """Whether another entity fills the same table: its rows would meet what was taken apart for this one."""
+    """Whether another entity fills the same table: its rows would meet a table without the indexes that were dropped
+    for this one."""
     place = split(catalog[entity].target)
     return any(name != entity and split(other.target) == place for name, other in catalog.entities.items())
 
@@ -174,6 +175,6 @@ def prove_next(connection: Connection, entity: str, after: int) -> Unproven | No
 
 
 def unproven_rows(connection: Connection, entity: str, part: Unproven) -> list[uuid.UUID]:
-    """The rows that break it, whoever has written them."""
+    """The rows that break the foreign key, also those that others wrote."""
     found = connection.execute("select id from hybrid_sync.unproven_rows(%s, %s)", (entity, part.n)).fetchall()
     return [row[0] for row in found]

@@ -109,7 +109,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _claim(connection: Connection, deployment: str, *, take_over: bool) -> None:
-    """Two deployments in one schema would undo and delete what the other has written."""
+    """Claim the schema for this deployment: two deployments in one would undo and delete what the other has written."""
     row = connection.execute("select name from hybrid_sync.deployment").fetchone()
     if row is not None and row[0] != deployment and not take_over:
         raise RequestRejected(
@@ -169,7 +169,7 @@ def _give_path(connection: Connection) -> None:
 
 
 def _grant_own(connection: Connection, *, bypasses: bool) -> None:
-    """Our records: the worker reads and writes them, nobody else sees them."""
+    """Grant our own records to the worker; nobody else sees them."""
     role = sql.Identifier(WORKER)
     connection.execute(sql.SQL("grant usage on schema hybrid_sync to {}").format(role))
     connection.execute(
@@ -197,7 +197,7 @@ def _grant_own(connection: Connection, *, bypasses: bool) -> None:
 
 
 def _open_rest(connection: Connection) -> None:
-    """The REST way in: PostgREST may become the worker, who alone may call what it serves."""
+    """Open the way by REST: PostgREST may become the worker, and only the worker may call these functions."""
     role = sql.Identifier(WORKER)
     connection.execute(sql.SQL("grant usage on schema hybrid_sync_api to {}").format(role))
     connection.execute(sql.SQL("grant execute on all functions in schema hybrid_sync_api to {}").format(role))

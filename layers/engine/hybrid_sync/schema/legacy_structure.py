@@ -200,7 +200,7 @@ def _planned(found: Cursor) -> Iterator[str]:
 
 
 def _require_whole(entity: Entity, relation: _Relation, name: str) -> None:
-    """Refuse what may show less than it has."""
+    """Refuse a relation that may not show all of its rows."""
     shown = relation.place if relation.below else name
     if relation.filtered:
         raise MissingPrivilege(

@@ -61,7 +61,7 @@ def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, tar
 
 
 def forget(run_id: str, entity: str) -> None:
-    """The entity's table has changed since its plan was compiled for this run."""
+    """Drop the entity's plan of this run, because its table has changed."""
     for place in [place for place in _recent if place[:2] == (run_id, entity)]:
         _recent.pop(place, None)
 

@@ -1,4 +1,4 @@
-"""Sequences that fill columns of mapped tables which nobody maps: whoever inserts a row needs the right to use them."""
+"""Sequences that fill unmapped columns of mapped tables: a role that inserts rows needs the right to use them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.errors import RequestRejected, RunNotFound
 from hybrid_sync.failures.accept import accept as accept_records
 from hybrid_sync.failures.reasons import REASONS, reason_of
-from hybrid_sync.keys import records_behind
+from hybrid_sync.keys import records_after
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.answers import Accepted
@@ -26,7 +26,7 @@ def failures(desk: Desk, asked: FailuresAsked, _: str) -> Failures:
     with at_target(desk) as target:
         if asked.run_id is not None:
             _require_run(target, asked.run_id)
-        query = _FAILED.format(behind=records_behind(asked.after, "f"))
+        query = _FAILED.format(behind=records_after(asked.after, "f"))
         found = answer(target, dicts(query, asked.model_dump(exclude={"after"})))
         if asked.reason is not None and not found:
             require_reason(target, desk.catalog, asked.reason)

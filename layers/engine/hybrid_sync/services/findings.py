@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from hybrid_sync.keys import records_behind
+from hybrid_sync.keys import records_after
 from hybrid_sync.postgres import Question, answer
 from hybrid_sync.report.summary import recall
 from hybrid_sync.services.desk import Desk, at_target
@@ -29,8 +29,8 @@ def findings(desk: Desk, asked: FindingsAsked, _: str) -> Findings:
 
 
 def _page(query: sql.SQL, run_id: str, after: Place | None) -> Question[list[dict[str, Any]]]:
-    behind = records_behind(after, "f")
-    return dicts(query.format(run=run_id, behind=behind, limit=PAGE_ROWS), None)
+    after_place = records_after(after, "f")
+    return dicts(query.format(run=run_id, after_place=after_place, limit=PAGE_ROWS), None)
 
 
 _CHECKED: LiteralString = """

@@ -115,7 +115,7 @@ def _first_look(
                 place: trip.ask(ask_recorded("retired_id", *place, record_among(keys))) for place, keys in places(named)
             }
         grow()
-    records.hear(world, erased.value)
+    records.remember_last(world, erased.value)
     if recorded.value:
         return None
     if lacking.value:

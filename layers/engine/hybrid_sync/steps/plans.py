@@ -28,7 +28,7 @@ class Outdated(Contention):
 def plan_of(world: World, run_id: str, entity: str, legacy: Connection, target: Connection) -> EntityPlan:
     """The entity's plan; StructureMismatch when the two sides do not fit."""
     plan = plan_for(run_id, entity, world.catalog, legacy, target)
-    number = records.heard(world)
+    number = records.last_known(world)
     if not number:
         return plan
     place = (run_id, entity, number, *address(legacy), *address(target))
@@ -72,7 +72,7 @@ def ask_current(world: World, entity: str, plan: EntityPlan, at_least: int = 0) 
     def compare(found: Cursor) -> None:
         number = asked.meaning(found)
         if number != plan.erasures or number < at_least:
-            records.hear(world, number)
+            records.remember_last(world, number)
             raise Outdated
 
     return Question(asked.query, asked.parameters, compare)
@@ -94,7 +94,7 @@ def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
             called_now(target, world.catalog, legacy)  # or nothing is written; before what was read is forgotten
             remember(target, world.catalog)
             records.require_secret(target, hashes.fingerprint)
-    records.hear(world, max([0, *kept, *known]))
+    records.remember_last(world, max([0, *kept, *known]))
 
 
 def require_recalled(world: World, target: Connection) -> None:
@@ -106,4 +106,4 @@ def require_recalled(world: World, target: Connection) -> None:
             "The target and the list outside it do not know of the same erasures: it was restored, or one broke off.",
             "Start a run, which makes it good before it writes: hybrid-sync sync --profile daily.",
         )
-    records.hear(world, max(known, default=0))
+    records.remember_last(world, max(known, default=0))

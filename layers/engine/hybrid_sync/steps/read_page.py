@@ -13,7 +13,7 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.compare.findings import keys_to_heal
 from hybrid_sync.contracts import BatchTask, Key
-from hybrid_sync.keys import behind, one_of
+from hybrid_sync.keys import keys_after, one_of
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.cut import PAGE_BYTES, Cut
 from hybrid_sync.legacy.unreadable import read_isolated, require_readable
@@ -100,7 +100,7 @@ def _wanted(
     if task.purpose == "heal":
         return _named(plan, keys_to_heal(target, task, place.after, most + 1), most)
     source = world.catalog[task.entity].sources[task.source]
-    parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi), behind(plan.key_exprs, place.after)]
+    parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi), keys_after(plan.key_exprs, place.after)]
     if task.buckets != ((task.lo, task.hi - 1),):
         parts.append(changes.in_buckets(source, task.buckets))
     assert opened.detection is not None, "an entity is planned before its batches run"

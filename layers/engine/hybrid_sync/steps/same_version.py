@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hybrid_sync.erase.records import hear
+from hybrid_sync.erase.records import remember_last
 from hybrid_sync.errors import OtherVersion
 from hybrid_sync.ids.mint import ask_same_secret, recording, require_same
 from hybrid_sync.postgres import Cursor, Question
@@ -31,7 +31,7 @@ def same_version(world: World, run_id: str, *, mints: bool = False) -> Question[
     def compare(found: Cursor) -> None:
         row = found.fetchone()
         assert row is not None, "an aggregate is one row"
-        hear(world, row[0])
+        remember_last(world, row[0])
         if mints and world.build:
             require_same(world.id_secret, row[3])
         _compare(world, run_id, row[1:3])
