@@ -79,6 +79,13 @@ class TargetTable:
         """Another text when one of these columns, or the table, is not the one any more that rows were written to."""
         return identity_of(self.oid, [(c.name, c.number, c.type_sql) for c in self.columns.values()], names)
 
+    def labels_of(self, names: Iterable[str]) -> str:
+        """Another text when the labels of these columns' enums are others, or stand in another order: a value is kept
+        as a number, so that a label that is renamed changes what every row says; empty where none is an enum."""
+        enums = [(name, self.columns[name].labels) for name in sorted(set(names)) if name in self.columns]
+        described = [(name, labels) for name, labels in enums if labels]
+        return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16] if described else ""
+
 
 @dataclass(frozen=True)
 class NaturalTypes:

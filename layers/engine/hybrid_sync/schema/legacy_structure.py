@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
@@ -61,6 +62,7 @@ select t.oid::bigint, array_agg(e.enumlabel::text order by e.enumsortorder)
 from types t join pg_enum e on e.enumtypid = t.oid group by t.oid order by t.oid
 """
 T = TypeVar("T")
+_QUALIFIED_CALL = re.compile(r"\.\s*(\w+|\"[^\"]+\")\s*\(")
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
 
@@ -115,11 +117,15 @@ def asked(connection: Connection, entity: Entity, source_name: str, question: sq
 
 
 def _asked(entity: Entity, source_name: str, question: sql.SQL, meaning: Callable[[Cursor], T]) -> Question[T]:
-    source = entity.sources[source_name]
+    query = _select(entity.sources[source_name])
+    return Question(question.format(query), None, meaning, lambda error: _refusal(entity, source_name, error))
+
+
+def _select(source: Source) -> sql.Composed:
+    """Everything that the catalog writes about the source, its columns first."""
     probes: list[sql.Composable] = [column.value for column in source.columns.values()]
     probes += [spliced(e) for e in (*_integers(source), *_moments(source), *(rule.when for rule in source.rules))]
-    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(probes), relations(source))
-    return Question(question.format(query), None, meaning, lambda error: _refusal(entity, source_name, error))
+    return sql.SQL("select {} from {}").format(sql.SQL(", ").join(probes), relations(source))
 
 
 def _refusal(entity: Entity, source_name: str, error: psycopg.Error) -> MissingPrivilege | StructureMismatch:
@@ -147,10 +153,13 @@ class Structure:
     hash: str
     unwatched: tuple[str, ...]
     """Tables that only a subquery or a function of an expression reads: a change there touches none of its rows."""
+    unsteady: tuple[str, ...] = ()
+    """Functions of legacy that it calls, and of which nobody has said that they depend on their arguments alone."""
 
 
 def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
-    """Its hash changes when what the entity reads is another relation, or has another partition, column or definition.
+    """Its hash changes when what the entity reads is another relation, or has another partition, column or definition,
+    or when a function that it calls does.
 
     StructureMismatch for a relation whose rows carry no usable transaction id, MissingPrivilege for one whose row
     security would hide rows: hidden rows look deleted.
@@ -180,7 +189,26 @@ def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
         [r.named, r.oid, r.kind, r.bound, hashlib.sha256((r.view or "").encode()).hexdigest(), r.columns]
         for r in found
     ]  # fmt: skip
-    return Structure(hashlib.sha256(json.dumps([seen, labels], sort_keys=True).encode()).hexdigest(), unwatched)
+    parts: list[object] = [seen, labels]
+    unsteady: tuple[str, ...] = ()
+    if names := _functions(entity):
+        from hybrid_sync.schema.legacy_functions import functions_named  # seldom
+
+        [functions] = yield [functions_named(names)]
+        parts.append([[f.oid, f.name, f.body] for f in functions])
+        unsteady = tuple(sorted({f.name for f in functions if not f.immutable}))
+    return Structure(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(), unwatched, unsteady)
+
+
+def _functions(entity: Entity) -> set[str]:
+    """Names of functions that its expressions call and that may be legacy's own."""
+    qualified = entity.legacy_search_path is None
+    texts = [_select(source).as_string(None) for source in entity.sources.values()]
+    if qualified and not any(_QUALIFIED_CALL.search(text) for text in texts):
+        return set()
+    from hybrid_sync.schema.legacy_functions import names_called  # seldom
+
+    return {name for text in texts for name in names_called(text, qualified=qualified)}
 
 
 def _relations(quoted: Iterable[str]) -> Question[list[_Relation]]:

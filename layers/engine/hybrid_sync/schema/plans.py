@@ -213,9 +213,18 @@ def _planned(
         plans[name] = replace(compiled, unique=found[name, "proof"])
     warned, hidden = sentences
     structure: Structure = found["", "structure"]
-    warned = (*warned, *_unwatched(definition, structure))
-    defined = f"{catalog.hash_of(entity)}:{structure.hash}:{table.identity_of(written_by(definition))}"
+    warned = (*warned, *_unwatched(definition, structure), *_unsteady(definition, structure))
+    written = written_by(definition)
+    defined = f"{catalog.hash_of(entity)}:{structure.hash}{table.labels_of(written)}:{table.identity_of(written)}"
     return EntityPlan(table, plans, defined, warned, hidden)
+
+
+def _unsteady(entity: Entity, structure: Structure) -> tuple[str, ...]:
+    return tuple(
+        f"Entity {entity.entity} calls legacy's function {name}, which is not declared IMMUTABLE: where what it answers"
+        " depends on more than its arguments, a weekly run sees the change, and no daily one."
+        for name in structure.unsteady
+    )
 
 
 def _unwatched(entity: Entity, structure: Structure) -> tuple[str, ...]:
