@@ -98,3 +98,19 @@ def test_amounts_of_one_row_travel_together_and_are_added_up_apart(legacy_db: st
         ("amt", "EUR", "-1", True), ("amt", "USD", "15.10", True),
         ("fee", "EUR", "7", True), ("fee", "USD", "0.5", True),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("profile", ["daily", "weekly"])
+def test_amounts_whose_sum_no_number_can_hold_cost_their_entity_and_are_told(
+    legacy_db: str, target_db: str, profile: str
+) -> None:
+    world = world_of(legacy_db, target_db, "numeric", "numeric", "(1, 5, 'USD'), (2, 6, 'USD')", "a.amt")
+    run(world, "first")
+    with psycopg.connect(legacy_db) as legacy:
+        legacy.execute("update a set amt = repeat('9', 131072)::numeric")
+    done = run(world, "second", profile=profile)
+    assert done.outcome.status == "failed"
+    with psycopg.connect(target_db) as target:
+        causes = target.execute("select cause from hybrid_sync.run_failure where run_id = 'second'").fetchall()
+    assert [cause for (cause,) in causes if "cannot add up an amount of money (22003)" in cause]
+    assert not [cause for (cause,) in causes if "unexpected" in cause]

@@ -18,6 +18,7 @@ from hybrid_sync.errors import (
 )
 from hybrid_sync.steps.plan_run import plan_run
 from tests.engine.conftest import Query
+from tests.engine.small import compiled, entity, small_world
 from tests.engine.worlds import EngineWorld
 
 
@@ -152,3 +153,13 @@ def test_a_run_begins_although_somebody_holds_a_table_of_the_target(world: Engin
     with psycopg.connect(target_db) as holder:
         holder.execute("lock table clinics, people, visits, messages, invoices, grants in access exclusive mode")
         assert {task.entity for task in plan_run(world, RunRequest(run_id="r")).entities} >= {"visits", "invoices"}
+
+
+def test_heirs_of_a_target_table_which_no_unique_index_covers_are_refused(legacy_db: str, target_db: str) -> None:
+    world = small_world(
+        legacy_db, target_db, "create table a (id int primary key)",
+        "create table a (id uuid primary key, legacy_id bigint unique); create table old_a () inherits (a)",
+        entity(),
+    )  # fmt: skip
+    with pytest.raises(StructureMismatch, match=r"has heirs \(public.old_a\)|has heirs \(old_a\)"):
+        compiled(world)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
 
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.failpoints import armed
+from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
+from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import RollbackTask, rollback_run
+from tests.engine.bulk import Do
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 from tests.servers.projects import Projects
@@ -43,6 +46,30 @@ def test_nothing_is_written_where_foreign_keys_and_triggers_would_not_apply(
     assert target("select count(*) from hybrid_sync.run") == [(1,)]
     with set_for_us(projects, world, "session_replication_role = local"):
         assert run(world, "third").outcome.status == "succeeded"
+
+
+def test_nothing_is_written_where_replica_mode_comes_in_mid_run_or_before_a_retry(
+    world: EngineWorld, projects: Projects, legacy: Query, target: Query
+) -> None:
+    target("alter table visits add constraint known check (note <> 'visit 1')")
+    run(world, "first")
+    target("alter table visits drop constraint known")
+    [message] = world.failure_queue.messages
+    legacy("update person set email = 'new@example.org' where id = 3")
+    modes = ExitStack()
+
+    def switch() -> None:
+        modes.enter_context(set_for_us(projects, world, "session_replication_role = replica"))
+        world.pool = Pool()  # what follows is done in new sessions
+
+    with modes:
+        with armed({"run.recorded": Do(switch)}):
+            assert run(world, "second", profile="daily").outcome.status == "failed"
+        with pytest.raises(ConfigurationMissing, match="session_replication_role"):
+            retry_failure(world, message)
+    assert target("select count(*) from people where email = 'new@example.org'") == [(0,)]
+    assert target("select status from hybrid_sync.run where run_id like 'retry-%'") == [("failed",)]
+    assert target("select max(attempts) from hybrid_sync.failed_record") == [(0,)]
 
 
 class Durability:

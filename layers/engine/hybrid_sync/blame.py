@@ -18,6 +18,7 @@ from hybrid_sync.timing import waited
 CONTENTION = ("40001", "40P01", "55P03")
 """Serialisation failure, deadlock, lock timeout: the same work mostly succeeds when it is repeated."""
 CANCELLED = "57014"
+_TOO_LARGE = "22003"
 
 ELSEWHERE = "^(08|25006|25P|40|53|55P03|57|58)"
 """Codes of the connection, the session, the machine or other sessions: no row is to blame, unless a trigger chose one.
@@ -117,12 +118,18 @@ def quotable(error: psycopg.Error) -> bool:
 @contextmanager
 def computable(side: Side) -> Iterator[None]:
     """A row whose values legacy cannot compute is put aside by whoever compares; where it cannot compute, by a rule or
-    a join, whether the row is there at all, nothing can be counted."""
+    a join, whether the row is there at all, nothing can be counted; nor where the target cannot add up what it has."""
     try:
         yield
     except psycopg.DataError as error:
         if side_of(error, side) != "legacy":
-            raise
+            if error.sqlstate != _TOO_LARGE:
+                raise
+            raise StructureMismatch(
+                f"The target cannot add up an amount of money ({error.sqlstate}): the sum is larger than a number of"
+                " PostgreSQL can be, so nothing can be compared.",
+                "Look for the amount that is far too large, and correct it in legacy.",
+            ) from None
         raise StructureMismatch(
             f"Legacy cannot compute a rule, a key or a join for some row ({error.sqlstate}): nothing can be counted.",
             "Correct that row, or write the expression so that every row has a value, as with nullif(…, 0).",

@@ -11,7 +11,7 @@ from hybrid_sync.postgres import Connection, Cursor, Question, one_trip
 
 # Neither foreign keys nor triggers apply to a session in replica mode, and the engine relies on both.
 _ASKED = """
-select name, pg_catalog.current_setting('session_replication_role') = 'replica' from hybrid_sync.migration
+select name, pg_catalog.current_setting('session_replication_role') from hybrid_sync.migration
 """
 _REMEDY = "Run `hybrid-sync install` against the target once, with an owner's DSN."
 
@@ -48,7 +48,12 @@ def _require(found: Cursor) -> None:
         )
     if wanted - applied:
         raise ConfigurationMissing("The target's hybrid_sync schema is of an older version.", _REMEDY)
-    if any(in_replica_mode for _, in_replica_mode in rows):
+    require_rules(rows[0][1])
+
+
+def require_rules(replication_role: str) -> None:
+    """ConfigurationMissing in a session to which the target's own rules do not apply."""
+    if replication_role == "replica":
         raise ConfigurationMissing(
             "Our role of the target is set to session_replication_role = replica: neither foreign keys nor triggers of"
             " the target would apply to what is written.",

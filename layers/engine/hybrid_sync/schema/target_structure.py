@@ -65,8 +65,11 @@ where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
 
 # What a rule does instead of a write, or beside it, no count of rows would show.
 _RULES = """
-select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
-where ev_class = %s::regclass and ev_enabled <> 'D' and ev_type <> '1'
+select (select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
+        where ev_class = c.oid and ev_enabled <> 'D' and ev_type <> '1'),
+       (select string_agg(i.inhrelid::regclass::text, ', ' order by i.inhrelid) from pg_inherits i
+        where i.inhparent = c.oid and c.relkind = 'r')
+from pg_class c where c.oid = %s::regclass
 """
 
 _FIRES = """
@@ -111,7 +114,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
             lambda found: _require_rights(entity, found.fetchall()[0]),
             lambda error: _unreachable(entity, error),
         ),
-        Question(_RULES, (regclass,), lambda found: _refuse_rules(entity, found.fetchall()[0][0])),
+        Question(_RULES, (regclass,), lambda found: _refuse(entity, *found.fetchall()[0])),
         Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
         Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
         Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
@@ -186,7 +189,12 @@ def _require_rights(entity: Entity, row: tuple[Any, ...]) -> bool:
     return bool(row[2])
 
 
-def _refuse_rules(entity: Entity, rules: str | None) -> None:
+def _refuse(entity: Entity, rules: str | None, heirs: str | None) -> None:
+    if heirs:  # its unique indexes say nothing of them, and whoever reads the table reads them too
+        raise StructureMismatch(
+            f"The target table {entity.target} has heirs ({heirs}): no index keeps a row from being in both.",
+            "Take them off (alter table … no inherit …), or make it a partitioned table.",
+        )
     if rules:
         raise StructureMismatch(
             f"The target table {entity.target} has the rule {rules}, which would change what is written.",

@@ -13,7 +13,7 @@ from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, Profile, ReportRequest, RunFailure, RunOutcome
 from hybrid_sync.entrypoint import logger, measure
-from hybrid_sync.errors import Contention, OtherVersion, PartMissing, RunNotFound, SyncError
+from hybrid_sync.errors import ConfigurationMissing, Contention, OtherVersion, PartMissing, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.again import said, starts_again
 from hybrid_sync.failures.cause import plain
@@ -141,13 +141,14 @@ def _notify(world: World, target: Connection, summary: RunSummary, shown: str) -
 
 
 def _ended(world: World, target: Connection, run_id: str) -> RunSummary:
-    """End the run, unless somebody has, and summarise it as it then stands; by another catalog it cannot be judged."""
+    """End the run, unless somebody has, and summarise it as it then stands; by another catalog it cannot be judged, nor
+    where the target's own rules did not apply."""
     summary = summarise(target, run_id, world.catalog)
     if summary.status != "running":
         return _with_levels(world, target, summary, summary.as_of)
     try:
         answer(target, same_version(world, run_id))
-    except OtherVersion as error:
+    except (OtherVersion, ConfigurationMissing) as error:
         store.record_failure(target, RunFailure(run_id=run_id, state="ReportRun", error=error.code, cause=str(error)))
         summary = summarise(target, run_id, world.catalog)
     send_with_next(target, store.finishing(run_id, outcome(summary)))

@@ -12,6 +12,7 @@ from hybrid_sync.erase.records import remember_last
 from hybrid_sync.errors import OtherVersion
 from hybrid_sync.ids.mint import ask_same_secret, recording, require_same
 from hybrid_sync.postgres import Cursor, Question
+from hybrid_sync.schema.ready import require_rules
 from hybrid_sync.session import Trip
 from hybrid_sync.world import World
 
@@ -25,7 +26,7 @@ def same_version(world: World, run_id: str, *, mints: bool = False) -> Question[
     """Raises OtherVersion unless this step's catalog and build are those that the run was planned with.
 
     Whoever asks hears of the last erasure as well, before it makes or takes up a plan.  Whoever `mints` ids is refused
-    where the target's were made under another id secret.
+    where the target's were made under another id secret; everybody, where the target's own rules do not apply to us.
     """
 
     def compare(found: Cursor) -> None:
@@ -34,10 +35,12 @@ def same_version(world: World, run_id: str, *, mints: bool = False) -> Question[
         remember_last(world, row[0])
         if mints and world.build:
             require_same(world.id_secret, row[3])
+        require_rules(row[4])
         _compare(world, run_id, row[1:3])
 
     return Question(
-        "select e.n, r.catalog_hash, r.build, (select fingerprint from hybrid_sync.id_secret)"
+        "select e.n, r.catalog_hash, r.build, (select fingerprint from hybrid_sync.id_secret),"
+        " current_setting('session_replication_role')"
         " from (select coalesce(max(n), 0) as n from hybrid_sync.erasure) e"
         " left join hybrid_sync.run r on r.run_id = %s",
         (run_id,),
