@@ -12,7 +12,7 @@ from hybrid_sync.wiring import world
 
 
 class Unauthorized(Exception):
-    """API Gateway answers 401 to an error of exactly this text, and tells nobody more."""
+    """API Gateway answers 401 to an error of exactly this text, and the caller learns no more."""
 
 
 @functools.cache

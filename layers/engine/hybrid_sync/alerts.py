@@ -46,7 +46,7 @@ class Alert:
     remedy: str = ""
     command: str = ""
     path: str = ""
-    """Where the dashboard tells more, below its address."""
+    """The dashboard's page with more about it, below its address."""
     link: str = ""
     page: str = ""
     """A digest as HTML without a head, for whoever takes HTML; empty of what is no digest."""
@@ -197,7 +197,7 @@ class Chat:
 
 def channels(usual: Sequence[Channel], held: Callable[[], Connections], now: Callable[[], datetime]) -> Channels:
     """The usual ones, and those that the secret names; where it cannot be read, or names them wrongly, the usual ones
-    have to do: what is the matter is told by them."""
+    have to do: the usual ones then say what is wrong."""
     further: list[Channel] = []
     dashboard = ""
     with suppress(SyncError):

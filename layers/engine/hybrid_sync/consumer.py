@@ -82,7 +82,7 @@ def all_messages(
 ) -> Callable[[Callable[[Sequence[M], int], None]], Handler]:
     """Make a function of several messages the consumer of a queue, called once for all that came together.
 
-    It is told how many bodies were no such messages, too: they go when it returns, as the others do.
+    It also gets the number of bodies that were no such messages: they go when it returns, as the others do.
     """
 
     def decorate(call: Callable[[Sequence[M], int], None]) -> Handler:

@@ -110,7 +110,7 @@ class TooManyConnections(SyncError):
 
 
 KEPT_OUT = (TargetUnavailable, TooManyConnections)
-"""What keeps out whoever would look at the target; the rest is told all the same."""
+"""What keeps a view from asking the target; the rest of the view is shown."""
 
 
 class Contention(SyncError):
@@ -233,7 +233,7 @@ class RequestRejected(SyncError):
 
 
 class ErasuresBehind(SyncError):
-    """The target does not know of everybody who was erased: nothing may be written before a run has told it."""
+    """The target does not know of everybody who was erased: a run has to repeat those erasures before it writes."""
 
     code = "erasures_behind"
     transient = True

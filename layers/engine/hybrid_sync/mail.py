@@ -41,7 +41,7 @@ def mail_between(sender: str, recipient: str, client: Callable[[], Client]) -> M
 
 
 def _page(alert: Alert) -> str:
-    """The alert's page, and below it what to do and where more of it is told."""
+    """The alert's page, and below it what to do and where to read more."""
     remedy = _CODE.sub(r"<code>\1</code>", escape(alert.remedy))
     more = [f"<p><b>What to do:</b> {remedy}</p>"] if remedy else []
     more += [f"<p>See: <code>{escape(alert.command)}</code></p>"] if alert.command else []

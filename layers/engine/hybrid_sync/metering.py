@@ -37,7 +37,7 @@ _FAILED_CONDITION = "ConditionalCheckFailedException"
 
 @dataclass(frozen=True)
 class Used:
-    """Requests by `service:Operation`, and capacity units as DynamoDB tells them."""
+    """Requests by `service:Operation`, and capacity units as DynamoDB reports them."""
 
     requests: dict[str, int] = field(default_factory=dict)
     read_units: float = 0.0
@@ -153,7 +153,7 @@ class Stopwatch:
 
 
 def _seconds_since_start() -> float:
-    """Since this process began, as Linux tells it; zero elsewhere."""
+    """Since this process began, as Linux reports it; zero elsewhere."""
     try:
         ticks = int(Path("/proc/self/stat").read_text("ascii").rpartition(")")[2].split()[19])
     except OSError:

@@ -176,9 +176,9 @@ class DeployedWorld(Connecting):
     def alerts(self) -> Channels:
         from hybrid_sync.mail import mail_between
 
-        told = self._settings
-        mail = mail_between(told.mail_from, told.alert_email, lambda: self._client("sesv2"))
-        usual = Topic(told.need("alert_topic"), self._client("sns"), mail), Log(logger.info)
+        given = self._settings
+        mail = mail_between(given.mail_from, given.alert_email, lambda: self._client("sesv2"))
+        usual = Topic(given.need("alert_topic"), self._client("sns"), mail), Log(logger.info)
         return channels(usual, self._connections, self.now)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the gate can start: each is the state machine's input, told from the others by its profile."""
+"""What the gate can start: each is the state machine's input, distinguished by its profile."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Breakers:
 
     @contextmanager
     def guarding(self, side: Side) -> Iterator[None]:
-        """Around one attempt to connect: raises at once while others try, and tells them how this one ends.
+        """Around one attempt to connect: raises at once while others try, and records how this one ends.
 
         What keeps a database from letting us in leaves as what is waited for, whatever it is.
         """
@@ -79,7 +79,7 @@ class Breakers:
         return both[side] if mine else None
 
     def have_notified(self, side: Side, of: Breaker) -> None:
-        """They have heard it."""
+        """The alert about `of` was sent."""
         self._change(side, lambda breaker: state.notified(breaker, of, self._now()))
 
     def _let_in(self, side: Side, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The breakers in the control table: one item with a part for each database, so that one read tells of both.
+"""The breakers in the control table: one item with a part for each database, so that one read shows both.
 
 Rivals for one probe are one and others.  The table may be away itself; then nobody is kept from anything, since a
 breaker only spares what would fail anyhow.

@@ -44,7 +44,7 @@ def plain(failure: RunFailure) -> RunFailure:
 
 
 def of_execution(ask: Callable[[str], RunFailure | None]) -> Callable[[str], RunFailure | None]:
-    """What ended the execution of a run, as `ask` tells it, in the same words."""
+    """What ended the execution of a run, as `ask` reports it, in the same words."""
 
     def why(run_id: str) -> RunFailure | None:
         found = ask(run_id)

@@ -1,6 +1,6 @@
 """The public keys of a Supabase project, kept for minutes: by them the signatures of its access tokens are proved.
 
-They come from the address that the deployment was told and from nowhere that a token names.
+They come from the project that the deployment's secret names, and never from an address in a token.
 """
 
 from __future__ import annotations

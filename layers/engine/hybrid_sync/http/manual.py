@@ -32,7 +32,7 @@ def manual(base: str) -> tuple[str, str]:
 
 
 def kind(schema: Json) -> Markup:
-    """What a field may hold, in a few words; a named shape is a link to where it is told."""
+    """What a field may hold, in a few words; a named shape is a link to its description."""
     if "$ref" in schema:
         return Markup('<a href="#{0}">{0}</a>').format(_name(schema["$ref"]))
     if "anyOf" in schema:

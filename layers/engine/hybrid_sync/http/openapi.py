@@ -109,7 +109,7 @@ def _responses(endpoint: Endpoint) -> Json:
     answered = {endpoint.media: {"schema": _of(endpoint.answer) if endpoint.answer else _text(endpoint.media)}}
     found: Json = {str(int(endpoint.status)): {"description": endpoint.status.phrase, "content": answered}}
     if endpoint.status is HTTPStatus.ACCEPTED and endpoint.otherwise is not None:
-        link = {"description": "Where the run is told", "schema": {"type": "string", "format": "uri"}}
+        link = {"description": "Where the state of the run is", "schema": {"type": "string", "format": "uri"}}
         found[str(int(endpoint.status))]["headers"] = {"Location": {**link, "required": True}}
     if endpoint.idempotent:
         of = {"run_id": "$response.body#/run_id"}

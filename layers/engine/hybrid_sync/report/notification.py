@@ -15,7 +15,7 @@ from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import moment, run_title
 
 Over = Sequence[tuple[str, datetime]]
-"""Titles of what people were told and what is over by now, with since when it was so."""
+"""Titles of alerts that were sent and are over by now, with since when it was so."""
 
 
 def cause_of(profile: str) -> str:

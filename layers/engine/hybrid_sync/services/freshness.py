@@ -16,7 +16,7 @@ from hybrid_sync.services.messages.answers import LONGEST_AGE, USUAL_AGE, Entity
 from hybrid_sync.session import dicts
 
 SERVED_SECONDS, FALLEN_BACK_SECONDS = 60, 30
-"""How long a caller may act on what it was told."""
+"""How long a caller may act on an answer."""
 
 
 class FreshnessAsked(Asked):

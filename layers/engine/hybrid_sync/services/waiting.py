@@ -73,7 +73,7 @@ def attempt(number: int) -> str:
     return f"attempt {number} of {CONTENDED_PAGE.attempts} of a page that others had locked" if number > 1 else ""
 
 
-# Sessions of one role see each other's; of others the name, the application and the process id are told to everybody.
+# Sessions of one role see each other's; of others the name, the application and the process id are visible to all.
 _LOCKS: LiteralString = """
 select a.application_name as waiting, h.pid, coalesce(h.usename, '') as "user", h.application_name as application,
        extract(epoch from clock_timestamp() - a.query_start)::float8 as seconds

@@ -1,7 +1,7 @@
 """Plans of a step: an entity's read plan, without the rows of people who were erased.
 
 A worker remembers the plan, and the number of the last erasure that it has heard of.  That may be old: so whoever
-writes asks again under its locks (`ask_current`), and is told to begin anew with the plan of now.
+writes asks again under its locks (`ask_current`), and begins again with the present plan where it is outdated.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _measure(document: dict[str, Any]) -> None:
 
 
 def _notify(world: World, target: Connection, summary: RunSummary, shown: str) -> None:
-    """Before the commit of what was told: an alert that cannot be sent is sent by the next attempt."""
+    """Send the alert before the commit that records it: an alert that cannot be sent is sent by the next attempt."""
     with transaction(target, "target"):
         well = summary.status == "succeeded"
         verified = well or summary.status == "degraded"

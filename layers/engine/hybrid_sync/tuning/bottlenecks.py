@@ -25,7 +25,7 @@ LONG_MESSAGE = 5.0
 FAR = 0.003
 """Seconds of the quickest message: within a region it takes less than one thousandth."""
 MANY = 200
-"""Messages, of which the quickest tells what the way costs; of a few it may be one that asks for much."""
+"""Messages, of which the quickest shows what the network costs; of a few it may be one that asks for much."""
 _WRITING = ("update", "insert", "isolate")
 _USUAL = ("map", "record", "find", "remember")
 """Steps whose messages ask for little and wait for nobody."""

@@ -112,7 +112,7 @@ def _buckets(connection: Connection, catalog: Catalog, task: UndoTask, source: s
 
 
 def _known(catalog: Catalog, entity: str, source: str) -> Source:
-    """What tells which table the rows are of, and how long a key is; StructureMismatch where that has gone."""
+    """What shows which table the rows are of, and how long a key is; StructureMismatch where that has gone."""
     definition = catalog.entities.get(entity)
     known = definition.sources.get(source) if definition else None
     if known is None:

@@ -105,7 +105,7 @@ class Need(Message):
     records: int = 0
     act: Act | None = None
     href: str = ""
-    """Where more of it is told, below the dashboard's root."""
+    """The page with more about it, below the dashboard's root."""
 
 
 class Lane(Message):

@@ -11,7 +11,7 @@ _FORM = re.compile(r"^cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)$")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _LOOKED_AHEAD = 400
-"""Days: a year and a bit; what comes later is told as its expression."""
+"""Days: a year and a bit; of what comes later only the expression is shown."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Schedule:
 
 
 def next_time(schedule: Schedule, after: datetime) -> datetime | None:
-    """The first moment after `after` at which it starts; None where that cannot be told (L, W and # are not read)."""
+    """The first moment after `after` at which it starts; None where it cannot be computed (L, W and # are not read)."""
     form = _FORM.match(schedule.expression)
     if form is None:
         return None
