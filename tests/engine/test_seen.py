@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from hybrid_sync.contracts import DeleteTask, PlannedRun, Profile, Ref, RunRequest
+from hybrid_sync.postgres import Connection
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.propagate_deletes import propagate_deletes
@@ -99,6 +100,28 @@ def test_a_run_without_changes_is_verified_by_what_planning_has_seen(world: Engi
     assert seen(world) == {"clients": True, "invoices": True}
     assert verified(world, plan, "clients")
     assert verified(world, plan, "invoices")
+
+
+def test_what_planning_has_seen_is_verified_without_a_connection_to_legacy(
+    world: EngineWorld, in_legacy: Person, in_target: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(world)
+    in_target("update invoices set total = total + 1 where legacy_id = 3")  # which only a closer look would see
+    asked: list[str] = []
+    connect = world.connect_legacy
+
+    def counted() -> Connection:
+        asked.append("legacy")
+        return connect()
+
+    monkeypatch.setattr(world, "connect_legacy", counted)
+    assert verified(world, plan, "clients")
+    assert verified(world, plan, "invoices")
+    assert asked == []
+    run(world, "other", profile=Profile.on_demand, refs=(Ref(entity="invoices", legacy_id=7),))
+    asked.clear()
+    assert not verified(world, plan, "invoices")
+    assert asked == ["legacy"]
 
 
 def test_it_counts_what_a_closer_look_counts(world: EngineWorld, in_target: Person) -> None:

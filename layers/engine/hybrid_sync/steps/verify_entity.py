@@ -9,7 +9,6 @@ from hybrid_sync.contracts import EntityTask, EntityVerdict
 from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
-from hybrid_sync.legacy.fence import keep_to
 from hybrid_sync.postgres import one_trip, together, transaction
 from hybrid_sync.runs.fences import advance_fence
 from hybrid_sync.runs.store import (
@@ -24,6 +23,7 @@ from hybrid_sync.schema.plans import table_in
 from hybrid_sync.schema.target_structure import ask_identity
 from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
+from hybrid_sync.steps.legacy_when_needed import legacy_when_needed
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
@@ -38,7 +38,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
     A large entity is gone through part by part: a call whose time is over says `more`, and the next one goes on.
     Raises EntityIncomplete when a planned batch is missing, or another step of the entity failed.
     """
-    with world.connect_legacy() as legacy, world.connect_target() as target:
+    with legacy_when_needed(world) as legacy_of, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
             trip.ask(same_version(world, task.run_id))
             asked_run = trip.ask(ask_run(task.run_id))
@@ -48,12 +48,14 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             table = trip.ask(ask_identity(world.catalog[task.entity]))
             known = {s: trip.ask(identity.ask_known(task.entity, s)) for s in world.catalog[task.entity].sources}
         run, record = asked_run.value, asked_entity.value
-        keep_to(legacy, run.fence)
         require_complete(task.entity, record)
         _require_steps(task, record)
         _require_same_table(record, table.value)
         seen = still(record.seen, state.value)
+        sides = [target]
         if seen is None:
+            legacy = legacy_of(run)
+            sides.append(legacy)
             plan = plan_of(world, task.run_id, task.entity, legacy, target)
             entity = world.catalog[task.entity]
             counted = count_entity(Sides(world.catalog, plan, run, record, entity, legacy, target), stored.value)
@@ -62,21 +64,21 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             found = counted
         else:
             found = Found(True, seen.counted, seen.keys, seen.definition)
-        failpoint("verify.compared", target, legacy)
+        failpoint("verify.compared", *sides)
         verified = found.ok and _reconciled(record) and not _guarded(record) and not found.wrong
         with transaction(target, "target"):
             for source, keys in found.keys.items():
                 identity.record(target, task.run_id, task.entity, source, keys, known[source].value)
             if found.wrong:
                 proof.refuse(target, task.run_id, world.catalog, task.entity, found.wrong)
-            failpoint("verify.recording", target, legacy)
+            failpoint("verify.recording", *sides)
             with together(target, commits=True) as trip:
                 record_verdict(
                     trip, task.run_id, task.entity, verified=verified, counted=found.counted,
                     asked=[row.as_json() for row in found.asked],
                 )  # fmt: skip
                 advanced = _advance(trip, run, task, record, found) if verified else None
-        failpoint("verify.committed", target, legacy)
+        failpoint("verify.committed", *sides)
     return EntityVerdict(
         run_id=task.run_id, entity=task.entity, complete=True, conserved=verified,
         fence_advanced=advanced is not None and advanced.value,
