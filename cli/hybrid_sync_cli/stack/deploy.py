@@ -92,8 +92,8 @@ class Deployment:
         wanted = {
             "LambdaRuntime": f"python{self.host.python}",
             "LambdaArchitecture": self.host.architecture,
-            # Two processors are slower with many processes at once than with a few; the strict stack spares its target.
-            "TargetConnections": "8" if self.strict or (os.cpu_count() or 1) < 4 else "15",
+            # The strict stack's target has few; any other is as most deployments are, whose functions keep theirs.
+            "TargetConnections": "8" if self.strict else "15",
             # A person watches: what fails is tried again at once, not after the time that a cloud needs.
             "RetryDelaySeconds": "1",
             "LogRetentionDays": "7",

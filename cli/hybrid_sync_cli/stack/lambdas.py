@@ -200,7 +200,7 @@ def install(unpacked: Unpacked) -> None:
 
     # A machine with two cores is slower with twenty processes than with three: invocations of one function
     # wait for each other here, as they would in a queue, and each process serves many.
-    at_once = int(os.environ.get(CONCURRENCY) or (os.cpu_count() or 1) + 1)
+    at_once = int(os.environ.get(CONCURRENCY) or max(2, os.cpu_count() or 1))
     turns: defaultdict[str, threading.BoundedSemaphore] = defaultdict(lambda: threading.BoundedSemaphore(at_once))
 
     def execute(function: dict[str, Any], event: Any, request_id: str) -> Any:
