@@ -151,10 +151,13 @@ class PooledConnection(Session):
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """As psycopg does, but not for ever: what has died between us and the server does not say so."""
+        began, longest = time.monotonic(), longest_silence()
         try:
-            return super().wait(gen, interval, timeout or longest_silence())
-        except psycopg.errors._WaitTimeout:
-            if timeout is not None:
+            return super().wait(gen, interval, timeout or longest)
+        except psycopg.OperationalError as error:
+            # psycopg has no public name for a wait that is over: nobody has answered, and the connection seems well.
+            silent = error.sqlstate is None and not self.closed and time.monotonic() - began >= longest
+            if timeout is not None or not silent:
                 raise
             self.end()
             raise psycopg.OperationalError("nothing was heard for as long as several statements may take") from None
