@@ -6,7 +6,8 @@ id is at or above xmin) or had no id yet (at or above xmax).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import psycopg
@@ -239,6 +240,22 @@ def keep_to(connection: Connection, planned: Fence) -> None:
             raise _behind(planned)
 
     connection.begin_with(Question(query, None, meaning))
+
+
+@contextmanager
+def legacy_when_needed(connect: Callable[[], Connection]) -> Iterator[Callable[[Fence], Connection]]:
+    """For a step that mostly does without legacy: its connection from the first question on, kept to where the run was
+    planned, until the block ends."""
+    with ExitStack() as opened:
+        connected: list[Connection] = []
+
+        def legacy_of(planned: Fence) -> Connection:
+            if not connected:
+                connected.append(opened.enter_context(connect()))
+                keep_to(connected[0], planned)
+            return connected[0]
+
+        yield legacy_of
 
 
 def _reached(lsn: str) -> sql.Composed:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from hybrid_sync.contracts import DeleteResult, DeleteTask, Profile
+from hybrid_sync.legacy.fence import legacy_when_needed
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.steps.contain import contained
 from hybrid_sync.steps.delete_rows import EntityDeletes
-from hybrid_sync.steps.legacy_when_needed import legacy_when_needed
 from hybrid_sync.steps.list_departures import list_departures, without_departures
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
@@ -32,7 +32,7 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
     Raises RunNotRunning, or a transient SyncError when a database is away or busy.
     """
     pages = _PAGES_PER_CALL
-    with legacy_when_needed(world) as legacy_of, world.connect_target() as target:
+    with legacy_when_needed(world.connect_legacy) as legacy_of, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
             trip.ask(same_version(world, task.run_id))
             asked, records = trip.ask(store.ask_run(task.run_id)), trip.ask(store.ask_entities(task.run_id, None))
@@ -45,14 +45,14 @@ def propagate_deletes(world: World, task: DeleteTask) -> DeleteResult:
         for name, record in waiting.items():
             with contained(world, run.run_id, name, "PropagateDeletes", target):
                 if record.deletes is None:
-                    list_departures(world, run, record, name, legacy_of(run), target)
+                    list_departures(world, run, record, name, legacy_of(run.fence), target)
         for unlink in (True, False):
             waiting = _asked_again(run, waiting, target)
             for name, record in waiting.items():
                 if record.deletes is None:
                     continue
                 with contained(world, run.run_id, name, "PropagateDeletes", target):
-                    deletes = EntityDeletes(world, run, name, record.deletes, legacy_of(run), target)
+                    deletes = EntityDeletes(world, run, name, record.deletes, legacy_of(run.fence), target)
                     pages = deletes.clear_references(pages) if unlink else deletes.remove(pages)
                 if pages <= 0:
                     return DeleteResult(run_id=task.run_id, more=True)

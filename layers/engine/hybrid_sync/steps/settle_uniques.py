@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from hybrid_sync.contracts import Key, LinkTask, RunFailure, SettleResult, SettleTask
 from hybrid_sync.errors import RunNotRunning, SyncError, TooManyMovedValues
 from hybrid_sync.failpoints import failpoint
+from hybrid_sync.legacy.fence import legacy_when_needed
 from hybrid_sync.postgres import Connection, one_trip, transaction
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import EntityRecord, RunRecord
 from hybrid_sync.schema.bulk import ask_under_way
 from hybrid_sync.steps.bulk_load import end_bulk
-from hybrid_sync.steps.legacy_when_needed import legacy_when_needed
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.steps.settle_entity import Grown, SettledEntity, settle_entity
@@ -39,7 +39,7 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
     """
     settled = 0
     arrived: set[tuple[str, str, Key]] = set()
-    with legacy_when_needed(world) as legacy_of, world.connect_target() as target:
+    with legacy_when_needed(world.connect_legacy) as legacy_of, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
             trip.ask(same_version(world, task.run_id))
             asked = trip.ask(store.ask_run(task.run_id))
@@ -55,7 +55,7 @@ def settle_uniques(world: World, task: SettleTask, most: int = MOST_ROWS) -> Set
                 wanted = _wanted(run, name, record, arrived, target)
                 if not wanted:
                     continue  # as of most entities, so that few calls need legacy
-                done = _settle(world, run, name, wanted, most, legacy_of(run), target)
+                done = _settle(world, run, name, wanted, most, legacy_of(run.fence), target)
                 settled += done.rows
                 arrived |= {(name, source, key) for source, key in done.inserted}
         if task.entity is not None and in_bulk.value and task.portion != "rows":

@@ -9,6 +9,7 @@ from hybrid_sync.contracts import EntityTask, EntityVerdict
 from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
+from hybrid_sync.legacy.fence import legacy_when_needed
 from hybrid_sync.postgres import one_trip, together, transaction
 from hybrid_sync.runs.fences import advance_fence
 from hybrid_sync.runs.store import (
@@ -23,7 +24,6 @@ from hybrid_sync.schema.plans import table_in
 from hybrid_sync.schema.target_structure import ask_identity
 from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
-from hybrid_sync.steps.legacy_when_needed import legacy_when_needed
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
@@ -38,7 +38,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
     A large entity is gone through part by part: a call whose time is over says `more`, and the next one goes on.
     Raises EntityIncomplete when a planned batch is missing, or another step of the entity failed.
     """
-    with legacy_when_needed(world) as legacy_of, world.connect_target() as target:
+    with legacy_when_needed(world.connect_legacy) as legacy_of, world.connect_target() as target:
         with one_trip(target, "target", read_only=True) as trip:
             trip.ask(same_version(world, task.run_id))
             asked_run = trip.ask(ask_run(task.run_id))
@@ -54,7 +54,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         seen = still(record.seen, state.value)
         sides = [target]
         if seen is None:
-            legacy = legacy_of(run)
+            legacy = legacy_of(run.fence)
             sides.append(legacy)
             plan = plan_of(world, task.run_id, task.entity, legacy, target)
             entity = world.catalog[task.entity]
