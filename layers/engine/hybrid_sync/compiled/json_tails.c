@@ -1,20 +1,10 @@
 /* The checked columns of many rows at once.  A tail is a row from its first checked column on: complete fields of binary
  * COPY, each a length of 4 bytes (-1 for NULL) and so many bytes. */
+#include "fields.h"
 #include "plain_json.h"
 #include "stable_abi.h"
 
-#include <stdint.h>
-
 enum { JSONB_VERSION = 1 };
-
-static int32_t length_at(const unsigned char *at) {
-    return (int32_t)((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]);
-}
-
-static unsigned char *put_length(unsigned char *to, uint32_t length) {
-    for (int shift = 24; shift >= 0; shift -= 8) *to++ = (unsigned char)(length >> shift);
-    return to;
-}
 
 /* How many of the first `columns` fields are not NULL; -1 unless all of those are plain JSON, and whole. */
 static Py_ssize_t count_json(const unsigned char *at, const unsigned char *end, Py_ssize_t columns) {

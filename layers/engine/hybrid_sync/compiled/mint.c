@@ -73,7 +73,9 @@ static int put_key(unsigned char *to, PyObject *key, Py_ssize_t parts) {
 }
 
 /* The end of one lane's message: what is left of the beginning, the text, padding and length in bits; its blocks. */
-static int put_message(unsigned char message[MOST_BLOCKS * BLOCK], const Begun *begun, PyObject *key, Py_ssize_t parts) {
+static int put_message(
+    unsigned char message[MOST_BLOCKS * BLOCK], const Begun *begun, PyObject *key, Py_ssize_t parts
+) {
     __builtin_memcpy(message, begun->rest, (size_t)begun->left);
     int text = put_key(message + begun->left, key, parts);
     if (text < 0) return -1;
@@ -155,8 +157,8 @@ static PyObject *left_to_python(PyObject *unfinished) {
     return &_Py_NoneStruct;
 }
 
-/* Called by ctypes with the interpreter's lock held: list of keys, each a tuple of as many bigints, and HMAC's two padded
- * secrets and the beginning of each message, all bytes -> list[bytes]; None where Python is to do it. */
+/* Called by ctypes with the interpreter's lock held: list of keys, each a tuple of as many bigints, and HMAC's two
+ * padded secrets and the beginning of each message, all bytes -> list[bytes]; None where Python is to do it. */
 PyObject *mint_ids(PyObject *keys, PyObject *inner, PyObject *outer, PyObject *beginning) {
     Begun begun;
     Py_ssize_t count = PyList_Size(keys);

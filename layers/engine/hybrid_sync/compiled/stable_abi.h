@@ -21,4 +21,6 @@ extern long long PyLong_AsLongLong(PyObject *);
 extern PyObject *PyErr_Occurred(void);                               /* borrowed */
 extern void PyErr_Clear(void);
 extern PyObject *PyBytes_FromStringAndSize(const char *, Py_ssize_t);
+extern int _PyBytes_Resize(PyObject **, Py_ssize_t);                 /* NULL where it fails */
+extern PyObject *PyLong_FromSsize_t(Py_ssize_t);
 extern int PyBytes_AsStringAndSize(PyObject *, char **, Py_ssize_t *);

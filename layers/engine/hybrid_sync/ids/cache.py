@@ -12,22 +12,21 @@ which is asked from the target once more.
 from __future__ import annotations
 
 import random
-import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import AwsUnavailable, PartMissing
 from hybrid_sync.ids.idmap import PAGE, WIDTH
+from hybrid_sync.ids.pages import ids_in_pages
 from hybrid_sync.ids.seal import Seal
 from hybrid_sync.keys import key_text
-from hybrid_sync.many_keys import by_page, fields_of, pages_filled, places
+from hybrid_sync.many_keys import by_page, pages_filled, places
 from hybrid_sync.retries import CACHE_ROUND
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ QUIET_SECONDS = 30.0
 _READ_ITEMS = 100
 _WRITE_ITEMS = 25
 _NONE = bytes(WIDTH)
-_SLICES = struct.Struct(f"{WIDTH}s" * PAGE)
 
 
 @dataclass
@@ -110,18 +108,12 @@ class DynamoIdCache:
 
     def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
         """`get` by the 8 bytes of each integer, a page at a time; finds nothing where their pages hold few of them."""
-        found: dict[bytes, bytes] = {}
         wanted = fields if isinstance(fields, set) else set(fields)
-        pages = {f"{entity}/{source}/{epoch}/{page}": page for page in pages_filled(list(wanted), PAGE)}
-        read = self._read([item for item in pages if self._memory.page(item) is None])
-        for item, page in pages.items():
-            ids = read.get(item) or self._memory.page(item)
-            if ids is not None and len(ids) == _SLICES.size:
-                names = fields_of(page, PAGE)
-                found.update(compress(zip(names, _SLICES.unpack(ids), strict=True), map(wanted.__contains__, names)))
+        pages = {page: f"{entity}/{source}/{epoch}/{page}" for page in pages_filled(list(wanted), PAGE)}
+        read = self._read([item for item in pages.values() if self._memory.page(item) is None])
+        held = {page: ids for page, item in pages.items() if (ids := read.get(item) or self._memory.page(item))}
         self._memory.add(read)
-        if _NONE in found.values():
-            found = {name: uuid for name, uuid in found.items() if uuid != _NONE}
+        found = ids_in_pages(wanted, held)
         self.counts.hits += len(found)
         return found
 

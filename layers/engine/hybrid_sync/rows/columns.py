@@ -7,16 +7,21 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, chain, compress, repeat
-from typing import NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.many_keys import decode_keys
+
+if TYPE_CHECKING:
+    from hybrid_sync.compiled.library import JoinRows
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
 T = TypeVar("T")
 _CHUNK_BYTES = 96 * 1024
 _CHUNK_ROWS = 1000
+_FEW = 64
+"""Rows for which the compiled library is not loaded."""
 
 
 class Row(NamedTuple):
@@ -109,6 +114,10 @@ class SplicedRows(Sequence[Spliced]):
         """The rows as a binary COPY, many small rows in each chunk: neither one copy of everything, nor a call per
         row."""
         yield HEADER
+        yield from (self._compiled() if len(self) > _FEW else None) or self._joined()
+        yield TRAILER
+
+    def _joined(self) -> Iterator[bytes]:
         sizes = list(accumulate(map(len, self._columns[self._wide]))) if self.keys else []
         at = before = 0
         while at < len(sizes):
@@ -116,7 +125,22 @@ class SplicedRows(Sequence[Spliced]):
             parts = zip(repeat(self._head), *(column[at:end] for column in self._columns))
             yield b"".join(chain.from_iterable(parts))
             at, before = end, sizes[end - 1]
-        yield TRAILER
+
+    def _compiled(self) -> Iterator[bytes] | None:
+        """The same by the compiled library; None where there is none, or where it leaves them to Python."""
+        from hybrid_sync.compiled.library import join_rows  # where many rows are written
+
+        function, columns = join_rows(), list(self._columns)
+        if function is None or (begun := function(self._head, columns, 0, _CHUNK_BYTES)) is None:
+            return None
+        return self._going_on(function, columns, begun)
+
+    def _going_on(self, function: JoinRows, columns: list[list[bytes]], begun: list[Any]) -> Iterator[bytes]:
+        chunk, at = begun
+        yield chunk
+        while at < len(self):
+            chunk, at = cast("list[Any]", function(self._head, columns, at, _CHUNK_BYTES))
+            yield chunk
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -22,6 +22,8 @@ _LENGTH_8 = b"\0\0\0\x08"
 _LENGTH = struct.Struct(">i")
 _INT2 = struct.Struct(">h")
 _AT_ONCE = 2000
+_FEW = 64
+"""Rows for which the compiled library is not loaded."""
 
 
 @dataclass
@@ -42,8 +44,7 @@ def scan(plan: ReadPlan, rows: Iterable[bytes]) -> Scanned:
     coming = iter(rows)
     while part := list(islice(coming, _AT_ONCE)):
         before = len(taken)
-        form.slice(part, taken)
-        for n in form.irregular(part):
+        for n in form.slice(part, taken):
             verdict = form.look(part[n], before + n, taken)
             if verdict is not None:
                 (excluded if verdict.outcome == "exclude" else failing).add(before + n)
@@ -76,12 +77,26 @@ class _Form:
         self._key, self._tail = itemgetter(slice(2, key_end)), itemgetter(slice(self._end, None))
         self._values = [itemgetter(slice(at + 4, at + 12)) for at in self._places[1:]]
 
-    def slice(self, part: list[bytes], into: Rows) -> None:
-        """Add all rows as if they were plain."""
-        into.keys += map(self._key, part)
-        for column, value in zip(into.references, self._values, strict=True):
-            column += map(value, part)
-        into.tails += map(self._tail, part)
+    def slice(self, part: list[bytes], into: Rows) -> list[int]:
+        """Add all rows as if they were plain; which of them are not."""
+        compiled = self._compiled(part) if len(part) > _FEW else None
+        if compiled is not None:
+            keys, *references, tails = compiled
+        else:
+            keys, tails = list(map(self._key, part)), list(map(self._tail, part))
+            references = [list(map(value, part)) for value in self._values]
+        into.keys += keys
+        for column, values in zip(into.references, references, strict=True):
+            column += values
+        into.tails += tails
+        return [] if compiled is not None else self.irregular(part)
+
+    def _compiled(self, part: list[bytes]) -> list[list[bytes]] | None:
+        """The columns of rows that are all plain; None where some is not, or Python has to look."""
+        from hybrid_sync.compiled.library import slice_rows  # where many rows are read
+
+        function = slice_rows()
+        return None if function is None else function(part, self._first - 4, self.references)
 
     def irregular(self, part: list[bytes]) -> list[int]:
         """Which of the rows are not plain."""
