@@ -8,7 +8,7 @@ wrote those had them proved.  A run with a reconcile has compared every row alre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -55,49 +55,36 @@ def of_references(catalog: Catalog, plan: ReadPlan) -> Canonical:
     return canonical(catalog, plan).only({slot.column for slot in plan.references})
 
 
-@dataclass(frozen=True)
-class Unproved:
-    """What of a source was written since its references were last proved."""
-
-    written: int
-    """Rows, whatever of them was."""
-    keys: list[Key] | None
-    """Of those whose references may have been; None where they are too many to be looked up."""
-
-    def is_many(self, *, all_read: bool) -> bool:
-        """Whether it is cheaper to prove all rows of the source, in the pass that counts them, than these rows one
-        by one: a run that has read everything wrote most of them."""
-        return self.written > 0 if all_read else self.keys is None
-
-
-def unproved(run_id: str, plan: EntityPlan, source: str, target: Connection) -> Unproved:
-    """What this run has written of the source, and earlier runs whose writes were never verified."""
+def unproved(run_id: str, plan: EntityPlan, source: str, target: Connection) -> list[Key] | None:
+    """Rows that this run has written, and earlier runs whose writes were never verified, of which it is not known that
+    their references stayed as they were; None where they are too many to be looked up."""
     if not plan.sources[source].references:
-        return Unproved(0, [])
+        return []
     runs = _unproved(target, run_id, plan.sources[source].entity)
-    written, waiting = _count(target, runs, plan, source)
+    _, waiting = _count(target, runs, plan, source)
     if not waiting:
-        return Unproved(written, [])
+        return []
     keys = _referring(target, runs, plan, source) if waiting <= _ASKED * _FEW else None
-    return Unproved(written, None if keys is None or len(keys) > _FEW else keys)
+    return None if keys is None or len(keys) > _FEW else keys
 
 
 def wrong_references(
-    run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, waiting: Unproved,
+    run_id: str, catalog: Catalog, entity: Entity, plan: EntityPlan, source: str, waiting: list[Key] | None,
     after_fence: sql.Composable, part: Range, legacy: Connection, target: Connection,
 ) -> list[WrongReference]:  # fmt: skip
-    """Rows of a part of one source that wait for their proof and refer elsewhere; both connections hold snapshots.
+    """Rows of a part of one source that wait for their proof (`unproved`) and refer elsewhere; both connections hold
+    snapshots.
 
     `after_fence` is the condition that legacy has changed a row since.  What was changed natively is not ours.
     """
-    if waiting.keys == []:
+    if waiting == []:
         return []
     sides = Sides(
         plan.sources[source], entity.sources[source], table(entity.target),
         of_references(catalog, plan.sources[source]), after_fence, part, legacy, target,
     )  # fmt: skip
     found: list[tuple[Difference, str]] = []
-    for keys in _suspects(sides, waiting.keys):
+    for keys in _suspects(sides, waiting):
         for one in look(sides, keys, sql.SQL("false")):
             if isinstance(one, Difference) and one.kind == "changed":
                 found += [(one, column) for column in one.columns]
@@ -126,10 +113,10 @@ def refuse(connection: Connection, run_id: str, catalog: Catalog, entity: str, w
     record_part(connection, run_id, entity, failure={"code": "mapping_corrupt", "text": text})
 
 
-def has_unproved(target: Connection, run_id: str, plan: EntityPlan) -> bool:
-    """Whether rows with references were written that no verification has looked at."""
-    named = [source for source, one in plan.sources.items() if one.references]
-    runs = _unproved(target, run_id, next(iter(plan.sources.values())).entity) if named else []
+def has_unproved(target: Connection, run_id: str, plan: EntityPlan, sources: Collection[str] | None = None) -> bool:
+    """Whether rows with references were written, of one of these sources or any, that no verification has looked at."""
+    named = [name for name in (plan.sources if sources is None else sources) if plan.sources[name].references]
+    runs = _unproved(target, run_id, plan.sources[named[0]].entity) if named else []
     return any(_count(target, runs, plan, source)[0] for source in named)
 
 

@@ -160,12 +160,18 @@ def _count(sides: Sides, count: EntityCount, scope: Scope) -> list[proof.WrongRe
         count.add(scope)
         return []
     all_read = record.detection is not None and record.detection.mode == "full"
-    waiting = proof.unproved(run_id, sides.plan, source, sides.target)
-    if waiting.is_many(all_read=all_read):
-        if count.add(scope, proof.of_references(sides.catalog, scope.plan)):
-            return []
-    else:
+    if all_read and not proof.has_unproved(sides.target, run_id, sides.plan, [source]):
         count.add(scope)
+        return []
+    # Where the run has read everything, most rows are its own: all are proved in the pass that counts them, sooner
+    # than those alone, and which they are is asked only where that finds something.
+    waiting = None if all_read else proof.unproved(run_id, sides.plan, source, sides.target)
+    if waiting is not None:
+        count.add(scope)
+    elif count.add(scope, proof.of_references(sides.catalog, scope.plan)):
+        return []
+    if all_read:
+        waiting = proof.unproved(run_id, sides.plan, source, sides.target)
     return proof.wrong_references(
         run_id, sides.catalog, sides.entity, sides.plan, source, waiting, scope.after_fence, scope.part, sides.legacy,
         sides.target,
