@@ -50,6 +50,19 @@ def test_a_daily_run_with_swapped_ids_is_not_verified_and_the_next_one_heals_it(
     assert target(_WRONG.format(5)) == [(0,)]
 
 
+def test_so_is_a_run_that_reads_everything(world: EngineWorld, legacy: Query, target: Query) -> None:
+    run(world, "first")
+    swap(world, 5, 6)
+    legacy("insert into visit (person_id, note) select 5, 'late' || i from generate_series(1, 10) i")
+    target("delete from hybrid_sync.fence where entity = 'visits'")
+    second = run(world, "second", profile="daily")
+    assert second.outcome.status == "failed"
+    assert target("select count(*) from hybrid_sync.failed_record where reason = 'wrong_reference'") == [(12,)], "the visits that were there, too"
+    assert target("select count(*) from hybrid_sync.fence where entity = 'visits'") == [(0,)]
+    assert run(world, "third", profile="daily").outcome.status == "succeeded"
+    assert target(_WRONG.format(5)) == [(0,)]
+
+
 def test_a_row_of_a_few_keys_has_its_true_parent_whatever_the_cache_holds(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:
