@@ -23,7 +23,6 @@ from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import AwsUnavailable, PartMissing
 from hybrid_sync.ids.idmap import PAGE, WIDTH
-from hybrid_sync.ids.pages import ids_in_pages
 from hybrid_sync.ids.seal import Seal
 from hybrid_sync.keys import key_text
 from hybrid_sync.many_keys import by_page, pages_filled, places
@@ -108,6 +107,8 @@ class DynamoIdCache:
 
     def get_filled(self, entity: str, source: str, epoch: int, fields: Collection[bytes]) -> dict[bytes, bytes]:
         """`get` by the 8 bytes of each integer, a page at a time; finds nothing where their pages hold few of them."""
+        from hybrid_sync.ids.pages import ids_in_pages  # where rows are written by the batch
+
         wanted = fields if isinstance(fields, set) else set(fields)
         pages = {page: f"{entity}/{source}/{epoch}/{page}" for page in pages_filled(list(wanted), PAGE)}
         read = self._read([item for item in pages.values() if self._memory.page(item) is None])
