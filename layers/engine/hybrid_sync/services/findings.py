@@ -29,8 +29,7 @@ def findings(desk: Desk, asked: FindingsAsked, _: str) -> Findings:
 
 
 def _page(query: sql.SQL, run_id: str, after: Place | None) -> Question[list[dict[str, Any]]]:
-    after_place = records_after(after, "f")
-    return dicts(query.format(run=run_id, after_place=after_place, limit=PAGE_ROWS), None)
+    return dicts(query.format(run=run_id, behind=records_after(after, "f"), limit=PAGE_ROWS), None)
 
 
 _CHECKED: LiteralString = """
