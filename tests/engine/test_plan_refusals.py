@@ -18,6 +18,7 @@ from hybrid_sync.errors import (
 )
 from hybrid_sync.steps.plan_run import plan_run
 from tests.engine.conftest import Query
+from tests.engine.policies import HARD, with_policies
 from tests.engine.small import compiled, entity, small_world
 from tests.engine.worlds import EngineWorld
 
@@ -163,3 +164,15 @@ def test_heirs_of_a_target_table_which_no_unique_index_covers_are_refused(legacy
     )  # fmt: skip
     with pytest.raises(StructureMismatch, match=r"has heirs \(public.old_a\)|has heirs \(old_a\)"):
         compiled(world)
+
+
+def test_deletes_that_are_allowed_of_what_the_run_does_not_carry_or_never_deletes(
+    world: EngineWorld, target: Query
+) -> None:
+    with_policies(world, messages=HARD)
+    said = refused(world, RequestRejected, target, entities=("people",), allow_deletes=("messages",))
+    assert said.startswith("The run would not carry messages, of which it allows deletes.")
+    named = {"profile": "on_demand", "refs": [Ref(entity="people", legacy_id=1)]}
+    assert refused(world, RequestRejected, target, **named, allow_deletes=("messages",)) == said
+    said = refused(world, RequestRejected, target, allow_deletes=("grants",))
+    assert said.startswith("Nothing of grants is ever deleted: its on_delete is ignore.")

@@ -51,7 +51,8 @@ def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say:
     `lease` is the reason why it goes without a slot, or empty; the audit trail has it before anything is written.
     CliError where the run did not begin.  Interrupt, SIGTERM and SIGHUP end it as cancelled: what is committed stays.
     """
-    for name in (*request.entities, *request.allow_deletes):
+    world.catalog.require_deletable(request.allow_deletes, request.carried)
+    for name in request.entities:
         _ = world.catalog[name]
     check_range(world.catalog, request)
     for ref in request.refs:

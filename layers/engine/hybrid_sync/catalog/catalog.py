@@ -31,6 +31,20 @@ class Catalog:
                 f"There is no entity {name} in the catalog.", f"Choose from {', '.join(self.entities)}."
             ) from None
 
+    def require_deletable(self, allowed: Iterable[str], carried: Set[str]) -> None:
+        """RequestRejected where a request's word that more may go of an entity would mean nothing: the request carries
+        others (`carried` is empty where it carries all), or nothing of it ever goes."""
+        for name in allowed:
+            if self[name].on_delete.policy == "ignore":
+                raise RequestRejected(
+                    f"Nothing of {name} is ever deleted: its on_delete is ignore.",
+                    "Leave it out of what may be deleted, or choose soft or hard in its file.",
+                )
+            if carried and name not in carried:
+                raise RequestRejected(
+                    f"The run would not carry {name}, of which it allows deletes.", "Name it among its entities, too."
+                )
+
     def waves(self, selected: Iterable[str] | None = None) -> list[list[str]]:
         """The selected entities in write order; RequestRejected for a name that is not in the catalog."""
         names = None if selected is None else {self[name].entity for name in selected}

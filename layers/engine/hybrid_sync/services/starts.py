@@ -23,8 +23,9 @@ def start(desk: Desk, run_id: str, request: RunRequest, who: str, *, dry_run: bo
 
     RequestRejected for what the catalog does not know, RequestConflicts where the id belongs to another request.
     """
-    for name in (*request.entities, *request.allow_deletes):
+    for name in request.entities:
         desk.catalog[name]
+    desk.catalog.require_deletable(request.allow_deletes, request.carried)
     check_range(desk.catalog, request)
     for ref in request.refs:
         check_ref(desk.catalog, ref)
