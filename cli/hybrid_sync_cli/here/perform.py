@@ -51,7 +51,7 @@ def perform(world: HereWorld, run_id: str, request: RunRequest, lease: str, say:
     `lease` is the reason why it goes without a slot, or empty; the audit trail has it before anything is written.
     CliError where the run did not begin.  Interrupt, SIGTERM and SIGHUP end it as cancelled: what is committed stays.
     """
-    world.catalog.require_deletable(request.allow_deletes, request.carried)
+    world.catalog.require_deletable(request)
     for name in request.entities:
         _ = world.catalog[name]
     check_range(world.catalog, request)

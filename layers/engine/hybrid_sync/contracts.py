@@ -94,11 +94,6 @@ class RunRequest(Message):
     requested_by: str | None = None
     accepted_at: str | None = None  # ISO 8601, as the gate says
 
-    @property
-    def carried(self) -> frozenset[str]:
-        """The entities that it names; empty where it names none, and carries what its profile does."""
-        return frozenset((*self.entities, *(ref.entity for ref in self.refs)))
-
 
 class StartedRun(_OfRun):
     """A request under way: the execution's name is the run id."""

@@ -6,10 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.waves import endings, strands, waves
 from hybrid_sync.errors import RequestRejected
+
+if TYPE_CHECKING:
+    from hybrid_sync.contracts import RunRequest
 
 
 class Catalog:
@@ -31,10 +35,11 @@ class Catalog:
                 f"There is no entity {name} in the catalog.", f"Choose from {', '.join(self.entities)}."
             ) from None
 
-    def require_deletable(self, allowed: Iterable[str], carried: Set[str]) -> None:
-        """RequestRejected where a request's word that more may go of an entity would mean nothing: the request carries
-        others (`carried` is empty where it carries all), or nothing of it ever goes."""
-        for name in allowed:
+    def require_deletable(self, request: RunRequest) -> None:
+        """RequestRejected where a request's word that more may go of an entity would mean nothing: it carries others,
+        or nothing of that one ever goes."""
+        carried = {*request.entities, *(ref.entity for ref in request.refs)}
+        for name in request.allow_deletes:
             if self[name].on_delete.policy == "ignore":
                 raise RequestRejected(
                     f"Nothing of {name} is ever deleted: its on_delete is ignore.",

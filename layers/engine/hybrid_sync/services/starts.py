@@ -25,7 +25,7 @@ def start(desk: Desk, run_id: str, request: RunRequest, who: str, *, dry_run: bo
     """
     for name in request.entities:
         desk.catalog[name]
-    desk.catalog.require_deletable(request.allow_deletes, request.carried)
+    desk.catalog.require_deletable(request)
     check_range(desk.catalog, request)
     for ref in request.refs:
         check_ref(desk.catalog, ref)

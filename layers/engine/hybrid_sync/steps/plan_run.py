@@ -36,7 +36,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
     Raises RequestRejected, or what is about a database as a whole, before anything is recorded.
     """
     _check(request)
-    world.catalog.require_deletable(request.allow_deletes, request.carried)
+    world.catalog.require_deletable(request)
     with world.connect_legacy() as legacy, world.connect_target() as target:
         with prepared(), one_trip(target, "target", read_only=True) as trip:
             trip.ask(ask_installed())
