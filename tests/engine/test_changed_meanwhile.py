@@ -85,3 +85,20 @@ def test_a_value_that_a_trigger_changed_which_the_plan_did_not_know_is_told(
         run(world, "second", profile="daily", entities=("visits",))
     key = 40 if when == "before insert" else 3
     assert refused(target) == [(key, "trigger_changed_value", None, None)]
+
+
+def test_a_column_of_legacy_that_is_retyped_in_mid_run_costs_its_entity(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    """A year of four bytes is taken for a day of four bytes, by a worker that had planned with the column of before."""
+    run(world, "first")
+    legacy("update person set email = 'new' || id || '@example.org'")
+    retype = "alter table person alter column born type int using extract(year from born)::int"
+    with armed({"batch.claimed": Do(lambda: legacy(retype))}):
+        assert run(world, "second", profile="daily", entities=("people",)).outcome.status == "failed"
+    ((cause,),) = target("select cause from hybrid_sync.run_failure where run_id = 'second'")
+    assert "was given another type while the run was at work" in cause
+    legacy("alter table person alter column born type date using make_date(born, 1, 1)")
+    other_worker()
+    run(world, "third", profile="daily")
+    assert target(BORN.format("legacy_id", "people")) == legacy(BORN.format("id", "person"))

@@ -80,6 +80,8 @@ class ReadPlan:
     """About how many bytes a row's texts take; known without reading them where legacy stores them outside the row."""
     path: tuple[str, ...] | None = None
     """Where legacy looks up what the expressions name; None is nowhere but in PostgreSQL's own schema."""
+    types: tuple[tuple[int, int], ...] = ()
+    """What legacy computes, as (OID, modifier): by these types the bytes of its rows are understood."""
     unique: bool = False
     """Legacy proves that no two rows share a key."""
     discriminator: tuple[str, ...] = ()

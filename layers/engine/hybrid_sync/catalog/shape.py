@@ -97,3 +97,5 @@ class NaturalTypes:
     """What must be integers, keys and references, by the expression as the catalog writes it."""
     changed_at: PgType | None = None
     """None where the catalog does not say when a row was written."""
+    as_asked: tuple[tuple[int, int], ...] = ()
+    """All of them as (OID, modifier), as legacy said."""

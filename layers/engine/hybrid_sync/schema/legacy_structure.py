@@ -86,14 +86,21 @@ def types_in_rounds(entity: Entity, source_name: str) -> Rounds[NaturalTypes]:
     """The type of each column, key and reference as legacy computes it; StructureMismatch names what it lacks."""
     source = entity.sources[source_name]
     integers = _integers(source)
-    wanted = len(source.columns) + len(integers) + len(_moments(source))
-    [types] = yield [_asked(entity, source_name, sql.SQL("{} limit 0"), lambda found: _types(found, wanted))]
+    [types] = yield [ask_types_now(entity, source_name)]
     [found] = yield [ask_types(types)]
     return NaturalTypes(
         dict(zip(source.columns, found, strict=False)),
         dict(zip(integers, found[len(source.columns) :], strict=False)),
         found[-1] if _moments(source) else None,
+        tuple(types),
     )
+
+
+def ask_types_now(entity: Entity, source_name: str) -> Question[list[tuple[int, int]]]:
+    """(OID, modifier) of each column, key and reference as legacy computes it."""
+    source = entity.sources[source_name]
+    wanted = len(source.columns) + len(_integers(source)) + len(_moments(source))
+    return _asked(entity, source_name, sql.SQL("{} limit 0"), lambda found: _types(found, wanted))
 
 
 def _types(found: Cursor, wanted: int) -> list[tuple[int, int]]:

@@ -210,7 +210,7 @@ def _planned(
     for name, source in definition.sources.items():
         parents = {p: catalog.source_of(p)[0] for r in source.references.values() for p in r.parents}
         compiled = compile_source(definition, name, table, found[name, "types"], parents)
-        plans[name] = replace(compiled, unique=found[name, "proof"])
+        plans[name] = replace(compiled, unique=found[name, "proof"], types=found[name, "types"].as_asked)
     warned, hidden = sentences
     structure: Structure = found["", "structure"]
     warned = (*warned, *_unwatched(definition, structure), *_unsteady(definition, structure))

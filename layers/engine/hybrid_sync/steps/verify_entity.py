@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare import identity, proof
 from hybrid_sync.compare.parts import bytes_of
 from hybrid_sync.compare.seen import state_if_seen, still
@@ -10,7 +11,7 @@ from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import legacy_when_needed
-from hybrid_sync.postgres import one_trip, together, transaction
+from hybrid_sync.postgres import Connection, one_trip, together, transaction
 from hybrid_sync.runs.fences import advance_fence
 from hybrid_sync.runs.store import (
     EntityRecord,
@@ -20,7 +21,8 @@ from hybrid_sync.runs.store import (
     record_verdict,
     require_complete,
 )  # fmt: skip
-from hybrid_sync.schema.plans import table_in
+from hybrid_sync.schema.legacy_structure import ask_types_now
+from hybrid_sync.schema.plans import EntityPlan, table_in
 from hybrid_sync.schema.target_structure import ask_identity
 from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
@@ -58,6 +60,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             sides.append(legacy)
             plan = plan_of(world, task.run_id, task.entity, legacy, target)
             entity = world.catalog[task.entity]
+            _require_same_types(entity, plan, legacy)
             counted = count_entity(Sides(world.catalog, plan, run, record, entity, legacy, target), stored.value)
             if counted is None:
                 return EntityVerdict(run_id=task.run_id, entity=task.entity, more=True)
@@ -100,6 +103,18 @@ def _require_same_table(record: EntityRecord, now: str) -> None:
         raise StructureMismatch(
             "The target table, or a column of it, was made anew or retyped while the run was at work: what had been"
             " written before is gone, or reads otherwise.",
+            "Start the run again: it reads all rows.",
+        )
+
+
+def _require_same_types(entity: Entity, plan: EntityPlan, legacy: Connection) -> None:
+    """The rows' bytes were understood by the types that legacy had when it was planned, in this worker or another."""
+    with one_trip(legacy, "legacy", read_only=True, path=entity.legacy_search_path) as trip:
+        now = {name: trip.ask(ask_types_now(entity, name)) for name in entity.sources}
+    if any(tuple(types.value) != plan.sources[name].types for name, types in now.items()):
+        raise StructureMismatch(
+            "A column of legacy was given another type while the run was at work: what was read since may have been"
+            " taken for something else.",
             "Start the run again: it reads all rows.",
         )
 
