@@ -204,7 +204,6 @@ def test_an_unknown_run_is_one_sentence(store: Store, hybrid_sync: Command, comm
     [
         (("--entity", "nope"), "There is no entity nope in the catalog. Choose from "),
         (("--allow-deletes", "nope"), "There is no entity nope in the catalog. Choose from "),
-        (("--allow-deletes", "case_states"), "Nothing of case_states is ever deleted: its on_delete is ignore."),
         (
             ("--entity", "payments", "--allow-deletes", "orders"),
             "The run would not carry orders, of which it allows deletes. Name it among its entities, too.",

@@ -36,15 +36,11 @@ class Catalog:
             ) from None
 
     def require_deletable(self, request: RunRequest) -> None:
-        """RequestRejected where a request's word that more may go of an entity would mean nothing: it carries others,
-        or nothing of that one ever goes."""
+        """RequestRejected where a request's word that more may go of an entity would mean nothing: it carries others, or
+        there is none of that name.  Of one whose rows never go it means nothing either, and does no harm."""
         carried = {*request.entities, *(ref.entity for ref in request.refs)}
         for name in request.allow_deletes:
-            if self[name].on_delete.policy == "ignore":
-                raise RequestRejected(
-                    f"Nothing of {name} is ever deleted: its on_delete is ignore.",
-                    "Leave it out of what may be deleted, or choose soft or hard in its file.",
-                )
+            _ = self[name]
             if carried and name not in carried:
                 raise RequestRejected(
                     f"The run would not carry {name}, of which it allows deletes.", "Name it among its entities, too."

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
-from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import quoted, split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable, identity_of
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
@@ -67,8 +68,7 @@ where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
 _RULES = """
 select (select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
         where ev_class = c.oid and ev_enabled <> 'D' and ev_type <> '1'),
-       (select string_agg(i.inhrelid::regclass::text, ', ' order by i.inhrelid) from pg_inherits i
-        where i.inhparent = c.oid and c.relkind = 'r')
+       exists (select from pg_inherits i where i.inhparent = c.oid and c.relkind = 'r')
 from pg_class c where c.oid = %s::regclass
 """
 
@@ -106,7 +106,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
             "Create it, or correct `target` in the catalog.",
         )
     regclass = table(entity.target).as_string(None)
-    types, security, _, unique, filled, fires = yield [
+    types, security, has_heirs, unique, filled, fires = yield [
         ask_types([(oid, modifier) for _, oid, modifier, *_ in rows]),
         Question(
             _RIGHTS,
@@ -114,11 +114,13 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
             lambda found: _require_rights(entity, found.fetchall()[0]),
             lambda error: _unreachable(entity, error),
         ),
-        Question(_RULES, (regclass,), lambda found: _refuse(entity, *found.fetchall()[0])),
+        Question(_RULES, (regclass,), lambda found: _refuse_rules(entity, *found.fetchall()[0])),
         Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
         Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
         Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
     ]
+    if has_heirs:  # no unique index covers a table and those that inherit from it
+        yield [_refuse_doubled(entity, source) for source in entity.sources.values()]
     columns = {
         name: TargetColumn(
             name, oid, type_sql, kind, not_null, writable, default, (parent[0], parent[1]) if parent else None, number
@@ -189,17 +191,33 @@ def _require_rights(entity: Entity, row: tuple[Any, ...]) -> bool:
     return bool(row[2])
 
 
-def _refuse(entity: Entity, rules: str | None, heirs: str | None) -> None:
-    if heirs:  # its unique indexes say nothing of them, and whoever reads the table reads them too
-        raise StructureMismatch(
-            f"The target table {entity.target} has heirs ({heirs}): no index keeps a row from being in both.",
-            "Take them off (alter table … no inherit …), or make it a partitioned table.",
-        )
+def _refuse_rules(entity: Entity, rules: str | None, has_heirs: bool) -> bool:
+    """StructureMismatch where a rule stands in the way; else whether other tables inherit from this one."""
     if rules:
         raise StructureMismatch(
             f"The target table {entity.target} has the rule {rules}, which would change what is written.",
             "Drop or disable the rule; a trigger can do the same row by row.",
         )
+    return has_heirs
+
+
+def _refuse_doubled(entity: Entity, source: Source) -> Question[None]:
+    """Raises StructureMismatch where a legacy key stands in the table and in one that inherits from it: whoever counts
+    keys would take the two rows for one."""
+
+    def require_none(found: Cursor) -> None:
+        if found.fetchall():
+            raise StructureMismatch(
+                f"The target table {entity.target} and those that inherit from it hold two rows under one legacy key.",
+                "Delete the one that does not belong there: no unique index covers all of these tables.",
+            )
+
+    key = [sql.Identifier(column) for column in (*source.key, *source.discriminator)]
+    query = sql.SQL("select from {table} where {known} group by {key} having count(*) > 1 limit 1").format(
+        table=table(entity.target), key=sql.SQL(", ").join(key),
+        known=sql.SQL(" and ").join(sql.SQL("{} is not null").format(column) for column in key),
+    )  # fmt: skip
+    return Question(query, (), require_none)
 
 
 def has_columns(connection: Connection, target: str, names: Collection[str]) -> bool:
