@@ -36,8 +36,8 @@ class Catalog:
             ) from None
 
     def require_deletable(self, request: RunRequest) -> None:
-        """RequestRejected where a request's word that more may go of an entity would mean nothing: it carries others, or
-        there is none of that name.  Of one whose rows never go it means nothing either, and does no harm."""
+        """RequestRejected where a request's word that more may go of an entity would mean nothing: it carries others,
+        or there is none of that name.  Of one whose rows never go it means nothing either, and does no harm."""
         carried = {*request.entities, *(ref.entity for ref in request.refs)}
         for name in request.allow_deletes:
             _ = self[name]
