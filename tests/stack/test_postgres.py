@@ -101,6 +101,15 @@ def test_data_of_another_version_are_refused_in_words(cluster: Cluster) -> None:
         same(cluster).ensure()
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_data_that_a_deleted_checkout_made_are_refused_in_words(cluster: Cluster, *, running: bool) -> None:
+    if not running:
+        cluster.stop()
+    heir = Cluster("legacy", cluster.directory, "postgres", "of a new checkout", cluster.processes)
+    with pytest.raises(CliError, match=r"made under another password.* down --purge"):
+        heir.ensure()
+
+
 def test_a_taken_port_is_left_alone(cluster: Cluster, tmp_path: Path) -> None:
     assert free_port(cluster.port) != cluster.port
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -52,6 +52,7 @@ class Cluster:
     password: str
     processes: Processes
     port: int = 0
+    _other_password: bool = field(default=False, init=False)
 
     @cached_property
     def binaries(self) -> Binaries:
@@ -144,6 +145,11 @@ class Cluster:
         )
 
         def failed() -> str | None:
+            if self._other_password:
+                return (
+                    f"the data in {self.directory} were made under another password, as by a checkout that stood here"
+                    " before. To delete them and start anew: hybrid-sync down --purge."
+                )
             return None if server.poll() is None else self.processes.last_words(self.name)
 
         wait_until(self._answers, seconds=START_SECONDS, failed=failed, what=f"The {self.name} database server")
@@ -158,7 +164,9 @@ class Cluster:
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.dsn(), connect_timeout=2).close()
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
+            # A refused connection has no SQLSTATE here; the server's locale is C, so it speaks English.
+            self._other_password = "password authentication failed" in str(error)
             return False
         return True
 
