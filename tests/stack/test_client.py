@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_sync.http.endpoints import OPEN_METRICS
+from hybrid_sync.http.calls.metrics import OPEN_METRICS
 from hybrid_sync.services.messages.tokens import CreateAsked, CreatedToken
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.progress import PAUSE

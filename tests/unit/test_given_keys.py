@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from hybrid_sync.contracts import FailureMessage, Ref
-from hybrid_sync.http.requests import SyncRequest
+from hybrid_sync.http.calls.syncs import SyncRequest
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import reference
 

@@ -11,7 +11,7 @@ import click
 
 from hybrid_sync.services.messages import PAGE_ROWS
 from hybrid_sync.services.messages.answers import Accepted
-from hybrid_sync.services.messages.records import AcceptAsked, FailuresAsked, RedriveAsked, Redriven, place_of
+from hybrid_sync.services.messages.records import AcceptAsked, FailuresAsked, RedriveAsked, Redriven, last_position
 from hybrid_sync.services.messages.records import Failures as Found
 from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
@@ -73,7 +73,7 @@ def _all(deployment: Deployment, asked: FailuresAsked, most: int | None) -> Foun
         left = None if left is None else left - len(page.records)
         if len(page.records) < limit or left == 0:
             return found
-        asked = asked.model_copy(update={"after": place_of(records)})
+        asked = asked.model_copy(update={"after": last_position(records)})
 
 
 @failures.command()

@@ -19,7 +19,7 @@ from hybrid_sync.services.messages.idmap import (
     CheckAsked,
     Checked,
     Kept,
-    Place,
+    Position,
     RebuildAsked,
     Rebuilt,
     RestoreAsked,
@@ -123,7 +123,7 @@ def _named(entities: Sequence[str]) -> list[str]:
 
 def _walk(deployment: Deployment, command: str, asked: Asked, answer: type[W]) -> Iterator[W]:
     """Every answer for what is asked, call by call, until none is left."""
-    at: Place | None = None
+    at: Position | None = None
     while True:
         found = deployment.ask(command, asked.model_copy(update={"at": at}), answer, patient=True)
         yield found

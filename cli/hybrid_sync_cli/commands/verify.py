@@ -11,7 +11,7 @@ import click
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.words import n_of
-from hybrid_sync.services.messages.records import Findings, FindingsAsked, place_of
+from hybrid_sync.services.messages.records import Findings, FindingsAsked, last_position
 from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
@@ -72,7 +72,7 @@ def _findings(deployment: Deployment, run_id: str) -> Findings:
     found = page = deployment.ask("findings", FindingsAsked(run_id=run_id), Findings)
     while page.more:
         asked = FindingsAsked(
-            run_id=run_id, differences_after=place_of(found.differences), failed_after=place_of(found.failed)
+            run_id=run_id, differences_after=last_position(found.differences), failed_after=last_position(found.failed)
         )
         page = deployment.ask("findings", asked, Findings)
         found = found.model_copy(

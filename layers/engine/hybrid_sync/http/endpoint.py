@@ -13,7 +13,8 @@ from hybrid_sync.contracts import Message
 class Endpoint:
     """One method of one path; without a scope it is open to everybody.
 
-    `hybrid_sync.http.calls.{room}.{name}` serves it, and the template's event is called like `name`.
+    `hybrid_sync.http.calls.{room}.{name}` serves it and stands beside this declaration; the template's event is called
+    like `name`.  A room is loaded by the authorizer, too: what serves a call is imported when it is called.
     """
 
     name: str

@@ -11,7 +11,7 @@ from hybrid_sync.postgres import Question, answer
 from hybrid_sync.report.summary import recall
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages import PAGE_ROWS
-from hybrid_sync.services.messages.records import Findings, FindingsAsked, Place
+from hybrid_sync.services.messages.records import Findings, FindingsAsked, Position
 from hybrid_sync.session import dicts
 
 
@@ -28,7 +28,7 @@ def findings(desk: Desk, asked: FindingsAsked, _: str) -> Findings:
     )  # fmt: skip
 
 
-def _page(query: sql.SQL, run_id: str, after: Place | None) -> Question[list[dict[str, Any]]]:
+def _page(query: sql.SQL, run_id: str, after: Position | None) -> Question[list[dict[str, Any]]]:
     return dicts(query.format(run=run_id, behind=records_after(after, "f"), limit=PAGE_ROWS), None)
 
 

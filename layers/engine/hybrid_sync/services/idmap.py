@@ -26,7 +26,7 @@ from hybrid_sync.services.messages.idmap import (
     CheckAsked,
     Checked,
     Kept,
-    Place,
+    Position,
     RebuildAsked,
     Rebuilt,
     RestoreAsked,
@@ -101,7 +101,7 @@ def restore(desk: Desk, asked: RestoreAsked, _: str) -> Restored:
         raise RequestRejected(
             f"The backup {asked.backup} has nothing of {asked.entity}.", "Choose another one, or another entity."
         )
-    at = asked.at or Place(source=sources[0])
+    at = asked.at or Position(source=sources[0])
     ids = desk.id_backups.read(asked.backup, asked.entity, at.source, at.number)
     with at_target(desk) as target:
         there = ids_in_target(target, desk.catalog, asked.entity, at.source, list(ids))
@@ -111,26 +111,26 @@ def restore(desk: Desk, asked: RestoreAsked, _: str) -> Restored:
     return Restored(
         rows=len(ids), there=same, kept=kept, other=len(ids) - same - kept,
         next=_behind(sources, at.source) if at.number + 1 >= held[at.source]
-        else Place(source=at.source, number=at.number + 1),
+        else Position(source=at.source, number=at.number + 1),
     )  # fmt: skip
 
 
-def _stretch(target: Connection, catalog: Catalog, asked: Walk) -> tuple[str, dict[Key, bytes], Place | None]:
+def _stretch(target: Connection, catalog: Catalog, asked: Walk) -> tuple[str, dict[Key, bytes], Position | None]:
     """The next rows: their source, key -> UUID, and where to go on."""
     sources = list(catalog[asked.entity].sources)
-    at = asked.at or Place(source=sources[0])
+    at = asked.at or Position(source=sources[0])
     if at.source not in sources:
         raise RequestRejected(f"{asked.entity} has no source {at.source}: choose from {', '.join(sources)}.")
     ids = stretch(target, catalog, asked.entity, at.source, at.after, ROWS)
     if len(ids) == ROWS:
-        return at.source, ids, Place(source=at.source, after=list(ids)[-1], number=at.number + 1)
+        return at.source, ids, Position(source=at.source, after=list(ids)[-1], number=at.number + 1)
     return at.source, ids, _behind(sources, at.source)
 
 
-def _behind(sources: list[str], source: str) -> Place | None:
+def _behind(sources: list[str], source: str) -> Position | None:
     """The beginning of the source behind this one."""
     following = sources[sources.index(source) + 1 :]
-    return Place(source=following[0]) if following else None
+    return Position(source=following[0]) if following else None
 
 
 def _retire(target: Connection, catalog: Catalog, asked: RestoreAsked, source: str, lost: dict[Key, bytes]) -> int:

@@ -17,7 +17,7 @@ from hybrid_sync.services.jobs import job_answer
 from hybrid_sync.session import dicts
 
 MOST = 200
-Place = tuple[datetime, str]
+Position = tuple[datetime, str]
 """When the last run of a page began, and its id."""
 
 
@@ -31,7 +31,7 @@ class ListingAsked(Asked):
     until: datetime | None = None
     retries: bool = False
     limit: Annotated[int, Field(ge=1, le=MOST)] = 50
-    after: Place | None = None
+    after: Position | None = None
 
 
 class ListedRun(Message):
@@ -54,7 +54,7 @@ class Listing(Message):
     """`next` is where the next page begins; None: there is none."""
 
     runs: tuple[ListedRun, ...]
-    next: Place | None
+    next: Position | None
 
 
 def listing(desk: Desk, asked: ListingAsked, _: str) -> Listing:

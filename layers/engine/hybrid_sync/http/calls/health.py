@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hybrid_sync.entrypoint import error_sentence, logger
 from hybrid_sync.errors import SyncError
 from hybrid_sync.http.call import Call, Reply
-from hybrid_sync.services import health as service
+from hybrid_sync.http.endpoint import Endpoint
+from hybrid_sync.services.messages import answers
 from hybrid_sync.services.messages.answers import Health
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ KEPT_SECONDS = 5
 """The endpoint is open to everybody: however often it is asked, a worker looks this seldom."""
 _kept: dict[str, tuple[Desk, datetime, Health]] = {}
 
+ENDPOINTS = (
+    Endpoint(
+        "health", "health", "GET", "/v1/health", None, "Whether the deployment is well",
+        answers.Health, otherwise=HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)  # fmt: skip
+
 
 def health(desk: Desk, _: Call) -> Reply:
     """503 where a part is away without which no run can succeed."""
@@ -27,9 +35,11 @@ def health(desk: Desk, _: Call) -> Reply:
 
 
 def _recent(desk: Desk) -> Health:
+    from hybrid_sync.services.health import health as look
+
     of, until, answer = _kept.get("health") or (None, desk.now(), None)
     if answer is None or of is not desk or desk.now() >= until:
-        answer = service.health(desk, _note)
+        answer = look(desk, _note)
         # From its end: whatever is away may have taken ten seconds to say so.
         _kept["health"] = (desk, desk.now() + timedelta(seconds=KEPT_SECONDS), answer)
     return answer

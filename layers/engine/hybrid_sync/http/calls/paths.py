@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import RequestRejected, RunNotFound
 from hybrid_sync.http.call import Call
 from hybrid_sync.http.problems import EntityNotFound, RecordNotFound
-from hybrid_sync.keys import HIGHEST, LOWEST
-from hybrid_sync.services.desk import Desk
+from hybrid_sync.key_values import HIGHEST, LOWEST
+
+if TYPE_CHECKING:
+    from hybrid_sync.services.desk import Desk
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _KEY = re.compile(r"-?[0-9]{1,19}(,-?[0-9]{1,19}){0,15}")
@@ -43,15 +45,15 @@ def key_of(call: Call) -> Key:
     return parts
 
 
-def cursor_of(place: Any) -> str | None:
-    """Where a page ended, as one word."""
-    if place is None:
+def cursor_of(position: Any) -> str | None:
+    """Where a page ended, as the word that asks for the page after it."""
+    if position is None:
         return None
-    return base64.urlsafe_b64encode(json.dumps(place, default=str).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(position, default=str).encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str | None) -> Any:
-    """The inverse; RequestRejected for what no page has ended with."""
+def position_of(cursor: str | None) -> Any:
+    """Where the page before ended, from its cursor; RequestRejected where that is none of ours."""
     if cursor is None:
         return None
     try:

@@ -6,11 +6,13 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from hybrid_sync.admission.gate import Standing
-from hybrid_sync.contracts import OnFailure, Profile
+from pydantic import Field, StrictBool, model_validator
+
+from hybrid_sync.contracts import MAX_REFS, Act, Message, OnFailure, Profile, Ref, RunPriority, RunRequest
 from hybrid_sync.entrypoint import logger
 from hybrid_sync.errors import (
     KEPT_OUT,
@@ -21,21 +23,130 @@ from hybrid_sync.errors import (
 )
 from hybrid_sync.http.call import Call, Reply
 from hybrid_sync.http.calls.paths import run_id_of
-from hybrid_sync.http.models import EntityProgress, StartedSync, SyncState
-from hybrid_sync.http.requests import SyncRequest
-from hybrid_sync.http.scopes import ERASE, ON_FAILURE, OPERATE
-from hybrid_sync.runs.starter import RunState
-from hybrid_sync.services import progress
-from hybrid_sync.services.desk import Desk, at_target
-from hybrid_sync.services.listing import recorded
-from hybrid_sync.services.starts import start
+from hybrid_sync.http.endpoint import Endpoint
+from hybrid_sync.http.fields import EntityName, Moment
+from hybrid_sync.http.scopes import ERASE, ON_FAILURE, OPERATE, READ, WRITE
 
+if TYPE_CHECKING:
+    from hybrid_sync.admission.gate import Standing
+    from hybrid_sync.runs.starter import RunState
+    from hybrid_sync.services.desk import Desk
+
+_MAX_ENTITIES = 200
 _KEY_LETTERS = 255
 _LONGEST_REPORT = 63_000
 
 
+class SyncRequest(Message):
+    """The body of POST /v1/syncs: entities, single rows, or both; a `profile` other than on_demand may leave both out.
+
+    `since`/`until` narrow the entities to rows changed in that time; they need a time zone.  `include:
+    dependencies` also carries over the rows that the named ones refer to.  `on_failure` says what happens to what a
+    failed run has written.  `act`: `erase` the persons to whom the rows belong, or `merge`: legacy has merged the rows
+    into others; nothing undoes either.  `dry_run` starts nothing, and says whether the run would have to wait.
+    """
+
+    entities: Annotated[tuple[EntityName, ...], Field(max_length=_MAX_ENTITIES)] = ()
+    refs: Annotated[tuple[Ref, ...], Field(max_length=MAX_REFS)] = ()
+    act: Act = "sync"
+    profile: Profile = Profile.on_demand
+    priority: RunPriority = RunPriority.normal
+    include: Annotated[str | None, Field(pattern="^dependencies$")] = None
+    since: Moment | None = None
+    until: Moment | None = None
+    on_failure: OnFailure = OnFailure.keep
+    correlation_id: Annotated[str | None, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")] = None
+    dry_run: StrictBool = False
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> SyncRequest:
+        on_demand = self.profile is Profile.on_demand
+        if on_demand and not self.entities and not self.refs:
+            raise ValueError("name at least one entity in `entities`, or one row in `refs`")
+        if self.act != "sync" and (not self.refs or self.entities or self.since or self.until):
+            raise ValueError(f"to {self.act}, name rows in `refs` and nothing else")
+        if not on_demand and (self.refs or self.since or self.until or self.include):
+            raise ValueError("`refs`, `since`, `until` and `include` belong to an on_demand run")
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("`since` must be earlier than `until`")
+        return self
+
+    def to_run(self) -> RunRequest:
+        """The run that does it."""
+        return RunRequest(
+            profile=self.profile,
+            trigger="api",
+            priority=self.priority,
+            entities=self.entities,
+            refs=self.refs,
+            act=self.act,
+            include=self.include,
+            since=_iso(self.since),
+            until=_iso(self.until),
+            on_failure=self.on_failure,
+            correlation_id=self.correlation_id,
+        )
+
+
+class StartedSync(Message):
+    """A run that starts as soon as it may, and where to ask how it goes.
+
+    Of a dry run, which is none, only whether it would start or would wait, and `why`.
+    """
+
+    run_id: str = ""
+    status: str
+    status_url: str = ""
+    why: str = ""
+
+
+class EntityProgress(Message):
+    """How far one entity of a run is; `batches` is None before its plan, `compared` where nothing is compared."""
+
+    entity: str
+    status: str
+    batches: int | None
+    batches_done: int
+    rows_read: int
+    rows_failed: int
+    compared: int | None = None
+    differing: int | None = None
+    healed: int = 0
+
+
+class SyncState(Message):
+    """How far a run is; its report whole, or without its lists where an answer cannot hold them (`report_cut`).
+
+    One that waits has its `place` in the queue, and `why`; one that another run answers for, which waited for the same
+    rows, is as that run is (`answered_by`).  `entities` is None where the target does not answer.
+    """
+
+    run_id: str
+    status: str
+    place: int | None = None
+    why: str = ""
+    answered_by: str = ""
+    started_at: str | None
+    finished_at: str | None
+    entities: tuple[EntityProgress, ...] | None = None
+    report: dict[str, Any] | None
+    report_cut: tuple[str, ...] = ()
+
+
+ENDPOINTS = (
+    Endpoint(
+        "start_sync", "syncs", "POST", "/v1/syncs", WRITE, "Start a run, once for each Idempotency-Key",
+        StartedSync, body=SyncRequest, status=HTTPStatus.ACCEPTED, otherwise=HTTPStatus.OK,
+        idempotent=True,
+    ),
+    Endpoint("show_sync", "syncs", "GET", "/v1/syncs/{run_id}", READ, "How far a run is", SyncState),
+)  # fmt: skip
+
+
 def start_sync(desk: Desk, call: Call) -> Reply:
     """Accept a run, once for each caller and Idempotency-Key; a dry run is only judged."""
+    from hybrid_sync.services.starts import start
+
     asked: SyncRequest = call.body
     _require_scopes(asked, call.scopes)
     name = _name(call.caller.who, call.headers.get("idempotency-key"))
@@ -109,6 +220,9 @@ def _known(desk: Desk, run_id: str) -> tuple[Standing | None, RunState | None]:
 
 def _state(desk: Desk, run_id: str) -> RunState:
     """A rollback has no execution, and one that ended 90 days ago is forgotten: the target knows them."""
+    from hybrid_sync.runs.starter import RunState
+    from hybrid_sync.services.listing import recorded
+
     try:
         return desk.executions.state(run_id)
     except RunNotFound:
@@ -118,6 +232,9 @@ def _state(desk: Desk, run_id: str) -> RunState:
 
 def _entities(desk: Desk, run_id: str) -> tuple[EntityProgress, ...] | None:
     """The entities of the run; None while the target is away, and the answer says the rest."""
+    from hybrid_sync.services import progress
+    from hybrid_sync.services.desk import at_target
+
     try:
         with at_target(desk) as target:
             steps = progress.steps(desk, target, run_id)
@@ -147,6 +264,8 @@ def _status(desk: Desk, state: RunState, report: Mapping[str, Any] | None) -> st
 
 def _recorded_status(desk: Desk, run_id: str) -> str:
     """Status of a run without a report in the bucket (any more); `ended` where it is not known how."""
+    from hybrid_sync.services.listing import recorded
+
     try:
         return recorded(desk, run_id).status
     except (*KEPT_OUT, ConfigurationMissing, RunNotFound):
@@ -169,3 +288,7 @@ def _name(caller: str, idempotency_key: str | None) -> str:
         raise RequestRejected("The Idempotency-Key is empty or too long.", f"Use 1 to {_KEY_LETTERS} letters.")
     digest = hashlib.sha256(f"{caller}\n{idempotency_key}".encode(errors="replace")).hexdigest()
     return f"api-{digest[:40]}"
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -13,7 +13,7 @@ BackupName = Annotated[str, Field(pattern="^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$")]
 """The time of its making and something random, as in 20261129T010000-4fc1d2."""
 
 
-class Place(Message):
+class Position(Message):
     """How far an entity has been walked: behind this key of this source, `number` calls into it."""
 
     source: str
@@ -25,7 +25,7 @@ class Walk(Asked):
     """A call for so many rows of an entity; `at`: where the call before ended."""
 
     entity: str
-    at: Place | None = None
+    at: Position | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -45,7 +45,7 @@ class BackupAsked(Asked):
 
     backup: BackupName
     entity: str | None = None
-    at: Place | None = None
+    at: Position | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -64,7 +64,7 @@ class BackupsAsked(Asked):
 
 class _Walked(Message):
     rows: int
-    next: Place | None = None
+    next: Position | None = None
 
     @property
     def more(self) -> bool:

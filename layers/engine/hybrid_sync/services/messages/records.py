@@ -11,7 +11,7 @@ from hybrid_sync.contracts import Key, Message, Ref
 from hybrid_sync.services.messages import PAGE_ROWS, Asked
 from hybrid_sync.services.messages.runs import RunName
 
-Place = tuple[str, str, Key]
+Position = tuple[str, str, Key]
 """Entity, source and key of a list's last row."""
 
 
@@ -19,8 +19,8 @@ class FindingsAsked(Asked):
     """`differences_after`, `failed_after`: where the page before ended."""
 
     run_id: str
-    differences_after: Place | None = None
-    failed_after: Place | None = None
+    differences_after: Position | None = None
+    failed_after: Position | None = None
 
 
 class Findings(Message):
@@ -33,7 +33,7 @@ class Findings(Message):
     more: bool
 
 
-def place_of(rows: Sequence[dict[str, Any]]) -> Place | None:
+def last_position(rows: Sequence[dict[str, Any]]) -> Position | None:
     """Where a page of them ended."""
     return (rows[-1]["entity"], rows[-1]["source"], tuple(rows[-1]["key"])) if rows else None
 
@@ -46,7 +46,7 @@ class FailuresAsked(Asked):
     reason: str | None = None
     everything: bool = False
     limit: Annotated[int, Field(ge=1, le=PAGE_ROWS)] = PAGE_ROWS
-    after: Place | None = None
+    after: Position | None = None
 
 
 class Failures(Message):
