@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -145,6 +149,45 @@ def test_an_address_that_anybody_could_read_is_refused() -> None:
         Chat("http://hooks.slack.example.com/x")
     with pytest.raises(ConfigurationMissing):
         Webhook("https://hooks.example.com", "plain", lambda: datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [("https://hooks.example.com/x", ""), ("https://hooks.example.com/x", "whsec_!"), ("ftp://x", SECRET)],
+)
+def test_a_channel_that_is_filled_in_wrongly_is_left_out_and_the_others_say_so(url: str, secret: str) -> None:
+    seen: list[Alert] = []
+    with _listening() as (address, got):
+        held = Connections(
+            alert_webhook_url=SecretStr(url), alert_webhook_secret=SecretStr(secret),
+            alert_chat_url=SecretStr(address),
+        )  # fmt: skip
+        channels([_Kept(seen.append)], lambda: held, lambda: datetime.now(UTC)).publish(ALERT)
+    assert [message["blocks"][0]["text"]["text"] for message in got] == ["hybrid-sync ALERT: weekly run degraded"]
+    assert seen[0].lines[:-1] == ALERT.lines
+    assert re.match(r"No alert goes to the address in alert_webhook_url: .*alert_webhook_", seen[0].lines[-1])
+
+
+class _Chat(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        vars(self.server)["got"].append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A receiver of JSON on this machine: its address, and what it has got."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Chat) as server:
+        got: list[dict[str, Any]] = []
+        vars(server)["got"] = got
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/x", got
+        finally:
+            server.shutdown()
 
 
 def test_whatever_the_secret_lacks_or_has_wrong_the_usual_channels_tell() -> None:

@@ -1,6 +1,6 @@
 """What people are notified of: one message, and each channel's way to write it.
 
-A new channel is a class here and its place in `wiring.DeployedWorld.alerts`.
+A new channel is a class here and its line in `_FURTHER`, whose field `hybrid_sync.secret.Connections` has.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -78,19 +77,25 @@ class Channel(Protocol):
 
 
 class Channels:
-    """Every channel of the deployment; `hybrid_sync.world.Alerts`.  Links begin at `dashboard`, where that is known."""
+    """Every channel of the deployment; `hybrid_sync.world.Alerts`.
 
-    def __init__(self, *channels: Channel, dashboard: str = "") -> None:
+    Links begin at `dashboard`, where that is known.  `missing`: a sentence for each channel that could not be made,
+    which ends every alert.
+    """
+
+    def __init__(self, *channels: Channel, dashboard: str = "", missing: Sequence[str] = ()) -> None:
         self._channels = channels
         self._dashboard = dashboard
+        self._missing = tuple(missing)
 
     def publish(self, alert: Alert) -> None:
         """Send to all of them, whichever fails; then the first failure, so that the step is repeated."""
         failures: list[SyncError] = []
         link = f"{self._dashboard}/{alert.path}".rstrip("/") if self._dashboard else ""
+        whole = replace(alert, link=link, lines=(*alert.lines, *self._missing))
         for channel in self._channels:
             try:
-                channel.send(replace(alert, link=link))
+                channel.send(whole)
             except SyncError as error:
                 failures.append(error)
         if failures:
@@ -155,12 +160,13 @@ class Webhook:
 
     def __init__(self, url: str, secret: str, now: Callable[[], datetime], post: Post = posted) -> None:
         self._url = _secure(url, "alert_webhook_url")
-        if not secret.startswith("whsec_"):
+        key = _bytes_of(secret.removeprefix("whsec_"))
+        if not secret.startswith("whsec_") or not key:
             raise ConfigurationMissing(
                 "alert_webhook_secret in the secret is none of Standard Webhooks.",
                 "Write whsec_ and 32 bytes in base64.",
             )
-        self._key = base64.b64decode(secret.removeprefix("whsec_"))
+        self._key = key
         self._now = now
         self._post = post
 
@@ -195,19 +201,44 @@ class Chat:
         _send(self._post, self._url, {"Content-Type": "application/json"}, body, "the alert chat")
 
 
+_FURTHER: dict[str, Callable[[Connections, Callable[[], datetime]], Channel]] = {
+    "alert_webhook_url": lambda held, now: Webhook(
+        held.need("alert_webhook_url"), held.need("alert_webhook_secret"), now
+    ),
+    "alert_chat_url": lambda held, _: Chat(held.need("alert_chat_url")),
+}
+"""Each channel that the deployment's secret may name, by the field that holds its address."""
+
+
 def channels(usual: Sequence[Channel], held: Callable[[], Connections], now: Callable[[], datetime]) -> Channels:
-    """The usual ones, and those that the secret names; where it cannot be read, or names them wrongly, the usual ones
-    have to do: the usual ones then say what is wrong."""
+    """The usual ones, and those that the secret names.
+
+    Where it cannot be read, or a channel is filled in wrongly, the others have to do, and say in each alert what is
+    missing.
+    """
     further: list[Channel] = []
+    missing: list[str] = []
     dashboard = ""
-    with suppress(SyncError):
+    try:
         secret = held()
         dashboard = secret.dashboard_url
-        if text(secret.alert_webhook_url):
-            further.append(Webhook(secret.need("alert_webhook_url"), secret.need("alert_webhook_secret"), now))
-        if text(secret.alert_chat_url):
-            further.append(Chat(secret.need("alert_chat_url")))
-    return Channels(*usual, *further, dashboard=dashboard)
+        for field, made in _FURTHER.items():
+            if text(getattr(secret, field)):
+                try:
+                    further.append(made(secret, now))
+                except SyncError as error:
+                    missing.append(f"No alert goes to the address in {field}: {error}")
+    except SyncError as error:
+        missing.append(f"Alerts go by mail and log alone: {error}")
+    return Channels(*usual, *further, dashboard=dashboard, missing=missing)
+
+
+def _bytes_of(text: str) -> bytes:
+    """Base64 as bytes; none where it is no base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
 
 
 def _secure(url: str, field: str) -> str:
