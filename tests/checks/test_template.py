@@ -260,6 +260,12 @@ def test_the_api_has_the_endpoints_that_the_engine_declares_and_opens_those_with
     assert {e.path for e in ENDPOINTS if e.scope is None} == {"/v1/health", "/openapi.json", "/docs"}
 
 
+def test_the_page_about_the_api_has_each_endpoint_with_its_scope() -> None:
+    page = Path("docs/api.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([A-Z]+) (/\S*)` \| (?:`(\S+)`|none) \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted((e.method, e.path, e.scope or "") for e in ENDPOINTS)
+
+
 def test_webhooks_pass_no_authorizer_and_reach_a_function_that_knows_no_database() -> None:
     function = FUNCTIONS["ReceiveWebhook"]
     event = function["Events"]["Webhook"]["Properties"]
