@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
-from hybrid_sync.failpoints import armed
+from hybrid_sync.contracts import Ref, RunRequest, SyncedKeys
+from hybrid_sync.errors import StructureMismatch
+from hybrid_sync.failpoints import Action, FailpointRaised, Raise, armed
 from hybrid_sync.schema import plans
+from hybrid_sync.steps.sync_keys import sync_keys
 from tests.engine.bulk import Do
 from tests.engine.conftest import Query
 from tests.engine.test_triggers import refused, trigger
@@ -102,3 +109,104 @@ def test_a_column_of_legacy_that_is_retyped_in_mid_run_costs_its_entity(
     other_worker()
     run(world, "third", profile="daily")
     assert target(BORN.format("legacy_id", "people")) == legacy(BORN.format("id", "person"))
+
+
+NOTES = "select array_agg(note::text order by {0}) from {1} where {0} is not null"
+PADDED = "alter table visit alter column note type char(40)"
+
+
+def test_a_retyped_column_costs_its_entity_where_whoever_verifies_has_planned_with_the_column_of_now(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    """As in a deployment, where carrying and verifying are two functions: both types fit, and mean other bytes."""
+    run(world, "first")
+    legacy("update visit set note = 'new ' || id")
+    with armed({"batch.claimed": Do(lambda: legacy(PADDED)), "batch.committed": Do(other_worker)}):
+        assert run(world, "second", profile="daily", entities=("visits",)).outcome.status == "failed"
+    ((cause,),) = target("select cause from hybrid_sync.run_failure where run_id = 'second'")
+    assert "was given another type while the run was at work" in cause
+    run(world, "third", profile="daily")
+    assert target(NOTES.format("legacy_id", "visits")) == legacy(NOTES.format("id", "visit"))
+
+
+@dataclass
+class Waiting:
+    """Somebody changes legacy, and waits for a lock of ours, which the next statement lets go."""
+
+    legacy: Query
+    change: str
+
+    def fire(self, name: str, connections: tuple[Any, ...]) -> None:
+        threading.Thread(target=self.legacy, args=(self.change,)).start()
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while self.legacy(waits) == [(0,)]:
+            pass
+
+
+@dataclass
+class Then:
+    """One action after the other."""
+
+    first: Action
+    second: Action
+
+    def fire(self, name: str, connections: tuple[Any, ...]) -> None:
+        self.first.fire(name, connections)
+        self.second.fire(name, connections)
+
+
+def few(world: EngineWorld, entity: str = "people") -> SyncedKeys:
+    """One changed row, in one function."""
+    refs = (Ref(entity=entity, legacy_id=3),)
+    return sync_keys(world, RunRequest(run_id="asked", profile="on_demand", refs=refs))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_column_of_legacy_that_is_retyped_under_a_few_keys_fails_their_run(
+    world: EngineWorld, legacy: Query, target: Query, again: bool
+) -> None:
+    """Also where the delivery dies after the commit, and another worker verifies what it has written."""
+    run(world, "first")
+    legacy("update visit set note = 'new' where id = 3")
+    points: dict[str, Action] = {"keys.opened": Waiting(legacy, PADDED)}
+    if again:
+        points["keys.committed"] = Raise()
+        with armed(points), pytest.raises(FailpointRaised):
+            few(world, "visits")
+        other_worker()
+        points = {}
+    with armed(points), pytest.raises(StructureMismatch, match="was given another type while the run was at work"):
+        few(world, "visits")
+    other_worker()
+    run(world, "third", profile="daily")
+    assert target(NOTES.format("legacy_id", "visits")) == legacy(NOTES.format("id", "visit"))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("again", [False, True])
+def test_a_target_table_that_is_changed_under_a_few_keys_fails_their_run(
+    world: EngineWorld, legacy: Query, target: Query, change: str, again: bool
+) -> None:
+    run(world, "first")
+    legacy("update person set email = 'new@example.org' where id = 3")
+    points: dict[str, Action] = {"keys.committed": Do(lambda: target(CHANGES[change]))}
+    if again:
+        points["keys.committed"] = Then(points["keys.committed"], Raise())
+        with armed(points), pytest.raises(FailpointRaised):
+            few(world)
+        other_worker()
+        points = {}
+    told = "does not fit" if again and change == "a column retyped" else "while the run was at work"
+    with armed(points), pytest.raises(StructureMismatch, match=told):
+        few(world)
+
+
+def test_a_column_that_is_no_business_of_a_few_keys_does_not_fail_their_run(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    legacy("update person set email = 'new@example.org' where id = 3")
+    with armed({"keys.opened": Waiting(legacy, "alter table person add column seen int"),
+                "keys.committed": Do(lambda: target("alter table people add column seen int"))}):  # fmt: skip
+        said = few(world)
+    assert said.outcome is not None and said.outcome.status == "succeeded"

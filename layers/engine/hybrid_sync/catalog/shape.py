@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hybrid_sync.pgtypes import BPCHAR, VARCHAR, PgType
 
@@ -85,6 +86,15 @@ class TargetTable:
         enums = [(name, self.columns[name].labels) for name in sorted(set(names)) if name in self.columns]
         described = [(name, labels) for name, labels in enums if labels]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16] if described else ""
+
+
+class AsPlanned(NamedTuple):
+    """By what an entity is read and written in a run: kept with the run, whose steps may each be another worker."""
+
+    definition: str
+    """Of catalog, relations and table."""
+    types: str
+    """Of what legacy computes, by which the bytes of its rows are understood."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hybrid_sync.blame import is_row_state
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
+from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.compare import one_pass, references
 from hybrid_sync.compare.asked import Looked, named_keys
 from hybrid_sync.compare.conservation import ask_base
@@ -29,7 +30,9 @@ from hybrid_sync.keys import ask_recorded, record_among
 from hybrid_sync.postgres import Connection, path_setting, snapshot, together
 from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.runs.store import Requested, RunRecord
-from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.schema.legacy_structure import ask_types_now, digest_of_types
+from hybrid_sync.schema.plans import EntityPlan, table_in
+from hybrid_sync.schema.target_structure import ask_identity
 from hybrid_sync.session import Answer, Trip
 from hybrid_sync.timing import timed
 from hybrid_sync.write.tombstones import ask_marked
@@ -93,20 +96,40 @@ class _Source:
         )  # fmt: skip
 
 
+class _Now:
+    """By what an entity would be read and written if it were planned now."""
+
+    def __init__(self, entity: Entity, ours: Trip, theirs: Trip) -> None:
+        ours.do(path_setting(entity.legacy_search_path))
+        self._types = {source: ours.ask(ask_types_now(entity, source)) for source in entity.sources}
+        self._table = theirs.ask(ask_identity(entity))
+
+    def as_planned(self, planned: AsPlanned | None) -> bool:
+        if planned is None:  # by an earlier release
+            return True
+        types = digest_of_types({source: asked.value for source, asked in self._types.items()})
+        return (table_in(planned.definition), planned.types) == (self._table.value, types)
+
+
 @timed("verify")
 def look(
-    catalog: Catalog, run: RunRecord, plans: Mapping[str, EntityPlan], requested: Requested, legacy: Connection,
-    target: Connection,
+    catalog: Catalog, run: RunRecord, plans: Mapping[str, EntityPlan], requested: Requested,
+    planned: Mapping[str, AsPlanned], legacy: Connection, target: Connection,
 ) -> dict[str, Few]:  # fmt: skip
-    """The entities of the request for which both sides agree; the others need a closer look."""
+    """The entities of the request for which both sides agree; the others need a closer look.
+
+    So do those that are not `planned` any more: a column of either side was made anew or retyped meanwhile.
+    """
     try:
         with snapshot(target, "target"), snapshot(legacy, "legacy"):
             with together(legacy, lets_go=True) as ours:
                 natives: dict[str, Answer[int]] = {}
                 parts: dict[str, list[_Source]] = {name: [] for name in requested}
+                now: dict[str, _Now] = {}
                 with together(target) as theirs:
                     for name, sources in requested.items():
                         natives[name] = theirs.ask(ask_native(catalog[name]))
+                        now[name] = _Now(catalog[name], ours, theirs)
                         for source, keys in sources.items():
                             place = (catalog[name], source)
                             parts[name].append(_Source(catalog, run, plans[name], place, keys, (ours, theirs)))
@@ -115,7 +138,8 @@ def look(
             with together(target) as theirs:
                 for part in (part for of in parts.values() for part in of):
                     part.ask_target(theirs)
-            return _agreed(catalog, parts, natives, legacy, target)
+            same = {name: parts[name] for name in parts if now[name].as_planned(planned.get(name))}
+            return _agreed(catalog, same, natives, legacy, target)
     except StructureMismatch:  # so legacy's snapshot calls a row that it cannot compute
         return {}
     except psycopg.Error as error:

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import quoted
+from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import Key, RunFailure, RunRequest
 from hybrid_sync.errors import EntityIncomplete, RunNotFound, no_such_run
 from hybrid_sync.legacy.changes import Detection, Mode
@@ -105,7 +106,8 @@ class EntityRecord:
     verification: dict[str, Any] | None = None
     """How far a verification in parts is."""
     batches_done: int = 0
-    definition: str | None = None  # of catalog, relations and table, as planned
+    as_planned: AsPlanned | None = None
+    """None where an earlier release has planned it."""
 
 
 def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecord:
@@ -164,7 +166,7 @@ def _entity(
 ) -> EntityRecord:  # fmt: skip
     detection = Detection.recorded(mode, reason, at_start) if mode is not None else None
     keys = {s: [tuple(k) for k in keys] for s, keys in requested.items()} if requested is not None else None
-    plan = (at_start or {}).get("definition")
+    plan = AsPlanned(at_start["definition"], at_start["types"]) if at_start and "types" in at_start else None
     return EntityRecord(status, detection, planned, keys, version, reconcile, deletes, seen, verification, done, plan)
 
 
@@ -189,7 +191,7 @@ def part(run_id: str, entity: str, **columns: object) -> Question[None]:
 
 
 def record_plan(
-    trip: Trip, run_id: str, entity: Entity, detection: Detection, definition: str, version: int, batches: int,
+    trip: Trip, run_id: str, entity: Entity, detection: Detection, planned: AsPlanned, version: int, batches: int,
     keys: int, seen: Mapping[str, Any] | None = None, warnings: Sequence[str] = (), hidden_rows: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """How the entity is read, into how many batches it was cut, and what people should know of it; the first plan
@@ -198,7 +200,7 @@ def record_plan(
         "fence": detection.fence.model_dump() if detection.fence else None,
         "since": detection.since.isoformat() if detection.since else None,
         "until": detection.until.isoformat() if detection.until else None,
-        "definition": definition,
+        **planned._asdict(),
     }
     trip.do(
         "update hybrid_sync.run_entity set status = 'planned', detection = %s, detection_reason = %s,"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
@@ -101,6 +101,12 @@ def ask_types_now(entity: Entity, source_name: str) -> Question[list[tuple[int, 
     source = entity.sources[source_name]
     wanted = len(source.columns) + len(_integers(source)) + len(_moments(source))
     return _asked(entity, source_name, sql.SQL("{} limit 0"), lambda found: _types(found, wanted))
+
+
+def digest_of_types(types: Mapping[str, Iterable[tuple[int, int]]]) -> str:
+    """What stands for the types by which the rows of an entity's sources are understood."""
+    told = {source: [list(one) for one in asked] for source, asked in types.items()}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _types(found: Cursor, wanted: int) -> list[tuple[int, int]]:

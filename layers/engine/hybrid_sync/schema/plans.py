@@ -14,7 +14,7 @@ import psycopg
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.catalog.shape import AsPlanned, TargetTable
 from hybrid_sync.errors import Locked, MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, inside, under_our_name
 from hybrid_sync.rounds import K, Rounds, abreast, alone
@@ -23,7 +23,7 @@ from hybrid_sync.schema.fitness import require_fit
 from hybrid_sync.schema.hidden_rows import hidden_rows
 from hybrid_sync.schema.key_proof import proof_in_rounds
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
-from hybrid_sync.schema.legacy_structure import Structure, structure_in_rounds, types_in_rounds
+from hybrid_sync.schema.legacy_structure import Structure, digest_of_types, structure_in_rounds, types_in_rounds
 from hybrid_sync.schema.target_structure import table_in_rounds, written_by
 from hybrid_sync.session import Session
 
@@ -42,6 +42,12 @@ class EntityPlan:
     """Why rows of the target may be hidden from us, in sentences."""
     erasures: int = 0
     """The number of the last erasure that the plan knows of."""
+
+    @property
+    def as_planned(self) -> AsPlanned:
+        """What the run's store keeps of it, for whoever carries or verifies the entity in another worker."""
+        types = digest_of_types({source: plan.types for source, plan in self.sources.items()})
+        return AsPlanned(self.definition_hash, types)
 
 
 def table_in(definition: str) -> str:

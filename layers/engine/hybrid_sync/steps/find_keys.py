@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.erase import records
 from hybrid_sync.ids.known import ask_ids
@@ -51,6 +52,10 @@ class Found:
     @property
     def rows(self) -> Requested:
         return self.closure.rows
+
+    @property
+    def planned(self) -> dict[str, AsPlanned]:
+        return {name: self.plans[name].as_planned for name in self.rows}
 
 
 @timed("find")

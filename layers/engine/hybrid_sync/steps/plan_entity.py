@@ -93,7 +93,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         failpoint("plan.recording", target, legacy)
         with one_trip(target, "target", writes=True) as trip:
             record_plan(
-                trip, task.run_id, entity, detection, plan.definition_hash, version, manifest.batches,
+                trip, task.run_id, entity, detection, plan.as_planned, version, manifest.batches,
                 changed_keys + named_keys, None if seen is None or manifest.batches else asdict(seen), plan.warnings,
                 plan.hidden_rows,
             )  # fmt: skip

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.compare import findings
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS, Equal, Reconcile, Segment
 from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEntity, SegmentTask
@@ -159,16 +160,17 @@ def _fences(
             f"Entity {entity.entity} cannot be compared before it is carried over again ({why or 'first_time'}).",
             "Start a weekly run.",
         )
-    _plan_nothing(run, entity, record, stored, (plan.definition_hash, version), target)
+    _plan_nothing(run, entity, record, stored, (plan.as_planned, version), target)
     return stored, stored
 
 
 def _plan_nothing(
-    run: RunRecord, entity: Entity, record: EntityRecord, stored: Fence, state: tuple[str, int], target: Connection
-) -> None:
+    run: RunRecord, entity: Entity, record: EntityRecord, stored: Fence, state: tuple[AsPlanned, int],
+    target: Connection,
+) -> None:  # fmt: skip
     """A verify run reads no changes: what legacy committed after the stored fence is the next sync's.
 
-    `state` is the entity's definition, and the version of its fence.
+    `state` is by what it is read, and the version of its fence.
     """
     if run.request.profile is Profile.verify and record.detection is None:
         with one_trip(target, "target", writes=True) as trip:

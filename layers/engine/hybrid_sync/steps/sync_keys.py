@@ -153,7 +153,7 @@ class _Run:
         keep_to(legacy, wrote.run.fence)
         compile_together(wrote.run.run_id, names, self._world.catalog, legacy, target)
         plans = {name: plan_of(self._world, wrote.run.run_id, name, legacy, target) for name in names}
-        found = few.look(self._world.catalog, wrote.run, plans, wrote.requested, legacy, target)
+        found = few.look(self._world.catalog, wrote.run, plans, wrote.requested, wrote.planned, legacy, target)
         failpoint("keys.verified", target, legacy)
         verdicts = Trip()
         for name, one in found.items():
@@ -190,7 +190,8 @@ def _recorded(world: World, run_id: str, target: Connection) -> Wrote:
     requested = {name: record.requested or {} for name, record in records.value.items()}
     guarded = {name for name, record in records.value.items() if record.deletes and record.deletes.get("guarded")}
     tasks = [batch_of_keys(run_id, place, keys) for place, keys in places(requested)]
-    return Wrote(asked.value, requested, guarded, links=True, unqueued=tasks)
+    planned = {name: record.as_planned for name, record in records.value.items() if record.as_planned is not None}
+    return Wrote(asked.value, requested, planned, guarded, links=True, unqueued=tasks)
 
 
 def _ask_at_once(run_id: str) -> Question[bool]:

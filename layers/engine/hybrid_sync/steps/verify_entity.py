@@ -21,8 +21,8 @@ from hybrid_sync.runs.store import (
     record_verdict,
     require_complete,
 )  # fmt: skip
-from hybrid_sync.schema.legacy_structure import ask_types_now
-from hybrid_sync.schema.plans import EntityPlan, table_in
+from hybrid_sync.schema.legacy_structure import ask_types_now, digest_of_types
+from hybrid_sync.schema.plans import table_in
 from hybrid_sync.schema.target_structure import ask_identity
 from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
@@ -60,7 +60,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             sides.append(legacy)
             plan = plan_of(world, task.run_id, task.entity, legacy, target)
             entity = world.catalog[task.entity]
-            _require_same_types(entity, plan, legacy)
+            _require_same_types(entity, record, legacy)
             counted = count_entity(Sides(world.catalog, plan, run, record, entity, legacy, target), stored.value)
             if counted is None:
                 return EntityVerdict(run_id=task.run_id, entity=task.entity, more=True)
@@ -99,7 +99,7 @@ def _require_steps(task: EntityTask, record: EntityRecord) -> None:
 
 def _require_same_table(record: EntityRecord, now: str) -> None:
     """The table that was written is the one that is there: nobody has made it, or a column of it, anew meanwhile."""
-    if record.definition is not None and table_in(record.definition) != now:
+    if record.as_planned is not None and table_in(record.as_planned.definition) != now:
         raise StructureMismatch(
             "The target table, or a column of it, was made anew or retyped while the run was at work: what had been"
             " written before is gone, or reads otherwise.",
@@ -107,11 +107,14 @@ def _require_same_table(record: EntityRecord, now: str) -> None:
         )
 
 
-def _require_same_types(entity: Entity, plan: EntityPlan, legacy: Connection) -> None:
-    """The rows' bytes were understood by the types that legacy had when it was planned, in this worker or another."""
+def _require_same_types(entity: Entity, record: EntityRecord, legacy: Connection) -> None:
+    """The types by which rows were understood are those of now: whoever carried them, with whatever plan of this run,
+    has met no others."""
+    if record.as_planned is None:
+        return
     with one_trip(legacy, "legacy", read_only=True, path=entity.legacy_search_path) as trip:
         now = {name: trip.ask(ask_types_now(entity, name)) for name in entity.sources}
-    if any(tuple(types.value) != plan.sources[name].types for name, types in now.items()):
+    if digest_of_types({name: types.value for name, types in now.items()}) != record.as_planned.types:
         raise StructureMismatch(
             "A column of legacy was given another type while the run was at work: what was read since may have been"
             " taken for something else.",
@@ -136,5 +139,5 @@ def _advance(
     if detection is None or detection.mode not in _WHOLE or record.fence_version is None:
         return None
     # What changed since the plan was made (a column of legacy with another default touches no row) is the next run's.
-    definition = record.definition or found.definition
+    definition = record.as_planned.definition if record.as_planned is not None else found.definition
     return trip.ask(advance_fence(task.run_id, task.entity, run.fence, definition, record.fence_version))

@@ -11,6 +11,7 @@ from itertools import chain
 from psycopg import sql
 
 from hybrid_sync.catalog.place import quoted
+from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import BatchTask, Key, RunRequest
 from hybrid_sync.deletes.candidates import Candidates
 from hybrid_sync.failpoints import failpoint
@@ -63,6 +64,7 @@ class Wrote:
 
     run: RunRecord
     requested: Requested
+    planned: Mapping[str, AsPlanned]
     guarded: set[str] = field(default_factory=set)
     """Entities of which more has gone than their guard lets go."""
     links: bool = False
@@ -135,7 +137,7 @@ def _record(world: World, run: RunRecord, found: Found) -> RunToOpen:
         for n, wave in enumerate(run.waves) for name in wave
     ]  # fmt: skip
     deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
-    return RunToOpen(request, found.fence, version(world), deadline, entities)
+    return RunToOpen(request, found.fence, version(world), deadline, entities, found.planned)
 
 
 class _Writing:
@@ -150,7 +152,7 @@ class _Writing:
         self._found = found
         self._legacy = legacy
         self._target = target
-        self._wrote = Wrote(run, found.rows)
+        self._wrote = Wrote(run, found.rows, found.planned)
 
     def write(self) -> Wrote:
         self._read()

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import BatchTask, RunRequest
 from hybrid_sync.keys import bucket_numbers, span
 from hybrid_sync.legacy.fence import Fence
@@ -27,6 +28,7 @@ class RunToOpen:
     deadline_seconds: int
     entities: Sequence[Mapping[str, Any]]
     """Of each: entity, target, wave, requested, batches, keys, warnings, hidden_rows."""
+    planned: Mapping[str, AsPlanned]
 
 
 @timed("lock")
@@ -52,6 +54,7 @@ def open_run(
     )
     with together(connection) as trip:
         asked = trip.ask(opening)
+        trip.ask(_record_plans(request.run_id, run.planned))
         for question in then:
             trip.ask(question)
     refused, status, entity, pages = asked.value
@@ -59,6 +62,16 @@ def open_run(
         return None
     require_entered(request.run_id, entity, refused, status)
     return [page for one in pages if isinstance(page := opened(*one), Opened)]
+
+
+def _record_plans(run_id: str, planned: Mapping[str, AsPlanned]) -> Question[None]:
+    """Add by what each of these entities is read and written, where nobody has: few keys plan nothing else."""
+    return Question(
+        "update hybrid_sync.run_entity e set fence_at_start = e.fence_at_start || p.value from jsonb_each(%s) p"
+        " where e.run_id = %s and e.entity = p.key and not e.fence_at_start ? 'definition'",
+        (json.dumps({name: one._asdict() for name, one in planned.items()}), run_id),
+        lambda _: None,
+    )
 
 
 def _part(task: BatchTask, entities: Collection[str]) -> dict[str, Any]:
