@@ -17,7 +17,17 @@ def _put_off(message: FailureMessage) -> None:
     world().failure_queue.put_off(message)
 
 
-@each_message(FailureMessage, postpone=_postpone, put_off=_put_off, record_call=record_call)
+def _hold_back(message: FailureMessage) -> str:
+    """While starts are paused nothing is read: legacy may just be a restore's, half done."""
+    paused = world().starts_paused()
+    if paused:
+        world().failure_queue.hold_back(message)
+    return paused and "starts are paused"
+
+
+@each_message(
+    FailureMessage, postpone=_postpone, put_off=_put_off, hold_back=_hold_back, record_call=record_call
+)
 def handler(message: FailureMessage) -> None:
     """A message stays in the queue until each of its records is resolved, or three attempts have failed."""
     with world().seeing_corrections():

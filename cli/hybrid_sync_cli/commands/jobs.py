@@ -63,10 +63,16 @@ def cancel(run_id: str) -> None:
 @click.command()
 @click.option("--why", default="", help="The reason, for whoever finds it paused.")
 def pause(why: str) -> None:
-    """Start no run, critical ones included, until somebody resumes; what is asked for waits, and what runs goes on."""
+    """Start no run, critical ones included, and retry no failed record, until somebody resumes.
+
+    What is asked for waits, and what runs goes on.
+    """
     found = Deployment.chosen().ask("pause", PauseAsked(reason=why), Jobs)
     running = sum(job.place is None for job in found.jobs)
-    say(f"Starts are paused; {running} still run, {found.waiting} wait. Go on with: hybrid-sync resume")
+    say(
+        f"Starts are paused; {running} still run, {found.waiting} wait. No failed record is tried again meanwhile; what"
+        " the queue has begun ends within two minutes. Go on with: hybrid-sync resume"
+    )
 
 
 @click.command()

@@ -39,6 +39,7 @@ def _above(seen: Overview) -> Iterator[str]:
         yield f"{seen.away} What follows is what AWS knows."
     if seen.paused:
         yield f"Starts are paused {seen.paused}: go on with hybrid-sync resume."
+        yield "Messages about failed records wait, too, and cost no attempt; each is looked at within two minutes then."
     if not seen.running:
         yield "Nothing runs, and nothing waits."
 

@@ -31,13 +31,14 @@ M = TypeVar("M", bound=BaseModel)
 
 def each_message(
     message: type[M], *, postpone: Callable[[str, int], None], put_off: Callable[[M], None] | None = None,
-    record_call: CallRecorder | None = None,
+    hold_back: Callable[[M], str] | None = None, record_call: CallRecorder | None = None,
 ) -> Callable[[Callable[[M], Any]], Handler]:  # fmt: skip
     """Make a function of one message the consumer of a queue.
 
     A message whose call raises stays in the queue; `postpone(receipt_handle, receive_count)` delays it.  One that met
     an outage, or a deployment that has to be mended, is not to blame: `put_off` sends it anew, so that it costs none of
     its deliveries, and this one is done.
+    `hold_back` is asked before anything is done: where it says why not, it has sent the message anew.
     `record_call` is as in `entrypoint.step`.
     """
 
@@ -51,6 +52,9 @@ def each_message(
                 try:
                     given = _message(message, record.body)
                     correlate(given)
+                    if hold_back is not None and (why := hold_back(given)):
+                        logger.info("message held back", extra={"message_id": record.message_id, "why": why})
+                        return
                     heard.append(given)
                     call(given)
                 except Exception as error:

@@ -159,11 +159,8 @@ class DeployedWorld(Connecting):
     def failure_queue(self) -> SqsFailureQueue:
         from hybrid_sync.failures.queue import SqsFailureQueue
 
-        return SqsFailureQueue(
-            self._settings.need("failed_queue_url"),
-            self._client("sqs"),
-            retry_delay_seconds=self._settings.retry_delay_seconds,
-        )
+        url, delay = self._settings.need("failed_queue_url"), self._settings.retry_delay_seconds
+        return SqsFailureQueue(url, self._client("sqs"), retry_delay_seconds=delay)
 
     @cached_property
     def outlook(self) -> Outlook:
@@ -226,6 +223,12 @@ class DeployedWorld(Connecting):
         from hybrid_sync.admission.gate import Gate
 
         return Gate(*self._admission(), away=self._away)
+
+    def starts_paused(self) -> str:
+        """Since when, by whom and why nothing is started; empty while it is.  For what works without a slot."""
+        from hybrid_sync.admission.slots import SlotStore
+
+        return SlotStore(self._settings.need("control_table"), self._client("dynamodb")).read().paused
 
     def _away(self, few: bool) -> str:
         """A few keys reach a target that refuses direct connections by REST, where the deployment has that way."""

@@ -25,7 +25,8 @@ leave their connections free.  A rollback by a run's policy works within that ru
 call of theirs, and the next one when it has answered; it ends the run that it undoes, for which it must not wait, and
 holds its entities for itself alone.
 
-A pause is a word in the same item: whoever claims after it has read it.
+A pause is a word in the same item: whoever claims after it has read it.  Retries, which claim nothing, read it before
+they do anything (functions/retry_failure), and send their message anew.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ _ENTRIES = 10
 _REQUEST_BYTES = 256 * 1024
 _LONGEST_DELAY = 900
 """Of a message that is sent, by SQS."""
+_HELD_BACK = 120
+"""Seconds until a message is looked at again that nobody may work on: so long retries wait after `resume`."""
 
 
 class SqsFailureQueue:
@@ -35,6 +37,10 @@ class SqsFailureQueue:
         again = message.model_copy(update={"at_once": False, "outages": message.outages + 1})
         seconds = int(min(self._retry.delay(again.outages), _LONGEST_DELAY))
         self._send([again.model_dump_json()], {"DelaySeconds": seconds})
+
+    def hold_back(self, message: FailureMessage) -> None:
+        """Send a message anew that may not be worked on now: neither its deliveries nor its delays count on."""
+        self._send([message.model_dump_json()], {"DelaySeconds": _HELD_BACK})
 
     def _send(self, bodies: Sequence[str], delay: Mapping[str, int]) -> None:
         with refusals("the queue of failed records"):
