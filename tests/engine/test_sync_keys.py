@@ -64,6 +64,20 @@ def test_a_row_takes_one_state_and_one_connection_to_each_side(
     assert opened == ["connect_legacy", "connect_target"]
 
 
+@pytest.mark.parametrize("named", ["visits", "nowhere"])
+def test_deletes_allowed_of_what_the_keys_are_not_of_are_refused_as_in_any_run(world: EngineWorld, named: str) -> None:
+    """As an execution may say that somebody starts by hand: all else that starts runs refuses it before."""
+    run(world, "first")
+    found = conduct(
+        execution(
+            world, "asked", profile="on_demand", refs=(Ref(entity="invoices", legacy_id=2),), allow_deletes=(named,)
+        ),
+        functions_of(world),
+    )
+    assert found.error == "request_rejected"
+    assert named in found.cause
+
+
 def counted(opened: list[str], connect: Callable[[], Connection]) -> Callable[[], Connection]:
     def opening() -> Connection:
         opened.append(connect.__name__)

@@ -70,6 +70,7 @@ def sync_keys(world: World, request: RunRequest, *, most: int = MOST_KEYS, wait:
 def _is_few(request: RunRequest, most: int) -> bool:
     """Keys and nothing else; a request that does not fit is refused where runs are planned."""
     more = request.since or request.until or request.entities or request.repair or request.act != "sync"
+    more = more or not {ref.entity for ref in request.refs}.issuperset(request.allow_deletes)  # means nothing: refused
     return request.profile is Profile.on_demand and 0 < len(request.refs) <= most and not more
 
 
