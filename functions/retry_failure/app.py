@@ -25,9 +25,7 @@ def _hold_back(message: FailureMessage) -> str:
     return paused and "starts are paused"
 
 
-@each_message(
-    FailureMessage, postpone=_postpone, put_off=_put_off, hold_back=_hold_back, record_call=record_call
-)
+@each_message(FailureMessage, postpone=_postpone, put_off=_put_off, hold_back=_hold_back, record_call=record_call)
 def handler(message: FailureMessage) -> None:
     """A message stays in the queue until each of its records is resolved, or three attempts have failed."""
     with world().seeing_corrections():
