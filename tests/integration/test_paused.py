@@ -1,4 +1,4 @@
-"""While a person has paused, the queue of failed records rests too: nothing is read, nothing is lost, and it goes on."""
+"""While a person has paused, the queue of failed records rests, too: nothing is read or lost, and it goes on."""
 
 from __future__ import annotations
 
