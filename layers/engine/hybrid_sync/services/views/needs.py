@@ -210,7 +210,7 @@ def _paused(paused: str) -> Iterator[Need]:
     if paused:
         yield Need(
             tone=Tone.warning, subject="starts", title="Starts are paused", cause=f"Paused {paused}.",
-            remedy="Until somebody resumes nothing starts and no failed record is tried again; what is asked for waits.",
+            remedy="Until somebody resumes nothing starts and no failed record is tried again; requests wait.",
             command="hybrid-sync resume", act=Act(kind="resume", label="Resume", of="starts"),
         )  # fmt: skip
 
