@@ -79,3 +79,11 @@ def test_what_comes_after_the_deletes_keeps_no_old_reference_without_a_word(grou
 
 def test_a_column_of_the_target_that_is_made_anew_is_filled(ground: Servers) -> None:
     _holds("visible/target_column_made_anew", ground)
+
+
+def test_no_session_ends_because_of_one_row(ground: Servers) -> None:
+    _holds("servers/exit_on_error", ground)
+
+
+def test_no_index_leaves_rows_out(ground: Servers) -> None:
+    _holds("servers/gin_fuzzy_search_limit", ground)

@@ -31,6 +31,8 @@ TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "array_nulls": "on",
     "transform_null_equals": "off",
     "standard_conforming_strings": "on",
+    "exit_on_error": "off",
+    "gin_fuzzy_search_limit": "0",
     "statement_timeout": "120s",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
