@@ -65,9 +65,12 @@ def opening(side: Side, isolation: LiteralString, path: SearchPath, *, read_only
     transaction has to be refused.
     """
     begin = sql.SQL("begin isolation level {}{}").format(sql.SQL(isolation), sql.SQL(" read only" if read_only else ""))
-    settings = sql.SQL("select {}").format(
+    # Counted, so that the answer is one number: a column for each setting takes as much again as the statement.
+    settings = sql.SQL(
+        "select pg_catalog.count(pg_catalog.set_config(name, value, true)) from (values {}) as s (name, value)"
+    ).format(
         sql.SQL(", ").join(
-            sql.SQL("pg_catalog.set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+            sql.SQL("({}, {})").format(sql.Literal(name), sql.Literal(value))
             for name, value in TRANSACTION_SETTINGS.items()
         )
     )
