@@ -15,7 +15,7 @@ from hybrid_sync.services.messages.answers import Holds
 from hybrid_sync.services.messages.holds import HoldsAsked
 from hybrid_sync_cli.deployment import Deployment, TargetAway
 from hybrid_sync_cli.deployment.deployment import ATTEMPTS
-from hybrid_sync_cli.deployment.place import Place
+from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.errors import CliError
 from tests.cli.conftest import Command
 from tests.cli.gateway import Desk
@@ -103,7 +103,7 @@ def answering(*answers: Canned) -> Iterator[tuple[Deployment, list[float]]]:
         address = f"http://127.0.0.1:{server.server_port}"
         known = {"ApiId": "abc", "ApiUrl": ""}
         try:
-            yield Deployment(Place("hybrid-sync", "us-east-1", address, known=known), waited.append), waited
+            yield Deployment(Location("hybrid-sync", "us-east-1", address, known=known), waited.append), waited
         finally:
             server.shutdown()
             thread.join()
@@ -145,9 +145,9 @@ def test_only_who_is_patient_waits_for_a_database_that_is_away() -> None:
 
 
 def test_an_api_that_is_not_there_is_one_sentence() -> None:
-    place = Place("hybrid-sync", "us-east-1", "http://127.0.0.1:1", known={"ApiId": "abc", "ApiUrl": ""})
+    location = Location("hybrid-sync", "us-east-1", "http://127.0.0.1:1", known={"ApiId": "abc", "ApiUrl": ""})
     with pytest.raises(CliError, match="does not answer: start it with hybrid-sync up"):
-        Deployment(place).ask("holds", HoldsAsked(), Holds)
+        Deployment(location).ask("holds", HoldsAsked(), Holds)
 
 
 def test_a_target_that_is_away_is_the_deployments_own_sentence(desk: Desk, stack: object, hybrid_sync: Command) -> None:

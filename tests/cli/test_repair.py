@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.session import Session
 
-from hybrid_sync_cli.deployment.place import Place
+from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.deployment.repair import PARTS, Repair, restored
 from tests.checks import templates
 from tests.contract import accounts
@@ -35,9 +35,9 @@ STACK = {
 def repair() -> Iterator[Repair]:
     """A stack of which nothing is left."""
     with accounts.account("moto", str):
-        place = Place("hybrid-sync", "eu-central-1", "")
-        place.__dict__["session"] = Session()
-        yield Repair(place, STACK)
+        location = Location("hybrid-sync", "eu-central-1", "")
+        location.__dict__["session"] = Session()
+        yield Repair(location, STACK)
 
 
 def test_each_part_is_made_once_and_as_the_template_has_it(repair: Repair) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.deployment.outputs import outputs
-from hybrid_sync_cli.deployment.place import Place
 from hybrid_sync_cli.main import _database, _disk
 from hybrid_sync_cli.stack import Stack, home
 from tests.cli.conftest import Command
@@ -52,9 +52,9 @@ def test_where_nothing_can_be_kept_a_deployment_is_asked_again(monkeypatch: pyte
     told = {"Outputs": [{"OutputKey": "ApiUrl", "OutputValue": "https://api.example.com"}]}
     monkeypatch.setattr("hybrid_sync_cli.deployment.outputs.described", lambda _: told)
 
-    place = Place("clinic", "us-east-1", "http://127.0.0.1:1", profile="x")
+    location = Location("clinic", "us-east-1", "http://127.0.0.1:1", profile="x")
 
-    assert outputs(place) == outputs(place) == {"ApiUrl": "https://api.example.com"}
+    assert outputs(location) == outputs(location) == {"ApiUrl": "https://api.example.com"}
 
 
 def test_a_home_that_is_private_is_not_written_to_be_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

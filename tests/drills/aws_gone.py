@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 import psycopg
 
+from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.deployment.outputs import api_url
-from hybrid_sync_cli.deployment.place import Place
 from hybrid_sync_cli.stack import ACCESS, STACK_NAME, Stack, home
 from hybrid_sync_cli.stack.aws import Aws
 from hybrid_sync_cli.stack.deploy import Deployment, Host, outputs
@@ -87,7 +87,7 @@ def _deployed(lost: Stack) -> Stack:
     aws.start(project / ".venv-stack" / "bin" / "python", None)
     Deployment(project, processes.home / "sam", Host.this(), True, ADDRESSES, ELSEWHERE).deploy(aws.endpoint)
     stack = replace(lost, aws_endpoint_url=aws.endpoint, region=ELSEWHERE, outputs=outputs(aws.endpoint, ELSEWHERE))
-    stack = replace(stack, api_url=api_url(Place.here(stack), stack.outputs))
+    stack = replace(stack, api_url=api_url(Location.here(stack), stack.outputs))
     stack.save()
     return stack
 

@@ -13,7 +13,7 @@ from psycopg import sql
 from hybrid_sync.catalog.load import load
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import EntityTask, RunRequest
-from hybrid_sync.keys import HIGHEST, LOWEST, among, between, bucket_of, make_room, place_of, span
+from hybrid_sync.keys import HIGHEST, LOWEST, among, between, bucket_of, make_room, offset_in_bucket, span
 from hybrid_sync.rounds import alone
 from hybrid_sync.schema.install import install
 from hybrid_sync.schema.key_proof import proof_in_rounds
@@ -272,7 +272,7 @@ def test_buckets_and_places_are_those_of_python_from_one_end_of_bigint_to_the_ot
     with psycopg.connect(legacy_db) as connection:
         for number in _KEYS:
             query = sql.SQL("select {}, {} from (values ({}::int8)) v(k)").format(
-                bucket_of(key), place_of(key), sql.Literal(str(number))
+                bucket_of(key), offset_in_bucket(key), sql.Literal(str(number))
             )
             assert connection.execute(query).fetchone() == divmod(number, 500)
 

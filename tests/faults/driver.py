@@ -18,7 +18,7 @@ from hybrid_sync.contracts import (
 )
 from hybrid_sync.failpoints import Action
 from hybrid_sync_cli.flow.deployed import flow
-from hybrid_sync_cli.flow.execution import Delivery, Execution, Place
+from hybrid_sync_cli.flow.execution import Delivery, Execution, StatePath
 from tests.faults.cloud import StoredManifests
 from tests.faults.faultplan import ERASING, ERASING_AGAIN, FaultPlan
 from tests.faults.pool import Pool
@@ -176,7 +176,7 @@ class Driver:
     def _armed(self, step: str, attempt: int) -> dict[str, Action]:
         return self._faults.choose(step) if self._faults is not None and attempt < 2 else {}
 
-    def _shuffled(self, place: Place, items: int) -> list[int]:
+    def _shuffled(self, place: StatePath, items: int) -> list[int]:
         return self._luck.sample(range(items), items)
 
     def _chance(self, share: float) -> bool:
@@ -196,7 +196,7 @@ def _erases(payload: Any) -> bool:
     return isinstance(request, RunRequest) and request.act != "sync"
 
 
-def started(request: RunRequest, manifests: StoredManifests, order: Callable[[Place, int], list[int]]) -> Execution:
+def started(request: RunRequest, manifests: StoredManifests, order: Callable[[StatePath, int], list[int]]) -> Execution:
     """The state machine about to run."""
     given = request.model_dump(mode="json", exclude={"run_id"}, exclude_unset=True)
     return Execution(flow(Retries=RETRIES, BatchConcurrency=2 * RETRIES), request.run_id, given, manifests.lines, order)

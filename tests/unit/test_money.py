@@ -9,13 +9,13 @@ import pytest
 from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare.amounts import Sums, Tally, add
 from hybrid_sync.compare.money import TwoWays, lines
-from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.recorded.money import MoneyLine
 
 TOTAL = Money(column="total", constant_currency="USD")
 
 
-def sums(amount: str, rows: int = 1, place: Place = Place.current) -> Sums:
+def sums(amount: str, rows: int = 1, place: RowState = RowState.current) -> Sums:
     return {("USD", None, place): Tally(Decimal(amount), rows)}
 
 
@@ -45,13 +45,13 @@ def test_a_cent_makes_a_difference() -> None:
 
 
 def test_an_amount_that_is_no_number_is_never_equal_not_even_to_itself() -> None:
-    odd = both({("USD", None, Place.current): Tally(Decimal(1), 2, 0, 1)})
+    odd = both({("USD", None, RowState.current): Tally(Decimal(1), 2, 0, 1)})
     assert not line(odd, odd).equal
 
 
-@pytest.mark.parametrize("place", list(Place))
+@pytest.mark.parametrize("place", list(RowState))
 @pytest.mark.parametrize("ours", [True, False])
-def test_two_computations_that_disagree_on_one_side_are_not_equal(ours: bool, place: Place) -> None:
+def test_two_computations_that_disagree_on_one_side_are_not_equal(ours: bool, place: RowState) -> None:
     torn, whole = TwoWays(sums("10.50", 1, place), sums("10.49", 1, place)), TwoWays()
     assert not (line(torn, whole) if ours else line(whole, torn)).equal
 
@@ -61,7 +61,7 @@ def test_the_same_sum_of_another_number_of_rows_is_not_equal() -> None:
 
 
 def test_an_empty_amount_is_not_zero() -> None:
-    empty = both({("USD", None, Place.current): Tally(Decimal(0), 1, 1)})
+    empty = both({("USD", None, RowState.current): Tally(Decimal(0), 1, 1)})
     assert not line(empty, both(sums("0"))).equal
 
 
@@ -71,10 +71,10 @@ def test_an_amount_that_only_one_side_has_is_a_line_of_its_own() -> None:
 
 def test_every_amount_of_legacy_is_in_one_term_and_what_the_target_lacks_is_told() -> None:
     ours = both(
-        sums("100"), sums("2000010", 1, Place.stale), sums("7", 2, Place.absent), sums("3", 1, Place.excluded),
-        sums("1", 1, Place.in_flight),
+        sums("100"), sums("2000010", 1, RowState.stale), sums("7", 2, RowState.absent), sums("3", 1, RowState.excluded),
+        sums("1", 1, RowState.in_flight),
     )  # fmt: skip
-    theirs = both(sums("100"), sums("10", 1, Place.stale), sums("0.5", 1, Place.in_flight))
+    theirs = both(sums("100"), sums("10", 1, RowState.stale), sums("0.5", 1, RowState.in_flight))
     found = line(ours, theirs)
     assert (found.equal, found.agrees) == (True, False)
     assert (found.legacy, found.target, found.missing) == (Decimal(2000121), Decimal("110.5"), Decimal("2000007.5"))
@@ -83,14 +83,14 @@ def test_every_amount_of_legacy_is_in_one_term_and_what_the_target_lacks_is_told
     assert (found.rows, found.current_rows, found.stale_rows, found.absent_rows, found.excluded_rows) == (6, 1, 1, 2, 1)
 
 
-@pytest.mark.parametrize("place", [Place.stale, Place.absent, Place.missing])
-def test_money_agrees_only_when_no_row_of_it_is_left(place: Place) -> None:
+@pytest.mark.parametrize("place", [RowState.stale, RowState.absent, RowState.missing])
+def test_money_agrees_only_when_no_row_of_it_is_left(place: RowState) -> None:
     assert not line(both(sums("5"), sums("0", 1, place)), both(sums("5"))).agrees
 
 
 def test_a_stale_row_whose_currency_has_changed_leaves_neither_currency_agreeing() -> None:
-    ours: Sums = {("EUR", None, Place.stale): Tally(Decimal(5), 1)}
-    theirs: Sums = {("USD", None, Place.stale): Tally(Decimal(5), 1)}
+    ours: Sums = {("EUR", None, RowState.stale): Tally(Decimal(5), 1)}
+    theirs: Sums = {("USD", None, RowState.stale): Tally(Decimal(5), 1)}
     found = lines(TOTAL, TwoWays(ours, ours), TwoWays(theirs, theirs))
     assert [(one.currency, one.agrees, one.missing) for one in found] == [
         ("EUR", False, Decimal(5)), ("USD", False, Decimal(-5))
@@ -101,4 +101,4 @@ def test_sums_never_lose_a_digit() -> None:
     total: Sums = {}
     add(total, sums("1e50"))
     add(total, sums("1e-50"))
-    assert format(total["USD", None, Place.current].amount, "f") == "1" + "0" * 50 + "." + "0" * 49 + "1"
+    assert format(total["USD", None, RowState.current].amount, "f") == "1" + "0" * 50 + "." + "0" * 49 + "1"

@@ -24,7 +24,7 @@ def logs(run_id: str, trouble: bool, limit: int, as_json: bool) -> None:
         click.echo(found.model_dump_json())
         return
     for line in found.lines:
-        screen.say(in_words(line, deployment.place.stack))
+        screen.say(in_words(line, deployment.location.stack))
     if not found.lines:
         screen.say(f"There are no {'warnings or errors' if trouble else 'log lines'} of {found.run_id}.")
     if len(found.lines) < found.every:

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import click
 
+from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.deployment.outputs import api_url, outputs
-from hybrid_sync_cli.deployment.place import Place
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack, home
 
@@ -106,11 +106,11 @@ def env(as_json: bool) -> None:
 
 
 def _environment() -> dict[str, str]:
-    place = Place.chosen()
-    if place.is_local:
+    location = Location.chosen()
+    if location.is_local:
         return Stack.load().environment()
-    found = outputs(place)
-    return {"AWS_DEFAULT_REGION": place.region, "API_URL": api_url(place, found), **found}
+    found = outputs(location)
+    return {"AWS_DEFAULT_REGION": location.region, "API_URL": api_url(location, found), **found}
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

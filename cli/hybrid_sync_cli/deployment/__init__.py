@@ -1,4 +1,4 @@
-"""A deployment, on AWS or on this machine, as the commands see it: one way to ask, whatever the place."""
+"""A deployment, on AWS or on this machine, as the commands see it: one way to ask, wherever it is."""
 
 from __future__ import annotations
 

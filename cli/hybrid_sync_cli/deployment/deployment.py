@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ConnectTimeoutError, EndpointConn
 from botocore.httpsession import URLLib3Session
 from pydantic import BaseModel, ValidationError
 
+from hybrid_sync_cli.deployment.location import Location, expired, unknown_credentials
 from hybrid_sync_cli.deployment.outputs import api_url, outputs
-from hybrid_sync_cli.deployment.place import Place, expired, unknown_credentials
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import Stack
 
@@ -49,30 +49,30 @@ class TargetAway(CliError):
 class Deployment:
     """One deployment; `sleep` waits between attempts."""
 
-    def __init__(self, place: Place, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.place = place
+    def __init__(self, location: Location, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.location = location
         self._sleep = sleep
         self._http = URLLib3Session(timeout=(5, ANSWER_SECONDS))
 
     @classmethod
     def chosen(cls) -> Deployment:
         """What the command line says."""
-        return cls(Place.chosen())
+        return cls(Location.chosen())
 
     @classmethod
     def here(cls, stack: Stack) -> Deployment:
         """The stack on this machine."""
-        return cls(Place.here(stack))
+        return cls(Location.here(stack))
 
     @property
     def outputs(self) -> dict[str, str]:
         """Names of the deployment's parts."""
-        return outputs(self.place)
+        return outputs(self.location)
 
     @property
     def url(self) -> str:
         """Where its API listens."""
-        return api_url(self.place, self.outputs)
+        return api_url(self.location, self.outputs)
 
     def ask(self, command: str, asked: BaseModel | Mapping[str, Any], answer: type[M], *, patient: bool = False) -> M:
         """What the command answers; `patient` asks again while a database is busy or away.
@@ -95,7 +95,7 @@ class Deployment:
         url = self.url
         found = self._send(url, command, body)
         if found[0] in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) and not _ours(found[2]):
-            now = api_url(self.place, outputs(self.place, fresh=True))
+            now = api_url(self.location, outputs(self.location, fresh=True))
             if now != url:
                 return self._send(now, command, body)
         return found
@@ -122,12 +122,12 @@ class Deployment:
 
     def _signed(self, url: str, body: bytes) -> AWSPreparedRequest:
         request = AWSRequest("POST", url, headers={"Content-Type": "application/json"}, data=body)
-        SigV4Auth(self.place.credentials(), "execute-api", self.place.region).add_auth(request)
+        SigV4Auth(self.location.credentials(), "execute-api", self.location.region).add_auth(request)
         return request.prepare()
 
     def _silent(self, how: str) -> str:
-        remedy = "start it with hybrid-sync up" if self.place.is_local else "check your connection and --region"
-        return f"The API of the stack {self.place.stack} {how}: {remedy}."
+        remedy = "start it with hybrid-sync up" if self.location.is_local else "check your connection and --region"
+        return f"The API of the stack {self.location.stack} {how}: {remedy}."
 
     @staticmethod
     def _meant(said: dict[str, Any], answer: type[M]) -> M:
@@ -152,22 +152,22 @@ class Deployment:
             return CliError(f"{command} took longer than a call may: look with hybrid-sync status, then try again.")
         return CliError(
             f"{command} failed inside the deployment (HTTP {int(status)}): its reason is in the log of the function"
-            f" {self.place.stack}-serve-ops."
+            f" {self.location.stack}-serve-ops."
         )
 
     def _forbidden(self, command: str, kind: str, text: str) -> CliError:
         """Why API Gateway lets nobody pass: an error's name is all that it tells."""
         if "Expired" in kind or "is expired" in text:
-            return expired(self.place.profile)
+            return expired(self.location.profile)
         if "AccessDenied" in kind:
             return CliError(
-                f"You may not call POST /ops/{command} of the stack {self.place.stack} (execute-api:Invoke): ask its"
+                f"You may not call POST /ops/{command} of the stack {self.location.stack} (execute-api:Invoke): ask its"
                 f" admin for a policy that lists this path, such as those in policies/."
             )
         if "MissingAuthenticationToken" in kind:
             return CliError(
-                f"The stack {self.place.stack} does not know the command {command}: it is older than this hybrid-sync,"
-                " deploy it again."
+                f"The stack {self.location.stack} does not know the command {command}: it is older than this"
+                " hybrid-sync, deploy it again."
             )
         return unknown_credentials()
 

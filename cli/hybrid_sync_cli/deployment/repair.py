@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hybrid_sync_cli.deployment.place import Place
+from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.deployment.template import filled, read, usual
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
@@ -53,8 +53,8 @@ _OURS = {part.name for part in PARTS}
 class Repair:
     """Of one stack."""
 
-    def __init__(self, place: Place, stack: dict[str, Any]) -> None:
-        self._place = place
+    def __init__(self, location: Location, stack: dict[str, Any]) -> None:
+        self._location = location
         self._outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
         template = read(home.project_root() / "template.yaml")
         given = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
@@ -99,14 +99,16 @@ class Repair:
             return self._parameters[name] if name in self._parameters else self._name(name)
         service = {"DataBucket": "s3"}.get(resource, "sqs")
         own = self._name(resource)
-        return f"arn:aws:s3:::{own}" if service == "s3" else f"arn:aws:sqs:{self._place.region}:{self._account}:{own}"
+        return (
+            f"arn:aws:s3:::{own}" if service == "s3" else f"arn:aws:sqs:{self._location.region}:{self._account}:{own}"
+        )
 
     def _conditions(self) -> dict[str, bool]:
         return {"AuditLocked": self._parameters.get("AuditLock", "none") != "none"}
 
     def _client(self, service: str) -> Any:
-        return self._place.session.create_client(
-            service, region_name=self._place.region, endpoint_url=self._place.endpoint or None
+        return self._location.session.create_client(
+            service, region_name=self._location.region, endpoint_url=self._location.endpoint or None
         )
 
     # --- DynamoDB -------------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ class Repair:
         return _is_there(lambda: self._client("s3").head_bucket(Bucket=name))
 
     def _make_bucket(self, name: str, properties: dict[str, Any]) -> None:
-        client, region = self._client("s3"), self._place.region
+        client, region = self._client("s3"), self._location.region
         where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         locked = {"ObjectLockEnabledForBucket": True} if properties.get("ObjectLockEnabled") else {}
         client.create_bucket(Bucket=name, **where, **locked)

@@ -11,26 +11,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from hybrid_sync.secret import IdSecret
+from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.deployment.outputs import outputs
-from hybrid_sync_cli.deployment.place import Place
 from hybrid_sync_cli.errors import CliError
 
 
 class ConnectionSecret:
     """The one with both ways to the databases."""
 
-    def __init__(self, name: str, session: Session | None = None, **place: Any) -> None:
+    def __init__(self, name: str, session: Session | None = None, **location: Any) -> None:
         self.name = name
         with _readable():
-            self.client = (session or Session()).create_client("secretsmanager", **place)
+            self.client = (session or Session()).create_client("secretsmanager", **location)
 
     @classmethod
     def of_stack(cls) -> ConnectionSecret:
         """The one that the chosen stack names."""
-        place = Place.chosen()
+        location = Location.chosen()
         # What is kept may be of a stack that was deleted since, whose secret outlives it.
-        name = outputs(place, fresh=True)["ConnectionSecret"]
-        return cls(name, place.session, region_name=place.region, endpoint_url=place.endpoint or None)
+        name = outputs(location, fresh=True)["ConnectionSecret"]
+        return cls(name, location.session, region_name=location.region, endpoint_url=location.endpoint or None)
 
     def held(self) -> dict[str, str]:
         with _readable():
@@ -54,7 +54,7 @@ class Secrets:
 
     def __init__(self) -> None:
         self._connections = ConnectionSecret.of_stack()
-        self._ids = outputs(Place.chosen())["IdSecret"]
+        self._ids = outputs(Location.chosen())["IdSecret"]
 
     def held(self) -> dict[str, str]:
         """What the functions read."""

@@ -19,11 +19,11 @@ from hybrid_sync_cli.flow.clock import Clock, VirtualClock
 from hybrid_sync_cli.flow.data import StateError
 from hybrid_sync_cli.flow.states import Catcher, Choice, Fail, Flow, Machine, Map, Pass, Retrier, Succeed, Task
 
-Place = tuple[str | int, ...]
+StatePath = tuple[str | int, ...]
 """Where a state stands in an execution: the maps that it is in with the item's number each, then its own name."""
 Items = Callable[[str, str], list[Any]]
 """(bucket, key) -> the lines of a manifest; LookupError when it is not there."""
-Order = Callable[[Place, int], Sequence[int]]
+Order = Callable[[StatePath, int], Sequence[int]]
 """(a map, how many items) -> in which order these start."""
 UNCAUGHT = {"States.Runtime", "States.DataLimitExceeded"}
 """What neither Retry nor Catch handles, not even as States.ALL."""
@@ -33,7 +33,7 @@ UNCAUGHT = {"States.Runtime", "States.DataLimitExceeded"}
 class Delivery:
     """An invocation of a function that waits for its answer."""
 
-    place: Place
+    place: StatePath
     function: str
     payload: Any
     attempt: int
@@ -75,7 +75,7 @@ _Steps = Generator[_Wish, Any, Any]
 class _Branch:
     """A machine on its way through its states; of a map's item, `fork` and the item's number."""
 
-    place: Place
+    place: StatePath
     steps: _Steps
     fork: _Fork | None = None
     number: int = 0
@@ -105,7 +105,7 @@ class Execution:
     cause: str = ""
     clock: Clock = field(default_factory=VirtualClock)
     ready: list[Delivery] = field(default_factory=list)
-    trace: list[Place] = field(default_factory=list)
+    trace: list[StatePath] = field(default_factory=list)
     """Every state that was entered."""
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ class Execution:
 
     # --- states ------------------------------------------------------------------------------------------------
 
-    def _machine(self, machine: Machine, data: Any, place: Place) -> _Steps:
+    def _machine(self, machine: Machine, data: Any, place: StatePath) -> _Steps:
         then: str | None = machine.start
         while then is not None:
             state, here = machine.states[then], (*place, then)
@@ -166,7 +166,7 @@ class Execution:
             return catcher.put(data, {"Error": failed.error, "Cause": failed.cause}), catcher.then
         return state.output(data, result, self.name), state.then
 
-    def _task(self, task: Task, data: Any, here: Place) -> _Steps:
+    def _task(self, task: Task, data: Any, here: StatePath) -> _Steps:
         retries: Counter[int] = Counter()
         while True:
             payload = task.payload(data, self.name)
@@ -183,7 +183,7 @@ class Execution:
             yield _Pause(task.retry[n].delay(retries[n]))
             retries[n] += 1
 
-    def _map(self, state: Map, data: Any, here: Place) -> _Steps:
+    def _map(self, state: Map, data: Any, here: StatePath) -> _Steps:
         items = self._items(state, data)
         # Items that come one after the other keep their order.
         order = range(len(items)) if state.most == 1 else self.order(here, len(items))
@@ -266,7 +266,7 @@ class Execution:
             return self._begun(fork)
         return [_Result(fork.branch, fork.results)]
 
-    def _abandon(self, place: Place) -> None:
+    def _abandon(self, place: StatePath) -> None:
         """The other items of a map that has failed."""
         for delivery in [delivery for delivery in self.ready if delivery.place[: len(place)] == place]:
             self._taken(delivery)

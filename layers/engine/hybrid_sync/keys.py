@@ -63,8 +63,8 @@ def first_of_record() -> sql.Composed:
     return sql.SQL("{}[1]").format(_KEY)
 
 
-def place_of(key: sql.Composable) -> sql.Composed:
-    """The key's place in its bucket, from 0: the first key of the lowest bucket is no bigint, so nothing is
+def offset_in_bucket(key: sql.Composable) -> sql.Composed:
+    """The key's offset in its bucket, from 0: the first key of the lowest bucket is no bigint, so nothing is
     subtracted from it."""
     return sql.SQL("((({k}::int8 % {b}) + {b}) % {b})::int").format(k=key, b=sql.Literal(BUCKET))
 

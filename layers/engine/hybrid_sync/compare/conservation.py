@@ -15,11 +15,11 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.compare.checksums import within
-from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.streams import Line, differing_lines, lines
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, bucket_number, bucket_of, key_table, make_room, one_of, place_of
+from hybrid_sync.keys import BUCKET, bucket_number, bucket_of, key_table, make_room, offset_in_bucket, one_of
 from hybrid_sync.postgres import Connection, Question, answer, inside
 from hybrid_sync.recorded.conservation import Conservation
 
@@ -101,7 +101,7 @@ def _places(scope: Scope, legacy: Connection) -> tuple[Counter[str], int]:
             " (select {} as p, {} as keyed from {} where {} offset 0) r group by p"
         ).format(scope.place_in_legacy(), scope.plan.keyed, scope.plan.relations, scope.in_legacy())
     ).fetchall()
-    without = sum(int(n) for place, _, n in rows if place == Place.absent)
+    without = sum(int(n) for place, _, n in rows if place == RowState.absent)
     return Counter({str(place): int(n) for place, n, _ in rows}), without
 
 
@@ -225,7 +225,7 @@ class _Bucket:
 def _bitmap(key: sql.Composable) -> sql.Composed:
     """The keys of a bucket as 500 bits, in text."""
     return sql.SQL("bit_or(set_bit(repeat('0', {size})::bit({size}), {place}, 1))::text").format(
-        size=sql.Literal(BUCKET), place=place_of(key)
+        size=sql.Literal(BUCKET), place=offset_in_bucket(key)
     )
 
 

@@ -12,7 +12,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import conservation, identity, money, one_pass, references
 from hybrid_sync.compare.canonical import Canonical
-from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.side import Pass
 from hybrid_sync.postgres import Connection, Question, answer
@@ -76,8 +76,8 @@ class EntityCount:
         `lost`, what joins lose, follows from what legacy was asked before."""
         if not one_pass.agree(scope, ours, theirs):
             return False
-        live = sum(theirs.places[place] for place in (Place.current, Place.stale, Place.in_flight))
-        places = {place.value: ours.places.get(place, 0) for place in Place}
+        live = sum(theirs.places[place] for place in (RowState.current, RowState.stale, RowState.in_flight))
+        places = {place.value: ours.places.get(place, 0) for place in RowState}
         if lost is None:
             lost = conservation.lost_in_joins(scope, self.legacy, sum(places.values()), doubled=False)
         conservation.agreed(self.total, scope, places, ours.without_key, (live, theirs.places["marked"]), lost)

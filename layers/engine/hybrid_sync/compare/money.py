@@ -15,7 +15,7 @@ from psycopg import sql
 from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare import ledger
 from hybrid_sync.compare.amounts import EXACT, Amounts, Group, Sums, Tally, add
-from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.unreadable import uncomputable_keys
 from hybrid_sync.contracts import Key
@@ -39,7 +39,7 @@ class TwoWays:
         add(self.by_server, server)
         add(self.by_stream, stream)
 
-    def of(self, currency: str, status: str | None, *places: Place) -> Tally:
+    def of(self, currency: str, status: str | None, *places: RowState) -> Tally:
         """The server's sum of these places."""
         total = Tally()
         for place in places:
@@ -51,7 +51,7 @@ class TwoWays:
         return all(
             self.by_server.get((currency, status, place), Tally())
             == self.by_stream.get((currency, status, place), Tally())
-            for place in Place
+            for place in RowState
         )
 
 
@@ -64,13 +64,13 @@ def lines(money: Money, ours: TwoWays, theirs: TwoWays) -> list[MoneyLine]:
 
 def _line(column: str, currency: str, status: str | None, ours: TwoWays, theirs: TwoWays) -> MoneyLine:
     pair = (currency, status)
-    legacy, target = ours.of(*pair, *Place), theirs.of(*pair, *Place)
-    current, stale, absent = (ours.of(*pair, place) for place in (Place.current, Place.stale, Place.absent))
+    legacy, target = ours.of(*pair, *RowState), theirs.of(*pair, *RowState)
+    current, stale, absent = (ours.of(*pair, place) for place in (RowState.current, RowState.stale, RowState.absent))
     excluded, moving, unexplained = (
-        ours.of(*pair, place) for place in (Place.excluded, Place.in_flight, Place.missing)
+        ours.of(*pair, place) for place in (RowState.excluded, RowState.in_flight, RowState.missing)
     )
-    held, pending = theirs.of(*pair, Place.stale), theirs.of(*pair, Place.gone)
-    arrived = theirs.of(*pair, Place.current)
+    held, pending = theirs.of(*pair, RowState.stale), theirs.of(*pair, RowState.gone)
+    arrived = theirs.of(*pair, RowState.current)
     equal = current == arrived and not current.odd and ours.agree_on(*pair) and theirs.agree_on(*pair)
     missing_rows = stale.rows + absent.rows + unexplained.rows + held.rows
     return MoneyLine(
@@ -106,7 +106,7 @@ def _computable(rows: Amounts, scope: Scope, legacy: Connection) -> Amounts:
     They count as rows without an amount, under the currency "?".
     """
     asked = sql.SQL("row({}, {}, {})").format(rows.currency_text, rows.status, rows.amount)
-    unsettled = scope.keys_elsewhere_than(legacy, Place.current)
+    unsettled = scope.keys_elsewhere_than(legacy, RowState.current)
     bad = list(uncomputable_keys(legacy, scope.plan, asked, unsettled))
     # A row without a key cannot be looked at alone, so its amount stays out as well.
     good = sql.SQL("({} and not {})").format(scope.plan.keyed, scope.is_among(bad))

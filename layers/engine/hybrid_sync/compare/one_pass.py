@@ -19,8 +19,8 @@ from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare import money
 from hybrid_sync.compare.canonical import Canonical
 from hybrid_sync.compare.checksums import sent_row
-from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import given
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.side import AFTER_FENCE, NEVER, HasChanged, Pass, Rows, at
 from hybrid_sync.keys import FEW, among, make_room
@@ -29,7 +29,7 @@ from hybrid_sync.postgres import Connection, Question
 _FALSE, _NONE = sql.SQL("false"), sql.SQL("0")
 _SAVEPOINT = sql.SQL("savepoint one_pass")
 """The snapshot outlives a row that fails."""
-_LIVE = (Place.current, Place.stale, Place.in_flight)
+_LIVE = (RowState.current, RowState.stale, RowState.in_flight)
 
 
 def over_legacy(
@@ -63,14 +63,14 @@ def _legacy_rows(scope: Scope, columns: Sequence[Money], changed: sql.Composable
     place = sql.SQL(
         "case when {} then {} when not ({}) then {} when {} then {} when {} then {} when {} then {} else {} end"
     ).format(
-        plan.excluded_sql, at(Place.excluded), plan.keyed, at(Place.absent), AFTER_FENCE, at(Place.in_flight),
-        scope.is_among(scope.failed_present), at(Place.stale), scope.is_among(scope.failed_absent), at(Place.absent),
-        at(Place.current),
+        plan.excluded_sql, at(RowState.excluded), plan.keyed, at(RowState.absent), AFTER_FENCE, at(RowState.in_flight),
+        scope.is_among(scope.failed_present), at(RowState.stale),
+        scope.is_among(scope.failed_absent), at(RowState.absent), at(RowState.current),
     )  # fmt: skip
     return Rows(
         scope.legacy_keys, plan.keyed, place, scope.after_fence, given(plan),
         [money.in_legacy(column, scope) for column in columns], plan.relations, scope.in_legacy(), changed, plan.octets,
-        (Place.current,), None if form is None else sent_row(plan, form), scope.seeds,
+        (RowState.current,), None if form is None else sent_row(plan, form), scope.seeds,
         plan.excluded_sql == _FALSE and not scope.failed_present and not scope.failed_absent,
     )  # fmt: skip
 
@@ -93,8 +93,8 @@ def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None)
         "case when {} is null then {} when not ({}) then {} when {} then {} when {} then {} when {} then {} else {} end"
     ).format(
         scope.key_columns[0], at("native"), keyed, at("unkeyed"), scope.is_marked("t") if scope.has_marked else _FALSE,
-        at("marked"), among(scope.stored_keys, scope.in_flight), at(Place.in_flight),
-        among(scope.stored_keys, scope.failed_present), at(Place.stale), at(Place.current),
+        at("marked"), among(scope.stored_keys, scope.in_flight), at(RowState.in_flight),
+        among(scope.stored_keys, scope.failed_present), at(RowState.stale), at(RowState.current),
     )  # fmt: skip
     carries = [sql.SQL("{} is not null").format(sql.Identifier(slot.column)) for slot in scope.plan.references]
     return Rows(
@@ -132,5 +132,5 @@ def agree(scope: Scope, ours: Pass, theirs: Pass) -> bool:
     Rows with different keys that are as many as the records wait for are the same, since none is in the target.
     """
     waiting = len(set(scope.failed_absent).difference(scope.in_flight))
-    absent = ours.places[Place.absent] - ours.without_key
+    absent = ours.places[RowState.absent] - ours.without_key
     return not ours.shared and ours.keys == theirs.keys and ours.rows == theirs.rows and absent == waiting

@@ -21,7 +21,7 @@ from hybrid_sync.compare.checksums import Sides, differing_buckets
 from hybrid_sync.compare.look import Departure, Difference, Finding, Moving, look
 from hybrid_sync.compare.origin import native_xids, origin, reported_before
 from hybrid_sync.compare.parts import Range, ranges
-from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.seen import Seen, look_at_rows
 from hybrid_sync.contracts import Key
 from hybrid_sync.failpoints import failpoint
@@ -143,7 +143,7 @@ class Reconcile:
         spent = round((time.monotonic() - began) / len(passes), 3)
         compared: list[tuple[Segment, findings.Compared]] = []
         for segment in segments:
-            rows, moving = passes[segment.source].places[Place.current], len(passes[segment.source].in_flight)
+            rows, moving = passes[segment.source].places[RowState.current], len(passes[segment.source].in_flight)
             compared.append((segment, findings.Compared(rows, rows, moving, spent)))
         return Equal(seen, compared)
 

@@ -19,7 +19,7 @@ from hybrid_sync.catalog.place import split, table
 from hybrid_sync.compare.checksums import within
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, bucket_of, key_list, key_text, none_of, place_of, record_among, recorded
+from hybrid_sync.keys import BUCKET, bucket_of, key_list, key_text, none_of, offset_in_bucket, record_among, recorded
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.recorded.checks import ReferenceLine
 from hybrid_sync.schema.target_structure import guarded
@@ -245,7 +245,7 @@ def _rows(
     bucket = bucket_of(keys[0])
     if len(keys) == 1:
         share = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
-            size=sql.Literal(BUCKET), place=place_of(keys[0])
+            size=sql.Literal(BUCKET), place=offset_in_bucket(keys[0])
         )
     else:
         digest = sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(keys))

@@ -15,7 +15,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.compare.digests import Seeds, draw
 from hybrid_sync.compare.parts import ALL, Range
-from hybrid_sync.compare.places import Place
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import (
     among,
@@ -124,7 +124,7 @@ class Scope:
         """Find the keys that changed after the fence, in the caller's snapshot."""
         self.in_flight = self._keys_where(legacy, self.after_fence)
 
-    def keys_elsewhere_than(self, legacy: Connection, place: Place) -> list[Key]:
+    def keys_elsewhere_than(self, legacy: Connection, place: RowState) -> list[Key]:
         """The keys of rows that are not in this place."""
         return self._keys_where(legacy, sql.SQL("{} <> {}").format(self.place_in_legacy(), sql.Literal(place)))
 

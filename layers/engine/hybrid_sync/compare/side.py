@@ -15,15 +15,16 @@ from psycopg import sql
 from hybrid_sync.compare import digests
 from hybrid_sync.compare.amounts import Amounts, Sums, Tally, alike, apart, both_ways, computed
 from hybrid_sync.compare.ledger import Ledger, Texts, grouped_rows
-from hybrid_sync.compare.places import Place
 from hybrid_sync.compare.references import Carrying
+from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.contracts import Key
-from hybrid_sync.keys import BUCKET, bucket_of, place_of
+from hybrid_sync.keys import BUCKET, bucket_of, offset_in_bucket
 from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.session import Query
 
-_PLACES = (*(place.value for place in Place if place not in (Place.missing, Place.gone)), "marked", "native", "unkeyed")
+_OTHERS = (RowState.missing, RowState.gone)
+_PLACES = (*(state.value for state in RowState if state not in _OTHERS), "marked", "native", "unkeyed")
 """Where a row of either side is: in legacy it may be excluded or absent, in the target marked as deleted, native, or
 without a part of its key."""
 AFTER_FENCE = sql.SQL("hybrid_sync_y")
@@ -31,7 +32,7 @@ AFTER_FENCE = sql.SQL("hybrid_sync_y")
 NEVER = sql.SQL("false")
 """Of the target, whose rows no fence concerns."""
 _BY_CODE = {str(code): place for code, place in enumerate(_PLACES)}
-_SETTLED = (Place.current, Place.stale)
+_SETTLED = (RowState.current, RowState.stale)
 _NO_BUCKET = 2**55 - 1
 """Of rows without a complete key: beyond the bucket of every bigint."""
 _BITS = 5
@@ -133,7 +134,7 @@ class Rows:
         bucket, place = group >> 3, _PLACES[group & 7]
         found.places[place] += rows
         if bucket == _NO_BUCKET:
-            found.without_key += rows if place == Place.absent else 0
+            found.without_key += rows if place == RowState.absent else 0
             return
         found.shared |= rows != distinct
         keys, sums, masks = grouped_rows.split(",")
@@ -141,7 +142,7 @@ class Rows:
             found.keys[bucket, place] = keys
         if sums:
             found.rows[bucket] = sums
-        self._enter_references(found, bucket, rows if place == Place.current else 0, masks)
+        self._enter_references(found, bucket, rows if place == RowState.current else 0, masks)
         found.in_flight += [tuple(map(int, key.split(":"))) for key in (in_flight or "").split()]
         if changed:
             before = found.changed.get(bucket, Bucket(bucket, 0))
@@ -200,7 +201,7 @@ class Rows:
         """OFFSET 0: each value is computed once.  A reference is computed only of rows whose place is current."""
         if self._is_single:
             share: sql.Composable = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
-                size=sql.Literal(BUCKET), place=place_of(self.keys[0])
+                size=sql.Literal(BUCKET), place=offset_in_bucket(self.keys[0])
             )
         else:
             share = digests.sent(self.keys)
@@ -222,7 +223,8 @@ class Rows:
                 )
             )
         if self.row is not None:
-            named.append(sql.SQL("case when hybrid_sync_p = {} then {} end as d").format(at(Place.current), self.row))
+            current = at(RowState.current)
+            named.append(sql.SQL("case when hybrid_sync_p = {} then {} end as d").format(current, self.row))
         named += computed(self.amounts)
         found = sql.SQL("select hybrid_sync_y, {} as hybrid_sync_p from (select {} as hybrid_sync_y {}) y {}").format(
             # What is cheap need not be kept from being computed twice: a step less for each row.

@@ -13,13 +13,13 @@ from hybrid_sync.contracts import Message
 class Endpoint:
     """One method of one path; without a scope it is open to everybody.
 
-    `hybrid_sync.http.calls.{room}.{name}` serves it and stands beside this declaration; the template's event is called
-    like `name`.  A room is loaded by the authorizer, too: what serves a call is imported when it is called.
+    `hybrid_sync.http.calls.{module}.{name}` serves it and stands beside this declaration; the template's event is
+    called like `name`.  The authorizer loads that file, too: what serves a call is imported when it is called.
     """
 
     name: str
     """Also the operation's id in the OpenAPI document."""
-    room: str
+    module: str
     method: str
     path: str
     """As API Gateway writes it: `/v1/syncs/{run_id}`."""

@@ -49,8 +49,8 @@ class Api:
 
 def served_by(endpoint: Endpoint) -> Callable[[Desk, Call], Reply]:
     """The function that serves it; what only other endpoints need is not imported."""
-    room = importlib.import_module(f"hybrid_sync.http.calls.{endpoint.room}")
-    serve: Callable[[Desk, Call], Reply] = getattr(room, endpoint.name)
+    module = importlib.import_module(f"hybrid_sync.http.calls.{endpoint.module}")
+    serve: Callable[[Desk, Call], Reply] = getattr(module, endpoint.name)
     return serve
 
 

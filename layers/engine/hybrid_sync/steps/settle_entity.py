@@ -36,7 +36,7 @@ from hybrid_sync.write.batches import (
 from hybrid_sync.write.isolate import ALTERED, reason_of
 from hybrid_sync.write.journal import Batch
 from hybrid_sync.write.kept_out import REASONS, record_settled
-from hybrid_sync.write.settlement import Place, Settled, Settlement
+from hybrid_sync.write.settlement import Settled, Settlement, SourceKey
 
 _PAGE = 1_000
 """Rows that are in memory at once; all versions of a key are in one page."""
@@ -45,7 +45,7 @@ _PAGE = 1_000
 class Grown(Exception):
     """Rows that are not locked have what is wanted: everything is undone, to begin anew with them."""
 
-    def __init__(self, places: set[Place]) -> None:
+    def __init__(self, places: set[SourceKey]) -> None:
         super().__init__()
         self.places = places
 
@@ -55,7 +55,7 @@ class SettledEntity:
     """What was settled: rows written, and which of them are new."""
 
     rows: int = 0
-    inserted: set[Place] = field(default_factory=set)
+    inserted: set[SourceKey] = field(default_factory=set)
 
 
 def settle_entity(
@@ -102,7 +102,7 @@ class _Settling:
         self._legacy = legacy
         self._target = target
         self._batch = uuid.uuid4()
-        self._new: set[Place] = set()
+        self._new: set[SourceKey] = set()
         self._ids: dict[str, BatchIds] = {}
 
     def run(self, *, last: bool) -> SettledEntity:
@@ -130,7 +130,7 @@ class _Settling:
         for ids in self._ids.values():
             ids.remember()
 
-    def _places(self) -> set[Place]:
+    def _places(self) -> set[SourceKey]:
         return {(source, key) for source, keys in self._wanted.items() for key in keys}
 
     # --- read ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from hybrid_sync.write.split import ALTERED_STATE, RowRefusal
 from hybrid_sync.write.wants import Wants
 from hybrid_sync.write.write import Writer, Written
 
-Place = tuple[str, Key]
+SourceKey = tuple[str, Key]
 """A legacy row of the entity: source and key."""
 
 
@@ -30,8 +30,8 @@ class Settled:
     """What the write did, by legacy row."""
 
     written: Written
-    arrived: set[Place] = field(default_factory=set)
-    refused: dict[Place, RowRefusal] = field(default_factory=dict)
+    arrived: set[SourceKey] = field(default_factory=set)
+    refused: dict[SourceKey, RowRefusal] = field(default_factory=dict)
 
 
 class Settlement:
@@ -42,7 +42,7 @@ class Settlement:
     ) -> None:
         self._connection = connection
         self._plans = plans
-        self._places: dict[uuid.UUID, Place] = {}
+        self._places: dict[uuid.UUID, SourceKey] = {}
         self._refused: list[RowRefusal] = []
         self.writer = Writer(connection, table, _of_all(plans), run_id, batch, staging=True)
         self._loop = RowLoop(self.writer)
@@ -57,14 +57,14 @@ class Settlement:
             }
             self._refused += self._loop.add(plan, some, new=new)
 
-    def outsiders(self, sources: Mapping[str, Source]) -> set[Place]:
+    def outsiders(self, sources: Mapping[str, Source]) -> set[SourceKey]:
         """Mapped rows that are not staged and hold a unique value that a staged row is to get."""
         self._loop.ready(adopting=self.writer.statements.adopting)
         with self._connection.transaction(force_rollback=True):
             found = Wants(self._connection, self._loop.about_to_move()).outsiders - self._places.keys()
         return {place for source, one in sources.items() for place in self._mapped(source, one, sorted(found))}
 
-    def _mapped(self, source: str, definition: Source, ids: Sequence[uuid.UUID]) -> set[Place]:
+    def _mapped(self, source: str, definition: Source, ids: Sequence[uuid.UUID]) -> set[SourceKey]:
         key = record_key(key_columns(definition.key, "t"))
         rows = self._connection.execute(
             sql.SQL("select {key} from {table} t where t.id = any(%s) and {own}").format(

@@ -16,7 +16,7 @@ from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.schema import sequences
 from hybrid_sync.schema.ready import require_installed
 
-Place = tuple[str, str]
+Table = tuple[str, str]
 
 # By name and not by `to_regclass`, which needs the right that is asked about.  A part of a name that is not there is
 # none of this probe's business.
@@ -85,7 +85,7 @@ def installed(ground: Ground) -> Iterator[Finding]:
     yield from _missing_rights(ground, "target", missing)
 
 
-def _read(catalog: Catalog, detect: str) -> set[Place]:
+def _read(catalog: Catalog, detect: str) -> set[Table]:
     """Every table that the entities so detected name in legacy."""
     entities = [entity for entity in catalog.entities.values() if entity.detect == detect]
     sources = [source for entity in entities for source in entity.sources.values()]
@@ -97,7 +97,7 @@ def _read(catalog: Catalog, detect: str) -> set[Place]:
 
 
 def _missing(
-    ground: Ground, side: Side, tables: set[Place], rights: tuple[str, ...], by_column: Collection[Place] = ()
+    ground: Ground, side: Side, tables: set[Table], rights: tuple[str, ...], by_column: Collection[Table] = ()
 ) -> list[tuple[str, sql.Composable]]:
     """What to grant.  Columns suffice where no transaction id is read, which is a right to the whole table."""
     found: list[tuple[str, sql.Composable]] = []
@@ -124,6 +124,6 @@ def _missing_rights(ground: Ground, side: Side, missing: Sequence[tuple[str, sql
     )
 
 
-def _names(tables: Iterable[Place]) -> tuple[list[str], list[str]]:
+def _names(tables: Iterable[Table]) -> tuple[list[str], list[str]]:
     pairs = sorted(tables)
     return [schema for schema, _ in pairs], [name for _, name in pairs]

@@ -44,7 +44,7 @@ _HERE = _Credentials(ACCESS["AWS_ACCESS_KEY_ID"], ACCESS["AWS_SECRET_ACCESS_KEY"
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A stack's name, and how it is reached; `endpoint` is empty on AWS itself, `known` what `up` has found out."""
 
     stack: str
@@ -54,7 +54,7 @@ class Place:
     known: dict[str, str] | None = None
 
     @classmethod
-    def chosen(cls) -> Place:
+    def chosen(cls) -> Location:
         """What --stack, --region and --profile say, else the stack on this machine; CliError where there is none."""
         context = click.get_current_context(silent=True)
         given: dict[str, Any] = context.find_root().params if context else {}
@@ -65,12 +65,12 @@ class Place:
         return cls.here(Stack.load())
 
     @classmethod
-    def here(cls, stack: Stack) -> Place:
+    def here(cls, stack: Stack) -> Location:
         """The stack on this machine."""
         return cls(STACK_NAME, stack.region, stack.aws_endpoint_url, known=stack.outputs)
 
     @classmethod
-    def on_aws(cls, stack: str, region: str | None, profile: str | None) -> Place:
+    def on_aws(cls, stack: str, region: str | None, profile: str | None) -> Location:
         """A stack of the account of the environment's credentials, or of a profile's."""
         from botocore.session import Session  # whoever asks the stack on this machine does without: 0.2 s of CPU
 

@@ -1,11 +1,11 @@
-"""Where a row of legacy can be; each is in exactly one place, in rows and in money."""
+"""The state of a legacy row as a comparison finds it; each row is in exactly one, in rows and in money."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 
-class Place(StrEnum):
+class RowState(StrEnum):
     """The terms of conservation, and for rows of the target also `gone`."""
 
     current = "current"
