@@ -40,7 +40,7 @@ def test_a_name_on_the_page_exists(name: str) -> None:
     assert _exists(name), f"docs/architecture.md speaks of `{name}`, which is not there any more"
 
 
-def test_the_drawing_of_the_rooms_has_every_room() -> None:
-    rooms = {path.parent.name for path in (ROOT / "layers/engine/hybrid_sync").glob("*/__init__.py")}
+def test_the_drawing_has_every_package() -> None:
+    packages = {path.parent.name for path in (ROOT / "layers/engine/hybrid_sync").glob("*/__init__.py")}
     drawing = PAGE.partition("```mermaid")[2].partition("```")[0]
-    assert rooms <= set(re.findall(r"\b(\w+)\[", drawing))
+    assert packages <= set(re.findall(r"\b(\w+)\[", drawing))
