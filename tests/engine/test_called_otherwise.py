@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.contracts import FailureMessage, RollbackTask
+from hybrid_sync.contracts import FailureMessage, RollbackOutcome, RollbackTask
+from hybrid_sync.errors import RequestRejected
+from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.messages.undoing import RollbackAsked
+from hybrid_sync.services.rollback import preview
+from hybrid_sync.services.views.undoing import undoing
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
 from tests.engine.conftest import Query, _runner
@@ -172,6 +177,106 @@ def test_an_undo_under_the_names_of_then_and_a_run_under_those_of_now(
     target("update hybrid_sync.entity_state set held = false")
     assert run(renamed, "fourth", profile="weekly").outcome.status == "succeeded"
     assert target(ROWS) == [(1, 1, True), (2, 2, True), (3, 3, False), (4, 4, True), (5, 55, True)]
+
+
+def _undo(world: EngineWorld, run_id: str, *, out_of_order: bool = False) -> RollbackOutcome:
+    outcome = rollback_run(world, RollbackTask(run_id=run_id, out_of_order=out_of_order))
+    while outcome.more:
+        outcome = rollback_run(world, RollbackTask(run_id=run_id, rollback_id=outcome.rollback_id))
+    return outcome
+
+
+def _all_kinds(world: EngineWorld, legacy: Query) -> None:
+    """A run that inserts, changes and deletes."""
+    legacy("delete from things where id = 3; update things set n = 55 where id = 5; insert into things values (6, 6)")
+    run(world, "second", profile="weekly")
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("policy", [SOFT, HARD], ids=["soft", "hard"])
+@pytest.mark.parametrize("between", [False, True])
+def test_an_undo_finds_what_a_run_wrote_under_other_names(
+    legacy_db: str, target_db: str, names: tuple[str, str], policy: dict[str, Any], between: bool
+) -> None:
+    world, legacy, target = _started(legacy_db, target_db, policy)
+    before = target("select id, legacy_id, n, deleted_at from things order by legacy_id")
+    _all_kinds(world, legacy)
+    renamed = _with(world, _entity(*names, policy))
+    if between:
+        assert run(renamed, "third").outcome.status == "succeeded"
+    looked = preview(cast(Desk, renamed), RollbackAsked(run_id="second"))
+    assert (looked.possible, looked.lost, [one.entity for one in looked.entities]) == (True, (), [names[0]])
+    seen = [
+        (one.entity, one.back, one.deleted, one.conflicts) for one in undoing(cast(Desk, renamed), "second").entities
+    ]
+    assert seen == [(names[0], 2, 1, 0)]
+    outcome = _undo(renamed, "second")
+    assert (outcome.failed, outcome.held, outcome.undone.conflicts) == ((), (names[0],), {})
+    assert target("select id, legacy_id, n, deleted_at from things order by legacy_id") == before
+    assert run(renamed, "held").outcome.status == "failed"
+    target("update hybrid_sync.entity_state set held = false")
+    assert run(renamed, "fourth", profile="weekly").outcome.status == "succeeded"
+    assert target("select legacy_id, n from things where deleted_at is null order by 1") == legacy(
+        "select id, n from things order by 1"
+    )
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("once_more", [False, True])
+def test_what_a_run_under_other_names_wrote_over_stays(
+    legacy_db: str, target_db: str, names: tuple[str, str], once_more: bool
+) -> None:
+    """Under those of now, or such as the catalog has no more."""
+    world, legacy, target = _started(legacy_db, target_db)
+    _all_kinds(world, legacy)
+    renamed = _with(world, _entity(*names))
+    legacy("update things set n = 56 where id = 5")
+    run(renamed, "third", profile="daily")
+    if once_more:
+        names = ("goods", "goods")
+        renamed = _with(world, _entity(*names))
+    refused = preview(cast(Desk, renamed), RollbackAsked(run_id="second"))
+    assert "Run third has written to the same entities" in refused.why
+    with pytest.raises(RequestRejected, match="Run third has written to the same entities"):
+        _undo(renamed, "second")
+    outcome = _undo(renamed, "second", out_of_order=True)
+    assert outcome.undone.conflicts == {"superseded": 1}
+    conflicts = target("select entity, source, key, reason, by_run from hybrid_sync.rollback_conflict")
+    assert conflicts == [(*names, [5], "superseded", "third")]
+    assert target("select legacy_id, n from things where legacy_id in (3, 5, 6) order by 1") == [(3, 3), (5, 56)]
+
+
+def test_an_undo_after_two_have_exchanged_their_names(legacy_db: str, target_db: str) -> None:
+    """The name leads to other rows by now, and those stay; a run of the other one is no later run of these."""
+    entities = [_entity("things", "rows"), _entity("firms", "rows", table="firms")]
+    world = small_world(legacy_db, target_db, LEGACY, TARGET, *entities)
+    legacy, target = _runner(legacy_db), _runner(target_db)
+    run(world, "first")
+    before = target("select id, legacy_id, n from things order by legacy_id")
+    _all_kinds(world, legacy)
+    exchanged = _with(world, _entity("firms", "rows"), _entity("things", "rows", table="firms"))
+    legacy("update firms set n = n - 10")
+    run(exchanged, "third", profile="daily", entities=("things",))
+    outcome = _undo(exchanged, "second")
+    assert (outcome.failed, outcome.held, outcome.undone.conflicts) == ((), ("firms",), {})
+    assert target("select id, legacy_id, n from things order by legacy_id") == before
+    assert target("select min(n), max(n) from firms") == [(-15, -11)]
+
+
+def test_an_undo_of_what_was_split_in_two_names_it(legacy_db: str, target_db: str) -> None:
+    """Which of the two a row belongs to, its key does not say."""
+    world, legacy, target = _started(legacy_db, target_db)
+    _all_kinds(world, legacy)
+    small, large = (_entity(name, "rows", table="things") for name in ("small", "large"))
+    for one, when in ((small, "a.n >= 3"), (large, "a.n < 3")):
+        one["sources"]["rows"].update({"from": "things a", "rules": [{"exclude": "of_the_other", "when": when}]})
+    split = _with(world, small, large)
+    assert preview(cast(Desk, split), RollbackAsked(run_id="second")).lost == ("things",)
+    outcome = _undo(split, "second")
+    assert outcome.failed == ("things",)
+    [failure] = world.reports.documents[outcome.rollback_id]["failures"]
+    assert "the catalog has no entity things any more" in failure["cause"]
+    assert target("select n from things where legacy_id = 5") == [(55,)]
 
 
 def test_names_are_told_once_and_stay(legacy_db: str, target_db: str) -> None:

@@ -148,7 +148,7 @@ def test_a_rollback_that_has_listed_what_is_then_erased_undoes_the_rest(
     run(erasing, "second")
     with erasing.connect_target() as connection, transaction(connection, "target"):
         under_way = begin(connection, erasing.catalog, RollbackTask(run_id="second"))
-        listed = steps(connection, under_way.rollback_id, "second")
+        listed = steps(connection, erasing.catalog, under_way.rollback_id, "second")
     erase_rows(erasing, (3,))
     with erasing.connect_target() as connection:
         for step in listed:

@@ -308,7 +308,7 @@ def test_a_rollback_that_broke_off_is_finished_by_the_next_call(world: EngineWor
     with world.connect_target() as connection:
         with transaction(connection, "target"):
             broken = begin(connection, world.catalog, RollbackTask(run_id="second"))
-        for step in steps(connection, broken.rollback_id, "second")[:2]:
+        for step in steps(connection, world.catalog, broken.rollback_id, "second")[:2]:
             with transaction(connection, "target"):
                 undo_batch(connection, world.catalog, step)
             with transaction(connection, "target"):

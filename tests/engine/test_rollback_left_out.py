@@ -32,8 +32,8 @@ create table b (id uuid primary key, legacy_id int unique, n int);
 
 def _catalog(*names: str, source: str = "b") -> Catalog:
     found: dict[str, Any] = {name: entity(name, columns={"n": "a.n"}) for name in names}
-    if "b" in found:
-        found["b"]["sources"] = {source: found["b"]["sources"].pop("b")}
+    if source != "b":  # of other rows, as far as anybody can tell
+        found["b"]["sources"] = {source: {**found["b"]["sources"].pop("b"), "key": {"legacy_id": "a.id + 0"}}}
     return Catalog({name: Entity.model_validate(one) for name, one in found.items()})
 
 

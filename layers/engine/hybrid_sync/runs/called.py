@@ -45,7 +45,7 @@ _RECORDED = Question(
 
 def ask_called(catalog: Catalog) -> Question[bool | None]:
     """Whether all that the catalog has is recorded under its names, and nothing else; None before anything is."""
-    lines = [f"{e}\n{s}\n{known.reads}\n{known.target}" for (e, s), known in sorted(_present(catalog).items())]
+    lines = [f"{e}\n{s}\n{known.reads}\n{known.target}" for (e, s), known in sorted(present(catalog).items())]
     ours = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return Question(_DIGEST, None, lambda found: None if (row := found.fetchall()[0])[0] is None else row[0] == ours)
 
@@ -56,14 +56,14 @@ def take_along(target: Connection, catalog: Catalog) -> None:
     Which is which is told by what a place reads.  Where several new places read it, as after an entity was split in
     two, all of them are held if it was; the rest stays under its old name.
     """
-    present = _present(catalog)
+    now = present(catalog)
     with transaction(target, "target"):
         with together(target) as trip:
             trip.do("lock table hybrid_sync.place in share row exclusive mode")
             recorded = trip.ask(_RECORDED)
         if recorded.value:
-            _follow(target, recorded.value, present)
-        _record(target, present)
+            _follow(target, recorded.value, now)
+        _record(target, now)
 
 
 def _follow(target: Connection, recorded: Mapping[Place, Known], present: Mapping[Place, Known]) -> None:
@@ -85,7 +85,8 @@ def _follow(target: Connection, recorded: Mapping[Place, Known], present: Mappin
         )
 
 
-def _present(catalog: Catalog) -> dict[Place, Known]:
+def present(catalog: Catalog) -> dict[Place, Known]:
+    """The places of the catalog."""
     return {place: Known(reads(catalog, place), quoted(catalog[place[0]].target)) for place in places(catalog)}
 
 
@@ -214,6 +215,15 @@ def _forget_fences(entities: Iterable[str], target: Connection) -> None:
 def _record(target: Connection, present: Mapping[Place, Known]) -> None:
     columns = list(zip(*((*place, known.reads, known.target) for place, known in present.items()), strict=True))
     with together(target, commits=True) as trip:
+        # What a name has meant: the journal of before is kept under it.
+        trip.do(
+            "insert into hybrid_sync.place_before (entity, source, reads, target)"
+            " select p.entity, p.source, p.reads, p.target from hybrid_sync.place p"
+            " join unnest(%s::text[], %s::text[], %s::text[], %s::text[]) as n (entity, source, reads, target)"
+            " on n.entity = p.entity and n.source = p.source"
+            " where (n.reads, n.target) is distinct from (p.reads, p.target)",
+            [list(column) for column in columns],
+        )
         trip.do(
             "insert into hybrid_sync.place as p (entity, source, reads, target)"
             " select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[])"

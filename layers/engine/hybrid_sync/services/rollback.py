@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import LiteralString
 
+from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask
 from hybrid_sync.errors import RequestRejected, no_such_run
-from hybrid_sync.postgres import answer
+from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.undoing import RollbackAsked, RollbackPreview, WrittenRows
 from hybrid_sync.session import dicts
 from hybrid_sync.undo.begin import JOURNAL_KEPT, require_last, require_undoable
+from hybrid_sync.undo.names import names_now
 
 
 def rollback(desk: Desk, asked: RollbackAsked, who: str) -> RollbackOutcome:
@@ -37,21 +40,13 @@ def preview(desk: Desk, asked: RollbackAsked) -> RollbackPreview:
         if run is None:
             raise no_such_run(asked.run_id)
         undone_by, forgotten, under_way = run
-        widths = {
-            f"{name}/{source}": len(known.key)
-            for name, entity in desk.catalog.entities.items()
-            for source, known in entity.sources.items()
-        }
-        asking = {"run": asked.run_id, "places": list(widths), "widths": list(widths.values())}
-        found = answer(target, dicts(_WRITTEN, asking))
-        lost = tuple(row["entity"] for row in found if row.pop("lost"))
-        written = [WrittenRows(**row) for row in found]
+        written, lost = _written(target, desk.catalog, asked.run_id)
         why = ""
         if not under_way:
             try:
                 require_undoable(target, asked.run_id, undone_by, forgotten=forgotten)
                 if not asked.out_of_order:
-                    require_last(target, asked.run_id, [one.entity for one in written])
+                    require_last(target, desk.catalog, asked.run_id, [one.entity for one in written])
             except RequestRejected as refused:
                 why = str(refused)
     return RollbackPreview(
@@ -60,20 +55,34 @@ def preview(desk: Desk, asked: RollbackAsked) -> RollbackPreview:
     )  # fmt: skip
 
 
+def _written(target: Connection, catalog: Catalog, run_id: str) -> tuple[list[WrittenRows], tuple[str, ...]]:
+    """What the run wrote, under the names of now; and of which entities the catalog has not all any more."""
+    found = {(row["entity"], row["source"]): row["parts"] for row in answer(target, dicts(_WRITTEN, {"run": run_id}))}
+    counts: dict[str, Counter[str]] = {}
+    lost: set[str] = set()
+    for place, (entity, source) in names_now(target, catalog, run_id, found).items():
+        definition = catalog.entities.get(entity)
+        known = definition.sources.get(source) if definition else None
+        if known is None:
+            lost.add(entity)
+        width = len(known.key) if known else 1
+        of_entity = counts.setdefault(entity, Counter())
+        for operation, parts in found[place].items():
+            of_entity[_WORDS[operation]] += parts // width
+    rows = [WrittenRows(entity=name, **{w: some[w] for w in _WORDS.values()}) for name, some in sorted(counts.items())]
+    return rows, tuple(sorted(lost))
+
+
 _RUN: LiteralString = """
 select r.undone_by, r.started_at < clock_timestamp() - %s,
        (select u.run_id from hybrid_sync.run u where u.undoes = r.run_id and u.status = 'running' limit 1)
 from hybrid_sync.run r where r.run_id = %s
 """
+_WORDS = {"insert": "inserted", "update": "updated", "link": "linked", "delete": "deleted"}
+# Each row's key has as many parts as its source has key columns.
 _WRITTEN: LiteralString = """
-select entity, coalesce(sum(n) filter (where operation = 'insert'), 0)::bigint as inserted,
-       coalesce(sum(n) filter (where operation = 'update'), 0)::bigint as updated,
-       coalesce(sum(n) filter (where operation = 'link'), 0)::bigint as linked,
-       coalesce(sum(n) filter (where operation = 'delete'), 0)::bigint as deleted,
-       bool_or(lost) as lost
-from (select j.entity, j.operation, w.width is null as lost, cardinality(j.keys) / coalesce(w.width, 1) as n
-      from hybrid_sync.journal j
-      left join unnest(%(places)s::text[], %(widths)s::int[]) w (place, width) on w.place = j.entity || '/' || j.source
-      where j.run_id = %(run)s) written
-group by entity order by entity
+select entity, source, jsonb_object_agg(operation, parts) as parts
+from (select entity, source, operation, sum(cardinality(keys)) as parts from hybrid_sync.journal
+      where run_id = %(run)s group by entity, source, operation) w
+group by entity, source
 """

@@ -73,7 +73,7 @@ def _undo_some(world: World, under_way: Rollback, target: Connection, seconds: f
     """Whether everything is undone now."""
     until = time.monotonic() + seconds
     with transaction(target, "target", read_only=True):
-        waiting = steps(target, under_way.rollback_id, under_way.run_id)
+        waiting = steps(target, world.catalog, under_way.rollback_id, under_way.run_id)
     left_out: set[str] = set()
     for step in waiting:
         if time.monotonic() > until:

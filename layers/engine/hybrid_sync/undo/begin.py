@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.place import quoted
+from hybrid_sync.catalog.place import Place, quoted
 from hybrid_sync.contracts import OnFailure, RollbackTask
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.legacy.fence import Fence, older
 from hybrid_sync.postgres import Connection
 from hybrid_sync.runs.holds import hold, require_no_rollback
+from hybrid_sync.undo.names import names_ever, names_now
 
 JOURNAL_KEPT = timedelta(days=35)
 READ_BY_KEY = 20_000
@@ -129,11 +131,20 @@ def _left_something(connection: Connection, rollback: str) -> bool:
 
 
 def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rollback:
-    written = connection.execute(
-        "select entity, sum(cardinality(keys)) from hybrid_sync.journal where run_id = %s group by entity",
-        (task.run_id,),
-    ).fetchall()
-    keys = {str(entity): int(count) for entity, count in written}
+    written = {
+        (str(entity), str(source)): int(count)
+        for entity, source, count in connection.execute(
+            "select entity, source, sum(cardinality(keys)) from hybrid_sync.journal where run_id = %s"
+            " group by entity, source",
+            (task.run_id,),
+        ).fetchall()
+    }
+    now = names_now(connection, catalog, task.run_id, written)
+    keys: Counter[str] = Counter()
+    then: dict[str, set[str]] = {}
+    for name, count in written.items():
+        keys[now[name][0]] += count
+        then.setdefault(now[name][0], set()).add(name[0])
     row = connection.execute("select count(*) from hybrid_sync.run where undoes = %s", (task.run_id,)).fetchone()
     rollback = f"rollback-{task.run_id}-{(row[0] if row else 0) + 1}"
     require_no_rollback(connection, list(keys), "Let that one end, then start this one again.")
@@ -148,26 +159,28 @@ def _create(connection: Connection, catalog: Catalog, task: RollbackTask) -> Rol
     )  # fmt: skip
     hold(connection, keys, rollback, f"Run {task.run_id} is rolled back.")
     if not task.out_of_order:
-        require_last(connection, task.run_id, list(keys))
+        require_last(connection, catalog, task.run_id, list(keys))
     waves = {entity: number for number, wave in enumerate(catalog.waves()) for entity in wave}
     for entity in sorted(keys):
         # One that the catalog has no more is held and fails when its first batch is to be undone; the others go on.
         place = quoted(catalog[entity].target) if entity in catalog.entities else None
-        _rewind(connection, task.run_id, rollback, entity, place, waves.get(entity, 0), keys[entity])
+        _rewind(connection, task.run_id, rollback, entity, then[entity], place, waves.get(entity, 0), keys[entity])
     connection.execute("select hybrid_sync.ensure_journal_partition(now())")
     connection.execute("select hybrid_sync.ensure_journal_partition(now() + interval '7 days')")
     return Rollback(rollback, task.run_id, _entities(connection, rollback), running=True)
 
 
-def require_last(connection: Connection, run_id: str, entities: Sequence[str]) -> None:
-    """The last run goes first: what a later one wrote over a row cannot be taken away from under it."""
-    later = connection.execute(
-        "select j.run_id from hybrid_sync.journal j join hybrid_sync.run r on r.run_id = j.run_id"
-        " where j.entity = any(%s) and j.run_id <> %s and r.undoes is null and r.undone_by is null"
-        " and j.seq > (select min(seq) from hybrid_sync.journal where run_id = %s)"
-        " order by j.seq desc limit 1",
-        (list(entities), run_id, run_id),
-    ).fetchone()
+def require_last(connection: Connection, catalog: Catalog, run_id: str, entities: Sequence[str]) -> None:
+    """The last run goes first: what a later one wrote over a row cannot be taken away from under it.
+
+    `entities` are names of now; what a later run wrote under such a name may have been other rows.
+    """
+    ever = names_ever(connection, catalog, entities)
+    after: list[str] = []
+    while later := _later(connection, run_id, ever, after):
+        if any(place[0] in entities for place in names_now(connection, catalog, *later).values()):
+            break
+        after.append(later[0])
     if later is not None:
         raise RequestRejected(
             f"Run {later[0]} has written to the same entities since run {run_id}.",
@@ -175,21 +188,45 @@ def require_last(connection: Connection, run_id: str, entities: Sequence[str]) -
         )
 
 
+def _later(
+    connection: Connection, run_id: str, names: Sequence[str], but: Sequence[str]
+) -> tuple[str, list[Place]] | None:  # fmt: skip
+    """The last run behind this one that wrote under one of these names, and what it wrote under them."""
+    row = connection.execute(
+        "select j.run_id from hybrid_sync.journal j join hybrid_sync.run r on r.run_id = j.run_id"
+        " where j.entity = any(%s) and j.run_id <> %s and j.run_id <> all(%s)"
+        " and r.undoes is null and r.undone_by is null"
+        " and j.seq > (select min(seq) from hybrid_sync.journal where run_id = %s)"
+        " order by j.seq desc limit 1",
+        (list(names), run_id, list(but), run_id),
+    ).fetchone()
+    if row is None:
+        return None
+    wrote = connection.execute(
+        "select distinct entity, source from hybrid_sync.journal where run_id = %s and entity = any(%s)",
+        (row[0], list(names)),
+    ).fetchall()
+    return str(row[0]), [(str(entity), str(source)) for entity, source in wrote]
+
+
 def _rewind(
-    connection: Connection, run_id: str, rollback: str, entity: str, target: str | None, wave: int, keys: int
+    connection: Connection, run_id: str, rollback: str, entity: str, then: Set[str], target: str | None, wave: int,
+    keys: int,
 ) -> None:  # fmt: skip
     """Set the fence back; its new version makes every run in flight fail to advance it."""
-    row = connection.execute(
+    rows = connection.execute(
         "select f.fence, e.fence_at_start->'fence', "
         " e.detection in ('fence', 'full', 'timestamp') or r.undoes is not null"
         " from hybrid_sync.fence f left join (hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id)"
-        " on e.entity = f.entity and e.run_id = %s where f.entity = %s for update of f",
-        (run_id, entity),
-    ).fetchone()
-    now, at_start, advances = row or (None, None, None)
-    current = Fence.model_validate(now) if now else None
-    # A run of named keys or dates never moves a fence, so there is nothing to take back but the keys.
-    fence = current if not advances else older(Fence.model_validate(at_start) if at_start else None, current)
+        " on e.entity = any(%s) and e.run_id = %s where f.entity = %s for update of f",
+        (sorted(then), run_id, entity),
+    ).fetchall()
+    now = rows[0][0] if rows else None
+    fence = Fence.model_validate(now) if now else None
+    for _, at_start, advances in rows:
+        # A run of named keys or dates never moves a fence, so there is nothing to take back but the keys.
+        if advances:
+            fence = older(Fence.model_validate(at_start) if at_start else None, fence)
     if keys > READ_BY_KEY:
         fence = None
     connection.execute(

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Source
-from hybrid_sync.catalog.place import table
+from hybrid_sync.catalog.place import Place, table
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import UndoneBatch
 from hybrid_sync.erase import records
@@ -24,8 +24,9 @@ from hybrid_sync.keys import bucket_of
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.undo.aftermath import record
+from hybrid_sync.undo.names import names_ever, names_now
 from hybrid_sync.undo.take_back import delete, insert, restore
-from hybrid_sync.undo.verdict import Segment, Stage
+from hybrid_sync.undo.verdict import Names, Segment, Stage
 from hybrid_sync.write.batches import lock_buckets, require_running
 from hybrid_sync.write.renamed import Renamed, missing, named_now, renamed_since
 
@@ -40,32 +41,53 @@ class UndoTask:
     entity: str
     sources: tuple[str, ...]
     """Those that it wrote rows of; several where unique values moved between them, which only go back together."""
+    then: tuple[Place, ...]
+    """What these sources were called when the run wrote them, each in its place; of one entity."""
 
     @property
     def identity(self) -> uuid.UUID:
         """The step's own name, so that a repeat finds it done."""
-        named = json.dumps([self.rollback, str(self.batch_id), self.entity, *self.sources])
+        named = json.dumps([self.rollback, str(self.batch_id), self.written_as, *(place[1] for place in self.then)])
         return uuid.UUID(bytes=hashlib.sha256(named.encode()).digest()[:16])
+
+    @property
+    def written_as(self) -> str:
+        """The entity's name of then."""
+        return self.then[0][0]
+
+    @property
+    def now(self) -> dict[str, str]:
+        """Sources of then, and what they are called now."""
+        return {place[1]: source for place, source in zip(self.then, self.sources, strict=True)}
 
 
 # By the journal's sequence: whoever refers to a row was written after it, so it is undone before it. A batch is one
 # transaction, so its last entry says when others could begin to refer to it.
 _BATCHES = """
 select batch_id, entity, array_agg(distinct source order by source) from hybrid_sync.journal where run_id = %s
-and entity not in (select entity from hybrid_sync.run_entity where run_id = %s and status = 'failed')
 group by batch_id, entity order by max(seq) desc
 """
 
 
-def steps(connection: Connection, rollback: str, run_id: str) -> list[UndoTask]:
-    """What the rollback has not undone yet, the batch that ended last first."""
-    found = connection.execute(_BATCHES, (run_id, rollback)).fetchall()
-    tasks = [UndoTask(rollback, run_id, batch, entity, tuple(sources)) for batch, entity, sources in found]
+def steps(connection: Connection, catalog: Catalog, rollback: str, run_id: str) -> list[UndoTask]:
+    """What the rollback has not undone yet, the batch that ended last first; nothing of an entity that has failed."""
+    found = connection.execute(_BATCHES, (run_id,)).fetchall()
+    written = {(entity, source) for _, entity, sources in found for source in sources}
+    now = names_now(connection, catalog, run_id, written)
+    tasks: list[UndoTask] = []
+    for batch, entity, sources in found:
+        then: dict[str, list[Place]] = {}
+        for source in sources:
+            then.setdefault(now[entity, source][0], []).append((entity, source))
+        for called, places in then.items():
+            tasks.append(UndoTask(rollback, run_id, batch, called, tuple(now[p][1] for p in places), tuple(places)))
     rows = connection.execute(
-        "select batch_id from hybrid_sync.batch_done where run_id = %s and result is not null", (rollback,)
+        "select batch_id, null from hybrid_sync.batch_done where run_id = %s and result is not null"
+        " union all select null, entity from hybrid_sync.run_entity where run_id = %s and status = 'failed'",
+        (rollback, rollback),
     ).fetchall()
-    done = {row[0] for row in rows}
-    return [task for task in tasks if task.identity not in done]
+    done, failed = {row[0] for row in rows}, {row[1] for row in rows}
+    return [task for task in tasks if task.identity not in done and task.entity not in failed]
 
 
 def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
@@ -77,7 +99,7 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
     require_running(connection, task.rollback)
     # Once nobody of the entity is being erased: the journal has no image of those who were.
     answer(connection, records.number(task.entity))
-    found = {source: _buckets(connection, catalog, task, source) for source in task.sources}
+    found = {source: _buckets(connection, catalog, task, then) for then, source in task.now.items()}
     buckets = {source: some for source, some in found.items() if some}
     numbers = [number for some in buckets.values() for number in some]
     if not numbers:
@@ -99,26 +121,26 @@ def undo_batch(connection: Connection, catalog: Catalog, task: UndoTask) -> Undo
     return done
 
 
-def _buckets(connection: Connection, catalog: Catalog, task: UndoTask, source: str) -> list[int]:
+def _buckets(connection: Connection, catalog: Catalog, task: UndoTask, then: str) -> list[int]:
     """The key buckets that the batch had locked for these rows of one source."""
-    width = len(_known(catalog, task.entity, source).key)
+    width = len(_known(catalog, task, then).key)
     rows = connection.execute(
         sql.SQL(
             "select distinct {} from hybrid_sync.journal j, unnest(j.keys) with ordinality as u (k, place)"
             " where batch_id = {} and entity = {} and source = {} and (place - 1) % {} = 0 order by 1"
-        ).format(bucket_of(sql.SQL("k")), *map(sql.Literal, (task.batch_id, task.entity, source, width)))
+        ).format(bucket_of(sql.SQL("k")), *map(sql.Literal, (task.batch_id, task.written_as, then, width)))
     ).fetchall()
     return [int(row[0]) for row in rows]
 
 
-def _known(catalog: Catalog, entity: str, source: str) -> Source:
+def _known(catalog: Catalog, task: UndoTask, then: str) -> Source:
     """What shows which table the rows are of, and how long a key is; StructureMismatch where that has gone."""
-    definition = catalog.entities.get(entity)
-    known = definition.sources.get(source) if definition else None
+    definition = catalog.entities.get(task.entity)
+    known = definition.sources.get(task.now[then]) if definition else None
     if known is None:
-        what = f"source {source} in {entity}" if definition else f"entity {entity}"
+        what = f"source {then} in {task.entity}" if definition else f"entity {task.entity}"
         raise StructureMismatch(
-            f"The run wrote rows of {entity} ({source}), and the catalog has no {what} any more.",
+            f"The run wrote rows of {task.written_as} ({then}), and the catalog has no {what} any more.",
             "Give the catalog back what it had, under that name, for the length of the rollback, then roll back again.",
         )
     return known
@@ -130,7 +152,7 @@ with entry as (
   select seq, operation, source,
          case when before is not null then array(select jsonb_object_keys(before) order by 1) end as columns,
          case when id is null then 1 else row_number() over (partition by id, operation order by seq desc) end as turn
-  from hybrid_sync.journal where batch_id = %s and entity = %s
+  from hybrid_sync.journal where batch_id = %s and entity = %s and source = any(%s)
 ), cut as (
   select *, (operation, columns, source) is distinct from
             (lag(operation) over (partition by turn order by seq), lag(columns) over (partition by turn order by seq),
@@ -147,11 +169,12 @@ order by turn, max(seq) desc
 def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
     definition = catalog[task.entity]
     shape = read_table(connection, definition)
-    known = renamed_since(connection, task.run_id, task.entity, table(definition.target))
+    known = renamed_since(connection, task.run_id, task.written_as, table(definition.target))
     segments = _segments(connection, task, known or {})
     if known is None:
         _require_named(task, shape, segments)
-    stage = Stage(connection, shape, definition, task.run_id, known or {})
+    names = Names(task.now, tuple(names_ever(connection, catalog, [task.entity, task.written_as])))
+    stage = Stage(connection, shape, definition, task.run_id, known or {}, names)
     done = UndoneBatch()
     for segment in segments:
         stage.fill(segment)
@@ -179,13 +202,13 @@ def _require_named(task: UndoTask, shape: TargetTable, segments: list[Segment]) 
 
 def _segments(connection: Connection, task: UndoTask, renamed: Renamed) -> list[Segment]:
     """The newest first. Of several sources: first what holds values that others had, then what changed, together."""
-    rows = connection.execute(_SEGMENTS, (task.batch_id, task.entity)).fetchall()
+    rows = connection.execute(_SEGMENTS, (task.batch_id, task.written_as, list(task.now))).fetchall()
     if len(task.sources) > 1:
         rows.sort(key=lambda row: (row[0], row[1] != "insert"))
     found: list[Segment] = []
     turns: list[int] = []
     for turn, operation, columns, source, seqs in rows:
-        segment = Segment(task.batch_id, operation, named_now(columns or [], renamed), tuple(seqs), (source,))
+        segment = Segment(task.batch_id, operation, named_now(columns or [], renamed), tuple(seqs), (task.now[source],))
         if found and turns[-1] == turn and (joined := found[-1].joined(segment)) is not None:
             found[-1] = joined
         else:

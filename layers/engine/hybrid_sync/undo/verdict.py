@@ -7,8 +7,9 @@ entry also names the version that it replaced, so a native edit between two writ
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from psycopg import sql
@@ -54,17 +55,28 @@ class Segment:
         return replace(self, seqs=self.seqs + other.seqs, sources=(*self.sources, *other.sources))
 
 
+@dataclass(frozen=True)
+class Names:
+    """What the entity has been called, and its sources."""
+
+    now: Mapping[str, str]
+    """Of the sources: those of then, and what they are called now."""
+    ever: tuple[str, ...]
+    """Of the entity."""
+
+
 class Stage:
     """The entries of one segment; `verdict` is `ours` where the undo may go on, else why it may not."""
 
     def __init__(
-        self, connection: Connection, table: TargetTable, entity: Entity, run_id: str, renamed: Renamed
+        self, connection: Connection, table: TargetTable, entity: Entity, run_id: str, renamed: Renamed, names: Names
     ) -> None:
         self.connection = connection
         self.run_id = run_id
         self.table = table
         self.entity = entity
         self.renamed = renamed
+        self.names = names
         self.source = next(iter(entity.sources))
         """Of the lines; of the first of them where there are several."""
         self.segment = Segment(uuid.UUID(int=0), "", (), (), (self.source,))
@@ -126,8 +138,8 @@ class Stage:
     def _changed(self) -> sql.Composed:
         return sql.SQL(
             "insert into {} (id, key, xid, prior, before, source)"
-            " select id, keys, xid::text::bigint, prior::text::bigint, {}, source from {} j order by id"
-        ).format(UNDO, image_now(sql.SQL("before"), self.renamed), self._entries())
+            " select id, keys, xid::text::bigint, prior::text::bigint, {}, {}::jsonb ->> source from {} j order by id"
+        ).format(UNDO, image_now(sql.SQL("before"), self.renamed), json.dumps(self.names.now), self._entries())
 
     def _inserted(self) -> sql.Composed:
         """One line for each inserted row; its key says which row that is, and no row means that it is gone."""
@@ -183,7 +195,7 @@ class Stage:
                     " where u.verdict = 'ours' and u.row_xid is null and {}"
                 ).format(UNDO, self.relation, is_row_of(self.entity.sources[self.source], sql.SQL("u.key")))
             )
-        self.connection.execute(_WRITTEN_BY.format(undo=UNDO, entity=sql.Literal(self.entity.entity)))
+        self.connection.execute(_WRITTEN_BY.format(undo=UNDO, names=sql.Literal(list(self.names.ever))))
         self.connection.execute(_DELETED_BY.format(undo=UNDO, run=sql.Literal(self.run_id)))
 
 
@@ -204,8 +216,8 @@ _JUDGE_DELETED = sql.SQL(
 # A transaction of ours never holds a person's write, so one entry of it is enough to know whose the version is.
 _WRITTEN_BY = sql.SQL(
     "update {undo} u set by_run = w.run_id, verdict = 'superseded' from (select n, (select j.run_id"
-    "  from hybrid_sync.journal j where (j.xid::text)::bigint = c.version and j.entity = {entity} limit 1) as run_id"
-    "  from {undo} c where c.verdict in ('edited', 'occupied')) w where w.n = u.n and w.run_id is not null"
+    "  from hybrid_sync.journal j where (j.xid::text)::bigint = c.version and j.entity = any({names}) limit 1)"
+    "  as run_id from {undo} c where c.verdict in ('edited', 'occupied')) w where w.n = u.n and w.run_id is not null"
 )
 _DELETED_BY = sql.SQL(
     "update {undo} u set by_run = j.run_id, verdict = case when r.undoes = {run} then 'already' else 'superseded' end"

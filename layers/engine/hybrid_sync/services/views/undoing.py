@@ -14,6 +14,7 @@ from hybrid_sync.keys import is_row_of
 from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.session import dicts
+from hybrid_sync.undo.names import NamesNow, names_now
 
 
 class UndoneRows(Message):
@@ -43,26 +44,35 @@ def undoing(desk: Desk, run_id: str) -> Undoing:
     """By the versions of the rows as they are now; nothing is locked, so it may be otherwise in a moment."""
     with at_target(desk) as target:
         written = answer(target, dicts(_WRITTEN, {"run": run_id}))
-        names = dict.fromkeys(row["entity"] for row in written if row["entity"] in desk.catalog.entities)
-        found = tuple(_of(target, desk.catalog, run_id, name, written) for name in names)
+        now = names_now(target, desk.catalog, run_id, [(row["entity"], row["source"]) for row in written])
+        names = dict.fromkeys(name for name, _ in now.values() if name in desk.catalog.entities)
+        found = tuple(_of(target, desk.catalog, run_id, name, written, now) for name in names)
     return Undoing(run_id=run_id, entities=found)
 
 
-def _of(target: Connection, catalog: Catalog, run_id: str, name: str, written: list[dict[str, Any]]) -> UndoneRows:
+def _of(
+    target: Connection, catalog: Catalog, run_id: str, name: str, written: list[dict[str, Any]], now: NamesNow
+) -> UndoneRows:  # fmt: skip
     entity = catalog[name]
     relation = table(entity.target)
-    given = {"run": run_id, "entity": name}
+    places = [place for place, (called, source) in now.items() if called == name and source in entity.sources]
+    given: dict[str, Any] = {
+        "run": run_id, "entities": [place[0] for place in places], "sources": [place[1] for place in places],
+    }  # fmt: skip
     conflicts = _count(target, _CHANGED_SINCE.format(table=relation), given)
     changed = brought = 0
     for row in written:
-        source = entity.sources.get(row["source"]) if row["entity"] == name else None
-        if source is None:
+        place = (row["entity"], row["source"])
+        if place not in places:
             continue
+        source = entity.sources[now[place][1]]
         changed += int(row["changed"])
         brought += int(row["parts"]) // len(source.key)
         if row["parts"]:
             query = _BROUGHT_SINCE.format(table=relation, own=is_row_of(source, sql.SQL("k.key")))
-            conflicts += _count(target, query, {**given, "source": row["source"], "width": len(source.key)})
+            conflicts += _count(
+                target, query, {**given, "entity": place[0], "source": place[1], "width": len(source.key)}
+            )
     return UndoneRows(entity=name, title=entity.title, back=changed, deleted=brought, conflicts=conflicts)
 
 
@@ -80,7 +90,9 @@ from hybrid_sync.journal where run_id = %(run)s group by entity, source order by
 _CHANGED_SINCE = sql.SQL("""
 select count(*) from (
   select distinct on (j.id) j.id, (j.xid::text)::bigint as xid, j.operation from hybrid_sync.journal j
-  where j.run_id = %(run)s and j.entity = %(entity)s and j.operation <> 'insert' and j.id is not null
+  join unnest(%(entities)s::text[], %(sources)s::text[]) as p (entity, source)
+    on p.entity = j.entity and p.source = j.source
+  where j.run_id = %(run)s and j.operation <> 'insert' and j.id is not null
   order by j.id, j.seq desc) m
 left join {table} t on t.id = m.id
 where (t.id is null and m.operation <> 'delete') or (t.id is not null and t.xmin::text::bigint <> m.xid)
