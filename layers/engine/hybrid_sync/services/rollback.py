@@ -9,11 +9,12 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import RollbackOutcome, RollbackTask
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.runs.called import names_now
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.undoing import RollbackAsked, RollbackPreview, WrittenRows
 from hybrid_sync.session import dicts
-from hybrid_sync.undo.begin import JOURNAL_KEPT, require_last, require_undoable
-from hybrid_sync.undo.names import names_now
+from hybrid_sync.undo import JOURNAL_KEPT
+from hybrid_sync.undo.begin import require_last, require_undoable
 
 
 def rollback(desk: Desk, asked: RollbackAsked, who: str) -> RollbackOutcome:

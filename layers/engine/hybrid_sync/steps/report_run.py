@@ -32,7 +32,7 @@ from hybrid_sync.session import Trip
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
 from hybrid_sync.tuning.model import Performance
-from hybrid_sync.undo.begin import JOURNAL_KEPT
+from hybrid_sync.undo import JOURNAL_KEPT
 from hybrid_sync.world import World
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from datetime import timedelta
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import Place, quoted
@@ -14,10 +13,10 @@ from hybrid_sync.contracts import OnFailure, RollbackTask
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.legacy.fence import Fence, older
 from hybrid_sync.postgres import Connection
+from hybrid_sync.runs.called import names_ever, names_now
 from hybrid_sync.runs.holds import hold, require_no_rollback
-from hybrid_sync.undo.names import names_ever, names_now
+from hybrid_sync.undo import JOURNAL_KEPT
 
-JOURNAL_KEPT = timedelta(days=35)
 READ_BY_KEY = 20_000
 """Undone keys up to which the next run reads them one by one; beyond, it reads the whole entity."""
 _SECONDS = 3_600

@@ -22,9 +22,9 @@ from hybrid_sync.erase import records
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.keys import bucket_of
 from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.runs.called import names_ever, names_now
 from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.undo.aftermath import record
-from hybrid_sync.undo.names import names_ever, names_now
 from hybrid_sync.undo.take_back import delete, insert, restore
 from hybrid_sync.undo.verdict import Names, Segment, Stage
 from hybrid_sync.write.batches import lock_buckets, require_running

@@ -12,9 +12,9 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Message
 from hybrid_sync.keys import is_row_of
 from hybrid_sync.postgres import Connection, answer
+from hybrid_sync.runs.called import NamesNow, names_now
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.session import dicts
-from hybrid_sync.undo.names import NamesNow, names_now
 
 
 class UndoneRows(Message):
