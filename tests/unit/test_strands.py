@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 import pytest
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.catalog.waves import endings, needed, strands, waves
+from hybrid_sync.catalog.waves import endings, largest_first, needed, strands, waves
 
 
 def entity(name: str, *parents: str, deferred: Sequence[str] = (), priority: str = "normal") -> Entity:
@@ -70,6 +70,46 @@ def test_a_line_without_end_is_cut_so_that_its_message_can_be_read() -> None:
     assert [len(wave[0]) for wave in ordered(line)] == [20, 20, 10]
 
 
+PAGES = {"users": 10, "roles": 2, "offices": 3, "log": 900, "patients": 9, "cases": 20, "files": 70, "notes": 60,
+         "pins": 40, "tags": 30, "stamps": 8}  # fmt: skip
+"""Of legacy's tables."""
+TAGGED = (*SHOP, entity("tags", "cases"), entity("stamps", "cases"))
+
+
+def test_what_nobody_waits_for_goes_beside_a_longer_strand_that_is_alone() -> None:
+    tagged = catalog(*TAGGED)
+    assert strands(tagged, waves(tagged), PAGES) == [
+        [["users"]],
+        [["offices", "patients", "cases"], ["log"]],
+        [["files"], ["notes"]],
+        [["pins"], ["tags"], ["stamps"], ["roles"]],  # as long as the pins together, and the log is longer
+    ]
+    assert strands(tagged, waves(tagged)) == [
+        [["roles"], ["users"]],
+        [["offices", "patients", "cases"], ["log"]],
+        [["files"], ["notes"], ["stamps"], ["tags"]],
+        [["pins"]],
+    ]
+
+
+def test_what_is_urgent_or_loaded_in_bulk_goes_no_later() -> None:
+    urgent = catalog(*SHOP, entity("tags", "cases", priority="critical"), entity("stamps", "cases", priority="high"))
+    assert strands(urgent, waves(urgent), PAGES)[2:] == [
+        [["tags"], ["stamps"], ["files"], ["notes"]],
+        [["pins"], ["roles"]],
+    ]
+    bulk = catalog(*TAGGED)
+    assert strands(bulk, waves(bulk), PAGES, {"tags", "roles"})[2:] == [
+        [["files"], ["notes"], ["tags"]],
+        [["pins"], ["stamps"]],
+    ]
+
+
+def test_the_last_to_begin_is_the_smallest_of_the_least_urgent() -> None:
+    some = catalog(entity("a"), entity("b", priority="low"), entity("c"), entity("d", priority="critical"))
+    assert largest_first(some, "abcd", {"a": 1, "b": 9, "c": 5}) == ["d", "c", "a", "b"]
+
+
 def ended_beside(entities: Mapping[str, Entity], in_bulk: Set[str]) -> list[list[str]]:
     return endings(entities, ordered(entities), in_bulk)
 
@@ -118,3 +158,6 @@ def test_of_any_catalog_each_entity_goes_once_behind_its_parents_and_never_later
     assert all(done[p] <= done[name] - seconds[name] for name in names for p in needed(entities[name]))
     by_waves = ends([[[name] for name in wave] for wave in waves(entities)], seconds)
     assert all(done[name] <= by_waves[name] for name in names)
+    moved = ends(strands(entities, waves(entities), seconds), seconds)
+    assert all(moved[p] <= moved[name] - seconds[name] for name in names for p in needed(entities[name]))
+    assert max(moved.values()) <= max(done.values())

@@ -4,12 +4,14 @@ Narrow waves are carried as one: each of its strands goes its own pace, an entit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import pairwise
+from types import MappingProxyType
 
 from hybrid_sync.catalog.models import Entity, Priority
 
 _URGENCY = list(Priority)
+_UNKNOWN: Mapping[str, int] = MappingProxyType({})
 _LONGEST = 20
 """Entities of a strand, at most: a message carries them one within the other."""
 
@@ -44,12 +46,17 @@ def waves(entities: Mapping[str, Entity], selected: Set[str] | None = None) -> l
     return ordered
 
 
-def strands(entities: Mapping[str, Entity], waves: Sequence[Sequence[str]]) -> list[list[list[str]]]:
+def strands(
+    entities: Mapping[str, Entity], waves: Sequence[Sequence[str]], sizes: Mapping[str, int] = _UNKNOWN,
+    fixed: Set[str] = frozenset(),
+) -> list[list[list[str]]]:  # fmt: skip
     """The waves' order with fewer waits: waves of strands, the entities of each strand one after the other.
 
     A wave continues the strands of the one before where each of its entities is tied to one of them alone, and none to
     the same: then nobody waits for an entity that nothing ties to it.  Nothing is lost, because no two entities of a
-    strand could have gone side by side.  The more urgent strands first, then the longer ones.
+    strand could have gone side by side.  Of entities whose `sizes` are known, those on which nobody waits, but the
+    `fixed` ones, go beside a later strand that is longer than all others of its wave.  The more urgent strands first,
+    then the longer ones, of these the larger.
     """
     ordered: list[list[list[str]]] = []
     for wave in waves:
@@ -58,8 +65,20 @@ def strands(entities: Mapping[str, Entity], waves: Sequence[Sequence[str]]) -> l
             ordered.append([[name] for name in wave])
         else:
             ordered[-1] = continued
-    rank = lambda strand: (min(_URGENCY.index(entities[name].priority) for name in strand), -len(strand))  # noqa: E731
-    return [sorted(found, key=rank) for found in ordered]
+    for n in range(len(ordered) - 1, 0, -1):
+        _fill(entities, ordered, n, sizes, fixed)
+
+    def rank(strand: Sequence[str]) -> tuple[int, int, int]:
+        # Not the largest first: its batches go side by side anyway, and those of a long strand do not.
+        urgency = min(_URGENCY.index(entities[name].priority) for name in strand)
+        return urgency, -len(strand), -_size(strand, sizes)
+
+    return [sorted(found, key=rank) for found in ordered if found]
+
+
+def largest_first(entities: Mapping[str, Entity], names: Iterable[str], sizes: Mapping[str, int]) -> list[str]:
+    """The more urgent ones first, of these the larger ones: what is begun last is over soon."""
+    return sorted(names, key=lambda name: (_URGENCY.index(entities[name].priority), -sizes.get(name, 0)))
 
 
 def endings(
@@ -90,6 +109,28 @@ def _continued(
             return None
         ends[tied[0]] = name
     return [[*strand, *([ends[n]] if n in ends else [])] for n, strand in enumerate(strands)]
+
+
+def _fill(
+    entities: Mapping[str, Entity], ordered: Sequence[list[list[str]]], n: int, sizes: Mapping[str, int],
+    fixed: Set[str],
+) -> None:  # fmt: skip
+    """Move entities from earlier waves beside the longest strand of wave `n`, as long as they do not outlast it."""
+    lengths = [_size(strand, sizes) for strand in ordered[n]]
+    room = 2 * max(lengths, default=0) - sum(lengths)
+    alone = [(strand[0], at) for at in range(n) for strand in ordered[at] if len(strand) == 1]
+    for name, at in sorted(alone, key=lambda one: -sizes.get(one[0], 0)):
+        later = [other for wave in ordered[at + 1 : n + 1] for strand in wave for other in strand]
+        waited_for = any(_tied(entities, name, other) for other in later)
+        usual = entities[name].priority not in (Priority.critical, Priority.high)
+        if 0 < sizes.get(name, 0) <= room and usual and name not in fixed and not waited_for:
+            ordered[at].remove([name])
+            ordered[n].append([name])
+            room -= sizes[name]
+
+
+def _size(strand: Sequence[str], sizes: Mapping[str, int]) -> int:
+    return sum(sizes.get(name, 0) for name in strand)
 
 
 def _tied(entities: Mapping[str, Entity], one: str, other: str) -> bool:

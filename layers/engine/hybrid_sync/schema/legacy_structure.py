@@ -37,7 +37,7 @@ tree (relation, at, oid, below) as (
 select t.relation, t.below, c.oid::bigint, n.nspname || '.' || c.relname, c.relkind::text,
        not t.below and row_security_active(c.oid),
        case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
-       pg_get_expr(c.relpartbound, c.oid),
+       pg_get_expr(c.relpartbound, c.oid), greatest(c.relpages, 0),
        (select coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum,
                  case when a.attgenerated <> '' then pg_get_expr(d.adbin, d.adrelid) end) order by a.attnum), '[]')
         from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
@@ -79,6 +79,8 @@ class _Relation:
     """Row security applies to us."""
     view: str | None
     bound: str | None
+    pages: int
+    """By its statistics: asking for its files would wait for whoever has locked it."""
     columns: Any
 
 
@@ -168,6 +170,8 @@ class Structure:
     """Tables that only a subquery or a function of an expression reads: a change there touches none of its rows."""
     unsteady: tuple[str, ...] = ()
     """Functions of legacy that it calls, and of which nobody has said that they depend on their arguments alone."""
+    pages: int = 0
+    """Of its base tables, about."""
 
 
 def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
@@ -210,7 +214,9 @@ def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
         [functions] = yield [functions_named(names)]
         parts.append([[f.oid, f.name, f.body] for f in functions])
         unsteady = tuple(sorted({f.name for f in functions if not f.immutable}))
-    return Structure(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(), unwatched, unsteady)
+    hashed = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    bases = {table(source.table.table).as_string(None) for source in entity.sources.values()}
+    return Structure(hashed, unwatched, unsteady, sum(r.pages for r in found if r.named in bases))
 
 
 def _functions(entity: Entity) -> set[str]:

@@ -40,6 +40,8 @@ class EntityPlan:
     """What people should know of how it is read, in sentences."""
     hidden_rows: tuple[str, ...] = ()
     """Why rows of the target may be hidden from us, in sentences."""
+    pages: int = 0
+    """Of legacy's tables that it is read from, about."""
     erasures: int = 0
     """The number of the last erasure that the plan knows of."""
 
@@ -64,6 +66,12 @@ def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, tar
     compile_together(run_id, [entity], catalog, legacy, target)
     place = _place(run_id, entity, legacy, target)
     return _recent.get(place) or _remember(place, compile_entity(entity, catalog, legacy, target))
+
+
+def sizes(run_id: str, names: Iterable[str], legacy: Connection, target: Connection) -> dict[str, int]:
+    """The pages of legacy from which each of these entities is read, of those whose plans are remembered."""
+    found = ((name, _recent.get(_place(run_id, name, legacy, target))) for name in names)
+    return {name: plan.pages for name, plan in found if plan is not None}
 
 
 def forget(run_id: str, entity: str) -> None:
@@ -222,7 +230,7 @@ def _planned(
     warned = (*warned, *_unwatched(definition, structure), *_unsteady(definition, structure))
     written = written_by(definition)
     defined = f"{catalog.hash_of(entity)}:{structure.hash}{table.labels_of(written)}:{table.identity_of(written)}"
-    return EntityPlan(table, plans, defined, warned, hidden)
+    return EntityPlan(table, plans, defined, warned, hidden, structure.pages)
 
 
 def _unsteady(entity: Entity, structure: Structure) -> tuple[str, ...]:

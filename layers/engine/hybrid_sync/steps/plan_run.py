@@ -21,6 +21,7 @@ from hybrid_sync.runs.fences import ask_carried, require_reached
 from hybrid_sync.runs.lost import at_work
 from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
 from hybrid_sync.schema.bulk import ask_left_open
+from hybrid_sync.schema.plans import sizes
 from hybrid_sync.schema.ready import ask_installed, prepared
 from hybrid_sync.steps.bulk_load import begin_bulk, end_left_open, record_unhealed, without_key
 from hybrid_sync.steps.end_lost_runs import end_lost_runs_and_alert
@@ -82,7 +83,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         failpoint("run.recorded", target, legacy)
         record_unhealed(request.run_id, unhealed, target)
         in_bulk = begin_bulk(world, request, records.value, carried.value, target)
-        return _planned(world.catalog, request, run.value, records.value, in_bulk)
+        large = sizes(request.run_id, records.value, legacy, target)
+        return _planned(world.catalog, request, run.value, records.value, in_bulk, large)
 
 
 def _check(request: RunRequest) -> None:
@@ -151,18 +153,20 @@ def _record(request: RunRequest, entities: list[str], failed: Mapping[str, SyncE
 
 
 def _planned(
-    catalog: Catalog, request: RunRequest, run: RunRecord, records: Mapping[str, EntityRecord], in_bulk: Set[str]
+    catalog: Catalog, request: RunRequest, run: RunRecord, records: Mapping[str, EntityRecord], in_bulk: Set[str],
+    large: Mapping[str, int],
 ) -> PlannedRun:  # fmt: skip
     """What the run carries: its waves without the entities that have failed, those that are narrow joined."""
     carried = [[e for e in wave if records[e].status != "failed"] for wave in run.waves]
-    waves = catalog.strands([wave for wave in carried if wave])
+    waves = catalog.strands([wave for wave in carried if wave], large, in_bulk)
+    entities = catalog.largest_first((e for wave in carried for e in wave), large)
     return PlannedRun(
         run_id=request.run_id,
         profile=request.profile,
         waves=()
         if request.profile is Profile.verify
         else _tasks(request.run_id, waves, catalog.endings(waves, in_bulk)),
-        entities=tuple(EntityTask(run_id=request.run_id, entity=e) for wave in carried for e in wave),
+        entities=tuple(EntityTask(run_id=request.run_id, entity=name) for name in entities),
     )
 
 
