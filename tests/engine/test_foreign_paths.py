@@ -174,6 +174,30 @@ def test_checks_of_the_target_run_under_the_path_that_the_database_gives(
     assert seen.passed["batch.isolating"] == 0  # one by one rows come as far under any path
 
 
+def test_what_a_change_cascades_to_runs_under_the_path_that_the_database_gives(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    """It fires at the end of our statement, when the journal has been written under our own path."""
+    legacy("update visit set note = 'note ' || id where id <> 2")
+    run(world, "first")
+    target("create schema if not exists extensions")
+    target("grant usage on schema extensions to public")
+    target("create function extensions.short_code() returns text language sql as $$ select 'code' $$")
+    target("create unique index noted on visits (note)")
+    target("create table label (note varchar(60) references visits (note) on update cascade, code text)")
+    target("insert into label values ('note 1')")
+    target(
+        "create function give_code() returns trigger language plpgsql as"
+        " $$ begin new.code := short_code(); return new; end $$;"
+    )
+    target("create trigger give_code before update on label for each row execute function give_code()")
+    legacy("update visit set note = 'another' where id = 1")
+    with armed({}) as seen:
+        run(world, "second")
+    assert target("select note, code from label") == [("another", "code")]
+    assert seen.passed["batch.isolating"] == 0
+
+
 def test_a_target_that_takes_no_writes_is_named_and_tried_again(world: EngineWorld, target_db: str) -> None:
     with psycopg.connect(target_db, autocommit=True) as connection:
         connection.execute(

@@ -9,6 +9,7 @@ import pytest
 
 from hybrid_sync.contracts import EntityTask, RunRequest
 from hybrid_sync.postgres import transaction
+from hybrid_sync.schema import target_structure
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
@@ -102,12 +103,14 @@ def test_more_failed_records_than_travel_with_the_locks_are_resolved_all_the_sam
 # --- native writers ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("has_trigger", [False, True])
+@pytest.mark.parametrize("way", ["as the server can", "locked first", "step by step"])
 def test_a_native_edit_that_commits_under_the_batch_is_in_its_before_image(
-    world: EngineWorld, legacy: Query, target: Query, target_db: str, has_trigger: bool
+    world: EngineWorld, legacy: Query, target: Query, target_db: str, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Without the row's lock the journal would keep what stood there earlier, and undoing would lose the edit."""
-    if has_trigger:  # then rows are changed step by step
+    """Or the journal would keep what stood there earlier, and undoing would lose the edit."""
+    if way == "locked first":  # as on a server before PostgreSQL 18
+        monkeypatch.setattr(target_structure, "_TELLS_OLD", "select false where %s <> ''")
+    if way == "step by step":
         target(
             "create trigger same before update on visits for each row"
             " execute function suppress_redundant_updates_trigger()"
@@ -118,17 +121,23 @@ def test_a_native_edit_that_commits_under_the_batch_is_in_its_before_image(
     plan_entity(world, EntityTask(run_id="second", entity="visits"))
     batch = world.manifests.tasks["second", "visits"][0]
     with psycopg.connect(target_db) as native:
-        native.execute("update visits set note = 'by hand' where legacy_id = 1")
+        [edited] = (
+            native.execute("update visits set note = 'by hand' where legacy_id = 1 returning xmin::text").fetchone()
+            or ()
+        )
         writing = threading.Thread(target=sync_batch, args=(world, batch))
         writing.start()
         until_it_waits(writing, target)
         native.commit()
         writing.join()
     assert target("select note from visits where legacy_id = 1") == [("from legacy",)]
-    before = target(
-        "select before ->> 'note' from hybrid_sync.journal where run_id = 'second' and operation = 'update'"
+    [(before, xid, prior)] = target(
+        "select before ->> 'note', xid::text, prior::text from hybrid_sync.journal"
+        " where run_id = 'second' and operation = 'update'"
     )
-    assert before == [("by hand",)]
+    assert before == "by hand"
+    assert target("select xmin::text from visits where legacy_id = 1") == [(xid,)]
+    assert prior == edited
 
 
 def until_it_waits(writing: threading.Thread, target: Query) -> None:

@@ -75,6 +75,8 @@ class TargetTable:
     """Of `insert` and `update`, those that fire a trigger, which may change what is written."""
     oid: int = 0
     """Another one when the table was."""
+    tells_old: bool = False
+    """An update of it can say what each row was before."""
 
     def identity_of(self, names: Iterable[str]) -> str:
         """Another text when one of these columns, or the table, is not the one any more that rows were written to."""

@@ -64,6 +64,11 @@ where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
   and not exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgenabled in ('D', 'R'))
 """
 
+# From PostgreSQL 18 on; a row that moves to another partition has lost its version there.
+_TELLS_OLD = """
+select current_setting('server_version_num')::int >= 180000 and relkind = 'r' from pg_class where oid = %s::regclass
+"""
+
 # What a rule does instead of a write, or beside it, no count of rows would show.
 _RULES = """
 select (select string_agg(quote_ident(rulename), ', ' order by rulename) from pg_rewrite
@@ -106,7 +111,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
             "Create it, or correct `target` in the catalog.",
         )
     regclass = table(entity.target).as_string(None)
-    types, security, has_heirs, unique, filled, fires = yield [
+    types, security, has_heirs, unique, filled, fires, tells_old = yield [
         ask_types([(oid, modifier) for _, oid, modifier, *_ in rows]),
         Question(
             _RIGHTS,
@@ -118,6 +123,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
         Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
         Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
+        Question(_TELLS_OLD, (regclass,), lambda found: bool(found.fetchall()[0][0])),
     ]
     if has_heirs:  # no unique index covers a table and those that inherit from it
         yield [_refuse_doubled(entity, source) for source in entity.sources.values()]
@@ -129,7 +135,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
             rows, types, strict=True
         )
     }
-    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1])
+    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1], tells_old)
 
 
 def written_by(entity: Entity) -> set[str]:

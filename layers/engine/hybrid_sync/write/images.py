@@ -14,10 +14,10 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.shape import TargetColumn
 
 
-def image_of(alias: str, columns: Iterable[str]) -> sql.Composed:
-    """The named columns of the row `alias` as an image; NULL stays null."""
+def image_of(alias: str, columns: Iterable[str], names_of: Iterable[str] | None = None) -> sql.Composed:
+    """The named columns of the row `alias` as an image, by their own names unless others are given; NULL stays null."""
     named = list(columns)
-    names = sql.SQL(", ").join(map(sql.Literal, named))
+    names = sql.SQL(", ").join(map(sql.Literal, named if names_of is None else names_of))
     texts = sql.SQL(", ").join(sql.SQL("{}.{}::text").format(sql.Identifier(alias), sql.Identifier(c)) for c in named)
     # Out of two arrays, and not of a record: whose columns would be looked up for each row.
     return sql.SQL("pg_catalog.jsonb_object(array[{}]::text[], array[{}]::text[])").format(names, texts)

@@ -8,7 +8,7 @@ written for the path that the database gives, on Supabase one with `extensions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, LiteralString, TypeVar
+from typing import Any, Literal, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -29,12 +29,19 @@ It changes no other part of its statement, which has been parsed by then; OFFSET
 """
 
 
-def as_natives_after(part: LiteralString) -> sql.Composed:
-    """A part `hybrid_sync_path` of a WITH, to be read in place of AS_NATIVES: the same, but once, and when all
+_TO_OURS = sql.SQL("select pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(OUR_PATH))
+_PATHS = {"natives": _TO_NATIVES, "ours": _TO_OURS}
+
+
+def path_after(name: LiteralString, path: Literal["natives", "ours"], part: LiteralString | None) -> sql.Composed:
+    """A part `name` of a WITH, of one row, to be read in place of AS_NATIVES: from then on this path holds, once all
     rows of `part` are there.  What computes them may ask for the path, as the text of a regclass does."""
-    return sql.SQL(
-        "hybrid_sync_path as materialized ({} from (select pg_catalog.count(*) as n from {}) counted where n >= 0)"
-    ).format(_TO_NATIVES, sql.Identifier(part))
+    counted: sql.Composable = sql.SQL("")
+    if part is not None:
+        counted = sql.SQL(" from (select pg_catalog.count(*) as n from {}) counted where n >= 0").format(
+            sql.Identifier(part)
+        )
+    return sql.SQL("{} as materialized ({}{})").format(sql.Identifier(name), _PATHS[path], counted)
 
 
 COPYING = sql.SQL("set local search_path to default")
