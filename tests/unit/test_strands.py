@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 import pytest
 
 from hybrid_sync.catalog.models import Entity
-from hybrid_sync.catalog.waves import endings, largest_first, needed, strands, waves
+from hybrid_sync.catalog.waves import endings, needed, strands, waves
 
 
 def entity(name: str, *parents: str, deferred: Sequence[str] = (), priority: str = "normal") -> Entity:
@@ -103,11 +103,6 @@ def test_what_is_urgent_or_loaded_in_bulk_goes_no_later() -> None:
         [["files"], ["notes"], ["tags"]],
         [["pins"], ["stamps"]],
     ]
-
-
-def test_the_last_to_begin_is_the_smallest_of_the_least_urgent() -> None:
-    some = catalog(entity("a"), entity("b", priority="low"), entity("c"), entity("d", priority="critical"))
-    assert largest_first(some, "abcd", {"a": 1, "b": 9, "c": 5}) == ["d", "c", "a", "b"]
 
 
 def ended_beside(entities: Mapping[str, Entity], in_bulk: Set[str]) -> list[list[str]]:

@@ -4,7 +4,7 @@ Narrow waves are carried as one: each of its strands goes its own pace, an entit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -74,11 +74,6 @@ def strands(
         return urgency, -len(strand), -_size(strand, sizes)
 
     return [sorted(found, key=rank) for found in ordered if found]
-
-
-def largest_first(entities: Mapping[str, Entity], names: Iterable[str], sizes: Mapping[str, int]) -> list[str]:
-    """The more urgent ones first, of these the larger ones: what is begun last is over soon."""
-    return sorted(names, key=lambda name: (_URGENCY.index(entities[name].priority), -sizes.get(name, 0)))
 
 
 def endings(

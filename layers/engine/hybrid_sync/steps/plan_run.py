@@ -159,7 +159,9 @@ def _planned(
     """What the run carries: its waves without the entities that have failed, those that are narrow joined."""
     carried = [[e for e in wave if records[e].status != "failed"] for wave in run.waves]
     waves = catalog.strands([wave for wave in carried if wave], large, in_bulk)
-    entities = catalog.largest_first((e for wave in carried for e in wave), large)
+    entities = [e for wave in carried for e in wave]
+    if request.profile not in (Profile.weekly, Profile.verify):  # whose reconciles heal parents before children
+        entities.sort(key=lambda name: -large.get(name, 0))  # what is verified last is over soon
     return PlannedRun(
         run_id=request.run_id,
         profile=request.profile,
