@@ -1,4 +1,4 @@
-"""Whatever ends a command early ends it in the same way: what it has begun is ended, and one sentence says so."""
+"""A command that is ended early ends what it has begun and says so in a sentence, whichever signal ended it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import NoReturn
 
 
 @contextmanager
-def interrupted_by_its_end() -> Iterator[None]:
-    """A terminal that is closed and a `kill` are interrupts: a process that just ended would leave its work begun."""
+def signals_as_interrupts() -> Iterator[None]:
+    """A closed terminal (SIGHUP) and a `kill` (SIGTERM) raise KeyboardInterrupt, so that what was begun is ended."""
 
     def interrupt(_: int, __: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt

@@ -18,7 +18,7 @@ import click
 
 from hybrid_sync_cli import commands as command_package
 from hybrid_sync_cli.errors import CliError
-from hybrid_sync_cli.interrupts import interrupted_by_its_end
+from hybrid_sync_cli.interrupts import signals_as_interrupts
 
 OF_THIS_MACHINE = frozenset(("up", "down", "psql", "sample", "mutate", "demo"))
 """Commands about databases of a person's own."""
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     from hybrid_sync.errors import SyncError
 
     try:
-        with interrupted_by_its_end():
+        with signals_as_interrupts():
             outcome = cli.main(argv, prog_name="hybrid-sync", standalone_mode=False)
         sys.exit(outcome if isinstance(outcome, int) else 0)
     except click.ClickException as error:

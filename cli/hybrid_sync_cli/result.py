@@ -59,7 +59,7 @@ def run_result(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def kept_its_promises(result: dict[str, Any]) -> bool:
+def is_accounted_for(result: dict[str, Any]) -> bool:
     """Whether everything of a run of `run_result` was verified and accounted for; it may still be degraded."""
     return result["status"] in ("succeeded", "degraded") and result["conservation"] is True
 

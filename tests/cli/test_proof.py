@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from hybrid_sync.report.summary import summarise
-from hybrid_sync_cli.result import kept_its_promises, read_as_changed, run_result
+from hybrid_sync_cli.result import is_accounted_for, read_as_changed, run_result
 from hybrid_sync_cli.untouched import Touched, look, touched
 from tests.report.records import CATALOG, EQUATION, add_entity, add_run, money_line
 
@@ -23,8 +23,8 @@ def test_a_run_keeps_its_promises_only_if_money_agrees_too(store: Store) -> None
 
     good, bad = (run_result(summarise(store, name, CATALOG)) for name in ("good", "bad"))
 
-    assert kept_its_promises(good)
-    assert not kept_its_promises(bad)
+    assert is_accounted_for(good)
+    assert not is_accounted_for(bad)
     assert good["entities"]["payments"]["rows"]["current"] == 87
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from hybrid_sync.dashboard.identity import Doorkeeper
+from hybrid_sync.dashboard.identity import SignIn
 from hybrid_sync.dashboard.routes import Dashboard
 from hybrid_sync.dashboard.session import FORM, Opened, Visitor
 from hybrid_sync.http.credentials import COOKIE
@@ -35,7 +35,7 @@ class Door:
         role = PEOPLE.get(token)
         return None if role is None else Visitor(role.name, role)
 
-    def enter(self, email: str, password: str) -> Opened | None:
+    def by_password(self, email: str, password: str) -> Opened | None:
         return Opened("token-of-operator", "renewal-1") if (email, password) == ("ann@example.test", "right") else None
 
     def wants_second_factor(self, opened: Opened) -> bool:
@@ -108,7 +108,7 @@ def as_role(looked: Any) -> AsRole:
 
     def browser(role: Role | None) -> Browser:
         cookies = {} if role is None else {COOKIE: f"token-of-{role.name}", FORM: f"secret-of-{role.name}"}
-        return Browser(Dashboard(looked, cast(Doorkeeper, Door())), cookies)
+        return Browser(Dashboard(looked, cast(SignIn, Door())), cookies)
 
     return browser
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from hybrid_sync.dashboard.identity import Doorkeeper
+from hybrid_sync.dashboard.identity import SignIn
 from hybrid_sync.dashboard.routes import Dashboard
 from hybrid_sync.services.roles import Role
 from tests.browser.plugin import NARROW, WIDE, OpenPage, Visit
@@ -62,7 +62,7 @@ def test_every_page_fits_every_screen_by_day_and_by_night(
 ) -> None:
     SCENES[scene](store, looked)
     wrong: list[str] = []
-    with served(Dashboard(looked, cast(Doorkeeper, Door()))) as address:  # type: ignore[arg-type]
+    with served(Dashboard(looked, cast(SignIn, Door()))) as address:  # type: ignore[arg-type]
         for dark in (False, True):
             some = IN_THE_DARK if dark and scene == FULLEST else () if dark else PAGES[scene]
             paths = dict.fromkeys((*PAGES[scene], *MORE[scene]) if SCREENSHOTS else some)

@@ -11,7 +11,7 @@ import pytest
 
 from hybrid_sync.runs.holds import release
 from hybrid_sync_cli.stack import Stack, home
-from hybrid_sync_cli.stack.supabase_auth.book import Book
+from hybrid_sync_cli.stack.supabase_auth.accounts import Accounts
 from tests.browser.plugin import NARROW, WIDE, OpenPage, Visit
 from tests.stack.world import fill
 
@@ -31,7 +31,7 @@ def address(deployed: Stack) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def operator() -> tuple[str, str]:
     """Somebody's e-mail and password."""
-    user = Book(home.directory()).users["operator@example.test"]
+    user = Accounts(home.directory()).users["operator@example.test"]
     return user.email, user.password
 
 

@@ -12,8 +12,8 @@ from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.admission.job import Job
 from hybrid_sync.admission.scheduled import CALLER, Scheduled
-from hybrid_sync.check.kept import keep
 from hybrid_sync.check.model import CheckOutcome
+from hybrid_sync.check.verdicts import record_verdict
 from hybrid_sync.contracts import Profile, ReportRequest, RunFailure, RunRequest
 from hybrid_sync.errors import SyncError
 from hybrid_sync.steps.admit_runs import admit_runs
@@ -52,7 +52,7 @@ def checked(world: EngineWorld) -> None:
     """No schedule starts anything before."""
     outcome = CheckOutcome(check_id="check-1", passed=True, errors=0, warnings=0, notes=0, findings=())
     with world.connect_target() as target:
-        keep(target, world.catalog.hash, outcome)
+        record_verdict(target, world.catalog.hash, outcome)
 
 
 def clock(world: EngineWorld, attempt: Scheduled = FIRST, **changes: Any) -> Asked:

@@ -85,15 +85,15 @@ def test_a_late_delivery_brings_back_nothing_that_is_over(
     """Others have gone on and recorded the verdict, while it counted its part."""
     tiny(monkeypatch, patience=-1)
     task = EntityTask(run_id="week", entity="visits")
-    go_on = count_entity.go_on
+    add_earlier = count_entity.add_earlier
 
     def meanwhile(*given: Any) -> None:
-        monkeypatch.setattr(count_entity, "go_on", go_on)
+        monkeypatch.setattr(count_entity, "add_earlier", add_earlier)
         while verify_entity(spoilt, task).more:
             pass
-        go_on(*given)
+        add_earlier(*given)
 
     assert verify_entity(spoilt, task).more
-    monkeypatch.setattr(count_entity, "go_on", meanwhile)
+    monkeypatch.setattr(count_entity, "add_earlier", meanwhile)
     assert verify_entity(spoilt, task).more
     assert target("select entity from hybrid_sync.run_entity where verification is not null") == []

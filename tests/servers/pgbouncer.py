@@ -112,7 +112,7 @@ def serve(
         wait_until(
             pooler.answers,
             seconds=10,
-            failed=lambda: None if server.poll() is None else processes.last_words(place.name),
+            failed=lambda: None if server.poll() is None else processes.log_tail(place.name),
             what="pgbouncer",
         )
         yield place

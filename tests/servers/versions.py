@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_sync_cli.stack import binaries
 from hybrid_sync_cli.stack.binaries import Binaries
-from hybrid_sync_cli.stack.demanding import from_npm, link
+from hybrid_sync_cli.stack.tls_cluster import from_npm, link
 from tests.servers import npm
 
 FROM_NPM = (13, 14, 16, 17)

@@ -23,7 +23,7 @@ from hybrid_sync.http.scopes import OF_ROLE, SCOPES
 from hybrid_sync.http.tokens import Tokens
 from hybrid_sync.services.roles import Role
 from hybrid_sync_cli.stack import Stack, home
-from hybrid_sync_cli.stack.supabase_auth.book import Book
+from hybrid_sync_cli.stack.supabase_auth.accounts import Accounts
 from hybrid_sync_cli.stack.supabase_auth.keys import Key
 from hybrid_sync_cli.stack.supabase_auth.server import claims
 
@@ -37,7 +37,7 @@ class Door:
     """The deployed API from outside, and what a person or program could hold to open it."""
 
     stack: Stack
-    book: Book
+    accounts: Accounts
     tokens: Tokens
 
     def ask(self, method: str, path: str, body: bytes = b"{}", **headers: str) -> tuple[int, dict[str, Any]]:
@@ -49,14 +49,14 @@ class Door:
 
     def claims(self, role: str = "operator", **other: Any) -> dict[str, Any]:
         """Of a token that one of the stack's users has just got; `other` says more, or otherwise."""
-        user = self.book.users[f"{role}@example.test"]
+        user = self.accounts.users[f"{role}@example.test"]
         return {**claims(user, f"{self.stack.project_url}/auth/v1", int(time.time())), **other}
 
     def signed(self, role: str = "operator", key: Key | None = None, **other: Any) -> str:
-        return (key or self.book.keys[0]).sign(self.claims(role, **other))
+        return (key or self.accounts.keys[0]).sign(self.claims(role, **other))
 
     def key(self, algorithm: str) -> Key:
-        return next(key for key in self.book.keys if key.algorithm == algorithm)
+        return next(key for key in self.accounts.keys if key.algorithm == algorithm)
 
     def sign_in(self, **body: str) -> tuple[int, dict[str, Any]]:
         """As a client of Supabase Auth does."""
@@ -94,7 +94,7 @@ def _control_table(stack: Stack) -> str:
 
 @pytest.fixture(scope="module")
 def door(deployed: Stack) -> Door:
-    return Door(deployed, Book(home.directory()), Tokens(_control_table(deployed), deployed.client("dynamodb")))
+    return Door(deployed, Accounts(home.directory()), Tokens(_control_table(deployed), deployed.client("dynamodb")))
 
 
 def _revoked(door: Door) -> str:
@@ -240,15 +240,15 @@ def test_each_route_opens_to_its_scope_and_to_no_other(
 def test_somebody_signs_in_stays_signed_in_and_is_let_in_whatever_the_project_signs_with(
     door: Door, algorithm: str
 ) -> None:
-    door.book.sign_with(algorithm)
-    user = door.book.users["operator@example.test"]
+    door.accounts.sign_with(algorithm)
+    user = door.accounts.users["operator@example.test"]
     status, session = door.sign_in(email=user.email, password=user.password)
     assert status == 200
     again = door.sign_in(refresh_token=session["refresh_token"])[1]
     for one in (session, again):
         assert door.bearer("GET", "/v1/syncs/nothing", one["access_token"])[0] == 404
     assert door.sign_in(refresh_token=session["refresh_token"])[0] == 400, "a refresh token serves once"
-    door.book.sign_with("ES256")
+    door.accounts.sign_with("ES256")
 
 
 def test_a_page_of_ours_may_use_its_cookie(door: Door) -> None:
@@ -259,14 +259,14 @@ def test_a_page_of_ours_may_use_its_cookie(door: Door) -> None:
 
 
 def test_a_banned_user_gets_no_further_token(door: Door) -> None:
-    user = door.book.users["viewer@example.test"]
+    user = door.accounts.users["viewer@example.test"]
     session = door.sign_in(email=user.email, password=user.password)[1]
-    door.book.ban(user.email)
+    door.accounts.ban(user.email)
     try:
         assert door.sign_in(email=user.email, password=user.password)[1]["error_code"] == "user_banned"
         assert door.sign_in(refresh_token=session["refresh_token"])[1]["error_code"] == "user_banned"
     finally:
-        door.book.ban(user.email, banned=False)
+        door.accounts.ban(user.email, banned=False)
     assert door.sign_in(email=user.email, password=secrets.token_hex(8))[1]["error_code"] == "invalid_credentials"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from hybrid_sync.http.jwks import Jwks
 from hybrid_sync.http.people import People, Project
-from hybrid_sync_cli.stack.supabase_auth.book import User, new_user
+from hybrid_sync_cli.stack.supabase_auth.accounts import User, new_user
 from hybrid_sync_cli.stack.supabase_auth.keys import Key, key_set
 from hybrid_sync_cli.stack.supabase_auth.server import claims
 

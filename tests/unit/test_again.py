@@ -9,7 +9,7 @@ import pytest
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.admission.startable import ScheduledRun
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.failures.again import passes, said, starts_again
+from hybrid_sync.failures.again import passes, retry_sentence, starts_again
 
 DUE = datetime(2026, 11, 29, 1, tzinfo=UTC)
 FIRST = Scheduled(Profile.weekly, DUE)
@@ -71,8 +71,8 @@ def test_the_name_says_when_it_was_due_and_which_attempt_it_is() -> None:
 
 
 def test_the_sentence_has_the_moment_the_number_and_the_way_to_stop_it() -> None:
-    assert said(FIRST.job_id, DUE + timedelta(minutes=20)) == (
+    assert retry_sentence(FIRST.job_id, DUE + timedelta(minutes=20)) == (
         "It tries again by itself at 2026-11-29 01:20 UTC (attempt 2 of 4), unless somebody says:"
         " hybrid-sync cancel weekly-20261129T010000-000001"
     )
-    assert said(FIRST.job_id, None) == ""
+    assert retry_sentence(FIRST.job_id, None) == ""

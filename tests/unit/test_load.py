@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hybrid_sync.breaker.load import GOOD, LASTS, PAUSE, Load, given_back, pressed, said, taken
+from hybrid_sync.breaker.load import GOOD, LASTS, PAUSE, Load, halved, permit_returned, sentence, with_permit
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 WORKERS = 12
 
 
 def press(load: Load, after: timedelta = timedelta()) -> Load:
-    return pressed(load, "target answered 55P03 (busy).", WORKERS, NOON + after)
+    return halved(load, "target answered 55P03 (busy).", WORKERS, NOON + after)
 
 
 def well(load: Load, batches: int, after: timedelta = timedelta()) -> Load:
     for n in range(batches):
-        load = given_back(taken(load, f"b{n}", NOON + after), f"b{n}", WORKERS, NOON + after, well=True)
+        load = permit_returned(with_permit(load, f"b{n}", NOON + after), f"b{n}", WORKERS, NOON + after, well=True)
     return load
 
 
@@ -29,20 +29,20 @@ def test_trouble_halves_their_number_once_however_many_meet_it_and_again_when_it
         once = press(once, n * PAUSE)
         numbers.append(once.most)
     assert numbers == [3, 1, 1, 1]
-    assert said(once, NOON + 4 * PAUSE) == (
+    assert sentence(once, NOON + 4 * PAUSE) == (
         "At most 1 batch is at work at once since 12:01 UTC: target answered 55P03 (busy)."
     )
-    assert said(Load(), NOON) == ""
+    assert sentence(Load(), NOON) == ""
 
 
 def test_no_more_than_that_have_a_permit_and_whoever_comes_again_has_the_one_that_it_had() -> None:
     load = press(Load())
     for n in range(WORKERS):
-        load = taken(load, f"b{n}", NOON)
+        load = with_permit(load, f"b{n}", NOON)
     assert sorted(load.at_work) == [f"b{n}" for n in range(WORKERS // 2)]
-    assert taken(load, "b0", NOON + PAUSE).at_work["b0"] == NOON + PAUSE
-    freed = given_back(load, "b0", WORKERS, NOON, well=False)
-    assert "late" in taken(freed, "late", NOON).at_work
+    assert with_permit(load, "b0", NOON + PAUSE).at_work["b0"] == NOON + PAUSE
+    freed = permit_returned(load, "b0", WORKERS, NOON, well=False)
+    assert "late" in with_permit(freed, "late", NOON).at_work
     assert freed.good == 0
 
 
@@ -55,10 +55,10 @@ def test_batches_that_go_well_make_it_one_more_and_in_the_end_nothing_is_shed() 
 
 
 def test_without_trouble_for_long_nothing_is_shed_and_no_permit_of_the_dead_is_kept() -> None:
-    load = taken(press(Load()), "dead", NOON)
-    assert taken(load, "b", NOON + LASTS) == Load()
-    assert given_back(load, "dead", WORKERS, NOON + LASTS, well=True) == Load()
-    assert said(load, NOON + LASTS) == ""
+    load = with_permit(press(Load()), "dead", NOON)
+    assert with_permit(load, "b", NOON + LASTS) == Load()
+    assert permit_returned(load, "dead", WORKERS, NOON + LASTS, well=True) == Load()
+    assert sentence(load, NOON + LASTS) == ""
     again = press(load, LASTS)
     assert (again.most, again.at_work) == (WORKERS // 2, {})
-    assert taken(Load(), "b", NOON) == Load()
+    assert with_permit(Load(), "b", NOON) == Load()

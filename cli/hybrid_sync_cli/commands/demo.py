@@ -26,7 +26,7 @@ from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import catalog_of_project, outcome, start, target
 from hybrid_sync_cli.exits import FAILED, exit_of
 from hybrid_sync_cli.progress import follow
-from hybrid_sync_cli.result import announce, in_a_word, kept_its_promises, read_as_changed, run_result
+from hybrid_sync_cli.result import announce, in_a_word, is_accounted_for, read_as_changed, run_result
 from hybrid_sync_cli.sample import generate, marker, mutate
 from hybrid_sync_cli.screen import program, say
 from hybrid_sync_cli.stack import Stack, home
@@ -105,7 +105,7 @@ class Demo:
         harmed = touched(before, self._look(stack))
         self._found["touched"] = asdict(harmed)
         _show_comparison(stack, compared, harmed)
-        return all(map(kept_its_promises, self._runs)) and compared["match"] and carried.arrived and not harmed.any
+        return all(map(is_accounted_for, self._runs)) and compared["match"] and carried.arrived and not harmed.any
 
     def _step(self, name: str, work: Callable[[], Result]) -> Result:
         click.echo(f"— {name}")

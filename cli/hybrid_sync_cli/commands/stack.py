@@ -121,7 +121,7 @@ def psql(side: str, arguments: tuple[str, ...]) -> None:
     from psycopg.conninfo import conninfo_to_dict
 
     from hybrid_sync_cli.stack import binaries
-    from hybrid_sync_cli.stack.demanding import with_tls
+    from hybrid_sync_cli.stack.tls_cluster import with_tls
 
     stack = Stack.load()
     dsn = stack.legacy_dsn if side == "legacy" else stack.target_dsn

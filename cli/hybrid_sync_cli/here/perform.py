@@ -28,7 +28,7 @@ from hybrid_sync_cli.flow.execution import Delivery, Execution
 from hybrid_sync_cli.flow.functions import deployed, payload_of, step_failed
 from hybrid_sync_cli.flow.play import play
 from hybrid_sync_cli.here.world import HereWorld
-from hybrid_sync_cli.interrupts import interrupted_by_its_end
+from hybrid_sync_cli.interrupts import signals_as_interrupts
 
 Say = Callable[[str], None]
 
@@ -130,7 +130,7 @@ def _audit(world: HereWorld, run_id: str, command: str, what: dict[str, Any], co
 @contextmanager
 def _ended_when_interrupted(world: HereWorld, run_id: str) -> Iterator[None]:
     try:
-        with interrupted_by_its_end():
+        with signals_as_interrupts():
             yield
     except KeyboardInterrupt:
         with world.connect_target() as target, transaction(target, "target"):

@@ -100,7 +100,7 @@ class Aws:
         )
 
         def failed() -> str | None:
-            return None if server.poll() is None else self.processes.last_words("aws")
+            return None if server.poll() is None else self.processes.log_tail("aws")
 
         wait_until(self._answers, seconds=START_SECONDS, failed=failed, what="The AWS emulator")
 

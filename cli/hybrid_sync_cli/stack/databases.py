@@ -11,11 +11,11 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from hybrid_sync_cli.stack import home, legacy, supabase
-from hybrid_sync_cli.stack.demanding import DemandingCluster
 from hybrid_sync_cli.stack.home import StateFile
 from hybrid_sync_cli.stack.options import UpOptions
 from hybrid_sync_cli.stack.postgres import Cluster, connect
 from hybrid_sync_cli.stack.processes import Processes
+from hybrid_sync_cli.stack.tls_cluster import TlsCluster
 
 LEGACY_SUPERUSER = "postgres"
 LEGACY_DATABASE = "legacy"
@@ -38,7 +38,7 @@ def cluster(side: str, processes: Processes, state: StateFile, *, strict: bool =
     """Our cluster of that side, running or not; the strict stack's target demands TLS."""
     superuser = LEGACY_SUPERUSER if side == "legacy" else supabase.SUPERUSER
     folder = home.reachable(processes.home) / side
-    kind = DemandingCluster if strict and side == "target" else Cluster
+    kind = TlsCluster if strict and side == "target" else Cluster
     return kind(side, folder, superuser, state.secret(f"{side}_superuser"), processes)
 
 
@@ -62,7 +62,7 @@ def prepare(options: UpOptions, processes: Processes, state: StateFile, project:
     target_dsn, authenticator_dsn = _target(options, clusters.get("target"), state)
     worker_target_dsn = install(target_dsn, state, project)
     target, ca = clusters.get("target"), ""
-    if isinstance(target, DemandingCluster):
+    if isinstance(target, TlsCluster):
         ca, worker_target_dsn = target.ca, make_conninfo(worker_target_dsn, sslrootcert=str(target.ca_file))
     return Databases(legacy_dsn, target_dsn, worker_legacy_dsn, worker_target_dsn, authenticator_dsn, ca)
 

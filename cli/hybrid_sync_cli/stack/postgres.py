@@ -150,7 +150,7 @@ class Cluster:
                     f"the data in {self.directory} were made under another password, as by a checkout that stood here"
                     " before. To delete them and start anew: hybrid-sync down --purge."
                 )
-            return None if server.poll() is None else self.processes.last_words(self.name)
+            return None if server.poll() is None else self.processes.log_tail(self.name)
 
         wait_until(self._answers, seconds=START_SECONDS, failed=failed, what=f"The {self.name} database server")
 

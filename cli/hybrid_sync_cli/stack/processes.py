@@ -65,7 +65,7 @@ class Processes:
         path.touch(mode=0o600)
         return path
 
-    def last_words(self, name: str) -> str:
+    def log_tail(self, name: str) -> str:
         """The last line that a process wrote, for the sentence about its failure."""
         said = self.log_file(name).read_text("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")

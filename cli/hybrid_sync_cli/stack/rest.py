@@ -94,7 +94,7 @@ class Rest:
         def failed() -> str | None:
             for name, process in {**behind, "gateway": proxy}.items():
                 if process.poll() is not None:
-                    return self.processes.last_words(name)
+                    return self.processes.log_tail(name)
             return None
 
         addresses = [*ready, *(f"http://127.0.0.1:{outer}{prefix}/" for prefix in upstreams)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from hybrid_sync_cli.stack.supabase_auth.book import Book, User
+from hybrid_sync_cli.stack.supabase_auth.accounts import Accounts, User
 
 CODE_SECONDS = 300
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -86,9 +86,9 @@ class Flows:
         self._challenges[challenge] = factor
         return challenge
 
-    def proved(self, book: Book, factor: str, challenge: str, code: str) -> bool:
+    def proved(self, accounts: Accounts, factor: str, challenge: str, code: str) -> bool:
         """Whether the code is what the factor's app shows; a challenge serves once."""
-        owner = next((user for user in book.users.values() if user.totp and factor_of(user) == factor), None)
+        owner = next((user for user in accounts.users.values() if user.totp and factor_of(user) == factor), None)
         if owner is None or self._challenges.pop(challenge, "") != factor:
             return False
         return hmac.compare_digest(totp(owner.totp, time.time()).encode(), code.encode())

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from hybrid_sync_cli.stack.processes import Processes, free_port
-from hybrid_sync_cli.stack.supabase_auth.book import Book
+from hybrid_sync_cli.stack.supabase_auth.accounts import Accounts
 
 NAME = "auth"
 _SERVER = "hybrid_sync_cli.stack.supabase_auth.server"
@@ -23,7 +23,7 @@ class SupabaseAuth:
     def start(self, project_url: str, jwt_secret: str) -> None:
         """Anew; users and keys stay as they are, whoever has signed in does so again."""
         self.stop()
-        Book(self.processes.home, jwt_secret)
+        Accounts(self.processes.home, jwt_secret)
         self.port = free_port()
         command = [sys.executable, "-m", _SERVER, str(self.port), str(self.processes.home), project_url]
         self.processes.start(NAME, command, env=dict(os.environ))

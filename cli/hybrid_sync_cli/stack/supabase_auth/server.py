@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 
-from hybrid_sync_cli.stack.supabase_auth.book import Book, User
+from hybrid_sync_cli.stack.supabase_auth.accounts import Accounts, User
 from hybrid_sync_cli.stack.supabase_auth.flows import Flows, Redirect, factor_of
 from hybrid_sync_cli.stack.supabase_auth.keys import key_set
 
@@ -48,70 +48,70 @@ class Auth:
     def page(self, path: str, query: Mapping[str, list[str]]) -> Redirect | None:
         """What a browser is shown; None where that is for programs."""
         if path == "/authorize":
-            return self.flows.authorize(query, Book(self._folder).users)
+            return self.flows.authorize(query, Accounts(self._folder).users)
         return self.flows.authorized(query) if path == "/authorized" else None
 
     def answer(
         self, method: str, path: str, query: Mapping[str, list[str]], body: dict[str, Any], bearer: str = ""
     ) -> Answer:
         """Status and JSON of a request."""
-        book = Book(self._folder)
+        accounts = Accounts(self._folder)
         if (method, path) == ("GET", "/.well-known/jwks.json"):
-            return 200, key_set(book.keys)
+            return 200, key_set(accounts.keys)
         if (method, path) == ("POST", "/token"):
             grant = (query.get("grant_type") or [""])[0]
             if grant == "password":
-                return self._by_password(book, body)
+                return self._by_password(accounts, body)
             if grant == "refresh_token":
-                return self._by_refresh(book, body)
+                return self._by_refresh(accounts, body)
             if grant == "pkce":
-                return self._by_code(book, body)
+                return self._by_code(accounts, body)
             return _refused("unsupported_grant_type", "unsupported_grant_type")
         if method == "POST" and (found := _FACTOR.fullmatch(path)):
-            return self._second(book, found["factor"], found["step"], body, bearer)
+            return self._second(accounts, found["factor"], found["step"], body, bearer)
         return 404, {"code": 404, "error_code": "not_found", "msg": "Not found"}
 
-    def _by_password(self, book: Book, body: dict[str, Any]) -> Answer:
-        user = book.users.get(str(body.get("email")))
+    def _by_password(self, accounts: Accounts, body: dict[str, Any]) -> Answer:
+        user = accounts.users.get(str(body.get("email")))
         password = str(body.get("password")).encode()
         if user is None or not hmac.compare_digest(user.password.encode(), password):
             return _refused("invalid_credentials", "Invalid login credentials")
-        return self._session(book, user, str(uuid.uuid4()))
+        return self._session(accounts, user, str(uuid.uuid4()))
 
-    def _by_refresh(self, book: Book, body: dict[str, Any]) -> Answer:
+    def _by_refresh(self, accounts: Accounts, body: dict[str, Any]) -> Answer:
         """Each refresh token serves once."""
         email, session = self._sessions.pop(str(body.get("refresh_token")), ("", ""))
-        if email not in book.users:
+        if email not in accounts.users:
             return _refused("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
-        return self._session(book, book.users[email], session)
+        return self._session(accounts, accounts.users[email], session)
 
-    def _by_code(self, book: Book, body: dict[str, Any]) -> Answer:
+    def _by_code(self, accounts: Accounts, body: dict[str, Any]) -> Answer:
         email = self.flows.exchanged(str(body.get("auth_code")), str(body.get("code_verifier")))
-        if email not in book.users:
+        if email not in accounts.users:
             return _refused("bad_code_verifier", "code challenge does not match previously saved code verifier")
-        return self._session(book, book.users[email], str(uuid.uuid4()))
+        return self._session(accounts, accounts.users[email], str(uuid.uuid4()))
 
-    def _second(self, book: Book, factor: str, step: str, body: dict[str, Any], bearer: str) -> Answer:
+    def _second(self, accounts: Accounts, factor: str, step: str, body: dict[str, Any], bearer: str) -> Answer:
         """A factor is challenged, and verified, by whoever has its user's token."""
         unproven = jwt.decode(bearer, options={"verify_signature": False}) if bearer else {}
-        user = book.users.get(str(unproven.get("email")))
+        user = accounts.users.get(str(unproven.get("email")))
         if user is None or not user.totp or factor_of(user) != factor:
             return _refused("mfa_factor_not_found", "Factor not found")
         if step == "challenge":
             return 200, {"id": self.flows.challenged(factor), "type": "totp", "expires_at": int(time.time()) + 300}
-        if not self.flows.proved(book, factor, str(body.get("challenge_id")), str(body.get("code"))):
+        if not self.flows.proved(accounts, factor, str(body.get("challenge_id")), str(body.get("code"))):
             return 422, {"code": 422, "error_code": "mfa_verification_failed", "msg": "Invalid TOTP code entered"}
         self._by_two.add(str(unproven["session_id"]))
-        return self._session(book, user, str(unproven["session_id"]))
+        return self._session(accounts, user, str(unproven["session_id"]))
 
-    def _session(self, book: Book, user: User, session: str) -> Answer:
+    def _session(self, accounts: Accounts, user: User, session: str) -> Answer:
         if user.banned:
             return _refused("user_banned", "User is banned")
         now = int(time.time())
         refresh = secrets.token_urlsafe(12)
         self._sessions[refresh] = (user.email, session)
         return 200, {
-            "access_token": book.keys[0].sign(
+            "access_token": accounts.keys[0].sign(
                 claims(user, self._issuer, now, session) | ({"aal": "aal2"} if session in self._by_two else {})
             ),
             "token_type": "bearer",  # nosec B105 - the scheme

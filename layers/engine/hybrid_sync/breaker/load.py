@@ -33,15 +33,15 @@ class Load:
     why: str = ""
 
 
-def pressed(load: Load, why: str, workers: int, now: datetime) -> Load:
-    """A lock was waited for too long, a statement took too long, a replica falls behind: half as many from now on."""
+def halved(load: Load, why: str, workers: int, now: datetime) -> Load:
+    """Half as many batches from now on: a database has trouble (a lock, a slow statement, a lagging replica)."""
     if load.most is not None and load.pressed_at is not None and now - load.pressed_at < PAUSE:
         return load
     most = workers if load.most is None or is_over(load, now) else load.most
     return Load(max(1, most // 2), _alive(load, now), 0, now, why)
 
 
-def taken(load: Load, name: str, now: datetime) -> Load:
+def with_permit(load: Load, name: str, now: datetime) -> Load:
     """The load with a permit for the batch of this name; unchanged where no permit is left."""
     if load.most is None or is_over(load, now):
         return Load()
@@ -51,8 +51,8 @@ def taken(load: Load, name: str, now: datetime) -> Load:
     return replace(load, at_work={**alive, name: now})
 
 
-def given_back(load: Load, name: str, workers: int, now: datetime, *, well: bool) -> Load:
-    """The batch has ended, `well` or not."""
+def permit_returned(load: Load, name: str, workers: int, now: datetime, *, well: bool) -> Load:
+    """The load without the permit of a batch that has ended, `well` or with trouble."""
     if load.most is None or is_over(load, now):
         return Load()
     left = {other: since for other, since in _alive(load, now).items() if other != name}
@@ -68,7 +68,7 @@ def is_over(load: Load, now: datetime) -> bool:
     return load.pressed_at is not None and now - load.pressed_at >= LASTS
 
 
-def said(load: Load, now: datetime) -> str:
+def sentence(load: Load, now: datetime) -> str:
     """What is shed and why, in a sentence; empty while nothing is."""
     if load.most is None or is_over(load, now):
         return ""

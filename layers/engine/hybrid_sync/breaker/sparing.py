@@ -67,20 +67,20 @@ class Sparing:
 
     def said(self) -> str:
         """What is shed and why; empty while nothing is."""
-        return load.said(self._load(), self._now())
+        return load.sentence(self._load(), self._now())
 
     def _take(self, name: str) -> None:
-        self._change(lambda now: load.taken(now, name, self._now()))
+        self._change(lambda now: load.with_permit(now, name, self._now()))
         seen = self._load()
         if seen.most is not None and name not in seen.at_work:
-            raise LoadShed(load.said(seen, self._now()), "It goes on as soon as it may.")
+            raise LoadShed(load.sentence(seen, self._now()), "It goes on as soon as it may.")
 
     def _press(self, why: str) -> None:
-        self._change(lambda now: load.pressed(now, why, self._workers, self._now()))
+        self._change(lambda now: load.halved(now, why, self._workers, self._now()))
 
     def _end(self, name: str, *, well: bool) -> None:
         if self._load().most is not None:
-            self._change(lambda now: load.given_back(now, name, self._workers, self._now(), well=well))
+            self._change(lambda now: load.permit_returned(now, name, self._workers, self._now(), well=well))
 
     def _load(self) -> Load:
         now = self._now()

@@ -6,8 +6,8 @@ import hmac
 import time
 from collections.abc import Callable
 
-from hybrid_sync.dashboard import elsewhere
-from hybrid_sync.dashboard.elsewhere import Halfway
+from hybrid_sync.dashboard import provider_sign_in
+from hybrid_sync.dashboard.provider_sign_in import PendingSignIn
 from hybrid_sync.dashboard.request import Request
 from hybrid_sync.dashboard.session import Opened, Visitor
 from hybrid_sync.dashboard.supabase_auth import SupabaseAuth
@@ -17,7 +17,7 @@ from hybrid_sync.http.tokens import PREFIX, Tokens
 from hybrid_sync.services.roles import Role
 
 
-class Doorkeeper:
+class SignIn:
     """`project` is whose people sign in; None where the deployment has none."""
 
     def __init__(self, tokens: Tokens, people: People, project: Callable[[], Project | None]) -> None:
@@ -54,23 +54,23 @@ class Doorkeeper:
             return None
         return Visitor(f"token:{known.token_id}", Role.operator if OPERATE in known.scopes else Role.viewer)
 
-    def enter(self, email: str, password: str) -> Opened | None:
+    def by_password(self, email: str, password: str) -> Opened | None:
         """Sign in by address and password; None where they are not accepted."""
         auth = self._auth()
         return auth.by_password(email, password) if auth and email and password else None
 
-    def leave(self, request: Request, provider: str) -> tuple[str, str] | None:
+    def to_provider(self, request: Request, provider: str) -> tuple[str, str] | None:
         """Where the provider's sign-in is, and a cookie for the way back; None for a provider that is not ours."""
         project = self._project()
         if project is None or provider not in project.providers:
             return None
-        return elsewhere.leave(project, request, provider, self._now())
+        return provider_sign_in.redirect_to_provider(project, request, provider, self._now())
 
-    def arrive(self, request: Request) -> tuple[Opened | None, str]:
+    def from_provider(self, request: Request) -> tuple[Opened | None, str]:
         """The session that a provider opened, and the page to go on to; None where this browser did not leave for
         the provider."""
         project, auth = self._project(), self._auth()
-        going = elsewhere.halfway(project, request, self._now()) if project else None
+        going = provider_sign_in.pending_of(project, request, self._now()) if project else None
         code, state = request.query.get("code", ""), request.query.get("state", "")
         if going is None or auth is None or not (code and going.state):
             return None, ""
@@ -88,17 +88,19 @@ class Doorkeeper:
             return False
         return False
 
-    def half(self, opened: Opened, wanted: str) -> str:
+    def await_second_factor(self, opened: Opened, wanted: str) -> str:
         """The cookie between the first and the second factor."""
         project = self._project()
         assert project is not None, "only people have two factors"
-        going = Halfway(self._now() + elsewhere.SECONDS, wanted, token=opened.token, factor=opened.factors[0])
-        return elsewhere.kept(project, going)
+        going = PendingSignIn(
+            self._now() + provider_sign_in.SECONDS, wanted, token=opened.token, factor=opened.factors[0]
+        )
+        return provider_sign_in.cookie_of(project, going)
 
-    def whole(self, request: Request) -> tuple[Opened | None, str]:
+    def by_second_factor(self, request: Request) -> tuple[Opened | None, str]:
         """A session of two factors for the code that the form carries, and where they wanted to go."""
         project, auth = self._project(), self._auth()
-        going = elsewhere.halfway(project, request, self._now()) if project else None
+        going = provider_sign_in.pending_of(project, request, self._now()) if project else None
         if going is None or auth is None or not going.token:
             return None, ""
         code = request.form.get("code", "").replace(" ", "")

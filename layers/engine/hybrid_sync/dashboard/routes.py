@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote
 
-from hybrid_sync.dashboard import elsewhere, session
+from hybrid_sync.dashboard import provider_sign_in, session
 from hybrid_sync.dashboard.draw import asset, page
-from hybrid_sync.dashboard.identity import Doorkeeper
+from hybrid_sync.dashboard.identity import SignIn
 from hybrid_sync.dashboard.pages import Pages
 from hybrid_sync.dashboard.request import ROOT, Answer, Request, redirect
 from hybrid_sync.dashboard.session import Opened, Visitor
@@ -24,11 +24,11 @@ _LONGEST_PART = 100
 
 
 class Dashboard:
-    """The pages over one deployment, behind a door."""
+    """The pages over one deployment, for whoever has signed in."""
 
-    def __init__(self, desk: Desk, door: Doorkeeper) -> None:
+    def __init__(self, desk: Desk, identity: SignIn) -> None:
         self._desk = desk
-        self._door = door
+        self._identity = identity
         self._pages = Pages(desk)
 
     def resolve(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -53,13 +53,13 @@ class Dashboard:
     def _who(self, request: Request) -> tuple[Visitor | None, tuple[str, ...]]:
         """Who sends it, and the cookies of a session that has been given a new token."""
         if request.bearer:
-            return self._door.prove(request.bearer), ()
+            return self._identity.prove(request.bearer), ()
         token, renewal = request.cookies.get(COOKIE, ""), request.cookies.get(session.RENEWAL, "")
-        who = self._door.prove(token) if token else None
+        who = self._identity.prove(token) if token else None
         if who is not None or not renewal:
             return who, ()
-        opened = self._door.renew(renewal)
-        who = self._door.prove(opened.token) if opened else None
+        opened = self._identity.renew(renewal)
+        who = self._identity.prove(opened.token) if opened else None
         return who, session.cookies_of(opened) if opened and who else ()
 
     def _answer(self, request: Request, who: Visitor | None) -> Answer:
@@ -68,7 +68,7 @@ class Dashboard:
             raise nowhere()
         if parts == ("sign-in",):
             return self._signed_in(request) if request.method == "POST" else self._sign_in(request)
-        if parts == (elsewhere.BACK,):
+        if parts == (provider_sign_in.BACK,):
             return self._back(request)
         if who is None:
             return self._way_in(request)
@@ -96,7 +96,7 @@ class Dashboard:
     # --- signing in ----------------------------------------------------------------------------------------------
 
     def _way_in(self, request: Request) -> Answer:
-        """The sign-in page.  A browser that comes from elsewhere has kept its cookie back: it asks again by itself."""
+        """The sign-in page.  A browser that another site led here sends no cookie: it asks again by itself."""
         path = "/".join(quote(part, safe="") for part in request.parts)
         if request.method == "GET" and request.came_from_elsewhere and "again" not in request.query:
             to = f"{request.root}{path}?again=1" if path else f"{ROOT}?again=1"
@@ -115,8 +115,8 @@ class Dashboard:
         fresh = replace(request, cookies={session.FORM: secret})
         wanted = wanted or request.form.get("next", "") or request.query.get("next", "")
         drawn = page(
-            "sign_in.html", fresh, None, said=said, next=wanted, people=self._door.knows_people,
-            providers=self._door.providers,
+            "sign_in.html", fresh, None, said=said, next=wanted, people=self._identity.knows_people,
+            providers=self._identity.providers,
         )  # fmt: skip
         return Answer(drawn, HTTPStatus.UNAUTHORIZED if said else HTTPStatus.OK, cookies=(cookie,))
 
@@ -125,23 +125,23 @@ class Dashboard:
         if provider := request.form.get("provider", ""):
             return self._leave(request, provider)
         if "code" in request.form:
-            opened, wanted = self._door.whole(request)
+            opened, wanted = self._identity.by_second_factor(request)
             return self._entered(request, opened, wanted, "The code is not the right one, or it took too long.")
         token = request.form.get("token", "").strip()
         given = (request.form.get("email", "").strip(), request.form.get("password", ""))
-        opened = Opened(token) if token else self._door.enter(*given)
+        opened = Opened(token) if token else self._identity.by_password(*given)
         return self._entered(request, opened, request.form.get("next", ""), "E-mail and password let nobody in.")
 
     def _leave(self, request: Request, provider: str) -> Answer:
         """By a page and not by a redirect: our policy lets no form lead anywhere else."""
-        left = self._door.leave(request, provider)
+        left = self._identity.to_provider(request, provider)
         if left is None:
             return self._sign_in(request, "Nobody signs in by that here.")
         return Answer(page("again.html", request, None, to=left[0]), cookies=(left[1],))
 
     def _back(self, request: Request) -> Answer:
         """From a provider.  The next page is asked for by a page of ours, which our strict cookies go along with."""
-        opened, wanted = self._door.arrive(request)
+        opened, wanted = self._identity.from_provider(request)
         answer = self._entered(request, opened, wanted, "The provider let nobody in, or it took too long.")
         if answer.status != HTTPStatus.SEE_OTHER:
             return answer
@@ -151,8 +151,8 @@ class Dashboard:
         """On to where they wanted to go, once they have proved who they are; `said` to whom nothing was opened."""
         if opened is None:
             return self._sign_in(request, said, wanted)
-        if self._door.prove(opened.token) is None:
-            if not self._door.wants_second_factor(opened):
+        if self._identity.prove(opened.token) is None:
+            if not self._identity.wants_second_factor(opened):
                 return self._sign_in(
                     request, "Known, perhaps, but not let in here: an administrator gives roles and scopes."
                 )
@@ -160,9 +160,12 @@ class Dashboard:
                 return self._sign_in(request, "Your role asks for a second factor: enrol one, then sign in again.")
             secret, form = session.new_form()
             fresh = replace(request, cookies={session.FORM: secret})
-            return Answer(page("second_factor.html", fresh, None), cookies=(form, self._door.half(opened, wanted)))
+            return Answer(
+                page("second_factor.html", fresh, None),
+                cookies=(form, self._identity.await_second_factor(opened, wanted)),
+            )
         _, form = session.new_form()
-        cookies = (*session.cookies_of(opened), form, elsewhere.forgotten())
+        cookies = (*session.cookies_of(opened), form, provider_sign_in.expired_cookie())
         return redirect(_within(request, wanted), *cookies)
 
 

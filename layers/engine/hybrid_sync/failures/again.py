@@ -48,8 +48,8 @@ def until(named: Scheduled, hours: float) -> datetime:
     return named.due + timedelta(hours=hours)
 
 
-def said(run_id: str, at: datetime | None) -> str:
-    """Which attempt begins when, in a sentence; empty where none does."""
+def retry_sentence(run_id: str, at: datetime | None) -> str:
+    """The sentence that says which attempt begins when; empty where none does."""
     named = Scheduled.named(run_id)
     if named is None or at is None:
         return ""

@@ -8,7 +8,7 @@ from datetime import datetime
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import Profile
 from hybrid_sync.errors import PartMissing
-from hybrid_sync.failures.again import attempt, said
+from hybrid_sync.failures.again import attempt, retry_sentence
 from hybrid_sync.report.lines import asked, beyond, deletes, failed_in_words, money, new_failures, rows, unexplained
 from hybrid_sync.report.mail import first_page
 from hybrid_sync.report.model import RunSummary
@@ -29,7 +29,7 @@ def notification(summary: RunSummary, location: str, over: Over = ()) -> Alert:
     which = f", attempt {n}" if (n := attempt(summary.run_id)) > 1 else ""
     title = f"{summary.profile.replace('_', ' ')} run {summary.status}{which}"
     head = f"{run_title(summary.profile)}{part}, run {summary.run_id}{which}: {summary.status}."
-    again = [said(summary.run_id, summary.again_at)] if summary.again_at else []
+    again = [retry_sentence(summary.run_id, summary.again_at)] if summary.again_at else []
     ended = tuple(f"{what}, since {moment(since)}." for what, since in over)
     above = (head, *again, *(f"Over: {one}" for one in ended))
     urgent = summary.status != "succeeded"

@@ -9,9 +9,9 @@ from typing import TypeVar
 from hybrid_sync.blame import Side
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.check.ground import Ground, Limits
-from hybrid_sync.check.kept import keep
 from hybrid_sync.check.model import CheckOutcome, Finding, StartedCheck, error, in_order, outcome
 from hybrid_sync.check.probe import look, table
+from hybrid_sync.check.verdicts import record_verdict
 from hybrid_sync.errors import SyncError
 from hybrid_sync.postgres import Connection
 from hybrid_sync.world import World
@@ -39,7 +39,7 @@ def check_deployment(world: World, started: StartedCheck, limits: Limits | None 
         report = _tried(found, lambda: world.reports.write(started.check_id, _document(started, found)), "not_stored")
         if catalog is not None and "target" in connections:
             checked = outcome(started.check_id, in_order(found), report or "")
-            _tried(found, lambda: keep(connections["target"], catalog.hash, checked), "not_stored")
+            _tried(found, lambda: record_verdict(connections["target"], catalog.hash, checked), "not_stored")
     return outcome(started.check_id, in_order(found), report or "")
 
 

@@ -14,7 +14,7 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import identity, proof
 from hybrid_sync.compare.asked import look_up, named_keys
 from hybrid_sync.compare.entity_count import EntityCount
-from hybrid_sync.compare.kept import go_on, keep, keep_progress
+from hybrid_sync.compare.partial_count import add_earlier, as_json, store_progress
 from hybrid_sync.compare.parts import ALL, PART_BYTES, Range, ranges
 from hybrid_sync.compare.scope import Scope, changed_after
 from hybrid_sync.contracts import Key
@@ -99,7 +99,7 @@ def _by_part(sides: Sides, state: dict[str, Any]) -> Found | None:
     began = time.monotonic()
     count = EntityCount(sides.catalog, sides.entity, sides.legacy, sides.target)
     if state["counted"] is not None:
-        go_on(count, state["counted"])
+        add_earlier(count, state["counted"])
     wrong = [proof.WrongReference(source, tuple(key), column) for source, key, column in state["wrong"]]
     first = state["done"]
     for done, (source, lo, hi) in enumerate(state["parts"][first:], first + 1):
@@ -110,9 +110,9 @@ def _by_part(sides: Sides, state: dict[str, Any]) -> Found | None:
             sides.target.execute("select 1")  # legacy may have to be asked what to look for
             wrong += _count(sides, count, _scope(sides, source, None, Range(lo, hi)))
         lines = [[one.source, list(one.key), one.column] for one in wrong]
-        kept = {**state, "done": done, "counted": keep(count), "wrong": lines}
+        kept = {**state, "done": done, "counted": as_json(count), "wrong": lines}
         with transaction(sides.target, "target"):
-            if not keep_progress(sides.target, sides.run.run_id, sides.entity.entity, kept):
+            if not store_progress(sides.target, sides.run.run_id, sides.entity.entity, kept):
                 return None  # another delivery of this call is ahead: the next one goes on from there
     with transaction(sides.target, "target", read_only=True):
         count.count_native()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Priority
-from hybrid_sync.check.kept import require_passed
+from hybrid_sync.check.verdicts import require_passed
 from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, RunRequest
 from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint

@@ -15,7 +15,7 @@ from hybrid_sync.contracts import OnFailure, Profile, ReportRequest, RunFailure,
 from hybrid_sync.entrypoint import logger, measure
 from hybrid_sync.errors import ConfigurationMissing, Contention, OtherVersion, PartMissing, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.failures.again import said, starts_again
+from hybrid_sync.failures.again import retry_sentence, starts_again
 from hybrid_sync.failures.cause import plain
 from hybrid_sync.failures.quarantine import RECORDS_KEPT
 from hybrid_sync.postgres import Connection, answer, one_trip, send_with_next, transaction
@@ -209,7 +209,7 @@ def never_began(world: World, request: ReportRequest, status: str = "failed") ->
     at = None
     if status == "failed" and (named := Scheduled.named(request.run_id)):
         at = starts_again(request.run_id, [code], world.now(), world.limits(named.profile).again_hours)
-    again = said(request.run_id, at)
+    again = retry_sentence(request.run_id, at)
     document = {
         "run_id": request.run_id, "status": status, "failure": {"code": code, "text": text},
         "again_at": at.isoformat() if at else None,

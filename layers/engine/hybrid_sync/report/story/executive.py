@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hybrid_sync.failures.again import said
+from hybrid_sync.failures.again import retry_sentence
 from hybrid_sync.report.document import Block, Fact, Facts, Text, Tone
 from hybrid_sync.report.lines import asked, money, rows, unexplained
 from hybrid_sync.report.model import RunSummary
@@ -49,7 +49,7 @@ def _sentences(summary: RunSummary) -> Iterator[str]:
             f" Not complete: {listed(broken)}." if broken else ""
         )
         yield "What was written before stays, and the next run begins where the incomplete components stopped."
-        if again := said(summary.run_id, summary.again_at):
+        if again := retry_sentence(summary.run_id, summary.again_at):
             yield f"{again}."
     if summary.scope:
         yield f"It was a run of a part: {summary.scope}."

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from hybrid_sync.contracts import Message
 from hybrid_sync.errors import KEPT_OUT, RunNotFound
-from hybrid_sync.failures.again import said as tries_again
+from hybrid_sync.failures.again import retry_sentence as tries_again
 from hybrid_sync.postgres import Connection, together
 from hybrid_sync.report.document import Tone
 from hybrid_sync.report.model import RunSummary

@@ -1,4 +1,4 @@
-"""The record of checks in the target: which catalog has passed one, since nothing is scheduled before."""
+"""The verdicts of checks in the target: no scheduled run starts before its catalog has passed one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hybrid_sync.deployment_check where catalog_hash = %s
 """
 
 
-def keep(target: Connection, catalog_hash: str, outcome: CheckOutcome) -> None:
+def record_verdict(target: Connection, catalog_hash: str, outcome: CheckOutcome) -> None:
     """Record the outcome; safe to repeat."""
     counts = outcome.model_dump(include={"passed", "errors", "warnings", "notes", "report"})
     with transaction(target, "target"):

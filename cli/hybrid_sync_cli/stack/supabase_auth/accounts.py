@@ -31,8 +31,8 @@ class User:
     """The secret of an app that proves them a second time."""
 
 
-class Book:
-    """What the file says, changed at once or not at all."""
+class Accounts:
+    """The users and keys in the file; each change is written whole or not at all."""
 
     def __init__(self, folder: Path, jwt_secret: str | None = None) -> None:
         """The file in `folder`; made at its first use, with `jwt_secret` as the key of HS256."""

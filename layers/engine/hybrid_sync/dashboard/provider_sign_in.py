@@ -19,7 +19,7 @@ from hybrid_sync.dashboard.request import ROOT, Request
 from hybrid_sync.errors import RequestForbidden
 from hybrid_sync.http.people import Project
 
-KEPT = "__Host-hybrid_sync_sign_in"
+COOKIE = "__Host-hybrid_sync_sign_in"
 SECONDS = 600
 BACK = "signed-in"
 """The page that the provider's redirect leads to."""
@@ -27,7 +27,7 @@ _RULES = "; Path=/; HttpOnly; Secure; SameSite=Lax"
 
 
 @dataclass(frozen=True)
-class Halfway:
+class PendingSignIn:
     """A sign-in that has begun: by a redirect (`state`, `verifier`), or waiting for a second factor (`token`,
     `factor`)."""
 
@@ -39,16 +39,16 @@ class Halfway:
     factor: str = ""
 
 
-def leave(project: Project, request: Request, provider: str, now: float) -> tuple[str, str]:
+def redirect_to_provider(project: Project, request: Request, provider: str, now: float) -> tuple[str, str]:
     """The provider's address, and the cookie that the browser leaves with."""
-    going = Halfway(
+    going = PendingSignIn(
         now + SECONDS, request.form.get("next", ""), secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     )  # fmt: skip
     asked = {
         "provider": provider, "redirect_to": f"{_back(request)}?state={going.state}",
         "code_challenge": challenge_of(going.verifier), "code_challenge_method": "s256",
     }  # fmt: skip
-    return f"{project.issuer}/authorize?{urlencode(asked)}", kept(project, going)
+    return f"{project.issuer}/authorize?{urlencode(asked)}", cookie_of(project, going)
 
 
 def challenge_of(verifier: str) -> str:
@@ -56,23 +56,23 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def kept(project: Project, going: Halfway) -> str:
+def cookie_of(project: Project, going: PendingSignIn) -> str:
     """The cookie's line."""
     body = base64.urlsafe_b64encode(json.dumps(asdict(going)).encode()).decode()
-    return f"{KEPT}={body}.{_signed(project, body)}; Max-Age={SECONDS}{_RULES}"
+    return f"{COOKIE}={body}.{_signed(project, body)}; Max-Age={SECONDS}{_RULES}"
 
 
-def forgotten() -> str:
-    return f"{KEPT}=; Max-Age=0{_RULES}"
+def expired_cookie() -> str:
+    return f"{COOKIE}=; Max-Age=0{_RULES}"
 
 
-def halfway(project: Project, request: Request, now: float) -> Halfway | None:
+def pending_of(project: Project, request: Request, now: float) -> PendingSignIn | None:
     """The sign-in that this browser has begun; None where there is none, or where it took too long."""
-    body, _, signature = request.cookies.get(KEPT, "").partition(".")
+    body, _, signature = request.cookies.get(COOKIE, "").partition(".")
     if not hmac.compare_digest(signature.encode(), _signed(project, body).encode()):
         return None
     try:
-        going = Halfway(**json.loads(base64.urlsafe_b64decode(body)))
+        going = PendingSignIn(**json.loads(base64.urlsafe_b64decode(body)))
     except (ValueError, TypeError, binascii.Error):  # of a release before
         return None
     return going if now < going.until else None

@@ -1,4 +1,4 @@
-"""What is counted of an entity so far, as JSON: a verification in parts goes on with it in another call."""
+"""The count of an entity whose verification goes on in another call, stored as JSON between the two."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hybrid_sync.postgres import Connection
 from hybrid_sync.recorded.checks import ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation
 
-Kept = Mapping[str, Any]
+Stored = Mapping[str, Any]
 _SIDES = ("ours", "theirs")
 _WAYS = ("by_server", "by_stream")
 
 
-def keep_progress(connection: Connection, run_id: str, entity: str, state: Kept) -> bool:
-    """How far the verification is after one more part; False when another delivery is ahead."""
+def store_progress(connection: Connection, run_id: str, entity: str, state: Stored) -> bool:
+    """Store the state after one more part; False where another delivery has stored this part already."""
     done = connection.execute(
         "update hybrid_sync.run_entity set verification = %s where run_id = %s and entity = %s"
         " and coalesce((verification->>'done')::int, 0) = %s",
@@ -29,8 +29,8 @@ def keep_progress(connection: Connection, run_id: str, entity: str, state: Kept)
     return done.rowcount == 1
 
 
-def keep(count: EntityCount) -> dict[str, Any]:
-    """All of it; sums with every digit."""
+def as_json(count: EntityCount) -> dict[str, Any]:
+    """The whole count; sums with every digit."""
     return {
         "total": count.total.as_json(),
         "references": [line.as_json() for line in count.references.values()],
@@ -47,8 +47,8 @@ def keep(count: EntityCount) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def go_on(count: EntityCount, kept: Kept) -> None:
-    """Give a new count what an earlier one has counted."""
+def add_earlier(count: EntityCount, kept: Stored) -> None:
+    """Add the stored count of the parts before to a new one."""
     count.total = Conservation.model_validate(kept["total"])
     count.references |= {line.column: line for line in map(ReferenceLine.model_validate, kept["references"])}
     count.keys = {

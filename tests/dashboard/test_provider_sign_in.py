@@ -15,13 +15,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from hybrid_sync.dashboard import elsewhere
-from hybrid_sync.dashboard.identity import Doorkeeper
+from hybrid_sync.dashboard import provider_sign_in
+from hybrid_sync.dashboard.identity import SignIn
 from hybrid_sync.dashboard.routes import Dashboard
 from hybrid_sync.http.credentials import COOKIE
 from hybrid_sync.http.jwks import Jwks
 from hybrid_sync.http.people import People, Project
-from hybrid_sync_cli.stack.supabase_auth.book import Book
+from hybrid_sync_cli.stack.supabase_auth.accounts import Accounts
 from hybrid_sync_cli.stack.supabase_auth.flows import totp
 from hybrid_sync_cli.stack.supabase_auth.server import Auth, handler
 from tests.browser.plugin import OpenPage, Visit
@@ -37,7 +37,7 @@ SECRET = "an app's secret"
 class Place:
     """A project and the dashboard of its people."""
 
-    book: Book
+    accounts: Accounts
     project: Project
     dashboard: Dashboard
 
@@ -70,13 +70,13 @@ def place(tmp_path: Path, recorded: str) -> Iterator[Callable[..., Place]]:
     with ExitStack() as opened:
 
         def made(**more: object) -> Place:
-            book = Book(tmp_path, "a secret of thirty-two bytes and more")
+            accounts = Accounts(tmp_path, "a secret of thirty-two bytes and more")
             url = opened.enter_context(project_at(tmp_path))
             project = Project(url, None, "", ("google",), seal=b"sealed")
             project = replace(project, **more)  # type: ignore[arg-type]
             people = People(lambda: project, Jwks(time.monotonic), time.time)
-            door = Doorkeeper(None, people, lambda: project)  # type: ignore[arg-type]
-            return Place(book, project, Dashboard(Looked(recorded), door))  # type: ignore[arg-type]
+            door = SignIn(None, people, lambda: project)  # type: ignore[arg-type]
+            return Place(accounts, project, Dashboard(Looked(recorded), door))  # type: ignore[arg-type]
 
         yield made
 
@@ -98,7 +98,7 @@ def test_a_person_signs_in_by_a_provider_there_and_back(place: Callable[..., Pla
         visit.page.wait_for_url(f"{address}/audit")
         cookies = {one["name"]: one for one in visit.page.context.cookies()}
         assert all(one["httpOnly"] and one["secure"] for one in cookies.values())
-        assert cookies[COOKIE]["sameSite"] == "Strict" and elsewhere.KEPT not in cookies
+        assert cookies[COOKIE]["sameSite"] == "Strict" and provider_sign_in.COOKIE not in cookies
         assert (visit.complaints, visit.barriers()) == ([], [])
 
 
@@ -112,7 +112,7 @@ def test_an_operator_proves_a_second_factor_where_the_deployment_asks_for_it(
     place: Callable[..., Place], open_page: OpenPage
 ) -> None:
     here = place(second_factor=True)
-    here.book.put(replace(here.book.users[EMAIL], totp=SECRET))
+    here.accounts.put(replace(here.accounts.users[EMAIL], totp=SECRET))
     with served(here.dashboard) as address:
         visit = open_page(f"{address}/audit")
         chosen(visit, address)
@@ -130,7 +130,7 @@ def test_an_operator_proves_a_second_factor_where_the_deployment_asks_for_it(
 @pytest.mark.parametrize(("role", "let_in"), [("viewer", True), ("operator", False), ("admin", False)])
 def test_one_factor_is_enough_for_whoever_only_looks(place: Callable[..., Place], role: str, let_in: bool) -> None:
     here = place(second_factor=True)
-    user = here.book.users[f"{role}@example.test"]
+    user = here.accounts.users[f"{role}@example.test"]
     browser = here.browser()
     form = {"csrf": browser.get("/dashboard/sign-in").csrf, "email": user.email, "password": user.password}
     told = browser.post("/dashboard/sign-in", form)
@@ -160,16 +160,16 @@ def test_whoever_did_not_leave_from_here_gets_nowhere(
     state = asked["redirect_to"].partition("state=")[2]
     query = {"state": state, "code": code(here, asked)}
     if wrong == "nobody left":
-        del browser.cookies[elsewhere.KEPT]
+        del browser.cookies[provider_sign_in.COOKIE]
     elif wrong == "cookie":  # of another browser: its verifier is not this challenge's
         other = here.browser()
         left(other)
-        browser.cookies[elsewhere.KEPT] = other.cookies[elsewhere.KEPT]
+        browser.cookies[provider_sign_in.COOKIE] = other.cookies[provider_sign_in.COOKIE]
     elif wrong == "signature":  # whoever can write the cookie cannot sign it
-        body, _, signature = browser.cookies[elsewhere.KEPT].partition(".")
-        browser.cookies[elsewhere.KEPT] = f"{body}.{signature[:-1]}{'0' if signature[-1] != '0' else '1'}"
+        body, _, signature = browser.cookies[provider_sign_in.COOKIE].partition(".")
+        browser.cookies[provider_sign_in.COOKIE] = f"{body}.{signature[:-1]}{'0' if signature[-1] != '0' else '1'}"
     elif wrong == "late":
-        monkeypatch.setattr(elsewhere, "SECONDS", -1)
+        monkeypatch.setattr(provider_sign_in, "SECONDS", -1)
         query = {"state": left(browser)["redirect_to"].partition("state=")[2], "code": query["code"]}
     else:
         query[wrong] = "0" * 32
@@ -182,12 +182,12 @@ def test_a_code_serves_once_and_only_with_its_verifier(place: Callable[..., Plac
     browser = here.browser()
     asked = left(browser)
     query = {"state": asked["redirect_to"].partition("state=")[2], "code": code(here, asked)}
-    kept = browser.cookies[elsewhere.KEPT]
+    kept = browser.cookies[provider_sign_in.COOKIE]
     told = browser.get("/dashboard/signed-in", query)
-    assert (told.status, COOKIE in browser.cookies, elsewhere.KEPT in browser.cookies) == (200, True, False)
+    assert (told.status, COOKIE in browser.cookies, provider_sign_in.COOKIE in browser.cookies) == (200, True, False)
     assert 'content="0;url=./audit"' in told.body
     again = here.browser()
-    again.cookies[elsewhere.KEPT] = kept
+    again.cookies[provider_sign_in.COOKIE] = kept
     assert again.get("/dashboard/signed-in", query).status == 401
     theirs = code(here, asked)  # another code of the same challenge, with a verifier of somebody else's
     thief = here.browser()

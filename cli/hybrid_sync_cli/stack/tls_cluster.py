@@ -33,7 +33,7 @@ _MAJORS = (17, 16, 15, 14, 18)
 
 
 @dataclass
-class DemandingCluster(Cluster):
+class TlsCluster(Cluster):
     """Whoever connects finds its CA in the file that its DSN names."""
 
     @cached_property
