@@ -33,6 +33,15 @@ def test_batches_hold_every_bucket_once_and_never_more_rows_than_asked(counts: l
     assert all(sum(of[n].octets for n in batch) <= _BATCH_BYTES or len(batch) == 1 for batch in batches)
 
 
+@pytest.mark.parametrize(
+    ("rows", "shares"),
+    [(20_000, [20_000]), (20_500, [10_500, 10_000]), (54_500, [18_500, 18_000, 18_000]), (60_000, [20_000] * 3)],
+)
+def test_batches_share_rows_out_evenly_and_are_no_more_than_need_be(rows: int, shares: list[int]) -> None:
+    batches = cut([Bucket(n, 500) for n in range(rows // 500)], 20_000)
+    assert [500 * len(batch) for batch in batches] == shares
+
+
 @given(st.sets(st.integers(-50, 50)).map(sorted))
 def test_runs_are_the_same_numbers(numbers: list[int]) -> None:
     assert [n for first, last in runs_of(numbers) for n in range(first, last + 1)] == numbers

@@ -163,9 +163,13 @@ class Bucket(NamedTuple):
 def count_by_bucket(source: Source, condition: sql.Composable, octets: sql.Composable) -> Question[list[Bucket]]:
     """Changed rows with a complete key by bucket, in bucket order; `octets` is a row's size.
 
-    One statement, because `age()` fixes its “now” per transaction.
+    One statement, because `age()` fixes its “now” per transaction.  OFFSET 0: of an expression over the key the planner
+    expects as many groups as there are keys, and would sort all rows, on disk where they are many.
     """
-    query = sql.SQL("select {} as n, count(*), sum({})::bigint from {} where {} and {} group by 1 order by 1").format(
+    query = sql.SQL(
+        "select n, count(*), sum(o)::bigint from (select {} as n, {} as o from {} where {} and {} offset 0) s"
+        " group by 1 order by 1"
+    ).format(
         bucket_of(first_key(source)), octets, relations(source), keyed([raw(e) for e in source.key.values()]), condition
     )
     return Question(query, None, lambda found: [Bucket(*row) for row in found.fetchall()])

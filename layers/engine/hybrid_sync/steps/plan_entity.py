@@ -198,16 +198,21 @@ def _batches(
 def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
     """Buckets in order, as many together as hold at most `size` changed rows; a fuller bucket stands alone.
 
-    Large rows are shared out over more batches, so that no worker is left with gigabytes.  Where keys are sparse
-    each bucket is a run of its own in the message, so that their number is bounded, too.
+    Of as few batches as that takes each has about as many rows, so that no worker waits for the one with the last full
+    batch.  Large rows are shared out over more batches, so that no worker is left with gigabytes.  Where keys are
+    sparse each bucket is a run of its own in the message, so that their number is bounded, too.
     """
     buckets: list[int] = []
     rows = octets = runs = 0
+    left = sum(bucket.rows for bucket in counts)
+    share = _even_share(left, size)
     for bucket in counts:
         begins = not buckets or bucket.n != buckets[-1] + 1
-        fuller = rows + bucket.rows > size or octets + bucket.octets > _BATCH_BYTES
+        fuller = rows >= share or rows + bucket.rows > size or octets + bucket.octets > _BATCH_BYTES
         if buckets and (fuller or runs + begins > MOST_RUNS):
             yield buckets
+            left -= rows
+            share = _even_share(left, size)
             buckets, rows, octets, runs, begins = [], 0, 0, 0, True
         buckets.append(bucket.n)
         rows += bucket.rows
@@ -215,6 +220,11 @@ def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
         runs += begins
     if buckets:
         yield buckets
+
+
+def _even_share(rows: int, size: int) -> int:
+    """How many rows each of the batches has that hold `size` at most."""
+    return -(-rows // max(1, -(-rows // size)))
 
 
 def _shares(keys: Sequence[Key], size: int) -> Iterator[list[Key]]:
