@@ -6,8 +6,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from hybrid_sync.contracts import RunRequest
 from hybrid_sync.failpoints import armed
+from hybrid_sync.schema.bulk import filled
 from hybrid_sync.schema.install import install
+from hybrid_sync.steps.plan_run import plan_run
 from tests.conftest import PASSWORD
 from tests.engine.bulk import SHAPE, Look, things_world
 from tests.engine.bulk import the_legacy as the_legacy
@@ -47,6 +50,26 @@ def test_a_table_that_may_be_in_use_is_loaded_as_usual_and_a_sentence_says_why(
     assert target(SHAPE) == before
     [(said,)] = target("select warnings from hybrid_sync.run_entity where entity = 'things'")
     assert (why in str(said)) if why else said is None
+
+
+def test_nobody_is_kept_from_tables_that_have_rows(bulk_world: EngineWorld, target: Query, target_db: str) -> None:
+    """What a first load would take apart is asked of an empty table alone, since only there its lock is needed."""
+    target(NOT_SO[""])
+    with psycopg.connect(target_db) as reader:
+        reader.execute('select from shop."Things", owners')
+        assert run(bulk_world, "first").outcome.status == "succeeded"
+    said = target("select entity, warnings from hybrid_sync.run_entity order by entity")
+    assert said == [("owners", None), ("things", None)], "its lock was not even tried"
+
+
+def test_rows_of_a_load_that_is_under_way_make_no_table_in_use(bulk_world: EngineWorld, target: Query) -> None:
+    """A repeated delivery of the plan comes when pages have been written, and must answer as the first one did."""
+    plan_run(bulk_world, RunRequest(run_id="first"))
+    target(NOT_SO[""])
+    with bulk_world.connect_target() as worker:
+        assert filled(worker, bulk_world.catalog, ("owners", "things")) == set()
+        target("update hybrid_sync.bulk_table set run_id = null")
+        assert filled(worker, bulk_world.catalog, ("owners", "things")) == {"owners", "things"}
 
 
 def test_a_table_of_another_owner_is_loaded_as_usual(legacy_db: str, target_db: str, projects: Projects) -> None:

@@ -103,9 +103,9 @@ def test_a_key_whose_first_part_repeats_is_carried_in_pages_of_so_many_rows(page
 
 
 def test_pages_of_a_first_load_have_twice_as_many_rows_as_later_ones(paged: EngineWorld, target_db: str) -> None:
-    ask(paged.legacy_dsn, "insert into doc select i, 'small' from generate_series(0, 10000) i")
+    ask(paged.legacy_dsn, "insert into doc select i, 'small' from generate_series(0, 9999) i")
     assert run(paged, "first", entities=("docs",)).outcome.status == "succeeded"
-    assert sorted(ask(target_db, _READ)) == [(1,), (10_000,)], "5,000 are usual here"
+    assert ask(target_db, _READ) == [(10_000,)], "5,000 are usual here"
     ask(paged.legacy_dsn, "update doc set body = 'other' where id < 4")
     [later] = planned(paged, "later", "docs")
     assert later.page_rows == 5_000

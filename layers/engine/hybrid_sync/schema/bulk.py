@@ -7,11 +7,14 @@ the target have their owner's rights and go by what `install` has recorded: a wo
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from psycopg import sql
+
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.catalog.place import split
-from hybrid_sync.postgres import Connection, Question, send_with_next
+from hybrid_sync.catalog.place import split, table
+from hybrid_sync.postgres import Connection, Question, one_trip, send_with_next
 
 ROWS = 20_000
 """Rows of a page where the catalog asks for such a load, also of a table that turned out to be in use, unless somebody
@@ -87,6 +90,26 @@ def is_shared(catalog: Catalog, entity: str) -> bool:
     for this one."""
     place = split(catalog[entity].target)
     return any(name != entity and split(other.target) == place for name, other in catalog.entities.items())
+
+
+def filled(connection: Connection, catalog: Catalog, entities: Sequence[str]) -> set[str]:
+    """Those whose table has rows already, and not from a load that is under way; raises Locked where somebody keeps
+    one of them locked.
+
+    Whoever uses such a table need not be kept from it, not even for the moment in which `begin` would see the same.
+    """
+    tables = [table(catalog[name].target) for name in entities]
+    queries = [
+        sql.SQL(
+            "select {entity} where exists (select from only {table}) and not exists"
+            " (select from hybrid_sync.bulk_table b where b.entity = {entity} and b.run_id is not null)"
+        ).format(entity=sql.Literal(name), table=relation)
+        for name, relation in zip(entities, tables, strict=True)
+    ]
+    with one_trip(connection, "target", read_only=True) as trip:
+        trip.do(sql.SQL("lock table only {} in access share mode nowait").format(sql.SQL(", only ").join(tables)))
+        found = trip.ask(Question(sql.SQL(" union all ").join(queries), None, lambda rows: rows.fetchall()))
+    return {name for (name,) in found.value}
 
 
 def begin(connection: Connection, catalog: Catalog, run_id: str, entity: str) -> str | None:

@@ -6,12 +6,20 @@ all again.  What a run has left open, because it broke off or could not end it, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import psycopg
 
 from hybrid_sync.contracts import Profile, RunRequest
-from hybrid_sync.errors import Contention, ForeignKeyUnproven, IndexUnmade, StructureMismatch, SyncError
+from hybrid_sync.errors import (
+    Contention,
+    ForeignKeyUnproven,
+    IndexUnmade,
+    Locked,
+    MissingPrivilege,
+    StructureMismatch,
+    SyncError,
+)
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.postgres import Connection, answer, primary, transaction
 from hybrid_sync.runs.store import EntityRecord
@@ -36,15 +44,17 @@ def begin_bulk(
     if request.profile is Profile.verify or request.refs or request.since or request.until:
         return begun
     # Who refers to others before them: while a foreign key is there, its parent keeps the index that it needs.
-    for name in (name for wave in reversed(world.catalog.waves(None)) for name in wave if name in records):
-        record = records[name]
-        if (
-            name in carried
-            or world.catalog[name].first_load != "bulk"
-            or record.status == "failed"
-            or record.requested is not None
-        ):
-            continue
+    ordered = (name for wave in reversed(world.catalog.waves(None)) for name in wave if name in records)
+    wanted = [
+        name
+        for name in ordered
+        if name not in carried
+        and world.catalog[name].first_load == "bulk"
+        and records[name].status != "failed"
+        and records[name].requested is None
+    ]
+    in_use = _filled(world, wanted, target)
+    for name in (name for name in wanted if name not in in_use):
         with transaction(target, "target"):
             refused = bulk.begin(target, world.catalog, request.run_id, name)
             failpoint("bulk.beginning", target)
@@ -57,6 +67,16 @@ def begin_bulk(
             begun.add(name)
         failpoint("bulk.begun", target)
     return begun
+
+
+def _filled(world: World, wanted: Sequence[str], target: Connection) -> set[str]:
+    """Of these, whose table has rows; none where that cannot be asked of all at once, and each is tried."""
+    if not wanted:
+        return set()
+    try:
+        return bulk.filled(target, world.catalog, wanted)
+    except (Locked, StructureMismatch, MissingPrivilege):
+        return set()
 
 
 def end_bulk(world: World, run_id: str, entity: str, target: Connection) -> None:
