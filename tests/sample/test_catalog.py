@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from psycopg import sql
 
 from hybrid_sync.catalog.compile import compile_source
 from hybrid_sync.catalog.load import load, load_with_places
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.check.misfits import in_legacy, in_target
 from hybrid_sync.postgres import connect
-from hybrid_sync.rounds import alone
+from hybrid_sync.rounds import Rounds, abreast, alone
+from hybrid_sync.schema.key_proof import proof_in_rounds
+from hybrid_sync.schema.legacy_names import schemas_of_types
 from hybrid_sync.schema.legacy_structure import structure_in_rounds, types_in_rounds
 from hybrid_sync.schema.plans import compile_entity
-from hybrid_sync.schema.target_structure import read_table
+from hybrid_sync.schema.target_structure import read_table, table_in_rounds
 from hybrid_sync_cli.catalog_check import syntax
 from hybrid_sync_cli.stack import home
 from tests.sample.conftest import Sampled
@@ -37,6 +43,20 @@ def test_every_source_compiles_against_both_databases_and_reads_all_its_rows(wor
                 read = legacy.execute(plan.select(sql.SQL("true"))).rowcount
                 # Joins neither lose rows nor double them.
                 assert read == world.made["legacy"][source.table.table], f"{name}, {source_name}"
+
+
+def test_entities_that_are_asked_for_together_are_what_each_is_alone(world: Sampled) -> None:
+    legacy_works: list[Callable[[Entity], Rounds[Any]]] = [
+        structure_in_rounds,
+        lambda entity: proof_in_rounds(next(iter(entity.sources.values()))),
+        lambda entity: schemas_of_types(next(iter(entity.sources.values()))),
+        lambda entity: types_in_rounds(entity, next(iter(entity.sources))),
+    ]
+    with connect(world.legacy, "legacy") as legacy, connect(world.target, "target") as target:
+        for connection, works in ((legacy, legacy_works), (target, [table_in_rounds])):
+            for work in works:
+                together = abreast(connection, {name: work(one) for name, one in CATALOG.entities.items()})
+                assert together == {name: alone(connection, work(one)) for name, one in CATALOG.entities.items()}
 
 
 def test_every_target_table_has_its_entity(world: Sampled) -> None:

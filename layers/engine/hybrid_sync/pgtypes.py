@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from hybrid_sync.postgres import Cursor, Question
+from hybrid_sync.rounds import alike
 
 LAST_BUILTIN = 16_383
 
@@ -137,8 +138,8 @@ _OF_TABLE = _DESCRIBE.format(
 
 def ask_types(types: Sequence[tuple[int, int]]) -> Question[list[PgType]]:
     """What each (type OID, modifier) really is, in the order given."""
-    given = [oid for oid, _ in types], [modifier for _, modifier in types]
-    return Question(_LISTED, given, lambda found: _described(found.fetchall(), len(types)))
+    given = [("oid[]", [oid for oid, _ in types]), ("int4[]", [modifier for _, modifier in types])]
+    return alike(_LISTED, given, lambda rows: _described(rows, len(types)))
 
 
 def columns_of(table: str) -> Question[dict[str, PgType]]:

@@ -9,8 +9,7 @@ import re
 
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.place import table
-from hybrid_sync.postgres import Question
-from hybrid_sync.rounds import Rounds
+from hybrid_sync.rounds import Rounds, alike
 
 # A column of the base table as it stands: its alias or none before it, quoted or not.
 _COLUMN = re.compile(r'^(?:(?P<alias>[a-z_]\w*|"[^"]+")\s*\.\s*)?(?P<name>[a-z_]\w*|"[^"]+")$', re.IGNORECASE)
@@ -40,8 +39,8 @@ def proof_in_rounds(source: Source) -> Rounds[bool]:
     columns = [_column(expression, source.table.alias) for expression in source.key.values()]
     possible = not source.joins and None not in columns
     relation = table(source.table.table).as_string(None)
-    given = (relation if possible else None, columns)
-    [proven] = yield [Question(_PROOF, given, lambda found: bool(found.fetchall()[0][0]))]
+    given = [("text", relation if possible else None), ("text[]", columns)]
+    [proven] = yield [alike(_PROOF, given, lambda rows: bool(rows[0][0]))]
     return possible and bool(proven)
 
 

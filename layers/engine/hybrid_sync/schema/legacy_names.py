@@ -10,8 +10,8 @@ from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.errors import StructureMismatch
-from hybrid_sync.postgres import Connection, Question, path_setting
-from hybrid_sync.rounds import Rounds
+from hybrid_sync.postgres import Connection, path_setting
+from hybrid_sync.rounds import Rounds, alike
 from hybrid_sync.schema.legacy_structure import asked, named_by
 
 # Types of others bring operators of their own, which are not found where only pg_catalog is looked at. Enums,
@@ -66,8 +66,8 @@ def warnings(connection: Connection, entity: Entity, schemas: Mapping[str, Seque
 
 def schemas_of_types(source: Source) -> Rounds[list[str]]:
     """The schemas of others whose types the source's relations have."""
-    names = lambda found: [row[0] for row in found.fetchall()]  # noqa: E731
-    [schemas] = yield [Question(_SCHEMAS_OF_TYPES, (list(named_by(source)),), names)]
+    given = [("text[]", list(named_by(source)))]
+    [schemas] = yield [alike(_SCHEMAS_OF_TYPES, given, lambda rows: [row[0] for row in rows])]
     return list(schemas)
 
 

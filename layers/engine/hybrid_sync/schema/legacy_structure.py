@@ -20,7 +20,7 @@ from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import ask_types
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
-from hybrid_sync.rounds import Rounds
+from hybrid_sync.rounds import Rounds, alike
 
 # Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
 # of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the
@@ -201,7 +201,7 @@ def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
         unwatched = tuple(sorted({r.place for r in more if r.oid not in known and not r.below}))
         found = [*found, *more]
     oids = sorted({relation.oid for relation in found})
-    [labels] = yield [Question(_LABELS, (oids,), lambda rows: rows.fetchall())]
+    [labels] = yield [alike(_LABELS, [("oid[]", oids)], list)]
     seen = [
         [r.named, r.oid, r.kind, r.bound, hashlib.sha256((r.view or "").encode()).hexdigest(), r.columns]
         for r in found
@@ -231,7 +231,7 @@ def _functions(entity: Entity) -> set[str]:
 
 
 def _relations(quoted: Iterable[str]) -> Question[list[_Relation]]:
-    return Question(_RELATIONS, (list(quoted),), lambda found: [_Relation(*row) for row in found.fetchall()])
+    return alike(_RELATIONS, [("text[]", list(quoted))], lambda rows: [_Relation(*row) for row in rows])
 
 
 def _planned(found: Cursor) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -14,7 +14,7 @@ from hybrid_sync.catalog.shape import TargetColumn, TargetTable, identity_of
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import ask_types
 from hybrid_sync.postgres import Connection, Cursor, Question, primary
-from hybrid_sync.rounds import Rounds, alone
+from hybrid_sync.rounds import Rounds, alike, alone
 
 _COLUMNS = """
 select a.attname, a.atttypid::bigint, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -81,7 +81,7 @@ _FIRES = """
 select array_remove(array[case when bool_or(tgtype & 4 <> 0) then 'insert' end,
                           case when bool_or(tgtype & 16 <> 0) then 'update' end], null)
 from pg_trigger
-where tgrelid in (select %(table)s::regclass union select relid from pg_partition_tree(%(table)s::regclass))
+where tgrelid in (select %s::regclass union select relid from pg_partition_tree(%s::regclass))
   and not tgisinternal and tgenabled in ('O', 'A')
 """
 
@@ -104,27 +104,26 @@ def read_table(connection: Connection, entity: Entity) -> TargetTable:
 def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
     """`read_table` in rounds of questions."""
     schema, name = split(entity.target)
-    [rows] = yield [Question(_COLUMNS, (schema, name), lambda found: found.fetchall())]
+    [rows] = yield [alike(_COLUMNS, [("text", schema), ("text", name)], list)]
     if not rows:
         raise StructureMismatch(
             f"The target has no table {schema}.{name}, which entity {entity.entity} names.",
             "Create it, or correct `target` in the catalog.",
         )
-    regclass = table(entity.target).as_string(None)
+    place: tuple[LiteralString, str] = ("text", quoted(entity.target))
     types, security, has_heirs, unique, filled, fires, tells_old = yield [
         ask_types([(oid, modifier) for _, oid, modifier, *_ in rows]),
-        Question(
-            _RIGHTS,
-            (regclass, regclass),
-            lambda found: _require_rights(entity, found.fetchall()[0]),
+        alike(
+            _RIGHTS, [place, place],
+            lambda rows: _require_rights(entity, rows[0]),
             lambda error: _unreachable(entity, error),
         ),
-        Question(_RULES, (regclass,), lambda found: _refuse_rules(entity, *found.fetchall()[0])),
-        Question(_UNIQUE, (regclass,), lambda found: frozenset(frozenset(row[0]) for row in found.fetchall())),
-        Question(_FILLING, (regclass,), lambda found: bool(found.fetchall()[0][0])),
-        Question(_FIRES, {"table": regclass}, lambda found: frozenset(found.fetchall()[0][0])),
-        Question(_TELLS_OLD, (regclass,), lambda found: bool(found.fetchall()[0][0])),
-    ]
+        alike(_RULES, [place], lambda rows: _refuse_rules(entity, *rows[0])),
+        alike(_UNIQUE, [place], lambda rows: frozenset(frozenset(row[0]) for row in rows)),
+        alike(_FILLING, [place], lambda rows: bool(rows[0][0])),
+        alike(_FIRES, [place, place], lambda rows: frozenset(rows[0][0])),
+        alike(_TELLS_OLD, [place], lambda rows: bool(rows[0][0])),
+    ]  # fmt: skip
     if has_heirs:  # no unique index covers a table and those that inherit from it
         yield [_refuse_doubled(entity, source) for source in entity.sources.values()]
     columns = {
