@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+from psycopg import sql
 
 from hybrid_sync.session import Answer, Question, Row, Trip, answer, together
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
+_TOGETHER = sql.SQL(
+    "select given.n, of_it.* from (values {lines}) as given (n, {names}) cross join lateral ({of_each}) as of_it"
+)
 Rounds = Generator[list[Question[Any]], list[Any], T]
 """Work that asks questions round by round; a round's answers decide what the next one asks."""
 
@@ -104,11 +108,11 @@ def _of_all(group: Sequence[Alike[Any]]) -> Question[dict[int, list[Row]]]:
     text = group[0].text
     for i in range(len(types)):
         text = text.replace("%s", f"given.p{i}", 1)
-    line = f"({', '.join(('%s::int', *(f'%s::{kind}' for kind in types)))})"
-    query = (
-        f"select given.n, of_it.* from (values {', '.join(line for _ in group)})"
-        f" as given (n, {', '.join(f'p{i}' for i in range(len(types)))}) cross join lateral ({text}) as of_it"
-    )
+    line = sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in ("int", *types))
+    query = _TOGETHER.format(
+        lines=sql.SQL(", ").join(sql.SQL("({})").format(line) for _ in group),
+        names=sql.SQL(", ").join(sql.Identifier(f"p{i}") for i in range(len(types))), of_each=sql.SQL(text),
+    )  # fmt: skip
     values = [value for n, question in enumerate(group) for value in (n, *question.values)]
     return Question(query, values, _by_place)
 
