@@ -48,7 +48,7 @@ def show(outcome: CheckOutcome, *, notes: bool = True) -> None:
 
 
 def in_words(outcome: CheckOutcome) -> str:
-    """How it ended."""
+    """The verdict of a check with its counts, in one sentence."""
     counts = f"{outcome.errors:,} errors, {outcome.warnings:,} warnings, {outcome.notes:,} notes"
     if outcome.passed:
         return f"Check {outcome.check_id} has passed ({counts})."

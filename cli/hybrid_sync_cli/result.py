@@ -15,7 +15,7 @@ FILE = "result.json"
 
 
 def in_a_word(status: int) -> str:
-    """Of an exit status."""
+    """The word for an exit status: ok, degraded or failed."""
     return {0: "ok", 3: "degraded"}.get(status, "failed")
 
 

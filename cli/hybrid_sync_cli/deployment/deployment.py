@@ -71,7 +71,7 @@ class Deployment:
 
     @property
     def url(self) -> str:
-        """Where its API listens."""
+        """The address under which the deployment's API listens."""
         return api_url(self.location, self.outputs)
 
     def ask(self, command: str, asked: BaseModel | Mapping[str, Any], answer: type[M], *, patient: bool = False) -> M:

@@ -57,7 +57,7 @@ class Secrets:
         self._ids = outputs(Location.chosen())["IdSecret"]
 
     def held(self) -> dict[str, str]:
-        """What the functions read."""
+        """The values that the functions read: the connection secret, and the id secret from the secret of its own."""
         held = self._connections.held()
         apart = IdSecret(self._ids, self._connections.client).held()
         return held | ({"id_secret": apart} if apart else {})

@@ -64,6 +64,7 @@ def optional(text: object, place: str) -> Callable[[Any], Any]:
 
 
 def is_there(found: object) -> bool:
+    """Whether a path has led to a value; null is one."""
     return found is not _MISSING
 
 

@@ -129,7 +129,7 @@ class Execution:
         self._go_on(_Result(self._taken(delivery), payload))
 
     def fail(self, delivery: Delivery, error: StateError) -> None:
-        """The invocation has failed."""
+        """Answer a delivery with an error, as a function that raised it would; Retry and Catch follow."""
         self._go_on(_Result(self._taken(delivery), error=error))
 
     def abort(self) -> None:

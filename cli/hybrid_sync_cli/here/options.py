@@ -20,7 +20,7 @@ _FILE = click.Path(path_type=Path)
 
 
 def of_this_machine(command: F) -> F:
-    """--secret, --folder and --erasures."""
+    """Adds --secret, --folder and --erasures to a command."""
     for option in (
         click.option(
             "--erasures", type=_FILE, metavar="FOLDER",
@@ -41,7 +41,7 @@ def of_this_machine(command: F) -> F:
 def world_of(
     catalog: Catalog, secret: Path | None, folder: Path | None, erasures: Path | None
 ) -> Iterator[HereWorld]:  # fmt: skip
-    """Until it is closed."""
+    """The world of a run in this process, from the offline copy of the secrets; closed at the end of the block."""
     from hybrid_sync_cli.here.secret_file import connections  # the engine, as below
 
     held = connections(secret)

@@ -83,7 +83,7 @@ class NoIdCache:
         return {}
 
     def put(self, entity: str, source: str, epoch: int, ids: Mapping[Key, bytes]) -> None:
-        """The target has them."""
+        """Does nothing: the target has the ids."""
 
 
 class NoQueue:

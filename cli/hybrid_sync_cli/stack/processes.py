@@ -167,6 +167,7 @@ def wait_until(ready: Callable[[], bool], *, seconds: float, failed: Callable[[]
 
 
 def port_is_free(port: int) -> bool:
+    """Whether nothing listens on this port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

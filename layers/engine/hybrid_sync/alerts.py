@@ -147,7 +147,7 @@ Post = Callable[[str, dict[str, str], bytes], int]
 
 
 def posted(url: str, headers: dict[str, str], body: bytes) -> int:
-    """Redirects are not followed."""
+    """POST once, by TLS as botocore proves it, and return the status; redirects are not followed."""
     session = URLLib3Session(timeout=(2, 5), max_pool_connections=1)
     try:
         return int(session.send(AWSRequest("POST", url, headers=headers, data=body).prepare()).status_code)

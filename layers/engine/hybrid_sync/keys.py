@@ -237,7 +237,7 @@ def recorded(
 def ask_recorded(
     table: str, entity: str, source: str, where: sql.Composable, at_most: int | None = None
 ) -> Question[list[Key]]:
-    """`recorded` as a question."""
+    """As `recorded`, to be asked together with other questions."""
     return Question(
         sql.SQL("select key from {} where entity = {} and source = {} and {} order by key limit {}").format(
             sql.Identifier("hybrid_sync", table), entity, source, where, at_most

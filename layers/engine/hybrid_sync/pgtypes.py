@@ -50,7 +50,7 @@ class PgType:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name that a message to people has: bare of a built-in type, else as SQL writes it."""
         plain = self.builtin and self.modifier < 0 and self.element is None and self.kind == "b"
         return self.typname if plain else self.shown
 

@@ -102,4 +102,5 @@ class IdSecret:
 
 
 def text(held: SecretStr | None) -> str | None:
+    """The text of a secret field; None where it is missing or empty."""
     return held.get_secret_value() or None if held else None

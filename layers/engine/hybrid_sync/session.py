@@ -144,7 +144,7 @@ def bound(connection: psycopg.Connection[Any], query: Any, parameters: Parameter
 
 
 def joined(connection: psycopg.Connection[Any], statements: Sequence[Statement]) -> bytes:
-    """Statements as one message."""
+    """The statements, with their parameters bound, as the text of one message."""
     return b"; ".join(bound(connection, *statement) for statement in statements)
 
 
@@ -208,7 +208,7 @@ class Answer(Generic[T]):
         self.question = question
 
     def take(self, cursor: psycopg.Cursor[Row]) -> None:
-        """The question's own result."""
+        """Read the result of the question; it is `value` from then on."""
         self.value = self.question.meaning(cursor)
 
 
@@ -219,7 +219,7 @@ class Trip:
         self.answers: list[Answer[Any]] = []
 
     def ask(self, question: Question[T]) -> Answer[T]:
-        """One statement more."""
+        """Add a question to the trip; its answer has a value once the trip has been made."""
         answer = Answer(question)
         self.answers.append(answer)
         return answer

@@ -44,12 +44,12 @@ class Accounts:
 
     @property
     def keys(self) -> list[Key]:
-        """The first one signs."""
+        """The published keys; the first one signs."""
         return [Key(**key) for key in self._file.get("keys")]
 
     @property
     def users(self) -> dict[str, User]:
-        """By e-mail."""
+        """All users, by e-mail."""
         return {user["email"]: User(**user) for user in self._file.get("users")}
 
     def sign_with(self, algorithm: str) -> Key:

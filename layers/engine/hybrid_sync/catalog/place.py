@@ -43,5 +43,5 @@ def reads(catalog: Catalog, place: Place) -> str:
 
 
 def places(catalog: Catalog) -> list[Place]:
-    """All of them."""
+    """Every entity of the catalog with each of its sources."""
     return [(name, source) for name, entity in catalog.entities.items() for source in entity.sources]

@@ -92,7 +92,7 @@ class Ground:
         return row
 
     def role(self, side: Side) -> str:
-        """Who we are there."""
+        """The role as which this side was connected to."""
         return self.connections[side].info.user
 
     def place(self, side: Side) -> str:

@@ -281,7 +281,7 @@ def still_in_legacy(scope: Scope, legacy: Connection, keys: list[Key]) -> set[Ke
 
 
 def ask_legacy(scope: Scope, keys: list[Key]) -> Question[set[Key]]:
-    """`still_in_legacy` as a question."""
+    """As `still_in_legacy`, to be asked together with other questions."""
     query = sql.SQL("select {} from {} where {}").format(
         sql.SQL(", ").join(scope.legacy_keys), scope.plan.relations, one_of(scope.plan.key_exprs, keys)
     )

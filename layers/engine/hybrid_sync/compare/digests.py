@@ -21,7 +21,7 @@ UNSENT = sql.SQL("'{\"\"}'::bytea[]")
 
 
 def draw() -> Seeds:
-    """New ones."""
+    """Two seeds for one comparison; each comparison draws new ones, so that what one misses the next one sees."""
     return randbits(63), randbits(63)
 
 

@@ -138,7 +138,7 @@ def in_target(money: Money, scope: Scope, differing: Sequence[Key]) -> Amounts:
 
 
 def sums(connection: Connection, rows: Amounts) -> Sums:
-    """Summed by the server."""
+    """One side's sums by currency, status and state of the row, computed by its server."""
     # A number minus itself is zero, but neither NaN nor an infinity is; PostgreSQL before 14 has no infinity to name.
     query = sql.SQL(
         "select c, s, p, coalesce(sum(a) filter (where a - a = 0), 0)::text, count(*), count(*) - count(a),"

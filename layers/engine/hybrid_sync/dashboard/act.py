@@ -68,5 +68,5 @@ def starting(form: Form, request: RunRequest) -> StartAsked:
 
 
 def started(_: str, answer: Message) -> Done:
-    """Its page."""
+    """Leads to the page of the run that was started."""
     return Done(f"runs/{getattr(answer, 'run_id', '')}", "started")

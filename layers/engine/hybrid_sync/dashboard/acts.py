@@ -15,7 +15,7 @@ KINDS: dict[str, Kind] = {**run_acts.KINDS, **entity_acts.KINDS}
 
 
 def show(desk: Desk, kind: str, of: str) -> Before:
-    """What would follow."""
+    """What the act of this kind would do to `of`, for the page that asks for a confirmation; changes nothing."""
     return _kind(kind).before(desk, of)
 
 

@@ -52,22 +52,23 @@ def redirect_to_provider(project: Project, request: Request, provider: str, now:
 
 
 def challenge_of(verifier: str) -> str:
-    """S256 (RFC 7636, 4.2)."""
+    """The code challenge of a verifier, by the method S256 (RFC 7636, 4.2)."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def cookie_of(project: Project, going: PendingSignIn) -> str:
-    """The cookie's line."""
+    """The Set-Cookie line that carries a sign-in under way, sealed by the deployment, for ten minutes."""
     body = base64.urlsafe_b64encode(json.dumps(asdict(going)).encode()).decode()
     return f"{COOKIE}={body}.{_signed(project, body)}; Max-Age={SECONDS}{_RULES}"
 
 
 def expired_cookie() -> str:
+    """The Set-Cookie line that removes it."""
     return f"{COOKIE}=; Max-Age=0{_RULES}"
 
 
 def pending_of(project: Project, request: Request, now: float) -> PendingSignIn | None:
-    """The sign-in that this browser has begun; None where there is none, or where it took too long."""
+    """The sign-in that this browser has begun; None where there is none, its seal is wrong, or it took too long."""
     body, _, signature = request.cookies.get(COOKIE, "").partition(".")
     if not hmac.compare_digest(signature.encode(), _signed(project, body).encode()):
         return None

@@ -35,7 +35,7 @@ class Hashes:
         return isinstance(other, Hashes) and other._key == self._key
 
     def of(self, place: Place, keys: Iterable[Key]) -> dict[bytes, Key]:
-        """Hash -> key."""
+        """The keyed hash of each key, with the key that it is of; equal keys of other sources have other hashes."""
         base = hashlib.blake2b("\0".join((*place, "")).encode(), digest_size=_SIZE, key=self._key)
         found: dict[bytes, Key] = {}
         for key in keys:

@@ -28,7 +28,7 @@ class S3Erasures:
         return sorted(int(match[1]) for match in map(_NAME.fullmatch, keys) if match)
 
     def read(self, number: int) -> Erasure:
-        """One of them."""
+        """The erasure of this number, as the data bucket has it."""
         with refusals("the data bucket"):
             answer = self._client.get_object(Bucket=self._bucket, Key=_name(number))
             return Erasure.model_validate_json(answer["Body"].read())

@@ -69,7 +69,7 @@ def _compiled(keys: list[Key], *begins: bytes) -> list[bytes] | None:
 
 
 def fingerprint(secret: bytes) -> str:
-    """16 hexadecimal digits."""
+    """64 bits of an HMAC under the secret, as 16 hexadecimal digits: tells secrets apart and says nothing of them."""
     return hmac.new(secret, _PURPOSE, hashlib.sha256).hexdigest()[:_LETTERS]
 
 

@@ -49,7 +49,7 @@ class Conservation(Recorded, frozen=False):
 
     @classmethod
     def nothing(cls) -> Conservation:
-        """Before anything is counted."""
+        """Zero rows of everything, to which the parts of a count are added."""
         return cls(**dict.fromkeys(COUNTS, 0), ok=True)
 
     @property

@@ -27,7 +27,7 @@ def recent_runs(target: psycopg.Connection[Any], limit: int, *, retries: bool) -
 
 
 def count_runs(target: psycopg.Connection[Any], *, retries: bool) -> int:
-    """How many there are."""
+    """How many runs the target has a record of, with or without those that retry failed records."""
     row = target.execute("select count(*) from hybrid_sync.run where %s or trigger <> 'retry'", (retries,)).fetchone()
     return int(row[0]) if row else 0
 

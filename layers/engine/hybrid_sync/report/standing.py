@@ -29,7 +29,7 @@ def entity_sum(
     references: Iterable[ReferenceLine],
     reconcile: Reconcile | None,
 ) -> Sum:
-    """Of one entity."""
+    """Whether rows, references, money and contents of one entity add up."""
     if conservation is None:
         return Sum.unknown
     lines = tuple(money)

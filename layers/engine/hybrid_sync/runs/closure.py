@@ -116,7 +116,7 @@ class Closure:
             )
 
     def grow(self, legacy: Connection, target: Connection) -> None:
-        """One round."""
+        """Ask legacy and the target once more: rows that are wanted, and the parents that they turn out to need."""
         with together(legacy) as trip:
             refer = self.ask_legacy(trip)
         refer()

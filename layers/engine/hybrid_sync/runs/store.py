@@ -25,6 +25,8 @@ Requested = dict[str, dict[str, list[Key]]]
 
 @dataclass(frozen=True)
 class RunRecord:
+    """A run as its row in the target says it."""
+
     run_id: str
     request: RunRequest
     status: str
@@ -116,7 +118,7 @@ def read_entity(connection: Connection, run_id: str, entity: str) -> EntityRecor
 
 
 def ask_entity(run_id: str, entity: str) -> Question[EntityRecord]:
-    """`read_entity` as a question."""
+    """As `read_entity`, to be asked together with other questions."""
     asked = ask_entities(run_id, [entity])
 
     def only(found: Cursor) -> EntityRecord:
@@ -179,7 +181,7 @@ def record_part(connection: Connection, run_id: str, entity: str, **columns: obj
 
 
 def part(run_id: str, entity: str, **columns: object) -> Question[None]:
-    """`record_part` as a question."""
+    """As `record_part`, to be sent together with other statements."""
     assignments = [
         sql.SQL("{} = {}").format(sql.Identifier(c), json.dumps(v) if isinstance(v, list | dict) else v)
         for c, v in columns.items()
@@ -293,7 +295,7 @@ def finish_run(connection: Connection, run_id: str, status: str) -> None:
 
 
 def finishing(run_id: str, status: str) -> sql.Composed:
-    """`finish_run` as a statement."""
+    """The statement of `finish_run`, for whoever sends it with others."""
     return sql.SQL(
         "update hybrid_sync.run set status = {}, finished_at = clock_timestamp()"
         " where run_id = {} and status = 'running'"

@@ -57,7 +57,7 @@ def codes_in_rounds(entity: Entity, source_name: str) -> Rounds[None]:
 
 
 def enums_of(source: Source) -> dict[str, EnumMap]:
-    """The enum columns."""
+    """The columns of a source that the catalog fills by `enum:`."""
     return {name: column for name, column in source.columns.items() if isinstance(column, EnumMap)}
 
 

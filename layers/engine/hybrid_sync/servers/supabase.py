@@ -24,12 +24,12 @@ _POOLER_FORM = "aws-0-<region>.pooler.supabase.com:6543 (aws-1-… for newer pro
 
 
 def is_pooler(host: str) -> bool:
-    """Supabase's shared pooler."""
+    """Whether the host is Supabase's shared pooler."""
     return _POOLER.fullmatch(host) is not None
 
 
 def is_direct(host: str) -> bool:
-    """A project's own address."""
+    """Whether the host is a project's own address, db.<ref>.supabase.co."""
     return _DIRECT.fullmatch(host) is not None
 
 

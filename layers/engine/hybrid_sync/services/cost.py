@@ -8,7 +8,7 @@ from hybrid_sync.services.messages.measures import CostAsked
 
 
 def cost(desk: Desk, asked: CostAsked, _: str) -> Cost:
-    """RunNotFound."""
+    """What a run has cost, or this month so far with a forecast; RunNotFound."""
     from hybrid_sync.services import priced  # with all that prices, which no other command needs
 
     return priced.of_run(desk, asked.run_id) if asked.run_id else priced.month_to_date(desk)

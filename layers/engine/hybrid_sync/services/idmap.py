@@ -41,7 +41,7 @@ _NAMED = 100
 
 
 def check(desk: Desk, asked: CheckAsked, _: str) -> Checked:
-    """Read only."""
+    """Compare one stretch of an entity's cached ids with the target's; changes nothing."""
     with at_target(desk) as target:
         source, ids, place = _stretch(target, desk.catalog, asked)
         epoch = epoch_of(target, asked.entity)
@@ -88,7 +88,7 @@ def backup(desk: Desk, asked: BackupAsked, _: str) -> Kept:
 
 
 def backups(desk: Desk, _asked: BackupsAsked, _: str) -> Backups:
-    """Complete ones only."""
+    """The names of the copies that were completed."""
     return Backups(backups=tuple(desk.id_backups.names()))
 
 

@@ -33,12 +33,12 @@ def pause(desk: Desk, asked: PauseAsked, who: str) -> Jobs:
 
 
 def resume(desk: Desk, _: JobsAsked, __: str) -> Resumed:
-    """Start jobs again."""
+    """Let jobs start again after a pause, and start those that may at once."""
     return Resumed(started=tuple(desk.gate.resume()))
 
 
 def job_answer(standing: Standing) -> JobAnswer:
-    """A job for people."""
+    """A job as commands and pages show it: status, place in the queue and why it waits."""
     job = standing.job
     return JobAnswer(
         run_id=job.job_id, status=job.status, profile=job.request.profile, priority=job.to_start.priority,

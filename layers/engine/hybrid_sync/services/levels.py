@@ -14,7 +14,7 @@ from hybrid_sync.session import Trip, dicts
 
 
 def levels(desk: Desk, _: LevelsAsked, __: str) -> Levels:
-    """As of now."""
+    """Every service level as the target has it now."""
     with at_target(desk) as target:
         return measured(desk, target)[0]
 

@@ -27,7 +27,7 @@ RATE_DAYS = 28
 
 
 def of_run(desk: Desk, run_id: str) -> Cost:
-    """RunNotFound."""
+    """What one run has used, priced item by item; RunNotFound."""
     with at_target(desk) as target, in_one_trip(target) as trip:
         rows = trip.ask(dicts(_OF_RUN, {"run": run_id}))
         began = trip.ask(dicts("select started_at from hybrid_sync.run where run_id = %(run)s", {"run": run_id}))
@@ -41,7 +41,7 @@ def of_run(desk: Desk, run_id: str) -> Cost:
 
 
 def month_to_date(desk: Desk) -> Cost:
-    """As `month_of`, now."""
+    """As `month_of`, for the month that it is now."""
     with at_target(desk) as target:
         return month_of(target, desk.now())
 
@@ -94,7 +94,7 @@ def _items(usage: Usage) -> tuple[ItemCost, ...]:
 
 
 def by_entity(rows: Iterable[Mapping[str, Any]]) -> tuple[EntityCost, ...]:
-    """The dearest first."""
+    """What each entity and profile has used, priced; the dearest first."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[row["entity"], row["profile"]].append(row)

@@ -48,6 +48,7 @@ class RunTimes:
 
 
 def seconds(times: Times | None) -> float:
+    """The times of a part as seconds; 0 where there are none."""
     return times.micros / 1_000_000 if times else 0.0
 
 

@@ -53,7 +53,7 @@ class Kind(Protocol):
         ...
 
     def make(self) -> str:
-        """A new secret."""
+        """A new random secret in the form that this kind of sender takes."""
         ...
 
 

@@ -64,7 +64,7 @@ def copying(connection: Connection) -> None:
 
 
 def back(connection: Connection) -> None:
-    """Our path again."""
+    """Set the search_path of our own statements again, with the next message."""
     send_with_next(connection, BACK)
 
 

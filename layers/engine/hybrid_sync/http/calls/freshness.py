@@ -37,7 +37,7 @@ ENDPOINTS = (
 
 
 def list_freshness(desk: Desk, call: Call) -> Reply:
-    """Every entity, by name."""
+    """How fresh every entity of the catalog is, by name."""
     from hybrid_sync.services.freshness import FreshnessAsked, freshness
 
     return Reply(freshness(desk, FreshnessAsked(), call.caller.who))

@@ -20,7 +20,7 @@ ENDPOINTS = (
 
 
 def show_levels(desk: Desk, call: Call) -> Reply:
-    """As of now."""
+    """Every service level as the target has it now."""
     from hybrid_sync.services.levels import levels
     from hybrid_sync.services.messages.measures import LevelsAsked
 

@@ -45,7 +45,7 @@ def show_performance(desk: Desk, call: Call) -> Reply:
 
 
 def show_usage(desk: Desk, call: Call) -> Reply:
-    """Of the last days."""
+    """Callers, entities and costs of the last `days`."""
     from hybrid_sync.services.messages.measures import UsageAsked
     from hybrid_sync.services.usage import usage
 

@@ -63,4 +63,5 @@ def position_of(cursor: str | None) -> Any:
 
 
 def bad_cursor() -> RequestRejected:
+    """The refusal of a cursor that no answer of ours had."""
     return RequestRejected("cursor: that is none of ours.", "Send the `next` of the page before, or leave it out.")

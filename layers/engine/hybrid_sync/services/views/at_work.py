@@ -25,7 +25,7 @@ def ask_running(run_id: str | None = None) -> Question[list[dict[str, Any]]]:
 
 
 def ask_lanes(run_id: str | None = None) -> Question[list[dict[str, Any]]]:
-    """Their entities."""
+    """How far each entity is of the runs at work, or of one run."""
     query = STEPS.format(
         more=sql.SQL(
             "e.run_id, extract(epoch from clock_timestamp() - min(e.planned_at))::float8 as seconds,"
@@ -43,7 +43,7 @@ def running(
     catalog: Catalog,
     waits: Waits,
 ) -> tuple[Running, ...]:
-    """The oldest first."""
+    """The runs at work with their entities, speed and what they wait for; the oldest first."""
     return tuple(
         _one(
             run, [lane for lane in lanes if lane["run_id"] == run["run_id"]], catalog,
