@@ -9,6 +9,9 @@ import pytest
 from hybrid_sync.contracts import Act, Profile, RollbackTask, RunRequest
 from hybrid_sync.errors import Contention, ErasuresBehind, RequestForbidden, RequestRejected
 from hybrid_sync.failpoints import FailpointRaised, Raise, armed
+from hybrid_sync.postgres import transaction
+from hybrid_sync.report.render import to_markdown
+from hybrid_sync.report.summary import summarise
 from hybrid_sync.steps.act_on_people import require_possible
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.rollback_run import rollback_run
@@ -61,6 +64,15 @@ def test_an_event_erases_once_however_often_it_comes(erasing: EngineWorld, targe
     [(certificate,)] = target("select certificate from hybrid_sync.erasure")
     assert (certificate["by"], certificate["request"], certificate["kind"]) == (BY, "evt-1", "erased")
     assert trail(target)[1:] == [("evt-2", BY, "erase", "done", None, 1)]
+
+
+def test_the_report_of_a_run_that_erased_people_says_so(erasing: EngineWorld, target: Query) -> None:
+    act(erasing, "evt-1", 3)
+    run(erasing, "evt-2", profile="on_demand", refs=[{"entity": "people", "legacy_id": 4}])
+    with erasing.connect_target() as connection, transaction(connection, "target", read_only=True):
+        erased, synced = (to_markdown(summarise(connection, name, erasing.catalog)) for name in ("evt-1", "evt-2"))
+    assert "the run erased the persons whose rows were named" in erased
+    assert "erased" not in synced
 
 
 def test_an_unknown_key_is_answered_in_a_sentence_and_nobody_is_suppressed(erasing: EngineWorld, target: Query) -> None:

@@ -212,6 +212,16 @@ def test_a_body_that_is_no_json_is_a_bad_request(desk: Desk, body: str | None) -
     assert (status, told["code"]) == (400, "body_invalid")
 
 
+@pytest.mark.parametrize("body", [
+    '{"entities": ["orders"], "entities": ["payments"]}',
+    '{"refs": [{"entity": "orders", "legacy_id": 1, "legacy_id": 2}]}',
+])  # fmt: skip
+def test_a_body_with_a_name_twice_is_refused_and_not_half_of_it_served(desk: Desk, body: str) -> None:
+    status, told = desk.ask("POST", "/v1/syncs", body)
+    assert (status, told["code"]) == (400, "body_invalid")
+    assert "twice" in told["detail"]
+
+
 def test_the_same_key_and_request_start_one_run(desk: Desk) -> None:
     first = desk.ask("POST", "/v1/syncs", {"entities": ["orders"]}, Idempotency_Key="evt-1")
     assert desk.ask("POST", "/v1/syncs", {"entities": ["orders"]}, Idempotency_Key="evt-1") == first

@@ -22,7 +22,7 @@ RETRY_SECONDS = 10
 
 
 class BodyRejected(SyncError):
-    """The body is not JSON."""
+    """The body is not JSON, or has a name twice."""
 
     code = "body_invalid"
 

@@ -119,8 +119,19 @@ def beyond(summary: RunSummary) -> Iterator[str]:
         yield f"Degraded: {reason}"
 
 
+_ACTED = {
+    "erase": (
+        "Before it carried anything, the run erased the persons whose rows were named, for good: hybrid-sync erasures"
+        " lists what became of their rows."
+    ),
+    "merge": "Before it carried anything, the run recorded that legacy has merged the persons whose rows were named.",
+}
+
+
 def asked(summary: RunSummary) -> Iterator[str]:
     """What became of each row that was asked for."""
+    if acted := _ACTED.get(summary.act):
+        yield acted
     for row in summary.asked:
         yield f"Asked for: {row.ref}: {row.in_words}."
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pydantic import Field, computed_field
 
-from hybrid_sync.contracts import OnFailure
+from hybrid_sync.contracts import Act, OnFailure
 from hybrid_sync.recorded.asked import AskedRow
 from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation, over_all
@@ -231,6 +231,8 @@ class RunSummary(Part):
     """Of a run of a part, which part; empty for a run of everything."""
     asked: tuple[AskedRow, ...] = ()
     """What became of each row that the request names."""
+    act: Act = "sync"
+    """What was done about the persons whose rows the request names, before they were carried."""
     on_failure: str = OnFailure.keep
     """What the request wants where it fails."""
     performance: Performance | None = None

@@ -67,6 +67,7 @@ def summarise(
         **run,
         scope=scope_of(request, entities, catalog),
         on_failure=request.get("on_failure", OnFailure.keep),
+        act=request.get("act", "sync"),
         asked=asked.value,
         rollback=rollback_of(target, run_id, undoes.value, catalog),
         entities=entities,
