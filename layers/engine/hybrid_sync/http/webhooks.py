@@ -18,7 +18,7 @@ from hybrid_sync.admission.job import Job
 from hybrid_sync.catalog.webhooks import Signature, Source, Webhooks
 from hybrid_sync.contracts import Message, RunRequest
 from hybrid_sync.entrypoint import logger
-from hybrid_sync.errors import RequestConflicts, SyncError
+from hybrid_sync.errors import RequestConflicts, RequestForbidden, RequestRejected
 from hybrid_sync.http.answers import LONGEST_BODY, Response, refused, response
 from hybrid_sync.http.problems import BodyRejected, BodyTooLarge, NothingHere, SenderUnproved
 from hybrid_sync.webhooks.hint import Hint, read_hint
@@ -68,15 +68,16 @@ class Receiver:
             return refused(error, event)
 
     def heard(self, event: Mapping[str, Any]) -> HeardEvent:
-        """An event of the bus, whose sender AWS knows; raises what another delivery may heal, and drops the rest."""
+        """An event of the bus, whose sender AWS knows; drops what is wrong with the event itself, and raises the rest.
+
+        What is raised is delivered twice again within minutes, and lies in the queue of missed schedules then.
+        """
         name = self._webhooks.bus
         if name is None:
             return HeardEvent(status="ignored")
         try:
             return self._start(name, read_hint(name, self._webhooks.webhooks[name], json.dumps(event).encode(), {}))
-        except SyncError as error:
-            if error.transient:
-                raise
+        except (RequestRejected, RequestForbidden) as error:
             logger.error("event refused", extra={"source": name, "error": error.code, "said": str(error)})
             return HeardEvent(status="refused")
 
