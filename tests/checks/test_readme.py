@@ -1,9 +1,14 @@
-"""The README's way to AWS is what `make deploy-drill` types; here is checked that it can."""
+"""The README's way to AWS is what `make deploy-drill` types, here is checked that it can; it names every command."""
 
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 
+import click
+
+from hybrid_sync_cli.main import cli
 from tests.deploy_drill import readme
 from tests.deploy_drill.drill import ADDRESS, CHECK, SYNC, Drill
 
@@ -25,3 +30,10 @@ def test_the_drill_knows_what_a_person_writes_for_the_dots() -> None:
     dotted = [line for line in readme.commands() if line.startswith("export ") and "…" in line]
     assert dotted
     assert [line for line in dotted if f'"{line.split()[1].partition("=")[0]}"' not in known] == []
+
+
+def test_every_command_stands_in_the_table_of_commands() -> None:
+    text = Path("README.md").read_text("utf-8")
+    table = text[text.index("| command | what it does |") : text.index("## The report")]
+    told = {name for line in table.splitlines() for name in re.findall(r"`([a-z]+)", line.split(" | ")[0])}
+    assert set(cli.list_commands(click.Context(cli))) - told == set()

@@ -232,14 +232,12 @@ class RunSummary(Part):
     asked: tuple[AskedRow, ...] = ()
     """What became of each row that the request names."""
     act: Act = "sync"
-    """What was done about the persons whose rows the request names, before they were carried."""
     on_failure: str = OnFailure.keep
     """What the request wants where it fails."""
     performance: Performance | None = None
     """Where the time went until the report was made; None where nothing was measured."""
     again_at: datetime | None = None
     """When it is started again by itself; None where a person has to, or nobody need."""
-
     levels: Levels | None = None
     """Service levels when it ended; of scheduled runs and comparisons."""
 
