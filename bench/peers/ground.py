@@ -21,13 +21,18 @@ from hybrid_sync_cli.stack.processes import Processes
 
 HERE = Path(__file__).parent
 TEMPLATE = "world"
+_LOGGED = 400
+"""MB of log at scale 1: more than a first load of any contestant writes."""
 
 
 class Durable(Cluster):
-    """Survives a power cut; no autovacuum, which would be at work beside one contestant and not beside another."""
+    """Survives a power cut; no autovacuum, which would be at work beside one contestant and not beside another.
+
+    It keeps the files of its log: they are made only once, as on a server that has been at work for a day.
+    """
 
     def arguments(self) -> list[str]:
-        settings = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=off")
+        settings = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=off", "min_wal_size=1GB")
         return [part for setting in settings for part in ("-c", setting)]
 
 
@@ -90,6 +95,15 @@ class Ground:
         return psutil.Process(int((server.data / "postmaster.pid").read_text("utf-8").split("\n", 1)[0]))
 
 
+def _make_log(server: Cluster, megabytes: float) -> None:
+    """Make the files of so much log: otherwise whoever comes first fills each of them with zeros before he writes."""
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        written = sql.SQL("create table filler as select repeat('-', 1000) from generate_series(1, {})")
+        admin.execute(written.format(sql.Literal(round(megabytes * 1000))))
+        admin.execute("drop table filler")
+        admin.execute("checkpoint")
+
+
 def _drop(server: Cluster, name: str) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
@@ -121,6 +135,7 @@ def ground(scale: float) -> Iterator[Ground]:
             connection.execute("select set_config('bench.scale', %s, false)", (str(scale),))
             connection.execute((HERE / "legacy.sql").read_bytes())
             connection.execute("vacuum analyze")
+        _make_log(target, _LOGGED * scale)
         yield made
     finally:
         legacy.destroy()
