@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 
 from hybrid_sync.aws import Client, refusals
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, SyncError
 from hybrid_sync.secret import Connections, text
 

@@ -7,12 +7,12 @@ closed to unknown fields, and far below the 256 KiB that a state may carry.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.key_values import GivenPart
 from hybrid_sync.key_values import Key as Key
 

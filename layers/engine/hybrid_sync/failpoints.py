@@ -12,8 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from hybrid_sync.dataclass import dataclass
 
 if TYPE_CHECKING:
     from hybrid_sync.postgres import Connection

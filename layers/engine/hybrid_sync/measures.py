@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from hybrid_sync.dataclass import dataclass
 
 NAMESPACE, DIMENSION = "HybridSync", "service"
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.timing import CLOCK, START, Taken
 
 NAMES = {"secrets-manager": "secretsmanager", "sfn": "states"}

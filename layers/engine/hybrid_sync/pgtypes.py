@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from psycopg import sql
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Cursor, Question
 from hybrid_sync.rounds import alike
 

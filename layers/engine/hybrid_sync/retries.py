@@ -7,8 +7,7 @@ the next time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import AwayError, ThrottledError, TransientError
 
 

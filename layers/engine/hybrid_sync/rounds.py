@@ -4,12 +4,12 @@ message, and what they ask alike in one statement."""
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.session import Answer, Question, Row, Trip, answer, together
 
 T = TypeVar("T")

@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Generic, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
+
+from hybrid_sync.dataclass import dataclass
 
 Row = tuple[Any, ...]
 T = TypeVar("T")

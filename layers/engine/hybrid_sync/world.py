@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import BatchTask, FailureMessage, Manifest, Message, PageKind, Profile, RunFailure
+from hybrid_sync.dataclass import dataclass
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from hybrid_sync.admission.job import Line, Waiting
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import QueueFull
 
 

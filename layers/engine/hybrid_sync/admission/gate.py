@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hybrid_sync.admission.bounds import Bounds
@@ -23,6 +22,7 @@ from hybrid_sync.admission.order import Slots, next_job, why_it_waits
 from hybrid_sync.admission.scheduled import CALLER
 from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.admission.startable import Startable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestConflicts, RequestRejected, RunNotFound, SyncError
 
 _ATTEMPTS = 200

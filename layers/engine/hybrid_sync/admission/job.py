@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from hybrid_sync.admission.startable import Startable
 from hybrid_sync.contracts import Profile, RunPriority, RunRequest
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.key_values import MOST_KEYS
 
 LOW_WAITS = timedelta(minutes=30)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from hybrid_sync.admission.job import Line, Waiting
+from hybrid_sync.dataclass import dataclass
 
 PATIENCE = timedelta(minutes=10)
 _OTHERS = (Line.scheduled, Line.ordinary)

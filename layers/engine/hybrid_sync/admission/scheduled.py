@@ -6,10 +6,11 @@ Whoever knows the name knows these, so that a run which the target has no record
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hybrid_sync.contracts import Profile
+from hybrid_sync.dataclass import dataclass
 
 CALLER = "schedule"
 """Who asks for a scheduled run, and for its further attempts."""

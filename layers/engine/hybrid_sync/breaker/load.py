@@ -9,8 +9,10 @@ permit, and comes again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
+
+from hybrid_sync.dataclass import dataclass
 
 PAUSE = timedelta(seconds=20)
 """Trouble within it is the same one: several workers wait for one lock."""

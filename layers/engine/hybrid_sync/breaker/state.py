@@ -7,9 +7,10 @@ and a later moment, so that whoever takes it and dies is followed by another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import UNAVAILABLE, Side, SyncError
 
 SIDES: tuple[Side, ...] = ("legacy", "target")

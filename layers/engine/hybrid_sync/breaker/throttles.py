@@ -4,13 +4,13 @@ left.  Such a run waits and fails by nothing, so that nobody would hear of it ot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
 from hybrid_sync.aws import Client
 from hybrid_sync.breaker.item import ControlItem
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import SyncError
 
 LASTS = timedelta(minutes=3)

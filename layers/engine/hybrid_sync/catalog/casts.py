@@ -8,7 +8,7 @@ can raise for other reasons than a range, and casts that only a time zone decide
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -29,6 +29,7 @@ from hybrid_sync.catalog.exact import (
     with_checks,
     within_integer,
 )  # fmt: skip
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.pgtypes import PgType
 
 _OUTSIDE = "numeric_out_of_range"

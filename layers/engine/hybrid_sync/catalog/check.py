@@ -6,12 +6,12 @@ Also what the parts of one file must know of each other: money and deletes name 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from hybrid_sync.catalog.claims import shared
 from hybrid_sync.catalog.erasable import problems
 from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.waves import cycle
+from hybrid_sync.dataclass import dataclass
 
 
 @dataclass(frozen=True)

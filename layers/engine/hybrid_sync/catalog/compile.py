@@ -8,7 +8,7 @@ same SELECT as one small integer per row, the verdict.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from psycopg import sql
@@ -22,6 +22,7 @@ from hybrid_sync.catalog.models import Entity, Parent, Source
 from hybrid_sync.catalog.moments import require_moment
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import StructureMismatch, together
 from hybrid_sync.keys import key_parts
 from hybrid_sync.pgtypes import BYTEA, TEXT, VARCHAR, PgType

@@ -8,7 +8,7 @@ tags and merge keys would change a meaning from afar, so they are refused.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from hybrid_sync.catalog.names import quoted
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import CatalogError
 
 MAX_BYTES = 1_000_000

@@ -8,12 +8,13 @@ nothing is asked at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import LiteralString
 
 from psycopg import sql
 
 from hybrid_sync import pgtypes as pg
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.pgtypes import PgType
 
 Expr = sql.Composable

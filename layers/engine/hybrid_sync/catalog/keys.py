@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hybrid_sync import pgtypes as pg
 from hybrid_sync.catalog.exact import Expr, negated, within_integer
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import NaturalTypes, TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.pgtypes import PgType
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,6 +15,7 @@ from hybrid_sync.catalog.check import Mistake, mistakes
 from hybrid_sync.catalog.document import MAX_BYTES, Node, decode, parse
 from hybrid_sync.catalog.forms import words
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import CatalogError
 
 M = TypeVar("M", bound=BaseModel)

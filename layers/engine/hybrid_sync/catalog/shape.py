@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.pgtypes import BPCHAR, VARCHAR, PgType
 
 

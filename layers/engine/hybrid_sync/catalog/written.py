@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from hybrid_sync.catalog.models import Entity, Source
+from hybrid_sync.dataclass import dataclass
 
 Use = Literal["value", "key", "condition", "join", "watch", "mark", "adopt"]
 

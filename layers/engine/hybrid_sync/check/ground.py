@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from psycopg import sql
 from hybrid_sync.aws import Client
 from hybrid_sync.blame import Side
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.session import Parameters, Query
 

@@ -7,7 +7,6 @@ run, and no row is read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
@@ -18,6 +17,7 @@ from hybrid_sync.catalog.expressions import called
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.written import Written, written
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, transaction
 from hybrid_sync.rounds import alone

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import psycopg
@@ -14,6 +13,7 @@ from hybrid_sync.blame import Side
 from hybrid_sync.check import probes
 from hybrid_sync.check.ground import Ground
 from hybrid_sync.check.model import Finding, in_order, note, warning
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import SyncError
 
 Needed = Side | Literal["aws"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
 from psycopg import sql
+
+from hybrid_sync.dataclass import dataclass
 
 # More digits than any numeric of PostgreSQL has; a sum that would need rounding is an error, not a sum.
 EXACT = Context(prec=200_000, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation])

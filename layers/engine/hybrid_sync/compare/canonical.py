@@ -11,7 +11,7 @@ own conversion made of it: where a conversion is allowed, the stored value is ta
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -19,6 +19,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.place import table as relation
 from hybrid_sync.compare.digests import of_one, sent
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import belongs_to, key_columns, key_list, key_parts, record_key
 
 _UNTRANSLATED = sql.Literal(-1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import psycopg
 from psycopg import sql
@@ -22,6 +22,7 @@ from hybrid_sync.compare.parts import Range
 from hybrid_sync.compare.streams import differing_lines, lines
 from hybrid_sync.compare.unreadable import unreadable_keys
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import (
     BUCKET,
     belongs_to,

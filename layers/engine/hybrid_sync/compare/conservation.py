@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -19,6 +18,7 @@ from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.streams import Line, differing_lines, lines
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import BUCKET, bucket_number, bucket_of, key_table, make_room, offset_in_bucket, one_of
 from hybrid_sync.postgres import Connection, Question, answer, inside
 from hybrid_sync.recorded.conservation import Conservation

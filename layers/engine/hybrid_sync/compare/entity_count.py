@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from psycopg import sql
@@ -15,6 +15,7 @@ from hybrid_sync.compare.canonical import Canonical
 from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.side import Pass
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, Question, answer
 from hybrid_sync.recorded.conservation import Conservation
 from hybrid_sync.recorded.money import MoneyLine

@@ -7,7 +7,6 @@ add up.  Conservation, references and money are those of every verification, cou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -25,6 +24,7 @@ from hybrid_sync.compare.entity_count import EntityCount, ask_native
 from hybrid_sync.compare.scope import Scope, changed_after
 from hybrid_sync.compare.side import Pass
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.keys import ask_recorded, record_among
 from hybrid_sync.postgres import Connection, path_setting, snapshot, together

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -12,6 +11,7 @@ from psycopg import sql
 from hybrid_sync.compare.look import Departure, Difference
 from hybrid_sync.compare.origin import Origin
 from hybrid_sync.contracts import BatchTask, Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import (
     COLUMN,
     PARAMETER,

@@ -6,9 +6,9 @@ A row without a complete key lies in no range of keys, and a row whose twin has 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, Question
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.write.batches import record_failed, resolve_failed

@@ -6,7 +6,6 @@ What has come right meanwhile drops out here, so that only differences which per
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from psycopg import sql
@@ -14,6 +13,7 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import table_of
 from hybrid_sync.compare.checksums import Sides
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.halve import halve
 from hybrid_sync.keys import key_columns, one_of, record_among, recorded
 from hybrid_sync.legacy.unreadable import ask

@@ -6,7 +6,7 @@ Numbers travel as text and are compared as Decimal; no float exists on the way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 import psycopg
@@ -19,6 +19,7 @@ from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.compare.unreadable import uncomputable_keys
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection
 from hybrid_sync.recorded.money import MoneyLine
 

@@ -5,7 +5,6 @@ Each row lies in exactly one part, whatever is written meanwhile: keys do not mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import LiteralString
 
@@ -13,6 +12,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan, table_of
 from hybrid_sync.catalog.models import Source
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import between, key_list
 from hybrid_sync.postgres import Connection, Question, one_trip
 from hybrid_sync.schema.legacy_structure import MOST_ROWS, of_all_partitions

@@ -9,7 +9,6 @@ wrote those had them proved.  A run with a reconcile has compared every row alre
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -23,6 +22,7 @@ from hybrid_sync.compare.look import Difference, look
 from hybrid_sync.compare.origin import native_xids
 from hybrid_sync.compare.parts import Range
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.ids.guard import epoch_of, forget
 from hybrid_sync.keys import first_part
 from hybrid_sync.postgres import Connection

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -24,6 +23,7 @@ from hybrid_sync.compare.parts import Range, ranges
 from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.seen import Seen, look_at_rows
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.ids.guard import forget, wrong_entries
 from hybrid_sync.ids.idmap import IdCache

@@ -8,7 +8,6 @@ rows, bucket by bucket as the set of keys that carry it, and only buckets that d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -19,6 +18,7 @@ from hybrid_sync.catalog.place import split, table
 from hybrid_sync.compare.checksums import within
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import BUCKET, bucket_of, key_list, key_text, none_of, offset_in_bucket, record_among, recorded
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.recorded.checks import ReferenceLine

@@ -7,7 +7,7 @@ sides leave them out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from psycopg import sql
 
@@ -17,6 +17,7 @@ from hybrid_sync.compare.digests import Seeds, draw
 from hybrid_sync.compare.parts import ALL, Range
 from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import (
     among,
     ask_recorded,

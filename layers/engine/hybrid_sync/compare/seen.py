@@ -9,7 +9,6 @@ records are those that it saw in its snapshot, a second look would find what the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -23,6 +22,7 @@ from hybrid_sync.compare.checksums import not_excluded
 from hybrid_sync.compare.entity_count import EntityCount
 from hybrid_sync.compare.scope import Scope, ask_known, changed_after
 from hybrid_sync.compare.side import Pass
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import make_room
 from hybrid_sync.legacy.changes import Bucket, Detection, changed
 from hybrid_sync.legacy.fence import Fence

@@ -7,7 +7,7 @@ put together from its few groups.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from psycopg import sql
@@ -18,6 +18,7 @@ from hybrid_sync.compare.ledger import Ledger, Texts, grouped_rows
 from hybrid_sync.compare.references import Carrying
 from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import BUCKET, bucket_of, offset_in_bucket
 from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.postgres import Connection, Question, together

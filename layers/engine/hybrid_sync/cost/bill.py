@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from hybrid_sync.cost.prices import PRICES, Item
+from hybrid_sync.dataclass import dataclass
 
 Usage = Mapping[Item, float]
 """How much of what; an item that is absent was not used."""

@@ -6,10 +6,11 @@ Another region or another year needs another table and nothing else: quantities 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+
+from hybrid_sync.dataclass import dataclass
 
 REGION = "us-east-1"
 AS_OF = date(2026, 11, 26)

@@ -6,7 +6,7 @@ depend on seconds (transitions, requests, capacity units) follows from the flow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import Literal
 
@@ -14,6 +14,7 @@ from hybrid_sync.contracts import Profile
 from hybrid_sync.cost.bill import Usage, times, together
 from hybrid_sync.cost.prices import HOURS, Item
 from hybrid_sync.cost.standing import standing
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.transitions import planned
 
 Schedule = Literal["weekly", "daily", "hourly"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hybrid_sync.contracts import Message, RunRequest
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.entrypoint import parsed
 from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.messages.runs import StartAsked

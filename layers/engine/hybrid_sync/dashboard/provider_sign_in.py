@@ -12,10 +12,11 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from urllib.parse import urlencode, urlsplit
 
 from hybrid_sync.dashboard.request import ROOT, Request
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestForbidden
 from hybrid_sync.http.people import Project
 

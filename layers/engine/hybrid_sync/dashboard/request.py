@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestRejected
 
 LONGEST_FORM = 16_384

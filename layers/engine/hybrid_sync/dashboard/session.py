@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
 
 from hybrid_sync.dashboard.request import Request
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestForbidden
 from hybrid_sync.http.credentials import COOKIE
 from hybrid_sync.services.roles import Role

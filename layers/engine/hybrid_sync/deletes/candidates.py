@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from psycopg import sql
@@ -19,6 +18,7 @@ from hybrid_sync.compare import one_pass
 from hybrid_sync.compare.conservation import difference, still_in_legacy
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.deletes.remove import Outcome
 from hybrid_sync.halve import halve
 from hybrid_sync.keys import PARAMETER, key_list, one_of, record_among, recorded

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 from decimal import Decimal
 
 from psycopg import sql
@@ -16,6 +15,7 @@ from psycopg import sql
 from hybrid_sync.catalog.models import OnDelete
 from hybrid_sync.compare.scope import Scope
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import is_row_of, record_among
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.tombstones import is_marked

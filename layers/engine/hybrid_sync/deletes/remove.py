@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -19,6 +18,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refused
 from hybrid_sync.keys import COLUMN, is_row_of, key_from_json

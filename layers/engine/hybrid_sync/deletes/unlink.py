@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import is_row_of, record_among
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.journal import Batch, entries

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.erase import records
 from hybrid_sync.erase.certificate import Certificate, Kind
 from hybrid_sync.erase.closure import Rows, closure

@@ -7,7 +7,7 @@ checksums, money, the second look) sees an erased row as one that a rule exclude
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -16,6 +16,7 @@ from hybrid_sync.catalog.columns import spliced
 from hybrid_sync.catalog.compile import ReadPlan, Verdict, relations
 from hybrid_sync.catalog.erasure import KEY
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.erase.hashes import Place
 from hybrid_sync.keys import among, key_parts, key_table
 from hybrid_sync.schema.plans import EntityPlan

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
 from hybrid_sync.contracts import FailureMessage, Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import record_among
 from hybrid_sync.postgres import Connection
 

@@ -8,9 +8,9 @@ in too little, never too much.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.entrypoint import logger
 from hybrid_sync.http.credentials import Credential, credential
 from hybrid_sync.http.people import Person, Refused

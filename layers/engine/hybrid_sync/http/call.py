@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.contracts import Message
+from hybrid_sync.dataclass import dataclass
 
 if TYPE_CHECKING:
     from hybrid_sync.services.audit import Caller

@@ -7,8 +7,9 @@ counts for a request that changes something only where the browser says that a p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from hybrid_sync.dataclass import dataclass
 
 COOKIE = "__Host-hybrid_sync"
 """Holds the access token of whoever has signed in; the prefix binds it to one host, and to TLS."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from hybrid_sync.contracts import Message
+from hybrid_sync.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.http.jwks import Jwks
 from hybrid_sync.secret import text

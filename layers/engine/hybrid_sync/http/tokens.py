@@ -13,11 +13,11 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hybrid_sync.aws import Client, refusals
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.entrypoint import error_sentence, logger
 from hybrid_sync.errors import RequestConflicts, RequestRejected, SyncError
 from hybrid_sync.http.scopes import SCOPES, USUAL_SCOPES

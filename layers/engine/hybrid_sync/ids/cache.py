@@ -16,11 +16,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import AwsUnavailable, PartMissing
 from hybrid_sync.ids.idmap import PAGE, WIDTH
 from hybrid_sync.ids.seal import Seal

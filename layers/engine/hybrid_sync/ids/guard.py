@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from psycopg import sql
@@ -13,6 +12,7 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.ids.idmap import PAGE, WIDTH, IdCache, ids_of
 from hybrid_sync.keys import belongs_to, bucket_of, key_columns, key_list, key_literal, keys_after
 from hybrid_sync.legacy.rows import sent

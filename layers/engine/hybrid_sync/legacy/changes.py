@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +12,7 @@ from hybrid_sync.catalog.columns import raw, spliced
 from hybrid_sync.catalog.compile import ReadPlan, keyed, relations
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import MissingPrivilege
 from hybrid_sync.keys import BUCKET, between, bucket_of, key_literal
 from hybrid_sync.legacy.fence import Doubt, Fence

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import decode_key
 
 PAGE_BYTES = 16 * 1024 * 1024

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 
 import psycopg
@@ -15,6 +15,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.halve import Refusal, halve, halve_on_server
 from hybrid_sync.keys import one_of

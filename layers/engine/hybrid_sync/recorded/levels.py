@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hybrid_sync.contracts import Message
+from hybrid_sync.dataclass import dataclass
 
 PERIOD_DAYS = 30
 """For so many days before the moment of asking runs, requests and answers count."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.recorded.checks import Reconcile, ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation, over_all
 from hybrid_sync.recorded.money import MoneyLine

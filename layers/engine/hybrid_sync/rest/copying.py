@@ -6,11 +6,11 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from psycopg import sql
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.pgtypes import PgType, columns_of
 from hybrid_sync.postgres import Question

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import ConfigurationMissing, TargetUnavailable
 from hybrid_sync.rest.answers import server_error
 from hybrid_sync.rest.session import RestSession

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 
 from hybrid_sync.blame import marked
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import Moved, StructureMismatch
 from hybrid_sync.rest.answers import Answers, server_error
 from hybrid_sync.rest.copying import Cursor

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.session import Parameters, doubled
 
 _PLACE = re.compile(rb"%(?:%|\((\w+)\)[sbt]|[sbt])")

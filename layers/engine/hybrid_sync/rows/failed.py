@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import compress, islice
 from operator import itemgetter
 from typing import cast
@@ -13,6 +13,7 @@ from typing import cast
 from hybrid_sync.catalog.compile import ReadPlan, Verdict
 from hybrid_sync.catalog.forms import Stored
 from hybrid_sync.catalog.json_text import as_jsonb
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import decode_key
 from hybrid_sync.rows.columns import Rows
 from hybrid_sync.rows.failed import FailedRow

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import compress, repeat
 from typing import NamedTuple
 
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import Key, decode_key, decode_part, encode_key
 from hybrid_sync.rows.columns import Row, Rows, SplicedRows
 from hybrid_sync.rows.failed import FailedRow

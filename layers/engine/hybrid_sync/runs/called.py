@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import Place, places, quoted, reads
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, Question, together, transaction
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.postgres import Connection
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Message, RunFailure
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestRejected, RunNotFound
 
 STATUSES = {

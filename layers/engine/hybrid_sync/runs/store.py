@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -13,6 +12,7 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import quoted
 from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import Key, RunFailure, RunRequest
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import EntityIncomplete, RunNotFound, no_such_run
 from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import split, table
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, Question, one_trip, send_with_next
 
 ROWS = 20_000

@@ -4,9 +4,9 @@ it."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from hybrid_sync.catalog.expressions import tokens
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Question
 
 # With those that they call in turn. What a body names is looked for as text, which finds too much rather than too

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
@@ -17,6 +16,7 @@ from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import NaturalTypes
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import ask_types
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary

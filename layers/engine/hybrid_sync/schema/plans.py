@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,6 +15,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import AsPlanned, TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import Locked, MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, inside, under_our_name
 from hybrid_sync.rounds import K, Rounds, abreast, alone

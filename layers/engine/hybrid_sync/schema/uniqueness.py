@@ -7,12 +7,12 @@ exclusion constraint does not even ask for `=`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection
 
 # `columns` are those that the index depends on, in an expression, its condition or a generated column too.

@@ -9,11 +9,11 @@ import re
 import shutil
 import ssl
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import ConfigurationMissing
 
 SYSTEM = "system"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from hybrid_sync.blame import Side
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.servers import certificates
 

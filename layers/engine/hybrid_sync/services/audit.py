@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.services.messages.trail import Result
 

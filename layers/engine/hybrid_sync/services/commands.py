@@ -7,11 +7,11 @@ and the policies that lack it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, get_type_hints
 
 from hybrid_sync.contracts import Message
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.services.desk import Asked, Desk
 from hybrid_sync.services.roles import Role as Role
 

@@ -4,9 +4,10 @@ holds a lock, and which attempt it is."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, LiteralString
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.retries import CONTENDED_PAGE
 from hybrid_sync.services.desk import Desk
 from hybrid_sync.services.messages.runs import Holder

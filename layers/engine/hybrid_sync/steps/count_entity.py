@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from psycopg import sql
@@ -18,6 +18,7 @@ from hybrid_sync.compare.partial_count import add_earlier, as_json, store_progre
 from hybrid_sync.compare.parts import ALL, PART_BYTES, Range, ranges
 from hybrid_sync.compare.scope import Scope, changed_after
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import rows
 from hybrid_sync.legacy.changes import changed

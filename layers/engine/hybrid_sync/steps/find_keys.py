@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import RunRequest
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.erase import records
 from hybrid_sync.ids.known import ask_ids
 from hybrid_sync.keys import ask_recorded, record_among

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 import psycopg
@@ -13,6 +13,7 @@ from psycopg import sql
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.compare.findings import keys_to_heal
 from hybrid_sync.contracts import BatchTask, Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import keys_after, one_of
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.cut import PAGE_BYTES, Cut

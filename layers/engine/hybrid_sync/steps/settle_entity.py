@@ -6,10 +6,11 @@ import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import halve

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import Contention, PartMissing, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import RETRYABLE, take_children, take_unqueued

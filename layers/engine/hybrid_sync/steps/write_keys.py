@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import closing as closed
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 
 from psycopg import sql
@@ -13,6 +13,7 @@ from psycopg import sql
 from hybrid_sync.catalog.place import quoted
 from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import BatchTask, Key, RunRequest
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.deletes.candidates import Candidates
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import RETRYABLE

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -17,6 +16,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import table
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import one_of
 from hybrid_sync.postgres import Connection, Question, answer, inside, together
 from hybrid_sync.schema.plans import EntityPlan

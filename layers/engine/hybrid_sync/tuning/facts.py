@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.session import Answer, Trip, dicts
 
 LARGE = 1_000_000

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.timing import CONNECT, REFUSED, START, Times
 
 SIDES = ("legacy", "target")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import Place, quoted
 from hybrid_sync.contracts import OnFailure, RollbackTask
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.legacy.fence import Fence, older
 from hybrid_sync.postgres import Connection

@@ -9,7 +9,6 @@ import hashlib
 import json
 import time
 import uuid
-from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -18,6 +17,7 @@ from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.place import Place, table
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import UndoneBatch
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.erase import records
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.keys import bucket_of

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import COLUMN, is_row_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.images import image_of, restorable

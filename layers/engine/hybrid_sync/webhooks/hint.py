@@ -6,7 +6,6 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from hybrid_sync.catalog.json_path import NotThere, values
 from hybrid_sync.catalog.webhooks import Event, Rows, Signature, Source
 from hybrid_sync.contracts import MAX_REFS, Profile, Ref, RunRequest
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestRejected
 
 _TYPE = {

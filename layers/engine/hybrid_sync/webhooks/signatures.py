@@ -11,13 +11,14 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from hybrid_sync.catalog.webhooks import Signature
+from hybrid_sync.dataclass import dataclass
 
 TOLERANCE = timedelta(minutes=5)
 """How far a signed time may be from ours, in either direction; Standard Webhooks' library has the same."""

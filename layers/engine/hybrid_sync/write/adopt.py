@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from psycopg import sql
 
@@ -14,6 +14,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.forms import Lower
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.columns import Row, SplicedRows
 from hybrid_sync.schema.target_structure import base_types

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotRunning, no_such_run
 from hybrid_sync.keys import PARAMETER, key_literal, key_texts, record_between, recorded
 from hybrid_sync.postgres import Connection, Cursor, Question, answer

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, Question
 
 CHANGE = ("keys", "id", "xid", "prior", "before")

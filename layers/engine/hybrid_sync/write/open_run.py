@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import BatchTask, RunRequest
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import bucket_numbers, span
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, together

@@ -10,12 +10,13 @@ import hashlib
 import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from psycopg import sql
 
 from hybrid_sync.contracts import BatchResult, BatchTask, Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import PARAMETER
 from hybrid_sync.legacy.changes import Detection
 from hybrid_sync.legacy.fence import Fence

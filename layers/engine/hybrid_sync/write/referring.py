@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection
 from hybrid_sync.schema.target_structure import has_columns
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from psycopg import sql
 
@@ -12,6 +12,7 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.contracts import Key
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import decode_key, is_row_of, key_columns, record_key
 from hybrid_sync.postgres import Connection
 from hybrid_sync.rows.splice import SplicedBatch

@@ -6,7 +6,7 @@ In all of them `s` is a staged row, `t` a row of the target, `i` the before-imag
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Literal
 
@@ -15,6 +15,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import key_columns, record_key
 from hybrid_sync.write.images import image_of
 from hybrid_sync.write.journal import CHANGE, Batch, entries

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.columns import raw
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, is_row_state
 from hybrid_sync.schema.uniqueness import Uniqueness, generated_columns, uniqueness_of
 

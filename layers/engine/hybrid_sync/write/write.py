@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from psycopg import sql
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.halve import Refusal, halve
 from hybrid_sync.keys import COLUMN, WORK_MB

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from psycopg import sql
 
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.contracts import Profile
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.recorded.levels import PERIOD_DAYS
 from hybrid_sync.runs.ended import STATUS, WHOLE
 from hybrid_sync.session import Trip, dicts

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.report.document import Chart, Charts, Column, Point, Section, Table, Text, cell
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.story.components import agrees

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.failures.reasons import Reason, reason_of
 from hybrid_sync.report.missed import by_cause
 from hybrid_sync.report.tolerance import is_beyond, tolerance_of

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.dataclass import dataclass
 from hybrid_sync.recorded.checks import Reconcile, ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation, over_all
 from hybrid_sync.recorded.money import MoneyLine, over_statuses
