@@ -136,8 +136,8 @@ def _stored(pair: Pair) -> str:
     return f"id uuid, legacy_id int8, c {pair.target}"
 
 
-def equal(ours: str | None, theirs: str | None) -> bool:
-    """The same text, or the same number: 1.50 is 1.5, and -0 is not 0."""
+def equal(ours: str | None, theirs: str | None, *, signed: bool = True) -> bool:
+    """The same text, or the same number: 1.50 is 1.5, and -0 is not 0 where the target has both (`signed`)."""
     if ours is None or theirs is None:
         return ours is theirs
     if ours == theirs or (ours[:1] in "{[" and _plain(ours) == _plain(theirs)):
@@ -146,7 +146,7 @@ def equal(ours: str | None, theirs: str | None) -> bool:
         a, b = Decimal(ours), Decimal(theirs)
     except InvalidOperation:
         return False
-    return a == b and a.is_signed() == b.is_signed() and not re.search("[a-zA-Z]{3}", ours)
+    return a == b and (not signed or a.is_signed() == b.is_signed()) and not re.search("[a-zA-Z]{3}", ours)
 
 
 def _plain(array: str) -> str:

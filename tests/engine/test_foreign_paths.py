@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from hybrid_sync.contracts import RollbackTask
-from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.errors import StructureMismatch, TargetUnavailable
 from hybrid_sync.failpoints import armed
 from hybrid_sync.postgres import Connection, connect, transaction
 from hybrid_sync.schema.install import WORKER, install
@@ -212,6 +212,18 @@ def test_a_target_that_takes_no_writes_is_named_and_tried_again(world: EngineWor
     ):
         target.execute("delete from hybrid_sync.wrong_id")
     assert raised.value.transient
+    assert "in the settings of our role in this database" in str(raised.value)
+    assert f'alter role "{WORKER}" in database' in str(raised.value)
+
+
+def test_an_expression_of_legacy_that_writes_is_no_full_disk(world: EngineWorld, legacy: Query) -> None:
+    legacy("create sequence numbers")
+    with (
+        world.connect_legacy() as connection,
+        pytest.raises(StructureMismatch, match="computes there writes"),
+        transaction(connection, "legacy", read_only=True),
+    ):
+        connection.execute("select nextval('public.numbers')")
 
 
 def test_the_status_of_runs_can_be_read_where_nothing_can_be_written(world: EngineWorld, target_db: str) -> None:

@@ -121,6 +121,16 @@ def test_a_target_that_is_not_installed(world: EngineWorld, target: Query) -> No
         plan_run(world, RunRequest(run_id="r"))
 
 
+def test_a_role_that_becomes_another_one(world: EngineWorld, target: Query) -> None:
+    target("do $$ begin if not exists (select from pg_roles where rolname = 'other_role') then"
+           " create role other_role; end if; end $$; grant other_role to hybrid_sync_worker")  # fmt: skip
+    [(database,)] = target("select current_database()")
+    target(f'alter role hybrid_sync_worker in database "{database}" set role = other_role')
+    with pytest.raises(ConfigurationMissing, match="hybrid_sync_worker in the target become other_role") as raised:
+        plan_run(world, RunRequest(run_id="r"))
+    assert 'alter role "hybrid_sync_worker" reset role' in str(raised.value)
+
+
 def test_a_server_that_is_not_there(world: EngineWorld, target: Query) -> None:
     world.legacy_dsn = "postgresql://u:secret@127.0.0.1:1/none"
     sentence = refused(world, LegacyUnavailable, target)

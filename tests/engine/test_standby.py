@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hybrid_sync.contracts import Ref
-from hybrid_sync.errors import LegacyUnavailable
+from hybrid_sync.errors import LegacyUnavailable, TargetUnavailable
+from hybrid_sync.postgres import connect, transaction
 from hybrid_sync_cli.stack.postgres import Cluster
 from tests.engine.conftest import Query
 from tests.engine.test_timestamps import bodies, catalog, execute, follow
@@ -56,6 +57,15 @@ def test_a_standby_that_answers_in_the_middle_of_a_run_costs_no_change(
         assert run(world, f"after-{name}", profile="daily").outcome.status == "succeeded"
         with world.connect_legacy() as legacy:
             assert bodies(target) == dict(legacy.execute("select id, body from note").fetchall())
+
+
+def test_a_target_that_is_a_standby_is_called_one(replica: Cluster) -> None:
+    with (
+        connect(replica.dsn(), "target") as target,
+        pytest.raises(TargetUnavailable, match="target is a standby, which takes no writes"),
+        transaction(target, "target"),
+    ):
+        target.execute("create table written ()")
 
 
 @pytest.fixture

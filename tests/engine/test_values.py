@@ -108,7 +108,7 @@ def _wrong(way: Way, pair: Pair, values: list[str | None]) -> list[str]:
     wrong = [
         f"{name}: {ours[n]} arrived as {theirs.get(n)}"
         for n in ours
-        if (n in theirs) == (n in failed) or (n in theirs and not equal(ours[n], theirs[n]))
+        if (n in theirs) == (n in failed) or (n in theirs and not equal(ours[n], theirs[n], signed=_signed(pair)))
     ]
     for n in theirs:
         digests = way.compared(plan, n)
@@ -131,7 +131,33 @@ def _same(way: Way, pair: Pair, n: int) -> bool:
         theirs = exact if pair.target == "real" else pair.target_text
         pair = Pair(pair.source, pair.target, legacy_text=ours, target_text=theirs)
     in_legacy, in_target = way.texts(pair)
-    return equal(in_legacy[n], in_target[1])
+    return equal(in_legacy[n], in_target[1], signed=_signed(pair))
+
+
+def _signed(pair: Pair) -> bool:
+    """Whether the target's type tells -0 from 0."""
+    return not pair.target.startswith(("int", "numeric"))
+
+
+ZEROS = {"numeric": "0", "numeric(10,2)": "0.00", "int2": "0", "int4": "0", "int8": "0", "double precision": "-0",
+         "real": "-0", "text": "-0"}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["double precision", "real"])
+@pytest.mark.parametrize("target", ZEROS)
+def test_a_negative_zero_arrives_as_it_is_where_there_is_one_and_as_0_elsewhere(
+    way: Way, source: str, target: str
+) -> None:
+    pair = Pair(source, target, "cast")
+    plan = way.prepare(pair, ["-0", "0"])
+    assert way.carry(plan) == {}
+    assert way.texts(pair)[1] == {0: ZEROS[target], 1: ZEROS[target].removeprefix("-")}
+    for key in (0, 1):
+        way.target.execute(f"delete from x where legacy_id <> {key}".encode())
+        digests = way.compared(plan, key)
+        assert digests is not None and digests[0] == digests[1]
+        way.target.execute("truncate x")
+        way.carry(plan)
 
 
 @pytest.mark.parametrize("row", MATRIX, ids=lambda row: str(row[0]))

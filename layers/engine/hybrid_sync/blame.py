@@ -93,15 +93,33 @@ def raised(error: psycopg.Error) -> bool:
     return error.diag.source_function == "exec_stmt_raise"
 
 
-_FUNCTION = re.compile(r"(?:PL/pgSQL|SQL) function (\S+?)\(")
+# A line of the context in any language of the server, which writes the language's name and the function's signature in
+# each, in this order or (Turkish) the other; a statement or an assignment, which may quote values, stands in quotes.
+_NAME = r'(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)'
+_SIGNATURE = rf"({_NAME}(?:\.{_NAME})?)\("
+_FUNCTION = re.compile(
+    rf"""[^"'«»(=\n]*PL/pgSQL[^"'«»(=\n]*?["«]?{_SIGNATURE}|{_SIGNATURE}[^"'«»=\n]*\) PL/pgSQL""", re.ASCII
+)
+_RAISE = re.compile("(?<![A-Za-z_])RAISE(?![A-Za-z_])")
+
+
+def function_in(line: str) -> str | None:
+    """The PL/pgSQL function that a line of an error's context names, without its arguments."""
+    found = _FUNCTION.match(line)
+    return found and (found[1] or found[2])
+
+
+def at_raise(line: str) -> bool:
+    """Whether it says that the function raised the error itself."""
+    return function_in(line) is not None and _RAISE.search(line) is not None
 
 
 def in_a_function(error: psycopg.Error) -> str | None:
     """A sentence about an error that arose in a function of the server's, for which no step has a name: its code and
     the function, never its text, which may quote values; None of any other."""
-    function = _FUNCTION.match(error.diag.context or "")
+    function = function_in((error.diag.context or "").partition("\n")[0])
     return function and (
-        f"A statement of ours met with {error.sqlstate} in the function {function[1]} of {side_of(error, 'target')}."
+        f"A statement of ours met with {error.sqlstate} in the function {function} of {side_of(error, 'target')}."
         " Where it is the function of a trigger, or of an event trigger, let it pass the role of hybrid-sync."
     )
 

@@ -149,8 +149,10 @@ def _between(connection: Connection, side: Side, first: Sequence[bytes]) -> Iter
             else:
                 connection.execute(b"; ".join(first))
             yield
-        except BaseException:  # an interrupt too: nothing half-done may reach the next use of the connection
+        except BaseException as error:  # an interrupt too: nothing half-done may reach the connection's next use
             _give_up(connection)
+            if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                raise _named(side, error, connection) or error from None
             raise
 
 
@@ -212,7 +214,7 @@ _GRANTS: dict[Side, str] = {
 }
 
 
-def _named(side: Side, error: psycopg.Error) -> SyncError | None:
+def _named(side: Side, error: psycopg.Error, connection: Connection | None = None) -> SyncError | None:
     state = error.sqlstate
     side = side_of(error, side)
     if state is None:
@@ -233,10 +235,9 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
         kind, again = _LOCKED if state == "55P03" else (Contention, "The same step is tried again.")
         return kind(f"{side} answered {state}: {_CONTENTION[state]}.", again)
     if state == "25006":
-        return UNAVAILABLE[side](
-            f"{side} takes no writes at present (25006, read-only).",
-            "It is tried again; on Supabase a full disk does this: enlarge it, or free space.",
-        )
+        from hybrid_sync.servers.read_only import takes_no_writes  # seldom
+
+        return takes_no_writes(side, connection)
     if state in _TIMED_OUT:
         return SessionTimedOut(
             f"{side} ended our session, which {_TIMED_OUT[state]} for longer than it allows ({state}).",
@@ -250,10 +251,7 @@ def _named(side: Side, error: psycopg.Error) -> SyncError | None:
         why = f"{side} finds its own data damaged ({state}, {primary(error)})."
         return StructureMismatch(why, "Bring the table or the index back; until then it is not read.")
     if state == "42501":
-        return MissingPrivilege(
-            f"The {side} role lacks a privilege ({primary(error)}).",
-            _GRANTS[side],
-        )
+        return MissingPrivilege(f"The {side} role lacks a privilege ({primary(error)}).", _GRANTS[side])
     if state in _STRUCTURE:
         return StructureMismatch(
             f"{side} does not have what the catalog names ({primary(error)}).",

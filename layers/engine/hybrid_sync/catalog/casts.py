@@ -164,17 +164,16 @@ def _from_float(source: PgType, target: PgType) -> _Cast:
             ),
         )  # fmt: skip
     if target.oid == pg.NUMERIC:
-        # Through text: directly it keeps 15 digits of a double and 6 of a real. A numeric has no negative zero.
+        # Through text: directly it keeps 15 digits of a double and 6 of a real. Its only zero has no sign.
         return _Cast(
-            _decimal, _digits_or_sign, _digits, lambda v: negated(not_finite(double(v))),
-            lambda v: sql.SQL("{} = '-0'").format(to(v, TEXT)),
-        )  # fmt: skip
+            _decimal, lambda v: _digits(_decimal(v)), _digits, lambda v: negated(not_finite(double(v))), exact=True
+        )
     half = sql.Literal(2.0 ** (pg.INTEGERS[target.oid] - 1))
     inside = _WHOLE if target.oid == pg.INT8 else sql.SQL("{}::float8").format(half)
     return _Cast(
-        as_type(target.sql), double, _whole_as_double,
+        as_type(target.sql), lambda v: _without_sign_of_zero(double(v)), _whole_as_double,
         lambda v: sql.SQL("(({v}) >= -({half}) and ({v}) < {half})").format(v=double(v), half=inside),
-        lambda v: sql.SQL("{} <> {}").format(_digits_or_sign(v), _digits(to(v, target))),
+        lambda v: sql.SQL("{} <> {}").format(_digits(_decimal(v)), _digits(to(v, target))),
     )  # fmt: skip
 
 
@@ -182,11 +181,9 @@ def _decimal(value: Expr) -> Expr:
     return to(to(value, TEXT), _NUMERIC)
 
 
-def _digits_or_sign(value: Expr) -> Expr:
-    """The digits that a float shows; of a negative zero its sign."""
-    return sql.SQL("case when {text} = '-0' then '-0' else {digits} end").format(
-        text=to(value, TEXT), digits=_digits(_decimal(value))
-    )
+def _without_sign_of_zero(double: Expr) -> Expr:
+    """As an integer has it: by IEEE 754, -0 and 0 add up to 0, and every other number stays."""
+    return sql.SQL("({} + 0::float8)").format(double)
 
 
 def _reads_otherwise(digits: Expr, exact: Expr, stored: Expr) -> Expr:

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, Format
 
+from hybrid_sync.blame import at_raise
 from hybrid_sync.session import Row
 
 _RECORD = 2249
@@ -91,7 +92,7 @@ def server_error(said: Mapping[str, Any]) -> psycopg.Error:
     """What the server said of one statement, as psycopg would raise it."""
     context = _own_context(said)
     # libpq names the function of the server's source; from PL/pgSQL it is known by where it arose.
-    raised = "exec_stmt_raise" if (context or "").partition("\n")[0].endswith(" at RAISE") else None
+    raised = "exec_stmt_raise" if at_raise((context or "").partition("\n")[0]) else None
     fields = {**said, "context": context, "raised": raised}
     info: dict[int, bytes | None] = {
         int(field): str(fields[name]).encode() for name, field in _FIELDS.items() if fields.get(name)
@@ -108,7 +109,13 @@ def server_error(said: Mapping[str, Any]) -> psycopg.Error:
 
 def _own_context(said: Mapping[str, Any]) -> str | None:
     """Where within the statement it arose; None where the statement itself is meant, as on a connection of our own."""
-    inner, found, _ = str(said.get("context") or "").rpartition("PL/pgSQL function hybrid_sync_api.say")
+    context, statement = str(said.get("context") or ""), str(said.get("statement"))
+    inner, found, _ = context.rpartition("hybrid_sync_api.say(")
     if not found:
-        return said.get("context") or None
-    return inner.removesuffix(f'SQL statement "{said.get("statement")}"\n').rstrip("\n") or None
+        return context or None
+    # The line, and the one before it, which quotes the statement: in whatever language, and quotes, the server speaks.
+    inner = inner[: inner.rfind("\n") + 1]
+    before, quoted, behind = inner.rpartition(statement)
+    if quoted and len(behind.strip()) <= 1:
+        inner = before[: before.rfind("\n") + 1]
+    return inner.rstrip("\n") or None

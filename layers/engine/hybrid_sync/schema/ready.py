@@ -18,17 +18,33 @@ _REMEDY = "Run `hybrid-sync install` against the target once, with an owner's DS
 
 def require_installed(connection: Connection) -> None:
     """ConfigurationMissing unless every migration of this version is applied, and the target's own rules to us."""
-    with prepared(), one_trip(connection, "target", read_only=True) as trip:
+    with prepared(connection), one_trip(connection, "target", read_only=True) as trip:
         trip.ask(ask_installed())
 
 
 @contextmanager
-def prepared() -> Iterator[None]:
+def prepared(connection: Connection) -> Iterator[None]:
     """Around `ask_installed`: where it is refused, there is no schema of ours that we may read."""
     try:
         yield
-    except (StructureMismatch, MissingPrivilege):
+    except (StructureMismatch, MissingPrivilege, ConfigurationMissing) as error:
+        _require_our_role(connection)
+        if isinstance(error, ConfigurationMissing):
+            raise
         raise ConfigurationMissing("The target is not prepared for hybrid-sync.", _REMEDY) from None
+
+
+def _require_our_role(connection: Connection) -> None:
+    """ConfigurationMissing where a setting of the role, or of the database, lets our session be another role."""
+    who = Question("select session_user::text, current_user::text", None, lambda found: found.fetchall())
+    with one_trip(connection, "target", read_only=True) as trip:
+        asked = trip.ask(who)
+    [(ours, now)] = asked.value
+    if ours != now:
+        raise ConfigurationMissing(
+            f"Sessions of our role {ours} in the target become {now} at their start, and that role is not prepared.",
+            f'Take that setting back, where it stands: alter role "{ours}" reset role; or alter database … reset role.',
+        )
 
 
 def ask_installed() -> Question[None]:

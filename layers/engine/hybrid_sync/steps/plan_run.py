@@ -39,7 +39,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
     _check(request)
     world.catalog.require_deletable(request)
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with prepared(), one_trip(target, "target", read_only=True) as trip:
+        with prepared(target), one_trip(target, "target", read_only=True) as trip:
             trip.ask(ask_installed())
             for question in same_secret(world):
                 trip.ask(question)
