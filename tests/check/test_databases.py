@@ -13,7 +13,7 @@ import pytest
 
 from hybrid_sync.admission.startable import CheckRequest
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.check.ground import Limits
+from hybrid_sync.check.context import Limits
 from hybrid_sync.check.model import CheckOutcome, Severity, StartedCheck
 from hybrid_sync.steps.check_deployment import check_deployment
 from tests.check.conftest import CATALOG, READER, WORKER, Pair, execute

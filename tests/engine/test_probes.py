@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from hybrid_sync.check.ground import Ground, Parts
+from hybrid_sync.check.context import Parts, ProbeContext
 from hybrid_sync.check.model import Finding, note
 from hybrid_sync.check.probe import Probe, look, probe
 from hybrid_sync.check.probes.people import erased_under_this_secret, people_have_a_policy, records_stay
@@ -18,81 +18,81 @@ from tests.engine.worlds import EngineWorld, run
 
 
 @pytest.fixture
-def ground(world: EngineWorld) -> Iterator[Ground]:
+def context(world: EngineWorld) -> Iterator[ProbeContext]:
     """Both sides, as a check looks at them."""
     with ExitStack() as opened:
         legacy, target = (opened.enter_context(one) for one in (world.connect_legacy(), world.connect_target()))
-        yield Ground("check-probes", world.catalog, {"legacy": legacy, "target": target}, world.now, None, 4)
+        yield ProbeContext("check-probes", world.catalog, {"legacy": legacy, "target": target}, world.now, None, 4)
 
 
 @probe("target")
-def writes(ground: Ground) -> Iterator[Finding]:
+def writes(context: ProbeContext) -> Iterator[Finding]:
     """Whether a probe could write."""
-    ground.rows("target", "insert into hybrid_sync.entity_state (entity) values ('nobody') returning entity")
+    context.rows("target", "insert into hybrid_sync.entity_state (entity) values ('nobody') returning entity")
     yield note("written", "A probe has written.")
 
 
 @probe()
-def breaks(ground: Ground) -> Iterator[Finding]:
+def breaks(context: ProbeContext) -> Iterator[Finding]:
     """Whether a mistake of one probe costs the others."""
     yield note("before", "This was seen.")
     raise ValueError("a cell value")
 
 
 @probe()
-def works(ground: Ground) -> Iterator[Finding]:
+def works(context: ProbeContext) -> Iterator[Finding]:
     """Whether the next one looks all the same."""
     yield note("after", "This was seen, too.")
 
 
-def test_the_server_itself_refuses_what_a_probe_would_write(ground: Ground) -> None:
-    [finding] = look(ground, [writes])
+def test_the_server_itself_refuses_what_a_probe_would_write(context: ProbeContext) -> None:
+    [finding] = look(context, [writes])
     assert finding.code == "could_not_look"
-    assert ground.rows("target", "select entity from hybrid_sync.entity_state where entity = 'nobody'") == []
+    assert context.rows("target", "select entity from hybrid_sync.entity_state where entity = 'nobody'") == []
 
 
-def test_a_probe_that_breaks_is_a_finding_and_hides_no_other(ground: Ground) -> None:
-    found = {finding.code: finding for finding in look(ground, [breaks, works])}
+def test_a_probe_that_breaks_is_a_finding_and_hides_no_other(context: ProbeContext) -> None:
+    found = {finding.code: finding for finding in look(context, [breaks, works])}
     assert set(found) == {"before", "could_not_look", "after"}
     assert "ValueError" in found["could_not_look"].evidence
     assert "cell value" not in found["could_not_look"].evidence
 
 
-def codes(ground: Ground, *probes: Probe) -> dict[str, Finding]:
-    return {finding.code: finding for finding in look(ground, probes)}
+def codes(context: ProbeContext, *probes: Probe) -> dict[str, Finding]:
+    return {finding.code: finding for finding in look(context, probes)}
 
 
-def test_columns_that_look_personal_and_have_no_policy_are_named(world: EngineWorld, ground: Ground) -> None:
-    [told] = [f for f in look(ground, [people_have_a_policy]) if "people" in f.evidence]
+def test_columns_that_look_personal_and_have_no_policy_are_named(world: EngineWorld, context: ProbeContext) -> None:
+    [told] = [f for f in look(context, [people_have_a_policy]) if "people" in f.evidence]
     assert (told.code, told.severity) == ("no_erasure", "note")
     assert "email, born" in told.evidence
     with_erasure(world, people={"policy": "pseudonymise", "set": {"email": None}})
-    found = codes(replace(ground, catalog=world.catalog), people_have_a_policy)
+    found = codes(replace(context, catalog=world.catalog), people_have_a_policy)
     assert found["personal_columns"].evidence == "Erasing a row of people leaves columns that look personal: born."
     with_erasure(world)
-    assert not codes(replace(ground, catalog=world.catalog), people_have_a_policy)
+    assert not codes(replace(context, catalog=world.catalog), people_have_a_policy)
 
 
 @pytest.mark.parametrize("table", ["audit", "erasure", "suppressed"])
-def test_records_that_our_role_could_rewrite_are_named(ground: Ground, target: Query, table: str) -> None:
-    assert not codes(ground, records_stay)
+def test_records_that_our_role_could_rewrite_are_named(context: ProbeContext, target: Query, table: str) -> None:
+    assert not codes(context, records_stay)
     target(f"grant update, truncate on hybrid_sync.{table} to hybrid_sync_worker")
-    told = codes(ground, records_stay)["records_changeable"]
+    told = codes(context, records_stay)["records_changeable"]
     assert told.evidence == f"Our role may update, truncate hybrid_sync.{table}."
     assert f'revoke update, truncate on "hybrid_sync"."{table}" from "hybrid_sync_worker";' in told.remedy
 
 
 @pytest.mark.parametrize("trigger", ["chain", "stays"])
-def test_an_audit_trail_without_its_guards_is_told(ground: Ground, target: Query, trigger: str) -> None:
+def test_an_audit_trail_without_its_guards_is_told(context: ProbeContext, target: Query, trigger: str) -> None:
     target(f"alter table hybrid_sync.audit disable trigger {trigger}")
-    assert trigger in codes(ground, records_stay)["audit_unguarded"].evidence
+    assert trigger in codes(context, records_stay)["audit_unguarded"].evidence
 
 
-def test_another_id_secret_is_told_before_a_run_stops_at_it(world: EngineWorld, ground: Ground) -> None:
+def test_another_id_secret_is_told_before_a_run_stops_at_it(world: EngineWorld, context: ProbeContext) -> None:
     with_erasure(world)
     run(world, "first")
     erase_rows(world, (3,))
     parts = [Parts(lambda name: None, "", "", "", "", "", lambda one=one: one) for one in (world.id_secret, b"x")]
-    same, other = (codes(replace(ground, parts=one), erased_under_this_secret) for one in parts)
+    same, other = (codes(replace(context, parts=one), erased_under_this_secret) for one in parts)
     assert not same
     assert "recorded under another id secret" in other["other_secret"].evidence

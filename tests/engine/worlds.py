@@ -10,7 +10,7 @@ from typing import Any
 
 from hybrid_sync.alerts import Alert
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.check.ground import Parts
+from hybrid_sync.check.context import Parts
 from hybrid_sync.compare.reconcile import SEGMENT_ROWS
 from hybrid_sync.contracts import (
     BatchResult,

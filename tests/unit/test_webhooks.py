@@ -382,7 +382,7 @@ def test_no_part_of_an_event_is_logged(desk: Desk, caplog: pytest.LogCaptureFixt
     desk.send("clinic", PAID | {"patient": "Ada Lovelace"})
     desk.post(_tampered(desk, "square"))
     said = str([vars(record) for record in caplog.records])
-    assert "event heard" in said and "webhook refused" in said
+    assert "event accepted" in said and "webhook refused" in said
     assert "Ada" not in said
     for name, secret in desk.secrets.items():
         assert secret.text not in said + repr(secret) + repr(desk.admin.open(name))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hybrid_sync.admission.parts import Parts as AdmissionParts
     from hybrid_sync.catalog.catalog import Catalog
     from hybrid_sync.catalog.webhooks import Webhooks
-    from hybrid_sync.check.ground import Parts
+    from hybrid_sync.check.context import Parts
     from hybrid_sync.erase.outside import S3Erasures
     from hybrid_sync.failures.queue import SqsFailureQueue
     from hybrid_sync.http.people import People, Project
@@ -205,7 +205,7 @@ class DeployedWorld(Connecting):
 
     @cached_property
     def parts(self) -> Parts:
-        from hybrid_sync.check.ground import Parts
+        from hybrid_sync.check.context import Parts
 
         need = self._settings.need
         return Parts(

@@ -12,7 +12,7 @@ from hybrid_sync.dataclass import dataclass
 
 if TYPE_CHECKING:  # the functions that touch no database start without its driver
     from hybrid_sync.catalog.catalog import Catalog
-    from hybrid_sync.check.ground import Parts
+    from hybrid_sync.check.context import Parts
     from hybrid_sync.erase.records import Erasures
     from hybrid_sync.ids.idmap import IdCache
     from hybrid_sync.postgres import Connection

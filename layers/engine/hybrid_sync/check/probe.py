@@ -11,13 +11,13 @@ import psycopg
 
 from hybrid_sync.blame import Side
 from hybrid_sync.check import probes
-from hybrid_sync.check.ground import Ground
+from hybrid_sync.check.context import ProbeContext
 from hybrid_sync.check.model import Finding, in_order, note, warning
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import SyncError
 
 Needed = Side | Literal["aws"]
-Look = Callable[[Ground], Iterable[Finding]]
+Look = Callable[[ProbeContext], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,25 @@ def table() -> list[Probe]:
     return found
 
 
-def look(ground: Ground, probes: Iterable[Probe]) -> list[Finding]:
+def look(context: ProbeContext, probes: Iterable[Probe]) -> list[Finding]:
     """What all of these find; a probe that fails is a finding itself."""
     found: list[Finding] = []
     skipped: list[Probe] = []
     for one in probes:
-        usable: set[Needed] = {side for side, connection in ground.connections.items() if not connection.closed}
-        if not (usable | ({"aws"} if ground.parts else set())).issuperset(one.needs):
+        usable: set[Needed] = {side for side, connection in context.connections.items() if not connection.closed}
+        if not (usable | ({"aws"} if context.parts else set())).issuperset(one.needs):
             skipped.append(one)
             continue
-        found += _looked(ground, one)
+        found += _looked(context, one)
     if skipped:
         names = ", ".join(one.name for one in skipped)
         found.append(note("not_looked", f"Out of reach, and so not looked at: {names}."))
     return in_order(found)
 
 
-def _looked(ground: Ground, one: Probe) -> Iterator[Finding]:
+def _looked(context: ProbeContext, one: Probe) -> Iterator[Finding]:
     try:
-        yield from one.look(ground)
+        yield from one.look(context)
     except Exception as error:  # noqa: BLE001 - whatever stands in the way of one look, the others go on
         yield warning(
             "could_not_look", f"{one.name}: could not look ({_why(error)}). It checks: {one.promise}", _remedy(error)

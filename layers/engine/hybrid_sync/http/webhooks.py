@@ -28,7 +28,7 @@ _NOBODYS = Secret("whsec_bm9ib2R5IGtub3dzIHRoaXM=")
 """Compared where there is no secret, so that it takes as long."""
 
 
-class HeardEvent(Message):
+class EventAnswer(Message):
     """The run that an event has started, or has started before; none where its type is mapped to nothing."""
 
     status: str
@@ -67,21 +67,21 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a problem
             return refused(error, event)
 
-    def heard(self, event: Mapping[str, Any]) -> HeardEvent:
+    def heard(self, event: Mapping[str, Any]) -> EventAnswer:
         """An event of the bus, whose sender AWS knows; drops what is wrong with the event itself, and raises the rest.
 
         What is raised is delivered twice again within minutes, and lies in the queue of missed schedules then.
         """
         name = self._webhooks.bus
         if name is None:
-            return HeardEvent(status="ignored")
+            return EventAnswer(status="ignored")
         try:
             return self._start(name, read_hint(name, self._webhooks.webhooks[name], json.dumps(event).encode(), {}))
         except (RequestRejected, RequestForbidden) as error:
             logger.error("event refused", extra={"source": name, "error": error.code, "said": str(error)})
-            return HeardEvent(status="refused")
+            return EventAnswer(status="refused")
 
-    def _posted(self, event: Mapping[str, Any]) -> HeardEvent:
+    def _posted(self, event: Mapping[str, Any]) -> EventAnswer:
         received = Received(_body(event), _lower(event.get("headers") or {}))
         name = str((event.get("pathParameters") or {}).get("source", ""))
         source = self._source(name)
@@ -108,15 +108,15 @@ class Receiver:
         held = self._held.secrets(name)
         return proved(kind, received, held or [_NOBODYS], self._now()) and bool(held)
 
-    def _start(self, name: str, hint: Hint) -> HeardEvent:
+    def _start(self, name: str, hint: Hint) -> EventAnswer:
         if hint.request is None:
             logger.info("event ignored", extra={"source": name})
-            return HeardEvent(status="ignored")
+            return EventAnswer(status="ignored")
         with suppress(RequestConflicts):  # known, and the catalog has changed since: the run has been, all the same
             self._gate.add(hint.request, hint.job_id, f"webhook:{name}")
         facts = {"source": name, "run_id": hint.job_id, "refs": len(hint.request.refs)}
-        logger.info("event heard", extra={**facts, "event": hint.event_type, "priority": hint.request.priority})
-        return HeardEvent(status="accepted", run_id=hint.job_id)
+        logger.info("event accepted", extra={**facts, "event": hint.event_type, "priority": hint.request.priority})
+        return EventAnswer(status="accepted", run_id=hint.job_id)
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

@@ -42,7 +42,7 @@ def admit_runs(world: Admitting, scheduled: ScheduledRun | None) -> None:
         try:
             notify_missing_part(world, missing)
         except SyncError as error:
-            logger.warning("nobody was told", extra={"error": f"{error.code}: {error}"})
+            logger.warning("alert not sent", extra={"error": f"{error.code}: {error}"})
         raise
 
 

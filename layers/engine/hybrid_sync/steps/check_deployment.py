@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hybrid_sync.blame import Side
 from hybrid_sync.catalog.catalog import Catalog
-from hybrid_sync.check.ground import Ground, Limits
+from hybrid_sync.check.context import Limits, ProbeContext
 from hybrid_sync.check.model import CheckOutcome, Finding, StartedCheck, error, in_order, outcome
 from hybrid_sync.check.probe import look, table
 from hybrid_sync.check.verdicts import record_verdict
@@ -30,12 +30,12 @@ def check_deployment(world: World, started: StartedCheck, limits: Limits | None 
     with ExitStack() as opened:
         reached = {side: _tried(found, connect) for side, connect in ways.items()}
         connections = {side: opened.enter_context(one) for side, one in reached.items() if one is not None}
-        ground = Ground(
+        context = ProbeContext(
             check_id=started.check_id, catalog=catalog or Catalog({}), connections=connections, now=world.now,
             parts=world.parts, workers=world.workers, disk_gb=started.request.disk_gb,
             limits=limits or Limits(),
         )  # fmt: skip
-        found += look(ground, table())
+        found += look(context, table())
         report = _tried(found, lambda: world.reports.write(started.check_id, _document(started, found)), "not_stored")
         if catalog is not None and "target" in connections:
             checked = outcome(started.check_id, in_order(found), report or "")

@@ -24,7 +24,7 @@ from hybrid_sync.rows.scan import Scanned, scan
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.isolate import unreadable_reason
-from hybrid_sync.write.pages import Opened, Place
+from hybrid_sync.write.pages import Opened, PageStart
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class _Wanted:
 
 @timed("read")
 def read_page(
-    world: World, task: BatchTask, place: Place, plan: ReadPlan, opened: Opened, row_bytes: int, legacy: Connection,
+    world: World, task: BatchTask, start: PageStart, plan: ReadPlan, opened: Opened, row_bytes: int, legacy: Connection,
     target: Connection,
 ) -> PageRead:  # fmt: skip
-    """The page at `place`; the caller holds the locks of every key that it may read.
+    """The page at `start`; the caller holds the locks of every key that it may read.
 
     `row_bytes` is what rows of this batch took so far, so that no more is asked for than a page takes; 0: not known.
     """
     most = task.page_rows if not row_bytes else max(1, min(task.page_rows, PAGE_BYTES // row_bytes))
-    wanted = _wanted(world, task, place, plan, opened, most, target)
+    wanted = _wanted(world, task, start, plan, opened, most, target)
     cut, scanned, unreadable = _rows(plan, wanted, opened, Cut(plan, most), legacy)
     until = cut.last if cut.more else None
     if until is None and wanted.more and wanted.keys:
@@ -93,15 +93,15 @@ def _rows(
 
 
 def _wanted(
-    world: World, task: BatchTask, place: Place, plan: ReadPlan, opened: Opened, most: int, target: Connection
+    world: World, task: BatchTask, start: PageStart, plan: ReadPlan, opened: Opened, most: int, target: Connection
 ) -> _Wanted:
     if task.keys is not None:
-        left = [key for key in sorted(task.keys) if place.after is None or key > place.after]
+        left = [key for key in sorted(task.keys) if start.after is None or key > start.after]
         return _named(plan, left, most)
     if task.purpose == "heal":
-        return _named(plan, keys_to_heal(target, task, place.after, most + 1), most)
+        return _named(plan, keys_to_heal(target, task, start.after, most + 1), most)
     source = world.catalog[task.entity].sources[task.source]
-    parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi), keys_after(plan.key_exprs, place.after)]
+    parts: list[sql.Composable] = [changes.in_range(source, task.lo, task.hi), keys_after(plan.key_exprs, start.after)]
     if task.buckets != ((task.lo, task.hi - 1),):
         parts.append(changes.in_buckets(source, task.buckets))
     assert opened.detection is not None, "an entity is planned before its batches run"

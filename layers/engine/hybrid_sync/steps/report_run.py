@@ -118,7 +118,7 @@ def _times(world: World, request: ReportRequest, target: Connection) -> Performa
             asked = AskedPerformance(trip, request.run_id, world.catalog)
         return asked.performance()
     except (SyncError, psycopg.Error) as error:
-        logger.warning("times not told", extra={"error": getattr(error, "code", type(error).__name__)})
+        logger.warning("run times not read", extra={"error": getattr(error, "code", type(error).__name__)})
         return None
 
 

@@ -35,7 +35,7 @@ from hybrid_sync.write.isolate import ALTERED, write_isolated
 from hybrid_sync.write.pages import (
     Opened,
     PageDone,
-    Place,
+    PageStart,
     close_page,
     count_contention,
     is_last_attempt,
@@ -66,18 +66,18 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
     total, row_bytes = BatchResult(), 0
     with world.connect_legacy() as legacy, world.connect_target() as target:
         plan = plan_of(world, task.run_id, task.entity, legacy, target)
-        place: Place | None = Place()
-        while place is not None:
+        start: PageStart | None = PageStart()
+        while start is not None:
             try:
                 with transaction(target, "target"):
                     say_for_whom(target, task.run_id)
-                    page = Page(world, task, place, plan, legacy, target)
+                    page = Page(world, task, start, plan, legacy, target)
                     done = page.run(row_bytes)
             except Outdated:
                 raise
             except Contention:
                 with transaction(target, "target"):
-                    count_contention(target, task, place)
+                    count_contention(target, task, start)
                 raise
             failpoint("batch.committed", target, legacy)
             page.remember()
@@ -88,7 +88,7 @@ def _pages(world: World, task: BatchTask) -> BatchResult:
                 queue_failures(world, task, target, page.arrived)
             for one in done:
                 total = total.plus(one.result)
-            place, row_bytes = done[-1].next(), page.row_bytes
+            start, row_bytes = done[-1].next(), page.row_bytes
     return total
 
 
@@ -97,8 +97,8 @@ def queue_failures(world: World, task: BatchTask, target: Connection, arrived: C
     # Marked and sent in one transaction: a crash between the two sends again, which is harmless, and forgets none.
     try:
         with transaction(target, "target"):
-            place = task.run_id, task.entity, task.source
-            messages = [*take_unqueued(target, *place), *take_children(target, *place, arrived)]
+            names = task.run_id, task.entity, task.source
+            messages = [*take_unqueued(target, *names), *take_children(target, *names, arrived)]
             failpoint("batch.queueing", target)
             world.failure_queue.send(messages)
             failpoint("batch.queue_sent", target)
@@ -131,11 +131,11 @@ class Page:
     """The state of one page's transaction, from the locks to the record of what it did and the commit."""
 
     def __init__(
-        self, world: World, task: BatchTask, place: Place, plan: EntityPlan, legacy: Connection, target: Connection
+        self, world: World, task: BatchTask, start: PageStart, plan: EntityPlan, legacy: Connection, target: Connection
     ) -> None:
         self._world = world
         self._task = task
-        self._place = place
+        self._start = start
         self._entity = plan
         self._plan: ReadPlan = plan.sources[task.source]
         self._legacy = legacy
@@ -148,31 +148,31 @@ class Page:
 
     def run(self, row_bytes: int) -> list[PageDone]:
         """Do the page, or say what an earlier delivery has done of the batch from here on."""
-        task, target, place = self._task, self._target, self._place
+        task, target, start = self._task, self._target, self._start
         began = time.monotonic()
         opened = open_page(
-            target, task, place, self._buckets(), self._keys(None), cached(self._plan),
+            target, task, start, self._buckets(), self._keys(None), cached(self._plan),
             first=same_version(self._world, task.run_id, mints=True),
             then=ask_current(self._world, task.entity, self._entity),
         )  # fmt: skip
         failpoint("batch.claimed", target, self._legacy)
         if not isinstance(opened, Opened):
             return opened
-        read = read_page(self._world, task, place, self._plan, opened, row_bytes, self._legacy, target)
+        read = read_page(self._world, task, start, self._plan, opened, row_bytes, self._legacy, target)
         failpoint("batch.read", target, self._legacy)
         self.row_bytes = read.row_bytes
         carried = self.carry(opened, read, through_cache(self._world, opened.epochs))
         failpoint("batch.before_commit", target, self._legacy)
         page, self.unqueued = close_page(
-            target, task, place, carried.outcome, carried.done, time.monotonic() - began, carried.xids, RETRYABLE
+            target, task, start, carried.outcome, carried.done, time.monotonic() - began, carried.xids, RETRYABLE
         )
         return [page]
 
     def carry(self, opened: Opened, read: PageRead, known: Ids) -> Carried:
         """Map ids, check, stage, journal and write what was read, under the locks and within the transaction."""
-        task, target, place = self._task, self._target, self._place
+        task, target, start = self._task, self._target, self._start
         ids = self._ids = BatchIds(self._world, task, self._entity, self._legacy, target, known, retired=opened.retired)
-        writer = Writer(target, self._entity.table, self._plan, task.run_id, page_id(task, place))
+        writer = Writer(target, self._entity.table, self._plan, task.run_id, page_id(task, start))
         written, spliced = self._write(writer, ids, read.scanned)
         failpoint("batch.written", target, self._legacy)
         failed = [*read.unreadable, *written.failed]
@@ -182,7 +182,7 @@ class Page:
         for row in outcome.failed:
             ids.found.pop(row.key, None)
         failpoint("batch.recorded", target, self._legacy)
-        done = PageDone(place.number, self._result(read.scanned, written.written, len(outcome.failed)), read.until)
+        done = PageDone(start.number, self._result(read.scanned, written.written, len(outcome.failed)), read.until)
         return Carried(outcome, done, written.written.xids)
 
     def remember(self) -> None:
@@ -197,13 +197,13 @@ class Page:
 
     def _buckets(self) -> list[int]:
         """Those that the page may read from: everything of the batch that is left."""
-        first = self._task.lo if self._place.after is None else bucket_number(self._place.after)
+        first = self._task.lo if self._start.after is None else bucket_number(self._start.after)
         return [n for lo, hi in self._task.buckets for n in range(max(lo, first), hi + 1)]
 
     def _keys(self, until: Key | None) -> tuple[int, int]:
         """The first and the last integer that a key of the page can begin with."""
         first, last = span(self._task.lo, self._task.hi)
-        after = self._place.after
+        after = self._start.after
         return first if after is None else after[0], last if until is None else until[0]
 
     # --- map ids and write -------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ class Page:
         waiting: Collection[Key] | None = opened.waiting
         if waiting is None:
             named, until = (self._target, self._task.entity, self._task.source), page.until
-            waiting = open_failures(*named, self._keys(until), self._place.after, until)
+            waiting = open_failures(*named, self._keys(until), self._start.after, until)
         if not waiting:
             return []
         read = set(page.scanned.rows.decoded)

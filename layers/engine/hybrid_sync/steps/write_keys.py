@@ -51,8 +51,7 @@ from hybrid_sync.world import World
 from hybrid_sync.write.kept_out import REASONS
 from hybrid_sync.write.links import any_waiting, groups, link, linkable
 from hybrid_sync.write.open_run import RunToOpen, open_run
-from hybrid_sync.write.pages import Opened, closing
-from hybrid_sync.write.pages import Place as PagePlace
+from hybrid_sync.write.pages import Opened, PageStart, closing
 
 
 class Grown(Exception):
@@ -121,7 +120,7 @@ def write_keys(
         if pages is None:
             return None
         parts = [
-            _Part(task, Page(world, task, PagePlace(), plan, legacy, target), opened, plan, began)
+            _Part(task, Page(world, task, PageStart(), plan, legacy, target), opened, plan, began)
             for task, opened in zip(tasks, pages, strict=True) for plan in (found.plans[task.entity],)
         ]  # fmt: skip
         return _Writing(world, run, parts, found, legacy, target).write()
@@ -245,7 +244,7 @@ class _Writing:
         assert part.carried is not None, "carried before"
         seconds = time.monotonic() - part.began
         # What the transaction answered about its ids may be of one that is said again: see 0036_rest.sql.
-        return closing(part.task, PagePlace(), part.carried.outcome, part.carried.done, seconds, None, RETRYABLE)
+        return closing(part.task, PageStart(), part.carried.outcome, part.carried.done, seconds, None, RETRYABLE)
 
     # --- deletes and links -----------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.timing import timed
 from hybrid_sync.write.batches import require_entered
-from hybrid_sync.write.pages import Opened, Place, opened, page_id
+from hybrid_sync.write.pages import Opened, PageStart, opened, page_id
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,6 @@ def _part(task: BatchTask, entities: Collection[str]) -> dict[str, Any]:
     first, last = span(task.lo, task.hi)
     return {
         "entity": task.entity, "source": task.source, "buckets": bucket_numbers(task.keys or ()),
-        "page": str(page_id(task, Place())), "lo": task.lo, "hi": task.hi, "first": first, "last": last,
+        "page": str(page_id(task, PageStart())), "lo": task.lo, "hi": task.hi, "first": first, "last": last,
         "entities": sorted(entities),
     }  # fmt: skip

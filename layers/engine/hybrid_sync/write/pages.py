@@ -27,8 +27,8 @@ from hybrid_sync.write.batches import Outcome, require_entered
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a page begins: its number, and the key behind which it reads."""
+class PageStart:
+    """Where a page begins: its number in the batch, and the last key of the page before."""
 
     number: int = 0
     after: Key | None = None
@@ -42,9 +42,9 @@ class PageDone:
     result: BatchResult
     until: Key | None
 
-    def next(self) -> Place | None:
+    def next(self) -> PageStart | None:
         """Where the batch goes on."""
-        return None if self.until is None else Place(self.number + 1, self.until)
+        return None if self.until is None else PageStart(self.number + 1, self.until)
 
 
 def batch_id(task: BatchTask) -> uuid.UUID:
@@ -54,10 +54,10 @@ def batch_id(task: BatchTask) -> uuid.UUID:
     return _named(named)
 
 
-def page_id(task: BatchTask, place: Place) -> uuid.UUID:
+def page_id(task: BatchTask, start: PageStart) -> uuid.UUID:
     """The page's name; the first page of a batch has the batch's."""
     batch = batch_id(task)
-    return batch if place.number == 0 else _named(f"{batch}/{place.number}")
+    return batch if start.number == 0 else _named(f"{batch}/{start.number}")
 
 
 def _named(text: str) -> uuid.UUID:
@@ -84,7 +84,7 @@ class Opened:
 
 @timed("lock")
 def open_page(
-    connection: Connection, task: BatchTask, place: Place, buckets: Sequence[int], keys: tuple[int, int],
+    connection: Connection, task: BatchTask, start: PageStart, buckets: Sequence[int], keys: tuple[int, int],
     entities: Collection[str], *, first: Question[None], then: Question[None],
 ) -> Opened | list[PageDone]:  # fmt: skip
     """Ask `first`; take run, hold and buckets, in this order; claim the page and look up what it needs; ask `then`.
@@ -97,8 +97,8 @@ def open_page(
             "select * from hybrid_sync.open_batch(%s, %s, %s, {}, %s, %s, %s, %s, %s, %s, %s, {}, %s::text[])"
         ).format(PARAMETER, PARAMETER),
         (
-            task.run_id, task.entity, task.source, list(buckets), page_id(task, place), batch_id(task), place.number,
-            task.lo, task.hi, *keys, list(place.after or ()), list(entities),
+            task.run_id, task.entity, task.source, list(buckets), page_id(task, start), batch_id(task), start.number,
+            task.lo, task.hi, *keys, list(start.after or ()), list(entities),
         ),
         lambda cursor: cursor.fetchone(),
     )  # fmt: skip
@@ -137,7 +137,7 @@ _CLOSE = sql.SQL(
 
 
 def closing(
-    task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float, xids: Iterable[int] | None,
+    task: BatchTask, start: PageStart, outcome: Outcome, done: PageDone, seconds: float, xids: Iterable[int] | None,
     retryable: Sequence[str],
 ) -> Question[tuple[int, bool]]:  # fmt: skip
     """Record what became of the rows, what the page did, and where the next one begins, as one question among others.
@@ -146,7 +146,7 @@ def closing(
     failed records with a retryable reason wait for a message.
     """
     parameters = (
-        task.run_id, task.entity, task.source, *outcome.parameters(), page_id(task, place),
+        task.run_id, task.entity, task.source, *outcome.parameters(), page_id(task, start),
         done.result.model_dump_json(), seconds,
         None if xids is None else [str(x) for x in sorted(set(xids))],
         None if done.until is None else list(done.until), list(retryable),
@@ -156,12 +156,12 @@ def closing(
 
 @timed("record")
 def close_page(
-    connection: Connection, task: BatchTask, place: Place, outcome: Outcome, done: PageDone, seconds: float,
+    connection: Connection, task: BatchTask, start: PageStart, outcome: Outcome, done: PageDone, seconds: float,
     xids: Iterable[int], retryable: Sequence[str],
 ) -> tuple[PageDone, bool]:  # fmt: skip
     """`closing`, and the commit; returns the page with the number of resolved records, and whether a message is due."""
     with together(connection, commits=True) as trip:
-        closed = trip.ask(closing(task, place, outcome, done, seconds, xids, retryable))
+        closed = trip.ask(closing(task, start, outcome, done, seconds, xids, retryable))
     resolved, unqueued = closed.value
     return replace(done, result=done.result.model_copy(update={"resolved": resolved})), unqueued
 
@@ -170,12 +170,12 @@ PATIENCE = CONTENDED_PAGE.attempts - 1
 """Attempts of a page that contention may end; after them a row that is in the way costs itself."""
 
 
-def count_contention(connection: Connection, task: BatchTask, place: Place) -> None:
+def count_contention(connection: Connection, task: BatchTask, start: PageStart) -> None:
     """One more attempt of the page has ended in contention; in a transaction of its own, the page's is rolled back."""
     connection.execute(
         "insert into hybrid_sync.batch_attempt as a (page_id, run_id) values (%s, %s)"
         " on conflict (page_id) do update set attempts = a.attempts + 1",
-        (page_id(task, place), task.run_id),
+        (page_id(task, start), task.run_id),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, LiteralString
 
 from hybrid_sync.aws import refusals
-from hybrid_sync.check.ground import Ground
+from hybrid_sync.check.context import ProbeContext
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import ConfigurationMissing
@@ -27,9 +27,9 @@ def _asked(what: str, ask: Callable[[], Any], finding: Callable[[str, str, str],
 
 
 @probe("aws")
-def id_map(ground: Ground) -> Iterator[Finding]:
+def id_map(context: ProbeContext) -> Iterator[Finding]:
     """Whether the id map's table is there and answers."""
-    parts = ground.aws
+    parts = context.aws
     table = parts.id_map_table
     _, found = _asked(
         "id map table", lambda: parts.client("dynamodb").batch_get_item(
@@ -46,22 +46,22 @@ select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamesp
 
 
 @probe("aws")
-def id_secret(ground: Ground) -> Iterator[Finding]:
+def id_secret(context: ProbeContext) -> Iterator[Finding]:
     """Whether the secret from which new ids are made is there, and is the one of this target."""
-    parts = ground.aws
+    parts = context.aws
     try:
         secret = parts.id_secret()
-        if "target" in ground.connections and ground.row("target", _IS_THERE)[0]:
-            with ground.reading("target") as target:
+        if "target" in context.connections and context.row("target", _IS_THERE)[0]:
+            with context.reading("target") as target:
                 answer(target, ask_same_secret(secret))
     except ConfigurationMissing as missing:
         yield error(missing.code, missing.message, missing.remedy)
 
 
 @probe("aws")
-def failure_queue(ground: Ground) -> Iterator[Finding]:
+def failure_queue(context: ProbeContext) -> Iterator[Finding]:
     """Whether the queue of failed records is there, and how many wait in it."""
-    parts = ground.aws
+    parts = context.aws
     answer, found = _asked(
         "queue of failed records", lambda: parts.client("sqs").get_queue_attributes(
             QueueUrl=parts.failed_queue_url, AttributeNames=["ApproximateNumberOfMessages"]
@@ -74,9 +74,9 @@ def failure_queue(ground: Ground) -> Iterator[Finding]:
 
 
 @probe("aws")
-def alert_topic(ground: Ground) -> Iterator[Finding]:
+def alert_topic(context: ProbeContext) -> Iterator[Finding]:
     """Whether anybody is notified: a topic with a subscription that was confirmed."""
-    parts = ground.aws
+    parts = context.aws
     answer, found = _asked(
         "alert topic", lambda: parts.client("sns").get_topic_attributes(TopicArn=parts.alert_topic)
     )  # fmt: skip
@@ -104,9 +104,9 @@ NOBODY = note(
 
 
 @probe("aws")
-def state_machine(ground: Ground) -> Iterator[Finding]:
+def state_machine(context: ProbeContext) -> Iterator[Finding]:
     """Whether the state machine is there and active."""
-    parts = ground.aws
+    parts = context.aws
     _, found = _asked(
         "state machine", lambda: parts.client("stepfunctions").describe_state_machine(
             stateMachineArn=parts.state_machine
@@ -116,25 +116,25 @@ def state_machine(ground: Ground) -> Iterator[Finding]:
 
 
 @probe("aws")
-def data_bucket(ground: Ground) -> Iterator[Finding]:
+def data_bucket(context: ProbeContext) -> Iterator[Finding]:
     """Whether the bucket of manifests and reports is there and ours."""
-    parts = ground.aws
+    parts = context.aws
     _, found = _asked("data bucket", lambda: parts.client("s3").head_bucket(Bucket=parts.data_bucket))
     yield from found
 
 
 @probe("aws")
-def lambda_quota(ground: Ground) -> Iterator[Finding]:
+def lambda_quota(context: ProbeContext) -> Iterator[Finding]:
     """How many functions the account may run at once, against those of a run."""
-    parts = ground.aws
+    parts = context.aws
     answer, found = _asked("account's Lambda quota", parts.client("lambda").get_account_settings, warning)
     yield from found
     if answer is None:
         return
     limit = answer["AccountLimit"]
     free = int(limit["UnreservedConcurrentExecutions"])
-    sentence = f"The account may run {free} functions at once that reserve nothing, and a run uses {ground.workers}"
-    if free < ground.workers:
+    sentence = f"The account may run {free} functions at once that reserve nothing, and a run uses {context.workers}"
+    if free < context.workers:
         yield warning(
             "small_quota",
             f"{sentence}: others are throttled, and the run waits.",

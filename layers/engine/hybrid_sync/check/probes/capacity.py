@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from hybrid_sync.blame import Side
 from hybrid_sync.catalog.place import split
-from hybrid_sync.check.ground import GIGABYTE, Ground
+from hybrid_sync.check.context import GIGABYTE, ProbeContext
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
 
@@ -35,13 +35,13 @@ JOURNAL = 1.5
 
 
 @probe()
-def time_limits(ground: Ground) -> Iterator[Finding]:
+def time_limits(context: ProbeContext) -> Iterator[Finding]:
     """Time limits of our roles that are shorter than what a step needs."""
-    limits = ground.limits
-    for side in ground.connections:
+    limits = context.limits
+    for side in context.connections:
         names = ["statement_timeout", "transaction_timeout", "idle_session_timeout"]
-        found = {name: timedelta(milliseconds=ms) for name, ms in ground.rows(side, _TIMEOUTS, (names,)) if ms > 0}
-        role = ground.place(side)
+        found = {name: timedelta(milliseconds=ms) for name, ms in context.rows(side, _TIMEOUTS, (names,)) if ms > 0}
+        role = context.place(side)
         statement, whole, idle = (found.get(name) for name in names)
         if statement is not None and statement < limits.statement:
             yield warning(
@@ -67,10 +67,10 @@ def time_limits(ground: Ground) -> Iterator[Finding]:
 
 
 @probe()
-def connections(ground: Ground) -> Iterator[Finding]:
+def connections(context: ProbeContext) -> Iterator[Finding]:
     """Connections that are free on each server, for our role and for the database, against those a run uses."""
-    for side in ground.connections:
-        slots, used, of_role, by_role, of_database, in_database, superuser, role = ground.row(side, _CONNECTIONS)
+    for side in context.connections:
+        slots, used, of_role, by_role, of_database, in_database, superuser, role = context.row(side, _CONNECTIONS)
         # Ours is among those in use.
         room = [(slots - used + 1, "the server", "Raise max_connections, or end sessions that nobody needs")]
         if of_role >= 0 and not superuser:
@@ -78,47 +78,47 @@ def connections(ground: Ground) -> Iterator[Finding]:
         if of_database >= 0 and not superuser:
             room.append((of_database - in_database + 1, "the database", "alter database … connection limit -1"))
         for free, whose, remedy in room:
-            yield from _judged_room(ground, side, free, f"{whose} of {ground.place(side)}", remedy)
-        if ground.connections[side].info.host.endswith("pooler.supabase.com"):
+            yield from _judged_room(context, side, free, f"{whose} of {context.place(side)}", remedy)
+        if context.connections[side].info.host.endswith("pooler.supabase.com"):
             yield note(
                 "pooler",
-                f"{ground.place(side)} is a pooler: SQL cannot see how many connections it lends; a run uses"
-                f" {ground.workers}.",
+                f"{context.place(side)} is a pooler: SQL cannot see how many connections it lends; a run uses"
+                f" {context.workers}.",
             )
 
 
-def _judged_room(ground: Ground, side: Side, free: int, whose: str, remedy: str) -> Iterator[Finding]:
-    if free >= ground.workers:
+def _judged_room(context: ProbeContext, side: Side, free: int, whose: str, remedy: str) -> Iterator[Finding]:
+    if free >= context.workers:
         return
     judge = error if free < 2 else warning
     yield judge(
         "few_connections",
-        f"{whose.capitalize()} has {max(free, 0)} connections left for us, and a run uses up to {ground.workers}.",
+        f"{whose.capitalize()} has {max(free, 0)} connections left for us, and a run uses up to {context.workers}.",
         f"{remedy}; or deploy with smaller TargetConnections or LegacyConnections.",
     )
 
 
 @probe("legacy", "target")
-def growth(ground: Ground) -> Iterator[Finding]:
+def growth(context: ProbeContext) -> Iterator[Finding]:
     """How much the target will grow, against the size of its disk where that is known."""
-    entities = ground.catalog.entities.values()
+    entities = context.catalog.entities.values()
     read = {split(source.table.table) for entity in entities for source in entity.sources.values()}
     mapped = {split(entity.target) for entity in entities}
-    in_legacy, _ = ground.row("legacy", _SIZES, _columns(read))
-    in_target, all_of_it = ground.row("target", _SIZES, _columns(mapped))
+    in_legacy, _ = context.row("legacy", _SIZES, _columns(read))
+    in_target, all_of_it = context.row("target", _SIZES, _columns(mapped))
     grows = int(max(in_legacy - in_target, 0) * JOURNAL)
     sizes = (
         f"The mapped tables take {in_legacy / GIGABYTE:,.2f} GB in legacy and {in_target / GIGABYTE:,.2f} GB in the"
         f" target, which takes {all_of_it / GIGABYTE:,.2f} GB in all and may grow by {grows / GIGABYTE:,.2f} GB"
     )
-    if ground.disk_gb is None:
+    if context.disk_gb is None:
         yield note(
             "disk_unknown", f"{sizes}; the size of its disk is unknown.", "Give it with: hybrid-sync check --disk-gb."
         )
-    elif all_of_it + grows > 0.9 * ground.disk_gb * GIGABYTE:
-        yield error("disk_too_small", f"{sizes}; its disk has {ground.disk_gb:g} GB.", "Enlarge the target's disk.")
+    elif all_of_it + grows > 0.9 * context.disk_gb * GIGABYTE:
+        yield error("disk_too_small", f"{sizes}; its disk has {context.disk_gb:g} GB.", "Enlarge the target's disk.")
     else:
-        yield note("disk", f"{sizes}; its disk has {ground.disk_gb:g} GB.")
+        yield note("disk", f"{sizes}; its disk has {context.disk_gb:g} GB.")
 
 
 def _columns(relations: set[tuple[str, str]]) -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from hybrid_sync.blame import Side
-from hybrid_sync.check.ground import Ground
+from hybrid_sync.check.context import ProbeContext
 from hybrid_sync.check.model import Finding, note, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.servers.dsn import Host
@@ -21,34 +21,34 @@ from pg_stat_ssl where pid = pg_backend_pid()
 
 
 @probe()
-def reached(ground: Ground) -> Iterator[Finding]:
+def reached(context: ProbeContext) -> Iterator[Finding]:
     """As which role, how and how far each database is reached; findings: a line that is not verified, a slow one."""
-    for side in ground.connections:
-        role, version, server_tls = ground.row(side, _WHO)
-        seconds = round_trip(ground, side)
-        info = ground.connections[side].info
+    for side in context.connections:
+        role, version, server_tls = context.row(side, _WHO)
+        seconds = round_trip(context, side)
+        info = context.connections[side].info
         tls = (server_tls or "TLS") if info.pgconn.ssl_in_use else ""
         mode = info.get_parameters().get("sslmode", "")
         yield note(
             "reached",
-            f"{ground.place(side)} as {role}: PostgreSQL {version}, {_line(tls, mode)},"
+            f"{context.place(side)} as {role}: PostgreSQL {version}, {_line(tls, mode)},"
             f" {seconds * 1000:.1f} ms for a round trip.",
         )
-        yield from judged_line(ground.place(side), Host(info.host, info.hostaddr, info.port), tls, mode)
-        if seconds > ground.limits.round_trip.total_seconds():
+        yield from judged_line(context.place(side), Host(info.host, info.hostaddr, info.port), tls, mode)
+        if seconds > context.limits.round_trip.total_seconds():
             yield warning(
                 "slow_line",
-                f"{ground.place(side)} takes {seconds * 1000:.0f} ms for a round trip.",
+                f"{context.place(side)} takes {seconds * 1000:.0f} ms for a round trip.",
                 "Deploy to the region of the databases: a batch waits for some ten round trips to each side.",
             )
 
 
-def round_trip(ground: Ground, side: Side) -> float:
+def round_trip(context: ProbeContext, side: Side) -> float:
     """Seconds; the median of some."""
     taken: list[float] = []
     for _ in range(ROUND_TRIPS):
         began = time.perf_counter()
-        ground.connections[side].execute("select 1")
+        context.connections[side].execute("select 1")
         taken.append(time.perf_counter() - began)
     return median(taken)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hybrid_sync.catalog.place import split
-from hybrid_sync.check.ground import Ground
+from hybrid_sync.check.context import ProbeContext
 from hybrid_sync.check.misfits import Misfit, in_legacy, in_target
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
@@ -27,17 +27,17 @@ _TELLING = {"citext"}
 
 
 @probe("legacy", "target")
-def entities_fit(ground: Ground) -> Iterator[Finding]:
+def entities_fit(context: ProbeContext) -> Iterator[Finding]:
     """Whether each entity fits both databases, column by column; what of it may be hidden, or mean something else."""
-    legacy, target = ground.connections["legacy"], ground.connections["target"]
-    names = list(ground.catalog.entities)
-    compile_together(ground.check_id, names, ground.catalog, legacy, target)
+    legacy, target = context.connections["legacy"], context.connections["target"]
+    names = list(context.catalog.entities)
+    compile_together(context.check_id, names, context.catalog, legacy, target)
     fitting = 0
     for name in names:
         try:
-            plan = plan_for(ground.check_id, name, ground.catalog, legacy, target)
+            plan = plan_for(context.check_id, name, context.catalog, legacy, target)
         except (StructureMismatch, MissingPrivilege) as refused:
-            yield from _refused_entity(ground, name, refused)
+            yield from _refused_entity(context, name, refused)
             continue
         fitting += 1
         for sentence in plan.warnings:
@@ -47,11 +47,13 @@ def entities_fit(ground: Ground) -> Iterator[Finding]:
     yield note("entities", f"{fitting} of {len(names)} entities of the catalog fit both databases.")
 
 
-def _refused_entity(ground: Ground, name: str, refused: StructureMismatch | MissingPrivilege) -> Iterator[Finding]:
+def _refused_entity(
+    context: ProbeContext, name: str, refused: StructureMismatch | MissingPrivilege
+) -> Iterator[Finding]:
     """Each mistake by itself; what only planning sees, as planning says it."""
-    entity, file = ground.catalog[name], ground.catalog.file_of(name)
+    entity, file = context.catalog[name], context.catalog.file_of(name)
     misfits: Sequence[Misfit] = [
-        *in_legacy(entity, ground.connections["legacy"]), *in_target(entity, ground.connections["target"])
+        *in_legacy(entity, context.connections["legacy"]), *in_target(entity, context.connections["target"])
     ]  # fmt: skip
     remedy = refused.remedy if isinstance(refused, MissingPrivilege) else "Correct the catalog, or the table."
     for misfit in misfits:
@@ -64,12 +66,12 @@ def _refused_entity(ground: Ground, name: str, refused: StructureMismatch | Miss
 
 
 @probe("legacy", "target")
-def extensions(ground: Ground) -> Iterator[Finding]:
+def extensions(context: ProbeContext) -> Iterator[Finding]:
     """Extensions whose types mapped columns of the target have, and that legacy does not know."""
-    known = {name for (name,) in ground.rows("legacy", _INSTALLED)}
-    for entity in ground.catalog.entities.values():
+    known = {name for (name,) in context.rows("legacy", _INSTALLED)}
+    for entity in context.catalog.entities.values():
         columns = list(next(iter(entity.sources.values())).columns)
-        for (name,) in ground.rows("target", _EXTENSIONS, (*split(entity.target), columns)):
+        for (name,) in context.rows("target", _EXTENSIONS, (*split(entity.target), columns)):
             if name not in known | _TELLING:
                 yield error(
                     "extension_missing",

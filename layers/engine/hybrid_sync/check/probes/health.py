@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hybrid_sync.check.ground import GIGABYTE, Ground
+from hybrid_sync.check.context import GIGABYTE, ProbeContext
 from hybrid_sync.check.model import Finding, warning
 from hybrid_sync.check.probe import probe
 
@@ -30,39 +30,39 @@ where held > %s order by 1
 
 
 @probe()
-def transaction_ids(ground: Ground) -> Iterator[Finding]:
+def transaction_ids(context: ProbeContext) -> Iterator[Finding]:
     """A database that will run out of transaction ids unless it is vacuumed."""
-    for side in ground.connections:
-        [age] = ground.row(side, _XIDS)
-        if age > ground.limits.xid_age:
+    for side in context.connections:
+        [age] = context.row(side, _XIDS)
+        if age > context.limits.xid_age:
             yield warning(
                 "old_transaction_ids",
-                f"{ground.place(side)} has not been frozen for {age:,} transactions; at 2,000,000,000 it stops"
+                f"{context.place(side)} has not been frozen for {age:,} transactions; at 2,000,000,000 it stops"
                 " writing.",
                 "Run vacuum (freeze) there, and look for what holds autovacuum back.",
             )
 
 
 @probe()
-def long_transactions(ground: Ground) -> Iterator[Finding]:
+def long_transactions(context: ProbeContext) -> Iterator[Finding]:
     """Transactions, and prepared ones, that have been open for so long that they hold vacuum and locks."""
-    for side in ground.connections:
-        limits = ground.limits.long_transaction, ground.limits.xmin_age
-        count, seconds, transactions = ground.row(side, _LONG, limits)
+    for side in context.connections:
+        limits = context.limits.long_transaction, context.limits.xmin_age
+        count, seconds, transactions = context.row(side, _LONG, limits)
         if count:
             yield warning(
                 "long_transaction",
-                f"{ground.place(side)} has {count} long transactions, open for up to {seconds:,.0f} s as far as we"
+                f"{context.place(side)} has {count} long transactions, open for up to {seconds:,.0f} s as far as we"
                 f" may see, since {transactions:,} others: they hold vacuum back, and each run reads again what was"
                 " written since.",
                 "Find them: select pid, usename, xact_start from pg_stat_activity order by xact_start; end what"
                 " nobody needs.",
             )
-        count, seconds = ground.row(side, _PREPARED, (ground.limits.prepared_transaction,))
+        count, seconds = context.row(side, _PREPARED, (context.limits.prepared_transaction,))
         if count:
             yield warning(
                 "prepared_transaction",
-                f"{ground.place(side)} has {count} prepared transactions, the oldest for {seconds:,.0f} s: they hold"
+                f"{context.place(side)} has {count} prepared transactions, the oldest for {seconds:,.0f} s: they hold"
                 " locks and vacuum for ever.",
                 "Find them: select gid, owner, prepared from pg_prepared_xacts; then commit prepared or rollback"
                 " prepared.",
@@ -70,13 +70,13 @@ def long_transactions(ground: Ground) -> Iterator[Finding]:
 
 
 @probe()
-def held_wal(ground: Ground) -> Iterator[Finding]:
+def held_wal(context: ProbeContext) -> Iterator[Finding]:
     """Replication slots that no one reads, and that keep WAL until the disk is full."""
-    for side in ground.connections:
-        for slot, octets in ground.rows(side, _SLOTS, (ground.limits.slot_bytes,)):
+    for side in context.connections:
+        for slot, octets in context.rows(side, _SLOTS, (context.limits.slot_bytes,)):
             yield warning(
                 "held_wal",
-                f"The replication slot {slot} of {ground.place(side)} is read by nobody and holds"
+                f"The replication slot {slot} of {context.place(side)} is read by nobody and holds"
                 f" {octets / GIGABYTE:,.2f} GB of WAL.",
                 f"Start its reader, or drop it: select pg_drop_replication_slot('{slot}').",
             )

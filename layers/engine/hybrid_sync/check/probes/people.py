@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from hybrid_sync.catalog.place import split
-from hybrid_sync.check.ground import Ground, pasted
+from hybrid_sync.check.context import ProbeContext, pasted
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.erase.hashes import Hashes
@@ -44,11 +44,11 @@ order by 1
 
 
 @probe("target")
-def people_have_a_policy(ground: Ground) -> Iterator[Finding]:
+def people_have_a_policy(context: ProbeContext) -> Iterator[Finding]:
     """Whether the catalog has an erasure policy for each column that looks personal."""
-    for name, entity in sorted(ground.catalog.entities.items()):
-        found = [c for (c,) in ground.rows("target", _COLUMNS, split(entity.target)) if _PERSONAL.search(c)]
-        erasure, file = entity.erasure, ground.catalog.file_of(name)
+    for name, entity in sorted(context.catalog.entities.items()):
+        found = [c for (c,) in context.rows("target", _COLUMNS, split(entity.target)) if _PERSONAL.search(c)]
+        erasure, file = entity.erasure, context.catalog.file_of(name)
         if erasure is None and found:
             yield note(
                 "no_erasure", f"Nobody says how rows of {name} are erased, and these columns look personal:"
@@ -65,10 +65,10 @@ def people_have_a_policy(ground: Ground) -> Iterator[Finding]:
 
 
 @probe("target")
-def records_stay(ground: Ground) -> Iterator[Finding]:
+def records_stay(context: ProbeContext) -> Iterator[Finding]:
     """Whether the audit trail and the list of the erased can only be added to, and the trail is chained."""
-    role = sql.Identifier(ground.role("target"))
-    for name, rights, owns in ground.rows("target", _CHANGEABLE):
+    role = sql.Identifier(context.role("target"))
+    for name, rights, owns in context.rows("target", _CHANGEABLE):
         if owns:
             yield error(
                 "records_changeable", f"Our role owns hybrid_sync.{name}, and so may rewrite it.",
@@ -78,7 +78,7 @@ def records_stay(ground: Ground) -> Iterator[Finding]:
             what = sql.SQL(", ").join(map(sql.SQL, rights))
             revoke = sql.SQL("revoke {} on {} from {}").format(what, sql.Identifier("hybrid_sync", name), role)
             yield error("records_changeable", f"Our role may {', '.join(rights)} hybrid_sync.{name}.", pasted([revoke]))
-    if missing := [name for (name,) in ground.rows("target", _GUARDS)]:
+    if missing := [name for (name,) in context.rows("target", _GUARDS)]:
         yield error(
             "audit_unguarded", f"The audit trail has lost what guards it: {', '.join(missing)}.",
             "Enable these triggers of hybrid_sync.audit again, then look what was done: hybrid-sync audit verify.",
@@ -86,10 +86,10 @@ def records_stay(ground: Ground) -> Iterator[Finding]:
 
 
 @probe("target", "aws")
-def erased_under_this_secret(ground: Ground) -> Iterator[Finding]:
+def erased_under_this_secret(context: ProbeContext) -> Iterator[Finding]:
     """Whether the id secret is the one under which the erased are listed: nothing runs under another one."""
     try:
-        with ground.reading("target") as target:
-            require_secret(target, Hashes(ground.aws.id_secret()).fingerprint)
+        with context.reading("target") as target:
+            require_secret(target, Hashes(context.aws.id_secret()).fingerprint)
     except ConfigurationMissing as refused:
         yield error("other_secret", refused.message, refused.remedy)

@@ -9,7 +9,7 @@ from psycopg import sql
 from hybrid_sync.blame import Side
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import split
-from hybrid_sync.check.ground import Ground, pasted
+from hybrid_sync.check.context import ProbeContext, pasted
 from hybrid_sync.check.model import Finding, error
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import ConfigurationMissing
@@ -47,42 +47,42 @@ _WRITES = ("select", "insert", "update", "delete")
 
 
 @probe("legacy")
-def legacy_grants(ground: Ground) -> Iterator[Finding]:
+def legacy_grants(context: ProbeContext) -> Iterator[Finding]:
     """The grants that the legacy role lacks, as SQL."""
-    fenced, stamped = _read(ground.catalog, "commit_fence"), _read(ground.catalog, "timestamp")
-    missing = _missing(ground, "legacy", fenced | stamped, ("select",), by_column=stamped - fenced)
-    yield from _missing_rights(ground, "legacy", missing)
+    fenced, stamped = _read(context.catalog, "commit_fence"), _read(context.catalog, "timestamp")
+    missing = _missing(context, "legacy", fenced | stamped, ("select",), by_column=stamped - fenced)
+    yield from _missing_rights(context, "legacy", missing)
 
 
 @probe("target")
-def target_grants(ground: Ground) -> Iterator[Finding]:
+def target_grants(context: ProbeContext) -> Iterator[Finding]:
     """The grants that the target role lacks on mapped tables and on what fills their rows, as SQL."""
-    mapped = {split(entity.target) for entity in ground.catalog.entities.values()}
-    missing = _missing(ground, "target", mapped, _WRITES)
-    for schema, name in ground.rows("target", *sequences.without_usage(ground.catalog)):
+    mapped = {split(entity.target) for entity in context.catalog.entities.values()}
+    missing = _missing(context, "target", mapped, _WRITES)
+    for schema, name in context.rows("target", *sequences.without_usage(context.catalog)):
         missing.append(("usage", sql.SQL("usage on sequence {}").format(sql.Identifier(schema, name))))
-    yield from _missing_rights(ground, "target", missing)
+    yield from _missing_rights(context, "target", missing)
 
 
 @probe("target")
-def installed(ground: Ground) -> Iterator[Finding]:
+def installed(context: ProbeContext) -> Iterator[Finding]:
     """Whether the engine's own schema is there, of this version, and open to our role."""
     try:
-        with ground.reading("target") as target:
+        with context.reading("target") as target:
             require_installed(target)
     except ConfigurationMissing as refused:
         yield error(refused.code, refused.message, refused.remedy)
         return
-    tables = {("hybrid_sync", name) for (name,) in ground.rows("target", _OURS)}
-    missing = _missing(ground, "target", tables - ADDED_TO - OF_THE_OWNER, _WRITES)
-    missing += _missing(ground, "target", tables & OF_THE_OWNER, ("select",))
-    missing += _missing(ground, "target", tables & ADDED_TO, ("select", "insert"))
-    closed, functions = ground.row("target", _REST_OF_OURS)
+    tables = {("hybrid_sync", name) for (name,) in context.rows("target", _OURS)}
+    missing = _missing(context, "target", tables - ADDED_TO - OF_THE_OWNER, _WRITES)
+    missing += _missing(context, "target", tables & OF_THE_OWNER, ("select",))
+    missing += _missing(context, "target", tables & ADDED_TO, ("select", "insert"))
+    closed, functions = context.row("target", _REST_OF_OURS)
     if closed:
         missing.append(("usage", sql.SQL("usage on all sequences in schema hybrid_sync")))
     if functions:
         missing.append(("execute", sql.SQL("execute on all functions in schema hybrid_sync")))
-    yield from _missing_rights(ground, "target", missing)
+    yield from _missing_rights(context, "target", missing)
 
 
 def _read(catalog: Catalog, detect: str) -> set[Table]:
@@ -97,12 +97,12 @@ def _read(catalog: Catalog, detect: str) -> set[Table]:
 
 
 def _missing(
-    ground: Ground, side: Side, tables: set[Table], rights: tuple[str, ...], by_column: Collection[Table] = ()
+    context: ProbeContext, side: Side, tables: set[Table], rights: tuple[str, ...], by_column: Collection[Table] = ()
 ) -> list[tuple[str, sql.Composable]]:
     """What to grant.  Columns suffice where no transaction id is read, which is a right to the whole table."""
     found: list[tuple[str, sql.Composable]] = []
     closed: set[str] = set()
-    for schema, name, open_, lacking, some in ground.rows(side, _TABLES, (list(rights), *_names(tables))):
+    for schema, name, open_, lacking, some in context.rows(side, _TABLES, (list(rights), *_names(tables))):
         if not open_ and schema not in closed:
             closed.add(schema)
             found.append(("usage", sql.SQL("usage on schema {}").format(sql.Identifier(schema))))
@@ -112,14 +112,16 @@ def _missing(
     return found
 
 
-def _missing_rights(ground: Ground, side: Side, missing: Sequence[tuple[str, sql.Composable]]) -> Iterator[Finding]:
+def _missing_rights(
+    context: ProbeContext, side: Side, missing: Sequence[tuple[str, sql.Composable]]
+) -> Iterator[Finding]:
     if not missing:
         return
-    [role] = ground.row(side, "select current_user::text")
+    [role] = context.row(side, "select current_user::text")
     rights = sorted({right for right, _ in missing})
     yield error(
         "missing_privilege",
-        f"The role {role} of {ground.place(side)} lacks {len(missing)} grants ({'; '.join(rights)}).",
+        f"The role {role} of {context.place(side)} lacks {len(missing)} grants ({'; '.join(rights)}).",
         pasted([sql.SQL("grant {} to {}").format(what, sql.Identifier(role)) for _, what in missing]),
     )
 

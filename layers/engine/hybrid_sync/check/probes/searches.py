@@ -11,7 +11,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Entity, Source
-from hybrid_sync.check.ground import Ground
+from hybrid_sync.check.context import ProbeContext
 from hybrid_sync.check.model import Finding, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
@@ -25,26 +25,26 @@ where n.nspname = %s and c.relname = %s
 
 
 @probe("legacy")
-def legacy_indexes(ground: Ground) -> Iterator[Finding]:
+def legacy_indexes(context: ProbeContext) -> Iterator[Finding]:
     """Large tables of legacy that are read whole for one batch: no index on the key, a join or the time of change."""
-    for entity in ground.catalog.entities.values():
+    for entity in context.catalog.entities.values():
         with suppress(StructureMismatch, MissingPrivilege):  # what does not fit is reported elsewhere
-            yield from _of_entity(ground, entity)
+            yield from _of_entity(context, entity)
 
 
-def _of_entity(ground: Ground, entity: Entity) -> Iterator[Finding]:
+def _of_entity(context: ProbeContext, entity: Entity) -> Iterator[Finding]:
     for name, source in entity.sources.items():
-        yield from _of(ground, entity, source, in_range(source, 0, 1), f"a batch of {entity.entity} ({name})")
+        yield from _of(context, entity, source, in_range(source, 0, 1), f"a batch of {entity.entity} ({name})")
         if entity.detect == "timestamp":
             recent = changed(source, Detection("range", since=datetime.now(UTC)))
-            yield from _of(ground, entity, source, recent, f"what has changed of {entity.entity} ({name})")
+            yield from _of(context, entity, source, recent, f"what has changed of {entity.entity} ({name})")
 
 
-def _of(ground: Ground, entity: Entity, source: Source, where: sql.Composable, what: str) -> Iterator[Finding]:
+def _of(context: ProbeContext, entity: Entity, source: Source, where: sql.Composable, what: str) -> Iterator[Finding]:
     """Where an index is there, a planner that must not scan takes it, however few rows it believes in."""
     statement = sql.SQL("explain (format json, verbose, costs off) select from {} where {}")
     path = entity.legacy_search_path
-    with transaction(ground.connections["legacy"], "legacy", read_only=True, path=path) as legacy:
+    with transaction(context.connections["legacy"], "legacy", read_only=True, path=path) as legacy:
         legacy.execute("set local enable_seqscan = off")
         legacy.execute("set local jit = off")
         row = legacy.execute(statement.format(relations(source), where)).fetchone()
@@ -52,7 +52,7 @@ def _of(ground: Ground, entity: Entity, source: Source, where: sql.Composable, w
         scanned = {(node["Schema"], node["Relation Name"]) for node in _nodes(row[0][0]["Plan"]) if _reads_all(node)}
         sizes = {place: legacy.execute(_SIZE, place).fetchone() for place in sorted(scanned)}
     for (schema, name), size in sizes.items():
-        if size is not None and size[0] > ground.limits.scan_bytes:
+        if size is not None and size[0] > context.limits.scan_bytes:
             yield warning(
                 "no_index",
                 f"Legacy reads all of {schema}.{name} ({size[0] / 1024**2:,.0f} MB) for {what}: no index serves it.",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from hybrid_sync.check.ground import Ground
+from hybrid_sync.check.context import ProbeContext
 from hybrid_sync.check.model import Finding, error, note, warning
 from hybrid_sync.check.probe import probe
 from hybrid_sync.errors import MissingPrivilege, SyncError
@@ -23,31 +23,31 @@ from pg_database where datname = current_database()
 
 
 @probe()
-def versions(ground: Ground) -> Iterator[Finding]:
+def versions(context: ProbeContext) -> Iterator[Finding]:
     """A server that is too old for the engine's SQL."""
-    oldest = ground.limits.oldest_server
-    for side, connection in ground.connections.items():
+    oldest = context.limits.oldest_server
+    for side, connection in context.connections.items():
         found = connection.info.server_version
         if found < oldest:
             yield error(
                 "server_too_old",
-                f"{ground.place(side)} is PostgreSQL {found // 10_000}, and {oldest // 10_000} is the oldest that will"
+                f"{context.place(side)} is PostgreSQL {found // 10_000}, and {oldest // 10_000} is the oldest that will"
                 " do.",
                 "Upgrade the server.",
             )
 
 
 @probe("legacy")
-def fences(ground: Ground) -> Iterator[Finding]:
+def fences(context: ProbeContext) -> Iterator[Finding]:
     """Whether legacy can show what has changed: by a commit snapshot, or by timestamps that are settled."""
-    entities = ground.catalog.entities.values()
+    entities = context.catalog.entities.values()
     try:
-        with ground.reading("legacy") as legacy:
+        with context.reading("legacy") as legacy:
             saved = fence.take(legacy)
     except psycopg.Error as refused:
         yield error(
             "no_fence",
-            f"{ground.place('legacy')} takes no commit snapshot ({refused.sqlstate}).",
+            f"{context.place('legacy')} takes no commit snapshot ({refused.sqlstate}).",
             "On Aurora switch on logical replication (rds.logical_replication), or write `detect: timestamp`.",
         )
         return
@@ -64,40 +64,40 @@ def fences(ground: Ground) -> Iterator[Finding]:
 
 
 @probe("target")
-def writable(ground: Ground) -> Iterator[Finding]:
+def writable(context: ProbeContext) -> Iterator[Finding]:
     """Whether the target takes writes."""
-    replica, read_only = ground.row(
+    replica, read_only = context.row(
         "target", "select pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool"
     )
     if replica:
         yield error(
-            "target_is_replica", f"{ground.place('target')} is a read replica.", "Point the target DSN at the primary."
+            "target_is_replica", f"{context.place('target')} is a read replica.", "Point the target DSN at the primary."
         )
     elif read_only:
         yield error(
             "target_read_only",
-            f"{ground.place('target')} takes no writes: default_transaction_read_only is on.",
+            f"{context.place('target')} takes no writes: default_transaction_read_only is on.",
             "On Supabase a full disk does this: enlarge it, or free space. Else reset the setting of the role or"
             " database.",
         )
 
 
 @probe()
-def clocks(ground: Ground) -> Iterator[Finding]:
+def clocks(context: ProbeContext) -> Iterator[Finding]:
     """How far the clocks of legacy, target and the functions differ."""
-    for side in ground.connections:
-        with ground.reading(side) as connection:
+    for side in context.connections:
+        with context.reading(side) as connection:
             connection.execute("select 1")  # what opens the transaction is not to be timed
-            before = ground.now()
+            before = context.now()
             row = connection.execute("select clock_timestamp()").fetchone()
-            after = ground.now()
+            after = context.now()
         assert row is not None, "a select without a table is one row"
         apart = row[0] - (before + (after - before) / 2)
-        if abs(apart) > ground.limits.clock + (after - before):
+        if abs(apart) > context.limits.clock + (after - before):
             seconds = apart.total_seconds()
             yield warning(
                 "clock_differs",
-                f"The clock of {ground.place(side)} is {abs(seconds):,.1f} s {'ahead of' if seconds > 0 else 'behind'}"
+                f"The clock of {context.place(side)} is {abs(seconds):,.1f} s {'ahead of' if seconds > 0 else 'behind'}"
                 " that of the functions.",
                 "Let that server follow a time service: freshness, and rows read by timestamp, are judged by its"
                 " clock.",
@@ -105,24 +105,24 @@ def clocks(ground: Ground) -> Iterator[Finding]:
 
 
 @probe()
-def letters(ground: Ground) -> Iterator[Finding]:
+def letters(context: ProbeContext) -> Iterator[Finding]:
     """Encodings that cannot hold the same texts, and collations that have changed under their indexes."""
     collates: set[str] = set()
-    for side, connection in ground.connections.items():
+    for side, connection in context.connections.items():
         asked = _LETTERS_FROM_15 if connection.info.server_version >= 150_000 else _LETTERS
-        encoding, collate, kept, actual = ground.row(side, asked)
+        encoding, collate, kept, actual = context.row(side, asked)
         collates.add(collate)
         if encoding != "UTF8":
             what = "may hold bytes that are no text" if side == "legacy" else "cannot hold every text of legacy"
             yield warning(
                 "encoding_differs",
-                f"{ground.place(side)} is encoded in {encoding}, and so {what}.",
+                f"{context.place(side)} is encoded in {encoding}, and so {what}.",
                 "Such rows become failed records; to avoid them, move the database to UTF8.",
             )
         if kept and actual and kept != actual:
             yield warning(
                 "collation_changed",
-                f"{ground.place(side)} was made with version {kept} of its collation, and the library is {actual}:"
+                f"{context.place(side)} was made with version {kept} of its collation, and the library is {actual}:"
                 " an index of texts may miss rows.",
                 "Reindex it, then: alter database … refresh collation version.",
             )

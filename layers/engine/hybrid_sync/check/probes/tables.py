@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split
-from hybrid_sync.check.ground import Ground
+from hybrid_sync.check.context import ProbeContext
 from hybrid_sync.check.model import Finding, note, warning
 from hybrid_sync.check.probe import probe
 
@@ -42,10 +42,10 @@ order by 1
 
 
 @probe("target")
-def triggers(ground: Ground) -> Iterator[Finding]:
+def triggers(context: ProbeContext) -> Iterator[Finding]:
     """Triggers of mapped tables, which our writes fire, and those that delete."""
-    for entity in ground.catalog.entities.values():
-        found = ground.rows("target", _TRIGGERS, split(entity.target))
+    for entity in context.catalog.entities.values():
+        found = context.rows("target", _TRIGGERS, split(entity.target))
         for trigger, function, deletes in found:
             if deletes:
                 yield warning(
@@ -60,28 +60,28 @@ def triggers(ground: Ground) -> Iterator[Finding]:
 
 
 @probe("target")
-def generated_columns(ground: Ground) -> Iterator[Finding]:
+def generated_columns(context: ProbeContext) -> Iterator[Finding]:
     """Columns that the target fills by itself; one that counts by itself and is mapped as well."""
-    for entity in ground.catalog.entities.values():
+    for entity in context.catalog.entities.values():
         place = split(entity.target)
-        for (column,) in ground.rows("target", _COUNTING, (*place, _mapped(entity))):
+        for (column,) in context.rows("target", _COUNTING, (*place, _mapped(entity))):
             yield warning(
                 "counts_behind",
                 f"The target column {entity.target}.{column} takes its default from a sequence and is mapped: our"
                 " values do not move the sequence on, so a native row can meet one of them.",
                 f"Let the sequence begin far above legacy's keys, or take {column} out of the catalog.",
             )
-        [names] = ground.row("target", _GENERATED, place)
+        [names] = context.row("target", _GENERATED, place)
         if names:
             yield note("generated_columns", f"The target's {entity.target} fills these by itself: {names}.")
 
 
 @probe("target")
-def references_indexed(ground: Ground) -> Iterator[Finding]:
+def references_indexed(context: ProbeContext) -> Iterator[Finding]:
     """References of large tables of the target that no index serves."""
-    for entity in ground.catalog.entities.values():
+    for entity in context.catalog.entities.values():
         references = list(next(iter(entity.sources.values())).references)
-        large = ground.rows("target", _UNINDEXED, (references, *split(entity.target), ground.limits.scan_bytes))
+        large = context.rows("target", _UNINDEXED, (references, *split(entity.target), context.limits.scan_bytes))
         for column, octets in large:
             yield warning(
                 "no_index",

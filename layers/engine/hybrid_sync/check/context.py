@@ -1,4 +1,4 @@
-"""What a probe stands on: the catalog, both databases in read-only transactions, the parts in AWS, and the limits."""
+"""What a probe is given: the catalog, both databases in read-only transactions, the parts in AWS, and the limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIGABYTE = 1024**3
 
 @dataclass(frozen=True)
 class Limits:
-    """From where on something is worth a finding."""
+    """The thresholds beyond which a probe reports a finding."""
 
     oldest_server: int = 130_000
     clock: timedelta = timedelta(seconds=5)
@@ -57,8 +57,8 @@ class Parts:
 
 
 @dataclass
-class Ground:
-    """One check's; `connections` has the sides that let us in."""
+class ProbeContext:
+    """What every probe of one check is given; `connections` has the sides that could be connected to."""
 
     check_id: str
     catalog: Catalog
