@@ -37,7 +37,7 @@ class Part:
 
 PARTS = (
     Part("IdMapTable", "IdMapTable", "the id map's table",
-         "Runs fill it by and by; at once does: hybrid-sync idmap rebuild."),
+         "Runs fill it gradually; to fill it at once: hybrid-sync idmap rebuild."),
     Part("ControlTable", "ControlTable", "the control table",
          "Waiting jobs and service tokens are lost (hybrid-sync tokens create); let what runs end first."),
     Part("DataBucket", "DataBucket", "the data bucket",

@@ -145,7 +145,7 @@ def _at_once(records: Records) -> Level:
 
 def _downtime() -> Level:
     goal = Goal("downtime", "zero downtime", "none", "not recorded")
-    return goal.unknown("Nobody tells a deployment how its databases serve others.")
+    return goal.unknown("A deployment cannot see how its databases serve others.")
 
 
 def _growth(records: Records) -> Level:
