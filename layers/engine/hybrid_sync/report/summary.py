@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 
 
 def summarise(
-    target: psycopg.Connection[Any], run_id: str, catalog: Catalog, also: Callable[[Trip], None] = lambda _: None
-) -> RunSummary:
-    """The run as it stands; for a run in flight, what it has done so far.
+    target: psycopg.Connection[Any], run_id: str, catalog: Catalog, also: Callable[[Trip], None] = lambda _: None,
+    *, compared: bool = True,
+) -> RunSummary:  # fmt: skip
+    """The run as it stands; for a run in flight, what it has done so far.  `compared`: with the runs before it.
 
     Reads only, in one round trip, in which the caller may ask `also`.  Entities that have left the catalog keep their
     bare names.  Raises RunNotFound.
@@ -50,7 +51,8 @@ def summarise(
     with together(target) as trip:
         found, entity_rows = trip.ask(dicts(_RUN, given)), trip.ask(dicts(_ENTITIES, given))
         missed_of = missed_causes(trip, run_id, catalog)
-        records, earlier = trip.ask(missed_records(run_id)), trip.ask(ask_past(run_id))
+        records = trip.ask(missed_records(run_id))
+        earlier = trip.ask(ask_past(run_id)) if compared else None
         workers, failures = trip.ask(dicts(_WORKERS, given)), trip.ask(dicts(_FAILURES, given))
         asked, undoes = trip.ask(asked_rows(run_id)), trip.ask(ask_undoes(run_id))
         stayed = trip.ask(ask_undeleted(run_id))
@@ -61,7 +63,7 @@ def summarise(
     undeleted = [Undeleted(**row) for row in stayed.value]
     entities = tuple(_entity(row, catalog, undeleted) for row in entity_rows.value)
     missed = missed_of({e.entity: e.conservation for e in entities if e.conservation})
-    past = past_runs(earlier.value)
+    past = past_runs(earlier.value) if earlier else ()
     request = run.pop("request")
     return RunSummary(
         **run,

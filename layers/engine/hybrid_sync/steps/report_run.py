@@ -143,14 +143,14 @@ def _notify(world: World, target: Connection, summary: RunSummary, shown: str) -
 def _ended(world: World, target: Connection, run_id: str) -> RunSummary:
     """End the run, unless somebody has, and summarise it as it then stands; by another catalog it cannot be judged, nor
     where the target's own rules did not apply."""
-    summary = summarise(target, run_id, world.catalog)
+    summary = summarise(target, run_id, world.catalog, compared=False)
     if summary.status != "running":
         return _with_levels(world, target, summary, summary.as_of)
     try:
         answer(target, same_version(world, run_id))
     except (OtherVersion, ConfigurationMissing) as error:
         store.record_failure(target, RunFailure(run_id=run_id, state="ReportRun", error=error.code, cause=str(error)))
-        summary = summarise(target, run_id, world.catalog)
+        summary = summarise(target, run_id, world.catalog, compared=False)
     send_with_next(target, store.finishing(run_id, outcome(summary)))
     return _with_levels(world, target, summary, world.now())
 
