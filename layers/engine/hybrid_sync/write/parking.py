@@ -59,7 +59,11 @@ class Parking:
             self._connection.execute(sql.SQL("set constraints {} {}").format(names, when))
 
     def _park(self, index: Uniqueness, holders: Sequence[int]) -> None:
-        """Move the holders' values out of the index, by the first way that the target lets them go; or leave them."""
+        """Move the holders' values out of the index, by the first way that the target lets them go; or leave them.
+
+        Where it does not let all of them go, as where rows of others refer to the value of one, each half goes by
+        itself: what keeps one row costs no other one its move.
+        """
         rule = len(self._parked)
         self._remember(index, holders)
         for space in spaces(index, [self._columns[c] for c in index.columns if c in self._moving.changing]):
@@ -86,6 +90,10 @@ class Parking:
                 self._parked.append((rule, space))
                 break
         self._connection.execute(sql.SQL("drop table if exists {}").format(_HELD))
+        if len(self._parked) == rule and len(holders) > 1:
+            half = len(holders) // 2
+            self._park(index, holders[:half])
+            self._park(index, holders[half:])
 
     def _remember(self, index: Uniqueness, holders: Sequence[int]) -> None:
         """Keep the keys that the holders have in the index, where a column of it may not be one of its keys."""
