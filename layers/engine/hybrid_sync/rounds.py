@@ -16,7 +16,7 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 _TOGETHER = sql.SQL(
-    "select given.n, of_it.* from (values {lines}) as given (n, {names}) cross join lateral ({of_each}) as of_it"
+    "select given.n, of_it.* from (values ({lines})) as given (n, {names}) cross join lateral ({of_each}) as of_it"
 )
 Rounds = Generator[list[Question[Any]], list[Any], T]
 """Work that asks questions round by round; a round's answers decide what the next one asks."""
@@ -108,10 +108,10 @@ def _of_all(group: Sequence[Alike[Any]]) -> Question[dict[int, list[Row]]]:
     text = group[0].text
     for i in range(len(types)):
         text = text.replace("%s", f"given.p{i}", 1)
-    line = sql.SQL(", ").join(sql.SQL("%s::{}").format(sql.SQL(kind)) for kind in ("int", *types))
+    line = ", ".join(f"%s::{kind}" for kind in ("int", *types))
     query = _TOGETHER.format(
-        lines=sql.SQL(", ").join(sql.SQL("({})").format(line) for _ in group),
-        names=sql.SQL(", ").join(sql.Identifier(f"p{i}") for i in range(len(types))), of_each=sql.SQL(text),
+        lines=sql.SQL("), (".join([line] * len(group))),
+        names=sql.SQL(", ".join(f"p{i}" for i in range(len(types)))), of_each=sql.SQL(text),
     )  # fmt: skip
     values = [value for n, question in enumerate(group) for value in (n, *question.values)]
     return Question(query, values, _by_place)
