@@ -108,6 +108,26 @@ def test_what_a_person_has_to_mend_uses_up_no_attempt_either(
     assert target(RECORDS)[0][0] == "resolved"
 
 
+def test_a_schema_that_is_older_than_the_code_is_written_by_no_retry(
+    world: EngineWorld, legacy: Query, target: Query, queue: Queue
+) -> None:
+    """Between a deployment and its `install` functions of the target may mean something else by the same name."""
+    legacy(ORPHAN)
+    run(world, "first")
+    queue.sent.send([m for m in world.failure_queue.messages if (500,) in m.keys])
+    [(newest,)] = target("delete from hybrid_sync.migration where name = (select max(name) from hybrid_sync.migration)"
+                         " returning row_to_json(migration)")  # fmt: skip
+
+    assert queue.deliver() == (1, 0), "it is sent anew, and costs no attempt"
+    assert target(RECORDS) == [("open", 0)]
+    assert target("select 1 from hybrid_sync.run where trigger = 'retry'") == []
+
+    names = ", ".join(newest)
+    target(f"insert into hybrid_sync.migration ({names}) values ({', '.join(['%s'] * len(newest))})", *newest.values())
+    assert queue.deliver() == (1, 1)
+    assert target(RECORDS) == [("open", 1)]
+
+
 def test_a_parents_arrival_wakes_its_children_at_once_also_those_that_were_given_up(
     world: EngineWorld, legacy: Query, target: Query, queue: Queue
 ) -> None:

@@ -10,9 +10,10 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import count_attempt, partners, still_open
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy import fence
-from hybrid_sync.postgres import answer, transaction
+from hybrid_sync.postgres import one_trip, transaction
 from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import create_run, finish_run, first_load_left_open, record_failure
+from hybrid_sync.schema.ready import ask_installed, prepared
 from hybrid_sync.steps.plans import recall_erased, require_recalled
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import sync_batch
@@ -26,12 +27,13 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
 
     The message is only a hint: what was resolved meanwhile is left alone, so it may come late, twice or out of order.
     An outage says nothing of the records, and so uses up none of their attempts; nor does what has to be mended in the
-    deployment, such as another id secret.
+    deployment, such as another id secret, or a schema that is older than this code.
     """
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with transaction(target, "target", read_only=True):
-            called = answer(target, ask_called(world.catalog))
-        if called is False:
+        with prepared(), one_trip(target, "target", read_only=True) as trip:
+            trip.ask(ask_installed())
+            called = trip.ask(ask_called(world.catalog))
+        if called.value is False:
             require_recalled(world, target)
             recall_erased(world, legacy, target)  # before names are taken for known
             take_along(target, world.catalog)
