@@ -30,7 +30,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
     deployment, such as another id secret, or a schema that is older than this code.
     """
     with world.connect_legacy() as legacy, world.connect_target() as target:
-        with prepared(), one_trip(target, "target", read_only=True) as trip:
+        with prepared(target), one_trip(target, "target", read_only=True) as trip:
             trip.ask(ask_installed())
             called = trip.ask(ask_called(world.catalog))
         if called.value is False:
