@@ -142,6 +142,30 @@ def test_failed_records_of_what_left_the_catalog_end(legacy_db: str, target_db: 
     assert target(records) == [([5], "open", None)]
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_key_in_other_words_under_another_name_is_told_and_one_after_the_other_is_followed(
+    legacy_db: str, target_db: str, at_once: bool
+) -> None:
+    world, legacy, target = _started(legacy_db, target_db, SOFT)
+    legacy("delete from things where id = 3")
+    run(world, "second", profile="weekly")
+    reworded = _entity("items", "rows", SOFT)
+    reworded["sources"]["rows"]["key"] = {"legacy_id": "a.id + 0"}
+    if not at_once:
+        run(_with(world, _entity("items", "rows", SOFT)), "renamed")
+    run(_with(world, reworded), "reworded")
+    run(_with(world, reworded), "again")
+    legacy("insert into things values (3, 33)")
+    assert run(_with(world, reworded), "returned").outcome.status == "succeeded"
+    told = target("select run_id, warnings->>0 from hybrid_sync.run_entity where warnings is not null")
+    if at_once:
+        [(run_id, said)] = told
+        assert (run_id, "reads and writes the tables of things (things)" in said) == ("reworded", True)
+    else:
+        assert told == []
+        assert target("select n, deleted_at is null from things where legacy_id = 3") == [(33, True)]
+
+
 def test_two_that_exchange_their_names(legacy_db: str, target_db: str) -> None:
     """Keys are each other's, and so would ids and marks be."""
     entities = [_entity("things", "rows", SOFT), _entity("firms", "rows", SOFT, "firms")]

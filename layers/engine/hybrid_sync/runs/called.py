@@ -50,8 +50,10 @@ def ask_called(catalog: Catalog) -> Question[bool | None]:
     return Question(_DIGEST, None, lambda found: None if (row := found.fetchall()[0])[0] is None else row[0] == ours)
 
 
-def take_along(target: Connection, catalog: Catalog) -> None:
+def take_along(target: Connection, catalog: Catalog) -> dict[str, list[str]]:
     """Bring what is kept under names of before to those of now, and end what nothing reads any more; safe to repeat.
+
+    What may have been left behind, in sentences, by the entity of now: a key in other words may be another key.
 
     Which is which is told by what a place reads.  Where several new places read it, as after an entity was split in
     two, all of them are held if it was; the rest stays under its old name.
@@ -61,9 +63,34 @@ def take_along(target: Connection, catalog: Catalog) -> None:
         with together(target) as trip:
             trip.do("lock table hybrid_sync.place in share row exclusive mode")
             recorded = trip.ask(_RECORDED)
+        told = _left_behind(recorded.value, now)
         if recorded.value:
             _follow(target, recorded.value, now)
         _record(target, now)
+    return told
+
+
+def _left_behind(recorded: Mapping[Place, Known], now: Mapping[Place, Known]) -> dict[str, list[str]]:
+    """Of names that are gone beside new ones of which the table in legacy, and in the target, is the same."""
+    told: dict[str, list[str]] = {}
+    for gone, was in recorded.items():
+        if gone in now or any(known.reads == was.reads for known in now.values()):
+            continue
+        for place, known in now.items():
+            alike = (_table_of(known), known.target) == (_table_of(was), was.target)
+            if place not in recorded and alike:
+                told.setdefault(place[0], []).append(
+                    f"Entity {place[0]} ({place[1]}) reads and writes the tables of {gone[0]} ({gone[1]}), which the"
+                    " catalog has no more, under a key in other words. Whether it is the same key, nobody knows: marks"
+                    " of deleted rows, ids of rows that are gone and failed records stayed under the old names. A row"
+                    " that returns may stay marked, or get another id. A name and the words of a key are changed one"
+                    " after the other, with a run in between."
+                )
+    return told
+
+
+def _table_of(known: Known) -> str:
+    return known.reads.partition(" (")[0]
 
 
 def _follow(target: Connection, recorded: Mapping[Place, Known], present: Mapping[Place, Known]) -> None:

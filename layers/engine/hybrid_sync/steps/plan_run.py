@@ -19,7 +19,16 @@ from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.closure import close, requested
 from hybrid_sync.runs.fences import ask_carried, require_reached
 from hybrid_sync.runs.lost import at_work
-from hybrid_sync.runs.store import EntityRecord, Requested, RunRecord, ask_entities, ask_run, create_run, record_failure
+from hybrid_sync.runs.store import (
+    EntityRecord,
+    Requested,
+    RunRecord,
+    ask_entities,
+    ask_run,
+    create_run,
+    record_failure,
+    record_part,
+)  # fmt: skip
 from hybrid_sync.schema.bulk import ask_left_open
 from hybrid_sync.schema.plans import sizes
 from hybrid_sync.schema.ready import ask_installed, prepared
@@ -58,8 +67,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             recall_erased(world, legacy, target)  # so that this worker has heard of it
         if request.trigger == "schedule":
             require_passed(target, world.catalog.hash)
-        if not called.value:
-            take_along(target, world.catalog)
+        told = {} if called.value else take_along(target, world.catalog)
         with transaction(legacy, "legacy", read_only=True):
             saved = fence.take(legacy)
         fence.keep_to(legacy, saved)
@@ -74,6 +82,8 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             require_reached(target, saved)
             if create_run(target, request, saved, version(world), deadline, waves, wanted or {}):
                 _record(request, entities, failed, target)
+                for name in told.keys() & set(entities):
+                    record_part(target, request.run_id, name, warnings=told[name])
             failpoint("run.creating", target, legacy)
             with together(target, commits=True) as trip:
                 record_secret(world, trip)
