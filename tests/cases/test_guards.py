@@ -87,3 +87,7 @@ def test_no_session_ends_because_of_one_row(ground: Servers) -> None:
 
 def test_no_index_leaves_rows_out(ground: Servers) -> None:
     _holds("servers/gin_fuzzy_search_limit", ground)
+
+
+def test_what_a_trigger_changes_beside_is_told_by_the_same_run(ground: Servers) -> None:
+    _holds("reach/trigger_changes_other_entity", ground)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare import identity, proof
+from hybrid_sync.compare.beside import ask_our_xids, written_beside
 from hybrid_sync.compare.parts import bytes_of
 from hybrid_sync.compare.seen import state_if_seen, still
 from hybrid_sync.contracts import EntityTask, EntityVerdict
@@ -28,6 +29,7 @@ from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
+from hybrid_sync.steps.tell_beside import tell_beside
 from hybrid_sync.world import World
 
 _WHOLE = ("fence", "full", "timestamp")
@@ -49,11 +51,14 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             state = trip.ask(state_if_seen(world.catalog, task.run_id, task.entity))
             table = trip.ask(ask_identity(world.catalog[task.entity]))
             known = {s: trip.ask(identity.ask_known(task.entity, s)) for s in world.catalog[task.entity].sources}
+            ours = trip.ask(ask_our_xids(world.catalog, task.run_id, task.entity))
         run, record = asked_run.value, asked_entity.value
         require_complete(task.entity, record)
         _require_steps(task, record)
         _require_same_table(record, table.value)
-        seen = still(record.seen, state.value)
+        with transaction(target, "target", read_only=True):
+            beside = written_beside(target, world.catalog[task.entity], ours.value)
+        seen = None if beside else still(record.seen, state.value)
         sides = [target]
         if seen is None:
             legacy = legacy_of(run.fence)
@@ -61,7 +66,10 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             plan = plan_of(world, task.run_id, task.entity, legacy, target)
             entity = world.catalog[task.entity]
             _require_same_types(entity, record, legacy)
-            counted = count_entity(Sides(world.catalog, plan, run, record, entity, legacy, target), stored.value)
+            both = Sides(world.catalog, plan, run, record, entity, legacy, target)
+            if beside:
+                tell_beside(both, beside)
+            counted = count_entity(both, stored.value)
             if counted is None:
                 return EntityVerdict(run_id=task.run_id, entity=task.entity, more=True)
             found = counted

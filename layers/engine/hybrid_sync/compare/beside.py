@@ -1,0 +1,115 @@
+"""Rows that a run's transactions changed beside those that it wrote: a trigger of the target may write any row.
+
+Such a row bears a transaction id of ours, and the journal does not know that it was written with it.  Whoever wrote it
+has looked at his own rows only, no fence of legacy shows it, and the triggers of one entity may write another one's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from psycopg import sql
+
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.place import table
+from hybrid_sync.compare.canonical import canonical
+from hybrid_sync.compare.checksums import Sides
+from hybrid_sync.compare.look import Difference, look
+from hybrid_sync.compare.parts import ALL
+from hybrid_sync.contracts import Key
+from hybrid_sync.keys import belongs_to, key_columns, key_parts, make_room
+from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.rows.failed import FailedRow
+from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.write.isolate import ALTERED
+
+_AT_ONCE = 1_000
+# An entry is written in the savepoint of the change that it tells of, so it bears the same transaction id.
+# Whose run ended after the entity was last verified may have written after that look, a run without the entity too.
+_OURS = """
+with recursive tree (oid) as (
+  select pg_catalog.to_regclass(name)::oid from unnest({tables}::text[]) as name
+  union select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid
+),
+verified (at) as (select coalesce(max(advanced_at), now()) from hybrid_sync.fence where entity = {entity}),
+since (run_id, at) as (
+  select run_id, case when run_id = {run} then '-infinity' else at end from hybrid_sync.run, verified
+  where run_id = {run} or finished_at > at
+)
+select array_agg(distinct xid::text) from (
+  select unnest(b.xids) from hybrid_sync.batch_done b join since s on b.run_id = s.run_id and b.done_at > s.at
+  union
+  select j.xmin from hybrid_sync.journal j join since s on j.run_id = s.run_id and j.recorded_at > s.at
+  where j.operation in ('link', 'delete')
+) as ours (xid)
+where exists (
+  select from pg_catalog.pg_trigger g where not g.tgisinternal and g.tgenabled in ('O', 'A')
+  and g.tgrelid in (select oid from tree)
+) or exists (
+  select from pg_catalog.pg_constraint c
+  where c.contype = 'f' and c.confrelid in (select oid from tree) and c.confupdtype in ('c', 'n', 'd')
+)
+"""
+
+
+def ask_our_xids(catalog: Catalog, run_id: str, entity: str) -> Question[list[str]]:
+    """The transactions with which this run, and others since the entity was last verified, wrote to any table; none
+    where no table of the catalog has a trigger that could write another row."""
+    tables = sorted({table(one.target).as_string(None) for one in catalog.entities.values()})
+    query = sql.SQL(_OURS).format(tables=tables, entity=entity, run=run_id)
+    return Question(query, None, lambda found: found.fetchall()[0][0] or [])
+
+
+def written_beside(target: Connection, entity: Entity, xids: Sequence[str]) -> dict[str, list[Key]]:
+    """By source: keys of the entity's rows that these transactions wrote and nobody has journalled."""
+    if not xids:
+        return {}
+    make_room(target)
+    found = {
+        name: [tuple(key) for (key,) in target.execute(_unjournalled(entity, name, xids)).fetchall()]
+        for name in entity.sources
+    }
+    return {name: keys for name, keys in found.items() if keys}
+
+
+def _unjournalled(entity: Entity, source: str, xids: Sequence[str]) -> sql.Composed:
+    keys = key_parts(key_columns(entity.sources[source].key))
+    many = len(keys) > 1  # an age stands for its transaction: ids themselves have no order, which NOT IN asks for
+    parts: list[sql.Composable] = [
+        sql.SQL("min(value) filter (where (n - 1) % {} = {})").format(len(keys), i) for i in range(len(keys))
+    ]
+    written = sql.SQL(
+        "select {}, age(j.xid) from hybrid_sync.journal j cross join unnest(j.keys) with ordinality as k (value, n)"
+        " where j.entity = {} and j.source = {} and j.xid = any({}::xid[]){}"
+    ).format(
+        sql.SQL(", ").join(parts if many else [sql.SQL("value")]), entity.entity, source, list(xids),
+        sql.SQL(" group by j.tableoid, j.ctid, j.xid, (n - 1) / {}").format(len(keys)) if many else sql.SQL(""),
+    )  # fmt: skip
+    return sql.SQL(
+        "select array[{}] from {} where {} and xmin = any({}::xid[]) and ({}, age(xmin)) not in ({})"
+    ).format(
+        sql.SQL(", ").join(keys), table(entity.target), belongs_to(entity.sources[source]), list(xids),
+        sql.SQL(", ").join(keys), written,
+    )  # fmt: skip
+
+
+def changed_beside(
+    catalog: Catalog, plan: EntityPlan, entity: Entity, suspects: Mapping[str, Iterable[Key]],
+    after_fence: Mapping[str, sql.Composable], legacy: Connection, target: Connection,
+) -> dict[str, list[FailedRow]]:  # fmt: skip
+    """By source: those of the rows that differ from legacy; both connections hold snapshots."""
+    found: dict[str, list[FailedRow]] = {}
+    for name, keys in suspects.items():
+        read = plan.sources[name]
+        sides = Sides(
+            read, entity.sources[name], table(entity.target), canonical(catalog, read), after_fence[name], ALL, legacy,
+            target,
+        )  # fmt: skip
+        ordered = sorted(keys)
+        for at in range(0, len(ordered), _AT_ONCE):
+            for one in look(sides, ordered[at : at + _AT_ONCE], sql.SQL("false")):
+                if isinstance(one, Difference) and one.kind == "changed":
+                    row = FailedRow(one.key, ALTERED, one.columns[0] if one.columns else None, present=True)
+                    found.setdefault(name, []).append(row)
+    return found
