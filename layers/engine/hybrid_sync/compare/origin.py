@@ -12,10 +12,12 @@ from typing import Literal
 
 from psycopg import sql
 
+from hybrid_sync.catalog.catalog import Catalog
+from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.look import Difference
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import record_among
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, Question
 
 Origin = Literal["legacy", "target", "both"]
 
@@ -37,10 +39,44 @@ baseline as (
 select x from given, baseline
 where xid not in (select xid from ours) and age(xid) between 0 and baseline.age
 """
+# An entry is written in the savepoint of the change that it tells of, so it bears the same transaction id.
+# Whose run ended after the entity was last verified may have written after that look, a run without the entity too.
+_OURS = """
+with recursive tree (oid) as (
+  select pg_catalog.to_regclass(name)::oid from unnest({tables}::text[]) as name
+  union select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid
+),
+verified (at) as (select coalesce(max(advanced_at), now()) from hybrid_sync.fence where entity = {entity}),
+since (run_id, at) as (
+  select run_id, case when run_id = {run} then '-infinity' else at end from hybrid_sync.run, verified
+  where run_id = {run} or finished_at > at
+)
+select array_agg(distinct xid::text) from (
+  select unnest(b.xids) from hybrid_sync.batch_done b join since s on b.run_id = s.run_id and b.done_at > s.at
+  union
+  select j.xmin from hybrid_sync.journal j join since s on j.run_id = s.run_id and j.recorded_at > s.at
+  where j.operation in ('link', 'delete')
+) as ours (xid)
+where exists (
+  select from pg_catalog.pg_trigger g where not g.tgisinternal and g.tgenabled in ('O', 'A')
+  and g.tgrelid in (select oid from tree)
+) or exists (
+  select from pg_catalog.pg_constraint c
+  where c.contype = 'f' and c.confrelid in (select oid from tree) and c.confupdtype in ('c', 'n', 'd')
+)
+"""
 _REPORTED = sql.SQL("""
 select distinct key from hybrid_sync.difference
 where entity = {} and source = {} and run_id <> {} and origin <> 'legacy' and state = 'confirmed' and {}
 """)
+
+
+def ask_our_xids(catalog: Catalog, run_id: str, entity: str) -> Question[list[str]]:
+    """The transactions with which this run, and others since the entity was last verified, wrote to any table; none
+    where no table of the catalog has a trigger that could write another row."""
+    tables = sorted({table(one.target).as_string(None) for one in catalog.entities.values()})
+    query = sql.SQL(_OURS).format(tables=tables, entity=entity, run=run_id)
+    return Question(query, None, lambda found: found.fetchall()[0][0] or [])
 
 
 def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[str]) -> set[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare import identity, proof
-from hybrid_sync.compare.beside import ask_our_xids, written_beside
+from hybrid_sync.compare.origin import ask_our_xids
 from hybrid_sync.compare.parts import bytes_of
 from hybrid_sync.compare.seen import state_if_seen, still
-from hybrid_sync.contracts import EntityTask, EntityVerdict
+from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
@@ -29,7 +31,6 @@ from hybrid_sync.session import Answer, Trip
 from hybrid_sync.steps.count_entity import Found, Sides, count_entity
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
-from hybrid_sync.steps.tell_beside import tell_beside
 from hybrid_sync.world import World
 
 _WHOLE = ("fence", "full", "timestamp")
@@ -56,8 +57,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         require_complete(task.entity, record)
         _require_steps(task, record)
         _require_same_table(record, table.value)
-        with transaction(target, "target", read_only=True):
-            beside = written_beside(target, world.catalog[task.entity], ours.value)
+        beside = _beside(target, world.catalog[task.entity], ours.value)
         seen = None if beside else still(record.seen, state.value)
         sides = [target]
         if seen is None:
@@ -68,6 +68,8 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             _require_same_types(entity, record, legacy)
             both = Sides(world.catalog, plan, run, record, entity, legacy, target)
             if beside:
+                from hybrid_sync.steps.tell_beside import tell_beside  # seldom
+
                 tell_beside(both, beside)
             counted = count_entity(both, stored.value)
             if counted is None:
@@ -94,6 +96,16 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         run_id=task.run_id, entity=task.entity, complete=True, conserved=verified,
         fence_advanced=advanced is not None and advanced.value,
     )  # fmt: skip
+
+
+def _beside(target: Connection, entity: Entity, xids: Sequence[str]) -> Mapping[str, Sequence[Key]]:
+    """By source, rows that a run's transactions may have changed without writing them."""
+    if not xids:
+        return {}
+    from hybrid_sync.compare.beside import written_beside  # only where the target has triggers
+
+    with transaction(target, "target", read_only=True):
+        return written_beside(target, entity, xids)
 
 
 def _require_steps(task: EntityTask, record: EntityRecord) -> None:
