@@ -178,6 +178,16 @@ def test_a_stack_without_a_name_is_not_the_one_on_this_machine(hybrid_sync: Comm
     assert "--stack names no stack" in hybrid_sync("--stack", "", command).err
 
 
+@pytest.mark.parametrize("endpoint", ["garbage", "http://", "ftp://127.0.0.1"])
+def test_an_endpoint_that_is_no_address_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, hybrid_sync: Command, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    said = hybrid_sync("--stack", "prod", "--region", "eu-central-1", "status")
+    assert said.status == 1
+    assert said.err.startswith("hybrid-sync: AWS_ENDPOINT_URL is no address")
+
+
 def test_a_networks_sign_in_page_is_one_sentence(monkeypatch: pytest.MonkeyPatch, hybrid_sync: Command) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.contracts import FailureMessage
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.runs.holds import hold
@@ -16,9 +17,10 @@ from hybrid_sync.services.messages.records import RedriveAsked
 from hybrid_sync.services.redrive import redrive
 from hybrid_sync.steps.retry_failure import retry_failure
 from tests.cli.conftest import Command, announce
-from tests.cli.gateway import PERSON, Desk, gateway
+from tests.cli.gateway import PERSON, Away, Desk, gateway
 from tests.contract import accounts
 from tests.engine.worlds import run
+from tests.gate.table import control_table
 from tests.rollbacks.ground import Ground
 
 MANY = 10_000
@@ -93,7 +95,7 @@ def test_ten_thousand_are_handed_out_once_and_arrive_and_table_queue_and_command
     assert (said.status, said.err) == (0, "")
     messages = redriving.messages()
     handed_out = keys(messages)
-    assert json.loads(said.out) == {"records": MANY, "messages": len(messages), "left": 0}
+    assert json.loads(said.out) == {"records": MANY, "messages": len(messages), "left": 0, "paused": ""}
     assert len(handed_out) == len(set(handed_out)) == redriving.handed_out() == MANY
     for message in messages:
         assert retry_failure(redriving.ground.world, message).failed == 0
@@ -132,6 +134,24 @@ def test_each_redrive_tries_anew_and_a_call_that_is_repeated_hands_out_nothing_t
     assert redrive(redriving.desk, again, PERSON).records == 2
     [message] = redriving.messages()
     assert retry_failure(redriving.ground.world, message).failed == 0, "a result of the redrive before was taken"
+
+
+def test_while_starts_are_paused_nobody_is_told_that_records_are_tried(
+    redriving: Redriving, hybrid_sync: Command
+) -> None:
+    redriving.fail(2)
+    dynamodb = boto3.client("dynamodb")
+    with control_table(dynamodb, "control") as table:
+        redriving.desk.admit_by(Away(), table, dynamodb)
+        SlotStore(table, dynamodb).pause("by ann since 2026-11-29 01:00 UTC, legacy is being restored")
+        said = hybrid_sync("failures", "redrive", "--all")
+        assert said.out == (
+            "2 failed records wait in the queue: starts are paused by ann since 2026-11-29 01:00 UTC, legacy is being"
+            " restored. hybrid-sync resume lets it go on.\n"
+        )
+        assert len(keys(redriving.messages())) == 2
+        SlotStore(table, dynamodb).pause("")
+        assert hybrid_sync("failures", "redrive", "--all").out.startswith("2 failed records are tried again")
 
 
 def test_what_is_held_is_left_and_said(redriving: Redriving, hybrid_sync: Command) -> None:

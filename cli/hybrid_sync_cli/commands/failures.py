@@ -129,7 +129,11 @@ def redrive(entity: str | None, keys: tuple[str, ...], reason: str | None, every
     if as_json:
         click.echo(total.model_dump_json(exclude={"more"}))
         return
-    click.echo(f"{total.records:,} failed records are tried again, in {total.messages:,} messages.")
+    what = f"{total.records:,} failed records"
+    if total.paused:
+        click.echo(f"{what} wait in the queue: starts are paused {total.paused}. hybrid-sync resume lets it go on.")
+    else:
+        click.echo(f"{what} are tried again, in {total.messages:,} messages.")
     if total.left:
         click.echo(f"{total.left:,} are left: their entity is held, or they have no key.")
 

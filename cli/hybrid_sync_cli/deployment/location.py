@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 from botocore.exceptions import (
@@ -74,12 +75,16 @@ class Location:
         """A stack of the account of the environment's credentials, or of a profile's."""
         from botocore.session import Session  # whoever asks the stack on this machine does without: 0.2 s of CPU
 
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+        address = urlsplit(endpoint)
+        if endpoint and not (address.scheme in ("http", "https") and address.hostname):
+            raise CliError("AWS_ENDPOINT_URL is no address: unset it for AWS itself, or begin it with https://.")
         with sentences(stack, region or "", profile):
             configured = Session(profile=profile).get_config_variable("region")
         found = region or os.environ.get("AWS_REGION") or configured
         if not found:
             raise CliError(f"No region is chosen for the stack {stack}: give --region, or set AWS_REGION.")
-        return cls(stack, str(found), os.environ.get("AWS_ENDPOINT_URL", ""), profile)
+        return cls(stack, str(found), endpoint, profile)
 
     @property
     def is_local(self) -> bool:

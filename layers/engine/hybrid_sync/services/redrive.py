@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybrid_sync.errors import RequestRejected
+from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.failures.redrive import Which, left, take_again
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.failed import require_reason, source_of
@@ -28,4 +28,13 @@ def redrive(desk: Desk, asked: RedriveAsked, _: str) -> Redriven:
         kept = left(target, which)
         desk.failure_queue.send(messages)
     records = sum(len(message.keys) for message in messages)
-    return Redriven(records=records, messages=len(messages), left=kept, more=bool(messages))
+    more = bool(messages)
+    return Redriven(records=records, messages=len(messages), left=kept, more=more, paused="" if more else _paused(desk))
+
+
+def _paused(desk: Desk) -> str:
+    """Asked when all is done, which an answer that fails here would hide."""
+    try:
+        return desk.gate.at_work()[2].paused
+    except SyncError:
+        return ""

@@ -59,12 +59,14 @@ class FailedRecords(Message):
 
 class RedrivenRecords(Message):
     """`records` this call has handed to the queue; `more` asks for the same request again, with `redrive_id`.  `left`:
-    no message may name these, because they have no key, or because their entity is held."""
+    no message may name these, because they have no key, or because their entity is held.  `paused`, in the last
+    answer: since when and why nothing is tried yet, or empty."""
 
     redrive_id: str
     records: int
     left: int
     more: bool
+    paused: str
 
 
 class FailuresQuery(Page):
@@ -151,7 +153,7 @@ def redrive_failures(desk: Desk, call: Call) -> Reply:
     name = asked.redrive_id or f"redrive-{desk.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     chosen = {**asked.model_dump(), "redrive_id": name, "again": bool(asked.redrive_id)}
     done = redrive(desk, RedriveAsked(**chosen), call.caller.who)
-    return Reply(RedrivenRecords(redrive_id=name, records=done.records, left=done.left, more=done.more))
+    return Reply(RedrivenRecords(redrive_id=name, **done.model_dump(exclude={"messages"})))
 
 
 def accept_failures(desk: Desk, call: Call) -> Reply:

@@ -85,12 +85,14 @@ class RedriveAsked(Asked):
 
 class Redriven(Message):
     """`records` this call has handed to the queue; `more` asks for another call.  `left`: no message may name these,
-    because they have no key, or because their entity is held."""
+    because they have no key, or because their entity is held.  `paused`: since when, by whom and why nothing is tried
+    although it was handed over; empty where the queue goes on, or where nobody could say."""
 
     records: int
     messages: int
     left: int
     more: bool
+    paused: str = ""
 
 
 MOST_EVENTS = 500
