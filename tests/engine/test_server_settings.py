@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import psycopg
 import pytest
@@ -12,10 +15,14 @@ from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.failpoints import armed
 from hybrid_sync.pool import Pool
 from hybrid_sync.postgres import Connection
+from hybrid_sync.services.desk import Desk
+from hybrid_sync.services.erasing import erase_people, preview
+from hybrid_sync.services.messages.erasing import EraseAsked
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import RollbackTask, rollback_run
 from tests.engine.bulk import Do
 from tests.engine.conftest import Query
+from tests.engine.erasures import with_erasure
 from tests.engine.worlds import EngineWorld, run
 from tests.servers.projects import Projects
 
@@ -117,3 +124,33 @@ def test_a_foreign_key_whose_triggers_are_off_proves_nothing(
     assert ("people",) in target(
         "select entity from hybrid_sync.run_entity where run_id = 'second' and status <> 'verified'"
     )
+
+
+def test_nobody_is_erased_where_foreign_keys_would_not_apply_or_the_schema_is_older(
+    world: EngineWorld, projects: Projects, target: Query
+) -> None:
+    with_erasure(world)
+    run(world, "first")
+    desk = cast(
+        Desk,
+        SimpleNamespace(
+            catalog=world.catalog, id_secret=world.id_secret, erasures=world.erasures, now=lambda: datetime.now(UTC),
+            connect_legacy=world.connect_legacy, connect_target=world.connect_target,
+        ),
+    )  # fmt: skip
+    asked = EraseAsked.model_validate({"rows": [{"entity": "people", "key": [3]}], "why": "asked by letter"})
+    people = target("select * from people order by id")
+    with (
+        set_for_us(projects, world, "session_replication_role = replica"),
+        pytest.raises(ConfigurationMissing, match="session_replication_role"),
+    ):
+        erase_people(desk, asked, "somebody")
+    newest = "(select max(name) from hybrid_sync.migration)"
+    [(name,)] = target(f"delete from hybrid_sync.migration where name = {newest} returning name")
+    for refused in (lambda: preview(desk, asked, "somebody"), lambda: erase_people(desk, asked, "somebody")):
+        with pytest.raises(ConfigurationMissing, match="older version"):
+            refused()
+    assert target("select * from people order by id") == people
+    target("insert into hybrid_sync.migration select (jsonb_populate_record(m, jsonb_build_object('name', %s::text))).*"
+           " from hybrid_sync.migration m limit 1", name)  # fmt: skip
+    assert erase_people(desk, asked, "somebody").pseudonymised == {"people": 1, "visits": 1}

@@ -55,8 +55,12 @@ def erasures(desk: Desk, _asked: ErasuresAsked, _: str) -> Certificates:
 def _ground(desk: Desk) -> Iterator[Ground]:
     from hybrid_sync.erase.erase import Ground
     from hybrid_sync.erase.hashes import Hashes
+    from hybrid_sync.schema.ready import ask_installed
+    from hybrid_sync.session import answer
 
     with desk.connect_legacy() as legacy, at_target(desk) as target:
+        # In replica mode no foreign key would cascade, and an older schema keeps less than an erasure relies on.
+        answer(target, ask_installed())
         yield Ground(desk.catalog, Hashes(desk.id_secret), desk.erasures, legacy, target)
 
 
