@@ -35,6 +35,7 @@ class Session(psycopg.Connection[Row]):
         self._opening: Sequence[bytes] = ()
         self._ahead: list[bytes] = []
         self._first: _First | None = None
+        self._asked: list[_First] = []
         self._savepoints = itertools.count(1)
 
     def open_with_next(self, statements: Sequence[bytes]) -> None:
@@ -54,10 +55,16 @@ class Session(psycopg.Connection[Row]):
         """Let a statement travel with the next one; only what follows in the transaction may need it."""
         self._ahead.append(bound(self, statement, None))
 
+    def ask_with_next(self, question: Question[None]) -> None:
+        """Ask this in the same message as the next statement, before it: its meaning may refuse to go on."""
+        asked = bound(self, question.query, question.parameters)
+        self._ahead.append(asked)
+        self._asked.append((asked, question.meaning))
+
     def forget_unsent(self) -> bool:
         """The transaction ends before its first statement; False when it has begun."""
         unsent = bool(self._opening)
-        self._opening, self._ahead = (), []
+        self._opening, self._ahead, self._asked = (), [], []
         return unsent
 
     def _take_unsent(self) -> tuple[bytes, ...]:
@@ -83,10 +90,12 @@ class Session(psycopg.Connection[Row]):
         return cursor
 
     def _step_over(self, unsent: Sequence[bytes], cursor: psycopg.Cursor[Row]) -> None:
-        """Pass over the results of what travelled before; only that of a transaction's beginning is looked at."""
+        """Pass over the results of what travelled before, but those of what was asked there."""
+        asked, self._asked = [*self._asked, *([self._first] if self._first else [])], []
         for statement in unsent:
-            if self._first is not None and statement is self._first[0]:
-                self._first[1](cursor)
+            for question, meaning in asked:
+                if statement is question:
+                    meaning(cursor)
             cursor.nextset()
 
     def send_all(self, statements: Sequence[Statement]) -> psycopg.Cursor[Row]:

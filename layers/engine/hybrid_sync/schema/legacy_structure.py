@@ -105,6 +105,20 @@ def ask_types_now(entity: Entity, source_name: str) -> Question[list[tuple[int, 
     return _asked(entity, source_name, sql.SQL("{} limit 0"), lambda found: _types(found, wanted))
 
 
+def types_as_planned(entity: Entity, source_name: str, planned: Iterable[tuple[int, int]]) -> Question[None]:
+    """Refuses where these are not what legacy computes now; as long as its transaction lasts nobody can change that."""
+    asked, wanted = ask_types_now(entity, source_name), list(planned)
+
+    def meaning(found: Cursor) -> None:
+        if asked.meaning(found) != wanted:
+            raise StructureMismatch(
+                f"A column of legacy was given another type while the run was at work (entity {entity.entity}).",
+                "Start the run again: it reads all rows.",
+            )
+
+    return Question(asked.query, asked.parameters, meaning, asked.refused)
+
+
 def digest_of_types(types: Mapping[str, Iterable[tuple[int, int]]]) -> str:
     """What stands for the types by which the rows of an entity's sources are understood."""
     told = {source: [list(one) for one in asked] for source, asked in types.items()}

@@ -18,9 +18,11 @@ from hybrid_sync.keys import keys_after, one_of
 from hybrid_sync.legacy import changes, fence, rows
 from hybrid_sync.legacy.cut import PAGE_BYTES, Cut
 from hybrid_sync.legacy.unreadable import read_isolated, require_readable
-from hybrid_sync.postgres import Connection, transaction
+from hybrid_sync.postgres import Connection, Question, transaction
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned, scan
+from hybrid_sync.schema.legacy_structure import types_as_planned
+from hybrid_sync.session import Session
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.isolate import unreadable_reason
@@ -61,7 +63,8 @@ def read_page(
     """
     most = task.page_rows if not row_bytes else max(1, min(task.page_rows, PAGE_BYTES // row_bytes))
     wanted = _wanted(world, task, start, plan, opened, most, target)
-    cut, scanned, unreadable = _rows(plan, wanted, opened, Cut(plan, most), legacy)
+    types = types_as_planned(world.catalog[task.entity], plan.source, plan.types)
+    cut, scanned, unreadable = _rows(plan, wanted, opened, Cut(plan, most), legacy, types)
     until = cut.last if cut.more else None
     if until is None and wanted.more and wanted.keys:
         until = wanted.keys[-1]
@@ -70,19 +73,19 @@ def read_page(
 
 
 def _rows(
-    plan: ReadPlan, wanted: _Wanted, opened: Opened, cut: Cut, legacy: Connection
-) -> tuple[Cut, Scanned, list[FailedRow]]:
+    plan: ReadPlan, wanted: _Wanted, opened: Opened, cut: Cut, legacy: Connection, types: Question[None]
+) -> tuple[Cut, Scanned, list[FailedRow]]:  # fmt: skip
     # Named keys are few already, and a bound would let the planner walk the whole table in key order to find them.
     at_most = cut.at_most if wanted.keys is None else None
     trial = replace(cut)
     fence.keep_to(legacy, opened.fence)
     try:
-        # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
-        with (
-            transaction(legacy, "legacy", read_only=True, path=plan.path),
-            closing(rows.parts(legacy, plan, wanted.where, at_most)) as found,
-        ):
-            return trial, scan(plan, chain.from_iterable(trial.take(found))), []
+        with transaction(legacy, "legacy", read_only=True, path=plan.path):
+            assert isinstance(legacy, Session), "connect makes no other"
+            legacy.ask_with_next(types)  # whoever asks for columns keeps others from changing them
+            # Closed at once when the page is full or the scan fails: an open COPY keeps the connection from ending.
+            with closing(rows.parts(legacy, plan, wanted.where, at_most)) as found:
+                return trial, scan(plan, chain.from_iterable(trial.take(found))), []
     except psycopg.Error as error:
         require_readable(legacy, plan, error)
     isolated = read_isolated(legacy, plan, wanted.where, cut)
