@@ -9,7 +9,7 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.erasure import Erasure
 from hybrid_sync.contracts import Key
 from hybrid_sync.erase.certificate import Certificate
-from hybrid_sync.erase.erase import By, Ground, erase
+from hybrid_sync.erase.erase import By, ErasureContext, erase
 from hybrid_sync.erase.hashes import Hashes, Place
 from hybrid_sync.postgres import transaction
 from tests.engine.worlds import EngineWorld
@@ -39,5 +39,5 @@ def with_erasure(world: EngineWorld, **changed: dict[str, Any] | None) -> None:
 def erase_rows(world: EngineWorld, *keys: Key, place: Place = PEOPLE) -> Certificate:
     """Erase the persons of these rows."""
     with world.connect_legacy() as legacy, world.connect_target() as target, transaction(target, "target"):
-        ground = Ground(world.catalog, Hashes(world.id_secret), world.erasures, legacy, target)
-        return erase(ground, {place: set(keys)}, By("somebody", "asked by letter", datetime.now(UTC)))
+        context = ErasureContext(world.catalog, Hashes(world.id_secret), world.erasures, legacy, target)
+        return erase(context, {place: set(keys)}, By("somebody", "asked by letter", datetime.now(UTC)))

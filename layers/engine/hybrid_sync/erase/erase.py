@@ -33,8 +33,8 @@ from hybrid_sync.write.batches import lock_buckets
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Between what it works; the target's transaction is the caller's."""
+class ErasureContext:
+    """What an erasure works with; the target's transaction is the caller's."""
 
     catalog: Catalog
     hashes: Hashes
@@ -55,122 +55,122 @@ class By:
     what: Mapping[str, Any] = field(default_factory=dict)
 
 
-def person(ground: Ground, named: Mapping[Place, Iterable[Key]]) -> Rows:
+def person(context: ErasureContext, named: Mapping[Place, Iterable[Key]]) -> Rows:
     """All rows of the persons to whom the named rows belong; RequestRejected where the catalog does not say how."""
     for entity, _ in named:
-        if ground.catalog[entity].erasure is None:
+        if context.catalog[entity].erasure is None:
             raise RequestRejected(
                 f"The catalog does not say what becomes of an erased row of {entity}.",
-                f"Write `erasure:` with a `policy` into {ground.catalog.file_of(entity)}, and deploy it.",
+                f"Write `erasure:` with a `policy` into {context.catalog.file_of(entity)}, and deploy it.",
             )
-    return closure(ground.catalog, named, ground.legacy, ground.target)
+    return closure(context.catalog, named, context.legacy, context.target)
 
 
-def erase(ground: Ground, named: Mapping[Place, Iterable[Key]], asked: By) -> Certificate:
+def erase(context: ErasureContext, named: Mapping[Place, Iterable[Key]], asked: By) -> Certificate:
     """Erase the persons to whom the named rows belong, and never write these rows again; safe to repeat."""
-    lock(ground)
-    return record(ground, person(ground, named), {}, asked, sum(len(list(keys)) for keys in named.values()))
+    lock(context)
+    return record(context, person(context, named), {}, asked, sum(len(list(keys)) for keys in named.values()))
 
 
-def record(ground: Ground, rows: Rows, merged: Rows, asked: By, named: int) -> Certificate:
+def record(context: ErasureContext, rows: Rows, merged: Rows, asked: By, named: int) -> Certificate:
     """Under the locks: erase these rows and those that were merged into others, and record both, here and outside.
 
     A request that was carried out is not again, nor one of whose rows every one is suppressed already.
     """
-    known = records.recorded(ground.target)
-    if ground.outside.numbers() != known:
+    known = records.recorded(context.target)
+    if context.outside.numbers() != known:
         raise RequestRejected(
             "The target and the list outside it do not know of the same erasures: it was restored, or one broke off.",
             "Start a run, which makes it good: hybrid-sync sync --profile daily. Then erase again.",
         )
-    keys = (*_all_suppressed(ground, rows), *_all_suppressed(ground, merged, alone=True))
+    keys = (*_all_suppressed(context, rows), *_all_suppressed(context, merged, alone=True))
     kind: Kind = "merged" if merged else "erased"
-    if asked.request and (done := _done(ground, asked, kind, keys)):
+    if asked.request and (done := _done(context, asked, kind, keys)):
         return done
     erasure = Erasure(
-        number=max(known, default=0) + 1, fingerprint=ground.hashes.fingerprint, by=asked.by, why=asked.why,
+        number=max(known, default=0) + 1, fingerprint=context.hashes.fingerprint, by=asked.by, why=asked.why,
         at=asked.at.isoformat(), keys=keys, request=asked.request, kind=kind, named=named,
-        places=described(ground.catalog, (one.place for one in keys)),
+        places=described(context.catalog, (one.place for one in keys)),
     )  # fmt: skip
-    certificate = _carry_out(ground, erasure, rows, merged)
+    certificate = _carry_out(context, erasure, rows, merged)
     if asked.request:
-        records.note(ground.target, kind, asked.by, {**asked.what, "erasure": erasure.number})
-    failpoint("erase.certified", ground.target, ground.legacy)
+        records.note(context.target, kind, asked.by, {**asked.what, "erasure": erasure.number})
+    failpoint("erase.certified", context.target, context.legacy)
     # Once the target has taken all of it, and before it commits: from here on the next run would finish it.
-    if not ground.outside.write(erasure):
+    if not context.outside.write(erasure):
         raise Contention("Another erasure is being recorded.", "It is tried again.")
-    failpoint("erase.kept_outside", ground.target, ground.legacy)
+    failpoint("erase.kept_outside", context.target, context.legacy)
     return certificate
 
 
-def _done(ground: Ground, asked: By, kind: Kind, keys: tuple[Suppressed, ...]) -> Certificate | None:
-    if (done := records.of_request(ground.target, asked.request)) is not None:
+def _done(context: ErasureContext, asked: By, kind: Kind, keys: tuple[Suppressed, ...]) -> Certificate | None:
+    if (done := records.of_request(context.target, asked.request)) is not None:
         return done
-    before = records.containing(ground.target, keys)
+    before = records.containing(context.target, keys)
     if before is not None:
-        records.note(ground.target, kind, asked.by, {**asked.what, "erasure": before.number})
+        records.note(context.target, kind, asked.by, {**asked.what, "erasure": before.number})
     return before
 
 
-def catch_up(ground: Ground) -> None:
+def catch_up(context: ErasureContext) -> None:
     """Erase again what the list outside has and the target does not know of: it was restored, or an erasure broke off.
 
     What the target alone knows goes back outside.
     """
-    lock(ground)
-    kept, known = ground.outside.numbers(), records.recorded(ground.target)
+    lock(context)
+    kept, known = context.outside.numbers(), records.recorded(context.target)
     for number in sorted(set(known) - set(kept)):
-        ground.outside.write(records.recall(ground.target, number))
+        context.outside.write(records.recall(context.target, number))
     for number in sorted(set(kept) - set(known)):
-        erasure = ground.outside.read(number)
-        if erasure.fingerprint != ground.hashes.fingerprint:
+        erasure = context.outside.read(number)
+        if erasure.fingerprint != context.hashes.fingerprint:
             raise records.other_secret(number)
         found, merged = (
-            _behind(ground, erasure, [one for one in erasure.keys if one.alone is alone]) for alone in (False, True)
+            _behind(context, erasure, [one for one in erasure.keys if one.alone is alone]) for alone in (False, True)
         )
         # A target of before the erasure may have rows of the person that were gone when it came.
-        rows = closure(ground.catalog, found, ground.legacy, ground.target)
-        every = dict.fromkeys([*erasure.keys, *_all_suppressed(ground, rows)])
-        _carry_out(ground, erasure.model_copy(update={"keys": tuple(every)}), rows, merged)
-        records.note(ground.target, erasure.kind, erasure.by, {"run_id": erasure.request, "erasure": number})
-    failpoint("erase.caught_up", ground.target, ground.legacy)
+        rows = closure(context.catalog, found, context.legacy, context.target)
+        every = dict.fromkeys([*erasure.keys, *_all_suppressed(context, rows)])
+        _carry_out(context, erasure.model_copy(update={"keys": tuple(every)}), rows, merged)
+        records.note(context.target, erasure.kind, erasure.by, {"run_id": erasure.request, "erasure": number})
+    failpoint("erase.caught_up", context.target, context.legacy)
 
 
-def _behind(ground: Ground, erasure: Erasure, keys: list[Suppressed]) -> Rows:
+def _behind(context: ErasureContext, erasure: Erasure, keys: list[Suppressed]) -> Rows:
     listed = [(one.place, one.bucket, bytes.fromhex(one.hash)) for one in keys]
-    called = called_now(ground.target, ground.catalog, ground.legacy, erasure.places)
-    return keys_behind(ground.catalog, ground.hashes, listed, called, ground.legacy, ground.target)
+    called = called_now(context.target, context.catalog, context.legacy, erasure.places)
+    return keys_behind(context.catalog, context.hashes, listed, called, context.legacy, context.target)
 
 
-def lock(ground: Ground) -> None:
+def lock(context: ErasureContext) -> None:
     """Keep every writer of the catalog's entities about people out until this transaction ends: each holds its row
     of entity_state."""
-    ground.target.execute("select pg_advisory_xact_lock(hashtextextended('hybrid_sync.erasure', 0))")
-    names = concerned(ground.catalog)
-    ground.target.execute(
+    context.target.execute("select pg_advisory_xact_lock(hashtextextended('hybrid_sync.erasure', 0))")
+    names = concerned(context.catalog)
+    context.target.execute(
         "insert into hybrid_sync.entity_state (entity) select unnest(%s::text[]) order by 1 on conflict do nothing",
         (names,),
     )
     # What is cached of rows that go is not asked again.
-    ground.target.execute(
+    context.target.execute(
         "update hybrid_sync.entity_state s set cache_epoch = cache_epoch + 1 from ("
         " select entity from hybrid_sync.entity_state where entity = any(%s) order by entity for update) l"
         " where l.entity = s.entity",
         (names,),
     )
-    failpoint("erase.locked", ground.target, ground.legacy)
+    failpoint("erase.locked", context.target, context.legacy)
 
 
-def _carry_out(ground: Ground, erasure: Erasure, rows: Rows, merged: Rows) -> Certificate:
+def _carry_out(context: ErasureContext, erasure: Erasure, rows: Rows, merged: Rows) -> Certificate:
     for place in sorted(rows.keys() | merged.keys()):
         keys = rows.get(place, set()) | merged.get(place, set())
-        lock_buckets(ground.target, *place, bucket_numbers(keys))  # what was seen of them is not as it was
-    records.enter(ground.target, erasure)
-    remember(ground.target, ground.catalog, erasure.places)
-    failpoint("erase.entered", ground.target, ground.legacy)
-    deleted, changed, scrubbed = Eraser(ground.catalog, rows, ground.target).erase()
+        lock_buckets(context.target, *place, bucket_numbers(keys))  # what was seen of them is not as it was
+    records.enter(context.target, erasure)
+    remember(context.target, context.catalog, erasure.places)
+    failpoint("erase.entered", context.target, context.legacy)
+    deleted, changed, scrubbed = Eraser(context.catalog, rows, context.target).erase()
     if merged:
-        _, of_merged, forgotten = Eraser(ground.catalog, merged, ground.target, alone=True).erase()
+        _, of_merged, forgotten = Eraser(context.catalog, merged, context.target, alone=True).erase()
         changed, scrubbed = dict(Counter(changed) + Counter(of_merged)), dict(Counter(scrubbed) + Counter(forgotten))
     counts: dict[str, int] = {}
     for one in erasure.keys:
@@ -179,19 +179,19 @@ def _carry_out(ground: Ground, erasure: Erasure, rows: Rows, merged: Rows) -> Ce
         **erasure.about, number=erasure.number, deleted=deleted, pseudonymised=changed, suppressed=counts,
         scrubbed=scrubbed,
     )  # fmt: skip
-    records.certify(ground.target, certificate)
+    records.certify(context.target, certificate)
     return certificate
 
 
-def _all_suppressed(ground: Ground, rows: Rows, *, alone: bool = False) -> tuple[Suppressed, ...]:
+def _all_suppressed(context: ErasureContext, rows: Rows, *, alone: bool = False) -> tuple[Suppressed, ...]:
     """What is never written again as it was: all but the rows that the catalog keeps as they are."""
     found: list[Suppressed] = []
     for place, keys in sorted(rows.items()):
-        erasure = ground.catalog[place[0]].erasure
+        erasure = context.catalog[place[0]].erasure
         if not alone and (erasure is None or erasure.policy == "keep"):
             continue
         found += [
             Suppressed(entity=place[0], source=place[1], bucket=bucket_number(key), hash=digest.hex(), alone=alone)
-            for digest, key in ground.hashes.of(place, sorted(keys)).items()
+            for digest, key in context.hashes.of(place, sorted(keys)).items()
         ]
     return tuple(found)

@@ -16,15 +16,15 @@ from hybrid_sync.services.messages.erasing import Certificates, EraseAsked, Eras
 
 if TYPE_CHECKING:  # commands that erase nobody start without it
     from hybrid_sync.erase.closure import Rows
-    from hybrid_sync.erase.erase import Ground
+    from hybrid_sync.erase.erase import ErasureContext
 
 
 def preview(desk: Desk, asked: EraseAsked, _: str) -> Preview:
     """Reads only; RequestRejected where the catalog has no policy for such rows."""
     from hybrid_sync.erase.erase import person
 
-    with _ground(desk) as ground:
-        rows = person(ground, _named(desk.catalog, asked))
+    with _context(desk) as context:
+        rows = person(context, _named(desk.catalog, asked))
     by_policy: dict[str, dict[str, int]] = {"delete": {}, "pseudonymise": {}, "keep": {}}
     for (entity, _source), keys in sorted(rows.items()):
         erasure = desk.catalog[entity].erasure
@@ -39,10 +39,10 @@ def erase_people(desk: Desk, asked: EraseAsked, who: str) -> Certificate:
     from hybrid_sync.erase.erase import By, erase
     from hybrid_sync.erase.merge import of_legacy, require_known
 
-    with _ground(desk) as ground:
+    with _context(desk) as context:
         named = _named(desk.catalog, asked)
-        require_known(ground, named, of_legacy(desk.catalog, named, ground))
-        return erase(ground, named, By(who, asked.why, desk.now()))
+        require_known(context, named, of_legacy(desk.catalog, named, context))
+        return erase(context, named, By(who, asked.why, desk.now()))
 
 
 def erasures(desk: Desk, _asked: ErasuresAsked, _: str) -> Certificates:
@@ -52,8 +52,8 @@ def erasures(desk: Desk, _asked: ErasuresAsked, _: str) -> Certificates:
 
 
 @contextmanager
-def _ground(desk: Desk) -> Iterator[Ground]:
-    from hybrid_sync.erase.erase import Ground
+def _context(desk: Desk) -> Iterator[ErasureContext]:
+    from hybrid_sync.erase.erase import ErasureContext
     from hybrid_sync.erase.hashes import Hashes
     from hybrid_sync.schema.ready import ask_installed
     from hybrid_sync.session import answer
@@ -61,7 +61,7 @@ def _ground(desk: Desk) -> Iterator[Ground]:
     with desk.connect_legacy() as legacy, at_target(desk) as target:
         # In replica mode no foreign key would cascade, and an older schema keeps less than an erasure relies on.
         answer(target, ask_installed())
-        yield Ground(desk.catalog, Hashes(desk.id_secret), desk.erasures, legacy, target)
+        yield ErasureContext(desk.catalog, Hashes(desk.id_secret), desk.erasures, legacy, target)
 
 
 def _named(catalog: Catalog, asked: EraseAsked) -> Rows:

@@ -10,7 +10,7 @@ from hybrid_sync.contracts import MAX_REFS, Profile, Ref, RunRequest
 from hybrid_sync.erase import records
 from hybrid_sync.erase.certificate import Kind
 from hybrid_sync.erase.closure import Rows
-from hybrid_sync.erase.erase import By, Ground, lock, person, record
+from hybrid_sync.erase.erase import By, ErasureContext, lock, person, record
 from hybrid_sync.erase.hashes import Hashes
 from hybrid_sync.erase.merge import merged_away, of_legacy, require_known
 from hybrid_sync.errors import ErasuresBehind, RequestForbidden, RequestRejected, SyncError
@@ -33,8 +33,8 @@ def act_on_people(world: World, request: RunRequest, legacy: Connection, target:
     by = By(request.requested_by or request.trigger, "", world.now(), request.run_id, what)
     try:
         with transaction(target, "target"):
-            ground = Ground(world.catalog, Hashes(world.id_secret), world.erasures, legacy, target)
-            carried = _act(ground, request, named, by)
+            context = ErasureContext(world.catalog, Hashes(world.id_secret), world.erasures, legacy, target)
+            carried = _act(context, request, named, by)
     except SyncError as refused:
         if not refused.transient:
             with transaction(target, "target"):
@@ -55,37 +55,37 @@ def require_possible(request: RunRequest) -> None:
         )
 
 
-def _act(ground: Ground, request: RunRequest, named: Rows, by: By) -> Rows:
+def _act(context: ErasureContext, request: RunRequest, named: Rows, by: By) -> Rows:
     """The rows to carry."""
-    lock(ground)
-    if ground.outside.numbers() != records.recorded(ground.target):
+    lock(context)
+    if context.outside.numbers() != records.recorded(context.target):
         raise ErasuresBehind("An erasure broke off before its commit.", "It is tried again, and made good first.")
-    in_legacy = of_legacy(ground.catalog, named, ground)
-    require_known(ground, named, in_legacy)
-    if records.of_request(ground.target, request.run_id) is None:
-        _require_allowed(ground, request, named)
+    in_legacy = of_legacy(context.catalog, named, context)
+    require_known(context, named, in_legacy)
+    if records.of_request(context.target, request.run_id) is None:
+        _require_allowed(context, request, named)
     count = len(request.refs)
     if request.act == "erase":
-        record(ground, person(ground, named), {}, by, count)
+        record(context, person(context, named), {}, by, count)
         return {place: keys for place, keys in in_legacy.items() if keys} or named
-    gone, referring = merged_away(ground, named)
-    record(ground, {}, gone, by, count)
+    gone, referring = merged_away(context, named)
+    record(context, {}, gone, by, count)
     every = gone.keys() | referring.keys()
     return {place: gone.get(place, set()) | referring.get(place, set()) for place in every}
 
 
-def _require_allowed(ground: Ground, request: RunRequest, named: Rows) -> None:
+def _require_allowed(context: ErasureContext, request: RunRequest, named: Rows) -> None:
     """RequestForbidden unless the catalog lets events and programs do this, and to so many a day."""
-    today = records.named_today(ground.target)
+    today = records.named_today(context.target)
     for entity in sorted({place[0] for place in named}):
-        erasure = ground.catalog[entity].erasure
+        erasure = context.catalog[entity].erasure
         most = erasure.events_a_day if erasure is not None else 0
         if today + len(request.refs) > most:
             raise RequestForbidden(
                 f"The catalog lets events and programs {request.act} {most} rows of {entity} a day, and this request"
                 f" would make it {today + len(request.refs)}; nobody was erased.",
                 f"Let an admin do it (hybrid-sync erase {entity}:KEY), or write `events_a_day:` into `erasure:` of"
-                f" {ground.catalog.file_of(entity)}.",
+                f" {context.catalog.file_of(entity)}.",
             )
 
 

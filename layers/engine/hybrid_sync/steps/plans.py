@@ -84,13 +84,13 @@ def recall_erased(world: World, legacy: Connection, target: Connection) -> None:
     with transaction(target, "target"):
         kept, known = world.erasures.numbers(), records.recorded(target)
         if kept or known:
-            from hybrid_sync.erase.erase import Ground, catch_up
+            from hybrid_sync.erase.erase import ErasureContext, catch_up
             from hybrid_sync.erase.hashes import Hashes
             from hybrid_sync.erase.places import called_now, remember
 
             hashes = Hashes(world.id_secret)
             if kept != known:
-                catch_up(Ground(world.catalog, hashes, world.erasures, legacy, target))
+                catch_up(ErasureContext(world.catalog, hashes, world.erasures, legacy, target))
             called_now(target, world.catalog, legacy)  # or nothing is written; before what was read is forgotten
             remember(target, world.catalog)
             records.require_secret(target, hashes.fingerprint)
