@@ -10,7 +10,7 @@ import psutil
 import psycopg
 import pytest
 
-from hybrid_sync.legacy.fence import Fence, older, take
+from hybrid_sync.legacy.fence import Fence, current_fence, older
 from hybrid_sync.postgres import transaction
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import wait_until
@@ -102,6 +102,6 @@ def test_an_undo_across_a_crash_reads_everything_again(world: EngineWorld, own_l
         before = Fence.model_validate(target.execute("select fence from hybrid_sync.fence limit 1").fetchall()[0][0])
     crash(own_legacy)
     with psycopg.connect(own_legacy.dsn(), autocommit=True) as legacy, transaction(legacy, "legacy", read_only=True):
-        after = take(legacy)
+        after = current_fence(legacy)
     assert older(before, after) is None
     assert older(after, after) == after

@@ -6,7 +6,7 @@ import shutil
 
 import psycopg
 
-from hybrid_sync.legacy.fence import take
+from hybrid_sync.legacy.fence import current_fence
 from hybrid_sync.postgres import transaction
 from hybrid_sync_cli.stack.postgres import Cluster
 from tests.engine.worlds import EngineWorld, run
@@ -89,7 +89,7 @@ def jump(world: EngineWorld, cluster: Cluster, to: int) -> None:
 def keep_trusting(world: EngineWorld) -> None:
     """As if the server had not been started anew in between, which years of work do not need."""
     with world.connect_legacy() as legacy, transaction(legacy, "legacy", read_only=True):
-        life = take(legacy).life
+        life = current_fence(legacy).life
     with world.connect_target() as target:
         target.execute("update hybrid_sync.fence set fence = fence || jsonb_build_object('life', %s::text)", (life,))
 

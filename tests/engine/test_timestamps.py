@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import MissingPrivilege
-from hybrid_sync.legacy.fence import take
+from hybrid_sync.legacy.fence import current_fence
 from hybrid_sync.schema.install import install
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import wait_until
@@ -108,7 +108,7 @@ def test_the_bound_lies_before_the_begin_of_the_oldest_writer(world: EngineWorld
     with world.connect_legacy() as late, world.connect_legacy() as legacy, late.transaction():
         [(began,)] = late.execute("select now()").fetchall()
         with legacy.transaction():
-            settled = take(legacy).settled_until
+            settled = current_fence(legacy).settled_until
     assert settled is not None
     assert datetime.fromisoformat(settled) <= began - timedelta(minutes=1)
 

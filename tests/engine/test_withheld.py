@@ -117,4 +117,4 @@ def test_a_replica_that_does_not_tell_what_it_has_replayed_is_refused(replica: C
 
 def taken(world: EngineWorld) -> fence.Fence:
     with connect(world.legacy_dsn, "legacy") as legacy, transaction(legacy, "legacy", read_only=True):
-        return fence.take(legacy)
+        return fence.current_fence(legacy)

@@ -10,7 +10,7 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Source
 from hybrid_sync.legacy.changes import Detection, changed
-from hybrid_sync.legacy.fence import take
+from hybrid_sync.legacy.fence import current_fence
 from hybrid_sync.postgres import Connection, connect
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.sample import mutate
@@ -50,7 +50,7 @@ def test_a_week_touches_every_kind_of_change(live: str) -> None:
 def test_what_must_be_read_is_what_the_fence_finds_week_after_week(live: str) -> None:
     for week in (1, 2, 3):
         with connect(live, "legacy") as legacy:
-            fence = take(legacy)
+            fence = current_fence(legacy)
             report = mutate(live, seed=week)
             for name, entity in CATALOG.entities.items():
                 for source_name, source in entity.sources.items():

@@ -14,7 +14,7 @@ from hybrid_sync.contracts import EntityTask
 from hybrid_sync.errors import LegacyReplaced
 from hybrid_sync.ids.mint import minter
 from hybrid_sync.legacy.changes import Bucket
-from hybrid_sync.legacy.fence import MAX_AGE, Fence, distrust, older, require_same
+from hybrid_sync.legacy.fence import MAX_AGE, Fence, older, require_same, why_unusable
 from hybrid_sync.runs.store import EntityRecord
 from hybrid_sync.steps.plan_entity import _BATCH_BYTES, _batches, cut, runs_of
 from tests.properties import given, st
@@ -86,18 +86,18 @@ def fence(**changed: object) -> Fence:
 
 def test_a_fence_is_trusted_only_on_its_own_server_and_within_its_age() -> None:
     now = fence(xmin=5000, xmax=5000)
-    assert distrust(fence(), now) is None
-    assert distrust(None, now) == "first_time"
-    assert distrust(fence(system_identifier="2"), now) == "other_system"
-    assert distrust(fence(timeline=2), now) == "other_timeline"
-    assert distrust(fence(xmin=6000), now) == "future"
-    assert distrust(fence(), fence(xmin=1001 + MAX_AGE, xmax=1001 + MAX_AGE)) == "too_old"
+    assert why_unusable(fence(), now) is None
+    assert why_unusable(None, now) == "first_time"
+    assert why_unusable(fence(system_identifier="2"), now) == "other_system"
+    assert why_unusable(fence(timeline=2), now) == "other_timeline"
+    assert why_unusable(fence(xmin=6000), now) == "future"
+    assert why_unusable(fence(), fence(xmin=1001 + MAX_AGE, xmax=1001 + MAX_AGE)) == "too_old"
 
 
 def test_a_fence_is_trusted_only_in_its_own_database() -> None:
     now = fence(xmin=5000, xmax=5000)
-    assert distrust(fence(database=6), now) == "other_database"
-    assert distrust(fence(database=None), now) == "other_database"
+    assert why_unusable(fence(database=6), now) == "other_database"
+    assert why_unusable(fence(database=None), now) == "other_database"
     assert older(fence(), fence(database=6)) is None
     assert older(fence(database=None), fence(database=None)) is None
     with pytest.raises(LegacyReplaced):
@@ -106,9 +106,9 @@ def test_a_fence_is_trusted_only_in_its_own_database() -> None:
 
 def test_a_fence_is_trusted_only_in_its_own_life_of_the_server() -> None:
     now = fence(xmin=5000, xmax=5000, life="2")
-    assert distrust(fence(life="2"), now) is None
-    assert distrust(fence(life="1"), now) == "restarted"
-    assert distrust(fence(), now) == "restarted", "of a release that did not ask"
+    assert why_unusable(fence(life="2"), now) is None
+    assert why_unusable(fence(life="1"), now) == "restarted"
+    assert why_unusable(fence(), now) == "restarted", "of a release that did not ask"
     assert older(fence(life="1"), now) is None
 
 

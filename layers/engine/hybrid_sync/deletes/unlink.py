@@ -21,7 +21,7 @@ from hybrid_sync.write.native import AS_NATIVES, write
 
 
 @dataclass(frozen=True)
-class Tie:
+class DeferredReference:
     """A deferred reference from one entity into another; the rows of both are deleted."""
 
     entity: str
@@ -31,7 +31,7 @@ class Tie:
     parent_source: str
 
 
-def ties(catalog: Catalog, entity: str, entities: Collection[str]) -> Iterator[Tie]:
+def deferred_references(catalog: Catalog, entity: str, entities: Collection[str]) -> Iterator[DeferredReference]:
     """The entity's deferred references into other ones of these entities, where both policies are `hard`."""
     definition = catalog[entity]
     if definition.on_delete.policy != "hard":
@@ -41,26 +41,30 @@ def ties(catalog: Catalog, entity: str, entities: Collection[str]) -> Iterator[T
             for parent in reference.parents if reference.deferred else ():
                 there = parent.to != entity and parent.to in entities
                 if there and catalog[parent.to].on_delete.policy == "hard":
-                    yield Tie(entity, name, column, parent.to, catalog.source_of(parent)[0])
+                    yield DeferredReference(entity, name, column, parent.to, catalog.source_of(parent)[0])
 
 
-def tied(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, limit: int) -> list[Key]:
+def referring_keys(
+    connection: Connection, catalog: Catalog, run_id: str, reference: DeferredReference, limit: int
+) -> list[Key]:
     """Keys of rows that seem to go, and still refer to one that seems to go as well."""
     query = sql.SQL("select c.key from {} order by c.key limit {}").format(
-        _joined(catalog, run_id, tie), sql.Literal(limit)
+        _joined(catalog, run_id, reference), sql.Literal(limit)
     )
     return [tuple(row[0]) for row in connection.execute(query).fetchall()]
 
 
-def unlink(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys: Collection[Key]) -> int:
+def unlink(
+    connection: Connection, catalog: Catalog, run_id: str, reference: DeferredReference, keys: Collection[Key]
+) -> int:
     """Set the references of these keys to NULL, journalled; the caller holds their buckets and asked legacy again."""
-    column = sql.Identifier(tie.column)
+    column = sql.Identifier(reference.column)
     chosen = record_among(keys, sql.SQL("c.key"))
-    batch = Batch(run_id, uuid.uuid4(), tie.entity, tie.source)
+    batch = Batch(run_id, uuid.uuid4(), reference.entity, reference.source)
     written = sql.SQL(
         "select key, old_id, written_by, prior, jsonb_build_object({}::text, parent)"
         " from old join done on done.id = old_id"
-    ).format(tie.column)
+    ).format(reference.column)
     return write(
         connection,
         sql.SQL(
@@ -70,22 +74,23 @@ def unlink(connection: Connection, catalog: Catalog, run_id: str, tie: Tie, keys
             "  returning t.id, t.xmin as written_by)"
             " {journal}"
         ).format(
-            column=column, rows=_joined(catalog, run_id, tie), chosen=chosen, table=table(catalog[tie.entity].target),
-            natives=AS_NATIVES, journal=entries(batch, "link", written),
+            column=column, rows=_joined(catalog, run_id, reference), chosen=chosen,
+            table=table(catalog[reference.entity].target), natives=AS_NATIVES,
+            journal=entries(batch, "link", written),
         ),
     ).rowcount  # fmt: skip
 
 
-def _joined(catalog: Catalog, run_id: str, tie: Tie) -> sql.Composed:
+def _joined(catalog: Catalog, run_id: str, reference: DeferredReference) -> sql.Composed:
     """Candidate c, its row t, the row that it refers to, and that one's candidate d."""
-    child, parent = catalog[tie.entity], catalog[tie.parent]
+    child, parent = catalog[reference.entity], catalog[reference.parent]
     referred = sql.SQL("(select t.id, d.key from hybrid_sync.delete_candidate d join {} t on {} where {})").format(
-        table(parent.target), is_row_of(parent.sources[tie.parent_source], sql.SQL("d.key")),
-        _open("d", run_id, tie.parent, tie.parent_source),
+        table(parent.target), is_row_of(parent.sources[reference.parent_source], sql.SQL("d.key")),
+        _open("d", run_id, reference.parent, reference.parent_source),
     )  # fmt: skip
     return sql.SQL("hybrid_sync.delete_candidate c join {} t on {} join {} p on p.id = t.{} where {}").format(
-        table(child.target), is_row_of(child.sources[tie.source], sql.SQL("c.key")), referred,
-        sql.Identifier(tie.column), _open("c", run_id, tie.entity, tie.source),
+        table(child.target), is_row_of(child.sources[reference.source], sql.SQL("c.key")), referred,
+        sql.Identifier(reference.column), _open("c", run_id, reference.entity, reference.source),
     )  # fmt: skip
 
 

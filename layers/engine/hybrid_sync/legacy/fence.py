@@ -130,22 +130,22 @@ class Fence(BaseModel):
         return str(self.xmin % 2**32)
 
 
-def take(connection: Connection, more: Callable[[Trip], object] | None = None) -> Fence:
+def current_fence(connection: Connection, more: Callable[[Trip], object] | None = None) -> Fence:
     """Save the present; short statements, in a transaction of their own, which ends with them.
 
     What asks for `more` behind them, in the same message, goes on in that transaction.
     """
     try:
-        return _taken(connection, _TAKE_FULL, more)
+        return _current(connection, _TAKE_FULL, more)
     except psycopg.Error as error:
         if error.sqlstate not in _WITHHELD:
             raise
     connection.execute("rollback")
     with transaction(connection, "legacy", read_only=True):
-        return _taken(connection, _TAKE_BY_START, more)
+        return _current(connection, _TAKE_BY_START, more)
 
 
-def _taken(connection: Connection, statement: sql.Composed, more: Callable[[Trip], object] | None) -> Fence:
+def _current(connection: Connection, statement: sql.Composed, more: Callable[[Trip], object] | None) -> Fence:
     with together(connection, lets_go=more is None) as trip:
         bound = trip.ask(Question(_BOUND, None, lambda found: found.fetchall()[0]))
         # Asked second: what is prepared between the two is in the first answer still, as a session.
@@ -192,7 +192,7 @@ def refuse_replica(fence: Fence, entities: Iterable[Entity]) -> None:
         )
 
 
-def distrust(stored: Fence | None, now: Fence) -> str | None:
+def why_unusable(stored: Fence | None, now: Fence) -> str | None:
     """Why the stored fence cannot be used, so that everything is read again; None when it can."""
     if stored is None:
         return "first_time"

@@ -27,7 +27,7 @@ class _NoTls(Exception):
     """The server answers that it has none."""
 
 
-def distrust(host: Host, side: Side, ca_file: str) -> ServerUntrusted | None:
+def why_untrusted(host: Host, side: Side, ca_file: str) -> ServerUntrusted | None:
     """What is wrong with the server's TLS; None where it can be trusted, or does not answer at all."""
     place = f"{side} at {host.name or host.address}:{host.port}"
     try:

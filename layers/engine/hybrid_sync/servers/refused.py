@@ -76,9 +76,9 @@ def why_untrusted(side: Side, parts: Parts) -> SyncError | None:
     """What is wrong with the TLS of the first of the servers that does not prove itself."""
     if parts.get("sslmode") != "verify-full":
         return None
-    from hybrid_sync.servers.handshake import distrust  # only for servers that refuse us
+    from hybrid_sync.servers.handshake import why_untrusted  # only for servers that refuse us
 
     found = (
-        distrust(host, side, parts["sslrootcert"]) for host in hosts(parts) if not host.name.startswith(("/", "@"))
+        why_untrusted(host, side, parts["sslrootcert"]) for host in hosts(parts) if not host.name.startswith(("/", "@"))
     )
     return next((error for error in found if error is not None), None)

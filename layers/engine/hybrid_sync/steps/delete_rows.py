@@ -48,24 +48,24 @@ class EntityDeletes:
     def clear_references(self, pages: int) -> int:
         """Clear deferred references between rows that both go; how many of the pages are left."""
         entities = [name for wave in self._run.waves for name in wave]
-        for tie in unlink.ties(self._catalog, self._entity.entity, entities):
-            while pages > 0 and (keys := self._tied(tie)):
-                self._clear(tie, keys)
+        for reference in unlink.deferred_references(self._catalog, self._entity.entity, entities):
+            while pages > 0 and (keys := self._referring_keys(reference)):
+                self._clear(reference, keys)
                 pages -= 1
         return pages
 
     def _transaction(self) -> AbstractContextManager[object]:
         return nullcontext() if self._within else transaction(self._target, "target")
 
-    def _tied(self, tie: unlink.Tie) -> list[Key]:
+    def _referring_keys(self, reference: unlink.DeferredReference) -> list[Key]:
         with self._transaction():
-            return unlink.tied(self._target, self._catalog, self._run.run_id, tie, _PAGE)
+            return unlink.referring_keys(self._target, self._catalog, self._run.run_id, reference, _PAGE)
 
-    def _clear(self, tie: unlink.Tie, keys: list[Key]) -> None:
+    def _clear(self, reference: unlink.DeferredReference, keys: list[Key]) -> None:
         with self._transaction():
-            departed = self._departed(tie.source, keys)
-            unlink.unlink(self._target, self._catalog, self._run.run_id, tie, departed)
-            self._settle(tie.source, [Outcome(key, "back") for key in keys if key not in departed], departed)
+            departed = self._departed(reference.source, keys)
+            unlink.unlink(self._target, self._catalog, self._run.run_id, reference, departed)
+            self._settle(reference.source, [Outcome(key, "back") for key in keys if key not in departed], departed)
 
     # --- page by page --------------------------------------------------------------------------------------------
 

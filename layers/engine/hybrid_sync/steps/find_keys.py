@@ -107,7 +107,7 @@ def _first_look(
     closure = Closure(catalog, named)
     with inside(legacy, "legacy", soon=True), inside(target, "target", soon=True):
         asked: list[Callable[[], None]] = []
-        saved = fence.take(legacy, lambda trip: asked.append(closure.ask_legacy(trip)))
+        saved = fence.current_fence(legacy, lambda trip: asked.append(closure.ask_legacy(trip)))
         asked[-1]()
         with together(target) as trip:
             trip.ask(ask_installed())

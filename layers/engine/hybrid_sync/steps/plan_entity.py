@@ -18,7 +18,7 @@ from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.quarantine import keys_to_retry
 from hybrid_sync.keys import bucket_numbers
 from hybrid_sync.legacy.changes import Bucket, Detection, changed, count_by_bucket, require_bound, since
-from hybrid_sync.legacy.fence import Fence, distrust, keep_to
+from hybrid_sync.legacy.fence import Fence, keep_to, why_unusable
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
@@ -113,7 +113,7 @@ def _detection(
         return Detection("keys", "requested", stored), version
     if request.since or request.until:
         return _range(entity, request, stored), version
-    reason = distrust(stored, run.fence)
+    reason = why_unusable(stored, run.fence)
     if reason is None and stored_definition != definition:
         reason = "definition_changed"
     if entity.detect == "timestamp":

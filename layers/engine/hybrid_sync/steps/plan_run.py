@@ -69,7 +69,7 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
             require_passed(target, world.catalog.hash)
         told = {} if called.value else take_along(target, world.catalog)
         with transaction(legacy, "legacy", read_only=True):
-            saved = fence.take(legacy)
+            saved = fence.current_fence(legacy)
         fence.keep_to(legacy, saved)
         wanted, failed = _wanted(world, request, legacy, target)
         waves = world.catalog.waves(_entities(world.catalog, request, wanted))

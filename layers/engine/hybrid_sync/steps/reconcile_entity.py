@@ -18,7 +18,7 @@ from hybrid_sync.contracts import BatchTask, EntityTask, Profile, ReconciledEnti
 from hybrid_sync.errors import EntityIncomplete
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy.changes import Detection
-from hybrid_sync.legacy.fence import RESTARTED, Fence, distrust, keep_to
+from hybrid_sync.legacy.fence import RESTARTED, Fence, keep_to, why_unusable
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.fences import StoredFence, ask_fence
 from hybrid_sync.runs.store import (
@@ -150,7 +150,7 @@ def _fences(
     if record.detection is not None and record.detection.mode in _CARRIED:
         return run.fence, record.detection.fence
     stored, definition, version = fence
-    why = distrust(stored, run.fence)
+    why = why_unusable(stored, run.fence)
     if why == RESTARTED:
         why = None  # what a later change has in common with an earlier one is its id; it is compared, and told
     if why is None and definition != plan.definition_hash:

@@ -53,7 +53,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
             if refused := without_key(target).get(message.entity):
                 raise refused
         with transaction(legacy, "legacy", read_only=True):
-            saved = fence.take(legacy)
+            saved = fence.current_fence(legacy)
         fence.refuse_replica(saved, [world.catalog[message.entity]])
         request = RunRequest(
             run_id=run_id, profile=Profile.on_demand, trigger="retry", entities=(message.entity,),

@@ -43,7 +43,7 @@ def fences(context: ProbeContext) -> Iterator[Finding]:
     entities = context.catalog.entities.values()
     try:
         with context.reading("legacy") as legacy:
-            saved = fence.take(legacy)
+            saved = fence.current_fence(legacy)
     except psycopg.Error as refused:
         yield error(
             "no_fence",
