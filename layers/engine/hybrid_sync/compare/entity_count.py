@@ -37,7 +37,7 @@ class EntityCount:
     legacy: Connection
     target: Connection
     total: Conservation = field(default_factory=Conservation.nothing)
-    keys: dict[str, identity.Found] = field(default_factory=dict)
+    keys: dict[str, identity.KeyDefects] = field(default_factory=dict)
     """By source: what its keys are not."""
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class EntityCount:
         for i, m in enumerate(self.entity.money):
             for side, sums in ((self.ours, ours.money[i]), (self.theirs, theirs.money[i])):
                 side[m.column].add(sums[0], sums[1].sums())
-        self._find(scope, identity.Found({}, (), ours.without_key if scope.keys is None else None))
+        self._find(scope, identity.KeyDefects({}, (), ours.without_key if scope.keys is None else None))
         if len(self.entity.sources) == 1 and scope.is_whole:
             self._native = theirs.places["native"]
         return True
@@ -104,9 +104,9 @@ class EntityCount:
             money.add_up(m, scope, counted.gone, (self.ours[m.column], legacy), (self.theirs[m.column], target))
         present = set(scope.failed_present).intersection(counted.doubled)
         null_keys = counted.null_keys if scope.keys is None else None
-        self._find(scope, identity.Found(counted.doubled, present, null_keys))
+        self._find(scope, identity.KeyDefects(counted.doubled, present, null_keys))
 
-    def _find(self, scope: Scope, found: identity.Found) -> None:
+    def _find(self, scope: Scope, found: identity.KeyDefects) -> None:
         """Of a source in parts, with what the parts before were found not to be."""
         before = self.keys.get(scope.plan.source)
         self.keys[scope.plan.source] = found if before is None else before.plus(found)

@@ -18,7 +18,7 @@ NO_KEY: Key = ()
 
 
 @dataclass(frozen=True)
-class Found:
+class KeyDefects:
     """Of one source: how many rows share each doubled key, which of those the target holds, and rows without a key."""
 
     doubled: Mapping[Key, int]
@@ -26,11 +26,11 @@ class Found:
     null_keys: int | None
     """None where not all rows were looked at."""
 
-    def plus(self, other: Found) -> Found:
+    def plus(self, other: KeyDefects) -> KeyDefects:
         """With what was found of other keys of the source."""
         rows = (self.null_keys, other.null_keys)
         without = None if None in rows else sum(n for n in rows if n is not None)
-        return Found({**self.doubled, **other.doubled}, {*self.present, *other.present}, without)
+        return KeyDefects({**self.doubled, **other.doubled}, {*self.present, *other.present}, without)
 
 
 Known = Mapping[Key, tuple[str, int, bool]]
@@ -47,7 +47,7 @@ def ask_known(entity: str, source: str) -> Question[Known]:
     )
 
 
-def record(connection: Connection, run_id: str, entity: str, source: str, found: Found, known: Known) -> None:
+def record(connection: Connection, run_id: str, entity: str, source: str, found: KeyDefects, known: Known) -> None:
     """Put into quarantine what is not there yet; rows without a key are resolved when there are none any more."""
     wanted = [
         FailedRow(key, "duplicate_key", present=key in found.present, rows=rows)

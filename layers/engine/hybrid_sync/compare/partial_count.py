@@ -52,7 +52,9 @@ def add_earlier(count: EntityCount, kept: Stored) -> None:
     count.total = Conservation.model_validate(kept["total"])
     count.references |= {line.column: line for line in map(ReferenceLine.model_validate, kept["references"])}
     count.keys = {
-        source: identity.Found({tuple(key): rows for key, rows in doubled}, {tuple(key) for key in present}, without)
+        source: identity.KeyDefects(
+            {tuple(key): rows for key, rows in doubled}, {tuple(key) for key in present}, without
+        )
         for source, (doubled, present, without) in kept["keys"].items()
     }
     for side, column, way, (currency, status, place), (amount, *numbers) in kept["money"]:

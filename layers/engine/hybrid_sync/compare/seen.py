@@ -75,9 +75,9 @@ class Seen:
     """Of the catalog and the relations by which it was looked at."""
 
     @property
-    def keys(self) -> dict[str, identity.Found]:
+    def keys(self) -> dict[str, identity.KeyDefects]:
         """What the keys of each source are not; none is shared."""
-        return {source: identity.Found({}, (), rows) for source, rows in self.null_keys.items()}
+        return {source: identity.KeyDefects({}, (), rows) for source, rows in self.null_keys.items()}
 
 
 def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | None]:

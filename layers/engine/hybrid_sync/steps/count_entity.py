@@ -35,13 +35,13 @@ PATIENCE = 300
 
 
 @dataclass
-class Found:
+class VerificationResult:
     """What verification found of an entity."""
 
     ok: bool
     """Rows, references and money add up."""
     counted: dict[str, Any]
-    keys: dict[str, identity.Found]
+    keys: dict[str, identity.KeyDefects]
     """By source: what its keys are not."""
     definition: str
     """Of the catalog and the relations by which it was looked at."""
@@ -72,7 +72,7 @@ class Sides:
         return self.run.fence
 
 
-def count_entity(sides: Sides, stored_bytes: int) -> Found | None:
+def count_entity(sides: Sides, stored_bytes: int) -> VerificationResult | None:
     """What both sides hold of the entity; None where another call has to go on.
 
     `stored_bytes` is the size of its table in the target.
@@ -96,7 +96,7 @@ def _parts(sides: Sides) -> list[tuple[str, int | None, int | None]]:
     ]
 
 
-def _by_part(sides: Sides, state: dict[str, Any]) -> Found | None:
+def _by_part(sides: Sides, state: dict[str, Any]) -> VerificationResult | None:
     began = time.monotonic()
     count = EntityCount(sides.catalog, sides.entity, sides.legacy, sides.target)
     if state["counted"] is not None:
@@ -117,10 +117,10 @@ def _by_part(sides: Sides, state: dict[str, Any]) -> Found | None:
                 return None  # another delivery of this call is ahead: the next one goes on from there
     with transaction(sides.target, "target", read_only=True):
         count.count_native()
-    return Found(count.ok, count.as_json(), count.keys, sides.plan.definition_hash, [], wrong)
+    return VerificationResult(count.ok, count.as_json(), count.keys, sides.plan.definition_hash, [], wrong)
 
 
-def _at_once(sides: Sides) -> Found:
+def _at_once(sides: Sides) -> VerificationResult:
     entity, record, legacy, target = sides.entity, sides.record, sides.legacy, sides.target
     count = EntityCount(sides.catalog, entity, legacy, target)
     asked: list[AskedRow] = []
@@ -142,7 +142,7 @@ def _at_once(sides: Sides) -> Found:
             wanted = named_keys(sides.run.request.refs, entity, scope.plan.source)
             asked += look_up(entity, scope, wanted, legacy, target)
         count.count_native()
-    return Found(count.ok, count.as_json(), count.keys, sides.plan.definition_hash, asked, wrong)
+    return VerificationResult(count.ok, count.as_json(), count.keys, sides.plan.definition_hash, asked, wrong)
 
 
 def _scope(sides: Sides, source: str, keys: list[Key] | None, part: Range) -> Scope:

@@ -39,7 +39,7 @@ class Whole(Exception):
 
 
 @dataclass
-class Found:
+class KeysToCarry:
     """What to carry, before any lock is taken."""
 
     fence: Fence
@@ -62,7 +62,7 @@ class Found:
 @timed("find")
 def find_keys(
     world: World, request: RunRequest, most: int, wait: Wait, legacy: Connection, target: Connection
-) -> Found | None:  # fmt: skip
+) -> KeysToCarry | None:  # fmt: skip
     """The rows that the request names, with the parents that the target lacks; None where the run is recorded.
 
     A key that neither side has is waited for, since the event may have come before its commit; one that the target
@@ -81,7 +81,9 @@ def find_keys(
     return found
 
 
-def grow(world: World, request: RunRequest, found: Found, most: int, legacy: Connection, target: Connection) -> None:
+def grow(
+    world: World, request: RunRequest, found: KeysToCarry, most: int, legacy: Connection, target: Connection
+) -> None:
     """Look for parents until none is missing, and compile what the rows need."""
     closure = found.closure
     fence.keep_to(legacy, found.fence)
@@ -101,7 +103,7 @@ def grow(world: World, request: RunRequest, found: Found, most: int, legacy: Con
 
 def _first_look(
     world: World, named: Requested, run_id: str, legacy: Connection, target: Connection
-) -> Found | None:  # fmt: skip
+) -> KeysToCarry | None:  # fmt: skip
     """The fence, the rows and the parents that the target lacks; None where the run is recorded."""
     catalog = world.catalog
     closure = Closure(catalog, named)
@@ -132,7 +134,7 @@ def _first_look(
         place: set(keys) - closure.seen.get(place, set()) - there[place].value.keys() - set(retired[place].value)
         for place, keys in places(named)
     }
-    return Found(saved, closure, any(unseen.values()))
+    return KeysToCarry(saved, closure, any(unseen.values()))
 
 
 def _ask_recorded(run_id: str) -> Question[bool]:

@@ -28,7 +28,7 @@ from hybrid_sync.schema.legacy_structure import ask_types_now, digest_of_types
 from hybrid_sync.schema.plans import table_in
 from hybrid_sync.schema.target_structure import ask_identity
 from hybrid_sync.session import Answer, Trip
-from hybrid_sync.steps.count_entity import Found, Sides, count_entity
+from hybrid_sync.steps.count_entity import Sides, VerificationResult, count_entity
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
@@ -76,7 +76,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
                 return EntityVerdict(run_id=task.run_id, entity=task.entity, more=True)
             found = counted
         else:
-            found = Found(True, seen.counted, seen.keys, seen.definition)
+            found = VerificationResult(True, seen.counted, seen.keys, seen.definition)
         failpoint("verify.compared", *sides)
         verified = found.ok and _reconciled(record) and not _guarded(record) and not found.wrong
         with transaction(target, "target"):
@@ -153,7 +153,7 @@ def _guarded(record: EntityRecord) -> bool:
 
 
 def _advance(
-    trip: Trip, run: RunRecord, task: EntityTask, record: EntityRecord, found: Found
+    trip: Trip, run: RunRecord, task: EntityTask, record: EntityRecord, found: VerificationResult
 ) -> Answer[bool] | None:  # fmt: skip
     detection: Detection | None = record.detection
     if detection is None or detection.mode not in _WHOLE or record.fence_version is None:

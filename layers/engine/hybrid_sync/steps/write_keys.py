@@ -38,7 +38,7 @@ from hybrid_sync.runs import store
 from hybrid_sync.runs.store import Requested, RunRecord
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.delete_rows import EntityDeletes
-from hybrid_sync.steps.find_keys import Found, Whole
+from hybrid_sync.steps.find_keys import KeysToCarry, Whole
 from hybrid_sync.steps.list_departures import list_found
 from hybrid_sync.steps.map_ids import cached
 from hybrid_sync.steps.plan_entity import batch_of_keys
@@ -97,7 +97,7 @@ class _Part:
 
 
 def write_keys(
-    world: World, request: RunRequest, found: Found, legacy: Connection, target: Connection
+    world: World, request: RunRequest, found: KeysToCarry, legacy: Connection, target: Connection
 ) -> Wrote | None:  # fmt: skip
     """Carry the rows in one transaction; None where an earlier delivery has.
 
@@ -126,7 +126,7 @@ def write_keys(
         return _Writing(world, run, parts, found, legacy, target).write()
 
 
-def _record(world: World, run: RunRecord, found: Found) -> RunToOpen:
+def _record(world: World, run: RunRecord, found: KeysToCarry) -> RunToOpen:
     request = run.request
     entities = [
         {
@@ -144,8 +144,9 @@ class _Writing:
     """The state of the transaction, from the locks to the commit."""
 
     def __init__(
-        self, world: World, run: RunRecord, parts: list[_Part], found: Found, legacy: Connection, target: Connection
-    ) -> None:
+        self, world: World, run: RunRecord, parts: list[_Part], found: KeysToCarry, legacy: Connection,
+        target: Connection,
+    ) -> None:  # fmt: skip
         self._world = world
         self._run = run
         self._parts = parts
