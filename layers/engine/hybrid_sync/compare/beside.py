@@ -15,8 +15,8 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.canonical import canonical
 from hybrid_sync.compare.checksums import Sides
-from hybrid_sync.compare.look import Difference, look
 from hybrid_sync.compare.parts import ALL
+from hybrid_sync.compare.recheck import Difference, recheck
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import belongs_to, key_columns, key_parts, make_room
 from hybrid_sync.postgres import Connection
@@ -72,7 +72,7 @@ def changed_beside(
         )  # fmt: skip
         ordered = sorted(keys)
         for at in range(0, len(ordered), _AT_ONCE):
-            for one in look(sides, ordered[at : at + _AT_ONCE], sql.SQL("false")):
+            for one in recheck(sides, ordered[at : at + _AT_ONCE], sql.SQL("false")):
                 if isinstance(one, Difference) and one.kind == "changed":
                     row = FailedRow(one.key, ALTERED, one.columns[0] if one.columns else None, present=True)
                     found.setdefault(name, []).append(row)

@@ -8,8 +8,8 @@ from typing import Any
 
 from psycopg import sql
 
-from hybrid_sync.compare.look import Departure, Difference
 from hybrid_sync.compare.origin import Origin
+from hybrid_sync.compare.recheck import Departure, Difference
 from hybrid_sync.contracts import BatchTask, Key
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import (

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
-from hybrid_sync.compare.look import Difference
+from hybrid_sync.compare.recheck import Difference
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import record_among
 from hybrid_sync.postgres import Connection, Question

@@ -18,9 +18,9 @@ from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
 from hybrid_sync.compare.canonical import Canonical, canonical
 from hybrid_sync.compare.checksums import Sides, differing_buckets
-from hybrid_sync.compare.look import Difference, look
 from hybrid_sync.compare.origin import native_xids
 from hybrid_sync.compare.parts import Range
+from hybrid_sync.compare.recheck import Difference, recheck
 from hybrid_sync.contracts import Key
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.ids.guard import epoch_of, forget
@@ -85,7 +85,7 @@ def wrong_references(
     )  # fmt: skip
     found: list[tuple[Difference, str]] = []
     for keys in _suspects(sides, waiting):
-        for one in look(sides, keys, sql.SQL("false")):
+        for one in recheck(sides, keys, sql.SQL("false")):
             if isinstance(one, Difference) and one.kind == "changed":
                 found += [(one, column) for column in one.columns]
     native = native_xids(target, run_id, entity.entity, {one.xmin for one, _ in found if one.xmin is not None})

@@ -17,11 +17,11 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.compare import findings
 from hybrid_sync.compare.canonical import canonical
 from hybrid_sync.compare.checksums import Sides, differing_buckets
-from hybrid_sync.compare.look import Departure, Difference, Finding, Moving, look
+from hybrid_sync.compare.early_count import EarlyCount, count_rows_early
 from hybrid_sync.compare.origin import native_xids, origin, reported_before
 from hybrid_sync.compare.parts import Range, ranges
+from hybrid_sync.compare.recheck import Departure, Difference, Finding, Moving, recheck
 from hybrid_sync.compare.row_states import RowState
-from hybrid_sync.compare.seen import Seen, look_at_rows
 from hybrid_sync.contracts import Key
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.failpoints import failpoint
@@ -52,7 +52,7 @@ class Segment:
 class Equal:
     """Both sides of an entity hold the same rows."""
 
-    seen: Seen
+    seen: EarlyCount
     """It stands for the entity's verification while nothing is written."""
     compared: list[tuple[Segment, findings.Compared]]
 
@@ -133,7 +133,7 @@ class Reconcile:
         began = time.monotonic()
         name, legacy = self.entity.entity, snapshot(self.legacy, "legacy", path=self.entity.legacy_search_path)
         with snapshot(self.target, "target"), legacy:
-            looked = look_at_rows(self.catalog, self.plan, self.carried, name, self.legacy, self.target)
+            looked = count_rows_early(self.catalog, self.plan, self.carried, name, self.legacy, self.target)
             if looked is None or any(
                 wrong_entries(self.target, self.catalog, cache, name, source, self.cache_epoch, sql.SQL("true"))
                 for source in self.entity.sources
@@ -197,7 +197,7 @@ class Reconcile:
     def _looked(self, name: str, keys: list[Key]) -> list[Finding]:
         source = self.entity.sources[name]
         with self._sides(name, Range(), settled=False) as sides:
-            return list(look(sides, keys, self._since(source, self.before)))
+            return list(recheck(sides, keys, self._since(source, self.before)))
 
     def _sort(self, name: str, keys: list[Key], found: Iterable[Finding]) -> None:
         entity = self.entity.entity

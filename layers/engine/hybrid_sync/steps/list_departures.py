@@ -9,8 +9,8 @@ from psycopg import sql
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import table
+from hybrid_sync.compare.early_count import is_still_valid, state_if_counted, still_valid
 from hybrid_sync.compare.scope import Scope, changed_after
-from hybrid_sync.compare.seen import is_as_seen, state_if_seen, still
 from hybrid_sync.deletes import candidates as deletes
 from hybrid_sync.deletes import guard as delete_guard
 from hybrid_sync.failpoints import failpoint
@@ -47,7 +47,7 @@ def _look(world: World, name: str, record: EntityRecord) -> sql.Composable | Non
     """The condition that keys need not be compared: nobody asks, a reconcile has, or planning saw what still holds."""
     if world.catalog[name].on_delete.policy == "ignore" or _reconciled(record):
         return sql.SQL("true")
-    return None if record.seen is None else is_as_seen(world.catalog, name)
+    return None if record.seen is None else is_still_valid(world.catalog, name)
 
 
 def _reconciled(record: EntityRecord) -> bool:
@@ -112,8 +112,8 @@ def _seen(world: World, run_id: str, record: EntityRecord, name: str, target: Co
     if record.seen is None:
         return False
     with transaction(target, "target", read_only=True):
-        state = answer(target, state_if_seen(world.catalog, run_id, name))
-    return still(record.seen, state) is not None
+        state = answer(target, state_if_counted(world.catalog, run_id, name))
+    return still_valid(record.seen, state) is not None
 
 
 def _found(

@@ -11,7 +11,7 @@ import psycopg
 from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.moments import require_moment
-from hybrid_sync.compare.seen import Seen, look
+from hybrid_sync.compare.early_count import EarlyCount, count_early
 from hybrid_sync.contracts import BatchTask, EntityTask, Key, PlannedEntity, Profile, RunPriority, RunRequest
 from hybrid_sync.errors import RequestRejected, StructureMismatch
 from hybrid_sync.failpoints import failpoint
@@ -76,9 +76,9 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         retries = {s: keys.value if record.requested is None else [] for s, keys in waiting.items()}
         size = _batch_size(world, run, entity, first=detection.reason == "first_time")
         counts: dict[str, list[Bucket]] | None = None if record.requested is None else {}
-        seen: Seen | None = None
+        seen: EarlyCount | None = None
         if detection.mode in _SINCE and run.request.profile is not Profile.weekly and not any(retries.values()):
-            counts, seen = look(
+            counts, seen = count_early(
                 world.catalog, plan, task.run_id, run.fence, detection, task.entity, legacy, target
             )  # fmt: skip
         if counts is None:

@@ -12,7 +12,7 @@ import time
 
 import psycopg
 
-from hybrid_sync.compare import few
+from hybrid_sync.compare import few_keys
 from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, RunOutcome, RunRequest, SyncedKeys
 from hybrid_sync.entrypoint import logger, measure
 from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, SyncError, TargetUnavailable
@@ -154,7 +154,7 @@ class _Run:
         keep_to(legacy, wrote.run.fence)
         compile_together(wrote.run.run_id, names, self._world.catalog, legacy, target)
         plans = {name: plan_of(self._world, wrote.run.run_id, name, legacy, target) for name in names}
-        found = few.look(self._world.catalog, wrote.run, plans, wrote.requested, wrote.planned, legacy, target)
+        found = few_keys.verify(self._world.catalog, wrote.run, plans, wrote.requested, wrote.planned, legacy, target)
         failpoint("keys.verified", target, legacy)
         verdicts = Trip()
         for name, one in found.items():

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare import identity, proof
+from hybrid_sync.compare.early_count import state_if_counted, still_valid
 from hybrid_sync.compare.origin import ask_our_xids
 from hybrid_sync.compare.parts import bytes_of
-from hybrid_sync.compare.seen import state_if_seen, still
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Key
 from hybrid_sync.errors import EntityIncomplete, StructureMismatch
 from hybrid_sync.failpoints import failpoint
@@ -49,7 +49,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
             asked_run = trip.ask(ask_run(task.run_id))
             asked_entity = trip.ask(ask_entity(task.run_id, task.entity))
             stored = trip.ask(bytes_of(world.catalog[task.entity].target))
-            state = trip.ask(state_if_seen(world.catalog, task.run_id, task.entity))
+            state = trip.ask(state_if_counted(world.catalog, task.run_id, task.entity))
             table = trip.ask(ask_identity(world.catalog[task.entity]))
             known = {s: trip.ask(identity.ask_known(task.entity, s)) for s in world.catalog[task.entity].sources}
             ours = trip.ask(ask_our_xids(world.catalog, task.run_id, task.entity))
@@ -58,7 +58,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         _require_steps(task, record)
         _require_same_table(record, table.value)
         beside = _beside(target, world.catalog[task.entity], ours.value)
-        seen = None if beside else still(record.seen, state.value)
+        seen = None if beside else still_valid(record.seen, state.value)
         sides = [target]
         if seen is None:
             legacy = legacy_of(run.fence)

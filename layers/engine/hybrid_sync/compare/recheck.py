@@ -1,4 +1,4 @@
-"""The second look: a handful of keys under fresh snapshots, down to the columns that differ.
+"""A handful of keys that differed, looked at again under fresh snapshots, down to the columns that differ.
 
 What has come right meanwhile drops out here, so that only differences which persist are reported.
 """
@@ -70,7 +70,7 @@ class _Target:
     digests: list[str]
 
 
-def look(sides: Sides, keys: Sequence[Key], recent: sql.Composable) -> Iterator[Finding]:
+def recheck(sides: Sides, keys: Sequence[Key], recent: sql.Composable) -> Iterator[Finding]:
     """What there is to say about each key; nothing about those that are equal, quarantined or gone on both sides.
 
     `recent` is the condition that legacy changed a row after the entity's fence before this run.

@@ -41,7 +41,7 @@ _NOTHING = sql.SQL("false")
 
 
 @dataclass(frozen=True)
-class Few:
+class Agreement:
     """An entity for which both sides hold the same."""
 
     counted: dict[str, Any]
@@ -112,10 +112,10 @@ class _Now:
 
 
 @timed("verify")
-def look(
+def verify(
     catalog: Catalog, run: RunRecord, plans: Mapping[str, EntityPlan], requested: Requested,
     planned: Mapping[str, AsPlanned], legacy: Connection, target: Connection,
-) -> dict[str, Few]:  # fmt: skip
+) -> dict[str, Agreement]:  # fmt: skip
     """The entities of the request for which both sides agree; the others need a closer look.
 
     So do those that are not `planned` any more: a column of either side was made anew or retyped meanwhile.
@@ -151,13 +151,13 @@ def look(
 def _agreed(
     catalog: Catalog, parts: Mapping[str, list[_Source]], natives: Mapping[str, Answer[int]], legacy: Connection,
     target: Connection,
-) -> dict[str, Few]:  # fmt: skip
-    found: dict[str, Few] = {}
+) -> dict[str, Agreement]:  # fmt: skip
+    found: dict[str, Agreement] = {}
     for name, sources in parts.items():
         count = EntityCount(catalog, catalog[name], legacy, target)
         if all(part.counted(count) for part in sources):
             count.total.native = natives[name].value
             if count.ok:
                 asked = [row for part in sources for row in part.looked.up(part.entity)]
-                found[name] = Few(count.as_json(), asked)
+                found[name] = Agreement(count.as_json(), asked)
     return found

@@ -1,9 +1,9 @@
-"""What planning, or a reconcile, has seen of an entity may stand for its verification, as long as nothing of it was
-written since.
+"""What planning, or a reconcile, has counted of an entity may stand for its verification, as long as nothing of it was
+written since: `run_entity.seen`.
 
 Whoever writes, links, deletes or undoes a row of ours raises the generation of its bucket in the same transaction, and
 what keeps a row out is a failed record.  So where the generations of the entity and of its parents and its failed
-records are those that it saw in its snapshot, a second look would find what the first one found.
+records are those of its snapshot, a second count would find what the first one found.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def state_of(catalog: Catalog, entity: str) -> Question[str]:
     return Question(_state(catalog, entity), None, lambda found: str(found.fetchall()[0][0]))
 
 
-def is_as_seen(catalog: Catalog, entity: str) -> sql.Composed:
-    """The condition that it is still the one that `e`, the entity's part of a run, has recorded as seen."""
+def is_still_valid(catalog: Catalog, entity: str) -> sql.Composed:
+    """The condition that it is still the one under which `e`, the entity's part of a run, was counted."""
     return sql.SQL("coalesce(e.seen->>'state' = ({}), false)").format(_state(catalog, entity))
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Both sides of an entity as planning found them: equal, and nothing to carry."""
+class EarlyCount:
+    """Both sides of an entity as planning or a reconcile counted them: equal, and nothing to carry."""
 
     state: str
     counted: dict[str, Any]
@@ -80,7 +80,7 @@ class Seen:
         return {source: identity.KeyDefects({}, (), rows) for source, rows in self.null_keys.items()}
 
 
-def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | None]:
+def state_if_counted(catalog: Catalog, run_id: str, entity: str) -> Question[str | None]:
     """The state as it is now, where planning has recorded one to compare it with; else None."""
     query = sql.SQL(
         "select case when (select seen is not null from hybrid_sync.run_entity where run_id = {} and entity = {})"
@@ -89,18 +89,18 @@ def state_if_seen(catalog: Catalog, run_id: str, entity: str) -> Question[str | 
     return Question(query, None, lambda found: found.fetchall()[0][0])
 
 
-def still(seen: Mapping[str, Any] | None, state: str | None) -> Seen | None:
-    """What was recorded as seen; None where something of it was written since."""
+def still_valid(seen: Mapping[str, Any] | None, state: str | None) -> EarlyCount | None:
+    """What was recorded; None where something of it was written since."""
     if seen is None or seen["state"] != state or "definition" not in seen:  # an older release did not say
         return None
-    return Seen(**seen)
+    return EarlyCount(**seen)
 
 
-def _seen(plan: EntityPlan, state: Answer[str], count: EntityCount, passes: Mapping[str, Pass]) -> Seen | None:
+def _seen(plan: EntityPlan, state: Answer[str], count: EntityCount, passes: Mapping[str, Pass]) -> EarlyCount | None:
     if not count.ok:
         return None
     null_keys = {source: ours.without_key for source, ours in passes.items()}
-    return Seen(state.value, count.as_json(), null_keys, plan.definition_hash)
+    return EarlyCount(state.value, count.as_json(), null_keys, plan.definition_hash)
 
 
 def _scopes(
@@ -120,10 +120,10 @@ def _scopes(
     return state, scopes
 
 
-def look(
+def count_early(
     catalog: Catalog, plan: EntityPlan, run_id: str, fence: Fence, detection: Detection, name: str, legacy: Connection,
     target: Connection,
-) -> tuple[dict[str, list[Bucket]] | None, Seen | None]:  # fmt: skip
+) -> tuple[dict[str, list[Bucket]] | None, EarlyCount | None]:  # fmt: skip
     """The changed rows of each source by bucket, and, where there are none, what both sides hold.
 
     None for the changed rows where some row cannot be computed, or where one of the youngest has changed: then there is
@@ -158,9 +158,9 @@ def _newest(scope: Scope) -> sql.Composed | None:
     )
 
 
-def look_at_rows(
+def count_rows_early(
     catalog: Catalog, plan: EntityPlan, fence: Fence, name: str, legacy: Connection, target: Connection
-) -> tuple[Seen, dict[str, Pass]] | None:
+) -> tuple[EarlyCount, dict[str, Pass]] | None:
     """What both sides hold, by source what legacy does, where they are equal row by row; None where a closer look is
     needed.  In the caller's snapshots."""
     entity = catalog[name]
