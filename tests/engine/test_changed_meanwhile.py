@@ -179,6 +179,47 @@ def few(world: EngineWorld, entity: str = "people") -> SyncedKeys:
     return sync_keys(world, RunRequest(run_id="asked", profile="on_demand", refs=refs))
 
 
+def test_a_few_keys_are_not_read_by_the_types_of_before(world: EngineWorld, legacy: Query, target: Query) -> None:
+    """The whole flow takes them, which plans with those of now."""
+    run(world, "first")
+    before = target(NOTES.format("legacy_id", "visits"))
+    legacy("update visit set note = 'new' where id = 3")
+    with armed({"keys.opened": Waiting(legacy, PADDED)}):
+        said = few(world, "visits")
+    assert (said.whole, said.why) == (True, "structure_mismatch")
+    assert target(NOTES.format("legacy_id", "visits")) == before
+    assert said.request is not None
+    assert run(world, "asked", profile="on_demand", refs=said.request.refs).outcome.status == "succeeded"
+    assert target("select note from visits where legacy_id = 3") == legacy("select note::text from visit where id = 3")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_few_keys_are_not_written_to_a_table_that_is_changed_once_it_was_planned(
+    world: EngineWorld, legacy: Query, target: Query, change: str
+) -> None:
+    run(world, "first")
+    legacy("update person set email = 'new@example.org' where id = 3")
+    with armed({"keys.opened": Do(lambda: target(CHANGES[change]))}):
+        said = few(world)
+    assert (said.whole, said.why) == (True, "structure_mismatch")
+    assert target("select count(*) from people where email = 'new@example.org'") == [(0,)]
+    assert target("select count(*) from hybrid_sync.run where run_id = 'asked'") == [(0,)]
+
+
+def test_a_delivery_that_comes_again_does_not_carry_a_few_keys_by_the_plan_of_the_first(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    legacy("update person set email = 'new@example.org' where id = 3")
+    with armed({"keys.written": Raise()}), pytest.raises(FailpointRaised):
+        few(world)
+    target(CHANGES["the table exchanged"])
+    assert few(world).why == "structure_mismatch"
+    said = few(world)
+    assert said.outcome is not None and said.outcome.status == "succeeded"
+    assert target("select email from people where legacy_id = 3") == [("new@example.org",)]
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_a_column_of_legacy_that_is_retyped_under_a_few_keys_fails_their_run(
     world: EngineWorld, legacy: Query, target: Query, again: bool
@@ -186,7 +227,7 @@ def test_a_column_of_legacy_that_is_retyped_under_a_few_keys_fails_their_run(
     """Also where the delivery dies after the commit, and another worker verifies what it has written."""
     run(world, "first")
     legacy("update visit set note = 'new' where id = 3")
-    points: dict[str, Action] = {"keys.opened": Waiting(legacy, PADDED)}
+    points: dict[str, Action] = {"keys.read": Waiting(legacy, PADDED)}
     if again:
         points["keys.committed"] = Raise()
         with armed(points), pytest.raises(FailpointRaised):

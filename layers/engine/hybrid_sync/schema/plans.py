@@ -47,6 +47,11 @@ class EntityPlan:
     """The number of the last erasure that the plan knows of."""
 
     @property
+    def table_identity(self) -> str:
+        """Of the target table and what is written of it."""
+        return table_in(self.definition_hash)
+
+    @property
     def as_planned(self) -> AsPlanned:
         """What the run's store keeps of it, for whoever carries or verifies the entity in another worker."""
         types = digest_of_types({source: plan.types for source, plan in self.sources.items()})
@@ -75,9 +80,9 @@ def sizes(run_id: str, names: Iterable[str], legacy: Connection, target: Connect
     return {name: plan.pages for name, plan in found if plan is not None}
 
 
-def forget(run_id: str, entity: str) -> None:
-    """Drop the entity's plan of this run, because its table has changed."""
-    for place in [place for place in _recent if place[:2] == (run_id, entity)]:
+def forget(run_id: str, *entities: str) -> None:
+    """Drop the plans of these entities in this run, because a table has changed or may have."""
+    for place in [place for place in _recent if place[0] == run_id and place[1] in entities]:
         _recent.pop(place, None)
 
 

@@ -154,6 +154,22 @@ def ask_identity(entity: Entity) -> Question[str]:
     return Question(_IDENTITY, (quoted(entity.target), names), meaning)
 
 
+def table_as_planned(entity: Entity, planned: str) -> Question[None]:
+    """Refuses where `ask_identity` is another one; asked behind a statement that reads or writes the table, what it
+    finds stays until the transaction ends."""
+    asked = ask_identity(entity)
+
+    def meaning(found: Cursor) -> None:
+        if asked.meaning(found) != planned:
+            raise StructureMismatch(
+                "The target table, or a column of it, was made anew or retyped while the run was at work"
+                f" (entity {entity.entity}).",
+                "Start the run again: it reads all rows.",
+            )
+
+    return Question(asked.query, asked.parameters, meaning)
+
+
 def guarded(relation: str) -> Question[set[tuple[str, str, str]]]:
     """(column, schema, table): references that a foreign key of the target keeps from dangling."""
     return Question(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import field
 
+from hybrid_sync.catalog.place import quoted
 from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import RunRequest
 from hybrid_sync.dataclass import dataclass
@@ -18,13 +19,15 @@ from hybrid_sync.retries import UNSEEN_KEY
 from hybrid_sync.runs.called import ask_called
 from hybrid_sync.runs.closure import Closure, places, requested
 from hybrid_sync.runs.fences import require_reached
-from hybrid_sync.runs.store import Requested
+from hybrid_sync.runs.store import Requested, RunRecord
 from hybrid_sync.schema.bulk import ask_lacking
 from hybrid_sync.schema.plans import EntityPlan, compile_all
 from hybrid_sync.schema.ready import ask_installed
 from hybrid_sync.steps.plans import plan_of
+from hybrid_sync.steps.same_version import version
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
+from hybrid_sync.write.open_run import RunToOpen
 
 Wait = Callable[[float], None]
 """Let so many seconds pass."""
@@ -99,6 +102,21 @@ def grow(
         compile_all(request.run_id, closure.rows, world.catalog, legacy, target)
     for name in closure.rows:
         found.plans[name] = plan_of(world, request.run_id, name, legacy, target)
+
+
+def run_to_open(world: World, run: RunRecord, found: KeysToCarry) -> RunToOpen:
+    """What the run is recorded as, with the locks."""
+    request = run.request
+    entities = [
+        {
+            "entity": name, "wave": n, "requested": found.rows[name], "batches": len(found.rows[name]),
+            "keys": sum(map(len, found.rows[name].values())), "warnings": found.plans[name].warnings,
+            "hidden_rows": found.plans[name].hidden_rows, "target": quoted(world.catalog[name].target),
+        }
+        for n, wave in enumerate(run.waves) for name in wave
+    ]  # fmt: skip
+    deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
+    return RunToOpen(request, found.fence, version(world), deadline, entities, found.planned)
 
 
 def _first_look(

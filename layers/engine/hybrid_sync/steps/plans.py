@@ -15,7 +15,8 @@ from hybrid_sync.schema.plans import EntityPlan, address, plan_for
 from hybrid_sync.world import World
 
 _REMEMBERED = 64
-_plans: OrderedDict[tuple[object, ...], EntityPlan] = OrderedDict()
+_plans: OrderedDict[tuple[object, ...], tuple[EntityPlan, EntityPlan]] = OrderedDict()
+"""The plan that one was made of, which may have been forgotten since, and the one without the rows of the erased."""
 
 
 class Outdated(Contention):
@@ -33,11 +34,11 @@ def plan_of(world: World, run_id: str, entity: str, legacy: Connection, target: 
         return plan
     place = (run_id, entity, number, *address(legacy), *address(target))
     found = _plans.get(place)
-    if found is None:
-        found = _plans[place] = _without_erased(world, entity, plan, number, legacy, target)
+    if found is None or found[0] is not plan:
+        found = _plans[place] = plan, _without_erased(world, entity, plan, number, legacy, target)
         if len(_plans) > _REMEMBERED:
             _plans.popitem(last=False)
-    return found
+    return found[1]
 
 
 def _without_erased(

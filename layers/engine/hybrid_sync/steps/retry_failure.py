@@ -13,6 +13,7 @@ from hybrid_sync.legacy import fence
 from hybrid_sync.postgres import one_trip, transaction
 from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import create_run, finish_run, first_load_left_open, record_failure
+from hybrid_sync.schema.plans import forget
 from hybrid_sync.schema.ready import ask_installed, prepared
 from hybrid_sync.steps.plans import recall_erased, require_recalled
 from hybrid_sync.steps.same_version import version
@@ -66,6 +67,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
                 require_reached(target, saved)
             create_run(target, request, saved, version(world), _DEADLINE_SECONDS, [[message.entity]], {})
         failpoint("retry.recorded", target, legacy)
+    forget(run_id, message.entity)  # an earlier delivery's plan is of that moment
     try:
         result = sync_batch(world, _batch(run_id, message, together))
     except SyncError as error:

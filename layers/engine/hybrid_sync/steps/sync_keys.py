@@ -15,14 +15,14 @@ import psycopg
 from hybrid_sync.compare import few_keys
 from hybrid_sync.contracts import EntityTask, LinkTask, Profile, ReportRequest, RunOutcome, RunRequest, SyncedKeys
 from hybrid_sync.entrypoint import logger, measure
-from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, SyncError, TargetUnavailable
+from hybrid_sync.errors import ConfigurationMissing, Contention, Moved, StructureMismatch, SyncError, TargetUnavailable
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.key_values import MOST_KEYS
 from hybrid_sync.legacy.fence import keep_to
 from hybrid_sync.postgres import Connection, one_trip
 from hybrid_sync.runs.closure import places
 from hybrid_sync.runs.store import ask_entities, ask_run, record_verdict
-from hybrid_sync.schema.plans import compile_together
+from hybrid_sync.schema.plans import compile_together, forget
 from hybrid_sync.session import Question, Trip
 from hybrid_sync.steps.find_keys import Wait, Whole, find_keys, grow
 from hybrid_sync.steps.link_references import link_references
@@ -57,6 +57,8 @@ def sync_keys(world: World, request: RunRequest, *, most: int = MOST_KEYS, wait:
         # What contends goes the whole way, where a row that is in the way costs itself.
         if run.wrote is not None or (error.transient and not isinstance(error, Contention)):
             raise
+        if isinstance(error, StructureMismatch):  # an earlier delivery may have made the plan: no step is to meet it
+            forget(request.run_id, *world.catalog.entities)
         logger.warning("left to the whole flow", extra={"error": f"{error.code}: {error}"})
         if isinstance(error, ConfigurationMissing):  # the flow carries the rows all the same: nobody else would notice
             measure({"TakenOver": 1})

@@ -10,7 +10,6 @@ from itertools import chain
 
 from psycopg import sql
 
-from hybrid_sync.catalog.place import quoted
 from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import BatchTask, Key, RunRequest
 from hybrid_sync.dataclass import dataclass
@@ -36,21 +35,24 @@ from hybrid_sync.recorded.checks import Deletes
 from hybrid_sync.rows.scan import scan
 from hybrid_sync.runs import store
 from hybrid_sync.runs.store import Requested, RunRecord
+from hybrid_sync.schema.legacy_structure import types_as_planned
 from hybrid_sync.schema.plans import EntityPlan
+from hybrid_sync.schema.target_structure import table_as_planned
+from hybrid_sync.session import Session
 from hybrid_sync.steps.delete_rows import EntityDeletes
-from hybrid_sync.steps.find_keys import KeysToCarry, Whole
+from hybrid_sync.steps.find_keys import KeysToCarry, Whole, run_to_open
 from hybrid_sync.steps.list_departures import list_found
 from hybrid_sync.steps.map_ids import cached
 from hybrid_sync.steps.plan_entity import batch_of_keys
 from hybrid_sync.steps.plans import ask_current
 from hybrid_sync.steps.read_page import PageRead
-from hybrid_sync.steps.same_version import same_secret, version
+from hybrid_sync.steps.same_version import same_secret
 from hybrid_sync.steps.sync_batch import Carried, Page
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.kept_out import REASONS
 from hybrid_sync.write.links import any_waiting, groups, link, linkable
-from hybrid_sync.write.open_run import RunToOpen, open_run
+from hybrid_sync.write.open_run import open_run
 from hybrid_sync.write.pages import Opened, PageStart, closing
 
 
@@ -113,7 +115,8 @@ def write_keys(
             for name in order for source in sorted(found.rows[name])
         ]  # fmt: skip
         pages = open_run(
-            target, _record(world, run, found), [(t, cached(found.plans[t.entity].sources[t.source])) for t in tasks],
+            target, run_to_open(world, run, found),
+            [(t, cached(found.plans[t.entity].sources[t.source])) for t in tasks],
             [*same_secret(world), *(ask_current(world, name, found.plans[name], found.erasures) for name in order)],
         )  # fmt: skip
         failpoint("keys.opened", target, legacy)
@@ -124,20 +127,6 @@ def write_keys(
             for task, opened in zip(tasks, pages, strict=True) for plan in (found.plans[task.entity],)
         ]  # fmt: skip
         return _Writing(world, run, parts, found, legacy, target).write()
-
-
-def _record(world: World, run: RunRecord, found: KeysToCarry) -> RunToOpen:
-    request = run.request
-    entities = [
-        {
-            "entity": name, "wave": n, "requested": found.rows[name], "batches": len(found.rows[name]),
-            "keys": sum(map(len, found.rows[name].values())), "warnings": found.plans[name].warnings,
-            "hidden_rows": found.plans[name].hidden_rows, "target": quoted(world.catalog[name].target),
-        }
-        for n, wave in enumerate(run.waves) for name in wave
-    ]  # fmt: skip
-    deadline = request.deadline_seconds or world.limits(request.profile).deadline_seconds
-    return RunToOpen(request, found.fence, version(world), deadline, entities, found.planned)
 
 
 class _Writing:
@@ -188,6 +177,9 @@ class _Writing:
                 if plan.path != path:
                     send_with_next(self._legacy, path_setting(path := plan.path))
                 cut = Cut(plan, len(part.keys))
+                assert isinstance(self._legacy, Session), "connect makes no other"
+                entity = self._world.catalog[part.task.entity]
+                self._legacy.ask_with_next(types_as_planned(entity, plan.source, plan.types))
                 with closed(rows.parts(self._legacy, plan, one_of(plan.key_exprs, part.keys))) as copied:
                     scanned = scan(plan, chain.from_iterable(cut.take(copied)))
                 if cut.more and cut.last != max(part.keys):
@@ -204,6 +196,8 @@ class _Writing:
         with together(self._target) as trip:
             known = KnownIds(trip, self._world.catalog, wanted)
             pending = trip.ask(any_waiting({part.place: part.keys for part in self._parts}))
+            for name, plan in {part.task.entity: part.plan for part in self._parts}.items():
+                trip.ask(table_as_planned(self._world.catalog[name], plan.table_identity))
         self._require_closed(known)
         return known, pending.value
 
