@@ -91,3 +91,7 @@ def test_no_index_leaves_rows_out(ground: Servers) -> None:
 
 def test_what_a_trigger_changes_beside_is_told_by_the_same_run(ground: Servers) -> None:
     _holds("reach/trigger_changes_other_entity", ground)
+
+
+def test_a_row_that_an_undo_brings_back_has_its_number(ground: Servers) -> None:
+    _holds("reach/undo_gives_numbers_back", ground)

@@ -29,6 +29,8 @@ class TargetColumn:
     """Schema and table that a declared foreign key of just this column points to."""
     number: int = 0
     """Another one when the column was dropped and made anew."""
+    numbered: bool = False
+    """`generated always as identity`: it takes a value of ours only in a row that comes back."""
 
     @property
     def base_oid(self) -> int:

@@ -28,8 +28,8 @@ _OTHERS = (RowState.missing, RowState.gone)
 _PLACES = (*(state.value for state in RowState if state not in _OTHERS), "marked", "native", "unkeyed")
 """Where a row of either side is: in legacy it may be excluded or absent, in the target marked as deleted, native, or
 without a part of its key."""
-AFTER_FENCE = sql.SQL("hybrid_sync_y")
-"""Within the expression of a place: whether legacy has changed the row after the fence."""
+AFTER_FENCE = sql.SQL("hybrid_y9f2c")
+"""Within the expression of a place: whether legacy has changed the row after the fence.  No column has such a name."""
 NEVER = sql.SQL("false")
 """Of the target, whose rows no fence concerns."""
 _BY_CODE = {str(code): place for code, place in enumerate(_PLACES)}
@@ -207,13 +207,13 @@ class Rows:
         else:
             share = digests.sent(self.keys)
         named = [
-            sql.SQL("({} | (hybrid_sync_p << {}) | {}) as g, {} as m").format(*self._group()),
+            sql.SQL("({} | (hybrid_p9f2c << {}) | {}) as g, {} as m").format(*self._group()),
             sql.SQL("case when {} then {} end as h").format(self.keyed, share),
-            sql.SQL("hybrid_sync_p as p"),
+            sql.SQL("hybrid_p9f2c as p"),
         ]
         if self._may_fly:
             named.append(
-                sql.SQL("case when hybrid_sync_y and {} then concat_ws(':', {}) end as k").format(
+                sql.SQL("case when hybrid_y9f2c and {} then concat_ws(':', {}) end as k").format(
                     self.keyed, sql.SQL(", ").join(self.keys)
                 )
             )
@@ -225,13 +225,13 @@ class Rows:
             )
         if self.row is not None:
             current = at(RowState.current)
-            named.append(sql.SQL("case when hybrid_sync_p = {} then {} end as d").format(current, self.row))
+            named.append(sql.SQL("case when hybrid_p9f2c = {} then {} end as d").format(current, self.row))
         named += computed(self.amounts)
-        found = sql.SQL("select hybrid_sync_y, {} as hybrid_sync_p from (select {} as hybrid_sync_y {}) y {}").format(
+        found = sql.SQL("select hybrid_y9f2c, {} as hybrid_p9f2c from (select {} as hybrid_y9f2c {}) y {}").format(
             # What is cheap need not be kept from being computed twice: a step less for each row.
             self.place, self.after_fence, _ONCE if self._may_fly else _NOTHING, _NOTHING if self.plain else _ONCE
         )  # fmt: skip
-        return sql.SQL("select {} from {} cross join lateral ({}) hybrid_sync_place where {}{} offset 0").format(
+        return sql.SQL("select {} from {} cross join lateral ({}) hybrid_at9f2c where {}{} offset 0").format(
             sql.SQL(", ").join(named), self.relations, found, self.where,
             _NOTHING if self.newest is None else _UNLESS_CHANGED,
         )  # fmt: skip
@@ -267,7 +267,7 @@ class Rows:
             sql.SQL("case when {} then {} else 0 end").format(carries, sql.Literal(1 << i))
             for i, carries in enumerate(self.carries)
         ]
-        return sql.SQL("case when hybrid_sync_p in ({}) then {} else 0 end").format(
+        return sql.SQL("case when hybrid_p9f2c in ({}) then {} else 0 end").format(
             sql.SQL(", ").join(map(at, self.refer)), sql.SQL(" + ").join(bits)
         )
 

@@ -160,7 +160,7 @@ class Removal:
         return entries(self._batch, operation, rows)
 
     def _delete(self, lines: Sequence[int]) -> sql.Composed:
-        columns = [column.name for column in restorable(self._shape.columns, self._shape.columns)]
+        columns = [column.name for column in restorable(self._shape.columns, self._shape.columns, whole=True)]
         return sql.SQL(
             "with old as ({old}),"
             " gone as (delete from {table} t using old, {natives} where t.id = old.hybrid_sync_id returning t.id),"

@@ -27,7 +27,7 @@ select a.attname, a.atttypid::bigint, a.atttypmod, format_type(a.atttypid, a.att
         and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
         -- Who loads rows in a hurry switches them off.
         and not exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgenabled in ('D', 'R')) limit 1),
-       a.attnum, c.oid::bigint
+       a.attnum, a.attidentity = 'a', c.oid::bigint
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -128,9 +128,18 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         yield [_refuse_doubled(entity, source) for source in entity.sources.values()]
     columns = {
         name: TargetColumn(
-            name, oid, type_sql, kind, not_null, writable, default, (parent[0], parent[1]) if parent else None, number
+            name,
+            oid,
+            type_sql,
+            kind,
+            not_null,
+            writable,
+            default,
+            (parent[0], parent[1]) if parent else None,
+            number,
+            numbered,
         )
-        for (name, oid, _, type_sql, not_null, writable, default, parent, number, _), kind in zip(
+        for (name, oid, _, type_sql, not_null, writable, default, parent, number, numbered, _), kind in zip(
             rows, types, strict=True
         )
     }

@@ -12,7 +12,7 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.undo.move import lines, put_back, refuse, try_each
 from hybrid_sync.undo.verdict import UNDO, Stage
-from hybrid_sync.write.images import restored
+from hybrid_sync.write.images import restorable, restored
 from hybrid_sync.write.native import AS_NATIVES
 from hybrid_sync.write.referring import Doomed, keep_referred
 
@@ -63,11 +63,11 @@ def delete(stage: Stage, catalog: Catalog) -> None:
 
 def insert(stage: Stage) -> None:
     """Insert again what the entries deleted, under its old id."""
-    columns = stage.columns
+    columns = restorable(stage.table.columns, stage.segment.columns, whole=True)
 
     def attempt(some: Sequence[int]) -> sql.Composed:
         return sql.SQL(
-            "with w as (insert into {table} ({names}) select {values} from {undo} u, {natives}"
+            "with w as (insert into {table} ({names}) overriding system value select {values} from {undo} u, {natives}"
             " where u.row_xid is null and {lines} returning id)"
             " update {undo} u set verdict = 'done' from w where w.id = u.id"
         ).format(

@@ -28,6 +28,12 @@ def restored(image: sql.Composable, column: TargetColumn) -> sql.Composed:
     return sql.SQL("({} ->> {})::{}").format(image, sql.Literal(column.name), raw(column.type_sql))
 
 
-def restorable(columns: Mapping[str, TargetColumn], names: Iterable[str]) -> list[TargetColumn]:
-    """Those of the named columns that the table still has and lets us write; a dropped one has nothing to restore."""
-    return [columns[name] for name in names if name in columns and columns[name].writable]
+def restorable(
+    columns: Mapping[str, TargetColumn], names: Iterable[str], *, whole: bool = False
+) -> list[TargetColumn]:  # fmt: skip
+    """Those of the named columns that the table still has and lets us write; a dropped one has nothing to restore.
+
+    Of a `whole` row that is inserted again, numbers that the table gave it as well.
+    """
+    there = [columns[name] for name in names if name in columns]
+    return [column for column in there if column.writable or (whole and column.numbered)]
