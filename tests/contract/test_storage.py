@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from hybrid_sync.alerts import Alert, Channels, Log, Topic
 from hybrid_sync.contracts import BatchTask, FailureMessage
@@ -57,6 +58,44 @@ def test_a_repeated_plan_keeps_the_first(manifests: Manifests) -> None:
     first = manifests.write_once("weekly-1", "orders", batches(3))
     assert manifests.write_once("weekly-1", "orders", batches(5)) == first
     assert manifests.read("weekly-1", "orders") == batches(3)
+
+
+class Refused:
+    """S3, which answers the first requests of these operations so, and does nothing."""
+
+    def __init__(self, s3: Any, **codes: list[str]) -> None:
+        self._s3 = s3
+        self._codes = codes
+
+    def __getattr__(self, operation: str) -> Any:
+        left = self._codes.get(operation)
+        if not left:
+            return getattr(self._s3, operation)
+        refusal = ClientError({"Error": {"Code": left.pop(0)}}, operation)
+
+        def refuse(**_: Any) -> Any:
+            raise refusal
+
+        return refuse
+
+
+def test_a_plan_that_somebody_else_was_about_to_write_and_did_not_is_written(s3: Any) -> None:
+    conflict = Refused(s3, put_object=["ConditionalRequestConflict"])
+    assert S3Manifests("data", conflict).write_once("weekly-1", "orders", batches(3)).batches == 3
+    assert S3Manifests("data", s3).read("weekly-1", "orders") == batches(3)
+
+
+def test_a_plan_that_is_always_being_written_is_left_to_a_later_attempt(s3: Any) -> None:
+    conflicts = Refused(s3, put_object=["ConditionalRequestConflict"] * 10)
+    with pytest.raises(AwsUnavailable, match="Another attempt is writing the plan"):
+        S3Manifests("data", conflicts).write_once("weekly-1", "orders", batches(3))
+
+
+@pytest.mark.parametrize(("code", "kind"), [("AccessDenied", ConfigurationMissing), ("NoSuchKey", AwsUnavailable)])
+def test_a_plan_that_is_there_and_cannot_be_read_is_none_without_batches(s3: Any, code: str, kind: type) -> None:
+    S3Manifests("data", s3).write_once("weekly-1", "orders", batches(3))
+    with pytest.raises(kind):
+        S3Manifests("data", Refused(s3, get_object=[code])).write_once("weekly-1", "orders", batches(5))
 
 
 def test_runs_and_entities_have_plans_of_their_own(manifests: Manifests) -> None:

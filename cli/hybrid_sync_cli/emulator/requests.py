@@ -2,7 +2,7 @@
 
 AWS has this as REPORT lines, CloudTrail and execution histories.  Names, ids and milliseconds, never a payload.  A
 request carries the trace of the call that made it (botocore's X-Amzn-Trace-Id), so that it belongs to a run by what the
-emulator has seen, and not by what the engine says.
+emulator has seen, and not by what the engine says.  One that `faults` strikes is noted like the others.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from hybrid_sync_cli.emulator import faults
+
 FILE = "HYBRID_SYNC_REQUESTS"
 CALL, REQUEST, STATE = "call", "request", "state"
 _of: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("of", default=("", ""))
+_caller: dict[str, str] = {}
+"""The function of each trace."""
 _MAILS, _OUTBOX = "/v2/email/", "/v2/email/outbound-emails"
 _SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
 
 
 def note_requests(app: Any) -> None:
     """Every request that a function has signed; those of SES's second API have a way of their own."""
+    failing = faults.from_environment()
 
     def noting(original: Callable[..., Any], *, of: str = "") -> Callable[..., Any]:
         async def dispatch(method: str, path: str, headers: dict[str, str], body: bytes, *rest: Any) -> Any:
@@ -34,9 +39,13 @@ def note_requests(app: Any) -> None:
             if trace and path.startswith(of):
                 found = _SIGNED_FOR.search(headers.get("authorization", ""))
                 service = "sesv2" if path.startswith(_MAILS) else found[1] if found else ""
-                _append(
-                    kind=REQUEST, trace=_root(trace), service=service, name=_name(method, path, headers, body)
-                )  # fmt: skip
+                name = _name(method, path, headers, body)
+                _append(kind=REQUEST, trace=_root(trace), service=service, name=name)
+                function = _caller.get(_root(trace), "")
+                if failing and (fault := failing.striking(service, name, function, path, body)):
+                    if fault.done:
+                        await original(method, path, headers, body, *rest)
+                    return fault.answer(headers)
             return await original(method, path, headers, body, *rest)
 
         return dispatch
@@ -50,6 +59,7 @@ def note_call(invoke: Callable[..., Any]) -> Callable[..., Any]:
 
     def noted(worker: Any, event: Any, request_id: str, **more: Any) -> Any:
         more["trace_id"] = trace = more.get("trace_id") or f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+        _caller[_root(trace)] = worker.func_name
         began = time.perf_counter()
         result = invoke(worker, event, request_id, **more)
         spent = round((time.perf_counter() - began) * 1000, 3)

@@ -9,7 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid_sync_cli.emulator import requests
+from hybrid_sync_cli.emulator import faults, requests
 from hybrid_sync_cli.emulator.injected import WORDS
 from hybrid_sync_cli.emulator.refusals import FILE
 from hybrid_sync_cli.errors import CliError
@@ -67,6 +67,11 @@ class Aws:
         return self.processes.home / "requests.jsonl"
 
     @property
+    def faults(self) -> Path:
+        """What AWS shall fail by (emulator.faults)."""
+        return self.processes.home / "aws-faults.json"
+
+    @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -78,6 +83,7 @@ class Aws:
         scratch.mkdir(mode=0o700)
         for log in (self.refusals, self.requests):
             home.write_private(log, "")
+        faults.put(self.faults)
         server = self.processes.start(
             "aws",
             [python, "-P", LAUNCHER],
@@ -92,6 +98,7 @@ class Aws:
                 "AUTH": str(self.strict).lower(),
                 FILE: str(self.refusals),
                 requests.FILE: str(self.requests),
+                faults.FILE: str(self.faults),
                 WORDS: self.injected,
                 "TMPDIR": str(scratch),
                 # Access logs quote the query string of every poll; what is read here is errors.

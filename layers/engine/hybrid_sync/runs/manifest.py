@@ -11,8 +11,11 @@ from botocore.exceptions import ClientError
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import BatchTask, Manifest, Message, PageKind
+from hybrid_sync.errors import AwsUnavailable
 
 _REPORTS = "reports/"
+_ROUNDS = 3
+"""Of a plan, while another attempt is writing it, before the step is left to be repeated."""
 _PAGE_TYPES: dict[PageKind, str] = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
 
@@ -24,17 +27,24 @@ class S3Manifests:
         self._client = client
 
     def write_once(self, run_id: str, entity: str, tasks: Sequence[Message]) -> Manifest:
-        """Write the plan, or keep the one that an earlier attempt wrote: batches of it may be under way."""
+        """Write the plan, or keep the one that an earlier attempt wrote: batches of it may be under way.
+
+        Raises AwsUnavailable where another attempt is writing it all the time.  A plan that is there and cannot be read
+        is none without batches: the entity's rows would be taken for carried.
+        """
         key = _manifest(run_id, entity)
         body = json.dumps([task.model_dump(mode="json") for task in tasks], separators=(",", ":"))
-        try:
+        for _ in range(_ROUNDS):
             with refusals("the data bucket"):
-                _put(self._client, self._bucket, key, body, IfNoneMatch="*")
-        except _ExistsError:
-            with refusals("the data bucket"):
-                earlier = _get(self._client, self._bucket, key)
-            return Manifest(self._bucket, key, len(json.loads(earlier or b"[]")))
-        return Manifest(self._bucket, key, len(tasks))
+                try:
+                    _put(self._client, self._bucket, key, body, IfNoneMatch="*")
+                    return Manifest(self._bucket, key, len(tasks))
+                except _ExistsError:
+                    earlier = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+                    return Manifest(self._bucket, key, len(json.loads(earlier)))
+                except _AtOnceError:
+                    continue
+        raise AwsUnavailable("Another attempt is writing the plan.")
 
     def read(self, run_id: str, entity: str) -> list[BatchTask] | None:
         """The plan as it was first written; None when there is none yet."""
@@ -88,6 +98,10 @@ class _ExistsError(Exception):
     """Somebody has written this object before."""
 
 
+class _AtOnceError(Exception):
+    """Somebody writes this object at the same time, and it may come to nothing."""
+
+
 def _manifest(run_id: str, entity: str) -> str:
     return f"manifests/{run_id}/{entity}.json"
 
@@ -100,9 +114,11 @@ def _put(client: Client, bucket: str, key: str, body: str, kind: str = "applicat
     try:
         client.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType=kind, **condition)
     except ClientError as error:
-        # 409 answers a conditional write that runs at the same time as another one.
-        if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+        code = error.response["Error"]["Code"]
+        if code == "PreconditionFailed":
             raise _ExistsError from None
+        if code == "ConditionalRequestConflict":
+            raise _AtOnceError from None
         raise
 
 
