@@ -24,7 +24,7 @@ def words(step: Step) -> str:
     """What it is doing, for people."""
     if step.planned is None:
         return step.status
-    parts = [part for part in (_read(step), _contents(step)) if part]
+    parts = [part for part in (_read(step), _contents(step), _missed(step)) if part]
     if step.status != "planned":
         parts.append(step.status)
     return ", ".join(parts)
@@ -32,9 +32,18 @@ def words(step: Step) -> str:
 
 def _read(step: Step) -> str:
     if not step.planned:
-        return "nothing changed" if step.reads else ""
+        changed = "nothing changed in legacy" if step.missed else "nothing changed"
+        return changed if step.reads else ""
     bad = f", {step.failed:,} failed" if step.failed else ""
     return f"{step.done}/{step.planned} batches, {step.rows:,} rows{bad}"
+
+
+def _missed(step: Step) -> str:
+    if step.missed <= step.failed:
+        return ""
+    if step.missed == 1:
+        return "1 row is not as legacy has it"
+    return f"{step.missed:,} rows are not as legacy has them"
 
 
 def _contents(step: Step) -> str:

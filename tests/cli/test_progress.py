@@ -76,6 +76,22 @@ def test_a_check_that_has_not_begun_to_compare_says_so() -> None:
     assert words(step(planned=0).model_copy(update={"reads": False})) == "nothing compared yet"
 
 
+def test_rows_that_nobody_read_and_that_are_not_as_legacy_has_them_are_told(
+    desk: Desk, store: psycopg.Connection[Any]
+) -> None:
+    """A trigger of the target changed a row while the run wrote another entity: nothing of this one was read."""
+    add_run(store, "r1", "running")
+    add_entity(store, "r1", "payments", status="verified", planned=0, conservation={"stale": 2, "absent": 1})
+    add_entity(store, "r1", "offices", status="verified", planned=0)
+    add_entity(store, "r1", "people", status="verified", planned=1, conservation={"stale": 3, "absent": 0})
+    add_batch(store, "r1", "people", 0, BatchResult(read=60, failed=2), "2026-01-04 01:00:03Z")
+    assert {found.entity: words(found) for found in steps(desk, store, "r1")} == {
+        "offices": "nothing changed, verified",
+        "payments": "nothing changed in legacy, 3 rows are not as legacy has them, verified",
+        "people": "1/1 batches, 60 rows, 2 failed, 3 rows are not as legacy has them, verified",
+    }
+
+
 def test_a_line_is_written_only_when_an_entity_got_further() -> None:
     said: list[str] = []
     lines = Lines(said.append)

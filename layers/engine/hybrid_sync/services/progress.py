@@ -65,7 +65,8 @@ select {more} e.entity, e.status, e.batches_planned + coalesce((e.reconcile->>'h
          select coalesce(sum(s.legacy_rows), 0)::bigint from hybrid_sync.reconcile_segment s
          where s.run_id = e.run_id and s.entity = e.entity)) end as compared,
        (e.reconcile->>'differing')::bigint as differing,
-       coalesce((e.reconcile->>'healed')::bigint, 0) as healed
+       coalesce((e.reconcile->>'healed')::bigint, 0) as healed,
+       coalesce((e.conservation->>'stale')::int + (e.conservation->>'absent')::int, 0) as missed
 from hybrid_sync.run_entity e
 left join hybrid_sync.batch_done b on b.run_id = e.run_id and b.entity = e.entity
 where {runs}

@@ -127,6 +127,9 @@ class Step(Message):
     differing: int | None = None
     """Of these, the rows that differed; None before all are compared."""
     healed: int = 0
+    missed: int = 0
+    """Rows that the target lacks, or has otherwise than legacy, once they are counted: also of earlier runs, and those
+    that a trigger changed, which nobody read."""
 
 
 class Progress(Message):
