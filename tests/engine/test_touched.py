@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hybrid_sync.contracts import RollbackTask
 from hybrid_sync.postgres import answer, transaction
+from hybrid_sync.runs.called_before import Name
 from hybrid_sync.services.history import events_of
 from hybrid_sync.session import dicts
 from hybrid_sync.steps.rollback_run import rollback_run
@@ -38,7 +39,7 @@ def test_every_line_of_the_journal_is_found_by_its_key(world: EngineWorld, legac
     found = set()
     with world.connect_target() as connection, transaction(connection, "target", read_only=True):
         for entity, source, key in {line[:3] for line in expected}:
-            for event in answer(connection, dicts(events_of(entity, source, key, 500), None)):
+            for event in answer(connection, dicts(events_of([Name(entity, source)], key, 500), None)):
                 word = event["what"].removeprefix("undone_")
                 if word in _WORDS:
                     found.add((entity, source, key, event["run_id"], _WORDS[word]))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from psycopg import sql
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import bucket_number, key_literal
 from hybrid_sync.postgres import answer
+from hybrid_sync.runs.called_before import Name, names_of
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.answers import Event, History
 from hybrid_sync.services.messages.records import HistoryAsked
@@ -21,18 +24,29 @@ def history(desk: Desk, asked: HistoryAsked, _: str) -> History:
     source = asked.ref.source or next(iter(desk.catalog[asked.ref.entity].sources))
     key = asked.ref.key
     with at_target(desk) as target:
-        found = answer(target, dicts(events_of(asked.ref.entity, source, key, asked.limit + 1), None))
+        names = names_of(target, desk.catalog, (asked.ref.entity, source))
+        found = answer(target, dicts(events_of(names, key, asked.limit + 1), None))
     events = tuple(Event(**row) for row in found[: asked.limit])
     return History(entity=asked.ref.entity, source=source, key=key, events=events, more=len(found) > asked.limit)
 
 
-def events_of(entity: str, source: str, key: Key, most: int) -> sql.Composed:
-    """What has happened to the row, the latest first."""
+def events_of(names: Sequence[Name], key: Key, most: int) -> sql.Composed:
+    """What has happened to the row under any of its names, the latest first."""
+    found = sql.SQL(" union ").join(part for name in names for part in _parts(name, key))
+    return _EVENTS.format(found=found, most=most)
+
+
+def _parts(name: Name, key: Key) -> Iterator[sql.Composed]:
     place = {
-        "entity": entity, "source": source, "key": key_literal(key), "width": len(key), "bucket": bucket_number(key),
+        "entity": name.entity, "source": name.source, "key": key_literal(key), "width": len(key),
+        "bucket": bucket_number(key),
     }  # fmt: skip
-    parts = {"written": _WRITTEN, "asked": _ASKED, "failed": _FAILED, "rest": _REST}
-    return _EVENTS.format(most=most, **{name: part.format(**place) for name, part in parts.items()})
+    for part in (_WRITTEN, _ASKED, _NAMED):
+        found = part.format(**place)
+        always = name.since is None and name.until is None
+        yield found if always else _OF_THEN.format(part=found, since=name.since, until=name.until)
+    if name.until is None:  # these follow their rows to another name
+        yield from (part.format(**place) for part in (_FAILED, _KEPT))
 
 
 # Inserted rows of a page share one journal entry, whose keys stand one behind the other.  No index has all keys, which
@@ -74,7 +88,7 @@ select u.* from hybrid_sync.failed_record f cross join lateral (values
   (f.ended_at, case when f.status = 'resolved' then f.ended_by end, f.status, f.reason)) u (at, run_id, what, detail)
 where f.entity = {entity} and f.source = {source} and f.key = {key} and u.at is not null
 """)
-_REST = sql.SQL("""
+_KEPT = sql.SQL("""
 select t.at, t.run_id, 'marked_deleted', null from hybrid_sync.tombstone t
 where t.entity = {entity} and t.source = {source} and t.key = {key}
 union all
@@ -83,7 +97,8 @@ where t.entity = {entity} and t.source = {source} and t.key = {key} and t.ended_
 union all
 select i.retired_at, i.run_id, 'retired', null from hybrid_sync.retired_id i
 where i.entity = {entity} and i.source = {source} and i.key = {key}
-union all
+""")
+_NAMED = sql.SQL("""
 select d.found_at, d.run_id, 'differed', d.kind || ', ' || d.state
 from hybrid_sync.run_entity e join hybrid_sync.difference d
   on d.run_id = e.run_id and d.entity = e.entity and d.source = {source} and d.key = {key}
@@ -94,8 +109,13 @@ from hybrid_sync.run r join hybrid_sync.rollback_conflict c
   on c.run_id = r.run_id and c.entity = {entity} and c.source = {source} and c.key = {key}
 where r.undoes is not null
 """)
+_OF_THEN = sql.SQL("""
+select e.* from ({part}) as e (at, run_id, what, detail) join hybrid_sync.run r using (run_id)
+where r.started_at >= coalesce({since}::timestamptz, '-infinity')
+  and r.started_at < coalesce({until}::timestamptz, 'infinity')
+""")
 _EVENTS = sql.SQL("""
-with event as ({written} union {asked} union {failed} union {rest})
+with event (at, run_id, what, detail) as ({found})
 select e.at, case when r.undoes is not null and e.what in ('inserted', 'updated', 'linked', 'deleted')
                   then 'undone_' else '' end || e.what as what,
        coalesce(e.run_id, '') as run_id, coalesce(r.profile, '') as profile, coalesce(r.trigger, '') as trigger,
