@@ -42,6 +42,18 @@ def test_batches_share_rows_out_evenly_and_are_no_more_than_need_be(rows: int, s
     assert [500 * len(batch) for batch in batches] == shares
 
 
+@pytest.mark.parametrize(
+    ("rows", "shares"),
+    [
+        (7_500, [7_500]), (9_000, [4_500, 4_500]), (22_500, [4_500] * 5), (60_000, [10_000] * 6),
+        (200_000, [10_000] * 20),
+    ],
+)  # fmt: skip
+def test_a_days_changes_make_five_batches_where_their_rows_are_worth_it(rows: int, shares: list[int]) -> None:
+    batches = cut([Bucket(n, 500) for n in range(rows // 500)], 10_000, 5)
+    assert [500 * len(batch) for batch in batches] == shares
+
+
 @given(st.sets(st.integers(-50, 50)).map(sorted))
 def test_runs_are_the_same_numbers(numbers: list[int]) -> None:
     assert [n for first, last in runs_of(numbers) for n in range(first, last + 1)] == numbers

@@ -41,6 +41,11 @@ _BUCKET_BYTES = 40
 """What a run of buckets takes in a message, at most: two numbers of 18 characters."""
 _BATCH_BYTES = 64 * 1024 * 1024
 """What the rows of a batch take, unless one bucket takes more: four pages."""
+_SIDE_BY_SIDE = 5
+"""Batches of a large entity's changes, at least: one that begins late, or holds more updates than another, is over
+soon after it."""
+_WORTH_IT = 4_000
+"""Rows of each of them, at least: what a batch takes besides its rows is then a twentieth."""
 _SINCE = ("fence", "timestamp")
 """Ways of reading that look for what changed: mostly nothing has, and then planning sees that all is well."""
 MOST_RUNS = 3_000
@@ -84,8 +89,9 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         if counts is None:
             counts = {s: _counts(legacy, entity, s, plan.sources[s], detection) for s in entity.sources}
         failpoint("plan.scanned", target, legacy)
+        least = _SIDE_BY_SIDE if detection.mode in _SINCE else 1
         urgent = {"critical": run.request.priority is RunPriority.critical}
-        batches = [b.model_copy(update=urgent) for b in _batches(task, entity, counts, record, retries, size)]
+        batches = [b.model_copy(update=urgent) for b in _batches(task, entity, counts, record, retries, size, least)]
         manifest = world.manifests.write_once(task.run_id, task.entity, batches)
         failpoint("plan.manifest_written", target, legacy)
         changed_keys = sum(bucket.rows for per_source in counts.values() for bucket in per_source)
@@ -183,10 +189,10 @@ def _counts(
 
 def _batches(
     task: EntityTask, entity: Entity, counts: dict[str, list[Bucket]], record: EntityRecord,
-    retries: dict[str, list[Key]], size: int,
+    retries: dict[str, list[Key]], size: int, least: int = 1,
 ) -> Iterator[BatchTask]:  # fmt: skip
     for source in entity.sources:
-        for buckets in cut(counts.get(source, []), size):
+        for buckets in cut(counts.get(source, []), size, least):
             yield _batch(task, source, buckets, size)
         named = sorted((record.requested or {}).get(source, []))
         for keys in _shares(named, size):
@@ -195,24 +201,27 @@ def _batches(
             yield batch_of_keys(task.run_id, (task.entity, source), keys, size, retry=True)
 
 
-def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
+def cut(counts: Sequence[Bucket], size: int, least: int = 1) -> Iterator[list[int]]:
     """Buckets in order, as many together as hold at most `size` changed rows; a fuller bucket stands alone.
 
-    Of as few batches as that takes each has about as many rows, so that no worker waits for the one with the last full
-    batch.  Large rows are shared out over more batches, so that no worker is left with gigabytes.  Where keys are
-    sparse each bucket is a run of its own in the message, so that their number is bounded, too.
+    Of as few batches as that takes, but of at `least` so many where their rows are worth it, each has about as many
+    rows, so that no worker waits for the one with the last full batch.  Large rows are shared out over more batches, so
+    that no worker is left with gigabytes.  Where keys are sparse each bucket is a run of its own in the message, so
+    that their number is bounded, too.
     """
     buckets: list[int] = []
     rows = octets = runs = 0
     left = sum(bucket.rows for bucket in counts)
-    share = _even_share(left, size)
+    least = min(least, left // _WORTH_IT)
+    share = _even_share(left, size, least)
     for bucket in counts:
         begins = not buckets or bucket.n != buckets[-1] + 1
         fuller = rows >= share or rows + bucket.rows > size or octets + bucket.octets > _BATCH_BYTES
         if buckets and (fuller or runs + begins > MOST_RUNS):
             yield buckets
             left -= rows
-            share = _even_share(left, size)
+            least -= 1
+            share = _even_share(left, size, least)
             buckets, rows, octets, runs, begins = [], 0, 0, 0, True
         buckets.append(bucket.n)
         rows += bucket.rows
@@ -222,9 +231,9 @@ def cut(counts: Sequence[Bucket], size: int) -> Iterator[list[int]]:
         yield buckets
 
 
-def _even_share(rows: int, size: int) -> int:
-    """How many rows each of the batches has that hold `size` at most."""
-    return -(-rows // max(1, -(-rows // size)))
+def _even_share(rows: int, size: int, least: int) -> int:
+    """How many rows each of the batches has that hold `size` at most, and are at `least` so many."""
+    return -(-rows // max(1, least, -(-rows // size)))
 
 
 def _shares(keys: Sequence[Key], size: int) -> Iterator[list[Key]]:
