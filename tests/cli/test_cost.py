@@ -113,6 +113,16 @@ def test_a_month_has_its_runs_requests_and_what_stands_a_forecast_and_a_budget(
     assert "of a budget of $150" in hybrid_sync("cost").out
 
 
+def test_latest_is_the_run_that_was_asked_for_last(
+    runs: Recorder, store: psycopg.Connection[Any], hybrid_sync: Command
+) -> None:
+    store.execute("update hybrid_sync.run set started_at = now() - interval '1 minute' where run_id = 'asked-1'")
+    runs.record(call("weekly-1", "orders"), now=True)
+    said = hybrid_sync("cost", "latest")
+    assert (said.status, said.err) == (0, "latest: weekly-1\n")
+    assert "Run weekly-1 has cost $" in said.out
+
+
 def test_an_unknown_run_is_named(store: psycopg.Connection[Any], hybrid_sync: Command) -> None:
     said = hybrid_sync("cost", "weekly-0")
     assert (said.status, "weekly-0" in said.err) == (1, True)

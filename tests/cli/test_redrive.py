@@ -110,10 +110,10 @@ def test_by_key_by_entity_by_reason_and_all_and_what_is_accepted_stays(
     redriving.fail(3, visits=2)
     assert hybrid_sync("failures", "accept", "people", "1003", "--why", "known").status == 0
     said = hybrid_sync("failures", "redrive", "people", "1001", "1003")
-    assert said.out == "1 failed records are tried again, in 1 messages.\n"
+    assert said.out == "1 failed record is tried again, in 1 message.\n"
     assert keys(redriving.messages()) == [("people", (1001,))]
     assert hybrid_sync("failures", "redrive", "people").out.startswith("2 failed records")
-    assert hybrid_sync("failures", "redrive", "visits", "--reason", "bad_json").out.startswith("0 failed records")
+    assert hybrid_sync("failures", "redrive", "visits", "--reason", "bad_json").out.startswith("no failed records")
     redriving.messages()
     assert hybrid_sync("failures", "redrive", "--reason", "missing_parent").out.startswith("2 failed records")
     assert keys(redriving.messages()) == [("visits", (1001,)), ("visits", (1002,))]
@@ -159,7 +159,7 @@ def test_what_is_held_is_left_and_said(redriving: Redriving, hybrid_sync: Comman
     hold(redriving.ground.target, ["people"], "ann", "restore")
     said = hybrid_sync("failures", "redrive", "--all")
     assert said.out.splitlines() == [
-        "1 failed records are tried again, in 1 messages.",
+        "1 failed record is tried again, in 1 message.",
         "2 are left: their entity is held, or they have no key.",
     ]
 

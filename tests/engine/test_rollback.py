@@ -11,6 +11,7 @@ from hybrid_sync.catalog.models import Adopt, OnDelete
 from hybrid_sync.contracts import LinkTask, OnFailure, ReportRequest, RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.errors import EntityHeld, RequestRejected, RunNotRunning
 from hybrid_sync.postgres import transaction
+from hybrid_sync.report.recent import recent_runs
 from hybrid_sync.report.render import to_json, to_markdown
 from hybrid_sync.report.summary import recall
 from hybrid_sync.runs.holds import holds, release
@@ -140,6 +141,15 @@ def test_a_rollback_leaves_a_page_markdown_and_json_like_any_run(
         kept = recall(connection, rollback, world.catalog)
     assert to_markdown(kept) == world.reports.pages[rollback, "md"], "what the report command shows"
     assert json.loads(to_json(kept)) == world.reports.documents[rollback]
+
+
+def test_a_rollback_has_no_sum_which_could_add_up_or_not(world: EngineWorld) -> None:
+    run(world, "first")
+    rollback = undo(world, "first").rollback_id
+    with world.connect_target() as connection:
+        listed = {row["run_id"]: row["adds_up"] for row in recent_runs(connection, 10, retries=False)}
+        told = recall(connection, rollback, world.catalog)
+    assert (listed, told.adds_up) == ({"first": "–", rollback: "–"}, "–")
 
 
 def test_a_rollback_of_a_run_that_wrote_nothing_has_a_report_too(world: EngineWorld) -> None:

@@ -16,7 +16,7 @@ from hybrid_sync.cost.what_if import Plan, Schedule, month
 from hybrid_sync.services.messages.measures import CostAsked
 from hybrid_sync_cli import tables
 from hybrid_sync_cli.deployment import Deployment
-from hybrid_sync_cli.execution import catalog_of_project
+from hybrid_sync_cli.execution import catalog_of_project, run_named
 
 PRICED = (
     f"list prices of {REGION}, compared on {AS_OF}, without free tiers, and without the databases and their traffic."
@@ -59,6 +59,7 @@ def cost(
         _suppose(supposed, as_json)
         return
     deployment = Deployment.chosen()
+    run_id = run_id and run_named(deployment, run_id)
     found = deployment.ask("cost", CostAsked(run_id=run_id), Cost)
     if as_json:
         click.echo(found.model_dump_json())

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hybrid_sync.report.words import n_of
 from hybrid_sync.services.messages import PAGE_ROWS
 from hybrid_sync.services.messages.answers import Accepted
 from hybrid_sync.services.messages.records import AcceptAsked, FailuresAsked, RedriveAsked, Redriven, last_position
@@ -129,11 +130,12 @@ def redrive(entity: str | None, keys: tuple[str, ...], reason: str | None, every
     if as_json:
         click.echo(total.model_dump_json(exclude={"more"}))
         return
-    what = f"{total.records:,} failed records"
+    what, one = n_of(total.records, "failed record"), total.records == 1
     if total.paused:
-        click.echo(f"{what} wait in the queue: starts are paused {total.paused}. hybrid-sync resume lets it go on.")
+        wait = "waits" if one else "wait"
+        click.echo(f"{what} {wait} in the queue: starts are paused {total.paused}. hybrid-sync resume lets it go on.")
     else:
-        click.echo(f"{what} are tried again, in {total.messages:,} messages.")
+        click.echo(f"{what} {'is' if one else 'are'} tried again, in {n_of(total.messages, 'message')}.")
     if total.left:
         click.echo(f"{total.left:,} are left: their entity is held, or they have no key.")
 

@@ -27,14 +27,14 @@ def past_runs(found: Sequence[dict[str, Any]]) -> tuple[PastRun, ...]:
     return tuple(_past(**row) for row in reversed(found))
 
 
-def _past(*, status: str, entities: Sequence[dict[str, Any]], **row: Any) -> PastRun:
-    came_to = totals(status, entities)
+def _past(*, status: str, profile: str, entities: Sequence[dict[str, Any]], **row: Any) -> PastRun:
+    came_to = totals(status, profile, entities)
     due, current = (came_to.rows.due, came_to.rows.current) if came_to.rows else (None, None)
     return PastRun(status=status, adds_up=came_to.adds_up, due=due, current=current, **row)
 
 
 _PAST = sql.SQL("""
-select r.run_id, {} as status, r.started_at,
+select r.run_id, r.profile, {} as status, r.started_at,
        round(extract(epoch from coalesce(r.finished_at, r.started_at) - r.started_at)::numeric, 3)::float8 as seconds,
        coalesce(b.read, 0) as read, coalesce(b.written, 0) as written, coalesce(b.failed, 0) as failed, m.missed,
        {} as entities

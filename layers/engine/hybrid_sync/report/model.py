@@ -255,8 +255,9 @@ class RunSummary(Part):
     @computed_field
     @property
     def adds_up(self) -> str:
-        """`yes`, `explained` or `NO`, as of its worst entity; `–` before any is verified, and of an undone run."""
-        if self.undone_by is not None:
+        """`yes`, `explained` or `NO`, as of its worst entity; `–` before any is verified, of an undone run, and of a
+        rollback, which verifies nothing."""
+        if self.undone_by is not None or self.profile == "rollback":
             return Sum.unknown
         return run_sum((e.adds_up for e in self.entities), ended=self.status != "running")
 

@@ -18,7 +18,7 @@ def recent_runs(target: psycopg.Connection[Any], limit: int, *, retries: bool) -
     with target.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(_RECENT, {"limit": limit, "retries": retries}).fetchall()
     for row in found:
-        run_totals = totals(row["status"], row.pop("entities"))
+        run_totals = totals(row["status"], row["profile"], row.pop("entities"))
         row["adds_up"] = str(run_totals.adds_up)
         row["part"] = named(row.pop("request"))
         for name in ("current", "due", "stale", "absent"):

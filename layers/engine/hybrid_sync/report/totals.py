@@ -22,8 +22,11 @@ class Totals:
     rows: Conservation | None
 
 
-def totals(status: str, entities: Iterable[Mapping[str, Any]]) -> Totals:
-    """Of a run with this status, as shown; `entities` are its `ENTITIES`."""
+def totals(status: str, profile: str, entities: Iterable[Mapping[str, Any]]) -> Totals:
+    """Of a run with this status, as shown; `entities` are its `ENTITIES`.
+
+    An undone run has no sum any more, and a rollback verifies nothing that could have one.
+    """
     sums: list[Sum] = []
     rows: list[Conservation] = []
     for entity in entities:
@@ -37,7 +40,8 @@ def totals(status: str, entities: Iterable[Mapping[str, Any]]) -> Totals:
             )
         )
         rows += [found] if found is not None else []
-    adds_up = Sum.unknown if status == "rolled_back" else run_sum(sums, ended=status != "running")
+    unknown = status == "rolled_back" or profile == "rollback"
+    adds_up = Sum.unknown if unknown else run_sum(sums, ended=status != "running")
     return Totals(adds_up, over_all(tuple(rows)))
 
 

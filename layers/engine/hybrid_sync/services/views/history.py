@@ -35,7 +35,7 @@ def run_lines(rows: Sequence[dict[str, Any]], catalog: Catalog) -> tuple[RunLine
 
 
 def _line(row: dict[str, Any], catalog: Catalog) -> RunLine:
-    came_to = totals(row["status"], row["entities"])
+    came_to = totals(row["status"], row["profile"], row["entities"])
     lines = [
         line
         for entity in row["entities"]
@@ -90,7 +90,7 @@ def _week(begins: datetime, rows: list[dict[str, Any]]) -> Week:
     if not rows:
         return Week(begins=begins, status="", runs=0)
     best = min(rows, key=lambda row: (_BEST.index(row["status"]), -row["started_at"].timestamp()))
-    came_to = totals(best["status"], best["entities"])
+    came_to = totals(best["status"], "weekly", best["entities"])
     return Week(
         begins=begins, status=best["status"], runs=len(rows), adds_up=came_to.adds_up,
         share=came_to.rows.success_rate if came_to.rows else None,
