@@ -56,11 +56,18 @@ def webhook() -> None:
     "--key", "refs", multiple=True, required=True, metavar="ENTITY:KEY",
     help="A row that the event is about, as payments:17229; may be repeated.",
 )  # fmt: skip
-def send(source: str, event: str, refs: tuple[str, ...]) -> None:
-    """Send a sample EVENT of SOURCE, signed as the sender would; it starts a run of these rows."""
+@click.option("--yes", is_flag=True, help="Do not ask before an event that erases or merges people.")
+def send(source: str, event: str, refs: tuple[str, ...], yes: bool) -> None:
+    """Send a sample EVENT of SOURCE, signed as the sender would; it starts a run of these rows.
+
+    An event that erases or merges people does so, for good, and asks first.
+    """
     deployment = Deployment.chosen()
     asked = SignAsked(source=source, event=event, refs=tuple(map(reference, refs)))
     signed = deployment.ask("sign-event", asked, SignedEvent)
+    if signed.act != "sync" and not yes:
+        click.echo(f"This event {signed.act}s {', '.join(refs)}, and nothing undoes it.")
+        click.confirm("Send it?", abort=True)
     url = f"{deployment.url}/v1/webhooks/{source}"
     status, said = _post(url, signed)
     if status == HTTPStatus.UNAUTHORIZED:  # a secret of this minute, which a worker looks for every few seconds

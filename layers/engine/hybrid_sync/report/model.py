@@ -255,8 +255,7 @@ class RunSummary(Part):
     @computed_field
     @property
     def adds_up(self) -> str:
-        """`yes`, `explained` or `NO`, as of its worst entity; `–` before any is verified, of an undone run, and of a
-        rollback, which verifies nothing."""
+        """`yes`, `explained` or `NO`, as of its worst entity; `–` before any is verified, if undone, or a rollback."""
         if self.undone_by is not None or self.profile == "rollback":
             return Sum.unknown
         return run_sum((e.adds_up for e in self.entities), ended=self.status != "running")

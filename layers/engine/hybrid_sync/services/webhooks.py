@@ -72,7 +72,7 @@ def sign(desk: Desk, asked: SignAsked, _: str) -> SignedEvent:
     body = json.dumps(_about(sample_of(source.signed, asked.event, message_id), event, asked.refs)).encode()
     headers = KINDS[source.signed].sign(body, Secret(held[0].text, held[0].url), message_id, desk.now())
     read_hint(asked.source, source, body, headers)  # says what the event lacks
-    return SignedEvent(body=body.decode(), headers={"Content-Type": "application/json", **headers})
+    return SignedEvent(body=body.decode(), headers={"Content-Type": "application/json", **headers}, act=event.act)
 
 
 def _about(document: dict[str, Any], event: Event, refs: tuple[Ref, ...]) -> dict[str, Any]:

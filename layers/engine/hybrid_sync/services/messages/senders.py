@@ -68,7 +68,8 @@ class SignAsked(Asked):
 
 
 class SignedEvent(Message):
-    """What a sender would send."""
+    """What a sender would send; `act`: what the run does with the rows, as in webhooks.yaml."""
 
     body: str
     headers: dict[str, str]
+    act: str = "sync"
