@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from hybrid_sync.contracts import RollbackTask
 from hybrid_sync.entrypoint import error_sentence
@@ -87,6 +88,27 @@ def test_what_stands_in_the_way_is_one_sentence(hybrid_sync: Command) -> None:
     assert said.err.startswith("hybrid-sync: Run second has written to the same entities since run first.")
     assert "--out-of-order" in said.err
     assert hybrid_sync("rollback", "nope").err.startswith("hybrid-sync: There is no run nope in the target.")
+
+
+def test_a_function_that_is_slow_to_start_says_nothing_before_it_has_done_anything(
+    hybrid_sync: Command, ground: Ground, target_db: str
+) -> None:
+    undo = Undo(ground)
+    waits = iter([True, True, False, False, False])
+
+    class Starting:
+        def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - AWS's names
+            if next(waits):
+                raise ReadTimeoutError(endpoint_url="lambda")
+            return undo.invoke(FunctionName, Payload)
+
+    desk = Desk(ground.world.catalog, target_db, undo=UndoFunction("the-rollback", Starting()))
+    with gateway(desk) as address:
+        announce(address, target_db)
+        unknown = hybrid_sync("rollback", "nope")
+        assert (unknown.out, unknown.err.partition(" in the target")[0]) == ("", "hybrid-sync: There is no run nope")
+        said = hybrid_sync("rollback", "second")
+    assert said.out.startswith("Run second is undone by rollback-second-1: 1 rows put back")
 
 
 @pytest.mark.usefixtures("stack")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_sync.blame import at_raise, function_in
+from hybrid_sync.blame import at_raise, function_in, functions_in
 from hybrid_sync.rest.answers import server_error
 
 # What the server writes of a function, by language, as its catalogs of messages have it (PostgreSQL 15).
@@ -45,6 +45,20 @@ def test_a_function_is_named_in_every_language(language: str, function: str) -> 
 def test_what_may_quote_values_names_no_function(said: str) -> None:
     for quoted in ("select f('secret(x)')", "x := secret(1)", "insert into t values ('PL/pgSQL secret(')"):
         assert function_in(said.format(quoted)) is None
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+@pytest.mark.parametrize("language", [*LINES, "zh_CN"])
+def test_functions_that_call_each_other_are_named_and_nothing_that_they_quote(language: str, statement: str) -> None:
+    secret = line(language, "public.secret()", "SQL")
+    frames = [
+        statement.format(f"insert into t values ('\n{secret}\n')"), line(language, "public.helper(text)", "SQL"),
+        statement.format("select helper('x')"), line(language, "public.guard()", "PERFORM"),
+        statement.format("update public.t\n set n = 1"), line(language, "hybrid_sync.apply()", "SQL"),
+    ]  # fmt: skip
+    assert functions_in("\n".join(frames)) == ["public.helper", "public.guard"]
+    assert functions_in("\n".join(frames[-2:])) == ["hybrid_sync.apply"]
+    assert functions_in(frames[0]) == functions_in("") == []
 
 
 @pytest.mark.parametrize("statement", STATEMENTS[:5])

@@ -48,9 +48,10 @@ def _undone(run_id: str, out_of_order: bool, as_json: bool) -> RollbackOutcome:
     deployment = Deployment.chosen()
     asked = RollbackAsked(run_id=run_named(deployment, run_id), out_of_order=out_of_order)
     outcome = deployment.ask("rollback", asked, RollbackOutcome, patient=True)
+    said = _done(RollbackOutcome(run_id=run_id, rollback_id=""))
     while outcome.more:
-        if not as_json:
-            say(f"{_done(outcome)} so far")
+        if not as_json and _done(outcome) != said:
+            say(f"{(said := _done(outcome))} so far")
         asked = asked.model_copy(update={"rollback_id": outcome.rollback_id})
         outcome = deployment.ask("rollback", asked, RollbackOutcome, patient=True)
     return outcome

@@ -100,6 +100,8 @@ _SIGNATURE = rf"({_NAME}(?:\.{_NAME})?)\("
 _FUNCTION = re.compile(
     rf"""[^"'«»(=\n]*PL/pgSQL[^"'«»(=\n]*?["«]?{_SIGNATURE}|{_SIGNATURE}[^"'«»=\n]*\) PL/pgSQL""", re.ASCII
 )
+_CLOSES = {'"': '"', "'": "'", "«": "»", "»": "«", "“": "”", "「": "」"}
+_OPENED = re.compile(f"[{''.join(_CLOSES)}]")
 _RAISE = re.compile("(?<![A-Za-z_])RAISE(?![A-Za-z_])")
 
 
@@ -107,6 +109,25 @@ def function_in(line: str) -> str | None:
     """The PL/pgSQL function that a line of an error's context names, without its arguments."""
     found = _FUNCTION.match(line)
     return found and (found[1] or found[2])
+
+
+def functions_in(context: str) -> list[str]:
+    """Those that were running, the innermost first, each once; ours only where there is no other.
+
+    What a statement or an assignment quotes is passed over, on however many lines it stands.
+    """
+    found: list[str] = []
+    ends = ""  # what the quotation ends with that began on a line before
+    for line in context.split("\n"):
+        if ends:
+            ends = "" if line.rstrip(" .").endswith(ends) else ends
+        elif function := function_in(line):
+            found.append(function)
+        elif opened := _OPENED.search(line):
+            close = _CLOSES[opened[0]]
+            ends = "" if line[opened.end() :].rstrip(" .").endswith(close) else close
+    theirs = [name for name in found if not name.startswith("hybrid_sync")]
+    return list(dict.fromkeys(theirs or found))
 
 
 def at_raise(line: str) -> bool:
@@ -117,9 +138,13 @@ def at_raise(line: str) -> bool:
 def in_a_function(error: psycopg.Error) -> str | None:
     """A sentence about an error that arose in a function of the server's, for which no step has a name: its code and
     the function, never its text, which may quote values; None of any other."""
-    function = function_in((error.diag.context or "").partition("\n")[0])
-    return function and (
-        f"A statement of ours met with {error.sqlstate} in the function {function} of {side_of(error, 'target')}."
+    functions = functions_in(error.diag.context or "")
+    if not functions:
+        return None
+    called = f", which {functions[-1]} calls," if len(functions) > 1 else ""
+    return (
+        f"A statement of ours met with {error.sqlstate} in the function {functions[0]}{called} of"
+        f" {side_of(error, 'target')}."
         " Where it is the function of a trigger, or of an event trigger, let it pass the role of hybrid-sync."
     )
 

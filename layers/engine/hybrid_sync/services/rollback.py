@@ -20,6 +20,10 @@ from hybrid_sync.undo.begin import require_last, require_undoable
 def rollback(desk: Desk, asked: RollbackAsked, who: str) -> RollbackOutcome:
     """`more` asks for another call with the same `rollback_id`; RunNotFound, or RequestRejected with what is in the
     way."""
+    if not asked.rollback_id:  # the function may take its time to start, and would say the same
+        with at_target(desk) as target:
+            if target.execute("select from hybrid_sync.run where run_id = %s", (asked.run_id,)).fetchone() is None:
+                raise no_such_run(asked.run_id)
     task = RollbackTask(
         run_id=asked.run_id, rollback_id=asked.rollback_id, out_of_order=asked.out_of_order, brief=True,
         requested_by=who,
