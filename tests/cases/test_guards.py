@@ -95,3 +95,11 @@ def test_what_a_trigger_changes_beside_is_told_by_the_same_run(ground: Servers) 
 
 def test_a_row_that_an_undo_brings_back_has_its_number(ground: Servers) -> None:
     _holds("reach/undo_gives_numbers_back", ground)
+
+
+def test_what_a_trigger_changes_in_an_exception_block_is_told(ground: Servers) -> None:
+    _holds("reach/trigger_changes_in_an_exception_block", ground)
+
+
+def test_what_a_trigger_changes_of_its_own_page_is_told(ground: Servers) -> None:
+    _holds("reach/trigger_changes_row_of_its_page", ground)

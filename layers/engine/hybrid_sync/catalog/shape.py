@@ -74,7 +74,7 @@ class TargetTable:
     filled_by_triggers: bool = False
     """Whether a trigger runs before each insert, which may fill columns that the catalog does not."""
     fires: frozenset[str] = frozenset()
-    """Of `insert` and `update`, those that fire a trigger, which may change what is written."""
+    """Those of `insert`, `update`, `delete` that fire a trigger, which may change what is written, and other rows."""
     oid: int = 0
     """Another one when the table was."""
     tells_old: bool = False

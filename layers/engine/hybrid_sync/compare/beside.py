@@ -28,7 +28,8 @@ _AT_ONCE = 1_000
 
 
 def written_beside(target: Connection, entity: Entity, xids: Sequence[str]) -> dict[str, list[Key]]:
-    """By source: keys of the entity's rows that these transactions wrote and nobody has journalled."""
+    """By source: keys of the entity's rows that these transactions wrote and nobody has journalled, or that they wrote
+    where a trigger wrote more than they did."""
     make_room(target)
     found = {
         name: [tuple(key) for (key,) in target.execute(_unjournalled(entity, name, xids)).fetchall()]
@@ -45,7 +46,8 @@ def _unjournalled(entity: Entity, source: str, xids: Sequence[str]) -> sql.Compo
     ]
     written = sql.SQL(
         "select {}, age(j.xid) from hybrid_sync.journal j cross join unnest(j.keys) with ordinality as k (value, n)"
-        " where j.entity = {} and j.source = {} and j.xid = any({}::xid[]){}"
+        " where j.entity = {} and j.source = {} and j.xid = any({}::xid[])"
+        " and j.batch_id not in (select batch_id from hybrid_sync.written_beside){}"
     ).format(
         sql.SQL(", ").join(parts if many else [sql.SQL("value")]), entity.entity, source, list(xids),
         sql.SQL(" group by j.tableoid, j.ctid, j.xid, (n - 1) / {}").format(len(keys)) if many else sql.SQL(""),

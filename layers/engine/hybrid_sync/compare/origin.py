@@ -56,6 +56,8 @@ select array_agg(distinct xid::text) from (
   union
   select j.xmin from hybrid_sync.journal j join since s on j.run_id = s.run_id and j.recorded_at > s.at
   where j.operation in ('link', 'delete')
+  union
+  select unnest(w.xids) from hybrid_sync.written_beside w join since s on w.run_id = s.run_id and w.at > s.at
 ) as ours (xid)
 where exists (
   select from pg_catalog.pg_trigger g where not g.tgisinternal and g.tgenabled in ('O', 'A')

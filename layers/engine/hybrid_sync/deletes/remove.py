@@ -71,7 +71,7 @@ class Removal:
         self._source = source
         self._shape = shape
         self._relation = sql.Identifier(shape.schema, shape.name)
-        self._batch = Batch(run_id, uuid.uuid4(), entity.entity, source)
+        self.batch = Batch(run_id, uuid.uuid4(), entity.entity, source)
         self._place = sql.SQL("{}, {}").format(sql.Literal(entity.entity), sql.Literal(source))
         self._run = sql.Literal(run_id)
         connection.execute(_CREATE)
@@ -85,7 +85,7 @@ class Removal:
             self._attempt(self._delete)
         elif policy == "soft":
             self._attempt(self._mark)
-            follow_triggers(self._connection, self._shape, self._batch.batch_id)
+            follow_triggers(self._connection, self._shape, self.batch.batch_id)
         # What nobody refused and still was not done, a trigger of the target left out without an error.
         self._keep_the_rest(IGNORED if policy == "ignore" else "trigger_suppressed")
         failpoint("delete.written", self._connection)
@@ -157,7 +157,7 @@ class Removal:
             "select hybrid_sync_key, hybrid_sync_id, {}, hybrid_sync_prior, hybrid_sync_before"
             " from old join {} d on d.id = hybrid_sync_id"
         ).format(raw(xid), sql.Identifier(done))
-        return entries(self._batch, operation, rows)
+        return entries(self.batch, operation, rows)
 
     def _delete(self, lines: Sequence[int]) -> sql.Composed:
         columns = [column.name for column in restorable(self._shape.columns, self._shape.columns, whole=True)]

@@ -79,7 +79,8 @@ from pg_class c where c.oid = %s::regclass
 
 _FIRES = """
 select array_remove(array[case when bool_or(tgtype & 4 <> 0) then 'insert' end,
-                          case when bool_or(tgtype & 16 <> 0) then 'update' end], null)
+                          case when bool_or(tgtype & 16 <> 0) then 'update' end,
+                          case when bool_or(tgtype & 8 <> 0) then 'delete' end], null)
 from pg_trigger
 where tgrelid in (select %s::regclass union select relid from pg_partition_tree(%s::regclass))
   and not tgisinternal and tgenabled in ('O', 'A')

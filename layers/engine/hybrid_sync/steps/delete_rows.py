@@ -18,6 +18,7 @@ from hybrid_sync.runs.store import RunRecord
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
+from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running, resolve_failed
 
 _PAGE = 1_000
@@ -91,8 +92,12 @@ class EntityDeletes:
         with self._transaction():
             departed = self._departed(source, keys)
             removal = Removal(target, self._catalog, entity, source, self._plan.table, self._run.run_id)
+            around = None if self._within else Around(target, self._catalog, self._plan.table)
             with timed("delete", entity.entity):
                 outcomes = removal.remove(sorted(departed))
+            if around is not None:
+                marked = sum(one.outcome == "marked" for one in outcomes)
+                around.record(self._run.run_id, removal.batch.batch_id, marked)
             outcomes += [Outcome(key, "back") for key in keys if key not in departed]
             self._settle(source, outcomes, departed)
             # There is no legacy row left that could be repaired.

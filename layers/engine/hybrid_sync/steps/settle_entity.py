@@ -26,6 +26,7 @@ from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.plans import ask_current, plan_of
 from hybrid_sync.world import World
+from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import (
     Outcome,
     cache_epochs,
@@ -120,10 +121,12 @@ class _Settling:
         more = settlement.outsiders(self._entity.sources) - self._places()
         if more and not last:
             raise Grown(more)
+        around = Around(self._target, self._world.catalog, self._plan.table)
         settled = settlement.write()
         failpoint("settle.written", self._target, self._legacy)
         self._record(read, settled, time.monotonic() - began)
         written = settled.written
+        around.record(self._run.run_id, self._batch, written.inserted + written.updated)
         return SettledEntity(written.inserted + written.updated, self._new & settled.arrived)
 
     def remember(self) -> None:
