@@ -1,6 +1,7 @@
 """The statements that carry staged rows into their table: one set of words for the quick path and for isolation.
 
-In all of them `s` is a staged row, `t` a row of the target, `i` the before-image of a row that is about to change.
+In all of them `s` is a staged row, `t` a row of the target, `i` the before-image of a row that is about to change.  What
+stands beside the columns of a table has a name that no column has.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class Statements:
     def take_images(self) -> sql.Composed:
         """Before-images of the rows that differ, under their locks, in id order."""
         return sql.SQL(
-            "insert into {images} select x.id, x.hybrid_sync_key, x.hybrid_sync_prior, {image} from {x}"
+            "insert into {images} select x.id, x.hybrid_key9f2c, x.hybrid_prior9f2c, {image} from {x}"
         ).format(images=self.images, image=image_of("x", self.changing), x=self._locked())
 
     def change(self, batch: Batch) -> sql.Composed:
@@ -160,15 +161,15 @@ class Statements:
         """Rows are locked first, and their images taken under the locks."""
         # The version that is locked is found by its place, not by the index once more; one that somebody writes at
         # just this moment stands elsewhere, and the row goes the way of refused ones.
-        new = {c: sql.Identifier(f"hybrid_sync_{n}") for n, c in enumerate(self.changing)}
+        new = {c: sql.Identifier(f"hybrid_9f2c_{n}") for n, c in enumerate(self.changing)}
         was = {slot.column: f"hybrid_sync_was_{n}" for n, slot in enumerate(self.plan.references)}
         written = sql.SQL("select u.key, u.id, u.xid, u.prior, u.before, u.refers_anew from u")
         staged = sql.SQL("").join(sql.SQL(", {} as {}").format(self.staged(c), name) for c, name in new.items())
         return sql.SQL(
-            "with o as materialized (select x.id, x.hybrid_sync_place, x.hybrid_sync_key as key,"
-            " x.hybrid_sync_prior as prior, {image} as before, {kept} from {x}),"
+            "with o as materialized (select x.id, x.hybrid_place9f2c, x.hybrid_key9f2c as key,"
+            " x.hybrid_prior9f2c as prior, {image} as before, {kept} from {x}),"
             " {natives}, u as (update {table} t set {assignments} from o, hybrid_sync_path"
-            " where t.ctid = o.hybrid_sync_place and t.id = o.id"
+            " where t.ctid = o.hybrid_place9f2c and t.id = o.id"
             " returning o.key, o.id, t.xmin as xid, o.prior, o.before, {refers_anew} as refers_anew),"
             " j as ({journal} returning xid::text::bigint as xid)"
             " select (select count(*) from o) as changed, count(*) as rows,"
@@ -207,7 +208,7 @@ class Statements:
         """The rows that differ as `x`, locked in one order, with key and version of each, and with `more` of it."""
         keys = self._keys(by_key=by_key)
         return sql.SQL(
-            "(select t.*, t.ctid as hybrid_sync_place, {key} as hybrid_sync_key, t.xmin as hybrid_sync_prior{more}"
+            "(select t.*, t.ctid as hybrid_place9f2c, {key} as hybrid_key9f2c, t.xmin as hybrid_prior9f2c{more}"
             " from {table} t join {stage} s on {same}"
             " where ({segment}) and {differs}"
             " order by {order} for no key update of t) x"

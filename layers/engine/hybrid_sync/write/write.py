@@ -152,8 +152,8 @@ class Writer:
         # The version that a row has now: a trigger may have written it again, in a subtransaction of its own.  Both of
         # ours first, of which the planner knows how many there are: what it takes for one row is joined row by row.
         changes = sql.SQL(
-            "select s.hybrid_sync_key, s.id, t.xmin, s.hybrid_sync_prior, s.hybrid_sync_before from (select s.*,"
-            " i.key as hybrid_sync_key, i.prior as hybrid_sync_prior, i.before as hybrid_sync_before"
+            "select s.hybrid_key9f2c, s.id, t.xmin, s.hybrid_prior9f2c, s.hybrid_before9f2c from (select s.*,"
+            " i.key as hybrid_key9f2c, i.prior as hybrid_prior9f2c, i.before as hybrid_before9f2c"
             " from {} i join {} s on s.id = i.id offset 0) s join {} t on {}"
         ).format(_IMAGES, _STAGE, self.statements.relation, self.statements.same)
         with together(self.connection) as trip:
