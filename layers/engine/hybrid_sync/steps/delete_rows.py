@@ -18,7 +18,6 @@ from hybrid_sync.runs.store import RunRecord
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
-from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running, resolve_failed
 
 _PAGE = 1_000
@@ -92,12 +91,8 @@ class EntityDeletes:
         with self._transaction():
             departed = self._departed(source, keys)
             removal = Removal(target, self._catalog, entity, source, self._plan.table, self._run.run_id)
-            around = None if self._within else Around(target, self._catalog, self._plan.table)
             with timed("delete", entity.entity):
-                outcomes = removal.remove(sorted(departed))
-            if around is not None:
-                marked = sum(one.outcome == "marked" for one in outcomes)
-                around.record(self._run.run_id, removal.batch.batch_id, marked)
+                outcomes = self._removed(removal, sorted(departed))
             outcomes += [Outcome(key, "back") for key in keys if key not in departed]
             self._settle(source, outcomes, departed)
             # There is no legacy row left that could be repaired.
@@ -105,6 +100,18 @@ class EntityDeletes:
             failpoint("delete.before_commit", target, self._legacy)
         if not self._within:
             failpoint("delete.committed", target, self._legacy)
+
+    def _removed(self, removal: Removal, keys: list[Key]) -> list[Outcome]:
+        """Also what triggers write around it is recorded, unless whoever began the transaction looks afterwards."""
+        if self._within or not self._plan.table.fires:
+            return removal.remove(keys)
+        from hybrid_sync.write.around import Around  # only where the target has triggers
+
+        around = Around(self._target, self._catalog, self._plan.table)
+        outcomes = removal.remove(keys)
+        marked = sum(one.outcome == "marked" for one in outcomes)
+        around.record(self._run.run_id, removal.batch.batch_id, marked)
+        return outcomes
 
     def _departed(self, source: str, keys: list[Key]) -> dict[Key, deletes.Why]:
         """Lock the keys' buckets and ask legacy again; `keys` becomes those that no other delivery has handled."""

@@ -31,7 +31,6 @@ from hybrid_sync.steps.plans import Outdated, ask_current, plan_of
 from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
-from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import Outcome, open_failures, record_missing
 from hybrid_sync.write.isolate import ALTERED, write_isolated
 from hybrid_sync.write.pages import (
@@ -163,10 +162,7 @@ class Page:
         read = read_page(self._world, task, start, self._plan, opened, row_bytes, self._legacy, target)
         failpoint("batch.read", target, self._legacy)
         self.row_bytes = read.row_bytes
-        around = Around(target, self._world.catalog, self._entity.table)
-        carried = self.carry(opened, read, through_cache(self._world, opened.epochs))
-        result = carried.done.result
-        around.record(task.run_id, page_id(task, start), result.inserted + result.updated)
+        carried = self._carried(opened, read)
         if task.purpose == "retry":  # nobody verifies it
             answer(target, table_as_planned(self._world.catalog[task.entity], self._entity.table_identity))
         failpoint("batch.before_commit", target, self._legacy)
@@ -174,6 +170,18 @@ class Page:
             target, task, start, carried.outcome, carried.done, time.monotonic() - began, carried.xids, RETRYABLE
         )
         return [page]
+
+    def _carried(self, opened: Opened, read: PageRead) -> Carried:
+        known = through_cache(self._world, opened.epochs)
+        if not self._entity.table.fires:
+            return self.carry(opened, read, known)
+        from hybrid_sync.write.around import Around  # only where the target has triggers
+
+        around = Around(self._target, self._world.catalog, self._entity.table)
+        carried = self.carry(opened, read, known)
+        done = carried.done.result
+        around.record(self._task.run_id, page_id(self._task, self._start), done.inserted + done.updated)
+        return carried
 
     def carry(self, opened: Opened, read: PageRead, known: Ids) -> Carried:
         """Map ids, check, stage, journal and write what was read, under the locks and within the transaction."""

@@ -1,7 +1,7 @@
 """The statements that carry staged rows into their table: one set of words for the quick path and for isolation.
 
-In all of them `s` is a staged row, `t` a row of the target, `i` the before-image of a row that is about to change.  What
-stands beside the columns of a table has a name that no column has.
+In all of them `s` is a staged row, `t` a row of the target, `i` the before-image of a row that is about to change.
+What stands beside the columns of a table has a name that no column has.
 """
 
 from __future__ import annotations
