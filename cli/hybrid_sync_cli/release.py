@@ -15,7 +15,7 @@ from hybrid_sync_cli.chosen import Machine, overrides, spring_gaps
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import home
 from hybrid_sync_cli.stack.build_id import build_id, seal
-from hybrid_sync_cli.stack.deploy import parameters, require_catalog
+from hybrid_sync_cli.stack.deploy import keep_parsed, parameters, require_catalog
 
 BUILT = Path(".aws-sam/build")
 COMPILED = ("EngineLayer", "AuthLayer", "SupabaseLayer")
@@ -38,6 +38,7 @@ def release(arguments: Sequence[str], project: Path) -> int:
         return status
     for layer in COMPILED:
         machine.require_layer(project / BUILT / layer)
+    keep_parsed(project / BUILT)
     # Other parameters make another build, because a version keeps the settings that it was published with; whoever
     # answers questions may give any.
     asked = str(time.time()) if {"--guided", "-g"} & set(arguments) else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hybrid_sync.catalog.parsed import read_parsed
 from hybrid_sync_cli.stack import ACCESS, Stack, home
 from tests.checks import templates
 from tests.integration.test_events import HANDLED_BY, REFUSED, sample
@@ -72,6 +73,13 @@ def test_the_run_of_the_samples_goes_from_plan_to_report(answers: dict[str, Any]
     assert answers["verify_entity"]["complete"]
     # The sample of a failure stands in it.
     assert answers["report_run"]["status"] == "failed"
+
+
+def test_no_function_parses_yaml_for_the_catalog_that_was_built(deployed: Stack) -> None:
+    assert deployed is not None, "it was built"
+    folder = home.directory() / "sam" / "build" / "CatalogLayer" / "python" / "hybrid_sync_catalog"
+    parsed = read_parsed(folder)
+    assert [file.name for file in folder.glob("*.yaml") if not parsed.has(file.name, file.read_bytes())] == []
 
 
 def test_the_api_answers(answers: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from hybrid_sync.catalog.load import load
+from hybrid_sync.catalog.parsed import write_parsed
 from hybrid_sync.catalog.webhooks import load_webhooks
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import ACCESS, REGION, STACK_NAME, aws
@@ -56,6 +57,11 @@ def require_catalog(project: Path) -> None:
     """CatalogError that names every mistake: what is built would find them when the first event comes."""
     folder = project / "layers" / "catalog"
     load_webhooks(load(folder), folder)
+
+
+def keep_parsed(built: Path) -> None:
+    """Put beside the catalog that `sam build` has copied what its files say: no worker parses YAML then."""
+    write_parsed(built / "CatalogLayer" / "python" / "hybrid_sync_catalog")
 
 
 class _Template(yaml.SafeLoader):
@@ -120,6 +126,7 @@ class Deployment:
             "build", "--template-file", "template.yaml", "--cached", "--parallel",
             "--build-dir", str(self.workshop / "build"), "--cache-dir", str(cache),
         )  # fmt: skip
+        keep_parsed(self.workshop / "build")
         seal(self.workshop / "build" / "template.yaml", wanted)
         stamp.write_text(wanted, "utf-8")
 

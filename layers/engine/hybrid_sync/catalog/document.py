@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
+from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.catalog.names import quoted
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import CatalogError
+
+if TYPE_CHECKING:
+    from ruamel.yaml.error import MarkedYAMLError
 
 MAX_BYTES = 1_000_000
 """Of one file; the largest of the sample's has 4 kB."""
@@ -87,6 +86,10 @@ def decode(file: str, content: bytes) -> str:
 
 def parse(file: str, text: str) -> Node:
     """The one document of a file; CatalogError names file and line of what is not YAML, or not for a catalog."""
+    from ruamel.yaml import YAML  # a deployed catalog was parsed when it was built
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
+
     try:
         return _Composer(file, YAML(typ="safe", pure=True).parse(text)).document()
     except ReaderError as error:

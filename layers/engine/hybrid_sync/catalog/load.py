@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,6 +16,7 @@ from hybrid_sync.catalog.check import Mistake, mistakes
 from hybrid_sync.catalog.document import MAX_BYTES, Node, decode, parse
 from hybrid_sync.catalog.forms import words
 from hybrid_sync.catalog.models import Entity
+from hybrid_sync.catalog.parsed import Parsed, read_parsed
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import CatalogError
 
@@ -74,12 +76,13 @@ def load(folder: Path | None = None) -> Catalog:
 def load_with_places(folder: Path | None) -> Loaded:
     """`load` with the file and line of every part, for a check that has more to say about them."""
     files = _files(folder)
+    parsed = read_parsed(_root(folder))
     entities: dict[str, Entity] = {}
     places: dict[str, _Places] = {}
     found: list[str] = []
     for file in files:
         try:
-            entity, where = _read(file, Entity)
+            entity, where = _read(file, Entity, parsed)
         except CatalogError as error:
             found.append(error.message)
             continue
@@ -96,8 +99,9 @@ def load_with_places(folder: Path | None) -> Loaded:
 
 def read_beside(folder: Path | None, model: type[M]) -> tuple[M, _Places] | None:
     """The file WEBHOOKS of a catalog; None where there is none."""
-    file = _root(folder) / WEBHOOKS
-    return _read(file, model) if file.is_file() else None
+    root = _root(folder)
+    file = root / WEBHOOKS
+    return _read(file, model, read_parsed(root)) if file.is_file() else None
 
 
 def _root(folder: Path | None) -> Traversable:
@@ -139,14 +143,15 @@ def _content(file: Traversable) -> bytes:
         raise CatalogError(f"{file.name}:1: the file cannot be read: correct its permissions or the link.") from None
 
 
-def _read(file: Traversable, model: type[M]) -> tuple[M, _Places]:
-    root = parse(file.name, decode(file.name, _content(file)))
-    where = _Places(file.name, root)
-    if root.entries is None:
+def _read(file: Traversable, model: type[M], parsed: Parsed) -> tuple[M, _Places]:
+    content = _content(file)
+    where = _Places(file.name, content)
+    data = parsed.data(file.name) if parsed.has(file.name, content) else where.root.data()
+    if not isinstance(data, dict):
         begins = "an entity file begins with `entity: name`" if model is Entity else "it begins with `webhooks:`"
         raise CatalogError(f"{file.name}:1: {begins}: write that first.")
     try:
-        return model.model_validate(root.data()), where
+        return model.model_validate(data), where
     except ValidationError as error:
         sentences = dict.fromkeys(where.problem(dict(problem)) for problem in error.errors())
         raise CatalogError("\n".join(sentences)) from None
@@ -155,9 +160,14 @@ def _read(file: Traversable, model: type[M]) -> tuple[M, _Places]:
 class _Places:
     """Where in the file a path such as ("sources", "payment", "columns", "total") stands."""
 
-    def __init__(self, file: str, root: Node) -> None:
+    def __init__(self, file: str, content: bytes) -> None:
         self.file = file
-        self._root = root
+        self._content = content
+
+    @cached_property
+    def root(self) -> Node:
+        """The file as YAML; CatalogError where it is none."""
+        return parse(self.file, decode(self.file, self._content))
 
     def problem(self, problem: dict[str, Any]) -> str:
         path = _as_written(problem["loc"])
@@ -180,7 +190,7 @@ class _Places:
         return f"{self.place(mistake.path)}: {mistake.text}"
 
     def place(self, path: Sequence[object]) -> str:
-        return f"{self.file}:{self._root.line_of(path)}"
+        return f"{self.file}:{self.root.line_of(path)}"
 
 
 def _as_written(path: Sequence[object]) -> tuple[object, ...]:
