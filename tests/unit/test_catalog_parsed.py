@@ -1,4 +1,4 @@
-"""A catalog that was parsed when it was built means what its YAML says, and nothing once its YAML says something else."""
+"""A catalog that was parsed when it was built means what its YAML says, and nothing once that says something else."""
 
 from __future__ import annotations
 
