@@ -61,7 +61,7 @@ def _hash(content: bytes) -> str:
 def _packed(data: Any) -> Any:
     """A text with the quotes it stood in as its first character."""
     if isinstance(data, dict):
-        return {_packed(key): _packed(value) for key, value in data.items()}
+        return {_packed(name): _packed(value) for name, value in data.items()}
     if isinstance(data, list):
         return [_packed(item) for item in data]
     return None if data is None else f"{data.quotes or _BARE}{data}"
@@ -71,5 +71,5 @@ def _opened(data: Any) -> Any:
     if isinstance(data, str):
         return Text(data[1:], None if data[0] == _BARE else data[0])
     if isinstance(data, dict):
-        return {Text(key[1:], None if key[0] == _BARE else key[0]): _opened(value) for key, value in data.items()}
+        return {_opened(name): _opened(value) for name, value in data.items()}
     return None if data is None else [_opened(item) for item in data]
