@@ -158,7 +158,7 @@ class EngineWorld:
         self.legacy_dsn = legacy_dsn
         self.target_dsn = target_dsn
         self.build = ""
-        self.id_secret = b"a secret for tests"
+        self.id_secret = b"ordered:a secret for tests"
         self.id_cache = MemoryIdCache()
         self.manifests = MemoryManifests()
         self.reports = MemoryReports()

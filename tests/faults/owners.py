@@ -16,7 +16,7 @@ from psycopg import sql
 from hybrid_sync.ids.seal import Seal
 from tests.faults.cloud import Store
 
-SECRET = b"a secret for the fault harness"
+SECRET = b"ordered:a secret for the fault harness"
 _STATES = ("23505", "P0001", "40001", "40P01", "55P03", "57014", "53100", "08006", "25006", "42501", "XX000", "0A000")
 """Not of those that say that the row itself is bad (23514, class 22): only a run of everything tries these again while
 the row stays as it is, and the days are judged after daily runs."""

@@ -381,7 +381,7 @@ def test_the_id_secret_is_kept_apart_by_the_slow_clock_and_no_new_connections_lo
 ) -> None:
     secrets = ran.client("secretsmanager")
 
-    assert secrets.get_secret_value(SecretId=ran.refs["IdSecret"])["SecretString"] == "only for tests"
+    assert secrets.get_secret_value(SecretId=ran.refs["IdSecret"])["SecretString"] == "ordered:only for tests"
     before = secrets.get_secret_value(SecretId=ran.refs["ConnectionSecret"])["SecretString"]
     others = json.loads(before) | {"id_secret": "another one"}
     secrets.put_secret_value(SecretId=ran.refs["ConnectionSecret"], SecretString=json.dumps(others))
@@ -390,8 +390,14 @@ def test_the_id_secret_is_kept_apart_by_the_slow_clock_and_no_new_connections_lo
     wiring.world.cache_clear()
     try:
         wiring.keep_id_secret()
-        assert wiring.world().id_secret == b"only for tests"
+        assert wiring.world().id_secret == b"ordered:only for tests"
+        # One that was kept apart before ids had an order stays as it is, and so do its ids.
+        secrets.put_secret_value(SecretId=ran.refs["IdSecret"], SecretString="of old")
+        wiring.world.cache_clear()
+        wiring.keep_id_secret()
+        assert wiring.world().id_secret == b"of old"
     finally:
+        secrets.put_secret_value(SecretId=ran.refs["IdSecret"], SecretString="ordered:only for tests")
         secrets.put_secret_value(SecretId=ran.refs["ConnectionSecret"], SecretString=before)
 
 

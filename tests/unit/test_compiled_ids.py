@@ -24,10 +24,10 @@ KEYS = st.integers(0, 4).flatmap(lambda width: st.lists(st.tuples(*[PARTS] * wid
 INNER, OUTER = b"\x36" * 64, b"\x5c" * 64
 
 
-def compiled(keys: Any, *begins: Any) -> list[bytes] | None:
+def compiled(keys: Any, *begins: Any, first: Any = -1) -> list[bytes] | None:
     function = mint_ids()
     assert function is not None, "make environments builds it"
-    return function(keys, *(begins or (INNER, OUTER, b"people\0person\0")))
+    return function(keys, *(begins or (INNER, OUTER, b"people\0person\0")), first)
 
 
 def by_definition(secret: bytes, beginning: bytes, key: Sequence[int]) -> bytes:
@@ -41,6 +41,15 @@ def test_each_id_is_the_hmac_of_its_key(secret: bytes, beginning: bytes, keys: l
     padded = secret.ljust(64, b"\0")
     begins = bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded), beginning
     assert compiled(keys, *begins) == [by_definition(secret, beginning, key) for key in keys]
+
+
+@given(KEYS, st.integers(0, 2**40 - 1))
+def test_ids_in_order_begin_with_their_key_and_what_it_counts_from(keys: list[Key], first: int) -> None:
+    made = compiled(keys, first=first)
+    assert made is not None
+    for key, one, other in zip(keys, made, compiled(keys) or [], strict=True):
+        ordered = ((first + key[0]) % 2**40).to_bytes(5, "big") if len(key) == 1 else other[:5]
+        assert one == ordered + other[5:]
 
 
 @pytest.mark.parametrize("length", [*range(140), 1023, 1024])
@@ -115,10 +124,10 @@ MANY: list[Key] = [(n,) for n in range(-50, 3000)]
 SECRET = b"secret"
 
 
-def _alone(monkeypatch: pytest.MonkeyPatch, instead: Callable[..., Any] | None) -> list[bytes]:
+def _alone(monkeypatch: pytest.MonkeyPatch, instead: Callable[..., Any] | None, secret: bytes = SECRET) -> list[bytes]:
     """Ids of MANY with another function, or with none, in the library's place."""
     monkeypatch.setattr(library, "mint_ids", lambda: instead)
-    return minter(SECRET, "people", "person")(MANY)
+    return minter(secret, "people", "person")(MANY)
 
 
 def test_ids_are_the_same_with_and_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +135,7 @@ def test_ids_are_the_same_with_and_without_it(monkeypatch: pytest.MonkeyPatch) -
     function = mint_ids()
     assert function is not None
 
-    def counting(keys: list[Key], *begins: bytes) -> list[bytes] | None:
+    def counting(keys: list[Key], *begins: Any) -> list[bytes] | None:
         asked.append(len(keys))
         return function(keys, *begins)
 
@@ -134,6 +143,13 @@ def test_ids_are_the_same_with_and_without_it(monkeypatch: pytest.MonkeyPatch) -
     assert asked == [len(MANY)]
     assert with_it == without == [by_definition(SECRET, b"people\0person\0", key) for key in MANY]
     assert minter(SECRET, "people", "person")(tuple(MANY)) == without
+
+
+def test_ids_in_order_are_the_same_with_and_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = b"ordered:" + SECRET
+    with_it, without = _alone(monkeypatch, mint_ids(), secret), _alone(monkeypatch, None, secret)
+    assert with_it == without
+    assert len({one[:5] for one in with_it}) == len(MANY)
 
 
 def test_a_library_that_mints_other_ids_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

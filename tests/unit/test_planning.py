@@ -83,9 +83,36 @@ def test_ids_are_those_of_every_release_before(
     assert [uuid.UUID(bytes=made) for made in minter(secret, entity, source)(keys)] == list(map(of, keys))
 
 
-@given(st.tuples(st.integers()) | st.tuples(st.integers(), st.integers()))
-def test_an_id_is_a_uuid_of_version_8(key: tuple[int, ...]) -> None:
-    [identity] = minter(b"s", "people", "person")([key])
+@given(st.binary(max_size=200), st.lists(st.tuples(st.integers())), st.integers(0, 2**40))
+def test_under_an_ordered_secret_the_first_40_bits_count_keys_from_a_number_of_the_secret(
+    rest: bytes, keys: list[tuple[int]], more: int
+) -> None:
+    secret = b"ordered:" + rest
+    begins = hmac.new(secret, b"hybrid-sync: first id of people\0person\0", hashlib.sha256).digest()[:5]
+    for (key,), made in zip(keys, minter(secret, "people", "person")(keys), strict=True):
+        digest = hmac.new(secret, f"people\0person\0{key}".encode(), hashlib.sha256).digest()
+        bits = int.from_bytes(digest[:16], "big") & ~(0xF << 76) & ~(0x3 << 62) & (1 << 88) - 1
+        first = (int.from_bytes(begins, "big") + key) % 2**40
+        assert made == uuid.UUID(int=first << 88 | bits | 0x8 << 76 | 0x2 << 62).bytes
+    # The order ends where the count begins anew, once in 2**40 keys.
+    (one,), (other,) = (minter(secret, "people", "person")([(key,)]) for key in (0, more % (2**40 - 1) + 1))
+    assert one < other or other[:5] < begins
+
+
+def test_ids_of_several_parts_have_no_order_and_two_tables_begin_elsewhere() -> None:
+    mint, secret = minter(b"ordered:s", "people", "person"), b"ordered:s"
+    assert [made[:5] for made in mint([(1, 2), (1, 3)])] == [
+        hmac.new(secret, b"people\0person\0" + key, hashlib.sha256).digest()[:5] for key in (b"1,2", b"1,3")
+    ]
+    starts = {
+        minter(secret, *which)([(1,)])[0][:5] for which in (("people", "person"), ("people", "human"), ("a", "b"))
+    }
+    assert len(starts) == 3
+
+
+@given(st.sampled_from([b"s", b"ordered:s"]), st.tuples(st.integers()) | st.tuples(st.integers(), st.integers()))
+def test_an_id_is_a_uuid_of_version_8(secret: bytes, key: tuple[int, ...]) -> None:
+    [identity] = minter(secret, "people", "person")([key])
     made = uuid.UUID(bytes=identity)
     assert (made.version, made.variant) == (8, uuid.RFC_4122)
 

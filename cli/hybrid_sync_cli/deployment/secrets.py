@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from hybrid_sync.secret import IdSecret
+from hybrid_sync.secret import IdSecret, ordered
 from hybrid_sync_cli.deployment.location import Location
 from hybrid_sync_cli.deployment.outputs import outputs
 from hybrid_sync_cli.errors import CliError
@@ -60,7 +60,7 @@ class Secrets:
         """The values that the functions read: the connection secret, and the id secret from the secret of its own."""
         held = self._connections.held()
         apart = IdSecret(self._ids, self._connections.client).held()
-        return held | ({"id_secret": apart} if apart else {})
+        return held | ({"id_secret": apart or ordered(held["id_secret"])} if apart or held.get("id_secret") else {})
 
     def bring_back(self, copy: Mapping[str, str]) -> None:
         """The copy's id secret, and what else is missing; CliError for the copy of another deployment."""

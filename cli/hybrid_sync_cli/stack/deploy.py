@@ -203,6 +203,6 @@ def outputs(endpoint: str, region: str = REGION) -> dict[str, str]:
     return {item["OutputKey"]: item["OutputValue"] for item in described["Stacks"][0].get("Outputs", [])}
 
 
-def fill_secret(endpoint: str, secret: str, values: dict[str, str]) -> None:
-    """Put the connection values where the functions read them."""
-    client("secretsmanager", endpoint).put_secret_value(SecretId=secret, SecretString=json.dumps(values))
+def fill_secret(endpoint: str, secret: str, value: str) -> None:
+    """Put it where the functions read it."""
+    client("secretsmanager", endpoint).put_secret_value(SecretId=secret, SecretString=value)

@@ -79,10 +79,10 @@ class StateFile:
         self._path = path
         self._values = read_json(path)
 
-    def secret(self, name: str, size: int = 24) -> str:
-        """The secret of that name, made from `size` random bytes on first use (letters, digits, - and _)."""
+    def secret(self, name: str, size: int = 24, beginning: str = "") -> str:
+        """The secret of that name, made on first use from `size` random bytes (letters, digits, - and _)."""
         if name not in self._values:
-            self.put(name, secrets.token_urlsafe(size))
+            self.put(name, beginning + secrets.token_urlsafe(size))
         return str(self._values[name])
 
     def get(self, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from hybrid_sync.secret import ORDERED
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.stack import REGION, STATE, Stack, databases, home, rest, supabase
 from hybrid_sync_cli.stack.aws import Aws, ensure_environments
@@ -148,7 +150,9 @@ class Builder:
         found = outputs(stack.aws_endpoint_url)
         stack = replace(stack, outputs=found, api_url=_api_url(stack.aws_endpoint_url, found))
         if "ConnectionSecret" in found:
-            fill_secret(stack.aws_endpoint_url, found["ConnectionSecret"], self._secret_values(stack))
+            values = self._secret_values(stack)
+            fill_secret(stack.aws_endpoint_url, found["ConnectionSecret"], json.dumps(values))
+            fill_secret(stack.aws_endpoint_url, found["IdSecret"], values["id_secret"])
         for name, url in (("aws", stack.aws_endpoint_url), ("rest", stack.project_url)):
             self.state.put(f"{name}_port", int(url.rpartition(":")[2]) if url else None)
         stack.save()
@@ -160,8 +164,8 @@ class Builder:
             "legacy_dsn": stack.worker_legacy_dsn,
             "target_dsn": stack.worker_target_dsn,
             "target_ca": stack.target_ca,
-            # Ids are derived from it: the same for as long as the target's data lives.
-            "id_secret": self.state.secret("id_secret", 48),
+            # Ids are derived from it: the same for as long as the target's data lives, in order or without one.
+            "id_secret": self.state.secret("id_secret", 48, ORDERED),
             "supabase_url": stack.project_url,
             "supabase_anon_key": self._api_key("anon"),
             "dashboard_url": f"{stack.api_url}/dashboard",

@@ -78,6 +78,18 @@ class SecretFile:
         self._on_fill()
 
 
+ORDERED = "ordered:"
+"""What an id secret begins with whose ids follow the order of legacy's keys; see `ids.mint`."""
+
+
+def ordered(made: str) -> str:
+    """What a deployment keeps apart as its id secret, from what CloudFormation made: the same, for ids in order.
+
+    One that was kept apart before ids had an order has no such beginning, and mints what it has always minted.
+    """
+    return ORDERED + made.removeprefix(ORDERED)
+
+
 class IdSecret:
     """The secret of its own that new ids are derived from; filled once, and never changed."""
 

@@ -19,7 +19,7 @@ from hybrid_sync.contracts import Message, Profile
 from hybrid_sync.entrypoint import Handler, kept_warm, logger, step
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.metering import METER, MeasuredCall
-from hybrid_sync.secret import IdSecret
+from hybrid_sync.secret import IdSecret, ordered
 from hybrid_sync.settings import Settings
 from hybrid_sync.world import ProfileLimits, World
 
@@ -79,7 +79,7 @@ class DeployedWorld(Connecting):
     @cached_property
     def id_secret(self) -> bytes:
         """From the secret of its own; where that is still empty, from where the deployment made it."""
-        return (self._ids.held() or self._connections().need("id_secret")).encode()
+        return (self._ids.held() or ordered(self._connections().need("id_secret"))).encode()
 
     @contextmanager
     def seeing_corrections(self) -> Iterator[None]:
@@ -99,7 +99,7 @@ class DeployedWorld(Connecting):
     def keep_id_secret(self) -> None:
         """Put the id secret into the secret of its own, once: whoever replaces the connections cannot lose it then."""
         if not self._keeps_ids and self._ids.held() is None:
-            self._ids.fill(self._connections().need("id_secret"))
+            self._ids.fill(ordered(self._connections().need("id_secret")))
         self._keeps_ids = True
 
     @cached_property

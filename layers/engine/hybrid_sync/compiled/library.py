@@ -10,7 +10,7 @@ from typing import Any, cast
 
 LIBRARY = Path(__file__).with_name("rows.so")
 JsonTails = Callable[[list[bytes], int], list[bytes | None]]
-MintIds = Callable[[list[tuple[int, ...]], bytes, bytes, bytes], list[bytes] | None]
+MintIds = Callable[[list[tuple[int, ...]], bytes, bytes, bytes, int], list[bytes] | None]
 
 SliceRows = Callable[[list[bytes], int, int], list[list[bytes]] | None]
 JoinRows = Callable[[bytes, list[list[bytes]], int, int], list[Any] | None]
@@ -26,10 +26,11 @@ def json_tails() -> JsonTails | None:
 
 
 def mint_ids() -> MintIds | None:
-    """A function from keys, HMAC's two padded secrets and what each message begins with to the keys' UUIDs; its answer
-    is None where Python has to mint them.  There is none under the same conditions.
+    """A function from keys, HMAC's two padded secrets, what each message begins with, and what ids in order count from
+    (-1: none) to the keys' UUIDs; its answer is None where Python has to mint them.  There is none under the same
+    conditions.
     """
-    return cast(MintIds | None, _function("mint_ids", *(ctypes.py_object,) * 4))
+    return cast(MintIds | None, _function("mint_ids", *(ctypes.py_object,) * 4, ctypes.c_int64))
 
 
 def slice_rows() -> SliceRows | None:

@@ -10,12 +10,14 @@ enum {
     /* What is left of the beginning, a text, the bit behind it, and the length. */
     MOST_BLOCKS = (BLOCK - 1 + MOST_TEXT + 1 + 8 + BLOCK - 1) / BLOCK,
     ID = 16,
+    ORDERED = 5,              /* bytes of an id in order */
 };
 
 typedef struct {
     Lanes inner[STATE], outer[STATE]; /* both hashes, behind their secrets and the whole blocks of the beginning */
     const unsigned char *rest;        /* of the beginning */
     Py_ssize_t left, before;          /* its bytes, and those that are hashed already */
+    long long first;                  /* what ids in order count from, or -1 */
 } Begun;
 
 /* A block of LANES messages, word by word as the hash takes it. */
@@ -57,8 +59,9 @@ static int put_number(unsigned char *to, long long number) {
     return length;
 }
 
-/* A key's text, its parts with commas between them; its length, or -1 where it is nothing that is written here. */
-static int put_key(unsigned char *to, PyObject *key, Py_ssize_t parts) {
+/* A key's text, its parts with commas between them, and its last part; the text's length, or -1 where it is nothing
+ * that is written here. */
+static int put_key(unsigned char *to, long long *last, PyObject *key, Py_ssize_t parts) {
     if (PyTuple_Size(key) != parts) return -1;
     int length = 0;
     for (Py_ssize_t n = 0; n < parts; n++) {
@@ -68,16 +71,17 @@ static int put_key(unsigned char *to, PyObject *key, Py_ssize_t parts) {
         if (number == -1 && PyErr_Occurred() != NULL) return -1;
         if (n > 0) to[length++] = ',';
         length += put_number(to + length, number);
+        *last = number;
     }
     return length;
 }
 
 /* The end of one lane's message: what is left of the beginning, the text, padding and length in bits; its blocks. */
 static int put_message(
-    unsigned char message[MOST_BLOCKS * BLOCK], const Begun *begun, PyObject *key, Py_ssize_t parts
+    unsigned char message[MOST_BLOCKS * BLOCK], long long *last, const Begun *begun, PyObject *key, Py_ssize_t parts
 ) {
     __builtin_memcpy(message, begun->rest, (size_t)begun->left);
-    int text = put_key(message + begun->left, key, parts);
+    int text = put_key(message + begun->left, last, key, parts);
     if (text < 0) return -1;
     int length = (int)begun->left + text, blocks = (length + 1 + 8 + BLOCK - 1) / BLOCK;
     __builtin_memset(message + length, 0, (size_t)(blocks * BLOCK - length));
@@ -101,12 +105,13 @@ static int mint_lanes(
     unsigned char ids[LANES][ID], const Begun *begun, PyObject *keys, Py_ssize_t first, int count, Py_ssize_t parts
 ) {
     unsigned char messages[LANES][MOST_BLOCKS * BLOCK];
+    long long numbers[LANES] = {0};
     int blocks[LANES] = {0}, most = 0;
     for (int lane = 0; lane < count; lane++) {
         PyObject *key = PyList_GetItem(keys, first + lane);
         if (key == NULL) return 0;
         Py_IncRef(key); /* what reads an odd part's number may be Python, which may empty the list */
-        blocks[lane] = put_message(messages[lane], begun, key, parts);
+        blocks[lane] = put_message(messages[lane], &numbers[lane], begun, key, parts);
         Py_DecRef(key);
         if (blocks[lane] < 0) return 0;
         if (blocks[lane] > most) most = blocks[lane];
@@ -131,6 +136,9 @@ static int mint_lanes(
         for (int word = 0; word < ID / 4; word++) put_word(ids[lane] + 4 * word, state.word[word][lane]);
         ids[lane][6] = (ids[lane][6] & 0x0f) | 0x80;
         ids[lane][8] = (ids[lane][8] & 0x3f) | 0x80;
+        if (begun->first < 0 || parts != 1) continue;
+        unsigned long long at = (unsigned long long)begun->first + (unsigned long long)numbers[lane];
+        for (int n = 0; n < ORDERED; n++) ids[lane][n] = (unsigned char)(at >> 8 * (ORDERED - 1 - n));
     }
     return 1;
 }
@@ -158,9 +166,11 @@ static PyObject *left_to_python(PyObject *unfinished) {
 }
 
 /* Called by ctypes with the interpreter's lock held: list of keys, each a tuple of as many bigints, and HMAC's two
- * padded secrets and the beginning of each message, all bytes -> list[bytes]; None where Python is to do it. */
-PyObject *mint_ids(PyObject *keys, PyObject *inner, PyObject *outer, PyObject *beginning) {
+ * padded secrets and the beginning of each message, all bytes, and what ids in order count from (-1: they have none)
+ * -> list[bytes]; None where Python is to do it. */
+PyObject *mint_ids(PyObject *keys, PyObject *inner, PyObject *outer, PyObject *beginning, long long first_id) {
     Begun begun;
+    begun.first = first_id;
     Py_ssize_t count = PyList_Size(keys);
     int ready = count < 0 ? -1 : prepare(&begun, inner, outer, beginning);
     if (ready < 0) return NULL;

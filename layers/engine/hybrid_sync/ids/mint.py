@@ -3,6 +3,10 @@
 UUIDv8 (RFC 9562, section 5.8): 122 bits of HMAC-SHA256(secret, entity, source, legacy key).  A target that has lost
 rows gets them back under the ids that they had, whenever and by whichever release they were minted first.
 
+Under a secret that begins with `ordered:` the first 40 bits are the legacy key, counted from a number that only the
+secret tells, and 82 bits are the HMAC's: ids follow the order of their keys, so that an index grows at its end.
+Keys of several parts have no order: rows of the same parent would show.
+
 A fingerprint of the secret stands in the target, so that whoever comes with another one is refused before it mints an
 id.  64 bits of an HMAC tell two secrets apart, and nobody finds the secret by them.
 """
@@ -18,13 +22,16 @@ from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.many_keys import key_bytes
 from hybrid_sync.postgres import Question
+from hybrid_sync.secret import ORDERED
 
 _PURPOSE = b"hybrid-sync: fingerprint of the id secret"
+_FIRST_ID = b"hybrid-sync: first id of "
 _LETTERS = 16
 _BLOCK = 64
 _FIRST_HALF = struct.Struct("16s16x")
 _VERSION = bytes(byte & 0x0F | 0x80 for byte in range(256))
 _VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
+_ORDERED_BITS = 40
 _FEW = 64
 """Keys for which the compiled library is not loaded."""
 _BOTH_WAYS = 9
@@ -38,9 +45,10 @@ def minter(secret: bytes, entity: str, source: str) -> Callable[[Sequence[Key]],
     secrets = bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
     beginning = f"{entity}\0{source}\0".encode()
     inner, outer = hashlib.sha256(secrets[0] + beginning), hashlib.sha256(secrets[1])
+    first = _first(secret, beginning)
 
     def mint(keys: Sequence[Key]) -> list[bytes]:
-        compiled = _compiled(list(keys), *secrets, beginning) if len(keys) > _FEW else None
+        compiled = _compiled(list(keys), *secrets, beginning, first) if len(keys) > _FEW else None
         if compiled and compiled[:_BOTH_WAYS] == one_by_one(keys[:_BOTH_WAYS]):
             return compiled
         return one_by_one(keys)
@@ -48,24 +56,37 @@ def minter(secret: bytes, entity: str, source: str) -> Callable[[Sequence[Key]],
     def one_by_one(keys: Sequence[Key]) -> list[bytes]:
         digests: list[bytes] = []
         for key in key_bytes(keys):
-            first, second = inner.copy(), outer.copy()
-            first.update(key)
-            second.update(first.digest())
-            digests.append(second.digest())
+            one, other = inner.copy(), outer.copy()
+            one.update(key)
+            other.update(one.digest())
+            digests.append(other.digest())
         page = bytearray(b"".join(digests))
         page[6::32] = page[6::32].translate(_VERSION)
         page[8::32] = page[8::32].translate(_VARIANT)
-        return [uuid for (uuid,) in _FIRST_HALF.iter_unpack(page)]
+        ids = [uuid for (uuid,) in _FIRST_HALF.iter_unpack(page)]
+        return _in_order(keys, ids, first) if first >= 0 and keys and len(keys[0]) == 1 else ids
 
     return mint
 
 
-def _compiled(keys: list[Key], *begins: bytes) -> list[bytes] | None:
+def _first(secret: bytes, beginning: bytes) -> int:
+    """What ids in order count legacy keys from, so that no id tells its key; -1 where ids have no order."""
+    if not secret.startswith(ORDERED.encode()):
+        return -1
+    return int.from_bytes(hmac.digest(secret, _FIRST_ID + beginning, "sha256")[: _ORDERED_BITS // 8])
+
+
+def _in_order(keys: Sequence[Key], ids: Sequence[bytes], first: int) -> list[bytes]:
+    mask, size = (1 << _ORDERED_BITS) - 1, _ORDERED_BITS // 8
+    return [(first + key & mask).to_bytes(size) + uuid[size:] for (key,), uuid in zip(keys, ids, strict=True)]
+
+
+def _compiled(keys: list[Key], inner: bytes, outer: bytes, beginning: bytes, first: int) -> list[bytes] | None:
     """The same of many keys by the compiled library, in a third of the time; None where it leaves them to Python."""
     from hybrid_sync.compiled.library import mint_ids  # where many rows are new
 
     function = mint_ids()
-    return None if function is None else function(keys, *begins)
+    return None if function is None else function(keys, inner, outer, beginning, first)
 
 
 def fingerprint(secret: bytes) -> str:
