@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, compress, islice, repeat
 from operator import le, ne, sub
@@ -32,6 +32,13 @@ def decode_keys(fields: Collection[bytes], widths: tuple[int, ...]) -> list[Key]
 def decode_parts(fields: Collection[bytes]) -> list[Key]:
     """Keys of one part of 8 bytes each, without their lengths."""
     return list(struct.iter_unpack(">q", b"".join(fields)))
+
+
+def in_order(keys: Iterable[Key], first: int, size: int) -> list[bytes]:
+    """Of keys of one part: each counted from `first`, as so many bytes, whose order is the keys' until they begin anew
+    at zero."""
+    end = 1 << 8 * size
+    return [((first + key) % end).to_bytes(size, "big") for (key,) in keys]
 
 
 def packed_ids(columns: Sequence[sql.Composable]) -> sql.Composed:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.errors import ConfigurationMissing
-from hybrid_sync.many_keys import key_bytes
+from hybrid_sync.many_keys import in_order, key_bytes
 from hybrid_sync.postgres import Question
 from hybrid_sync.secret import ORDERED
 
@@ -31,7 +31,8 @@ _BLOCK = 64
 _FIRST_HALF = struct.Struct("16s16x")
 _VERSION = bytes(byte & 0x0F | 0x80 for byte in range(256))
 _VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
-_ORDERED_BITS = 40
+_ORDERED = 5
+"""Bytes of an id in order that are its key's."""
 _FEW = 64
 """Keys for which the compiled library is not loaded."""
 _BOTH_WAYS = 9
@@ -64,7 +65,9 @@ def minter(secret: bytes, entity: str, source: str) -> Callable[[Sequence[Key]],
         page[6::32] = page[6::32].translate(_VERSION)
         page[8::32] = page[8::32].translate(_VARIANT)
         ids = [uuid for (uuid,) in _FIRST_HALF.iter_unpack(page)]
-        return _in_order(keys, ids, first) if first >= 0 and keys and len(keys[0]) == 1 else ids
+        if first < 0 or not keys or len(keys[0]) > 1:
+            return ids
+        return [begin + uuid[_ORDERED:] for begin, uuid in zip(in_order(keys, first, _ORDERED), ids, strict=True)]
 
     return mint
 
@@ -73,12 +76,7 @@ def _first(secret: bytes, beginning: bytes) -> int:
     """What ids in order count legacy keys from, so that no id tells its key; -1 where ids have no order."""
     if not secret.startswith(ORDERED.encode()):
         return -1
-    return int.from_bytes(hmac.digest(secret, _FIRST_ID + beginning, "sha256")[: _ORDERED_BITS // 8])
-
-
-def _in_order(keys: Sequence[Key], ids: Sequence[bytes], first: int) -> list[bytes]:
-    mask, size = (1 << _ORDERED_BITS) - 1, _ORDERED_BITS // 8
-    return [(first + key & mask).to_bytes(size) + uuid[size:] for (key,), uuid in zip(keys, ids, strict=True)]
+    return int(hmac.new(secret, _FIRST_ID + beginning, hashlib.sha256).hexdigest()[: 2 * _ORDERED], 16)
 
 
 def _compiled(keys: list[Key], inner: bytes, outer: bytes, beginning: bytes, first: int) -> list[bytes] | None:
