@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 
 from hybrid_sync.admission.job import Job
 from hybrid_sync.contracts import RunFailure, RunRequest
-from hybrid_sync.steps.admit_runs import admit_runs
+from hybrid_sync.errors import AwsUnavailable
+from hybrid_sync.steps.admit_runs import UNREPORTED, admit_runs
 from hybrid_sync.steps.plan_run import plan_run
 from tests.engine.conftest import Query
-from tests.engine.worlds import EngineWorld
+from tests.engine.worlds import EngineWorld, MemoryReports
 
 SAID = "The state/task 'PlanEntity' returned a result with a size exceeding the maximum number of bytes service limit."
 TOO_LARGE = RunFailure(run_id="first", error="States.DataLimitExceeded", cause=SAID)
@@ -82,6 +84,39 @@ def test_a_run_that_has_its_report_is_not_reported_again(world: EngineWorld) -> 
     world.reports.documents.clear()
     clock(world, "failed")
     assert (world.reports.documents, len(world.alerts.published)) == ({}, 1)
+
+
+def test_one_whose_report_reached_nobody_is_told_once_it_can_be(world: EngineWorld, target: Query) -> None:
+    """Its report stands in the target: S3, or whoever carries the alert, was away for longer than all attempts."""
+    broken_off(world)
+    clock(world, "failed")
+    world.executions.failures["first"] = RunFailure(run_id="first", error=UNREPORTED, cause="The report could not be")
+    world.reports.documents.clear()
+    target("delete from hybrid_sync.alert")
+    del world.alerts.published[:]
+    assert clock(world, "failed").looked_after == ["first"]
+    assert world.reports.documents["first"]["status"] == "failed"
+    assert len(world.alerts.published) == 1
+
+
+def test_one_that_cannot_be_reported_keeps_no_other_from_being(world: EngineWorld) -> None:
+    broken_off(world)
+    plan_run(world, RunRequest(run_id="second"))
+    world.executions.states["second"] = "lost"
+
+    class Refusing(MemoryReports):
+        def write(self, run_id: str, document: Mapping[str, Any]) -> str:
+            if run_id == "first":
+                raise AwsUnavailable("AWS failed on the data bucket (SlowDown).")
+            return super().write(run_id, document)
+
+    deployed: Any = world
+    deployed.reports = Refusing()
+    gate = deployed.gate = Ended([Job(name, "", datetime.now(UTC), outcome="failed") for name in ("first", "second")])
+    with pytest.raises(AwsUnavailable, match="SlowDown"):
+        admit_runs(deployed, None)
+    assert gate.looked_after == ["second"]
+    assert list(deployed.reports.documents) == ["second"]
 
 
 def test_one_whose_end_an_operator_found_first_is_reported_and_told(world: EngineWorld, target: Query) -> None:

@@ -265,6 +265,14 @@ def test_a_run_that_never_began_ends_with_its_own_sentence(stage: Stage) -> None
 def test_a_report_that_fails_is_told_apart(stage: Stage) -> None:
     ended = stage.play(Scenario("unreported", WAVES).fail("report_run", "permanent", "unexpected: OSError"))
     assert (ended.status, ended.execution["error"]) == ("FAILED", "RunUnreported")
+    assert ended.asked("rollback_run") == [{"run_id": "unreported", "by_policy": True}], "its request may want that"
+
+
+def test_a_run_whose_report_fails_is_settled_until_nothing_is_left(stage: Stage) -> None:
+    scenario = Scenario("undone", WAVES, settle_calls=3).fail("report_run", "permanent", "unexpected: OSError")
+    ended = stage.play(scenario)
+    assert len(ended.asked("rollback_run")) == 3
+    assert (ended.status, ended.execution["error"]) == ("FAILED", "RunUnreported")
 
 
 def test_a_failed_run_is_settled_after_its_report_until_nothing_is_left(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from botocore.stub import Stubber
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from hybrid_sync.alerts import Alert, Channels, Chat, Topic, Webhook, channels
+from hybrid_sync.alerts import Alert, Channels, Chat, Log, Topic, Webhook, channels
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
 from hybrid_sync.mail import Mail, mail_between
 from hybrid_sync.secret import Connections
@@ -74,12 +74,35 @@ def test_a_chat_takes_slacks_json_and_nothing_of_it_is_markup() -> None:
     assert "Correct &lt;it&gt; in legacy." in told["blocks"][1]["text"]["text"]
 
 
-def test_a_receiver_that_refuses_fails_the_step_so_that_it_is_repeated_and_the_others_are_told() -> None:
+@pytest.mark.parametrize("status", [0, 404, 500])
+def test_a_receiver_that_refuses_twice_keeps_nobody_else_from_the_alert_and_they_hear_of_it(status: int) -> None:
+    """Or its revoked address would fail every run that has to be told, and tell the others again and again."""
     seen: list[Alert] = []
+    receiver = Receiver(status)
+    Channels(Chat("https://hooks.slack.example.com/x", receiver.post), _Kept(seen.append)).publish(ALERT)
+    assert (seen[0].title, len(receiver.got)) == (ALERT.title, 2)
+    [unreached] = seen[1:]
+    assert (unreached.title, unreached.urgent) == ("an alert did not reach everybody", True)
+    assert unreached.lines[0] == f"It says: {ALERT.title}."
+    assert unreached.lines[1].startswith(f"The alert chat did not take a message (HTTP {status}).")
+
+
+def test_a_receiver_that_takes_the_second_message_has_taken_it() -> None:
+    class Waking(Receiver):
+        def post(self, url: str, headers: dict[str, str], body: bytes) -> int:
+            return 200 if super().post(url, headers, body) and len(self.got) > 1 else 503
+
+    seen: list[Alert] = []
+    Channels(Chat("https://hooks.slack.example.com/x", Waking().post), _Kept(seen.append)).publish(ALERT)
+    assert len(seen) == 1
+
+
+def test_an_alert_that_nobody_takes_but_the_log_fails_the_step_so_that_it_is_repeated() -> None:
+    written: list[str] = []
     refusing = Chat("https://hooks.slack.example.com/x", Receiver(status=500).post)
     with pytest.raises(AwsUnavailable):
-        Channels(refusing, _Kept(seen.append)).publish(ALERT)
-    assert len(seen) == 1
+        Channels(refusing, Log(lambda line, **_: written.append(line))).publish(ALERT)
+    assert written == ["alert"]
 
 
 SENDER, READER = "sync@example.com", "ops@example.com"

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -90,8 +91,12 @@ class Channels:
         self._missing = tuple(missing)
 
     def publish(self, alert: Alert) -> None:
-        """Send to all of them, whichever fails; then the first failure, so that the step is repeated."""
+        """Send to all of them, whichever fails, and say by those that took it which did not.
+
+        Raises the first failure where none took it but the log, so that the step is repeated.
+        """
         failures: list[SyncError] = []
+        took: list[Channel] = []
         link = f"{self._dashboard}/{alert.path}".rstrip("/") if self._dashboard else ""
         whole = replace(alert, link=link, lines=(*alert.lines, *self._missing))
         for channel in self._channels:
@@ -99,8 +104,19 @@ class Channels:
                 channel.send(whole)
             except SyncError as error:
                 failures.append(error)
-        if failures:
+            else:
+                took += [channel] if not isinstance(channel, Log) else []
+        if failures and not took:
             raise failures[0]
+        for channel in took if failures else ():
+            with suppress(SyncError):
+                channel.send(_unreached(whole, failures))
+
+
+def _unreached(alert: Alert, failures: Sequence[SyncError]) -> Alert:
+    """To whoever got the alert: by these ways it did not come."""
+    lines = (f"It says: {alert.title}.", *map(str, failures))
+    return Alert("an alert did not reach everybody", lines, urgent=True, link=alert.link)
 
 
 class Topic:
@@ -252,9 +268,15 @@ def _secure(url: str, field: str) -> str:
 
 
 def _send(post: Post, url: str, headers: dict[str, str], body: str, what: str) -> None:
-    try:
-        status = post(url, headers, body.encode())
-    except (OSError, BotoCoreError):
-        status = 0
-    if not 200 <= status < 300:
-        raise AwsUnavailable(f"{what} did not take a message (HTTP {status}).", "It is sent again.")
+    """Once more where it does not get through at once."""
+    for _ in range(2):
+        try:
+            status = post(url, headers, body.encode())
+        except (OSError, BotoCoreError):
+            status = 0
+        if 200 <= status < 300:
+            return
+    raise AwsUnavailable(
+        f"{what[0].upper()}{what[1:]} did not take a message (HTTP {status}).",
+        "Look at its receiver, and whether the secret ConnectionSecret holds its address as it is now.",
+    )

@@ -58,7 +58,7 @@ def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
         case RunOutcome():
             return _ended(answer)
         case RollbackOutcome() if is_state(given):
-            return 1 if answer.more else 2  # AnythingLeftToSettle, RunFailed
+            return 1 if answer.more else 2  # AnythingLeftToSettle, the end
         case None if isinstance(given, RunFailure):
             return int(given.state in _ONE_MORE)
         case _:

@@ -23,6 +23,9 @@ from hybrid_sync.steps.end_lost_runs import end_lost_runs_and_alert
 from hybrid_sync.steps.notify_missing_part import notify_missing_part
 from hybrid_sync.world import World
 
+UNREPORTED = "RunUnreported"
+"""The error by which such an execution ends (statemachine/sync_run.asl.yaml)."""
+
 
 class Admitting(World, Protocol):
     """What admitting needs besides a world: the gate."""
@@ -65,28 +68,48 @@ def _settle(world: Admitting) -> None:
             ended = end_lost_runs_and_alert(world, target)
             for run_id in ended.keys() - {job.job_id for job in unsettled}:
                 _report(world, run_id, target, notified=True)
-            for job in unsettled:
-                if not _report(world, job.job_id, target, notified=job.job_id in ended) and not job.cancelled_by:
-                    _report_unplanned(world, job)
-                _start_again(world, job, target)
-                world.gate.settled(job)
+            refused = [_refusal(world, job, target, notified=job.job_id in ended) for job in unsettled]
     except TargetUnavailable:
         for job in unsettled:
             _start_again(world, job)
         logger.warning("the target is away: ended runs are looked after later", extra={"runs": len(unsettled)})
+        return
+    for error in filter(None, refused):
+        raise error
+
+
+def _refusal(world: Admitting, job: Job, target: Connection, *, notified: bool) -> SyncError | None:
+    """What keeps this job from being looked after, and none of the others; the next call tries it again."""
+    try:
+        if not _report(world, job.job_id, target, notified=notified) and not job.cancelled_by:
+            _report_unplanned(world, job)
+        _start_again(world, job, target)
+        world.gate.settled(job)
+    except TargetUnavailable:
+        raise
+    except SyncError as error:
+        return error
+    return None
 
 
 def _report(world: World, run_id: str, target: Connection, *, notified: bool) -> bool:
-    """Write the report of a run that has ended without one; False where it had not been planned."""
+    """Write the report of a run that has ended without one, or whose report has reached nobody; False where it had not
+    been planned."""
     from hybrid_sync.steps.report_run import reported  # what nearly no call needs
 
     with transaction(target, "target"):
         found = target.execute(
-            "select status <> 'running' and report is null from hybrid_sync.run where run_id = %s", (run_id,)
+            "select status <> 'running', report is null from hybrid_sync.run where run_id = %s", (run_id,)
         ).fetchone()
-    if found is not None and found[0]:
+    if found is not None and found[0] and (found[1] or _unreported(world, run_id)):
         reported(world, ReportRequest(run_id=run_id), target, notified=notified)
     return found is not None
+
+
+def _unreported(world: World, run_id: str) -> bool:
+    """Whether its execution ended because the report, which the target has, could not be copied or sent."""
+    failure = world.executions.failure(run_id)
+    return failure is not None and failure.error == UNREPORTED
 
 
 def _start_again(world: Admitting, job: Job, target: Connection | None = None) -> None:

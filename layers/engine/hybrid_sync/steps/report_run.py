@@ -13,7 +13,7 @@ from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, Profile, ReportRequest, RunFailure, RunOutcome
 from hybrid_sync.entrypoint import logger, measure
-from hybrid_sync.errors import ConfigurationMissing, Contention, OtherVersion, PartMissing, RunNotFound, SyncError
+from hybrid_sync.errors import ConfigurationMissing, Contention, OtherVersion, RunNotFound, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.failures.again import retry_sentence, starts_again
 from hybrid_sync.failures.cause import plain
@@ -23,12 +23,12 @@ from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import cause_of, notification
 from hybrid_sync.report.outcome import outcome
 from hybrid_sync.report.page import page
-from hybrid_sync.report.render import to_both
 from hybrid_sync.report.story import never_began as unbegun
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
 from hybrid_sync.runs.notified import is_news, over
 from hybrid_sync.session import Trip
+from hybrid_sync.steps.copy_report import copy_report
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
 from hybrid_sync.tuning.model import Performance
@@ -94,13 +94,7 @@ def reported(
     well = summary.status == "succeeded"
     if summary.profile == Profile.weekly:
         _forget_what_is_old(target)
-    page, text = to_both(summary)
-    try:
-        shown = world.reports.write_page(request.run_id, "html", page)
-        world.reports.write_page(request.run_id, "md", text)
-        location = world.reports.write(request.run_id, document)
-    except PartMissing as missing:  # the target has the report
-        shown, location = f"hybrid-sync report {request.run_id}. Done without: {missing}", ""
+    shown, location = copy_report(world, request.run_id, summary, document)
     failpoint("report.stored", target)
     _measure(document)
     # Who starts a run of a few rows sees how it ends; that it went well is no news to anybody else.
@@ -218,7 +212,7 @@ def never_began(world: World, request: ReportRequest, status: str = "failed") ->
     try:
         world.reports.write_page(request.run_id, "html", page(unbegun(request.run_id, code, text, status, again)))
         location = world.reports.write(request.run_id, document)
-    except PartMissing as missing:
+    except ConfigurationMissing as missing:
         gone = f"Done without: {missing}"
     alert = Alert(
         f"run {status} before it began", (f"Run {request.run_id}: {code}: {text}", *filter(None, [again, gone])),

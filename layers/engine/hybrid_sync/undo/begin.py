@@ -34,13 +34,12 @@ class Rollback:
 
 
 def policy_of(connection: Connection, run_id: str) -> OnFailure:
-    """What the run's request asks for when it fails; a run that is degraded, or that a person stopped, has not."""
+    """What the run's request asks for when it fails; a run that is degraded, or that a person stopped, has not, and of
+    one that was never recorded nothing is left."""
     row = connection.execute(
         "select request->>'on_failure', status from hybrid_sync.run where run_id = %s", (run_id,)
     ).fetchone()
-    if row is None:
-        raise no_such_run(run_id)
-    return OnFailure(row[0] or OnFailure.keep) if row[1] == "failed" else OnFailure.keep
+    return OnFailure(row[0] or OnFailure.keep) if row and row[1] == "failed" else OnFailure.keep
 
 
 def hold_unverified(connection: Connection, run_id: str) -> tuple[str, ...]:
