@@ -13,12 +13,13 @@ import pytest
 from hybrid_sync.admission.gate import Gate
 from hybrid_sync.admission.parts import parts
 from hybrid_sync.admission.startable import ScheduledRun
-from hybrid_sync.contracts import Profile
-from hybrid_sync.errors import AwsUnavailable, PartMissing, TargetUnavailable
+from hybrid_sync.contracts import PageKind, Profile, RollbackTask
+from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing, PartMissing, TargetUnavailable
 from hybrid_sync.failures.queue import SqsFailureQueue
 from hybrid_sync.ids.cache import DynamoIdCache
 from hybrid_sync.runs.manifest import S3Manifests, S3Reports
 from hybrid_sync.steps.admit_runs import admit_runs
+from hybrid_sync.steps.rollback_run import rollback_run
 from tests.contract import accounts
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
@@ -66,6 +67,25 @@ def test_a_run_does_without_table_queue_and_reports_and_its_mail_names_them(
     )
     run(world, "second", entities=("visits",))
     assert target(waiting) != [(None,)]
+
+
+class Refused(S3Reports):
+    """A bucket that takes nothing from us any more."""
+
+    def write_page(self, run_id: str, kind: PageKind, text: str) -> str:
+        raise ConfigurationMissing("AWS refused access to the data bucket (AccessDenied).", "Compare the policy.")
+
+
+def test_a_bucket_that_refuses_reports_keeps_no_run_from_its_end_nor_from_being_undone(
+    world: EngineWorld, target: Query, aws: Any
+) -> None:
+    deployed: Any = world
+    deployed.reports = Refused("data", aws.client("s3"))
+    assert run(world, "first").outcome.report == ""
+    assert "Done without: AWS refused access to the data bucket (AccessDenied)." in world.alerts.published[-1][1]
+    undone = rollback_run(world, RollbackTask(run_id="first"))
+    assert (undone.report, target("select count(*) from people")) == ("", [(0,)])
+    assert "Done without: AWS refused access to the data bucket" in world.alerts.published[-1][1]
 
 
 def test_a_plan_has_no_other_place_than_the_bucket_and_says_so(world: EngineWorld, aws: Any) -> None:

@@ -206,3 +206,8 @@ def test_a_run_does_not_say_that_all_is_right_where_a_policy_may_hide_rows_of_th
         )
     finally:
         target(FREE)
+
+
+def test_of_a_run_that_was_never_recorded_nothing_is_to_settle(world: EngineWorld) -> None:
+    settled = rollback_run(world, RollbackTask(run_id="never", by_policy=True))
+    assert (settled.more, settled.held, settled.rollback_id) == (False, (), "")

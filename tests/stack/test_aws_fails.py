@@ -72,7 +72,7 @@ def test_a_plan_whose_answers_are_lost_carries_every_change(stack: Stack) -> Non
     assert carried(stack, "lost") == changed
 
 
-# --- the end of a run that fails ---------------------------------------------------------------------------------------
+# --- the end of a run that fails --------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -45,6 +45,16 @@ _NOT_THERE = {
 }
 
 
+_CIPHERS = {"DecryptionFailure", "EncryptionFailure"}
+"""What Secrets Manager says where a key fails it; others name KMS."""
+
+
+def _of_a_key(code: str) -> bool:
+    """Whether KMS refuses a key to the service that we asked, each of which spells that in its own way; a throttled one
+    passes by itself."""
+    return code in _CIPHERS or (code.upper().startswith("KMS") and "THROTTL" not in code.upper())
+
+
 @functools.cache
 def session() -> Session:
     """Where every client of this worker comes from; botocore alone, since boto3 would double the import."""
@@ -73,7 +83,14 @@ def refusals(what: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "unknown")
         if code in _NOT_ALLOWED:
             raise ConfigurationMissing(
-                f"AWS refused access to {what} ({code}).", "Compare the function's policy with template.yaml."
+                f"AWS refused access to {what} ({code}).",
+                "Compare the function's policy with template.yaml; where a KMS key of your own encrypts it, that key's"
+                " policy has to let the function use it, too.",
+            ) from None
+        if _of_a_key(code):
+            raise ConfigurationMissing(
+                f"AWS cannot use the key that encrypts {what} ({code}).",
+                "Look at that key in KMS: it has to be there and enabled, and its policy has to let functions use it.",
             ) from None
         if code in _NOT_THERE:
             raise PartMissing(
