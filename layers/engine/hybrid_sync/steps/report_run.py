@@ -23,12 +23,12 @@ from hybrid_sync.report.model import RunSummary
 from hybrid_sync.report.notification import cause_of, notification
 from hybrid_sync.report.outcome import outcome
 from hybrid_sync.report.page import page
+from hybrid_sync.report.render import copy_outside
 from hybrid_sync.report.story import never_began as unbegun
 from hybrid_sync.report.summary import summarise
 from hybrid_sync.runs import store
 from hybrid_sync.runs.notified import is_news, over
 from hybrid_sync.session import Trip
-from hybrid_sync.steps.copy_report import copy_report
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
 from hybrid_sync.tuning.model import Performance
@@ -94,7 +94,7 @@ def reported(
     well = summary.status == "succeeded"
     if summary.profile == Profile.weekly:
         _forget_what_is_old(target)
-    shown, location = copy_report(world, request.run_id, summary, document)
+    shown, location = copy_outside(world.reports, request.run_id, summary, document)
     failpoint("report.stored", target)
     _measure(document)
     # Who starts a run of a few rows sees how it ends; that it went well is no news to anybody else.

@@ -7,12 +7,12 @@ import time
 from hybrid_sync.alerts import Alert
 from hybrid_sync.contracts import OnFailure, RollbackOutcome, RollbackTask
 from hybrid_sync.postgres import Connection, answer, inside, transaction
+from hybrid_sync.report.render import copy_outside
 from hybrid_sync.report.summary import recall, summarise
 from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.store import ask_entities, first_load_left_open, keep_report
 from hybrid_sync.schema.ready import require_installed
 from hybrid_sync.steps.contain import contained
-from hybrid_sync.steps.copy_report import copy_report
 from hybrid_sync.steps.plans import recall_erased, require_recalled
 from hybrid_sync.undo.begin import Rollback, begin, hold_unverified, policy_of
 from hybrid_sync.undo.end import finish, undone
@@ -110,7 +110,7 @@ def _report(world: World, under_way: Rollback, target: Connection) -> RollbackOu
         summary = summarise(target, rollback_id, world.catalog)
         document = summary.model_dump(mode="json")
         keep_report(target, rollback_id, document)
-    shown, location = copy_report(world, rollback_id, summary, document)
+    shown, location = copy_outside(world.reports, rollback_id, summary, document)
     _rewrite_report(world, under_way.run_id, target)
     world.alerts.publish(_alert(outcome, location or shown))
     return outcome.model_copy(update={"report": location})
@@ -120,7 +120,7 @@ def _rewrite_report(world: World, run_id: str, target: Connection) -> None:
     """The report of the run that was undone must not go on saying that it succeeded."""
     with transaction(target, "target"):
         undone_run = recall(target, run_id, world.catalog)
-    copy_report(world, run_id, undone_run, undone_run.model_dump(mode="json"))
+    copy_outside(world.reports, run_id, undone_run, undone_run.model_dump(mode="json"))
 
 
 def _alert(outcome: RollbackOutcome, location: str) -> Alert:
