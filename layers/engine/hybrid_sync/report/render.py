@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from hybrid_sync.contracts import PageKind
 from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.report.markdown import markdown
 from hybrid_sync.report.model import RunSummary, to_json
@@ -12,10 +13,15 @@ from hybrid_sync.report.page import page
 from hybrid_sync.report.story import story_of
 from hybrid_sync.report.words import percent
 
-if TYPE_CHECKING:
-    from hybrid_sync.world import Reports
-
 __all__ = ["copy_outside", "percent", "to_both", "to_html", "to_json", "to_markdown"]
+
+
+class Outside(Protocol):
+    """Where reports are kept besides the target; as `hybrid_sync.world.Reports`."""
+
+    def write(self, run_id: str, document: Mapping[str, Any]) -> str: ...
+
+    def write_page(self, run_id: str, kind: PageKind, text: str) -> str: ...
 
 
 def to_both(summary: RunSummary) -> tuple[str, str]:
@@ -34,7 +40,7 @@ def to_html(summary: RunSummary) -> str:
     return page(story_of(summary))
 
 
-def copy_outside(reports: Reports, run_id: str, summary: RunSummary, document: Mapping[str, Any]) -> tuple[str, str]:
+def copy_outside(outside: Outside, run_id: str, summary: RunSummary, document: Mapping[str, Any]) -> tuple[str, str]:
     """Keep the report outside the target too, as pages and as a document: where the page and the document lie.
 
     While the bucket is gone, or refuses us, the target's report has to do, and the first says so: what has to follow on
@@ -42,8 +48,8 @@ def copy_outside(reports: Reports, run_id: str, summary: RunSummary, document: M
     """
     page, text = to_both(summary)
     try:
-        shown = reports.write_page(run_id, "html", page)
-        reports.write_page(run_id, "md", text)
-        return shown, reports.write(run_id, document)
+        shown = outside.write_page(run_id, "html", page)
+        outside.write_page(run_id, "md", text)
+        return shown, outside.write(run_id, document)
     except ConfigurationMissing as missing:
         return f"hybrid-sync report {run_id}. Done without: {missing}", ""
