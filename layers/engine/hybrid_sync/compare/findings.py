@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from hybrid_sync.catalog.models import Entity
 from hybrid_sync.compare.origin import Origin
 from hybrid_sync.compare.recheck import Departure, Difference
 from hybrid_sync.contracts import BatchTask, Key
@@ -247,8 +248,9 @@ select count(*) filter (where kind is not null) as differing,
        count(*) filter (where origin = 'both') as both_changed,
        count(*) filter (where fence_missed) as fence_missed,
        count(*) filter (where origin = 'legacy' and fence_missed = false) as silent,
-       count(*) filter (where not heal and state = 'confirmed') as left_alone
-from hybrid_sync.difference where run_id = %s and entity = %s
+       count(*) filter (where not heal and state = 'confirmed') as left_alone,
+       count(*) filter (where not heal and state = 'confirmed' and columns && %(money)s::text[]) as money_left
+from hybrid_sync.difference where run_id = %(run)s and entity = %(entity)s
 """
 _SHOWN = """
 select source, key, kind, columns, origin, state from hybrid_sync.difference
@@ -261,9 +263,11 @@ from hybrid_sync.delete_candidate where run_id = %(run)s and entity = %(entity)s
 """
 
 
-def numbers(trip: Trip, run_id: str, entity: str) -> Callable[[], dict[str, Any]]:
+def numbers(trip: Trip, run_id: str, entity: Entity) -> Callable[[], dict[str, Any]]:
     """The result so far, with the first differing keys and the names of their columns; to be called after the trip."""
-    counted = trip.ask(dicts(_NUMBERS, (run_id, entity)))
-    departed = trip.ask(dicts(_DEPARTED, {"run": run_id, "entity": entity}))
-    shown = trip.ask(dicts(_SHOWN, (run_id, entity, SHOWN)))
+    of_money = {name for line in entity.money for name in (line.column, line.currency, line.status) if name}
+    given = {"run": run_id, "entity": entity.entity}
+    counted = trip.ask(dicts(_NUMBERS, {**given, "money": sorted(of_money)}))
+    departed = trip.ask(dicts(_DEPARTED, given))
+    shown = trip.ask(dicts(_SHOWN, (run_id, entity.entity, SHOWN)))
     return lambda: {**counted.value[0], **departed.value[0], "shown": shown.value}

@@ -73,6 +73,9 @@ class Reconcile(Recorded):
     """Of the drift, rows that legacy has changed too."""
     left_alone: int = 0
     """Of the drift, what nobody asked to repair."""
+    money_left: int = 0
+    """Of these, rows of which an amount, its currency or its status differs; one of them fails the entity, also where
+    no sum shows it because another one makes up for it."""
     fence_missed: int = 0
     """Differences that the fence should have found."""
     silent: int = 0

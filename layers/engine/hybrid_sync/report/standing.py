@@ -33,8 +33,8 @@ def entity_sum(
     if conservation is None:
         return Sum.unknown
     lines = tuple(money)
-    persisted = reconcile.persisted if reconcile else 0
-    if not conservation.ok or persisted or not all(r.ok for r in references) or not all(m.equal for m in lines):
+    left = reconcile.persisted + reconcile.money_left if reconcile else 0
+    if not conservation.ok or left or not all(r.ok for r in references) or not all(m.equal for m in lines):
         return Sum.no
     return Sum.yes if conservation.agrees and all(line.agrees for line in lines) else Sum.explained
 

@@ -24,7 +24,7 @@ def recheck_entity(world: World, task: EntityTask) -> RecheckedEntity:
         reconcile.recheck()
         failpoint("reconcile.rechecked", reconcile.legacy, reconcile.target)
         with one_trip(reconcile.target, "target", read_only=True) as trip:
-            numbers = findings.numbers(trip, task.run_id, task.entity)
+            numbers = findings.numbers(trip, task.run_id, reconcile.entity)
         result = numbers()
         with one_trip(reconcile.target, "target", writes=True) as trip:
             findings.record(trip, task.run_id, task.entity, {**result, "done": True})

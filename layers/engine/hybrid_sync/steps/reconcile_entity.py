@@ -86,7 +86,7 @@ def confirmed(
             reconcile.record(trip, segment, compared_rows)
         counts = {s: trip.ask(findings.heal_counts(run_id, entity, s)) for s in reconcile.entity.sources}
         compared = trip.ask(findings.ask_segments_done(run_id, entity))
-        numbers = findings.numbers(trip, run_id, entity)
+        numbers = findings.numbers(trip, run_id, reconcile.entity)
     tasks = [
         BatchTask(
             run_id=run_id, entity=entity, source=source, lo=buckets[0], hi=buckets[-1] + 1,

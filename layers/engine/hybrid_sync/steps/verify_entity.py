@@ -143,8 +143,10 @@ def _require_same_types(entity: Entity, record: EntityRecord, legacy: Connection
 
 
 def _reconciled(record: EntityRecord) -> bool:
-    """No difference that comes from legacy is left; what was changed natively does not hold the fence."""
-    return record.reconcile is None or record.reconcile["persisted"] == 0
+    """No difference that comes from legacy is left, and none of money; what else was changed natively does not hold the
+    fence."""
+    found = record.reconcile
+    return found is None or not (found["persisted"] or found.get("money_left"))
 
 
 def _guarded(record: EntityRecord) -> bool:

@@ -81,7 +81,7 @@ def _integrity(records: Records, catalog: Catalog, unverified: Sequence[str]) ->
     places = [Conservation.model_validate(row["conservation"]) for row in records.weekly if row["conservation"]]
     compared = [Reconcile.model_validate(row["reconcile"]) for row in records.weekly if row["reconcile"]]
     sound, missing = sum(line.ok for line in lines), sum(where.missing for where in places)
-    left = sum(one.persisted for one in compared)
+    left = sum(one.persisted + one.money_left for one in compared)
     said = (
         f"{sound} of {n_of(len(lines), 'reference')} sound, {n_of(missing, 'row')} unexplained,"
         f" {n_of(left, 'difference')} left"

@@ -109,6 +109,11 @@ def _sentences(found: list[Reconcile]) -> Iterator[str]:
             f"{capital(n_of(left, 'row'))} had been changed in the target and stay as they are; "
             "`hybrid-sync verify --repair` gives them back what legacy says."
         )
+    if money := sum(r.money_left for r in found):
+        yield (
+            f"Money differs in {n_of(money, 'row')} of these: to the cent the two sides do not agree, whatever the sums"
+            " say."
+        )
 
 
 def _differences(shown: list[tuple[EntitySummary, ShownDifference]]) -> Table:
