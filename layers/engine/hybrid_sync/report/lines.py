@@ -62,7 +62,8 @@ def money(summary: RunSummary) -> Iterator[str]:
                 f"the target, {in_words(line.missing, line.currency)} missing; {why}{f' ({parts})' if parts else ''}."
             )
     if not apart and any(e.money for e in summary.entities):
-        yield "Money agrees to the last digit."
+        left = any(e.reconcile.money_left for e in summary.entities if e.reconcile)
+        yield "Money agrees in every sum, and not row by row." if left else "Money agrees to the last digit."
     for e in summary.entities:
         if refs := _with_another_amount(e):
             yield (
