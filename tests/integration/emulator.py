@@ -49,6 +49,8 @@ class Scenario:
     """Which entity follows this one in its strand."""
     ends: dict[str, int] = field(default_factory=dict)
     """Beside which wave of strands the first load of this entity ends."""
+    only_ids_unique: frozenset[str] = frozenset()
+    """Entities whose rows cannot wait for each other's values."""
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     refs: list[dict[str, Any]] = field(default_factory=list)
     few: bool = True
@@ -72,6 +74,7 @@ class Scenario:
             | {
                 "batches": self.batches.get(task["entity"], 1),
                 "bucket": "data",
+                "settles": task["entity"] not in self.only_ids_unique,
                 "manifest": "lost" if task["entity"] in self.lost_manifests else self.key(task["entity"]),
             }
             for task in flat

@@ -87,6 +87,14 @@ def test_a_strand_goes_on_behind_an_entity_that_fails(stage: Stage, function: st
     assert len(ended.asked("verify_entity")) == 5
 
 
+def test_nothing_settles_where_only_ids_are_unique(stage: Stage) -> None:
+    ended = stage.play(in_strands("ids-alone", only_ids_unique=frozenset({"offices", "payments"})))
+    assert ended.status == "SUCCEEDED"
+    assert sorted(settled(ended)) == [("orders", "whole"), ("products", "whole"), ("refunds", "whole")]
+    assert ended.last("sync_batch", entity="offices") < ended.first("plan_entity", entity="orders")
+    assert len(ended.asked("verify_entity")) == 5
+
+
 def with_an_end_apart(run_id: str, **more: Any) -> Scenario:
     """The first load of the products ends while the refunds are carried."""
     return in_strands(run_id, ends={"products": 1}, **more)

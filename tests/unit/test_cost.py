@@ -99,6 +99,10 @@ def test_the_states_between_the_functions_follow_from_what_they_answer() -> None
     assert led_to("plan_run", given, beside) == led_to("plan_run", given, plan) + 1  # EntityDone
     ended = PlannedEntity(**dict(end), batches=0, bucket="", manifest="")
     assert led_to("plan_entity", end, ended) == 2  # AnyBatches, AnyMore behind SettleUniques
+    planned = PlannedEntity(**dict(TASK), batches=2, bucket="", manifest="")
+    assert led_to("plan_entity", TASK, planned) == 4  # AnyBatches, Batches, AnythingToSettle, AnyMore
+    assert led_to("plan_entity", TASK, planned.model_copy(update={"settles": False})) == 3
+    assert led_to("plan_entity", TASK, planned.model_copy(update={"batches": 0})) == 1
     assert led_to("reconcile_entity", TASK, cut) == 2
     assert led_to("confirm_differences", TASK, confirmed) == 2
     assert led_to("reconcile_entity", TASK, confirmed) == 3

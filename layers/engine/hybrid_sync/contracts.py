@@ -1,7 +1,7 @@
 """The messages that cross a state border: keys, counts and pointers, never a row.
 
-Each is the input or output of a state of `statemachine/sync_run.asl.yaml`, a queue's message or an HTTP body; frozen,
-closed to unknown fields, and far below the 256 KiB that a state may carry.
+Each is a state's input or output, a queue's message or an HTTP body; frozen, closed to unknown fields, far below the
+256 KiB that a state may carry.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class PlannedEntity(EntityTask):
     batches: int
     bucket: str
     manifest: str
+    settles: bool = True  # rows may have waited for each other's unique values, or a first load is to end
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,7 @@ class ReconciledEntity(_OfEntity):
 
 
 class RecheckedEntity(_OfEntity):
-    """What became of the differences that the run healed."""
-
-    healed: int
+    healed: int  # of the differences that the run found
     persisted: int
 
 

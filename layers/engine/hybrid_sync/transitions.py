@@ -47,7 +47,8 @@ def led_to(step: str, given: BaseModel, answer: BaseModel | None) -> int:
         case PlannedEntity(portion="end"):
             return 2  # AnyBatches, AnyMore
         case PlannedEntity():
-            return 1 + 2 * int(answer.batches > 0)  # AnyBatches; Batches, AnyMore
+            # AnyBatches; Batches, AnythingToSettle; AnyMore behind SettleUniques
+            return 1 + (2 + int(answer.settles)) * int(answer.batches > 0)
         case ReconciledEntity(segments=0):
             # AnySegments, unless it has answered before; AnyHealing, HealBatches
             return int(step != "confirm_differences") + 1 + int(answer.batches > 0)

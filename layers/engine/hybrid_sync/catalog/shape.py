@@ -79,6 +79,9 @@ class TargetTable:
     """Another one when the table was."""
     tells_old: bool = False
     """An update of it can say what each row was before."""
+    values_move: bool = True
+    """Whether a row may want what another one gives up: something besides ids and keys is unique, or a trigger is
+    there, which may ask for that in another table."""
 
     def identity_of(self, names: Iterable[str]) -> str:
         """Another text when one of these columns, or the table, is not the one any more that rows were written to."""

@@ -81,7 +81,8 @@ def _run(plan: Plan, changes: float, compared: int, profile: Profile) -> Usage:
     segments = ceil(compared / SEGMENT_ROWS) if compared > SEGMENT_ROWS else 0
     cut = min(plan.entities, segments)
     calls = _calls(plan.entities, touched, batches, segments, cut, compared)
-    led = planned(plan.waves, plan.entities, profile) + plan.entities + 2 * touched  # AnyBatches; Batches, AnyMore
+    led = planned(plan.waves, plan.entities, profile) + plan.entities + 3 * touched
+    # AnyBatches; Batches, AnythingToSettle, AnyMore
     led += 2 + plan.entities + 2  # what is left of links, deletes and verification; the end
     led += 2 * plan.entities + cut if compared else 0  # AnySegments, AnyHealing, Segments
     seconds = calls * CALL_SECONDS + compared * CHECKED_SECONDS + changes * WRITTEN_SECONDS

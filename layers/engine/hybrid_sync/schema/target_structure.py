@@ -86,6 +86,16 @@ where tgrelid in (select %s::regclass union select relid from pg_partition_tree(
   and not tgisinternal and tgenabled in ('O', 'A')
 """
 
+# Whatever keeps a value out, also while it is being made, and in a partition alone; what holds an id or a key stays.
+_MOVING = """
+select exists (
+  select from pg_index i
+  where i.indrelid in (select %s::regclass union select relid from pg_partition_tree(%s::regclass))
+    and (i.indisunique or i.indisexclusion)
+    and (i.indisexclusion or i.indpred is not null or i.indexprs is not null or exists (
+      select from pg_attribute a
+      where a.attrelid = i.indrelid and a.attnum = any(i.indkey) and not a.attname = any(%s))))
+"""
 
 _RIGHTS = """
 select current_user, array_to_string(array(select r from unnest(array['select', 'insert', 'update']) r
@@ -112,7 +122,8 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
             "Create it, or correct `target` in the catalog.",
         )
     place: tuple[LiteralString, str] = ("text", quoted(entity.target))
-    types, security, has_heirs, unique, filled, fires, tells_old = yield [
+    kept = ["id", *dict.fromkeys(c for s in entity.sources.values() for c in (*s.key, *s.discriminator))]
+    types, security, has_heirs, unique, filled, fires, tells_old, moving = yield [
         ask_types([(oid, modifier) for _, oid, modifier, *_ in rows]),
         alike(
             _RIGHTS, [place, place],
@@ -124,6 +135,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         alike(_FILLING, [place], lambda rows: bool(rows[0][0])),
         alike(_FIRES, [place, place], lambda rows: frozenset(rows[0][0])),
         alike(_TELLS_OLD, [place], lambda rows: bool(rows[0][0])),
+        alike(_MOVING, [place, place, ("text[]", kept)], lambda rows: bool(rows[0][0])),
     ]  # fmt: skip
     if has_heirs:  # no unique index covers a table and those that inherit from it
         yield [_refuse_doubled(entity, source) for source in entity.sources.values()]
@@ -144,7 +156,8 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
             rows, types, strict=True
         )
     }
-    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1], tells_old)
+    moving = moving or filled or bool(fires)
+    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1], tells_old, moving)
 
 
 def written_by(entity: Entity) -> set[str]:

@@ -105,7 +105,8 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
             )  # fmt: skip
         failpoint("plan.recorded", target, legacy)
     return PlannedEntity(
-        **dict(task), batches=manifest.batches, bucket=manifest.bucket, manifest=manifest.key
+        **dict(task), batches=manifest.batches, bucket=manifest.bucket, manifest=manifest.key,
+        settles=detection.mode not in _SINCE or plan.table.values_move,
     )  # fmt: skip
 
 
