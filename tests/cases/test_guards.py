@@ -103,3 +103,7 @@ def test_what_a_trigger_changes_in_an_exception_block_is_told(ground: Servers) -
 
 def test_what_a_trigger_changes_of_its_own_page_is_told(ground: Servers) -> None:
     _holds("reach/trigger_changes_row_of_its_page", ground)
+
+
+def test_what_a_trigger_of_a_link_changes_is_told(ground: Servers) -> None:
+    _holds("reach/trigger_of_a_link", ground)

@@ -107,7 +107,7 @@ class EntityDeletes:
             return removal.remove(keys)
         from hybrid_sync.write.around import Around  # only where the target has triggers
 
-        around = Around(self._target, self._catalog, self._plan.table)
+        around = Around(self._target, self._catalog, self._entity.target)
         outcomes = removal.remove(keys)
         marked = sum(one.outcome == "marked" for one in outcomes)
         around.record(self._run.run_id, removal.batch.batch_id, marked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hybrid_sync.contracts import LinkResult, LinkTask
 from hybrid_sync.errors import EntityHeld, ForeignKeyUnproven, IndexUnmade
 from hybrid_sync.failpoints import failpoint
@@ -15,7 +17,7 @@ from hybrid_sync.steps.fit_entities import LASTING
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running
-from hybrid_sync.write.links import Group, groups, link, linkable, quarantine_unlinked
+from hybrid_sync.write.links import Group, ask_fires, groups, link, linkable, quarantine_unlinked
 
 _CHUNK = 5_000
 _CHUNKS_PER_CALL = 40
@@ -34,10 +36,11 @@ def link_references(world: World, task: LinkTask) -> LinkResult:
         for name in in_bulk:  # its batches were never come to, or settling could not end it
             with contained(world, task.run_id, name, "LinkReferences", target):
                 end_bulk(world, task.run_id, name, target)
+        firing = _firing(world, waiting, target)
         for group in waiting:
             with contained(world, task.run_id, group.entity, "LinkReferences", target):
                 try:
-                    chunks, done = _link_group(world, task.run_id, group, target, left)
+                    chunks, done = _link_group(world, task.run_id, group, target, left, firing=firing[group.entity])
                     left -= chunks
                     linked += done
                     if left <= 0:
@@ -62,12 +65,23 @@ def _waiting(world: World, run_id: str, target: Connection) -> tuple[list[Group]
     return waiting, [one.entity for one in left.value if one.run_id == run_id and one.entity not in refused.value]
 
 
-def _link_group(world: World, run_id: str, group: Group, target: Connection, most: int) -> tuple[int, int]:
+def _firing(world: World, waiting: Sequence[Group], target: Connection) -> dict[str, bool]:
+    """Of each entity with links: whether these fire triggers."""
+    if not waiting:
+        return {}
+    with one_trip(target, "target", read_only=True) as trip:
+        asked = {group.entity: trip.ask(ask_fires(world.catalog, group.entity)) for group in waiting}
+    return {entity: answer.value for entity, answer in asked.items()}
+
+
+def _link_group(
+    world: World, run_id: str, group: Group, target: Connection, most: int, *, firing: bool
+) -> tuple[int, int]:  # fmt: skip
     """Link chunk after chunk, `most` at most; how many chunks, and how many references."""
     linked = chunks = 0
     while chunks < most:
         with transaction(target, "target"):
-            chosen, done = _chunk(world, run_id, group, target)
+            chosen, done = _chunk(world, run_id, group, target, firing=firing)
             record_links(target, run_id, group.entity, linked=done, pending=0)
         failpoint("link.committed", target)
         linked += done
@@ -84,7 +98,7 @@ def _quarantine(world: World, run_id: str, group: Group, target: Connection) -> 
     return left
 
 
-def _chunk(world: World, run_id: str, group: Group, target: Connection) -> tuple[int, int]:
+def _chunk(world: World, run_id: str, group: Group, target: Connection, *, firing: bool) -> tuple[int, int]:
     """How many links were chosen, and how many of them are settled."""
     require_running(target, run_id)
     require_free(target, group.entity)
@@ -94,4 +108,4 @@ def _chunk(world: World, run_id: str, group: Group, target: Connection) -> tuple
     failpoint("link.chosen", target)
     lock_buckets(target, group.entity, group.source, bucket_numbers(keys))
     failpoint("link.locked", target)
-    return len(keys), link(target, world.catalog, run_id, group, keys)
+    return len(keys), link(target, world.catalog, run_id, group, keys, firing=firing)

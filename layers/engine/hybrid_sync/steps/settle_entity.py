@@ -121,13 +121,19 @@ class _Settling:
         more = settlement.outsiders(self._entity.sources) - self._places()
         if more and not last:
             raise Grown(more)
-        around = Around(self._target, self._world.catalog, self._plan.table)
-        settled = settlement.write()
+        settled = self._written(settlement)
         failpoint("settle.written", self._target, self._legacy)
         self._record(read, settled, time.monotonic() - began)
         written = settled.written
-        around.record(self._run.run_id, self._batch, written.inserted + written.updated)
         return SettledEntity(written.inserted + written.updated, self._new & settled.arrived)
+
+    def _written(self, settlement: Settlement) -> Settled:
+        if not self._plan.table.fires:
+            return settlement.write()
+        around = Around(self._target, self._world.catalog, self._entity.target)
+        settled = settlement.write()
+        around.record(self._run.run_id, self._batch, settled.written.inserted + settled.written.updated)
+        return settled
 
     def remember(self) -> None:
         """Cache the ids of what was written; only after the commit."""

@@ -177,7 +177,7 @@ class Page:
             return self.carry(opened, read, known)
         from hybrid_sync.write.around import Around  # only where the target has triggers
 
-        around = Around(self._target, self._world.catalog, self._entity.table)
+        around = Around(self._target, self._world.catalog, self._world.catalog[self._task.entity].target)
         carried = self.carry(opened, read, known)
         done = carried.done.result
         around.record(self._task.run_id, page_id(self._task, self._start), done.inserted + done.updated)

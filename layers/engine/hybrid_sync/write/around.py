@@ -13,7 +13,6 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.place import table
-from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.postgres import Connection, send_with_next
 
 # Of a table with its partitions, and what inherits from it.
@@ -47,22 +46,19 @@ _SETTING = sql.Literal("hybrid_sync.counted")
 
 
 class Around:
-    """Counts what the open transaction writes, from here on; nothing where `own`, its table, has no trigger."""
+    """Counts what the open transaction writes from here on; for a table of ours that has triggers, `own`."""
 
-    def __init__(self, connection: Connection, catalog: Catalog, own: TargetTable) -> None:
+    def __init__(self, connection: Connection, catalog: Catalog, own: str) -> None:
         self._connection = connection
-        self._own = sql.Identifier(own.schema, own.name).as_string(None)
-        places = (table(one.target) for one in catalog.entities.values()) if own.fires else ()
+        self._own = table(own).as_string(None)
+        places = [table(one.target) for one in catalog.entities.values()]
         self._tables = {place.as_string(None): place for place in places}
         self._counted = _COUNTED.format(sorted(self._tables))
-        if self._tables:
-            send_with_next(connection, _BEGIN.format(self._counted, _SETTING))
+        send_with_next(connection, _BEGIN.format(self._counted, _SETTING))
 
     def record(self, run_id: str, batch: uuid.UUID, written: int) -> None:
         """Record that others' rows may have been written, or ours again, unless we have `written` as much as the
         server has counted; within the transaction, behind its writes."""
-        if not self._tables:
-            return
         more = self._connection.execute(
             _MORE.format(self._counted, _SETTING, sql.Literal(self._own), sql.Literal(written))
         ).fetchall()

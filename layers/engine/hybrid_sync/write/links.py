@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
@@ -21,6 +22,10 @@ from hybrid_sync.write.isolate import reason_of
 from hybrid_sync.write.journal import Batch, journal_changes
 from hybrid_sync.write.native import AS_NATIVES, write_each
 from hybrid_sync.write.split import SUPPRESSED
+from hybrid_sync.write.statements import fires
+
+if TYPE_CHECKING:
+    from hybrid_sync.write.around import Around
 
 _STAGE = sql.Identifier("pg_temp", "hybrid_sync_link")
 _REFUSALS = (
@@ -131,17 +136,30 @@ def _refused(run_id: str, group: Group) -> sql.Composed:
     ).format(group.entity, group.source, run_id, group.column, list(_REFUSALS))
 
 
-def link(connection: Connection, catalog: Catalog, run_id: str, group: Group, keys: list[Key]) -> int:
+def ask_fires(catalog: Catalog, entity: str) -> Question[bool]:
+    """Whether a link of the entity fires a trigger, which may write other rows."""
+    query = sql.SQL("select {}").format(fires(table(catalog[entity].target), "update"))
+    return Question(query, None, lambda found: bool(found.fetchall()[0][0]))
+
+
+def link(
+    connection: Connection, catalog: Catalog, run_id: str, group: Group, keys: list[Key], *, firing: bool = False
+) -> int:  # fmt: skip
     """Write the references of these keys, whose buckets the caller holds; returns how many links are settled.
 
-    A link that the target refuses becomes a failed record of its row, whose other values are there.
+    A link that the target refuses becomes a failed record of its row, whose other values are there.  What triggers
+    write around the links is recorded where they are said to fire some.
     """
     joined = _joined(catalog, group).narrowed(keys)
     relation = table(catalog[group.entity].target)
     _stage(connection, relation, group, joined)
     failpoint("link.staged", connection)
+    batch = Batch(run_id, uuid.uuid4(), group.entity, group.source)
+    around = _around(connection, catalog, group) if firing else None
     refused = _write(connection, relation, group)
-    _journal(connection, relation, run_id, group)
+    linked = _journal(connection, relation, batch, group)
+    if around is not None:
+        around.record(run_id, batch.batch_id, linked)
     failpoint("link.journalled", connection)
     settled = _settle(connection, relation, run_id, group)
     record_failed(connection, run_id, group.entity, group.source, refused)
@@ -211,14 +229,19 @@ def _write(connection: Connection, relation: sql.Identifier, group: Group) -> li
     return refused
 
 
-def _journal(connection: Connection, relation: sql.Identifier, run_id: str, group: Group) -> None:
-    """Under the version that each row has now: a savepoint's, or that of a trigger which wrote it again."""
-    batch = Batch(run_id, uuid.uuid4(), group.entity, group.source)
+def _around(connection: Connection, catalog: Catalog, group: Group) -> Around:
+    from hybrid_sync.write.around import Around  # only where the target has triggers
+
+    return Around(connection, catalog, catalog[group.entity].target)
+
+
+def _journal(connection: Connection, relation: sql.Identifier, batch: Batch, group: Group) -> int:
+    """Under the version that each row has now: a savepoint's, or that of a trigger which wrote it again; how many."""
     rows = sql.SQL(
         "select l.key, l.id, t.xmin, l.prior, jsonb_build_object({}::text, l.old)"
         " from {} l join {} t on t.id = l.id where l.refused is null and not l.linked order by l.n"
     ).format(group.column, _STAGE, relation)
-    answer(connection, journal_changes(batch, rows, "link"))
+    return answer(connection, journal_changes(batch, rows, "link")).rows
 
 
 def _settle(connection: Connection, relation: sql.Identifier, run_id: str, group: Group) -> int:
