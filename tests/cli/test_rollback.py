@@ -87,7 +87,7 @@ def test_what_stands_in_the_way_is_one_sentence(hybrid_sync: Command) -> None:
     assert (said.status, said.out) == (1, "")
     assert said.err.startswith("hybrid-sync: Run second has written to the same entities since run first.")
     assert "--out-of-order" in said.err
-    assert hybrid_sync("rollback", "nope").err.startswith("hybrid-sync: There is no run nope in the target.")
+    assert hybrid_sync("rollback", "nope").err.startswith("hybrid-sync: There is no run nope.")
 
 
 def test_a_function_that_is_slow_to_start_says_nothing_before_it_has_done_anything(

@@ -196,7 +196,8 @@ def test_an_unknown_run_is_one_sentence(store: Store, hybrid_sync: Command, comm
 
     assert said.status == 1
     assert said.out == ""
-    assert said.err == "hybrid-sync: There is no run nope. List the recent ones with: hybrid-sync status.\n"
+    remedy = "List the recent ones with: hybrid-sync status, or GET /v1/syncs."
+    assert said.err == f"hybrid-sync: There is no run nope. {remedy}\n"
 
 
 @pytest.mark.parametrize(

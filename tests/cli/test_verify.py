@@ -74,7 +74,7 @@ def test_a_run_that_is_not_there_is_one_sentence(checked: Store, hybrid_sync: Co
     said = hybrid_sync("verify", "--of", "weekly-9")
     assert (said.status, said.err) == (
         1,
-        "hybrid-sync: There is no run weekly-9. List the recent ones with: hybrid-sync status.\n",
+        "hybrid-sync: There is no run weekly-9. List the recent ones with: hybrid-sync status, or GET /v1/syncs.\n",
     )
 
 

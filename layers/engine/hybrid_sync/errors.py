@@ -250,7 +250,7 @@ class RunNotFound(SyncError):
 
 
 def no_such_run(run_id: str) -> RunNotFound:
-    return RunNotFound(f"There is no run {run_id} in the target.", "List runs with `hybrid-sync status`.")
+    return RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status, or GET /v1/syncs.")
 
 
 class RequestConflicts(SyncError):

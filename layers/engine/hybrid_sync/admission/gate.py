@@ -23,7 +23,7 @@ from hybrid_sync.admission.scheduled import CALLER
 from hybrid_sync.admission.slots import SlotStore
 from hybrid_sync.admission.startable import Startable
 from hybrid_sync.dataclass import dataclass
-from hybrid_sync.errors import RequestConflicts, RequestRejected, RunNotFound, SyncError
+from hybrid_sync.errors import RequestConflicts, RequestRejected, SyncError, no_such_run
 
 _ATTEMPTS = 200
 """To write the item `slots` before the rest is left to the clock: of each that fails, somebody else's has succeeded."""
@@ -309,5 +309,5 @@ class Gate:
     def _get(self, job_id: str) -> Job:
         job = self._jobs.get(job_id)
         if job is None:
-            raise RunNotFound(f"There is no run {job_id}.", "Ask for the run_id that POST /v1/syncs returned.")
+            raise no_such_run(job_id)
         return job

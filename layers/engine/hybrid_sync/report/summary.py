@@ -10,7 +10,7 @@ from psycopg import sql
 from pydantic import ValidationError
 
 from hybrid_sync.contracts import OnFailure
-from hybrid_sync.errors import RunNotFound
+from hybrid_sync.errors import no_such_run
 from hybrid_sync.postgres import together
 from hybrid_sync.recorded.checks import Deletes, Reconcile, ReferenceLine
 from hybrid_sync.recorded.conservation import Conservation
@@ -58,7 +58,7 @@ def summarise(
         stayed = trip.ask(ask_undeleted(run_id))
         also(trip)
     if not found.value:
-        raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
+        raise no_such_run(run_id)
     [run] = found.value
     undeleted = [Undeleted(**row) for row in stayed.value]
     entities = tuple(_entity(row, catalog, undeleted) for row in entity_rows.value)

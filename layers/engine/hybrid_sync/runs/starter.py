@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Message, RunFailure
 from hybrid_sync.dataclass import dataclass
-from hybrid_sync.errors import RequestRejected, RunNotFound
+from hybrid_sync.errors import RequestRejected, RunNotFound, no_such_run
 
 STATUSES = {
     "RUNNING": "running",
@@ -127,4 +127,4 @@ class RunStarter:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _UNKNOWN:
                     raise
-        raise RunNotFound(f"There is no run {run_id}.", "Ask for the run_id that POST /v1/syncs returned.")
+        raise no_such_run(run_id)

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.contracts import Key
-from hybrid_sync.errors import RequestRejected, RunNotFound
+from hybrid_sync.errors import RequestRejected, no_such_run
 from hybrid_sync.failures.accept import accept as accept_records
 from hybrid_sync.failures.reasons import REASONS, reason_of
 from hybrid_sync.keys import records_after
@@ -65,7 +65,7 @@ def source_of(catalog: Catalog, entity: str, given: str | None, keys: Sequence[K
 
 def _require_run(target: Connection, run_id: str) -> None:
     if target.execute("select from hybrid_sync.run where run_id = %s", (run_id,)).fetchone() is None:
-        raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
+        raise no_such_run(run_id)
 
 
 def require_reason(target: Connection, catalog: Catalog, reason: str) -> None:

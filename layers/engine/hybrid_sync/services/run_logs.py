@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from hybrid_sync.errors import RunNotFound, TargetUnavailable
+from hybrid_sync.errors import TargetUnavailable, no_such_run
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.services.messages.logs import Logs, LogsAsked
 from hybrid_sync.services.unrecorded import find
@@ -30,7 +30,7 @@ def _times(desk: Desk, run_id: str) -> tuple[datetime, datetime]:
             return run[0], run[1] or desk.now()
     known = find(desk, run_id)
     if known is None:
-        raise RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status.")
+        raise no_such_run(run_id)
     return known.started_at, known.finished_at or desk.now()
 
 
