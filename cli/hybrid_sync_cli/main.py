@@ -149,7 +149,8 @@ def _asked(error: Exception) -> str:
         return ""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     part = ".".join(map(str, first["loc"])) or "It"
-    return f"{part} cannot be asked for: {first['msg']}. `hybrid-sync COMMAND --help` says what it takes."
+    why = "it has another form" if first["type"] == "string_pattern_mismatch" else first["msg"]
+    return f"{part} cannot be asked for: {why}. `hybrid-sync COMMAND --help` says what it takes."
 
 
 def _disk(error: OSError) -> str:

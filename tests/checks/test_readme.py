@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hybrid_sync_cli.deployment.template import read
 from hybrid_sync_cli.main import cli
 from tests.deploy_drill import readme
 from tests.deploy_drill.drill import ADDRESS, CHECK, SYNC, Drill
@@ -30,6 +31,17 @@ def test_the_drill_knows_what_a_person_writes_for_the_dots() -> None:
     dotted = [line for line in readme.commands() if line.startswith("export ") and "…" in line]
     assert dotted
     assert [line for line in dotted if f'"{line.split()[1].partition("=")[0]}"' not in known] == []
+
+
+def test_every_parameter_stands_with_its_default_in_the_table_of_parameters() -> None:
+    text = Path("docs/aws.md").read_text("utf-8")
+    table = text[text.index("### All parameters") : text.index("## Taking it away")]
+    told: dict[str, str] = {}
+    for line in re.findall(r"^\| (`.+?) \| (.+?) \|", table, re.M):
+        names, defaults = (re.findall(r"`([^`]+)`|(–)", cell) for cell in line)
+        told |= {name[0]: "".join(default).strip("–") for name, default in zip(names, defaults, strict=True)}
+    parameters = read(Path("template.yaml"))["Parameters"]
+    assert told == {name: str(given.get("Default", "")) for name, given in parameters.items()}
 
 
 def test_every_command_stands_in_the_table_of_commands() -> None:

@@ -49,4 +49,5 @@ def test_what_cannot_be_asked_for_is_said_in_one_sentence(
     assert (said.status, said.out) == (1, "")
     sentence = " ".join(said.err.split())
     assert sentence.startswith(f"hybrid-sync: {part} cannot be asked for: ")
+    assert "pattern" not in sentence, "a form is not told as a regular expression"
     assert sentence.endswith("`hybrid-sync COMMAND --help` says what it takes.")

@@ -40,3 +40,5 @@ def test_one_wrong_name_releases_none_and_says_so(store: Store, hybrid_sync: Com
 
 def test_releasing_what_is_not_held_is_one_sentence(store: Store, hybrid_sync: Command) -> None:
     assert hybrid_sync("release", "payments").err == "hybrid-sync: payments is not held: nothing to release.\n"
+    said = hybrid_sync("release", "payments", "orders")
+    assert said.err == "hybrid-sync: orders, payments are not held: nothing to release.\n"

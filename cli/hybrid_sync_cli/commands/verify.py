@@ -98,7 +98,8 @@ def _show_failed(failed: Rows) -> None:
     """Rows that were not compared, because they are known to differ: an older version is in the target, or none."""
     if not failed:
         return
-    click.echo(f"{len(failed):,} failed {'row is' if len(failed) == 1 else 'rows are'} not as legacy has them:")
+    has = "row is not as legacy has it" if len(failed) == 1 else "rows are not as legacy has them"
+    click.echo(f"{len(failed):,} failed {has}:")
     for row in failed[:_SHOWN]:
         key = ",".join(map(str, row["key"]))
         place = "stale in the target" if row["present"] else "absent from the target"

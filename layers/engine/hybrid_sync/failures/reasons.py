@@ -77,8 +77,9 @@ REASONS: dict[str, Reason] = {
     ),
     "unknown_enum": Reason(
         Kind.catalog,
-        "A code has no word in the catalog's enum map.",
-        "Add the code to `values` in the entity's catalog file, or correct the row in legacy.",
+        "A code has no word in the catalog's enum map, or is no label of the target's enum type.",
+        "Add the code to `values` in the entity's catalog file, or the label to the target's type; or correct the"
+        " row in legacy.",
         retryable=False,
     ),
     "unique_violation": Reason(

@@ -49,8 +49,7 @@ def release(desk: Desk, asked: ReleaseAsked, _: str) -> Released:
     with at_target(desk) as target:
         released = engine.release(target, asked.entities)
         if missing := sorted(set(asked.entities) - set(released)):
-            kept = (
-                f" nothing was released, {', '.join(released)} stays held too." if released else " nothing to release."
-            )
-            raise RequestRejected(f"{', '.join(missing)} is not held:{kept}")
+            others = f"{', '.join(released)} {'stays' if len(released) == 1 else 'stay'} held too"
+            kept = f"nothing was released, {others}." if released else "nothing to release."
+            raise RequestRejected(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not held: {kept}")
     return Released(released=tuple(released))
