@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from hybrid_sync.aws import client, session
 from hybrid_sync.breaker.breakers import KEPT
-from hybrid_sync.breaker.state import MOST_FAILURES, PAUSES
+from hybrid_sync.breaker.state import MOST_FAILURES, PAUSES, Breaker
+from hybrid_sync.errors import TargetUnavailable
 from hybrid_sync.http.routes import Api
+from hybrid_sync.postgres import transaction
 from hybrid_sync.settings import Settings
 from hybrid_sync.steps.admit_runs import admit_runs
 from hybrid_sync.steps.tend_breakers import tend_breakers
@@ -138,3 +142,52 @@ def test_an_outage_from_its_first_failure_to_its_end(outage: Outage, target_db: 
     assert outage.world.executions.status(run_id) == "running"
     assert outage.clock_strikes(PAUSES[1]) == []
     assert outage.shut.attempts == MOST_FAILURES + 1
+
+
+@pytest.fixture
+def worker(outage: Outage, target_db: str) -> Iterator[Callable[[str], str]]:
+    """Give the role `rotated` another password in the target; its DSN with that."""
+    with psycopg.connect(target_db, autocommit=True) as owner:
+        owner.execute("create role rotated login")
+
+        def change(password: str) -> str:
+            owner.execute(sql.SQL("alter role rotated password {}").format(password))
+            owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'rotated'")
+            while owner.execute("select from pg_stat_activity where usename = 'rotated'").fetchone():
+                pass
+            return make_conninfo(target_db, user="rotated", password=password)
+
+        yield change
+        owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'rotated'")
+        owner.execute("drop role rotated")
+
+
+def asks(world: DeployedWorld) -> None:
+    with world.connect_target() as target, transaction(target, "target"):
+        assert target.execute("select current_user").fetchone() == ("rotated",)
+
+
+def test_a_password_that_was_changed_in_both_places_is_no_outage(outage: Outage, worker: Callable[[str], str]) -> None:
+    """The worker believes its secret for minutes, and one refused password would shut everybody out for one."""
+    world = outage.world
+    outage.lead_to(worker("before"))
+    asks(world)
+    outage.lead_to(worker("changed"))
+    asks(world)
+    with world.connect_target() as target:
+        outage.lead_to(worker("again"))  # under a connection that is in use
+        with transaction(target, "target"):
+            target.execute("select 1")
+    asks(world)
+    assert world.breakers.both()["target"] == Breaker()
+    assert outage.clock_strikes(timedelta(minutes=1)) == []
+
+
+def test_a_password_that_was_changed_in_the_server_alone_is_one(outage: Outage, worker: Callable[[str], str]) -> None:
+    world = outage.world
+    outage.lead_to(worker("before"))
+    asks(world)
+    worker("changed")
+    with pytest.raises(TargetUnavailable):
+        asks(world)
+    assert world.breakers.both()["target"].why.needs_person

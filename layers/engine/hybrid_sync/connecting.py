@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hybrid_sync.breaker.breakers import Breakers
     from hybrid_sync.breaker.sparing import Sparing
     from hybrid_sync.breaker.throttles import Throttling
-    from hybrid_sync.pool import Pool
+    from hybrid_sync.pool import Address, Pool
     from hybrid_sync.postgres import Connection
     from hybrid_sync.rest.project import Project
 
@@ -147,19 +147,31 @@ class Connecting:
         from hybrid_sync.pool import Pool
 
         limit_statements(self._settings.statement_seconds)
-        made = Pool(keeps=self._settings.keeps_connections, guarding=self.breakers.guarding)
+        made = Pool(
+            keeps=self._settings.keeps_connections, guarding=self.breakers.guarding, renewed=self._renewed
+        )  # fmt: skip
         if self._in_a_call:
             made.begin_call()
         return made
 
     def _connect(self, side: Side) -> Connection:
-        held = self._connections()
-        ca = text(held.legacy_ca if side == "legacy" else held.target_ca)
+        dsn, ca = self._address(side)
         try:
-            return self._pool.connect(held.need(f"{side}_dsn"), side, ca)
+            return self._pool.connect(dsn, side, ca)
         except SyncError:
             self._secrets = None  # it may be another one by now
             raise
+
+    def _address(self, side: Side) -> Address:
+        held = self._connections()
+        return held.need(f"{side}_dsn"), text(held.legacy_ca if side == "legacy" else held.target_ca)
+
+    def _renewed(self, side: Side) -> Address | None:
+        """As the secret has it by now; None where it cannot be read."""
+        self._secrets = None
+        with suppress(SyncError):
+            return self._address(side)
+        return None
 
     def _connections(self) -> Connections:
         now = self.now().timestamp()

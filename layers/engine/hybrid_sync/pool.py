@@ -20,12 +20,15 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from hybrid_sync.blame import Side
+from hybrid_sync.errors import SyncError
 from hybrid_sync.opening import longest_silence
 from hybrid_sync.postgres import open_session
 from hybrid_sync.servers import supabase
 from hybrid_sync.session import Row, Session
 
 T = TypeVar("T")
+Address = tuple[str, str | None]
+"""A DSN, and the certificate authority by which its server proves itself."""
 MOST = 2
 """Kept per database: as many as a step uses at once."""
 IDLE_SECONDS = 120
@@ -39,7 +42,9 @@ class Pool:
     that has begun, or at once where none has.
 
     Each of some twenty functions would keep one or two, frozen: more than a small budget of connections has.
-    `guarding` is around each attempt at a new one.
+    `guarding` is around each attempt at a new one.  `renewed` is asked, by side, for DSN and authority as they are now
+    where a server refuses those that a worker knows for good: nobody is told of a password that was changed in both
+    places while the worker was not looking.
     """
 
     def __init__(
@@ -48,10 +53,12 @@ class Pool:
         *,
         keeps: bool = True,
         guarding: Callable[[Side], AbstractContextManager[None]] = lambda _: nullcontext(),
+        renewed: Callable[[Side], Address | None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._keeps = keeps
         self._guarding = guarding
+        self._renewed = renewed
         self._lock = threading.Lock()
         self._idle: list[PooledConnection] = []
         self._in_a_call = False
@@ -76,14 +83,23 @@ class Pool:
                     return kept
                 kept.end()
         fresh = self.open(dsn, side, ca)
-        fresh.pool, fresh.dsn, fresh.side, fresh.ca, fresh.lasts = self, dsn, side, ca, self._keeps and is_kept(dsn)
+        fresh.pool, fresh.side, fresh.lasts = self, side, self._keeps and is_kept(fresh.dsn)
         fresh.opened_at = self._clock()
         return fresh
 
     def open(self, dsn: str, side: Side, ca: str | None) -> PooledConnection:
-        """A new one that is in no pool."""
+        """A new one that is in no pool, by this address or by what has become of it."""
         with self._guarding(side):
-            return open_session(dsn, side, PooledConnection, ca)
+            try:
+                fresh = open_session(dsn, side, PooledConnection, ca)
+            except SyncError as error:
+                now = self._renewed(side) if error.needs_person else None
+                if now is None or now == (dsn, ca):
+                    raise
+                dsn, ca = now
+                fresh = open_session(dsn, side, PooledConnection, ca)
+            fresh.dsn, fresh.ca = dsn, ca
+            return fresh
 
     def forget(self, side: Side) -> None:
         """Close what is kept of one side: whoever asks next finds out whether the server lets us in."""
@@ -178,4 +194,5 @@ class PooledConnection(Session):
         assert self.pool is not None, "only one that was kept is replaced"
         fresh = self.pool.open(self.dsn, self.side, self.ca)
         self.pgconn, fresh.pgconn = fresh.pgconn, self.pgconn
+        self.dsn, self.ca = fresh.dsn, fresh.ca
         fresh.end()
