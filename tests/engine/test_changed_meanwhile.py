@@ -24,6 +24,7 @@ BORN = "select array_agg(born order by {0}) from {1} where {0} is not null"
 def other_worker() -> None:
     """What comes next is done by a worker that has no plan yet, as in a deployment each step may be."""
     plans._recent.clear()
+    plans._ahead.clear()
 
 
 @pytest.mark.parametrize("warm", [False, True])

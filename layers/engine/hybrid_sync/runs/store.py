@@ -33,6 +33,11 @@ class RunRecord:
     fence: Fence
     waves: list[list[str]]
 
+    @property
+    def entities(self) -> list[str]:
+        """All of the run, in the order of its waves."""
+        return [name for wave in self.waves for name in wave]
+
 
 _CREATE = """
 with created as (

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, compile_source
@@ -26,7 +27,7 @@ from hybrid_sync.schema.key_proof import proof_in_rounds
 from hybrid_sync.schema.legacy_names import schemas_of_types, warnings
 from hybrid_sync.schema.legacy_structure import Structure, digest_of_types, structure_in_rounds, types_in_rounds
 from hybrid_sync.schema.target_structure import table_in_rounds, written_by
-from hybrid_sync.session import Session
+from hybrid_sync.session import Session, send_with_next
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,28 @@ def table_in(definition: str) -> str:
 
 _REMEMBERED = 64
 _recent: OrderedDict[tuple[object, ...], EntityPlan] = OrderedDict()
+_PATIENCE = sql.SQL("set local lock_timeout = '200ms'")
+"""For a table of legacy that is not the one that is waited for."""
+_ahead: OrderedDict[tuple[object, ...], None] = OrderedDict()
+"""Runs, and where, of which this worker has compiled more than it was asked for, or has tried to."""
 
 
-def plan_for(run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection) -> EntityPlan:
-    """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit."""
-    compile_together(run_id, [entity], catalog, legacy, target)
+def plan_for(
+    run_id: str, entity: str, catalog: Catalog, legacy: Connection, target: Connection, others: Iterable[str] = ()
+) -> EntityPlan:
+    """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit.
+
+    With the first entity of a run the `others`, which this worker will mostly be asked for as well, are compiled: twelve
+    together take what three take by themselves.
+    """
     place = _place(run_id, entity, legacy, target)
+    run = run_id, *place[2:]
+    if place not in _recent and run not in _ahead and (more := set(others) - {entity}):
+        _ahead[run] = None
+        if len(_ahead) > _REMEMBERED:
+            _ahead.popitem(last=False)
+        compile_together(run_id, [entity, *sorted(more)][:_REMEMBERED], catalog, legacy, target, hurried=True)
+    compile_together(run_id, [entity], catalog, legacy, target)
     return _recent.get(place) or _remember(place, compile_entity(entity, catalog, legacy, target))
 
 
@@ -122,23 +139,26 @@ def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Co
 
 
 def compile_together(
-    run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection
+    run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection, *, hurried: bool = False
 ) -> None:
     """Compile these entities in a few round trips, and remember them; where one does not fit, or is locked, none.
 
     Each that is left is compiled by itself when it is asked for, and an error is then its own.  In no transaction.
+    `hurried`: a lock in legacy is hardly waited for.
     """
     with suppress(StructureMismatch, MissingPrivilege, Locked, psycopg.Error):
-        compile_all(run_id, names, catalog, legacy, target)
+        compile_all(run_id, names, catalog, legacy, target, hurried=hurried)
 
 
-def compile_all(run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection) -> None:
+def compile_all(
+    run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection, *, hurried: bool = False
+) -> None:
     """`compile_together`, also in open transactions; raises where one entity does not fit, without saying which."""
     places = {name: _place(run_id, name, legacy, target) for name in names}
     wanted = [name for name, place in places.items() if place not in _recent]
     if not wanted:  # as at nearly every step: neither database is asked anything
         return
-    for name, plan in _compiled(wanted, catalog, legacy, target, abreast).items():
+    for name, plan in _compiled(wanted, catalog, legacy, target, abreast, hurried=hurried).items():
         _remember(places[name], plan)
 
 
@@ -150,8 +170,8 @@ _Ask = Callable[[Connection, Mapping[Any, Rounds[Any]]], dict[Any, Any]]
 
 
 def _compiled(
-    names: Sequence[str], catalog: Catalog, legacy: Connection, target: Connection, ask: _Ask
-) -> dict[str, EntityPlan]:  # fmt: skip
+    names: Sequence[str], catalog: Catalog, legacy: Connection, target: Connection, ask: _Ask, *, hurried: bool = False
+) -> dict[str, EntityPlan]:
     """The plans of these entities; `ask` says whether their questions travel together.
 
     Both sides are asked at the same time; where both refuse, legacy's error is raised.
@@ -159,7 +179,7 @@ def _compiled(
     wanted = {name: catalog[name] for name in names}
     with ThreadPoolExecutor(max_workers=1) as beside:
         asked = beside.submit(_of_target, wanted, target, ask)
-        facts, warned = _of_legacy(wanted, legacy, ask)
+        facts, warned = _of_legacy(wanted, legacy, ask, hurried=hurried)
         tables, hidden = asked.result()
     return {
         name: _planned(
@@ -171,7 +191,7 @@ def _compiled(
 
 
 def _of_legacy(
-    wanted: Mapping[str, Entity], legacy: Connection, ask: _Ask
+    wanted: Mapping[str, Entity], legacy: Connection, ask: _Ask, *, hurried: bool
 ) -> tuple[dict[tuple[str, _Part], Any], dict[str, tuple[str, ...]]]:
     """What legacy says of each entity, and what it warns of."""
     facts: dict[tuple[str, _Part], Any] = {}
@@ -180,6 +200,8 @@ def _of_legacy(
         group = {name: entity for name, entity in wanted.items() if entity.legacy_search_path == path}
         # In a transaction, because only there the settings hold with which legacy refuses to hide rows.
         with inside(legacy, "legacy", path=path):
+            if hurried:
+                send_with_next(legacy, _PATIENCE)
             works = {(name, part): work for name, entity in group.items() for part, work in _works(entity).items()}
             for entity in group.values():
                 for source in (s for s, definition in entity.sources.items() if enums_of(definition)):

@@ -47,7 +47,7 @@ class EntityDeletes:
 
     def clear_references(self, pages: int) -> int:
         """Clear deferred references between rows that both go; how many of the pages are left."""
-        entities = [name for wave in self._run.waves for name in wave]
+        entities = self._run.entities
         for reference in unlink.deferred_references(self._catalog, self._entity.entity, entities):
             while pages > 0 and (keys := self._referring_keys(reference)):
                 self._clear(reference, keys)

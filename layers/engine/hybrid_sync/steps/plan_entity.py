@@ -76,7 +76,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
         keep_to(legacy, run.fence)
         require_parents(world.catalog, task.entity, unfit.value)
         failpoint("plan.checked", target, legacy)
-        plan = plan_of(world, task.run_id, task.entity, legacy, target)
+        plan = plan_of(world, task.run_id, task.entity, legacy, target, run.entities)
         detection, version = _detection(run, record, entity, plan.definition_hash, fence.value)
         retries = {s: keys.value if record.requested is None else [] for s, keys in waiting.items()}
         size = _batch_size(world, run, entity, first=detection.reason == "first_time")

@@ -7,6 +7,7 @@ writes asks again under its locks (`ask_current`), and begins again with the pre
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from hybrid_sync.erase import records
 from hybrid_sync.errors import Contention, ErasuresBehind
@@ -26,9 +27,11 @@ class Outdated(Contention):
         super().__init__("People were erased meanwhile.", "It is tried again, without them.")
 
 
-def plan_of(world: World, run_id: str, entity: str, legacy: Connection, target: Connection) -> EntityPlan:
-    """The entity's plan; StructureMismatch when the two sides do not fit."""
-    plan = plan_for(run_id, entity, world.catalog, legacy, target)
+def plan_of(
+    world: World, run_id: str, entity: str, legacy: Connection, target: Connection, others: Iterable[str] = ()
+) -> EntityPlan:
+    """The entity's plan, as `plan_for` makes it; StructureMismatch when the two sides do not fit."""
+    plan = plan_for(run_id, entity, world.catalog, legacy, target, others)
     number = records.last_known(world)
     if not number:
         return plan

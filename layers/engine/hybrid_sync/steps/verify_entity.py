@@ -63,7 +63,7 @@ def verify_entity(world: World, task: EntityTask) -> EntityVerdict:
         if seen is None:
             legacy = legacy_of(run.fence)
             sides.append(legacy)
-            plan = plan_of(world, task.run_id, task.entity, legacy, target)
+            plan = plan_of(world, task.run_id, task.entity, legacy, target, run.entities)
             entity = world.catalog[task.entity]
             _require_same_types(entity, record, legacy)
             both = Sides(world.catalog, plan, run, record, entity, legacy, target)
