@@ -139,7 +139,13 @@ def compile_entity(entity: str, catalog: Catalog, legacy: Connection, target: Co
 
 
 def compile_together(
-    run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection, *, hurried: bool = False
+    run_id: str,
+    names: Iterable[str],
+    catalog: Catalog,
+    legacy: Connection,
+    target: Connection,
+    *,
+    hurried: bool = False,
 ) -> None:
     """Compile these entities in a few round trips, and remember them; where one does not fit, or is locked, none.
 
@@ -151,7 +157,13 @@ def compile_together(
 
 
 def compile_all(
-    run_id: str, names: Iterable[str], catalog: Catalog, legacy: Connection, target: Connection, *, hurried: bool = False
+    run_id: str,
+    names: Iterable[str],
+    catalog: Catalog,
+    legacy: Connection,
+    target: Connection,
+    *,
+    hurried: bool = False,
 ) -> None:
     """`compile_together`, also in open transactions; raises where one entity does not fit, without saying which."""
     places = {name: _place(run_id, name, legacy, target) for name in names}
