@@ -77,8 +77,8 @@ def plan_for(
 ) -> EntityPlan:
     """The entity's plan, compiled once per run in each warm worker; StructureMismatch when the two do not fit.
 
-    With the first entity of a run the `others`, which this worker will mostly be asked for as well, are compiled: twelve
-    together take what three take by themselves.
+    With the first entity of a run the `others`, for which this worker will mostly be asked as well, are compiled:
+    twelve together take what three take by themselves.
     """
     place = _place(run_id, entity, legacy, target)
     run = run_id, *place[2:]
