@@ -31,7 +31,7 @@ PEERS := .venv-bench/.ready .venv-bench-sling/.ready
 .PHONY: help demo test cases faults api-fuzz gate gate-storm rollbacks bottlenecks check check-code check-template bench bench-ondemand drill drills deploy-drill mutants deploy down lock environments browser
 
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: environments  ## a legacy and a Supabase database on this machine, synced by the real template
 	@.venv/bin/hybrid-sync demo
