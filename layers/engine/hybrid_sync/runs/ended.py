@@ -10,7 +10,14 @@ UNDONE_BY = sql.SQL("""
 coalesce(to_jsonb(r)->>'undone_by', (select u.run_id from hybrid_sync.run u
   where to_jsonb(u)->>'undoes' = r.run_id and u.status = 'running' limit 1))
 """)
-STATUS = sql.SQL("case when {} is not null then 'rolled_back' else r.status end").format(UNDONE_BY)
+# The same as a set, which a query makes once: runs are kept for ever, and asked of each by itself a list of them costs
+# the square of its length.
+STATUS = sql.SQL("""
+case when to_jsonb(r)->>'undone_by' is not null
+       or r.run_id in (select to_jsonb(u)->>'undoes' from hybrid_sync.run u where u.status = 'running'
+                       and to_jsonb(u)->>'undoes' is not null)
+     then 'rolled_back' else r.status end
+""")
 WHOLE = sql.SQL("""
 r.undoes is null and r.trigger <> 'retry' and coalesce(jsonb_array_length(r.request->'entities'), 0) = 0
 and coalesce(jsonb_array_length(r.request->'refs'), 0) = 0
