@@ -40,6 +40,9 @@ class Asked:
     def unsettled(self) -> list[Job]:
         return self.jobs
 
+    def stop_redriven(self, jobs: list[Job]) -> None:
+        pass
+
     def settled(self, job: Job) -> None:
         self.looked_after.append(job.job_id)
 

@@ -203,6 +203,12 @@ class Gate:
         """Jobs whose execution has ended otherwise than well: the target may still have them at work."""
         return [job for job_id in self._jobs.ids(JobState.ending) if (job := self._jobs.get(job_id)) is not None]
 
+    def stop_redriven(self, jobs: Iterable[Job]) -> None:
+        """Stop those whose execution goes on: their slots are free, and a redrive does not come through the entry."""
+        for job in jobs:
+            if self._executions.status(job.job_id) == "running":
+                self._executions.stop(job.job_id)
+
     def settled(self, job: Job) -> None:
         """What such a job has left at work is looked after."""
         self._jobs.end(job.job_id, job.outcome, self._now(), settled=True)

@@ -14,7 +14,9 @@ once, late or twice.  That is the first half.  The second: the job of every run 
    starter was refused.  That one takes the job off under its own name, and so not where another has taken it over; it
    first puts the job back to wait, and then sees that no execution of this name runs, started by hand.  Whoever is
    let in has seen the job marked: before it was put back, and then the execution is seen, or after it was marked anew.
-3. A name is used once: an execution that exists or has ended is not started again.  So what was claimed twice, started
+3. A name is used once: an execution that exists or has ended is not started again.  (A person can redrive one that
+   failed, for as long as its run has not been ended in the target, which every step asks: seconds, or until a target
+   that was away is back.  Whoever ends that run stops such an execution first.)  So what was claimed twice, started
    twice or started late is one run; and what shall not begin any more is begun and stopped, which uses up the name.
 4. A job whose run has ended is marked as ended before it leaves the item.  Who claims has read the item, then that the
    job waits, and writes under the version that was read: a job that was claimed in between has changed it.

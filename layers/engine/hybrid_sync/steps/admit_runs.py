@@ -63,6 +63,7 @@ def _settle(world: Admitting) -> None:
     unsettled = world.gate.unsettled()
     if not unsettled:
         return
+    world.gate.stop_redriven(unsettled)
     try:
         with world.connect_target() as target:
             ended = end_lost_runs_and_alert(world, target)
