@@ -27,6 +27,7 @@ class Ended:
 
     jobs: list[Job]
     looked_after: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
 
     def admit(self, *, tend: bool) -> list[str]:
         return []
@@ -35,7 +36,7 @@ class Ended:
         return self.jobs
 
     def stop_redriven(self, jobs: list[Job]) -> None:
-        pass
+        self.stopped = [job.job_id for job in jobs]
 
     def settled(self, job: Job) -> None:
         self.looked_after.append(job.job_id)
@@ -71,7 +72,7 @@ def test_what_no_catch_sees_is_reported_by_the_clock_with_a_plain_cause(world: E
     assert "more than the 256 KiB" in world.reports.pages["first", "html"]
     [(subject, told)] = world.alerts.published
     assert "run failed" in subject and "Run first" in told
-    assert gate.looked_after == ["first"]
+    assert gate.looked_after == gate.stopped == ["first"]
 
 
 @pytest.mark.parametrize("execution", ["lost", "cancelled"])

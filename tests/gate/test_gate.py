@@ -220,6 +220,17 @@ def test_an_execution_that_was_stopped_or_lost_is_found_and_waits_to_be_settled(
     assert deployment.gate.unsettled() == []
 
 
+def test_an_execution_that_was_redriven_once_its_slot_was_free_is_stopped(deployment: Deployment) -> None:
+    """It goes on behind its entry, so nothing else would ask it for a slot; one that stays ended is left alone."""
+    deployment.fill()
+    deployment.end("long-1", "FAILED")
+    deployment.end("long-2", "FAILED")
+    assert deployment.slots.read().holders == {}
+    deployment.service.executions["long-1"].status = "RUNNING"
+    deployment.gate.stop_redriven(deployment.gate.unsettled())
+    assert [deployment.service.executions[name].status for name in ("long-1", "long-2")] == ["ABORTED", "FAILED"]
+
+
 def test_a_pause_keeps_jobs_and_starts_none_until_somebody_resumes(deployment: Deployment) -> None:
     deployment.gate.pause("by ann")
     assert deployment.gate.add(row(1, RunPriority.critical), "a", "caller").status == "waiting"

@@ -9,7 +9,7 @@ finishes: a job in the item `slots` without an execution is started again under 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
