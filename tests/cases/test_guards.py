@@ -107,3 +107,7 @@ def test_what_a_trigger_changes_of_its_own_page_is_told(ground: Servers) -> None
 
 def test_what_a_trigger_of_a_link_changes_is_told(ground: Servers) -> None:
     _holds("reach/trigger_of_a_link", ground)
+
+
+def test_a_partition_of_the_target_that_is_exchanged_is_filled(ground: Servers) -> None:
+    _holds("visible/target_partition_swapped", ground)

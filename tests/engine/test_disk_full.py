@@ -83,7 +83,7 @@ def test_a_full_disk_is_transient_and_the_batch_succeeds_when_there_is_room(
     for entity in ("clinics", "people"):
         sync_batch(cramped, cramped.manifests.tasks["r", entity][0])
     ballast = fill(small_disk)
-    with pytest.raises(TargetUnavailable) as caught:
+    with pytest.raises(TargetUnavailable, match="its disk is full") as caught:
         sync_batch(cramped, cramped.manifests.tasks["r", "messages"][0])
     assert caught.value.transient
     ballast.unlink()

@@ -11,10 +11,10 @@ from typing import cast
 import psycopg
 import pytest
 
-from hybrid_sync.errors import ConfigurationMissing
+from hybrid_sync.errors import ConfigurationMissing, LegacyUnavailable
 from hybrid_sync.failpoints import armed
 from hybrid_sync.pool import Pool
-from hybrid_sync.postgres import Connection
+from hybrid_sync.postgres import Connection, connect, transaction
 from hybrid_sync.services.desk import Desk
 from hybrid_sync.services.erasing import erase_people, preview
 from hybrid_sync.services.messages.erasing import EraseAsked
@@ -154,3 +154,14 @@ def test_nobody_is_erased_where_foreign_keys_would_not_apply_or_the_schema_is_ol
     target("insert into hybrid_sync.migration select (jsonb_populate_record(m, jsonb_build_object('name', %s::text))).*"
            " from hybrid_sync.migration m limit 1", name)  # fmt: skip
     assert erase_people(desk, asked, "somebody").pseudonymised == {"people": 1, "visits": 1}
+
+
+def test_a_limit_of_temporary_files_is_named(legacy_db: str) -> None:
+    with (
+        connect(legacy_db, "legacy") as legacy,
+        pytest.raises(LegacyUnavailable, match=r"temp_file_limit.*raise") as told,
+        transaction(legacy, "legacy", read_only=True),
+    ):
+        legacy.execute("set local temp_file_limit = '64kB'; set local work_mem = '64kB'")
+        legacy.execute("select count(*) from (select i from generate_series(1, 100000) i order by -i offset 0) s")
+    assert told.value.transient

@@ -18,6 +18,11 @@ from hybrid_sync.timing import waited
 CONTENTION = ("40001", "40P01", "55P03")
 """Serialisation failure, deadlock, lock timeout: the same work mostly succeeds when it is repeated."""
 CANCELLED = "57014"
+SHORT = {
+    "53100": ("its disk is full", "; free space there, or enlarge it"),
+    "53400": ("a limit is reached, such as temp_file_limit", "; where it persists, raise that limit of our role"),
+}
+"""What a server is short of that a person has to give it, and how."""
 _TOO_LARGE = "22003"
 
 ELSEWHERE = "^(08|25006|25P|40|53|55P03|57|58)"

@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from hybrid_sync.blame import (
     CANCELLED,
     CONTENTION,
+    SHORT,
     LegacyCursor,
     TargetCursor,
     computable,
@@ -244,7 +245,8 @@ def _named(side: Side, error: psycopg.Error, connection: Connection | None = Non
             f"It is tried again; where it persists, raise that timeout of our role in {side}.",
         )
     if state[:2] in ("08", "57", "53", "58"):
-        return UNAVAILABLE[side](f"{side} answered {state} (not available).", "It is tried again.")
+        why, more = SHORT.get(state, ("not available", ""))
+        return UNAVAILABLE[side](f"{side} answered {state} ({why}).", f"It is tried again{more}.")
     if error.diag.context is not None:  # met with inside a function, perhaps for one row: whoever knows rows asks
         return None
     if state in ("XX001", "XX002"):

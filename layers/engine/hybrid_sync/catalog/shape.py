@@ -82,6 +82,8 @@ class TargetTable:
     values_move: bool = True
     """Whether a row may want what another one gives up: something besides ids and keys is unique, or a trigger is
     there, which may ask for that in another table."""
+    below: str = ""
+    """Of its partitions and heirs: another text when one of them is another table; empty where there is none."""
 
     def identity_of(self, names: Iterable[str]) -> str:
         """Another text when one of these columns, or the table, is not the one any more that rows were written to."""

@@ -269,7 +269,8 @@ def _planned(
     structure: Structure = found["", "structure"]
     warned = (*warned, *_unwatched(definition, structure), *_unsteady(definition, structure))
     written = written_by(definition)
-    defined = f"{catalog.hash_of(entity)}:{structure.hash}{table.labels_of(written)}:{table.identity_of(written)}"
+    relations = f"{structure.hash}{table.labels_of(written)}{table.below}"
+    defined = f"{catalog.hash_of(entity)}:{relations}:{table.identity_of(written)}"
     return EntityPlan(table, plans, defined, warned, hidden, structure.pages)
 
 

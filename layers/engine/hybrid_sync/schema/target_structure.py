@@ -64,9 +64,14 @@ where k.conrelid = %s::regclass and k.contype = 'f' and k.convalidated
   and not exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgenabled in ('D', 'R'))
 """
 
-# From PostgreSQL 18 on; a row that moves to another partition has lost its version there.
+# From PostgreSQL 18 on; a row that moves to another partition has lost its version there.  And which tables lie below.
 _TELLS_OLD = """
-select current_setting('server_version_num')::int >= 180000 and relkind = 'r' from pg_class where oid = %s::regclass
+select current_setting('server_version_num')::int >= 180000 and relkind = 'r', (
+  with recursive below (oid) as (
+    select inhrelid from pg_inherits where inhparent = c.oid
+    union select i.inhrelid from below b join pg_inherits i on i.inhparent = b.oid
+  ) select left(encode(sha256(string_agg(oid::text, ' ' order by oid)::bytea), 'hex'), 16) from below)
+from pg_class c where oid = %s::regclass
 """
 
 # What a rule does instead of a write, or beside it, no count of rows would show.
@@ -123,7 +128,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         )
     place: tuple[LiteralString, str] = ("text", quoted(entity.target))
     kept = ["id", *dict.fromkeys(c for s in entity.sources.values() for c in (*s.key, *s.discriminator))]
-    types, security, has_heirs, unique, filled, fires, tells_old, moving = yield [
+    types, security, has_heirs, unique, filled, fires, (tells_old, below), moving = yield [
         ask_types([(oid, modifier) for _, oid, modifier, *_ in rows]),
         alike(
             _RIGHTS, [place, place],
@@ -134,7 +139,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         alike(_UNIQUE, [place], lambda rows: frozenset(frozenset(row[0]) for row in rows)),
         alike(_FILLING, [place], lambda rows: bool(rows[0][0])),
         alike(_FIRES, [place, place], lambda rows: frozenset(rows[0][0])),
-        alike(_TELLS_OLD, [place], lambda rows: bool(rows[0][0])),
+        alike(_TELLS_OLD, [place], lambda rows: (bool(rows[0][0]), rows[0][1] or "")),
         alike(_MOVING, [place, place, ("text[]", kept)], lambda rows: bool(rows[0][0])),
     ]  # fmt: skip
     if has_heirs:  # no unique index covers a table and those that inherit from it
@@ -157,7 +162,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         )
     }
     moving = moving or filled or bool(fires)
-    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1], tells_old, moving)
+    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1], tells_old, moving, below)
 
 
 def written_by(entity: Entity) -> set[str]:
