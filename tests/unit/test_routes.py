@@ -94,6 +94,12 @@ def test_an_unknown_policy_is_refused_in_one_sentence(desk: Desk) -> None:
     assert desk.starter.runs == {}
 
 
+def test_a_key_that_is_no_list_is_told_in_the_words_of_json(desk: Desk) -> None:
+    body = {"entity": "orders", "keys": [17229], "why": "known"}
+    status, told = desk.ask("POST", "/v1/failures/accept", body)
+    assert (status, told["detail"]) == (422, "keys.0: Input should be a valid list.")
+
+
 def test_an_encoded_body_is_decoded(desk: Desk) -> None:
     given = event("POST", "/v1/syncs", base64.b64encode(b'{"entities": ["orders"]}').decode(), {})
     assert desk.send({**given, "isBase64Encoded": True})[0] == 202

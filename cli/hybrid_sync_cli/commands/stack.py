@@ -74,7 +74,7 @@ def up(
         stack = Builder(options, _say).run()
     _say(f"The stack is up: AWS at {stack.aws_endpoint_url}, the API at {stack.api_url or '(none)'}.")
     _say(checking.after(Deployment.here(stack)))
-    fills = "hybrid-sync sample fills databases that are empty, " if stack.owned else ""
+    fills = "hybrid-sync sample fills databases that are empty (no check of those passes), " if stack.owned else ""
     _say(f"Next: {fills}hybrid-sync env shows all addresses, hybrid-sync psql target opens the target.")
 
 

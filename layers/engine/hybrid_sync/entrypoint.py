@@ -181,7 +181,11 @@ def problems_of(error: ValidationError) -> str:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         # A union reports each of its members, named by type; one complaint about the field is enough.
         path = ".".join(str(part) for part in problem["loc"] if str(part) not in _TYPES and "[" not in str(part))
-        first.setdefault(path, problem["msg"].removeprefix("Value error, "))
+        if problem["type"] == "too_short" and any(known.startswith(f"{path}.") for known in first):
+            continue  # it is too short only without those parts of it that do not fit
+        # JSON knows lists and no tuples.
+        text = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "valid list")
+        first.setdefault(path, text.replace("Tuple should", "List should"))
     return "; ".join(f"{path}: {text}" if path else text for path, text in first.items()) + "."
 
 
