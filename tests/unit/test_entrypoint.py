@@ -139,7 +139,8 @@ def test_what_a_call_has_used_is_recorded_with_the_states_that_it_led_to() -> No
     assert (call.worker, call.memory_mib) == ("2026/11/23/[$LATEST]0123", 512)
     assert call.peak_rss_kib >= 10_000
     assert call.milliseconds >= 1
-    assert (call.calls, call.transitions, call.used.requests) == (1, 4, {"dynamodb:GetItem": 1})
+    # PlanEntity; AnyBatches, Batches, AnythingToSettle, AnyMore.
+    assert (call.calls, call.transitions, call.used.requests) == (1, 5, {"dynamodb:GetItem": 1})
 
 
 @pytest.mark.parametrize(
