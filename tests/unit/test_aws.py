@@ -44,10 +44,19 @@ def test_a_key_that_fails_a_service_is_for_a_person_to_mend_and_named(code: str)
         raise ClientError({"Error": {"Code": code}}, "PutObject")
 
 
-@pytest.mark.parametrize("code", ["KMSThrottlingException", "KmsThrottled", "InternalFailure"])
-def test_what_passes_by_itself_is_tried_again(code: str) -> None:
-    with pytest.raises(AwsUnavailable), refusals("the data bucket"):
+@pytest.mark.parametrize(
+    ("code", "throttled"),
+    [
+        ("KMSThrottlingException", True), ("KmsThrottled", True), ("RequestThrottledException", True),
+        ("SlowDown", True), ("InternalFailure", False),
+    ],
+)  # fmt: skip
+def test_what_passes_by_itself_is_tried_again_and_for_longer_where_somebody_has_to_slow_down(
+    code: str, throttled: bool
+) -> None:
+    with pytest.raises(AwsUnavailable) as met, refusals("the data bucket"):
         raise ClientError({"Error": {"Code": code}}, "PutObject")
+    assert met.value.throttled is throttled
 
 
 def test_who_may_not_use_a_secret_is_led_to_its_key_as_well() -> None:

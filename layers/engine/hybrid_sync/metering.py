@@ -18,11 +18,17 @@ from hybrid_sync.timing import CLOCK, START, Taken
 NAMES = {"secrets-manager": "secretsmanager", "sfn": "states"}
 """Services that policies call otherwise than botocore."""
 THROTTLED = {
+    "KMSThrottling",
+    "KMSThrottlingException",
+    "KmsThrottled",
+    "KmsThrottlingException",
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "RequestThrottled",
+    "RequestThrottledException",
     "SlowDown",
+    "Throttled",
     "ThrottledException",
     "Throttling",
     "ThrottlingException",
