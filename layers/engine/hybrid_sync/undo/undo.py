@@ -27,6 +27,7 @@ from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.undo.aftermath import record
 from hybrid_sync.undo.take_back import delete, insert, restore
 from hybrid_sync.undo.verdict import Names, Segment, Stage
+from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import lock_buckets, require_running
 from hybrid_sync.write.renamed import Renamed, missing, named_now, renamed_since
 
@@ -175,6 +176,7 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
         _require_named(task, shape, segments)
     names = Names(task.now, tuple(names_ever(connection, catalog, [task.entity, task.written_as])))
     stage = Stage(connection, shape, definition, task.run_id, known or {}, names)
+    around = Around(connection, catalog, definition.target) if shape.fires else None
     done = UndoneBatch()
     for segment in segments:
         stage.fill(segment)
@@ -186,6 +188,8 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
                 insert(stage)
         for _ in stage.by_source():
             done = done.plus(record(stage, task.rollback, task.identity))
+    if around is not None:
+        around.record(task.rollback, task.identity, done.inserted + done.updated)
     return done
 
 
