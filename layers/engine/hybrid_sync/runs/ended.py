@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from psycopg import sql
 
-# A run that was undone, or is being undone, has that status and no other. Asked by name in JSON, so that a
-# report can be made of a target that lacks the column.
+# A run that was undone, or is being undone, has that status and no other. A report can be made of a target that lacks
+# the columns: their names then mean those of `absent`, which a scope further in would hide. The whole row as JSON would
+# have them, too, and with it each run's report.
 UNDONE_BY = sql.SQL("""
-coalesce(to_jsonb(r)->>'undone_by', (select u.run_id from hybrid_sync.run u
-  where to_jsonb(u)->>'undoes' = r.run_id and u.status = 'running' limit 1))
+coalesce(
+  (select of_it.undone_by from (select null::text as undone_by) absent
+   cross join lateral (select undone_by from hybrid_sync.run x where x.run_id = r.run_id) of_it),
+  (select u.run_id from (select null::text as undoes) absent
+   cross join lateral (select x.run_id from hybrid_sync.run x where x.status = 'running' and undoes = r.run_id limit 1) u))
 """)
 # The same as a set, which a query makes once: runs are kept for ever, and asked of each by itself a list of them costs
 # the square of its length.
