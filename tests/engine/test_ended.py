@@ -11,8 +11,9 @@ from psycopg import sql
 from hybrid_sync.runs.ended import STATUS, UNDONE_BY
 
 RUN = (
-    "insert into hybrid_sync.run (run_id, profile, trigger, priority, request, fence, catalog_hash, status)"
-    " values (%s, 'daily', 'manual', 'normal', '{}', '{}', '', %s)"
+    "insert into hybrid_sync.run"
+    " (run_id, profile, trigger, priority, request, fence, catalog_hash, deadline_at, status)"
+    " values (%s, 'daily', 'manual', 'normal', '{}', '{}', '', now(), %s)"
 )
 ASKED = sql.SQL("select r.run_id, {}, {} from hybrid_sync.run r order by r.run_id").format(STATUS, UNDONE_BY)
 

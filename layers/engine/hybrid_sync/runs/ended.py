@@ -12,7 +12,8 @@ coalesce(
   (select of_it.undone_by from (select null::text as undone_by) absent
    cross join lateral (select undone_by from hybrid_sync.run x where x.run_id = r.run_id) of_it),
   (select u.run_id from (select null::text as undoes) absent
-   cross join lateral (select x.run_id from hybrid_sync.run x where x.status = 'running' and undoes = r.run_id limit 1) u))
+   cross join lateral (
+     select x.run_id from hybrid_sync.run x where x.status = 'running' and undoes = r.run_id limit 1) u))
 """)
 # The same as a set, which a query makes once: runs are kept for ever, and asked of each by itself a list of them costs
 # the square of its length.
