@@ -7,22 +7,23 @@ from psycopg import sql
 # A run that was undone, or is being undone, has that status and no other. A report can be made of a target that lacks
 # the columns: their names then mean those of `absent`, which a scope further in would hide. The whole row as JSON would
 # have them, too, and with it each run's report.
-UNDONE_BY = sql.SQL("""
-coalesce(
-  (select of_it.undone_by from (select null::text as undone_by) absent
-   cross join lateral (select undone_by from hybrid_sync.run x where x.run_id = r.run_id) of_it),
-  (select u.run_id from (select null::text as undoes) absent
-   cross join lateral (
-     select x.run_id from hybrid_sync.run x where x.status = 'running' and undoes = r.run_id limit 1) u))
+_DONE = sql.SQL("""
+(select of_it.undone_by from (select null::text as undone_by) absent
+ cross join lateral (select undone_by from hybrid_sync.run x where x.run_id = r.run_id) of_it)
 """)
+_AT_WORK = sql.SQL("""
+(select null::text as undoes) absent
+cross join lateral (select x.run_id, undoes from hybrid_sync.run x where x.status = 'running') u
+""")
+UNDONE_BY = sql.SQL("""
+coalesce({}, (select u.run_id from {} where u.undoes = r.run_id limit 1))
+""").format(_DONE, _AT_WORK)
 # The same as a set, which a query makes once: runs are kept for ever, and asked of each by itself a list of them costs
 # the square of its length.
 STATUS = sql.SQL("""
-case when to_jsonb(r)->>'undone_by' is not null
-       or r.run_id in (select to_jsonb(u)->>'undoes' from hybrid_sync.run u where u.status = 'running'
-                       and to_jsonb(u)->>'undoes' is not null)
+case when {} is not null or r.run_id in (select u.undoes from {} where u.undoes is not null)
      then 'rolled_back' else r.status end
-""")
+""").format(_DONE, _AT_WORK)
 WHOLE = sql.SQL("""
 r.undoes is null and r.trigger <> 'retry' and coalesce(jsonb_array_length(r.request->'entities'), 0) = 0
 and coalesce(jsonb_array_length(r.request->'refs'), 0) = 0
