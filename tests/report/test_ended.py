@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from hybrid_sync.runs.ended import STATUS, VERIFIED_WEEKLY
+from hybrid_sync.runs.ended import STATUS, UNDONE_BY, VERIFIED_WEEKLY
 from tests.report.records import add_run
 
 Store = psycopg.Connection[Any]
@@ -46,3 +46,32 @@ def test_a_run_that_is_being_undone_is_rolled_back_and_those_beside_it_are_not(s
     assert dict(store.execute(query).fetchall()) == {
         "undone": "rolled_back", "half": "succeeded", "whole": "rolled_back"
     }  # fmt: skip
+
+
+def test_whose_undoing_it_was_is_known_and_nothing_where_the_target_is_older_than_undoing(store: Store) -> None:
+    for name in ("done", "rollback-1", "doing"):
+        add_run(store, name)
+    add_run(store, "rollback-2", "running")
+    store.execute("update hybrid_sync.run set undone_by = 'rollback-1' where run_id = 'done'")
+    store.execute("update hybrid_sync.run set undoes = 'doing' where run_id = 'rollback-2'")
+    query = sql.SQL("select r.run_id, {}, {} = 'rolled_back' from hybrid_sync.run r order by r.run_id").format(
+        UNDONE_BY, STATUS
+    )
+    assert store.execute(query).fetchall() == [
+        ("doing", "rollback-2", True), ("done", "rollback-1", True), ("rollback-1", None, False),
+        ("rollback-2", None, False),
+    ]  # fmt: skip
+    store.execute("alter table hybrid_sync.run drop column undone_by cascade, drop column undoes cascade")
+    assert [row[1:] for row in store.execute(query).fetchall()] == [(None, False)] * 4
+
+
+def test_no_report_is_read_for_it(store: Store) -> None:
+    """What is too large for a row lies beside its table, and whoever wants it reads those pages."""
+    add_run(store, "large")
+    report = "select jsonb_object_agg(g, md5(g::text)) from generate_series(1, 9000) g"
+    store.execute(f"update hybrid_sync.run set report = ({report})".encode())
+    explain = sql.SQL("explain (analyze, buffers, format json) {}").format(ASKED["a list"])
+    store.execute(explain)
+    found = store.execute(explain).fetchone()
+    assert found is not None
+    assert found[0][0]["Plan"]["Shared Hit Blocks"] < 20

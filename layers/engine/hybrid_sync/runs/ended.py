@@ -13,15 +13,15 @@ _DONE = sql.SQL("""
 """)
 _AT_WORK = sql.SQL("""
 (select null::text as undoes) absent
-cross join lateral (select x.run_id, undoes from hybrid_sync.run x where x.status = 'running') u
+cross join lateral (select u.run_id, undoes from hybrid_sync.run u where u.status = 'running') w
 """)
 UNDONE_BY = sql.SQL("""
-coalesce({}, (select u.run_id from {} where u.undoes = r.run_id limit 1))
+coalesce({}, (select w.run_id from {} where w.undoes = r.run_id limit 1))
 """).format(_DONE, _AT_WORK)
 # The same as a set, which a query makes once: runs are kept for ever, and asked of each by itself a list of them costs
 # the square of its length.
 STATUS = sql.SQL("""
-case when {} is not null or r.run_id in (select u.undoes from {} where u.undoes is not null)
+case when {} is not null or r.run_id in (select w.undoes from {} where w.undoes is not null)
      then 'rolled_back' else r.status end
 """).format(_DONE, _AT_WORK)
 WHOLE = sql.SQL("""
