@@ -135,7 +135,7 @@ def test_only_what_a_retry_may_heal_is_queued(world: EngineWorld, legacy: Query,
     queued = {(message.reason, key) for message in world.failure_queue.messages for key in message.keys}
     assert ("missing_parent", (4,)) in queued
     assert not any(key == (3,) for reason, key in queued if reason == "check_violation")
-    assert (3, "check_violation", "visits_note_check", None) in refused(target)
+    assert (3, "check_violation", "visits_note_check", "note") in refused(target)
 
 
 def test_an_error_is_told_of_the_side_that_it_came_from(world: EngineWorld) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hybrid_sync.report.words import n_of
+from hybrid_sync.report.words import n_of, place
 from hybrid_sync.services.messages import PAGE_ROWS
 from hybrid_sync.services.messages.answers import Accepted
 from hybrid_sync.services.messages.records import AcceptAsked, FailuresAsked, RedriveAsked, Redriven, last_position
@@ -150,7 +150,7 @@ def _show_failed(found: Found) -> None:
                     r["source"],
                     ",".join(map(str, r["key"])),
                     r["reason"],
-                    r["constraint_name"] or r["column_name"] or r["sqlstate"] or "",
+                    place(r["constraint_name"], r["column_name"], r["sqlstate"]),
                     _state(r),
                     f"{r['attempts']}",
                     r["last_run"],

@@ -97,6 +97,13 @@ def moment(at: datetime | None) -> str:
     return NOTHING if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def place(constraint: str | None, column: str | None, sqlstate: str | None) -> str:
+    """Where a row failed: `people_email_key (email)`, a column alone, or else the server's code."""
+    if constraint and column:
+        return f"{constraint} ({column})"
+    return constraint or column or sqlstate or ""
+
+
 def day(at: datetime) -> str:
     """`22 November 2026`."""
     utc = at.astimezone(UTC)

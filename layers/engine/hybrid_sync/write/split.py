@@ -111,12 +111,12 @@ class Splitter:
             return []
         if not self._by_hand:
             try:
-                return named(self._connection, self._there(attempt, one, *found), self._table.columns)
+                return named(self._connection, self._there(attempt, one, *found), self._table)
             except psycopg.Error as error:
                 # What the server passes on: a cancelled statement, contention, the machine; or a trigger that says so.
                 require_row(self._connection, error, (), last=self._last)
                 self._by_hand = True
-        return named(self._connection, self._here(attempt, *found), self._table.columns)
+        return named(self._connection, self._here(attempt, *found), self._table)
 
     def checked(self, attempt: sql.Composable, some: Statements, *, imaged: bool) -> sql.Composed:
         """The attempt with a look at what it has written: all rows of `some`, or those whose images were taken."""

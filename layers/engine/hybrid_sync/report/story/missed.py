@@ -24,7 +24,7 @@ from hybrid_sync.report.document import (
 )
 from hybrid_sync.report.lines import failed_in_words
 from hybrid_sync.report.model import RunSummary
-from hybrid_sync.report.words import capital, count, moment, n_of, percent, reason_title
+from hybrid_sync.report.words import capital, count, moment, n_of, percent, place, reason_title
 
 _OUTSIDE = re.compile(r"[^A-Za-z0-9_-]")
 _STATES = {"open": "open", "escalated": "escalated", "accepted": "accepted by a person"}
@@ -124,9 +124,9 @@ def _tolerated(line: MissedCause) -> Cell:
 def _details(details: tuple[CauseDetail, ...]) -> Iterator[str]:
     """`63 of comment: case_id without a parent` and the like."""
     for d in details:
-        place = d.constraint or d.column or d.sqlstate
+        where = place(d.constraint, d.column, d.sqlstate)
         waits = f", waiting for {d.parent}" if d.parent else ""
-        yield f"{count(d.records)} of {d.source}" + (f": {place}" if place else "") + waits
+        yield f"{count(d.records)} of {d.source}" + (f": {where}" if where else "") + waits
 
 
 def _ref(entity: str, key: str, anchors: set[str]) -> Ref:
