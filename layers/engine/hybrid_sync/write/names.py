@@ -15,7 +15,8 @@ _KNOWN = """
 with named (name, relation, numbers) as (
   select conname::text, conrelid, conkey from pg_constraint where conname::text = any(%(names)s)
   union all
-  select c.relname::text, i.indrelid, i.indkey::int2[] from pg_class c left join pg_index i on i.indexrelid = c.oid
+  select c.relname::text, i.indrelid, (i.indkey::int2[])[:i.indnkeyatts - 1]  -- a vector, which begins at 0
+  from pg_class c left join pg_index i on i.indexrelid = c.oid
   where c.relkind in ('i', 'I') and c.relname::text = any(%(names)s)
 )
 select n.name, max((
