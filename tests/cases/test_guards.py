@@ -115,3 +115,7 @@ def test_a_partition_of_the_target_that_is_exchanged_is_filled(ground: Servers) 
 
 def test_what_a_trigger_of_an_undo_changes_is_told(ground: Servers) -> None:
     _holds("reach/trigger_of_an_undo", ground)
+
+
+def test_what_a_trigger_of_a_few_keys_changes_is_told(ground: Servers) -> None:
+    _holds("reach/trigger_of_a_few_keys", ground)

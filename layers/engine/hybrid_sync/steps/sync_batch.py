@@ -26,6 +26,7 @@ from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.schema.target_structure import table_as_planned
+from hybrid_sync.session import stays_open
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.plans import Outdated, ask_current, plan_of
 from hybrid_sync.steps.read_page import PageRead, read_page
@@ -162,7 +163,7 @@ class Page:
         read = read_page(self._world, task, start, self._plan, opened, row_bytes, self._legacy, target)
         failpoint("batch.read", target, self._legacy)
         self.row_bytes = read.row_bytes
-        carried = self._carried(opened, read)
+        carried = self.carry(opened, read, through_cache(self._world, opened.epochs))
         if task.purpose == "retry":  # nobody verifies it
             answer(target, table_as_planned(self._world.catalog[task.entity], self._entity.table_identity))
         failpoint("batch.before_commit", target, self._legacy)
@@ -171,20 +172,19 @@ class Page:
         )
         return [page]
 
-    def _carried(self, opened: Opened, read: PageRead) -> Carried:
-        known = through_cache(self._world, opened.epochs)
-        if not self._entity.table.fires:
-            return self.carry(opened, read, known)
+    def carry(self, opened: Opened, read: PageRead, known: Ids) -> Carried:
+        """Map ids, check, stage, journal and write what was read, under the locks and within the transaction."""
+        if not self._entity.table.fires or not stays_open(self._target):
+            return self._carry(opened, read, known)
         from hybrid_sync.write.around import Around  # only where the target has triggers
 
         around = Around(self._target, self._world.catalog, self._world.catalog[self._task.entity].target)
-        carried = self.carry(opened, read, known)
+        carried = self._carry(opened, read, known)
         done = carried.done.result
         around.record(self._task.run_id, page_id(self._task, self._start), done.inserted + done.updated)
         return carried
 
-    def carry(self, opened: Opened, read: PageRead, known: Ids) -> Carried:
-        """Map ids, check, stage, journal and write what was read, under the locks and within the transaction."""
+    def _carry(self, opened: Opened, read: PageRead, known: Ids) -> Carried:
         task, target, start = self._task, self._target, self._start
         ids = self._ids = BatchIds(self._world, task, self._entity, self._legacy, target, known, retired=opened.retired)
         writer = Writer(target, self._entity.table, self._plan, task.run_id, page_id(task, start))
