@@ -25,6 +25,7 @@ from hybrid_sync import aws, wiring
 from hybrid_sync.breaker.state import SIDES, Refusal, failed
 from hybrid_sync.breaker.store import BreakerStore
 from hybrid_sync.metering import METER
+from hybrid_sync.schema import plans
 from hybrid_sync.settings import Settings
 from tests.checks import templates
 from tests.unit.lambdas import FakeContext
@@ -64,6 +65,8 @@ class Deployment:
         self.troubled = False
         """Before each call a connection to either database has failed, so that one that succeeds is news; and AWS slows
         down each request."""
+        plans._recent.clear()  # its workers are new, and the databases of another module had the same names
+        plans._ahead.clear()
         aws.session.cache_clear()
         aws.session().register("before-parameter-build.*.*", self._record)
         aws.session().register("before-send.lambda.GetAccountSettings", _account)

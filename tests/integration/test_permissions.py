@@ -178,7 +178,7 @@ def _as_operator(deployment: Deployment) -> None:
         ("cancel", {"run_id": run_id}, 200),
         ("logs", {"run_id": run_id}, 200),
         ("syncs", {}, 200),
-        ("rollback", {"run_id": run_id}, 500),
+        ("rollback", {"run_id": RUN}, 500),
         ("redrive", {"redrive_id": "redrive-20261129T010000-000001", "all": True}, 200),
         ("idmap-check", {"entity": "offices"}, 200),
         ("idmap-rebuild", {"entity": "offices"}, 200),
