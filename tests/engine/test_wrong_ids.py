@@ -50,6 +50,26 @@ def test_a_daily_run_with_swapped_ids_is_not_verified_and_the_next_one_heals_it(
     assert target(_WRONG.format(5)) == [(0,)]
 
 
+def test_so_it_does_where_a_trigger_of_the_target_writes_more_than_the_run_did(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    swap(world, 5, 6)
+    target(
+        "create function touch() returns trigger language plpgsql security definer as $$ begin"
+        " update visits set note = note where legacy_id = 1; return null; end $$;"
+        " create trigger touch after insert on visits for each statement execute function touch()"
+    )
+    legacy("insert into visit (person_id, note) select 5, 'late' || i from generate_series(1, 10) i")
+    assert run(world, "second", profile="daily").outcome.status == "failed"
+    told = (
+        "select reason, count(*) from hybrid_sync.failed_record where entity = 'visits' and status = 'open' group by 1"
+    )
+    assert ("wrong_reference", 10) in target(told)
+    assert run(world, "third", profile="daily").outcome.status == "succeeded"
+    assert target(_WRONG.format(5)) == [(0,)]
+
+
 def test_so_is_a_run_that_reads_everything(world: EngineWorld, legacy: Query, target: Query) -> None:
     run(world, "first")
     swap(world, 5, 6)

@@ -20,9 +20,7 @@ from hybrid_sync.compare.recheck import Difference, recheck
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import belongs_to, key_columns, key_parts, make_room
 from hybrid_sync.postgres import Connection
-from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.schema.plans import EntityPlan
-from hybrid_sync.write.isolate import ALTERED
 
 _AT_ONCE = 1_000
 
@@ -63,9 +61,9 @@ def _unjournalled(entity: Entity, source: str, xids: Sequence[str]) -> sql.Compo
 def changed_beside(
     catalog: Catalog, plan: EntityPlan, entity: Entity, suspects: Mapping[str, Iterable[Key]],
     after_fence: Mapping[str, sql.Composable], legacy: Connection, target: Connection,
-) -> dict[str, list[FailedRow]]:  # fmt: skip
+) -> dict[str, list[Difference]]:  # fmt: skip
     """By source: those of the rows that differ from legacy; both connections hold snapshots."""
-    found: dict[str, list[FailedRow]] = {}
+    found: dict[str, list[Difference]] = {}
     for name, keys in suspects.items():
         read = plan.sources[name]
         sides = Sides(
@@ -76,6 +74,5 @@ def changed_beside(
         for at in range(0, len(ordered), _AT_ONCE):
             for one in recheck(sides, ordered[at : at + _AT_ONCE], sql.SQL("false")):
                 if isinstance(one, Difference) and one.kind == "changed":
-                    row = FailedRow(one.key, ALTERED, one.columns[0] if one.columns else None, present=True)
-                    found.setdefault(name, []).append(row)
+                    found.setdefault(name, []).append(one)
     return found
