@@ -106,7 +106,7 @@ def test_a_function_that_is_slow_to_start_says_nothing_before_it_has_done_anythi
     with gateway(desk) as address:
         announce(address, target_db)
         unknown = hybrid_sync("rollback", "nope")
-        assert (unknown.out, unknown.err.partition(" in the target")[0]) == ("", "hybrid-sync: There is no run nope")
+        assert (unknown.out, unknown.err.partition(". ")[0]) == ("", "hybrid-sync: There is no run nope")
         said = hybrid_sync("rollback", "second")
     assert said.out.startswith("Run second is undone by rollback-second-1: 1 rows put back")
 
