@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,15 @@ def test_the_tests_that_must_notice_it_are_there(mutant: Mutant) -> None:
     for test in mutant.tests:
         path, _, name = without_case(test).partition("::")
         assert f"def {name}(" in (ROOT / path).read_text()
+
+
+def test_and_so_are_their_cases() -> None:
+    """A case that has got another name is one that never runs: the mutant could not be tried at all."""
+    cases = {test for mutant in mutants() for test in mutant.tests if test != without_case(test)}
+    files = sorted({case.partition("::")[0] for case in cases})
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files]
+    collected = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert cases <= set(collected.splitlines())
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
