@@ -84,6 +84,11 @@ def write_isolated(
     if (new and writer.stages_everything) or known:
         writer.prepare()
     by_hand = False
+    fires = bool(writer.table.fires)
+    if fires:
+        from hybrid_sync.write.around import attempted, attempting  # only where the target has triggers
+
+        attempting(connection)
     try:
         with connection.transaction():  # a savepoint: the caller's transaction is open
             done = writer.write(new, known)
@@ -96,6 +101,8 @@ def write_isolated(
         require_row(connection, error, writer.asked(new=bool(new), known=bool(known)), last=last)
         by_hand = error.sqlstate in (*CONTENTION, CANCELLED) or not is_row_state(error.sqlstate)
         contested = error.sqlstate in TWINS and not by_hand
+    if fires:
+        attempted(connection)
     failpoint("batch.isolating", connection)
     loop = RowLoop(writer, by_hand=by_hand, last=last)
     done, refusals = Written(), list[RowRefusal]()

@@ -109,14 +109,24 @@ class Splitter:
         self._connection.execute(sql.SQL("truncate {}").format(REFUSED))
         if found is None or found[0] is None:
             return []
+        if not self._table.fires:
+            return self._split(attempt, one, *found)
+        from hybrid_sync.write.around import attempted, attempting, kept  # only where the target has triggers
+
+        attempting(self._connection)
+        refused = self._split(kept(attempt), kept(one) if one is not None else None, *found)
+        attempted(self._connection)
+        return refused
+
+    def _split(self, attempt: sql.Composed, one: sql.Composed | None, first: int, last: int) -> list[RowRefusal]:
         if not self._by_hand:
             try:
-                return named(self._connection, self._there(attempt, one, *found), self._table)
+                return named(self._connection, self._there(attempt, one, first, last), self._table)
             except psycopg.Error as error:
                 # What the server passes on: a cancelled statement, contention, the machine; or a trigger that says so.
                 require_row(self._connection, error, (), last=self._last)
                 self._by_hand = True
-        return named(self._connection, self._here(attempt, *found), self._table)
+        return named(self._connection, self._here(attempt, first, last), self._table)
 
     def checked(self, attempt: sql.Composable, some: Statements, *, imaged: bool) -> sql.Composed:
         """The attempt with a look at what it has written: all rows of `some`, or those whose images were taken."""
