@@ -178,11 +178,22 @@ def _with_next_attempt(world: World, summary: RunSummary) -> RunSummary:
 
 
 def _forget_what_is_old(target: Connection) -> None:
-    """Drop the weeks of the journal from which no run can be undone any more, and the failed records that ended long
-    ago; where one is in use, next time."""
+    """Drop the weeks of the journal from which no run can be undone any more with what only they need, and the failed
+    records that ended long ago; where one is in use, next time."""
     with suppress(Contention), one_trip(target, "target", writes=True) as trip:
         trip.do("set local lock_timeout = '5s'")
         trip.do("select hybrid_sync.drop_journal_partitions(%s)", (JOURNAL_KEPT,))
+        # Of a transaction whose entries are gone nobody asks any more which ids it had.
+        trip.do(
+            "delete from hybrid_sync.written_beside w where at < clock_timestamp() - %s"
+            " and not exists (select from hybrid_sync.journal j where j.batch_id = w.batch_id)",
+            (JOURNAL_KEPT,),
+        )
+        trip.do(
+            "delete from hybrid_sync.batch_attempt a using hybrid_sync.run r where r.run_id = a.run_id"
+            " and r.finished_at < clock_timestamp() - %s",
+            (JOURNAL_KEPT,),
+        )
         trip.do(
             "delete from hybrid_sync.failed_record where status = 'resolved' and ended_at < clock_timestamp() - %s",
             (RECORDS_KEPT,),
