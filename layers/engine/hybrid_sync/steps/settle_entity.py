@@ -26,7 +26,6 @@ from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.plans import ask_current, plan_of
 from hybrid_sync.world import World
-from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import (
     Outcome,
     cache_epochs,
@@ -130,6 +129,8 @@ class _Settling:
     def _written(self, settlement: Settlement) -> Settled:
         if not self._plan.table.fires:
             return settlement.write()
+        from hybrid_sync.write.around import Around  # only where the target has triggers
+
         around = Around(self._target, self._world.catalog, self._entity.target)
         settled = settlement.write()
         around.record(self._run.run_id, self._batch, settled.written.inserted + settled.written.updated)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
@@ -27,9 +28,11 @@ from hybrid_sync.schema.target_structure import read_table
 from hybrid_sync.undo.aftermath import record
 from hybrid_sync.undo.take_back import delete, insert, restore
 from hybrid_sync.undo.verdict import Names, Segment, Stage
-from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import lock_buckets, require_running
 from hybrid_sync.write.renamed import Renamed, missing, named_now, renamed_since
+
+if TYPE_CHECKING:
+    from hybrid_sync.write.around import Around
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
         _require_named(task, shape, segments)
     names = Names(task.now, tuple(names_ever(connection, catalog, [task.entity, task.written_as])))
     stage = Stage(connection, shape, definition, task.run_id, known or {}, names)
-    around = Around(connection, catalog, definition.target) if shape.fires else None
+    around = _around(connection, catalog, definition.target) if shape.fires else None
     done = UndoneBatch()
     for segment in segments:
         stage.fill(segment)
@@ -191,6 +194,12 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
     if around is not None:
         around.record(task.rollback, task.identity, done.inserted + done.updated)
     return done
+
+
+def _around(connection: Connection, catalog: Catalog, target: str) -> Around:
+    from hybrid_sync.write.around import Around  # only where the target has triggers
+
+    return Around(connection, catalog, target)
 
 
 def _require_named(task: UndoTask, shape: TargetTable, segments: list[Segment]) -> None:
