@@ -119,3 +119,15 @@ def test_what_a_trigger_of_an_undo_changes_is_told(ground: Servers) -> None:
 
 def test_what_a_trigger_of_a_few_keys_changes_is_told(ground: Servers) -> None:
     _holds("reach/trigger_of_a_few_keys", ground)
+
+
+def test_what_a_trigger_of_a_few_links_changes_is_told(ground: Servers) -> None:
+    _holds("reach/trigger_of_few_links", ground)
+
+
+def test_what_a_trigger_of_a_few_marks_changes_is_told(ground: Servers) -> None:
+    _holds("reach/trigger_of_few_marks", ground)
+
+
+def test_what_a_trigger_of_an_unlink_changes_is_told(ground: Servers) -> None:
+    _holds("reach/trigger_of_an_unlink", ground)

@@ -3,8 +3,10 @@ back: rows that are refused are no reason to look."""
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
+from hybrid_sync.failpoints import armed
 from tests.engine.conftest import Query, _runner
 from tests.engine.small import entity, small_world
 from tests.engine.worlds import EngineWorld, run
@@ -86,3 +88,36 @@ def test_rows_that_are_found_one_by_one_are_no_writes_of_a_trigger(
     run(world, "first", profile="daily", batch_size=ROWS)
     assert [key for key, _ in target(FAILED)] == [50, 150, 250, 350]
     assert target(BESIDE) == [(0,)]
+
+
+class Scanned:
+    """How often the first page goes through the whole table between two points of it."""
+
+    def __init__(self) -> None:
+        self.scans: list[int] = []
+
+    def fire(self, name: str, connections: tuple[psycopg.Connection[tuple[int]], ...]) -> None:
+        asked = "select seq_scan from pg_stat_xact_user_tables where relid = 'public.things'::regclass"
+        [(scans,)] = connections[0].execute(asked).fetchall()
+        self.scans.append(-scans) if name == "batch.recorded" else self.scans.append(self.scans.pop() + scans)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_the_table_is_gone_through_for_a_triggers_writes_only_while_somebody_else_writes(
+    world: EngineWorld, legacy: Query, target: Query, target_db: str, native: bool
+) -> None:
+    run(world, "before", profile="daily", batch_size=ROWS)
+    target(BLOCK)
+    legacy(f"update things set size = case when id % {ROWS} = 31 then 5000 else size + 1 end")
+    scanned = Scanned()
+    points = {"batch.recorded": scanned, "batch.before_commit": scanned}
+    with psycopg.connect(target_db) as somebody, armed(points):
+        if native:  # in a block of its own, whose id nobody can tell from ours
+            somebody.execute("create table natives (n int)")
+            with somebody.transaction():
+                somebody.execute("insert into natives values (1)")
+        run(world, "first", profile="daily", batch_size=ROWS)
+        somebody.rollback()
+    assert scanned.scans == [int(native)]
+    assert target(FAILED) == [(n * ROWS + 30, "trigger_changed_value") for n in range(PAGES)]
+    assert target(BESIDE) == [(PAGES,)]

@@ -174,6 +174,24 @@ def test_new_changed_deleted_returned_and_bad_rows_are_the_same_both_ways_and_ar
     sides.targets[1]("update hybrid_sync.entity_state set held = false")
 
 
+def test_what_a_trigger_changes_in_a_block_beside_the_keys_is_told_by_the_next_whole_run(untouched: Sides) -> None:
+    sides = untouched
+    _, target = sides.targets
+    target(
+        "create function f() returns trigger language plpgsql security definer as $$ begin"
+        " begin update public.visits set note = 'beside' where legacy_id = new.legacy_id - 1 and new.note = 'changed';"
+        " exception when division_by_zero then null; end; return new; end $$;"
+        " create trigger t after update on public.visits for each row execute function f()"
+    )
+    sides.legacy("update visit set note = 'changed' where id = 4; update visit set note = 'forbidden' where id = 2")
+    refs = [Ref(entity="visits", legacy_id=key) for key in (2, 4)]
+    assert at_once(sync_keys(sides.rest, asked("one", *refs))) == "degraded"
+    assert target("select cardinality(xids) > 1 from hybrid_sync.written_beside where run_id = 'one'") == [(True,)]
+    run(sides.behind, "two", profile="daily")
+    told = "select key[1], reason from hybrid_sync.failed_record where entity = 'visits' and status <> 'resolved'"
+    assert (3, "trigger_changed_value") in target(told)
+
+
 def test_what_another_writer_carried_in_between_is_not_taken_back(sides: Sides) -> None:
     sides.legacy("update invoice set total = 71 where id = 6")
     first = True

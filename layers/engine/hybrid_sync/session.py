@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, ClassVar, Generic, LiteralString, TypeVar
+from typing import Any, Generic, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -28,9 +28,6 @@ _First = tuple[bytes, Callable[[psycopg.Cursor[Row]], None]]
 
 class Session(psycopg.Connection[Row]):
     """A connection on which what opens a transaction, settings and savepoints travel with the next statement."""
-
-    stays_open: ClassVar[bool] = True
-    """As the function of this name says."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -173,11 +170,6 @@ def is_open(connection: psycopg.Connection[Any]) -> bool:
     if isinstance(connection, Session):
         return connection.is_open
     return connection.info.transaction_status != TransactionStatus.IDLE
-
-
-def stays_open(connection: psycopg.Connection[Any]) -> bool:
-    """A transaction is one from its first message to its last, so the server's counts of it add up."""
-    return not isinstance(connection, Session) or connection.stays_open
 
 
 def send_with_next(connection: psycopg.Connection[Any], statement: Any) -> None:

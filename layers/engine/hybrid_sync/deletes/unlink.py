@@ -55,12 +55,14 @@ def referring_keys(
 
 
 def unlink(
-    connection: Connection, catalog: Catalog, run_id: str, reference: DeferredReference, keys: Collection[Key]
-) -> int:
-    """Set the references of these keys to NULL, journalled; the caller holds their buckets and asked legacy again."""
+    connection: Connection, catalog: Catalog, run_id: str, batch_id: uuid.UUID, reference: DeferredReference,
+    keys: Collection[Key],
+) -> int:  # fmt: skip
+    """Set the references of these keys to NULL, journalled under this batch; how many.  The caller holds their buckets
+    and asked legacy again."""
     column = sql.Identifier(reference.column)
     chosen = record_among(keys, sql.SQL("c.key"))
-    batch = Batch(run_id, uuid.uuid4(), reference.entity, reference.source)
+    batch = Batch(run_id, batch_id, reference.entity, reference.source)
     written = sql.SQL(
         "select key, old_id, written_by, prior, jsonb_build_object({}::text, parent)"
         " from old join done on done.id = old_id"

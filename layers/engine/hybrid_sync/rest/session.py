@@ -52,8 +52,6 @@ class _Transaction:
 class RestSession(Session):
     """A Session without a connection: no message but its last one leaves anything behind."""
 
-    stays_open = False
-
     def __init__(self, call: Call, address: str) -> None:
         # No psycopg connection is behind it, so its initialiser has nothing to begin with.
         self._call = call

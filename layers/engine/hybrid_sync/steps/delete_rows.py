@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid_sync.contracts import Key
 from hybrid_sync.deletes import candidates as deletes
@@ -19,6 +20,9 @@ from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.timing import timed
 from hybrid_sync.world import World
 from hybrid_sync.write.batches import lock_buckets, require_free, require_running, resolve_failed
+
+if TYPE_CHECKING:
+    from hybrid_sync.write.around import Around
 
 _PAGE = 1_000
 
@@ -64,7 +68,10 @@ class EntityDeletes:
     def _clear(self, reference: unlink.DeferredReference, keys: list[Key]) -> None:
         with self._transaction():
             departed = self._departed(reference.source, keys)
-            unlink.unlink(self._target, self._catalog, self._run.run_id, reference, departed)
+            batch, around = uuid.uuid4(), self._around()
+            cleared = unlink.unlink(self._target, self._catalog, self._run.run_id, batch, reference, departed)
+            if around is not None:
+                around.record(self._run.run_id, batch, cleared)
             self._settle(reference.source, [Outcome(key, "back") for key in keys if key not in departed], departed)
 
     # --- page by page --------------------------------------------------------------------------------------------
@@ -102,16 +109,20 @@ class EntityDeletes:
             failpoint("delete.committed", target, self._legacy)
 
     def _removed(self, removal: Removal, keys: list[Key]) -> list[Outcome]:
-        """Also what triggers write around it is recorded, unless whoever began the transaction looks afterwards."""
-        if self._within or not self._plan.table.fires:
-            return removal.remove(keys)
+        around = self._around()
+        outcomes = removal.remove(keys)
+        if around is not None:
+            marked = sum(one.outcome == "marked" for one in outcomes)
+            around.record(self._run.run_id, removal.batch.batch_id, marked)
+        return outcomes
+
+    def _around(self) -> Around | None:
+        """For what triggers write around what follows, where the table has some."""
+        if not self._plan.table.fires:
+            return None
         from hybrid_sync.write.around import Around  # only where the target has triggers
 
-        around = Around(self._target, self._catalog, self._entity.target)
-        outcomes = removal.remove(keys)
-        marked = sum(one.outcome == "marked" for one in outcomes)
-        around.record(self._run.run_id, removal.batch.batch_id, marked)
-        return outcomes
+        return Around(self._target, self._catalog, self._entity.target)
 
     def _departed(self, source: str, keys: list[Key]) -> dict[Key, deletes.Why]:
         """Lock the keys' buckets and ask legacy again; `keys` becomes those that no other delivery has handled."""

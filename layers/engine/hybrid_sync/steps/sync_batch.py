@@ -26,7 +26,6 @@ from hybrid_sync.rows.scan import Scanned
 from hybrid_sync.rows.splice import SplicedBatch
 from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.schema.target_structure import table_as_planned
-from hybrid_sync.session import stays_open
 from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.plans import Outdated, ask_current, plan_of
 from hybrid_sync.steps.read_page import PageRead, read_page
@@ -174,7 +173,7 @@ class Page:
 
     def carry(self, opened: Opened, read: PageRead, known: Ids) -> Carried:
         """Map ids, check, stage, journal and write what was read, under the locks and within the transaction."""
-        if not self._entity.table.fires or not stays_open(self._target):
+        if not self._entity.table.fires:
             return self._carry(opened, read, known)
         from hybrid_sync.write.around import Around  # only where the target has triggers
 
