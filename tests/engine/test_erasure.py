@@ -107,6 +107,21 @@ def test_no_later_run_brings_them_back_and_it_verifies(erasing: EngineWorld, leg
     assert anywhere(target, *CANARIES, "3 again") == set()
 
 
+@pytest.mark.parametrize("block", ["", "begin {} exception when division_by_zero then null; end;"])
+def test_what_a_trigger_changes_meanwhile_is_told_by_the_next_run(
+    erasing: EngineWorld, target: Query, block: str
+) -> None:
+    body = "update public.visits set note = 'beside' where legacy_id = 5 and new.legacy_id = 3;"
+    target("create function f() returns trigger language plpgsql security definer as"
+           f" $$ begin {(block or '{}').format(body)} return new; end $$")  # fmt: skip
+    target("create trigger t after update on public.people for each row execute function f()")
+    erase_rows(erasing, (3,))
+    assert target("select note from visits where legacy_id = 5") == [("beside",)]
+    run(erasing, "next", profile="daily")
+    told = "select entity, key[1], reason from hybrid_sync.failed_record where reason = 'trigger_changed_value'"
+    assert target(told) == [("visits", 5, "trigger_changed_value")]
+
+
 def test_a_batch_whose_plan_is_older_than_the_erasure_leaves_them_out(
     erasing: EngineWorld, legacy: Query, target: Query
 ) -> None:

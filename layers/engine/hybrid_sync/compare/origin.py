@@ -58,6 +58,9 @@ select array_agg(distinct xid::text) from (
   where j.operation in ('link', 'delete')
   union
   select unnest(w.xids) from hybrid_sync.written_beside w join since s on w.run_id = s.run_id and w.at > s.at
+  union
+  select unnest(w.xids) from hybrid_sync.written_beside w join verified on w.at > verified.at
+  where w.run_id not in (select run_id from hybrid_sync.run)  -- an erasure
 ) as ours (xid)
 where exists (
   select from pg_catalog.pg_trigger g where not g.tgisinternal and g.tgenabled in ('O', 'A')

@@ -7,6 +7,7 @@ erasure commits: a crash in between is made good by the next run, as a target th
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import field
@@ -29,6 +30,7 @@ from hybrid_sync.errors import Contention, RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import bucket_number, bucket_numbers
 from hybrid_sync.postgres import Connection
+from hybrid_sync.write.around import Around
 from hybrid_sync.write.batches import lock_buckets
 
 
@@ -168,10 +170,13 @@ def _carry_out(context: ErasureContext, erasure: Erasure, rows: Rows, merged: Ro
     records.enter(context.target, erasure)
     remember(context.target, context.catalog, erasure.places)
     failpoint("erase.entered", context.target, context.legacy)
+    # No run has written what triggers change meanwhile, so the next one of each entity looks for it.
+    around = Around(context.target, context.catalog, None)
     deleted, changed, scrubbed = Eraser(context.catalog, rows, context.target).erase()
     if merged:
         _, of_merged, forgotten = Eraser(context.catalog, merged, context.target, alone=True).erase()
         changed, scrubbed = dict(Counter(changed) + Counter(of_merged)), dict(Counter(scrubbed) + Counter(forgotten))
+    around.record(f"erasure-{erasure.number}", uuid.uuid4())
     counts: dict[str, int] = {}
     for one in erasure.keys:
         counts[one.entity] = counts.get(one.entity, 0) + 1

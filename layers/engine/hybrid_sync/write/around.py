@@ -50,15 +50,16 @@ end;
 
 
 class Around:
-    """Counts what the open transaction writes from here on; for a table of ours that has triggers, `own`."""
+    """Counts what the open transaction writes from here on; for a table of ours that has triggers, `own`, or for
+    whatever is written, ours as well."""
 
-    def __init__(self, connection: Connection, catalog: Catalog, own: str) -> None:
+    def __init__(self, connection: Connection, catalog: Catalog, own: str | None) -> None:
         self._connection = connection
-        self._own = table(own).as_string(None)
+        self._own = "" if own is None else table(own).as_string(None)
         tables = sorted({table(one.target).as_string(None) for one in catalog.entities.values()})
         send_with_next(connection, _COUNT.format(tables, self._own))
 
-    def record(self, run_id: str, batch: uuid.UUID, written: int) -> None:
+    def record(self, run_id: str, batch: uuid.UUID, written: int = 0) -> None:
         """Record that others' rows may have been written, or ours again, unless we have `written` as much as the
         server has counted; within the transaction, behind its writes."""
         send_with_next(self._connection, _RECORD.format(batch, run_id, self._own, written))
