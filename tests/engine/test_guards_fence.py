@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Ref, RunRequest, SegmentTask
@@ -54,6 +56,19 @@ def test_a_transaction_that_commits_after_the_run_is_read_although_younger_ones_
         late.execute("commit")
     assert run(world, "second", profile="daily").total("messages")["inserted"] == 1
     assert target("select count(*) from messages where body in ('late', 'younger')") == [(2,)]
+
+
+def test_legacy_is_asked_for_the_fence_while_the_target_is_asked_whether_it_is_prepared(
+    world: EngineWorld, legacy: Query, target_db: str
+) -> None:
+    with psycopg.connect(target_db) as owner, ThreadPoolExecutor(max_workers=1) as beside:
+        owner.execute("lock table hybrid_sync.migration in access exclusive mode")
+        planned = beside.submit(plan_run, world, RunRequest(run_id="first", profile="daily"))
+        asked = "select 1 from pg_stat_activity where datname = current_database() and application_name = 'hybrid-sync'"
+        while not legacy(f"{asked} and query like 'begin%'"):
+            assert not planned.done(), planned.result()  # the target's lock ends its question at last
+        owner.rollback()
+        assert planned.result().entities
 
 
 def test_what_legacy_commits_between_the_read_and_the_verdict_is_in_flight_and_read_next_time(

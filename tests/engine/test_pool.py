@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from threading import Barrier, get_ident
 
 import psycopg
 import pytest
 
-from hybrid_sync.errors import TargetUnavailable
+from hybrid_sync.errors import LegacyUnavailable, TargetUnavailable
 from hybrid_sync.pool import IDLE_SECONDS, LIFE_SECONDS, MOST, Pool, PooledConnection, is_kept
-from hybrid_sync.postgres import Connection, send_with_next, together, transaction
+from hybrid_sync.postgres import Connection, Side, send_with_next, together, transaction
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld
 
@@ -198,3 +199,57 @@ def test_the_server_ends_what_a_frozen_worker_keeps(world: EngineWorld, target: 
     assert target("select 'idle_session_timeout=2min' = any(rolconfig) from pg_roles where rolname like 'hybrid%'") == [
         (True,)
     ]
+
+
+def test_sessions_to_both_databases_are_opened_at_the_same_time(pool: Pool, target_db: str) -> None:
+    met = Barrier(2, timeout=30)  # each opens only once the other one is about to
+
+    def opened(side: Side) -> PooledConnection:
+        met.wait()
+        return pool.connect(target_db, side)
+
+    for connection in pool.at_once(lambda: opened("legacy"), lambda: opened("target"), [(target_db, None)]):
+        with connection, transaction(connection, "target"):
+            assert pid(connection)
+
+
+def test_no_thread_is_started_where_one_of_both_is_kept(pool: Pool, target_db: str) -> None:
+    used(pool, target_db)
+    threads = []
+
+    def opened(side: Side) -> PooledConnection:
+        threads.append(get_ident())
+        return pool.connect(target_db, side)
+
+    for connection in pool.at_once(lambda: opened("legacy"), lambda: opened("target"), [(target_db, None)]):
+        connection.close()
+    assert threads == [get_ident()] * 2
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("away", ["legacy", "target"])
+def test_where_one_database_is_away_the_connection_to_the_other_one_is_given_back(
+    pool: Pool, target_db: str, away: Side, kept: bool
+) -> None:
+    before = {used(pool, target_db)} if kept else set()
+    opened: list[int] = []
+
+    def of(side: Side) -> PooledConnection:
+        if side == away:
+            raise LegacyUnavailable("away") if side == "legacy" else TargetUnavailable("away")
+        connection = pool.connect(target_db, "target")
+        with transaction(connection, "target"):
+            opened.append(pid(connection))
+        return connection
+
+    with pytest.raises(LegacyUnavailable if away == "legacy" else TargetUnavailable):
+        pool.at_once(lambda: of("legacy"), lambda: of("target"), [(target_db, None)])
+    assert used(pool, target_db) in {*before, *opened}
+
+
+def test_where_both_are_away_legacy_is_named(pool: Pool, target_db: str) -> None:
+    def away(error: Exception) -> PooledConnection:
+        raise error
+
+    with pytest.raises(LegacyUnavailable):
+        pool.at_once(lambda: away(LegacyUnavailable("away")), lambda: away(TargetUnavailable("away")), [])

@@ -181,6 +181,10 @@ class EngineWorld:
     def connect_target(self) -> Connection:
         return self.pool.connect(self.target_dsn, "target")
 
+    def connect_both(self) -> tuple[Connection, Connection]:
+        addresses = (self.legacy_dsn, None), (self.target_dsn, None)
+        return self.pool.at_once(self.connect_legacy, self.connect_target, addresses)
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 

@@ -97,6 +97,9 @@ class FaultWorld:
     def connect_target(self) -> Connection:
         return self._connect(self._place.target, "target")
 
+    def connect_both(self) -> tuple[Connection, Connection]:
+        return _POOL.at_once(self.connect_legacy, self.connect_target, ())
+
     def _connect(self, dsn: str, side: Side) -> Connection:
         """A session that a pooler kept open, as Supabase's does, or one that the worker kept; sometimes a new one."""
         kind = self._luck.random()

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 
 import pytest
 
-from hybrid_sync.catalog.models import Entity
-from hybrid_sync.catalog.waves import endings, needed, strands, waves
+from hybrid_sync.catalog.models import Entity, Money
+from hybrid_sync.catalog.waves import costliest_first, endings, needed, strands, waves
 
 
 def entity(name: str, *parents: str, deferred: Sequence[str] = (), priority: str = "normal") -> Entity:
@@ -74,6 +74,16 @@ PAGES = {"users": 10, "roles": 2, "offices": 3, "log": 900, "patients": 9, "case
          "pins": 40, "tags": 30, "stamps": 8}  # fmt: skip
 """Of legacy's tables."""
 TAGGED = (*SHOP, entity("tags", "cases"), entity("stamps", "cases"))
+
+
+def test_an_entity_with_money_is_verified_before_one_of_as_many_pages() -> None:
+    paid = catalog(*SHOP)
+    paid["cases"] = paid["cases"].model_copy(
+        update={"money": tuple(Money(column=c, constant_currency="EUR") for c in "pt")}
+    )
+    assert costliest_first(paid, ["users", "cases", "pins", "log", "roles"], PAGES) == [
+        "log", "cases", "pins", "users", "roles"  # 900, 20 three times, 40, 10 and 2 pages
+    ]  # fmt: skip
 
 
 def test_what_nobody_waits_for_goes_beside_a_longer_strand_that_is_alone() -> None:

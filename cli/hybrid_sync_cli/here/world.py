@@ -60,6 +60,13 @@ class HereWorld:
     def connect_target(self) -> Connection:
         return self._connect("target", text(self._connections.target_ca))
 
+    def connect_both(self) -> tuple[Connection, Connection]:
+        addresses = (
+            (self._connections.need("legacy_dsn"), text(self._connections.legacy_ca)),
+            (self._connections.need("target_dsn"), text(self._connections.target_ca)),
+        )
+        return self._pool.at_once(self.connect_legacy, self.connect_target, addresses)
+
     def _connect(self, side: Side, ca: str | None) -> Connection:
         return self._pool.connect(self._connections.need(f"{side}_dsn"), side, ca)
 

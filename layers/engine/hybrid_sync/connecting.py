@@ -128,6 +128,12 @@ class Connecting:
             logger.warning("the target is reached by REST", extra={"error": f"{error.code}: {error}"})
             return self._rest.connect()
 
+    def connect_both(self) -> tuple[Connection, Connection]:
+        """Legacy and the target; sessions that have to be opened are opened at the same time."""
+        self.breakers.both()  # with the secret and the pool, what both need: made once, before there are two
+        addresses = self._address("legacy"), self._address("target")
+        return self._pool.at_once(self.connect_legacy, self.connect_target, addresses)
+
     def probe(self, side: Side) -> None:
         """Open a new connection to the side and close it; raises why it cannot be opened."""
         self._pool.forget(side)

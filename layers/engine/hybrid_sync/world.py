@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -125,4 +126,16 @@ class World(Protocol):
 
     def connect_target(self) -> Connection: ...
 
+    def connect_both(self) -> tuple[Connection, Connection]:
+        """Legacy and the target; sessions that have to be opened are opened at the same time."""
+        ...
+
     def now(self) -> datetime: ...
+
+
+@contextmanager
+def both_sides(world: World) -> Iterator[tuple[Connection, Connection]]:
+    """Legacy and the target until the block ends."""
+    legacy, target = world.connect_both()
+    with legacy, target:
+        yield legacy, target

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hybrid_sync.catalog.models import Entity, Parent, Source
-from hybrid_sync.catalog.waves import endings, strands, waves
+from hybrid_sync.catalog.waves import costliest_first, endings, strands, waves
 from hybrid_sync.errors import RequestRejected
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ class Catalog:
     ) -> list[list[list[str]]]:
         """These waves as waves of strands: of entities that go one after the other; `fixed` ones go no later."""
         return strands(self.entities, waves, sizes, fixed)
+
+    def costliest_first(self, names: Iterable[str], pages: Mapping[str, int]) -> list[str]:
+        """By what their verification takes, about; `pages` are those that each is read from."""
+        return costliest_first(self.entities, names, pages)
 
     def endings(self, waves: Sequence[Sequence[Sequence[str]]], in_bulk: Set[str]) -> list[list[str]]:
         """For each of these waves of strands, the entities whose first load in bulk ends beside it."""

@@ -4,7 +4,7 @@ Narrow waves are carried as one: each of its strands goes its own pace, an entit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -74,6 +74,11 @@ def strands(
         return urgency, -len(strand), -_size(strand, sizes)
 
     return [sorted(found, key=rank) for found in ordered if found]
+
+
+def costliest_first(entities: Mapping[str, Entity], names: Iterable[str], pages: Mapping[str, int]) -> list[str]:
+    """By what their verification takes, about: each money column is computed of every row of both sides."""
+    return sorted(names, key=lambda name: -pages.get(name, 0) * (1 + len(entities[name].money)))
 
 
 def endings(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
+from pydantic_core import to_json
 
 from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import BatchTask, Manifest, Message, PageKind
@@ -33,7 +34,7 @@ class S3Manifests:
         is none without batches: the entity's rows would be taken for carried.
         """
         key = _manifest(run_id, entity)
-        body = json.dumps([task.model_dump(mode="json") for task in tasks], separators=(",", ":"))
+        body = to_json([task.model_dump(mode="json") for task in tasks])
         for _ in range(_ROUNDS):
             with refusals("the data bucket"):
                 try:
@@ -64,14 +65,14 @@ class S3Reports:
         """Write or replace the run's report; returns s3://bucket/key.  `document` must be plain JSON."""
         key = _report(run_id)
         with refusals("the data bucket"):
-            _put(self._client, self._bucket, key, json.dumps(document, ensure_ascii=False, indent=1))
+            _put(self._client, self._bucket, key, to_json(document, indent=1))
         return f"s3://{self._bucket}/{key}"
 
     def write_page(self, run_id: str, kind: PageKind, text: str) -> str:
         """Write or replace the report as a page, of a type that a browser shows; returns s3://bucket/key."""
         key = f"{_REPORTS}{run_id}.{kind}"
         with refusals("the data bucket"):
-            _put(self._client, self._bucket, key, text, _PAGE_TYPES[kind])
+            _put(self._client, self._bucket, key, text.encode(), _PAGE_TYPES[kind])
         return f"s3://{self._bucket}/{key}"
 
     def read(self, run_id: str) -> dict[str, Any] | None:
@@ -110,9 +111,9 @@ def _report(run_id: str) -> str:
     return f"{_REPORTS}{run_id}.json"
 
 
-def _put(client: Client, bucket: str, key: str, body: str, kind: str = "application/json", **condition: str) -> None:
+def _put(client: Client, bucket: str, key: str, body: bytes, kind: str = "application/json", **condition: str) -> None:
     try:
-        client.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType=kind, **condition)
+        client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=kind, **condition)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "PreconditionFailed":

@@ -34,7 +34,7 @@ from hybrid_sync.steps.fit_entities import LASTING, require_parents
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.timing import timed
-from hybrid_sync.world import World
+from hybrid_sync.world import World, both_sides
 from hybrid_sync.write.batches import entering
 
 _BUCKET_BYTES = 40
@@ -63,7 +63,7 @@ def plan_entity(world: World, task: EntityTask) -> PlannedEntity:
     if task.portion == "end":
         return PlannedEntity(**dict(task), batches=0, bucket="", manifest="")
     entity = world.catalog[task.entity]
-    with world.connect_legacy() as legacy, world.connect_target() as target:
+    with both_sides(world) as (legacy, target):
         with one_trip(target, "target") as trip:
             trip.ask(entering(task.run_id, task.entity))
             trip.ask(same_version(world, task.run_id))

@@ -6,6 +6,7 @@ An entity that does not fit its databases is recorded as failed, with those that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Priority
@@ -14,6 +15,7 @@ from hybrid_sync.contracts import EntityTask, PlannedRun, Profile, RunFailure, R
 from hybrid_sync.errors import RequestRejected, SyncError
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.legacy import fence
+from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, one_trip, together, transaction
 from hybrid_sync.runs.called import ask_called, take_along
 from hybrid_sync.runs.closure import close, requested
@@ -37,7 +39,7 @@ from hybrid_sync.steps.end_lost_runs import end_lost_runs_and_alert
 from hybrid_sync.steps.fit_entities import OF_THE_ENTITY, unfit, with_ancestors
 from hybrid_sync.steps.plans import recall_erased
 from hybrid_sync.steps.same_version import record_secret, same_secret, same_version, version
-from hybrid_sync.world import World
+from hybrid_sync.world import World, both_sides
 
 
 def plan_run(world: World, request: RunRequest) -> PlannedRun:
@@ -47,18 +49,21 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
     """
     _check(request)
     world.catalog.require_deletable(request)
-    with world.connect_legacy() as legacy, world.connect_target() as target:
-        with prepared(target), one_trip(target, "target", read_only=True) as trip:
-            trip.ask(ask_installed())
-            for question in same_secret(world):
-                trip.ask(question)
-            others = trip.ask(at_work(request.run_id))
-            left_open = trip.ask(ask_left_open())
-            called = trip.ask(ask_called(world.catalog))
-        if others.value:
-            end_lost_runs_and_alert(world, target, finder=request.run_id)
-        # A run that was found to be lost may have left one open, too.
-        unhealed = end_left_open(world, request.run_id, target, goes_on=True) if left_open.value else []
+    with both_sides(world) as (legacy, target):
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            looked = beside.submit(_look, legacy)
+            with prepared(target), one_trip(target, "target", read_only=True) as trip:
+                trip.ask(ask_installed())
+                for question in same_secret(world):
+                    trip.ask(question)
+                others = trip.ask(at_work(request.run_id))
+                left_open = trip.ask(ask_left_open())
+                called = trip.ask(ask_called(world.catalog))
+            if others.value:
+                end_lost_runs_and_alert(world, target, finder=request.run_id)
+            # A run that was found to be lost may have left one open, too.
+            unhealed = end_left_open(world, request.run_id, target, goes_on=True) if left_open.value else []
+        saved = looked.result()
         recall_erased(world, legacy, target)
         if request.act != "sync":
             from hybrid_sync.steps.act_on_people import act_on_people  # who syncs need not load it
@@ -68,8 +73,6 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         if request.trigger == "schedule":
             require_passed(target, world.catalog.hash)
         told = {} if called.value else take_along(target, world.catalog)
-        with transaction(legacy, "legacy", read_only=True):
-            saved = fence.current_fence(legacy)
         fence.keep_to(legacy, saved)
         wanted, failed = _wanted(world, request, legacy, target)
         waves = world.catalog.waves(_entities(world.catalog, request, wanted))
@@ -95,6 +98,12 @@ def plan_run(world: World, request: RunRequest) -> PlannedRun:
         in_bulk = begin_bulk(world, request, records.value, carried.value, target)
         large = sizes(request.run_id, records.value, legacy, target)
         return _planned(world.catalog, request, run.value, records.value, in_bulk, large)
+
+
+def _look(legacy: Connection) -> Fence:
+    """The fence, before legacy is read for the run; beside what the target is asked, which needs no answer of it."""
+    with transaction(legacy, "legacy", read_only=True):
+        return fence.current_fence(legacy)
 
 
 def _check(request: RunRequest) -> None:
@@ -171,7 +180,7 @@ def _planned(
     waves = catalog.strands([wave for wave in carried if wave], large, in_bulk)
     entities = [e for wave in carried for e in wave]
     if request.profile not in (Profile.weekly, Profile.verify):  # whose reconciles heal parents before children
-        entities.sort(key=lambda name: -large.get(name, 0))  # what is verified last is over soon
+        entities = catalog.costliest_first(entities, large)  # what is verified last is over soon
     return PlannedRun(
         run_id=request.run_id,
         profile=request.profile,

@@ -33,7 +33,7 @@ from hybrid_sync.schema.plans import EntityPlan
 from hybrid_sync.steps.plan_entity import cut, runs_of
 from hybrid_sync.steps.plans import plan_of
 from hybrid_sync.steps.same_version import same_version
-from hybrid_sync.world import World
+from hybrid_sync.world import World, both_sides
 from hybrid_sync.write.batches import entering
 
 _CARRIED = ("fence", "full", "timestamp")
@@ -110,7 +110,7 @@ def confirmed(
 def opened(world: World, task: EntityTask) -> Iterator[Reconcile]:
     """The entity's reconcile between both databases, as the run's fences bound it."""
     entity = world.catalog[task.entity]
-    with world.connect_legacy() as legacy, world.connect_target() as target:
+    with both_sides(world) as (legacy, target):
         with one_trip(target, "target") as trip:
             trip.ask(entering(task.run_id, task.entity))
             trip.ask(same_version(world, task.run_id))

@@ -18,7 +18,7 @@ from hybrid_sync.schema.ready import ask_installed, prepared
 from hybrid_sync.steps.plans import recall_erased, require_recalled
 from hybrid_sync.steps.same_version import version
 from hybrid_sync.steps.sync_batch import sync_batch
-from hybrid_sync.world import World
+from hybrid_sync.world import World, both_sides
 
 _DEADLINE_SECONDS = 900
 
@@ -30,7 +30,7 @@ def retry_failure(world: World, message: FailureMessage) -> BatchResult:
     An outage says nothing of the records, and so uses up none of their attempts; nor does what has to be mended in the
     deployment, such as another id secret, or a schema that is older than this code.
     """
-    with world.connect_legacy() as legacy, world.connect_target() as target:
+    with both_sides(world) as (legacy, target):
         with prepared(target), one_trip(target, "target", read_only=True) as trip:
             trip.ask(ask_installed())
             called = trip.ask(ask_called(world.catalog))

@@ -30,7 +30,7 @@ from hybrid_sync.steps.map_ids import BatchIds, cached, through_cache
 from hybrid_sync.steps.plans import Outdated, ask_current, plan_of
 from hybrid_sync.steps.read_page import PageRead, read_page
 from hybrid_sync.steps.same_version import same_version
-from hybrid_sync.world import World
+from hybrid_sync.world import World, both_sides
 from hybrid_sync.write.batches import Outcome, open_failures, record_missing
 from hybrid_sync.write.isolate import ALTERED, write_isolated
 from hybrid_sync.write.pages import (
@@ -65,7 +65,7 @@ def sync_batch(world: World, task: BatchTask) -> BatchResult:
 def _pages(world: World, task: BatchTask) -> BatchResult:
     """All pages; those that an earlier delivery has done give their recorded results."""
     total, row_bytes = BatchResult(), 0
-    with world.connect_legacy() as legacy, world.connect_target() as target:
+    with both_sides(world) as (legacy, target):
         plan = plan_of(world, task.run_id, task.entity, legacy, target)
         start: PageStart | None = PageStart()
         while start is not None:

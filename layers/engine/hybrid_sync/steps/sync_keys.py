@@ -32,7 +32,7 @@ from hybrid_sync.steps.same_version import same_version
 from hybrid_sync.steps.sync_batch import queue_failures
 from hybrid_sync.steps.verify_entity import verify_entity
 from hybrid_sync.steps.write_keys import Grown, Wrote, write_keys
-from hybrid_sync.world import World
+from hybrid_sync.world import World, both_sides
 
 _ROUNDS = 4
 """How often rows may turn out to refer to parents that nobody has looked for, or the target to have moved on, before
@@ -110,7 +110,7 @@ class _Run:
 
     def _usual(self) -> RunOutcome | None:
         """Nearly always all of it; None where something is left to do."""
-        with self._world.connect_legacy() as legacy, self._world.connect_target() as target:
+        with both_sides(self._world) as (legacy, target):
             wrote = self.wrote = self.wrote or self._written(legacy, target)
             if wrote.run.status != "running":
                 return self._reported(target)
@@ -124,7 +124,7 @@ class _Run:
         assert wrote is not None, "written before"
         if wrote.links:
             link_references(self._world, LinkTask(run_id=wrote.run.run_id))
-            with self._world.connect_legacy() as legacy, self._world.connect_target() as target:
+            with both_sides(self._world) as (legacy, target):
                 if done := self._verified(wrote, legacy, target):
                     return done
         for name in wrote.differing:
