@@ -12,6 +12,7 @@ from psycopg import sql
 
 from hybrid_sync.catalog.load import load
 from hybrid_sync.compare.scope import Scope
+from hybrid_sync.compare.stretches import STRETCH, bit_of, stretch_of, within
 from hybrid_sync.contracts import EntityTask, RunRequest
 from hybrid_sync.keys import HIGHEST, LOWEST, among, between, bucket_of, make_room, offset_in_bucket, span
 from hybrid_sync.rounds import alone
@@ -275,6 +276,18 @@ def test_buckets_and_places_are_those_of_python_from_one_end_of_bigint_to_the_ot
                 bucket_of(key), offset_in_bucket(key), sql.Literal(str(number))
             )
             assert connection.execute(query).fetchone() == divmod(number, 500)
+
+
+def test_stretches_are_those_of_python_from_one_end_of_bigint_to_the_other(legacy_db: str) -> None:
+    key = sql.SQL("k")
+    bits = sql.SQL("strpos({}::text, '1') - 1").format(bit_of(key))
+    with psycopg.connect(legacy_db) as connection:
+        for number in _KEYS:
+            place = divmod(number, STRETCH)
+            query = sql.SQL("select {}, {}, {} from (values ({}::int8)) v(k)").format(
+                stretch_of(key), bits, within(key, [place[0]]), sql.Literal(str(number))
+            )
+            assert connection.execute(query).fetchone() == (*place, True)
 
 
 def test_every_key_lies_between_the_ends_of_its_bucket(legacy_db: str) -> None:

@@ -11,41 +11,60 @@ from hybrid_sync.contracts import Profile
 from tests.engine.small import small_world
 from tests.engine.worlds import EngineWorld, run
 
-SLOTS = [f"ref{i}_id" for i in range(7)]
-"""Two more than fit into one number beside a bucket and a place."""
-ENDS = (-(2**63), -1, 0, 499, 500, 2**63 - 1)
+WIDTHS = (3, 6, 7)
+"""As many references as fit into one number beside 64 keys and a place, as fit beside 512 keys, and one more."""
+ENDS = (-(2**63), -1, 0, 63, 64, 499, 500, 512, 2**63 - 1)
 
-LEGACY = f"""
+
+def slots(width: int) -> list[str]:
+    return [f"ref{i}_id" for i in range(width)]
+
+
+def legacy(width: int) -> str:
+    return f"""
 create table parent (id int primary key);
 insert into parent select generate_series(1, 3);
-create table child (id bigint primary key, {", ".join(f"{slot} int" for slot in SLOTS)});
-insert into child select k, {", ".join(f"case when (n + {i}) % 3 <> 0 then 1 + n % 3 end" for i in range(len(SLOTS)))}
+create table child (id bigint primary key, {", ".join(f"{slot} int" for slot in slots(width))});
+insert into child select k, {", ".join(f"case when (n + {i}) % 3 <> 0 then 1 + n % 3 end" for i in range(width))}
 from unnest(array{list(ENDS)}::bigint[]) with ordinality as u(k, n);
 """
-TARGET = f"""
+
+
+def target(width: int) -> str:
+    references = ", ".join(f"{slot} uuid" for slot in slots(width))
+    return f"""
 create table parents (id uuid primary key, legacy_id bigint unique);
-create table children (id uuid primary key, legacy_id bigint unique, {", ".join(f"{slot} uuid" for slot in SLOTS)});
+create table children (id uuid primary key, legacy_id bigint unique, {references});
 """
-ENTITIES: tuple[dict[str, Any], ...] = (
-    {
-        "entity": "parents", "target": "parents",
-        "sources": {"parent": {"from": "parent t", "key": {"legacy_id": "t.id"}, "columns": {}}},
-    },
-    {
-        "entity": "children", "target": "children",
-        "sources": {
-            "child": {
-                "from": "child t", "key": {"legacy_id": "t.id"}, "columns": {},
-                "references": {slot: {"to": "parents", "key": f"t.{slot}"} for slot in SLOTS},
-            }
+
+
+def entities(width: int) -> tuple[dict[str, Any], ...]:
+    return (
+        {
+            "entity": "parents", "target": "parents",
+            "sources": {"parent": {"from": "parent t", "key": {"legacy_id": "t.id"}, "columns": {}}},
         },
-    },
-)  # fmt: skip
+        {
+            "entity": "children", "target": "children",
+            "sources": {
+                "child": {
+                    "from": "child t", "key": {"legacy_id": "t.id"}, "columns": {},
+                    "references": {slot: {"to": "parents", "key": f"t.{slot}"} for slot in slots(width)},
+                }
+            },
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture(params=WIDTHS)
+def width(request: pytest.FixtureRequest) -> int:
+    found: int = request.param
+    return found
 
 
 @pytest.fixture
-def world(legacy_db: str, target_db: str) -> EngineWorld:
-    world = small_world(legacy_db, target_db, LEGACY, TARGET, *ENTITIES)
+def world(legacy_db: str, target_db: str, width: int) -> EngineWorld:
+    world = small_world(legacy_db, target_db, legacy(width), target(width), *entities(width))
     assert run(world, "first", profile=Profile.weekly).outcome.status == "succeeded"
     return world
 
@@ -61,19 +80,37 @@ def counted(world: EngineWorld, target_db: str, run_id: str) -> list[dict[str, A
     return lines
 
 
-def test_each_of_many_references_is_counted(world: EngineWorld, target_db: str) -> None:
+def test_each_of_many_references_is_counted(world: EngineWorld, target_db: str, width: int) -> None:
     assert run(world, "idle", profile=Profile.daily).outcome.status == "succeeded"
     lines = counted(world, target_db, "idle")
-    assert {line["column"]: (line["carried"], line["without"]) for line in lines} == dict.fromkeys(SLOTS, (4, 2))
+    assert {line["column"]: (line["carried"], line["without"]) for line in lines} == dict.fromkeys(slots(width), (6, 3))
 
 
+@pytest.mark.parametrize("width", [3], indirect=True)
 @pytest.mark.parametrize("key", ENDS)
+def test_a_row_that_has_changed_is_carried_whatever_its_key(world: EngineWorld, legacy_db: str, key: int) -> None:
+    with psycopg.connect(legacy_db, autocommit=True) as legacy:
+        legacy.execute("update child set ref0_id = 3 - mod(coalesce(ref0_id, 0), 3) where id = %s", (key,))
+    done = run(world, "daily", profile=Profile.daily)
+    assert (done.outcome.status, done.total("children")["read"]) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize("width", [3, 6], indirect=True)
+@pytest.mark.parametrize("key", ENDS)
+def test_a_row_that_has_gone_is_missed_whatever_its_key(world: EngineWorld, target_db: str, key: int) -> None:
+    with psycopg.connect(target_db, autocommit=True) as target:
+        target.execute("delete from children where legacy_id = %s", (key,))
+        target.execute("insert into children (id, legacy_id) values (gen_random_uuid(), %s)", (key // 2 + 7,))
+    assert run(world, "idle", profile=Profile.daily).outcome.status == "failed"
+
+
+@pytest.mark.parametrize("key", ENDS[::2])
 def test_a_reference_that_is_lost_is_named_whatever_its_slot_and_its_key(
-    world: EngineWorld, target_db: str, key: int
+    world: EngineWorld, target_db: str, width: int, key: int
 ) -> None:
     with psycopg.connect(target_db, autocommit=True) as target:
         lost = [
-            slot for slot in SLOTS
+            slot for slot in slots(width)
             if target.execute(
                 f"update children set {slot} = null where legacy_id = %s and {slot} is not null", (key,)  # type: ignore[arg-type]
             ).rowcount

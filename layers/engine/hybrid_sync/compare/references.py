@@ -2,7 +2,7 @@
 
 Whether a reference dangles is the target's own affair and is asked there alone, of every live row of ours.  Whether one
 was lost (legacy has it, the target is NULL and no link is pending) is compared like the rows themselves: over settled
-rows, bucket by bucket as the set of keys that carry it, and only buckets that differ are listed key by key.
+rows, stretch by stretch as the set of keys that carry it, and only stretches that differ are listed key by key.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import split, table
-from hybrid_sync.compare.checksums import within
 from hybrid_sync.compare.scope import Scope
+from hybrid_sync.compare.stretches import bit_of, stretch_of, within
 from hybrid_sync.contracts import Key
 from hybrid_sync.dataclass import dataclass
-from hybrid_sync.keys import BUCKET, bucket_of, key_list, key_text, none_of, offset_in_bucket, record_among, recorded
+from hybrid_sync.keys import key_list, key_text, none_of, record_among, recorded
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.recorded.checks import ReferenceLine
 from hybrid_sync.schema.target_structure import guarded
 from hybrid_sync.session import Answer, Trip
 
 _SHOWN = 20
-_BUCKETS_AT_ONCE = 40
+_AT_ONCE = 40
 
 
 References = Mapping[str, ReferenceLine]
@@ -132,7 +132,7 @@ def _show(shown: list[str], scope: Scope, keys: Sequence[Key]) -> None:
 
 @dataclass(frozen=True)
 class Carrying:
-    """The rows of one bucket: how many, how many carry each reference, and a digest of the keys that do."""
+    """The rows of one stretch: how many, how many carry each reference, and a digest of the keys that do."""
 
     rows: int
     carried: list[int]
@@ -151,20 +151,20 @@ class _Source:
     target: Connection
 
     def look(self) -> tuple[dict[int, Carrying], dict[int, Carrying]]:
-        ours = self._by_bucket(self.legacy, self._in_legacy(sql.SQL("true")))
-        return ours, self._by_bucket(self.target, self._in_target(sql.SQL("true")))
+        ours = self._by_stretch(self.legacy, self._in_legacy(sql.SQL("true")))
+        return ours, self._by_stretch(self.target, self._in_target(sql.SQL("true")))
 
     def count(self, ours: Mapping[int, Carrying], theirs: Mapping[int, Carrying]) -> None:
         for i, slot in enumerate(self.slots):
             line = self.total[slot.column]
-            line.without += sum(bucket.rows - bucket.carried[i] for bucket in ours.values())
-            line.carried += sum(bucket.carried[i] for bucket in theirs.values())
+            line.without += sum(one.rows - one.carried[i] for one in ours.values())
+            line.carried += sum(one.carried[i] for one in theirs.values())
         nothing = Carrying(0, [], ["" for _ in self.slots])
         differing = sorted(
-            n for n, bucket in ours.items() if bucket.checksums != theirs.get(n, nothing).checksums
+            n for n, one in ours.items() if one.checksums != theirs.get(n, nothing).checksums
         )  # fmt: skip
-        for start in range(0, len(differing), _BUCKETS_AT_ONCE):
-            self._find_lost(differing[start : start + _BUCKETS_AT_ONCE])
+        for start in range(0, len(differing), _AT_ONCE):
+            self._find_lost(differing[start : start + _AT_ONCE])
 
     def _in_legacy(self, some: sql.Composable) -> sql.Composed:
         plan = self.scope.plan
@@ -179,10 +179,10 @@ class _Source:
         where = sql.SQL("{} and {}").format(self.scope.in_target(), some)
         return _rows(keys, stored, settled, self.scope.relation, where)
 
-    def _by_bucket(self, connection: Connection, rows: sql.Composed) -> dict[int, Carrying]:
+    def _by_stretch(self, connection: Connection, rows: sql.Composed) -> dict[int, Carrying]:
         carried = [sql.SQL("count(*) filter (where {})").format(_flag(i)) for i in range(len(self.slots))]
         checksum = sql.SQL("coalesce(md5(({} filter (where {} and settled))::text), '')")
-        # One integer as key: the exact set, as 500 bits; a composite one: a sum of 64 bits of its digests.
+        # One integer as key: the exact set, as bits; a composite one: a sum of 64 bits of its digests.
         together = sql.SQL("sum(h)" if len(self.scope.key_columns) > 1 else "bit_or(h)")
         checksums = [checksum.format(together, _flag(i)) for i in range(len(self.slots))]
         query = sql.SQL("select n, count(*), array[{}], array[{}] from ({}) r group by n").format(
@@ -190,9 +190,9 @@ class _Source:
         )
         return {int(n): Carrying(*found) for n, *found in connection.execute(query).fetchall()}
 
-    def _find_lost(self, buckets: Sequence[int]) -> None:
-        ours = self._keys(self.legacy, self._in_legacy(within(self.scope.plan.key_exprs[0], buckets)))
-        theirs = self._keys(self.target, self._in_target(within(self.scope.key_columns[0], buckets)))
+    def _find_lost(self, stretches: Sequence[int]) -> None:
+        ours = self._keys(self.legacy, self._in_legacy(within(self.scope.plan.key_exprs[0], stretches)))
+        theirs = self._keys(self.target, self._in_target(within(self.scope.key_columns[0], stretches)))
         for slot, given, stored in zip(self.slots, ours, theirs, strict=True):
             missing = given - stored
             lost = sorted(missing - self._pending(slot.column, missing))
@@ -222,8 +222,9 @@ def given(plan: ReadPlan) -> list[sql.Composable]:
     at = len(plan.key_columns) + 1
     found: list[sql.Composable] = []
     for slot in plan.references:
+        fields = plan.fields[at : at + len(slot.parents)]
         found.append(
-            sql.SQL("num_nonnulls({}) > 0").format(sql.SQL(", ").join(plan.fields[at : at + len(slot.parents)]))
+            sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("{} is not null").format(field) for field in fields))
         )
         at += len(slot.parents)
     return found
@@ -238,19 +239,16 @@ def _rows(
     keys: Sequence[sql.Composable], has: Sequence[sql.Composable], settled: sql.Composable,
     relations: sql.Composable, where: sql.Composable,
 ) -> sql.Composed:  # fmt: skip
-    """Bucket, key and its share in a checksum, which references the row carries, and whether both sides must agree.
+    """Stretch, key and its share in a checksum, which references the row carries, and whether both sides must agree.
 
     OFFSET 0: each is computed once, and never for a row that is left out because legacy cannot compute it.
     """
-    bucket = bucket_of(keys[0])
     if len(keys) == 1:
-        share = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
-            size=sql.Literal(BUCKET), place=offset_in_bucket(keys[0])
-        )
+        share = bit_of(keys[0])
     else:
         digest = sql.SQL("md5(record_send(row({})))").format(sql.SQL(", ").join(keys))
         share = sql.SQL("('x' || left({}, 16))::bit(64)::bigint").format(digest)
     flags = sql.SQL(", ").join(sql.SQL("{} as {}").format(carries, _flag(i)) for i, carries in enumerate(has))
     return sql.SQL("select {} as n, array[{}] as k, {} as h, {}, {} as settled from {} where {} offset 0").format(
-        bucket, sql.SQL(", ").join(keys), share, flags, settled, relations, where
+        stretch_of(keys[0]), sql.SQL(", ").join(keys), share, flags, settled, relations, where
     )

@@ -1,7 +1,7 @@
 """One side's rows, read once: the statement, and what it says.
 
-Rows are grouped by bucket, by where they are and by which references they carry; what is asked of each bucket is then
-put together from its few groups.
+Rows are grouped by stretch (`stretches`), by where they are and by which references they carry; what is asked of each
+stretch is then put together from its few groups.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from hybrid_sync.compare.amounts import Amounts, Sums, Tally, alike, apart, both
 from hybrid_sync.compare.ledger import Ledger, Texts, grouped_rows
 from hybrid_sync.compare.references import Carrying
 from hybrid_sync.compare.row_states import RowState
+from hybrid_sync.compare.stretches import Groups
 from hybrid_sync.contracts import Key
 from hybrid_sync.dataclass import dataclass
-from hybrid_sync.keys import BUCKET, bucket_of, offset_in_bucket
 from hybrid_sync.legacy.changes import Bucket
 from hybrid_sync.postgres import Connection, Question, together
 from hybrid_sync.session import Query
@@ -34,11 +34,9 @@ NEVER = sql.SQL("false")
 """Of the target, whose rows no fence concerns."""
 _BY_CODE = {str(code): place for code, place in enumerate(_PLACES)}
 _SETTLED = (RowState.current, RowState.stale)
-_NO_BUCKET = 2**55 - 1
-"""Of rows without a complete key: beyond the bucket of every bigint."""
-_BITS = 5
 _NONE = sql.SQL("0")
 _NOTHING = sql.SQL("")
+_HAS_CHANGED = sql.SQL("hybrid_c9f2c")
 _ONCE = sql.SQL("offset 0")
 _CHANGED = sql.Literal("hybrid_sync.changed")
 _UNLESS_CHANGED = sql.SQL(" and coalesce(pg_catalog.current_setting({}, true), '') <> 'yes'").format(_CHANGED)
@@ -64,13 +62,13 @@ class Pass:
     shared: bool = False
     """Several rows have one key."""
     keys: dict[tuple[int, str], str] = field(default_factory=dict)
-    """By bucket and place: a digest of the keys that both sides must have, those of current and of stale rows."""
+    """By stretch and place: a digest of the keys that both sides must have, those of current and of stale rows."""
     rows: dict[int, str] = field(default_factory=dict)
-    """By bucket: sums over the current rows, where whole rows are compared."""
+    """By stretch: sums over the current rows, where whole rows are compared."""
     in_flight: list[Key] = field(default_factory=list)
     carried: dict[int, Carrying] = field(default_factory=dict)
     changed: dict[int, Bucket] = field(default_factory=dict)
-    """By bucket, as planning needs them."""
+    """By bucket, as planning needs them; where there are any, no keys are to be compared."""
     money: list[tuple[Sums, Ledger]] = field(default_factory=list)
     """By money column: as the server adds up, and row by row."""
 
@@ -100,7 +98,7 @@ class Rows:
     """The condition of the youngest keys: where one of them is `changed`, nothing else is looked at."""
 
     def passed(self, connection: Connection, before: Query | None = None) -> Pass:
-        """Read the rows once; the amounts stream, everything else comes by bucket or by group.
+        """Read the rows once; the amounts stream, everything else comes by stretch or by group.
 
         Raises HasChanged where one of the `newest` rows has.
         """
@@ -114,8 +112,8 @@ class Rows:
         found = Pass(money=[({}, Ledger()) for _ in self.amounts])
         for (kind, first, second, third), last in lines:
             assert kind is not None, "the first column says what a line is"
-            if kind == "bucket":
-                self._enter(found, int(first or 0), second or "", third or "", last[0])
+            if kind == "stretch":
+                self._enter(found, first or "", second or "", third or "", last[0])
                 continue
             columns = [found.money[int(i)] for i in kind[1:].split(",")]
             group = (first or "", second, _BY_CODE[third or ""])
@@ -129,25 +127,27 @@ class Rows:
                 sums[group] = Tally(Decimal(amount), int(rows), int(empty), int(odd))
         return found
 
-    def _enter(self, found: Pass, group: int, counts: str, grouped_rows: str, in_flight: str | None) -> None:
-        """Add the counts of one place of one bucket."""
+    def _enter(self, found: Pass, where: str, counts: str, grouped_rows: str, in_flight: str | None) -> None:
+        """Add the counts of one place of one stretch, or of rows without a key."""
         rows, distinct, changed, octets = map(int, counts.split(","))
-        bucket, place = group >> 3, _PLACES[group & 7]
+        code, _, stretch = where.partition(":")
+        place = _BY_CODE[code]
         found.places[place] += rows
-        if bucket == _NO_BUCKET:
+        if not stretch:
             found.without_key += rows if place == RowState.absent else 0
             return
+        n = int(stretch)
         found.shared |= rows != distinct
         keys, sums, masks = grouped_rows.split(",")
         if place in _SETTLED:
-            found.keys[bucket, place] = keys
+            found.keys[n, place] = keys
         if sums:
-            found.rows[bucket] = sums
-        self._enter_references(found, bucket, rows if place == RowState.current else 0, masks)
+            found.rows[n] = sums
+        self._enter_references(found, n, rows if place == RowState.current else 0, masks)
         found.in_flight += [tuple(map(int, key.split(":"))) for key in (in_flight or "").split()]
         if changed:
-            before = found.changed.get(bucket, Bucket(bucket, 0))
-            found.changed[bucket] = Bucket(bucket, before.rows + changed, before.octets + octets)
+            before = found.changed.get(n, Bucket(n, 0))
+            found.changed[n] = Bucket(n, before.rows + changed, before.octets + octets)
 
     def _enter_references(self, found: Pass, n: int, current: int, masks: str) -> None:
         """Add, by which references they carry, how many rows of a place there are, and a digest of the keys of
@@ -186,29 +186,28 @@ class Rows:
 
     def _statement(self) -> sql.Composed:
         """The rows stand in a WITH, which reads their table once for all that is asked of it."""
-        parts = [self._buckets()]
+        parts = [self._lines_of_stretches()]
         ours = sql.SQL("p not in ({})").format(sql.SQL(", ").join(map(at, ("marked", "native", "unkeyed"))))
         for columns in alike(self.amounts):
             parts += both_ways(columns, ours)
-        return sql.SQL("with r as ({}), g as ({}) {} ").format(
-            self._computed(), self._grouped(), sql.SQL(" union all ").join(parts)
+        return sql.SQL("with r as ({}), g as ({}), s as ({}) {} ").format(
+            self._computed(), self._grouped(), self._stretches(), sql.SQL(" union all ").join(parts)
         )
 
     @property
-    def _is_single(self) -> bool:
-        return len(self.keys) == 1
+    def _groups(self) -> Groups:
+        return Groups(self.keys[0], len(self.keys) == 1, len(self.carries))
 
     def _computed(self) -> sql.Composed:
         """OFFSET 0: each value is computed once.  A reference is computed only of rows whose place is current."""
-        if self._is_single:
-            share: sql.Composable = sql.SQL("set_bit(repeat('0', {size})::bit({size}), {place}, 1)").format(
-                size=sql.Literal(BUCKET), place=offset_in_bucket(self.keys[0])
-            )
-        else:
-            share = digests.sent(self.keys)
+        groups, mask = self._groups, self._carries()
+        changed = _HAS_CHANGED if self._plans else None
+        number = groups.number(self.keyed, sql.SQL("hybrid_p9f2c"), _NONE if groups.apart else mask, changed)
         named = [
-            sql.SQL("({} | (hybrid_p9f2c << {}) | {}) as g, {} as m").format(*self._group()),
-            sql.SQL("case when {} then {} end as h").format(self.keyed, share),
+            sql.SQL("{} as g, {} as m").format(number, mask if groups.apart else _NONE),
+            sql.SQL("case when {} then {} end as h").format(
+                self.keyed, groups.share if self._groups.single else digests.sent(self.keys)
+            ),
             sql.SQL("hybrid_p9f2c as p"),
         ]
         if self._may_fly:
@@ -218,18 +217,18 @@ class Rows:
                 )
             )
         if self._plans:
-            named.append(
-                sql.SQL("case when {changed} and {keyed} then {octets} end as o").format(
-                    changed=self.changed, keyed=self.keyed, octets=self.octets
-                )
-            )
+            named.append(sql.SQL("case when {} and {} then {} end as o").format(_HAS_CHANGED, self.keyed, self.octets))
         if self.row is not None:
             current = at(RowState.current)
             named.append(sql.SQL("case when hybrid_p9f2c = {} then {} end as d").format(current, self.row))
         named += computed(self.amounts)
-        found = sql.SQL("select hybrid_y9f2c, {} as hybrid_p9f2c from (select {} as hybrid_y9f2c {}) y {}").format(
-            # What is cheap need not be kept from being computed twice: a step less for each row.
-            self.place, self.after_fence, _ONCE if self._may_fly else _NOTHING, _NOTHING if self.plain else _ONCE
+        asked = [sql.SQL("{} as hybrid_y9f2c").format(self.after_fence)]
+        if self._plans:
+            asked.append(sql.SQL("{} as {}").format(self.changed, _HAS_CHANGED))
+        # What is cheap need not be kept from being computed twice: a step less for each row.
+        found = sql.SQL("select y.*, {} as hybrid_p9f2c from (select {} {}) y {}").format(
+            self.place, sql.SQL(", ").join(asked), _ONCE if self._may_fly or self._plans else _NOTHING,
+            _NOTHING if self.plain else _ONCE,
         )  # fmt: skip
         return sql.SQL("select {} from {} cross join lateral ({}) hybrid_at9f2c where {}{} offset 0").format(
             sql.SQL(", ").join(named), self.relations, found, self.where,
@@ -246,19 +245,6 @@ class Rows:
         """Whether changed rows are counted, too."""
         return self.changed != NEVER
 
-    def _group(self) -> tuple[sql.Composable, ...]:
-        """Bucket, place and references in one number: of several columns the planner would expect so many groups that
-        it sorts all rows.  The bucket takes 56 bits, the place three; references of more than five stand apart."""
-        bucket = sql.SQL("(case when {} then {} else {} end << {})").format(
-            self.keyed, bucket_of(self.keys[0]), sql.Literal(_NO_BUCKET), sql.Literal(_BITS + 3)
-        )
-        mask = self._carries()
-        return (bucket, sql.Literal(_BITS), mask, _NONE) if self._fits else (bucket, sql.Literal(_BITS), _NONE, mask)
-
-    @property
-    def _fits(self) -> bool:
-        return len(self.carries) <= _BITS
-
     def _carries(self) -> sql.Composable:
         """A bit for each reference that the row carries."""
         if not self.carries:
@@ -273,24 +259,36 @@ class Rows:
 
     def _grouped(self) -> sql.Composed:
         """Of one integer as key the exact set, as bits; of a composite one sums."""
-        if self._is_single:
+        if self._groups.single:
             named: list[sql.Composable] = [sql.SQL("bit_or(h) as h")]
         else:
             named = [_pair("h", self.seeds), sql.SQL("count(distinct h) as u")]
         if self.row is not None:
             named.append(_pair("d", self.seeds))
-        return sql.SQL(
-            "select g, {} as m, count(*) as c, {}, {}, {} from r group by {} offset 0"
-        ).format(
-            sql.SQL("g & {}").format(2**_BITS - 1) if self._fits else sql.SQL("m"),
+        apart = self._groups.apart
+        return sql.SQL("select g, {}, count(*) as c, {}, {}, {} from r group by {} offset 0").format(
+            sql.SQL("m" if apart else "0 as m"),
             sql.SQL("count(o) as changed, sum(o) as o" if self._plans else "0 as changed, 0 as o"),
             sql.SQL("string_agg(k, ' ') filter (where k is not null) as k" if self._may_fly else "null::text as k"),
-            sql.SQL(", ").join(named), sql.SQL("g" if self._fits else "g, m"),
+            sql.SQL(", ").join(named), sql.SQL("g, m" if apart else "g"),
         )  # fmt: skip
 
-    def _buckets(self) -> sql.Composed:
-        """A line for each place of a bucket; rows that share a key are more than there are bits, or digests."""
-        if self._is_single:
+    def _stretches(self) -> sql.Composed:
+        """The groups of each stretch, place and set of references put together."""
+        sums = [] if self._groups.single else ["h0", "h1", "u"]
+        named = [sql.SQL("sum({0}) as {0}").format(sql.Identifier(name)) for name in sums]
+        if self._groups.single:
+            named.append(sql.SQL("{} as h").format(self._groups.bits))
+        if self.row is not None:
+            named += [sql.SQL("sum(d0) as d0, sum(d1) as d1").format()]
+        return sql.SQL(
+            "select {}, sum(c) as c, sum(changed) as changed, sum(o) as o, string_agg(k, ' ') as k, {} from g"
+            " group by 1, 2, 3 offset 0"
+        ).format(self._groups.stretches(), sql.SQL(", ").join(named))
+
+    def _lines_of_stretches(self) -> sql.Composed:
+        """A line for each place of a stretch; rows that share a key are more than there are bits, or digests."""
+        if self._groups.single:
             distinct, keys, group = map(
                 sql.SQL, ("length(replace(bit_or(h)::text, '0', ''))", "md5(bit_or(h)::text)", "md5(h::text)")
             )  # fmt: skip
@@ -298,13 +296,12 @@ class Rows:
             distinct, group = sql.SQL("sum(u)"), sql.SQL("h0 || '/' || h1")
             keys = sql.SQL("sum(h0) || '/' || sum(h1)")
         return sql.SQL(
-            "select 'bucket', (g >> {bits})::text, concat_ws(',', sum(c), coalesce({}, 0), sum(changed),"
+            "select 'stretch', concat_ws(':', p, s), concat_ws(',', sum(c), coalesce({}, 0), sum(changed),"
             " coalesce(sum(o), 0)), concat_ws(',', coalesce({}, ''), coalesce({}, ''), coalesce({}, '')),"
-            " string_agg(k, ' ') from g group by g >> {bits}"
+            " string_agg(k, ' ') from s group by s, p"
         ).format(
             distinct, keys, sql.SQL("''") if self.row is None else sql.SQL("sum(d0) || '/' || sum(d1)"),
             sql.SQL("string_agg(concat_ws(':', m, c, {}), ' ' order by m) filter (where m > 0)").format(group),
-            bits=sql.Literal(_BITS),
         )  # fmt: skip
 
 
