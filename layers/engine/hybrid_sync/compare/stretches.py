@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from hybrid_sync.dataclass import dataclass
-from hybrid_sync.keys import between, bucket_of
+from hybrid_sync.keys import between, bucket_of, key_parts
 
 STRETCH = 512
 _SHIFT = sql.Literal(9)
@@ -21,13 +21,13 @@ _WORD = 64
 
 def stretch_of(key: sql.Composable) -> sql.Composed:
     """The number of the stretch that an integer lies in, below zero as well."""
-    return sql.SQL("(({})::int8 >> {})").format(key, _SHIFT)
+    return sql.SQL("({} >> {})").format(*key_parts([key]), _SHIFT)
 
 
 def bit_of(key: sql.Composable) -> sql.Composed:
     """The integer's share in the bits of its stretch."""
-    return sql.SQL("set_bit(repeat('0', {size})::bit({size}), (({key})::int8 & {last})::int, 1)").format(
-        size=sql.Literal(STRETCH), key=key, last=sql.Literal(STRETCH - 1)
+    return sql.SQL("set_bit(repeat('0', {size})::bit({size}), ({key} & {last})::int, 1)").format(
+        size=sql.Literal(STRETCH), key=key_parts([key])[0], last=sql.Literal(STRETCH - 1)
     )
 
 
@@ -65,7 +65,7 @@ class Groups:
         """What a row with a single key adds to its group."""
         if not self.words:
             return bit_of(self.key)
-        return sql.SQL("1::int8 << ({} & {})::int").format(self.key, sql.Literal(_WORD - 1))
+        return sql.SQL("1::bigint << ({} & {})::int").format(self.key, sql.Literal(_WORD - 1))
 
     def number(
         self, keyed: sql.Composable, place: sql.Composable, mask: sql.Composable, changed: sql.Composable | None
