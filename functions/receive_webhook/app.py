@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from hybrid_sync.entrypoint import Context, Event, kept_warm, measured
-from hybrid_sync.http.webhooks import Receiver
+from hybrid_sync.http.webhooks import Bus, Receiver
 from hybrid_sync.wiring import world
 
 
@@ -19,4 +19,6 @@ def receiver() -> Receiver:
 @kept_warm(lambda: (receiver(), world().gate))
 def handler(event: Event, context: Context) -> Any:
     with measured(context):
-        return receiver().resolve(event) if "httpMethod" in event else receiver().heard(event).model_dump()
+        if "httpMethod" in event:
+            return receiver().resolve(event)
+        return Bus(world().webhooks, world().gate).heard(event).model_dump()

@@ -225,6 +225,22 @@ def test_the_hourly_schedule_is_off_and_its_runs_are_named_for_the_hour() -> Non
     assert RunRequest.model_validate(sent["request"]).profile == "hourly"
 
 
+def test_what_could_not_be_delivered_is_brought_to_the_function_that_starts_it_until_it_is_taken() -> None:
+    queue = templates.resources(TEMPLATE, "AWS::SQS::Queue")["MissedScheduleQueue"]
+    admitting = FUNCTIONS["AdmitRuns"]
+    asked = admitting["Events"]["Missed"]["Properties"]
+    assert asked["Queue"] == {"Fn::GetAtt": "MissedScheduleQueue.Arn"}
+    assert asked["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert "RedrivePolicy" not in queue and queue["MessageRetentionPeriod"] == 14 * 86_400
+    assert queue["VisibilityTimeout"] >= admitting["Timeout"], "Lambda refuses less"
+    for name in ("AdmitRuns", "ReceiveWebhook"):
+        assert FUNCTIONS[name]["DeadLetterQueue"]["TargetArn"] == {"Fn::GetAtt": "MissedScheduleQueue.Arn"}
+    age = templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm")["MissedScheduleAlarm"]
+    # The metric forgets what was received three times: it has to be seen before.
+    assert age["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert age["Threshold"] + age["Period"] < 2 * queue["VisibilityTimeout"]
+
+
 def test_failed_records_have_three_attempts_and_time_for_each() -> None:
     queues = templates.resources(TEMPLATE, "AWS::SQS::Queue")
     queue = queues["FailedRecordsQueue"]

@@ -51,6 +51,7 @@ HANDLED_BY = {
     "daily_schedule": "AdmitRuns",
     "hourly_schedule": "AdmitRuns",
     "execution_ended": "AdmitRuns",
+    "missed_starts": "AdmitRuns",
 }
 REFUSED = {"authorize_request": "Unauthorized"}
 """An event without a valid credential, as every sample must be, and the error that API Gateway answers 401 to."""

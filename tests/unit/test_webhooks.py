@@ -20,7 +20,7 @@ from hybrid_sync.catalog.load import load
 from hybrid_sync.catalog.webhooks import load_webhooks
 from hybrid_sync.contracts import MAX_REFS, RunPriority, RunRequest
 from hybrid_sync.errors import AwsUnavailable, CatalogError, ConfigurationMissing, QueueFull, RequestConflicts
-from hybrid_sync.http.webhooks import LONGEST_BODY, Receiver
+from hybrid_sync.http.webhooks import LONGEST_BODY, Bus, Receiver
 from hybrid_sync.webhooks.hint import sample_of
 from hybrid_sync.webhooks.keyring import AGAIN_AFTER, KEPT_FOR, Keyring
 from hybrid_sync.webhooks.signatures import KINDS, TOLERANCE, Secret
@@ -99,7 +99,7 @@ class Desk:
         self.store, self.gate = SecretStore(), Gate()
         self.admin = Keyring("secrets", self.store, lambda: self.now)
         self.secrets = {name: Secret(self._make(name), ADDRESS) for name in EVENTS}
-        self.receiver = self.worker()
+        self.receiver, self.bus = self.worker(), Bus(WEBHOOKS, self.gate)
 
     def _make(self, name: str) -> str:
         made = KINDS[WEBHOOKS.webhooks[name].signed].make()
@@ -390,11 +390,11 @@ def test_no_part_of_an_event_is_logged(desk: Desk, caplog: pytest.LogCaptureFixt
 
 def test_an_event_of_the_bus_needs_no_signature(desk: Desk) -> None:
     event = {"id": "e-1", "detail-type": "order.submitted", "source": "any", "detail": {"order_id": 3}}
-    heard = [desk.receiver.heard(event) for _ in range(2)]
+    heard = [desk.bus.heard(event) for _ in range(2)]
     assert [h.status for h in heard] == ["accepted", "accepted"]
     assert desk.rows == [[("orders", 3)]]
-    assert desk.receiver.heard(event | {"detail": {}}).status == "refused"
-    assert desk.receiver.heard(event | {"detail-type": "order.painted"}).status == "ignored"
+    assert desk.bus.heard(event | {"detail": {}}).status == "refused"
+    assert desk.bus.heard(event | {"detail-type": "order.painted"}).status == "ignored"
 
 
 @pytest.mark.parametrize("stands_in_the_way", [
@@ -404,7 +404,7 @@ def test_an_event_of_the_bus_that_is_not_to_blame_is_kept(desk: Desk, stands_in_
     """Whoever sends by HTTP is told to come again; here nobody would, and only an alarm's queue keeps it."""
     desk.gate.fails = stands_in_the_way
     with pytest.raises(type(stands_in_the_way)):
-        desk.receiver.heard({"id": "e-1", "detail-type": "order.submitted", "detail": {"order_id": 3}})
+        desk.bus.heard({"id": "e-1", "detail-type": "order.submitted", "detail": {"order_id": 3}})
 
 
 def test_no_event_of_a_known_sender_is_an_internal_error(desk: Desk) -> None:

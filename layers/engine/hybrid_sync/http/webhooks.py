@@ -50,7 +50,7 @@ class Secrets(Protocol):
 
 
 class Receiver:
-    """Events over HTTP and from the event bus."""
+    """Events over HTTP."""
 
     def __init__(self, webhooks: Webhooks, held: Secrets, gate: Gate, now: Callable[[], datetime]) -> None:
         self._webhooks = webhooks
@@ -67,20 +67,6 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - the border: every failure leaves as a problem
             return refused(error, event)
 
-    def heard(self, event: Mapping[str, Any]) -> EventAnswer:
-        """An event of the bus, whose sender AWS knows; drops what is wrong with the event itself, and raises the rest.
-
-        What is raised is delivered twice again within minutes, and lies in the queue of missed schedules then.
-        """
-        name = self._webhooks.bus
-        if name is None:
-            return EventAnswer(status="ignored")
-        try:
-            return self._start(name, read_hint(name, self._webhooks.webhooks[name], json.dumps(event).encode(), {}))
-        except (RequestRejected, RequestForbidden) as error:
-            logger.error("event refused", extra={"source": name, "error": error.code, "said": str(error)})
-            return EventAnswer(status="refused")
-
     def _posted(self, event: Mapping[str, Any]) -> EventAnswer:
         received = Received(_body(event), _lower(event.get("headers") or {}))
         name = str((event.get("pathParameters") or {}).get("source", ""))
@@ -91,7 +77,7 @@ class Receiver:
                 raise NothingHere("There is nothing at this address.")
             raise SenderUnproved("The sender of this event is not proved.")
         assert source is not None  # nobody has signed for a source that is not there
-        return self._start(name, read_hint(name, source, received.body, received.headers))
+        return _started(self._gate, name, read_hint(name, source, received.body, received.headers))
 
     def _source(self, name: str) -> Source | None:
         source = self._webhooks.webhooks.get(name)
@@ -108,15 +94,40 @@ class Receiver:
         held = self._held.secrets(name)
         return proved(kind, received, held or [_NOBODYS], self._now()) and bool(held)
 
-    def _start(self, name: str, hint: Hint) -> EventAnswer:
-        if hint.request is None:
-            logger.info("event ignored", extra={"source": name})
+
+class Bus:
+    """Events of the event bus, whose sender AWS knows."""
+
+    def __init__(self, webhooks: Webhooks, gate: Gate) -> None:
+        self._webhooks = webhooks
+        self._gate = gate
+
+    def heard(self, event: Mapping[str, Any]) -> EventAnswer:
+        """Drops what is wrong with the event itself, and raises the rest.
+
+        What is raised is delivered twice again within minutes, and then by the queue of missed schedules until it is
+        heard.
+        """
+        name = self._webhooks.bus
+        if name is None:
             return EventAnswer(status="ignored")
-        with suppress(RequestConflicts):  # known, and the catalog has changed since: the run has been, all the same
-            self._gate.add(hint.request, hint.job_id, f"webhook:{name}")
-        facts = {"source": name, "run_id": hint.job_id, "refs": len(hint.request.refs)}
-        logger.info("event accepted", extra={**facts, "event": hint.event_type, "priority": hint.request.priority})
-        return EventAnswer(status="accepted", run_id=hint.job_id)
+        try:
+            hint = read_hint(name, self._webhooks.webhooks[name], json.dumps(event).encode(), {})
+            return _started(self._gate, name, hint)
+        except (RequestRejected, RequestForbidden) as error:
+            logger.error("event refused", extra={"source": name, "error": error.code, "said": str(error)})
+            return EventAnswer(status="refused")
+
+
+def _started(gate: Gate, name: str, hint: Hint) -> EventAnswer:
+    if hint.request is None:
+        logger.info("event ignored", extra={"source": name})
+        return EventAnswer(status="ignored")
+    with suppress(RequestConflicts):  # known, and the catalog has changed since: the run has been, all the same
+        gate.add(hint.request, hint.job_id, f"webhook:{name}")
+    facts = {"source": name, "run_id": hint.job_id, "refs": len(hint.request.refs)}
+    logger.info("event accepted", extra={**facts, "event": hint.event_type, "priority": hint.request.priority})
+    return EventAnswer(status="accepted", run_id=hint.job_id)
 
 
 def _body(event: Mapping[str, Any]) -> bytes:
