@@ -71,7 +71,9 @@ def _taken_up(world: Admitting, event: Event, hear: Callable[[Event], str | None
     if event.get("source", "aws.scheduler") in NOBODY_WAITS:
         return None
     run_id = hear(event)
-    return Late(f"An event of the bus could not be heard in time; its run {run_id} is accepted now.") if run_id else None
+    return (
+        Late(f"An event of the bus could not be heard in time; its run {run_id} is accepted now.") if run_id else None
+    )
 
 
 def _started(world: Admitting, scheduled: ScheduledRun) -> Late | None:
