@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from hybrid_sync.admission.gate import Gate
 from hybrid_sync.admission.scheduled import CALLER, Scheduled
 from hybrid_sync.admission.startable import ScheduledRun
 from hybrid_sync.alerts import Alert
 from hybrid_sync.dataclass import dataclass
-from hybrid_sync.entrypoint import error_sentence, logger, parsed, raised_at
+from hybrid_sync.entrypoint import Event, error_sentence, logger, parsed, raised_at
 from hybrid_sync.errors import RunNotFound, SyncError
 from hybrid_sync.failures.again import until
 from hybrid_sync.world import World
 
 NOBODY_WAITS = {"aws.scheduler", "aws.states"}
 """Sources of ticks of a clock, and of executions that have ended: the next tick does the same."""
-Event = Mapping[str, Any]
 
 
 class Admitting(World, Protocol):
