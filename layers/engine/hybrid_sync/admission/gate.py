@@ -75,7 +75,7 @@ class Gate:
                     known = self._get(job_id)
             if caller == CALLER:
                 self._later.needless(job)
-        if known is not None and known.request != job.request:
+        if known is not None and known.understood and known.request != job.request:
             raise RequestConflicts(
                 "This idempotency key was used for a different request.", "Send a new Idempotency-Key."
             )
@@ -128,7 +128,7 @@ class Gate:
             if chosen is None:
                 break
             job = self._jobs.get(chosen.job_id)  # only after the slots were read: the proof needs this order
-            if job is None or job.state is not JobState.waiting or self._gave_up(job) or self._later.dropped(job):
+            if job is None or not job.may_start or self._gave_up(job) or self._later.dropped(job):
                 passed.add(chosen.job_id)
                 continue
             if self._away_for(job):
@@ -282,7 +282,7 @@ class Gate:
             self._slots.free(job_id)  # it has ended before anybody might start it
         elif status is None:
             slots, starter = self._slots.read(), secrets.token_hex(6)
-            if not slots.paused and self._slots.take_over(slots, job_id, starter):
+            if job.understood and not slots.paused and self._slots.take_over(slots, job_id, starter):
                 self._start(job, starter, only=False)
         elif status != "running":
             for other in job.merged:

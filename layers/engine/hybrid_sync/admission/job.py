@@ -87,6 +87,12 @@ class Job(Waiting):
     """Why it has not started although it had its turn, or did not end well."""
     until: datetime | None = None
     """It is not started after that."""
+    understood: bool = True
+    """Whether this version knows all that the request says; one that it does not know is not started by it."""
+
+    @property
+    def may_start(self) -> bool:
+        return self.state is JobState.waiting and self.understood
 
     @property
     def is_few(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hybrid_sync.admission.job import Job, JobState, Waiting, read, written
-from hybrid_sync.admission.startable import STARTABLE
+from hybrid_sync.admission.startable import read_stored, stored
 from hybrid_sync.aws import Client, refusals
 
 INDEX = "state-place"
@@ -23,6 +23,9 @@ KEPT = timedelta(days=90)
 """How long an ended job is kept; Step Functions knows an execution's name as long."""
 MOST_MERGED = 500
 """Jobs that one answers for; an item has its limits."""
+_OTHER_VERSION = (
+    "Another version accepted it and asks for what this one does not know: deploy that version again, or cancel it."
+)
 Values = Mapping[str, str | Sequence[str]]
 NOTHING: Values = {}
 
@@ -194,7 +197,7 @@ def _value(value: str | Sequence[str]) -> dict[str, Any]:
 def _item(job: Job) -> dict[str, Any]:
     texts: Values = {
         "state": job.state, "place": job.place, "accepted_at": written(job.accepted_at), "work": job.work,
-        "caller": job.caller, "request": job.request.model_dump_json(), "merged": job.merged, "into": job.into,
+        "caller": job.caller, "request": stored(job.request), "merged": job.merged, "into": job.into,
         "why": job.why, **({"until": written(job.until)} if job.until else {}),
     }  # fmt: skip
     return _key(job.job_id) | {name: _value(value) for name, value in texts.items()}
@@ -208,9 +211,11 @@ def _waiting(item: Mapping[str, Any]) -> Waiting:
 def stored_job(item: Mapping[str, Any]) -> Job:
     """What `put` and its changes have made of an item."""
     text = {name: str(value["S"]) for name, value in item.items() if "S" in value}
+    request, understood = read_stored(text["request"])
     return Job(
         **vars(_waiting(item)),
-        request=STARTABLE.validate_json(text["request"]),
+        request=request,
+        understood=understood,
         state=JobState(text["state"]),
         merged=tuple(str(one["S"]) for one in item["merged"]["L"]),
         ended_at=read(text["ended_at"]) if "ended_at" in text else None,
@@ -218,6 +223,6 @@ def stored_job(item: Mapping[str, Any]) -> Job:
         into=text["into"],
         outcome=text.get("outcome", ""),
         cancelled_by=text.get("cancelled_by", ""),
-        why=text.get("why", ""),
+        why=text.get("why", "") if understood else _OTHER_VERSION,
         until=read(text["until"]) if "until" in text else None,
     )

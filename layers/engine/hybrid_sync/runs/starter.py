@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,17 @@ class RunState:
     """JSON, of one that succeeded."""
 
 
+def said(request: Message) -> dict[str, Any]:
+    """A request as it is passed on: without its run's id, which is the execution's name, and without what is as usual.
+
+    While a stack is updated, or an update is taken back, one function is newer than another for moments: what only the
+    newer one knows stands in no request that does not need it.  The profile is always there, since the state machine
+    chooses the way by it, and by whether rows are named.
+    """
+    given = request.model_dump(mode="json", exclude_defaults=True, exclude={"run_id"})
+    return {"profile": getattr(request, "profile", None), **given}
+
+
 def _state(run_id: str, execution: dict[str, Any]) -> RunState:
     why = ": ".join(part for part in (execution.get("error"), execution.get("cause")) if part)
     return RunState(
@@ -63,8 +75,7 @@ class RunStarter:
         RequestRejected where no such request can be started by anybody; ConfigurationMissing where we may not;
         AwsUnavailable where it may have been started, or not.
         """
-        # The machine chooses the way of a request by whether it names rows.
-        text = request.model_dump_json(exclude={"run_id"} if getattr(request, "refs", ()) else {"run_id", "refs"})
+        text = json.dumps(said(request))
         if len(text.encode()) > MOST_BYTES:
             raise RequestRejected(
                 f"The request has {len(text.encode()):,} bytes, and a run takes {MOST_BYTES:,}.", "Ask for less."
