@@ -162,3 +162,16 @@ def test_a_table_that_does_not_answer_keeps_nobody_from_anything(clock: Clock) -
             connect(breakers, gone())
     connect(breakers)
     assert (breakers.due(), breakers.begin_notifying("target")) == ([], None)
+
+
+def test_what_another_version_has_written_opens_no_breaker_and_fails_nobody(worker: Callable[..., Breakers]) -> None:
+    opened(worker())
+    value = '{"legacy": {"away_since": "then"}, "target": {}, "third": {}}'
+    boto3.client("dynamodb").update_item(
+        TableName="breakers", Key={"pk": {"S": "breakers"}}, UpdateExpression="set #v = :v",
+        ExpressionAttributeNames={"#v": "value"}, ExpressionAttributeValues={":v": {"S": value}},
+    )  # fmt: skip
+    connect(worker())
+    opened(worker())
+    with pytest.raises(TargetUnavailable, match="away since"):
+        connect(worker())

@@ -4,10 +4,11 @@ next, so that "read, judge, write" is one step."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from hybrid_sync.aws import Client, refusals
 
@@ -16,7 +17,8 @@ _ATTEMPTS = 8
 
 
 class ControlItem(Generic[T]):
-    """One item of the control table (string key `pk`); `empty` is its value before the first write."""
+    """One item of the control table (string key `pk`); `empty` is its value before the first write, and where another
+    version has written it so that this one cannot read it: who is spared by it is not worth a failure."""
 
     def __init__(self, table: str, client: Client, name: str, kind: TypeAdapter[T], empty: T) -> None:
         self._table = table
@@ -47,7 +49,12 @@ class ControlItem(Generic[T]):
         with refusals("the control table"):
             found = self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=consistent)
         item = found.get("Item")
-        return (int(item["version"]["N"]), self._kind.validate_json(item["value"]["S"])) if item else (0, self._empty)
+        if item is None:
+            return 0, self._empty
+        value = self._empty
+        with suppress(ValidationError):
+            value = self._kind.validate_json(item["value"]["S"])
+        return int(item["version"]["N"]), value
 
     def _write(self, seen: int, value: T) -> bool:
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
