@@ -235,6 +235,14 @@ def test_what_could_not_be_delivered_is_brought_to_the_function_that_starts_it_u
     assert queue["VisibilityTimeout"] >= admitting["Timeout"], "Lambda refuses less"
     for name in ("AdmitRuns", "ReceiveWebhook"):
         assert FUNCTIONS[name]["DeadLetterQueue"]["TargetArn"] == {"Fn::GetAtt": "MissedScheduleQueue.Arn"}
+    # A rule that may not call its function drops the event at once, unless it has a queue that lets it in.
+    assert FUNCTIONS["ReceiveWebhook"]["Events"]["Bus"]["Properties"]["DeadLetterConfig"] == {
+        "Arn": {"Fn::GetAtt": "MissedScheduleQueue.Arn"}
+    }
+    policy = templates.resources(TEMPLATE, "AWS::SQS::QueuePolicy")["MissedScheduleQueuePolicy"]["PolicyDocument"]
+    [allowed] = [one for one in policy["Statement"] if one["Effect"] == "Allow"]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": "ReceiveWebhookBus.Arn"}}}
     age = templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm")["MissedScheduleAlarm"]
     # The metric forgets what was received three times: it has to be seen before.
     assert age["MetricName"] == "ApproximateAgeOfOldestMessage"
