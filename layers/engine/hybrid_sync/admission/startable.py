@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from hybrid_sync.admission.scheduled import Scheduled
 from hybrid_sync.contracts import Message, Profile, RunPriority, RunRequest
-from hybrid_sync.runs.starter import said
+from hybrid_sync.runs.said import said
 
 
 class CheckRequest(Message):

@@ -12,6 +12,7 @@ from hybrid_sync.aws import Client, refusals
 from hybrid_sync.contracts import Message, RunFailure
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import RequestRejected, RunNotFound, no_such_run
+from hybrid_sync.runs.said import said
 
 STATUSES = {
     "RUNNING": "running",
@@ -41,17 +42,6 @@ class RunState:
     """Error and cause of an execution that failed, where Step Functions reports them."""
     output: str = ""
     """JSON, of one that succeeded."""
-
-
-def said(request: Message) -> dict[str, Any]:
-    """A request as it is passed on: without its run's id, which is the execution's name, and without what is as usual.
-
-    While a stack is updated, or an update is taken back, one function is newer than another for moments: what only the
-    newer one knows stands in no request that does not need it.  The profile is always there, since the state machine
-    chooses the way by it, and by whether rows are named.
-    """
-    given = request.model_dump(mode="json", exclude_defaults=True, exclude={"run_id"})
-    return {"profile": getattr(request, "profile", None), **given}
 
 
 def _state(run_id: str, execution: dict[str, Any]) -> RunState:
