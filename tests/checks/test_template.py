@@ -249,6 +249,15 @@ def test_what_could_not_be_delivered_is_brought_to_the_function_that_starts_it_u
     assert age["Threshold"] + age["Period"] < 2 * queue["VisibilityTimeout"]
 
 
+def test_a_clock_that_has_stopped_is_told_by_what_it_does_not_measure_itself() -> None:
+    clock = FUNCTIONS["AdmitRuns"]["Events"]["Clock"]["Properties"]["ScheduleExpression"]
+    alarm = templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm")["ClockStoppedAlarm"]
+    assert (clock, alarm["Namespace"], alarm["MetricName"]) == ("rate(1 minute)", "AWS/Lambda", "Invocations")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "AdmitRuns"}}]
+    assert (alarm["ComparisonOperator"], alarm["TreatMissingData"]) == ("LessThanThreshold", "breaching")
+    assert alarm["Threshold"] < alarm["Period"] / 60
+
+
 def test_failed_records_have_three_attempts_and_time_for_each() -> None:
     queues = templates.resources(TEMPLATE, "AWS::SQS::Queue")
     queue = queues["FailedRecordsQueue"]
