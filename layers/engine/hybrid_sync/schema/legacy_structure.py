@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, LiteralString, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -22,9 +22,10 @@ from hybrid_sync.pgtypes import ask_types
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
 from hybrid_sync.rounds import Rounds, alike
 
-# Every relation that the catalog names and, under it, its partitions and heirs, all the way down. Row security is asked
-# of what is named: a partition's own policies do not filter what is read through its parent. A view's text, and the
-# expression of a generated column, say what is read where no row carries a transaction id that would show it.
+# Every relation that the catalog names and, under it, its partitions and heirs, or the views that it is made of, all the
+# way down. Row security is asked of what is named: a partition's own policies do not filter what is read through its
+# parent. A view's text, which names other views and says nothing of theirs, and the expression of a generated column
+# say what is read where no row carries a transaction id that would show it.
 _RELATIONS = """
 with recursive named (relation, at, oid) as (
   select n.relation, n.at, to_regclass(n.relation)::oid from unnest(%s::text[]) with ordinality as n(relation, at)
@@ -32,7 +33,12 @@ with recursive named (relation, at, oid) as (
 tree (relation, at, oid, below) as (
   select relation, at, oid, false from named where oid is not null
   union
-  select t.relation, t.at, i.inhrelid, true from tree t join pg_inherits i on i.inhparent = t.oid
+  select t.relation, t.at, u.oid, true from tree t cross join lateral (
+    select i.inhrelid from pg_inherits i where i.inhparent = t.oid
+    union select b.oid from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+    join pg_class b on d.refclassid = 'pg_class'::regclass and b.oid = d.refobjid and b.relkind in ('v', 'm')
+    where r.ev_class = t.oid and r.ev_type = '1' and b.oid <> t.oid
+  ) as u(oid)
 )
 select t.relation, t.below, c.oid::bigint, n.nspname || '.' || c.relname, c.relkind::text,
        not t.below and row_security_active(c.oid),
@@ -222,12 +228,12 @@ def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
     ]  # fmt: skip
     parts: list[object] = [seen, labels]
     unsteady: tuple[str, ...] = ()
-    if names := _functions(entity):
+    if any(names := (_functions(entity), _behind_views(found))):
         from hybrid_sync.schema.legacy_functions import functions_named  # seldom
 
-        [functions] = yield [functions_named(names)]
-        parts.append([[f.oid, f.name, f.body] for f in functions])
-        unsteady = tuple(sorted({f.name for f in functions if not f.immutable}))
+        functions = yield [functions_named(some) for some in names]
+        parts += [[[f.oid, f.name, f.body] for f in some] for some in functions if some]
+        unsteady = tuple(sorted({f.name for f in functions[0] if not f.immutable}))
     hashed = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     bases = {table(source.table.table).as_string(None) for source in entity.sources.values()}
     return Structure(hashed, unwatched, unsteady, sum(r.pages for r in found if r.named in bases))
@@ -236,7 +242,15 @@ def structure_in_rounds(entity: Entity) -> Rounds[Structure]:
 def _functions(entity: Entity) -> set[str]:
     """Names of functions that its expressions call and that may be legacy's own."""
     qualified = entity.legacy_search_path is None
-    texts = [_select(source).as_string(None) for source in entity.sources.values()]
+    return _called([_select(source).as_string(None) for source in entity.sources.values()], qualified=qualified)
+
+
+def _behind_views(found: Iterable[_Relation]) -> set[str]:
+    """The same of what its views call; the server writes their texts with all schemas but its own."""
+    return _called([relation.view for relation in found if relation.view], qualified=True)
+
+
+def _called(texts: Sequence[str], *, qualified: bool) -> set[str]:
     if qualified and not any(_QUALIFIED_CALL.search(text) for text in texts):
         return set()
     from hybrid_sync.schema.legacy_functions import names_called  # seldom
@@ -287,27 +301,6 @@ def _require_whole(entity: Entity, relation: _Relation, name: str) -> None:
 def has_transaction_ids(connection: Connection, source: Source) -> bool:
     """Whether every relation that the source reads shows by xmin when a row was written."""
     return all(relation.kind not in _KINDS for relation in answer(connection, _relations(named_by(source))))
-
-
-MOST_ROWS: LiteralString = (
-    "case when bool_and(c.relkind in ('r', 'p', 'm'))"
-    " then 291 * sum(pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint) end"
-)
-"""Of a table `c`, or of all its partitions: a page holds 291 rows at most (MaxHeapTuplesPerPage of 8 kB)."""
-
-
-def most_rows(source: Source) -> sql.Composed:
-    """How many rows the source's base table can have at most, by its size; NULL where its rows lie elsewhere."""
-    return of_all_partitions(MOST_ROWS, source.table.table)
-
-
-def of_all_partitions(what: LiteralString, relation: str) -> sql.Composed:
-    """A query for something of a table `c` and of all its partitions."""
-    return sql.SQL(
-        "(with recursive tree (oid) as (select pg_catalog.to_regclass({})::oid union"
-        " select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid)"
-        " select {} from tree t join pg_catalog.pg_class c on c.oid = t.oid)"
-    ).format(sql.Literal(table(relation).as_string(None)), sql.SQL(what))
 
 
 def named_by(source: Source) -> dict[str, str]:
