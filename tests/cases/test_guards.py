@@ -131,3 +131,7 @@ def test_what_a_trigger_of_a_few_marks_changes_is_told(ground: Servers) -> None:
 
 def test_what_a_trigger_of_an_unlink_changes_is_told(ground: Servers) -> None:
     _holds("reach/trigger_of_an_unlink", ground)
+
+
+def test_a_view_is_read_anew_when_what_it_is_made_of_becomes_another(ground: Servers) -> None:
+    _holds("visible/view_of_views", ground)
