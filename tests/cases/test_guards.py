@@ -135,3 +135,7 @@ def test_what_a_trigger_of_an_unlink_changes_is_told(ground: Servers) -> None:
 
 def test_a_view_is_read_anew_when_what_it_is_made_of_becomes_another(ground: Servers) -> None:
     _holds("visible/view_of_views", ground)
+
+
+def test_what_a_trigger_does_not_let_go_back_is_not_called_undone(ground: Servers) -> None:
+    _holds("reach/trigger_alters_an_undo", ground)

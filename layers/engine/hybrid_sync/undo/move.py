@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from hybrid_sync.catalog.shape import TargetColumn
-from hybrid_sync.halve import Refusal
+from hybrid_sync.halve import Refusal, Refused
 from hybrid_sync.postgres import require_row
 from hybrid_sync.undo.verdict import UNDO, Stage
 from hybrid_sync.write.images import restored
@@ -29,7 +29,28 @@ def lines(some: Sequence[int]) -> sql.Composed:
 
 def try_each(stage: Stage, attempt: Attempt) -> list[Refusal[int]]:
     """Undo every line that the target accepts; returns the others, and why."""
-    return write_each(stage.connection, stage.numbers(), attempt)
+    return write_each(stage.connection, stage.numbers(), attempt, lambda some: _require_as_before(stage, some))
+
+
+def _require_as_before(stage: Stage, some: Sequence[int]) -> None:
+    """Refused where a trigger of the target has given a line that was put back other values than it had.
+
+    Such a row stays as the run left it: with values that neither side ever had it would pass for undone.
+    """
+    if not stage.table.fires or stage.segment.operation == "insert":
+        return
+    differs = [
+        sql.SQL("t.{}::text is distinct from {}::text").format(sql.Identifier(c.name), restored(sql.SQL("u.before"), c))
+        for c in stage.columns
+    ]
+    found = stage.connection.execute(
+        sql.SQL(
+            "select exists (select from {} u join {} t on t.id = u.id"
+            " where u.verdict = 'done' and u.n between {} and {} and ({}))"
+        ).format(UNDO, stage.relation, some[0], some[-1], sql.SQL(" or ").join([sql.SQL("false"), *differs]))
+    ).fetchone()
+    if found is not None and found[0]:
+        raise Refused(SUPPRESSED)
 
 
 def refuse(stage: Stage, refused: Iterable[Refusal[int]]) -> None:
@@ -60,6 +81,9 @@ def _contested(stage: Stage, attempt: Attempt) -> bool:
     try:
         with stage.connection.transaction():
             write(stage.connection, everything)
+            _require_as_before(stage, numbers)
+    except Refused:
+        return False
     except psycopg.Error as error:
         require_row(stage.connection, error, [(everything, None)])
         return error.sqlstate in TWINS
