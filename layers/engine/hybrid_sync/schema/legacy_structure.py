@@ -22,10 +22,10 @@ from hybrid_sync.pgtypes import ask_types
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
 from hybrid_sync.rounds import Rounds, alike
 
-# Every relation that the catalog names and, under it, its partitions and heirs, or the views that it is made of, all the
-# way down. Row security is asked of what is named: a partition's own policies do not filter what is read through its
-# parent. A view's text, which names other views and says nothing of theirs, and the expression of a generated column
-# say what is read where no row carries a transaction id that would show it.
+# Every relation that the catalog names and, under it, its partitions and heirs, or the views that it is made of, all
+# the way down. Row security is asked of what is named: a partition's own policies do not filter what is read through
+# its parent. A view's text, which names other views and says nothing of theirs, and the expression of a generated
+# column say what is read where no row carries a transaction id that would show it.
 _RELATIONS = """
 with recursive named (relation, at, oid) as (
   select n.relation, n.at, to_regclass(n.relation)::oid from unnest(%s::text[]) with ordinality as n(relation, at)
