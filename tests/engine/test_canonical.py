@@ -6,6 +6,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from hybrid_sync.compare.digests import Row, draw
+
 VALUES: dict[str, list[str | None]] = {
     "boolean": ["true", "false", None],
     "integer": ["0", "-1", "2147483647", None],
@@ -57,3 +59,55 @@ def test_no_two_rows_run_into_each_other(target_db: str) -> None:
             " (null, 'abc'), ('abc', null), ('abc', ''), (null, null), ('', '')) as v(a, b)"
         ).fetchone()
     assert row == (8,)
+
+
+INTEGERS = [
+    None, 0, 1, -1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**32, 2**32 + 1, -(2**32), 2**40, 2**62, 2**63 - 1,
+    -(2**63),
+]  # fmt: skip
+"""PostgreSQL hashes 0 as it hashes 2^32 + 1."""
+SMALL = [None, -1, 0, 1, 40, 2**15 - 1]
+TOLD, SEEDS = sql.SQL("told"), draw()
+
+
+def summed(connection: psycopg.Connection[tuple[object, ...]], row: Row, values: str) -> list[tuple[object, ...]]:
+    """a, b, c and both sums of each of these rows (a, b, c, told)."""
+    query = (
+        "with r as (select a, b, c, told, {} from ({}) v (a, b, c, told)) select a, b, c, {} from r group by a, b, c"
+    )
+    named, sums = (sql.SQL(", ").join(some) for some in (row.named(TOLD), row.added_up(SEEDS)))
+    rows = sql.SQL(values)  # type: ignore[arg-type]
+    return connection.execute(sql.SQL(query).format(named, rows, sums)).fetchall()
+
+
+A, B, C = sql.SQL("a"), sql.SQL("b"), sql.SQL("c")
+NUMBERS = ((None, A), (B, C))
+
+
+def test_sums_over_integers_are_equal_exactly_where_the_rows_are(target_db: str) -> None:
+    numbers = ", ".join("(null::int8)" if n is None else f"('{n}'::int8)" for n in INTEGERS)
+    small = ", ".join("(null::int2)" if n is None else f"('{n}'::int2)" for n in SMALL)
+    with psycopg.connect(target_db, autocommit=True) as connection:
+        found = summed(
+            connection, Row((A, B, C), NUMBERS),
+            f"with n (n) as (values {numbers}), s (n) as (values {small}) select x.n, s.n, y.n, true"
+            " from n x cross join s cross join n y where x.n is not null",
+        )  # fmt: skip
+    assert len(found) == (len(INTEGERS) - 1) * len(SMALL) * len(INTEGERS)
+    for sums in (3, 4):
+        assert len({line[sums] for line in found}) == len(found)
+
+
+@pytest.mark.parametrize("numbers", [NUMBERS, ()])
+def test_what_must_equal_no_other_row_does_not(
+    numbers: tuple[tuple[sql.SQL | None, sql.SQL], ...], target_db: str
+) -> None:
+    values = "values (7, 0, 1, true), (8, 0, 1, true), (9, 0, 1, false)"
+    with psycopg.connect(target_db, autocommit=True) as connection:
+        sent, unsent = (
+            {a: sums for a, _, _, *sums in summed(connection, Row((A, B, C), numbers, but), values)}
+            for but in (None, sql.SQL("a = 7"))
+        )
+    assert [n for n in (7, 8, 9) if sent[n] == unsent[n]] == [8, 9]
+    assert None not in unsent[7]  # else it would equal a row that is not there
+    assert sent[9] == [None, None]

@@ -18,7 +18,7 @@ from psycopg import sql
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.compile import ReadPlan, ReferenceSlot
 from hybrid_sync.catalog.place import table as relation
-from hybrid_sync.compare.digests import of_one, sent
+from hybrid_sync.compare.digests import Number, Row, of_one, sent
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import belongs_to, key_columns, key_list, key_parts, record_key
 
@@ -33,6 +33,7 @@ class CanonicalColumn:
     name: str
     legacy: tuple[sql.Composable, ...]
     target: tuple[sql.Composable, ...]
+    refers: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,34 @@ class Canonical:
 
     def legacy_row(self) -> sql.Composed:
         """The bytes of a whole row, its key included."""
-        return sent([*self.legacy_key, *(value for column in self.columns for value in column.legacy)])
+        return sent(self.legacy_values())
 
     def target_row(self) -> sql.Composed:
         """`legacy_row` of the stored row."""
-        return sent([*self.target_key, *(value for column in self.columns for value in column.target)])
+        return sent(self.target_values())
+
+    def legacy_values(self) -> tuple[sql.Composable, ...]:
+        """Those of a whole row, its key first."""
+        return (*self.legacy_key, *(value for column in self.columns for value in column.legacy))
+
+    def target_values(self) -> tuple[sql.Composable, ...]:
+        """`legacy_values` of the stored row."""
+        return (*self.target_key, *(value for column in self.columns for value in column.target))
+
+    def legacy_compared(self, unsent: sql.Composable | None) -> Row:
+        """A whole row for a pass; under the condition `unsent` it must equal no stored one."""
+        return Row(self.legacy_values(), self._numbers(self.legacy_key, [c.legacy for c in self.columns]), unsent)
+
+    def target_compared(self) -> Row:
+        """`legacy_compared` of the stored row."""
+        return Row(self.target_values(), self._numbers(self.target_key, [c.target for c in self.columns]))
+
+    def _numbers(
+        self, key: Sequence[sql.Composable], columns: Sequence[tuple[sql.Composable, ...]]
+    ) -> tuple[Number, ...]:
+        if not all(column.refers for column in self.columns):
+            return ()
+        return (*((None, part) for part in key), *((alternative, of_it) for alternative, of_it in columns))
 
     def legacy_columns(self) -> sql.Composed:
         """A checksum per column, as text[] in the order of `names`."""
@@ -107,18 +131,20 @@ def _reference(
         alias = sql.Identifier(f"hybrid_sync_parent_{len(joins)}")
         joins.append(_parent(catalog, parent, source, alias, stored))
         keys.append(sql.SQL("{}.hybrid_sync_key").format(alias))
-    empty, empty_key = _pending(plan, slot) if slot.left_empty else (sql.SQL("null"), sql.SQL("null"))
-    chosen = sql.SQL("case when {stored} is null then {empty} {arms} else {none} end::int2").format(
+    # No parent stands behind an empty reference, so it needs no look before theirs.
+    key, empty = sql.SQL("coalesce({})").format(sql.SQL(", ").join(keys)), sql.SQL("null").format()
+    if slot.left_empty:
+        empty, empty_key = _pending(plan, slot)
+        key = sql.SQL("case when {} is null then {} else {} end").format(stored, empty_key, key)
+    chosen = sql.SQL("case {arms} when {stored} is not null then {none} else {empty} end::int2").format(
         stored=stored, empty=empty, arms=_arms(keys), none=_UNTRANSLATED
-    )
-    key = sql.SQL("case when {} is null then {} else coalesce({}) end").format(
-        stored, empty_key, sql.SQL(", ").join(keys)
     )
     given = sql.SQL("case {} end::int2").format(_arms(alternatives))
     return CanonicalColumn(
         slot.column,
         (given, sql.SQL("coalesce({})").format(sql.SQL(", ").join(alternatives))),
         (chosen, *key_parts([key])),
+        refers=True,
     )
 
 

@@ -213,6 +213,12 @@ def sent_row(plan: ReadPlan, form: Canonical) -> sql.Composable:
     )
 
 
+def compared_row(plan: ReadPlan, form: Canonical) -> digests.Row:
+    """`sent_row` for a pass."""
+    unsent = sql.SQL("({}) is not null").format(plan.verdict_sql) if plan.verdicts else None
+    return form.legacy_compared(unsent)
+
+
 def not_excluded(plan: ReadPlan) -> sql.Composable:
     """The condition that the first rule that a legacy row breaks does not exclude it."""
     rules = [i for i, verdict in enumerate(plan.verdicts) if verdict.outcome == "exclude"]

@@ -18,7 +18,7 @@ from hybrid_sync.blame import is_row_state
 from hybrid_sync.catalog.models import Money
 from hybrid_sync.compare import money
 from hybrid_sync.compare.canonical import Canonical
-from hybrid_sync.compare.checksums import sent_row
+from hybrid_sync.compare.checksums import compared_row
 from hybrid_sync.compare.references import given
 from hybrid_sync.compare.row_states import RowState
 from hybrid_sync.compare.scope import Scope
@@ -70,7 +70,7 @@ def _legacy_rows(scope: Scope, columns: Sequence[Money], changed: sql.Composable
     return Rows(
         scope.legacy_keys, plan.keyed, place, scope.after_fence, given(plan),
         [money.in_legacy(column, scope) for column in columns], plan.relations, scope.in_legacy(), changed, plan.octets,
-        (RowState.current,), None if form is None else sent_row(plan, form), scope.seeds,
+        (RowState.current,), None if form is None else compared_row(plan, form), scope.seeds,
         plan.excluded_sql == _FALSE and not scope.failed_present and not scope.failed_absent,
     )  # fmt: skip
 
@@ -101,7 +101,7 @@ def _target_rows(scope: Scope, columns: Sequence[Money], form: Canonical | None)
         scope.stored_keys, keyed, place, NEVER, carries, [money.in_target(column, scope, ()) for column in columns],
         sql.SQL("{} t {}").format(scope.relation, sql.SQL("") if form is None else form.joins),
         scope.of_source() if scope.is_whole else scope.rows_in_target(),
-        _FALSE, _NONE, _LIVE, None if form is None else form.target_row(), scope.seeds,
+        _FALSE, _NONE, _LIVE, None if form is None else form.target_compared(), scope.seeds,
         not scope.has_marked and not scope.in_flight and not scope.failed_present,
     )  # fmt: skip
 

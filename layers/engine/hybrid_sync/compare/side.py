@@ -89,8 +89,8 @@ class Rows:
     octets: sql.Composable
     refer: Sequence[str]
     """The places of the rows whose references are counted."""
-    row: sql.Composable | None
-    """The bytes of a whole row."""
+    row: digests.Row | None
+    """What of current rows is compared, their keys among it."""
     seeds: digests.Seeds
     plain: bool = False
     """A few comparisons say where a row is, so wherever that is asked for they are made anew."""
@@ -219,8 +219,7 @@ class Rows:
         if self._plans:
             named.append(sql.SQL("case when {} and {} then {} end as o").format(_HAS_CHANGED, self.keyed, self.octets))
         if self.row is not None:
-            current = at(RowState.current)
-            named.append(sql.SQL("case when hybrid_p9f2c = {} then {} end as d").format(current, self.row))
+            named += self.row.named(sql.SQL("hybrid_p9f2c = {}").format(at(RowState.current)))
         named += computed(self.amounts)
         asked = [sql.SQL("{} as hybrid_y9f2c").format(self.after_fence)]
         if self._plans:
@@ -260,11 +259,12 @@ class Rows:
     def _grouped(self) -> sql.Composed:
         """Of one integer as key the exact set, as bits; of a composite one sums."""
         if self._groups.single:
-            named: list[sql.Composable] = [sql.SQL("bit_or(h) as h")]
+            named = [sql.SQL("bit_or(h) as h").format()]
         else:
-            named = [_pair("h", self.seeds), sql.SQL("count(distinct h) as u")]
+            named = digests.under("h", digests.sums(sql.Identifier("h"), self.seeds))
+            named.append(sql.SQL("count(distinct h) as u").format())
         if self.row is not None:
-            named.append(_pair("d", self.seeds))
+            named += self.row.added_up(self.seeds)
         apart = self._groups.apart
         return sql.SQL("select g, {}, count(*) as c, {}, {}, {} from r group by {} offset 0").format(
             sql.SQL("m" if apart else "0 as m"),
@@ -307,11 +307,3 @@ class Rows:
 
 def _one_by_one(lines: Iterable[Texts]) -> Iterator[tuple[Texts, Sequence[str | None]]]:
     return ((line[:-1], line[-1:]) for line in lines)
-
-
-def _pair(name: str, seeds: digests.Seeds) -> sql.Composed:
-    """Both sums over a column of rows, under its name and a number."""
-    both = digests.sums(sql.Identifier(name), seeds)
-    return sql.SQL(", ").join(
-        sql.SQL("{} as {}").format(one, sql.Identifier(f"{name}{i}")) for i, one in enumerate(both)
-    )
