@@ -41,6 +41,41 @@ def test_deleted_rows_come_back_whole_under_their_ids(world: EngineWorld, legacy
     assert target("select max(legacy_id) from people") == [(8,)]
 
 
+STAMPED = """
+create function stamp() returns trigger language plpgsql as $$ begin {} return new; end $$;
+create trigger stamp before insert or update on people for each row execute function stamp()
+"""
+
+
+def test_a_trigger_that_stamps_new_rows_does_not_keep_deleted_ones_away(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    everything_hard(world)
+    run(world, "first")
+    there = target("select id, email from people order by id")
+    legacy(
+        "delete from visit where person_id > 8; delete from invoice where visit_id > 8; delete from person where id > 8"
+    )
+    run(world, "second")
+    assert target("select id, email from people order by id") != there
+    target(STAMPED.format("new.created_at := '2031-01-01';"))
+    assert undo(world, "second") == {}
+    assert target("select id, email from people order by id") == there
+
+
+def test_one_that_changes_what_runs_fill_does(world: EngineWorld, legacy: Query, target: Query) -> None:
+    everything_hard(world)
+    run(world, "first")
+    legacy(
+        "delete from visit where person_id > 8; delete from invoice where visit_id > 8; delete from person where id > 8"
+    )
+    run(world, "second")
+    left = target("select id from people order by id")
+    target(STAMPED.format("new.email := new.email || '.old';"))
+    assert undo(world, "second")["refused"] >= 1
+    assert target("select id from people order by id") == left
+
+
 def test_a_mark_that_is_undone_is_none_and_is_set_again_by_the_next_run(
     world: EngineWorld, legacy: Query, target: Query
 ) -> None:

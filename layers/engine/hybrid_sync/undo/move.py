@@ -35,13 +35,15 @@ def try_each(stage: Stage, attempt: Attempt) -> list[Refusal[int]]:
 def _require_as_before(stage: Stage, some: Sequence[int]) -> None:
     """Refused where a trigger of the target has given a line that was put back other values than it had.
 
-    Such a row stays as the run left it: with values that neither side ever had it would pass for undone.
+    Such a row stays as the run left it: with values that neither side ever had it would pass for undone.  Of a deleted
+    row that comes back, columns that no run fills are the target's own: a trigger may stamp them as with any new row.
     """
     if not stage.table.fires or stage.segment.operation == "insert":
         return
     differs = [
         sql.SQL("t.{}::text is distinct from {}::text").format(sql.Identifier(c.name), restored(sql.SQL("u.before"), c))
         for c in stage.columns
+        if stage.segment.operation != "delete" or stage.is_filled(c.name)
     ]
     found = stage.connection.execute(
         sql.SQL(

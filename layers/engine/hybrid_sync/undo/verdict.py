@@ -98,6 +98,13 @@ class Stage:
         """What the undo writes: the columns of the before-images that the table still has."""
         return restorable(self.table.columns, self.segment.columns)
 
+    def is_filled(self, column: str) -> bool:
+        """Whether runs fill the column; of the others a row has what the target gave it."""
+        source = self.entity.sources[self.source]
+        return column == "id" or any(
+            column in filled for filled in (source.key, source.discriminator, source.columns, source.references)
+        )
+
     def fill(self, segment: Segment) -> None:
         """Stage the segment's entries, lock their rows, and judge each of them."""
         self.segment, self.source = segment, segment.sources[0]
