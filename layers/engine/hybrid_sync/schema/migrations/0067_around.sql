@@ -77,3 +77,7 @@ begin
   end if;
   update hybrid_sync.written_beside set xids = ours where batch_id = p_batch;
 end $$;
+
+revoke all on function hybrid_sync.counted_writes(text[]) from public;
+revoke all on function hybrid_sync.count_writes(text[], text) from public;
+revoke all on function hybrid_sync.record_beside(uuid, text, text, bigint) from public;
