@@ -106,8 +106,8 @@ class Pool:
             asked = beside.submit(target)
             try:
                 first = legacy()
-            except BaseException:
-                with suppress(Exception):
+            except BaseException:  # an interrupt too: nobody else closes what the thread has opened
+                with suppress(Exception):  # why the target refused as well is not asked: legacy's error is raised
                     asked.result().close()
                 raise
             return first, _or_close(asked.result, first)
@@ -157,7 +157,7 @@ def _or_close(second: Callable[[], Connection], first: Connection) -> Connection
     """The second connection; without it nobody needs the first."""
     try:
         return second()
-    except BaseException:
+    except BaseException:  # an interrupt too: nobody else closes the first
         first.close()
         raise
 
