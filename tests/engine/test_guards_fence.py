@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from hybrid_sync.contracts import EntityTask, EntityVerdict, Ref, RunRequest, SegmentTask
-from hybrid_sync.errors import EntityIncomplete
+from hybrid_sync.errors import EntityIncomplete, RunNotFound
 from hybrid_sync.failpoints import armed
 from hybrid_sync.steps.compare_segment import compare_segment
 from hybrid_sync.steps.confirm_differences import confirm_differences
@@ -119,6 +119,20 @@ def test_the_fence_of_an_entity_that_is_held_stays(world: EngineWorld, target: Q
     target("update hybrid_sync.entity_state set held = true where entity = 'messages'")
     verdict = verified(world, "second")
     assert (verdict.conserved, verdict.fence_advanced) == (True, False)
+    assert fence(target) == ("first", 1)
+
+
+def test_a_run_whose_record_is_gone_meanwhile_ends_with_a_sentence(world: EngineWorld, target: Query) -> None:
+    """As it is for a worker from whom the right to see past row security was taken."""
+
+    class Forget:
+        def fire(self, name: str, connections: object) -> None:
+            target("delete from hybrid_sync.run_entity where run_id = 'second'")
+
+    run(world, "first", profile="daily")
+    written(world, "second")
+    with armed({"verify.recording": Forget()}), pytest.raises(RunNotFound, match="has no entity messages"):
+        verified(world, "second")
     assert fence(target) == ("first", 1)
 
 

@@ -253,6 +253,11 @@ def no_such_run(run_id: str) -> RunNotFound:
     return RunNotFound(f"There is no run {run_id}.", "List the recent ones with: hybrid-sync status, or GET /v1/syncs.")
 
 
+def no_such_part(run_id: str, entity: str) -> RunNotFound:
+    """The entity has no part in the run, or its record is gone."""
+    return RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
+
+
 class RequestConflicts(SyncError):
     """The same idempotency key was used for another request."""
 

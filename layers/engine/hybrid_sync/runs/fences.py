@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hybrid_sync.errors import LegacyUnavailable
+from hybrid_sync.errors import LegacyUnavailable, no_such_part
 from hybrid_sync.legacy.fence import Fence
-from hybrid_sync.postgres import Connection, Question
+from hybrid_sync.postgres import Connection, Cursor, Question
 
 StoredFence = tuple[Fence | None, str | None, int]
 """The entity's fence, the definition it was taken under, and its version."""
@@ -76,6 +76,7 @@ with state as (select held from hybrid_sync.entity_state where entity = %(entity
         and least(coalesce(other.finished_at, 'infinity'), other.deadline_at + interval '15 minutes') > mine.started_at
       join hybrid_sync.run_entity theirs on theirs.run_id = other.run_id and theirs.entity = %(entity)s
       where mine.run_id = %(run)s)
+    and exists (select from hybrid_sync.run_entity where run_id = %(run)s and entity = %(entity)s)
   returning entity)
 update hybrid_sync.run_entity e set fence_advanced = exists (select from moved)
 where e.run_id = %(run)s and e.entity = %(entity)s returning e.fence_advanced
@@ -86,9 +87,16 @@ def advance_fence(run_id: str, entity: str, fence: Fence, definition_hash: str, 
     """Compare-and-set: only from the version that the run planned against, and only where nobody holds the entity.
 
     Nor where a run of another catalog has worked beside this one: it may have written rows by its own definition.
-    Recorded in the entity's part of the run, too.
+    Recorded in the entity's part of the run, too.  RunNotFound where that is gone, or hidden from us since.
     """
     given = {
         "entity": entity, "fence": fence.model_dump_json(), "hash": definition_hash, "run": run_id, "version": version,
     }  # fmt: skip
-    return Question(_ADVANCE, given, lambda found: bool(found.fetchall()[0][0]))
+
+    def advanced(found: Cursor) -> bool:
+        row = found.fetchone()
+        if row is None:
+            raise no_such_part(run_id, entity)
+        return bool(row[0])
+
+    return Question(_ADVANCE, given, advanced)

@@ -13,7 +13,7 @@ from hybrid_sync.catalog.place import quoted
 from hybrid_sync.catalog.shape import AsPlanned
 from hybrid_sync.contracts import Key, RunFailure, RunRequest
 from hybrid_sync.dataclass import dataclass
-from hybrid_sync.errors import EntityIncomplete, RunNotFound, no_such_run
+from hybrid_sync.errors import EntityIncomplete, no_such_part, no_such_run
 from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, together
@@ -129,7 +129,7 @@ def ask_entity(run_id: str, entity: str) -> Question[EntityRecord]:
     def only(found: Cursor) -> EntityRecord:
         records = asked.meaning(found)
         if not records:
-            raise RunNotFound(f"Run {run_id} has no entity {entity}.", "Start the run again.")
+            raise no_such_part(run_id, entity)
         return records[entity]
 
     return Question(asked.query, asked.parameters, only)
