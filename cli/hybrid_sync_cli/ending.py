@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import click
 
+from hybrid_sync.recorded.money import MoneyLine
 from hybrid_sync.report.analysis import MissedCause
 from hybrid_sync.report.lines import asked, beyond, money, rate, unexplained
 from hybrid_sync.report.model import EntitySummary, RunSummary
@@ -104,22 +105,27 @@ def _wrong(summary: RunSummary) -> Iterator[str]:
 
 
 def _money(summary: RunSummary) -> Iterator[str]:
-    """What differs, by sum; where failed records explain all of it, what they are about."""
+    """What differs, by sum; where failed records and pending deletes explain all of it, what they are about."""
     if summary.adds_up == Sum.no:
         yield from list(money(summary))[:FAILURES_SHOWN]
         return
-    # A sum for each component: one payment may stand in several, and a refund in one hides nothing of another.
-    missing: dict[tuple[str, str], Decimal] = {}
+    if failed := _sums(summary, lambda line: line.missing + line.pending_deletes):
+        yield f"money of the failed records: {failed}"
+    if gone := _sums(summary, lambda line: line.pending_deletes):
+        yield f"money that the target has, and that is gone from legacy: {gone}"
+
+
+def _sums(summary: RunSummary, amount: Callable[[MoneyLine], Decimal]) -> str:
+    """A sum for each component: one payment may stand in several, and a refund in one hides nothing of another."""
+    found: dict[tuple[str, str], Decimal] = {}
     for title, line in ((e.title, line) for e in summary.entities for line in e.financial_impact):
-        missing[title, line.currency] = missing.get((title, line.currency), Decimal()) + line.missing
-    amounts = {place: in_words(amount, place[1]) for place, amount in sorted(missing.items()) if amount}
+        found[title, line.currency] = found.get((title, line.currency), Decimal()) + amount(line)
+    amounts = {place: in_words(total, place[1]) for place, total in sorted(found.items()) if total}
     titles = dict.fromkeys(title for title, _ in amounts)
     sums = [listed([words for (title, _), words in amounts.items() if title == one]) for one in titles]
     if len(titles) == 1:
-        yield f"money of the failed records: {sums[0]}"
-    elif titles:
-        each = "; ".join(f"{words} of {title}" for title, words in zip(titles, sums, strict=True))
-        yield f"money of the failed records: {each}"
+        return sums[0]
+    return "; ".join(f"{words} of {title}" for title, words in zip(titles, sums, strict=True))
 
 
 def _failures(summary: RunSummary) -> Iterator[str]:

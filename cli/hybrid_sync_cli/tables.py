@@ -116,10 +116,12 @@ def _references(summary: RunSummary) -> Iterable[Sheet]:
 def _money(summary: RunSummary) -> Iterable[Sheet | str]:
     """Every sum of which the target does not hold what legacy has."""
     differing = [(e, line) for e in summary.entities for line in e.money if not line.agrees]
-    amounts = ("legacy", "current", "stale", "absent", "excluded", "target", "missing")
+    gone = ("pending_deletes",) if any(line.pending_rows for _, line in differing) else ()
+    amounts = ("legacy", "current", "stale", "absent", "excluded", "target", *gone, "missing")
+    heads = tuple(name.replace("_", " ") for name in amounts)
     if differing:
         yield plain(
-            ("component", "column", "status", *amounts, "agrees"),
+            ("component", "column", "status", *heads, "agrees"),
             (
                 (
                     e.title,
@@ -130,7 +132,7 @@ def _money(summary: RunSummary) -> Iterable[Sheet | str]:
                 )
                 for e, line in differing
             ),
-            right=amounts,
+            right=heads,
             title="Money that does not agree",
         )
 

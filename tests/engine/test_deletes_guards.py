@@ -60,6 +60,23 @@ def test_a_row_stays_while_a_row_that_legacy_still_has_refers_to_it(
     assert target("select count(*) from people where legacy_id = 12") == [(0,)]
 
 
+@pytest.mark.parametrize(("policy", "status"), [("hard", "degraded"), ("ignore", "succeeded")])
+def test_money_that_stays_because_a_row_refers_to_it_degrades_a_run_that_should_delete_it(
+    world: EngineWorld, legacy: Query, target: Query, policy: str, status: str
+) -> None:
+    everything_hard(world)
+    with_policies(world, invoices=OnDelete(policy=policy))
+    run(world, "first")
+    legacy("delete from invoice where id = 1")  # the visit's best invoice, as legacy still says
+    assert run(world, "second").outcome.status == status
+    assert kept(target, "second") == [("invoices", [1], "still_referred" if policy == "hard" else "ignored")]
+    said = "could not be deleted in the target: still_referred (invoice:1)" in world.reports.pages["second", "md"]
+    assert said == (policy == "hard")
+    [(lines,)] = target("select money from hybrid_sync.run_entity where run_id = 'second' and entity = 'invoices'")
+    apart = [(line["currency"], line["pending_deletes"], line["equal"]) for line in lines if not line["agrees"]]
+    assert apart == [("JPY", "10.05", True)]
+
+
 def test_a_row_that_a_trigger_keeps_costs_only_itself(world: EngineWorld, legacy: Query, target: Query) -> None:
     with_policies(world, messages=HARD)
     run(world, "first")

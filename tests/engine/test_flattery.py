@@ -15,6 +15,7 @@ from hybrid_sync.catalog.load import load
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.schema.install import install
 from hybrid_sync_cli import tables
+from hybrid_sync_cli.ending import ending
 from hybrid_sync_cli.exits import exit_of
 from tests.engine.worlds import EngineWorld, run
 
@@ -118,3 +119,23 @@ def test_where_nothing_failed_it_is_said_that_money_agrees(shop: EngineWorld) ->
 
     for name, text in every_format(shop, "first").items():
         assert "Money agrees to the last digit." in text, name
+
+
+def test_money_that_legacy_has_no_more_never_simply_agrees(shop: EngineWorld, legacy_db: str) -> None:
+    """The catalog ignores deletes, so the run succeeds: the target counts more than legacy, which every format says."""
+    run(shop, "first")
+    execute(legacy_db, "delete from pay where id = 3")
+    assert run(shop, "second", profile="daily").outcome.status == "succeeded"
+
+    told = RunSummary.model_validate(shop.reports.documents["second"])
+    [pays] = [e for e in told.entities if e.money]
+    [line] = pays.money
+    assert (line.equal, line.agrees, line.pending_rows, told.adds_up) == (True, False, 1, "explained")
+    assert line.missing == -line.pending_deletes != 0
+    amount = f"USD {line.pending_deletes:,.2f}"
+    for name, text in every_format(shop, "second").items():
+        assert f"{amount} too much; pending deletes explain it ({amount} gone from legacy in 1 row); gone are: 3." in (
+            text
+        ), name
+        assert "money agrees" not in text.lower(), name
+    assert f"money that the target has, and that is gone from legacy: {amount}" in "\n".join(ending(told, 200))

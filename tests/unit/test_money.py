@@ -88,6 +88,17 @@ def test_money_agrees_only_when_no_row_of_it_is_left(place: RowState) -> None:
     assert not line(both(sums("5"), sums("0", 1, place)), both(sums("5"))).agrees
 
 
+def test_money_that_only_the_target_has_does_not_agree_also_where_it_adds_up_to_nothing() -> None:
+    gone: Sums = {("USD", None, RowState.gone): Tally(Decimal(0), 2)}
+    found = line(both(sums("5")), both(sums("5"), gone))
+    assert (found.equal, found.agrees, found.pending_rows, found.missing) == (True, False, 2, Decimal(0))
+
+
+def test_a_row_without_an_amount_that_legacy_has_no_more_changes_no_sum() -> None:
+    empty: Sums = {("USD", None, RowState.gone): Tally(Decimal(0), 1, 1)}
+    assert line(both(sums("5")), both(sums("5"), empty)).agrees
+
+
 def test_a_stale_row_whose_currency_has_changed_leaves_neither_currency_agreeing() -> None:
     ours: Sums = {("EUR", None, RowState.stale): Tally(Decimal(5), 1)}
     theirs: Sums = {("USD", None, RowState.stale): Tally(Decimal(5), 1)}

@@ -80,7 +80,9 @@ def _enter(
         setattr(total, place, getattr(total, place) + places[place])
     total.target += stored[0]
     total.tombstones += stored[1]
-    total.pending_deletes += len(set(found.gone).difference(scope.failed_absent))
+    gone = sorted(set(found.gone).difference(scope.failed_absent))
+    total.pending_deletes += len(gone)
+    total.gone_keys = (*total.gone_keys, *gone)[:_SHOWN]
     total.null_keys += null_keys
     total.doubled += sum(found.doubled.values())
     total.missing_keys = (*total.missing_keys, *scope.missing)[:_SHOWN]

@@ -74,6 +74,7 @@ def _line(column: str, currency: str, status: str | None, ours: TwoWays, theirs:
     arrived = theirs.of(*pair, RowState.current)
     equal = current == arrived and not current.odd and ours.agree_on(*pair) and theirs.agree_on(*pair)
     missing_rows = stale.rows + absent.rows + unexplained.rows + held.rows
+    pending_rows = pending.rows - pending.empty  # a row without an amount is in no sum
     return MoneyLine(
         column=column, currency=currency, status=status, legacy=legacy.amount, current=current.amount,
         stale=stale.amount, absent=absent.amount, excluded=excluded.amount, in_flight=moving.amount,
@@ -81,7 +82,8 @@ def _line(column: str, currency: str, status: str | None, ours: TwoWays, theirs:
         pending_deletes=pending.amount, missing=EXACT.subtract(legacy.minus(excluded), target.amount),
         rows=legacy.rows, current_rows=current.rows, stale_rows=stale.rows, absent_rows=absent.rows,
         excluded_rows=excluded.rows, in_flight_rows=moving.rows, unexplained_rows=unexplained.rows,
-        not_numbers=legacy.odd, equal=equal, agrees=equal and missing_rows == 0,
+        pending_rows=pending_rows, not_numbers=legacy.odd, equal=equal,
+        agrees=equal and missing_rows == 0 and pending_rows == 0,
     )  # fmt: skip
 
 

@@ -44,6 +44,8 @@ class Conservation(Recorded, frozen=False):
     missing_keys: tuple[Key, ...] = ()
     """The first of the missing, by legacy key; the same below."""
     failed_keys: tuple[Key, ...] = ()
+    gone_keys: tuple[Key, ...] = ()
+    """Of rows that are pending deletes."""
     ok: bool
     """What `adds_up` was when it was recorded."""
 

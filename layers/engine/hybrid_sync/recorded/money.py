@@ -34,8 +34,9 @@ class MoneyLine(Recorded):
     stale_in_target: Amount = Decimal(0)
     """What the target's older versions of the stale rows hold; it is among `target`, as the next is."""
     pending_deletes: Amount = Decimal(0)
+    """Of rows that the target still has, and legacy no more."""
     missing: Amount
-    """What legacy has, but for excluded rows, and the target does not."""
+    """What legacy has, but for excluded rows, less what the target has: below zero where the target has more."""
     rows: int
     """All that legacy has."""
     current_rows: int = 0
@@ -44,12 +45,14 @@ class MoneyLine(Recorded):
     excluded_rows: int = 0
     in_flight_rows: int = 0
     unexplained_rows: int = 0
+    pending_rows: int = 0
+    """Rows of the target with an amount, which legacy no longer has."""
     not_numbers: int = 0
     """Rows of legacy whose amount is NaN or infinite: they are in no sum."""
     equal: bool
     """The current rows are as many and add up to the same, on both servers and by both ways."""
     agrees: bool
-    """Equal, and no row of it is stale or absent: legacy's money is in the target."""
+    """Equal, and no row of it is stale, absent or gone from legacy: the target has legacy's money, and no other."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from hybrid_sync.contracts import Key
 from hybrid_sync.key_values import key_text
-from hybrid_sync.recorded.money import over_statuses
+from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.report.model import EntitySummary, RunSummary
-from hybrid_sync.report.money import in_words
+from hybrid_sync.report.money import difference, in_words
 from hybrid_sync.report.outcome import reasons
 from hybrid_sync.report.words import count, listed, n_of, percent
 
@@ -51,15 +52,17 @@ def money(summary: RunSummary) -> Iterator[str]:
                 for word, amount, number in (
                     ("stale", line.stale, line.stale_rows),
                     ("absent", line.absent, line.absent_rows),
+                    ("gone from legacy", line.pending_deletes, line.pending_rows),
                 )
                 if number
             ]
             parts = ", ".join(f"{in_words(a, line.currency)} {word} in {n_of(n, 'row')}" for word, a, n in held)
-            why = "the records that failed explain it" if line.equal else "NOT EXPLAINED"
+            why = f"{_explained_by(line)} explain it" if line.equal else "NOT EXPLAINED"
+            gone = f"; gone are: {_listed_keys(keys)}" if (keys := _gone_keys(e, line)) else ""
             yield (
                 f"Money of {name}: {in_words(line.legacy, line.currency)} in legacy, "
                 f"{in_words(line.excluded, line.currency)} of it excluded, {in_words(line.target, line.currency)} in "
-                f"the target, {in_words(line.missing, line.currency)} missing; {why}{f' ({parts})' if parts else ''}."
+                f"the target, {difference(line.missing, line.currency)}; {why}{f' ({parts})' if parts else ''}{gone}."
             )
     if not apart and any(e.money for e in summary.entities):
         left = any(e.reconcile.money_left for e in summary.entities if e.reconcile)
@@ -70,6 +73,21 @@ def money(summary: RunSummary) -> Iterator[str]:
                 f"Amounts of {e.title} that were changed in the target, and differ from legacy's row by row whatever"
                 f" the sums are: {listed(refs)}."
             )
+
+
+def _explained_by(line: MoneyLine) -> str:
+    gone = ["pending deletes"] if line.pending_rows else []
+    failed = ["the records that failed"] if line.stale_rows or line.absent_rows or not gone else []
+    return listed([*failed, *gone])
+
+
+def _gone_keys(e: EntitySummary, line: MoneyLine) -> tuple[Key, ...]:
+    """The first of the entity's pending deletes, where any of them has an amount of this line."""
+    return e.conservation.gone_keys if e.conservation and line.pending_rows else ()
+
+
+def _listed_keys(keys: Iterable[Key]) -> str:
+    return ", ".join(key_text(key) for key in keys)
 
 
 def _with_another_amount(e: EntitySummary) -> list[str]:
@@ -101,7 +119,7 @@ def unexplained(summary: RunSummary) -> Iterator[str]:
     for e in summary.entities:
         if e.conservation and e.conservation.missing:
             c = e.conservation
-            keys = ", ".join(key_text(key) for key in c.missing_keys)
+            keys = _listed_keys(c.missing_keys)
             shown = f" ({len(c.missing_keys)} of {count(c.missing)}: {keys})" if keys else ""
             rows = f"{n_of(c.missing, 'row')} of {e.title}"
             yield f"Unexplained: {rows} are neither in the target nor a failed record{shown}."

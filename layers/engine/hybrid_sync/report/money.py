@@ -33,6 +33,12 @@ def in_words(amount: Decimal, currency: str) -> str:
     return f"{number} without currency" if currency == NO_CURRENCY else f"{currency} {number}"
 
 
+def difference(missing: Decimal, currency: str) -> str:
+    """`USD 10.00 missing`, or `USD 10.00 too much`, of what the target lacks: less than nothing where it has more."""
+    word = "too much" if missing < 0 else "missing"
+    return f"{in_words(missing.copy_abs(), currency)} {word}"
+
+
 def _places(amount: Decimal) -> int:
     """How many decimals the amount needs; trailing zeros do not count."""
     _, digits, exponent = amount.as_tuple()

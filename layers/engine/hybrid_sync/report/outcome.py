@@ -12,8 +12,9 @@ def outcome(summary: RunSummary) -> str:
     """Of a run whose last entity has been verified, or cannot be.
 
     Failed: something was not verified.  Degraded: verified, and more rows are missing or stale than the catalog
-    tolerates, a row that the request names is not current, the target did not let go what is gone from legacy, or its
-    row security may hide rows: what it hides nobody has compared.  Else succeeded.
+    tolerates, a row that the request names is not current, what is gone from legacy stays in the target though the
+    catalog wants it gone (where it is money; else where the target itself did not let it go), or row security may hide
+    rows: what it hides nobody has compared.  Else succeeded.
     """
     stopped = any(failure.entity is None for failure in summary.failures)
     if stopped or not summary.entities or any(entity.status != "verified" for entity in summary.entities):

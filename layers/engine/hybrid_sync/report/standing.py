@@ -14,9 +14,10 @@ class Sum(StrEnum):
     """What legacy and target come to."""
 
     yes = "yes"
-    """Every row, reference and amount of legacy is in the target as legacy has it, or excluded by a rule."""
+    """Every row, reference and amount of legacy is in the target as legacy has it, or excluded by a rule; and the
+    target counts no amount that is gone from legacy."""
     explained = "explained"
-    """What is not has a failed record each; rows, references and money are otherwise the same."""
+    """What is not has a failed record each, or is a pending delete; all else is the same."""
     no = "NO"
     """Something differs and nobody knows why, or nobody has looked."""
     unknown = "–"

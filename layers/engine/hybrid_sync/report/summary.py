@@ -55,7 +55,7 @@ def summarise(
         earlier = trip.ask(ask_past(run_id)) if compared else None
         workers, failures = trip.ask(dicts(_WORKERS, given)), trip.ask(dicts(_FAILURES, given))
         asked, undoes = trip.ask(asked_rows(run_id)), trip.ask(ask_undoes(run_id))
-        stayed = trip.ask(ask_undeleted(run_id))
+        stayed = trip.ask(ask_undeleted(run_id, [name for name, e in catalog.entities.items() if e.money]))
         also(trip)
     if not found.value:
         raise no_such_run(run_id)

@@ -11,7 +11,7 @@ from hybrid_sync.recorded.conservation import Conservation, over_all
 from hybrid_sync.recorded.levels import PERIOD_DAYS, EntityLevel, Goal, Level, Outcome, judged
 from hybrid_sync.recorded.money import MoneyLine, over_statuses
 from hybrid_sync.report.levels.records import Records
-from hybrid_sync.report.money import in_words
+from hybrid_sync.report.money import difference
 from hybrid_sync.report.words import age, count, listed, n_of, percent
 
 FRESH = timedelta(days=4)
@@ -103,9 +103,9 @@ def _money(records: Records, catalog: Catalog, unverified: Sequence[str]) -> Lev
     if not lines and not unknown:
         return goal.unknown("No entity has money.")
     agree = sum(line.agrees for line in lines)
-    apart = ", ".join(f"{in_words(line.missing, line.currency)} of {line.column}" for line in lines if not line.agrees)
+    apart = [f"{difference(line.missing, line.currency)} of {line.column}" for line in lines if not line.agrees]
     said = f"{agree} of {n_of(len(lines), 'sum')} {'agrees' if agree == 1 else 'agree'}"
-    said += f"; missing: {apart}" if apart else ""
+    said += f"; {listed(apart)}" if apart else ""
     return goal.judged(
         said + _besides(catalog, unknown), met=agree == len(lines) and not unknown, part=agree, whole=len(lines)
     )

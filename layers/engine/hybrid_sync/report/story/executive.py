@@ -116,8 +116,13 @@ def _money_fact(summary: RunSummary) -> Fact:
     if wrong := sum(not line.equal for line in lines):
         return Fact("Money", "Differs", f"{wrong} of {n_of(len(lines), 'sum')}", Tone.bad)
     if apart := sum(not line.agrees for line in lines):
-        note = f"{apart} of {n_of(len(lines), 'sum')} without what failed"
-        return Fact("Money", "Not all there", note, Tone.warning)
+        gone = any(line.pending_rows for line in lines)
+        failed = any(line.stale_rows or line.absent_rows for line in lines)
+        left = [
+            word for word, there in (("without what failed", failed), ("with what legacy has no more", gone)) if there
+        ]
+        note = f"{apart} of {n_of(len(lines), 'sum')} {listed(left)}"
+        return Fact("Money", "Not all there" if failed or not gone else "More than in legacy", note, Tone.warning)
     currencies = listed(_currencies(summary))
     return Fact("Money", "Agrees", f"{n_of(len(lines), 'sum')} in {currencies}", Tone.good)
 

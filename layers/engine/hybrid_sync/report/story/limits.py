@@ -23,8 +23,8 @@ _WORDS = (
     (
         "Adds up",
         "Yes: each row of legacy is in the target or excluded, every reference leads to a row and none was lost, and "
-        "the money of both sides is equal. Explained: the same, but for rows that failed and are listed. NO: something "
-        "differs that nothing explains, or that nobody could look at.",
+        "the money of both sides is equal. Explained: the same, but for rows that failed and are listed, and amounts "
+        "that are gone from legacy. NO: something differs that nothing explains, or that nobody could look at.",
     ),
 )
 

@@ -22,6 +22,7 @@ _AMOUNTS: tuple[tuple[str, Callable[[MoneyLine], Decimal]], ...] = (
     ("Target", lambda line: line.target),
     ("Missing", lambda line: line.missing),
 )
+_GONE: tuple[str, Callable[[MoneyLine], Decimal]] = ("Gone from legacy", lambda line: line.pending_deletes)
 
 
 def money(summary: RunSummary) -> Section | None:
@@ -33,9 +34,10 @@ def money(summary: RunSummary) -> Section | None:
     single = [(e.title, line) for e in with_money for line in e.money]
     lead = (
         "Legacy is everything that legacy has: the amounts of its current, stale, absent and excluded rows. Target is "
-        "what the target holds, older versions included, and missing what legacy has beyond that, without excluded "
-        "rows. A sum agrees only if nothing is stale or absent and both servers say the same, to the last digit and of "
-        "as many rows. Currencies are never added to each other."
+        "what the target holds, older versions and rows that are gone from legacy included, and missing what legacy "
+        "has beyond that, without excluded rows; it is negative where the target has more. A sum agrees only if "
+        "nothing is stale, absent or gone from legacy and both servers say the same, to the last digit and of as many "
+        "rows. Currencies are never added to each other."
     )
     blocks: list[Block] = [Text(lead), _table("Money per column and currency", totals, by_status=False)]
     if any(line.status is not None for _, line in single):
@@ -46,11 +48,13 @@ def money(summary: RunSummary) -> Section | None:
 
 
 def _table(caption: str, lines: list[tuple[str, MoneyLine]], *, by_status: bool) -> Table:
+    # The table is wide: what mostly nothing has, it shows only where there is some.
+    amounts = (*_AMOUNTS[:-1], _GONE, _AMOUNTS[-1]) if any(line.pending_rows for _, line in lines) else _AMOUNTS
     columns = [
         Column("Component"),
         Column("Column"),
         Column("Status"),
-        *(Column(head, numeric=True) for head, _ in _AMOUNTS),
+        *(Column(head, numeric=True) for head, _ in amounts),
         Column("Rows", numeric=True),
         Column("Agrees"),
     ]
@@ -59,7 +63,7 @@ def _table(caption: str, lines: list[tuple[str, MoneyLine]], *, by_status: bool)
             cell(capital(title)),
             cell(line.column),
             cell(line.status or NOTHING),
-            *(cell(in_words(amount(line), line.currency)) for _, amount in _AMOUNTS),
+            *(cell(in_words(amount(line), line.currency)) for _, amount in amounts),
             cell(count(line.rows)),
             agrees(Sum.yes if line.agrees else Sum.explained if line.equal else Sum.no),
         )
