@@ -140,3 +140,26 @@ def needed_by_maps(definition: dict[str, Any]) -> set[str]:
     return read | (
         {"states:StartExecution", "states:DescribeExecution", "states:StopExecution"} if distributed else set()
     )
+
+
+# What a name is unique among: an account's resources of one region, but for these, which are the account's of all.
+GLOBAL = {"DashboardName", "BudgetName"}
+NAMED = {
+    "AWS::Scheduler::Schedule": "Name", "AWS::Events::Rule": "Name", "AWS::Lambda::Function": "FunctionName",
+    "AWS::StepFunctions::StateMachine": "StateMachineName", "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::CloudWatch::Alarm": "AlarmName", "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SNS::Topic": "TopicName", "AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName",
+    "AWS::SecretsManager::Secret": "Name", "AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::Budgets::Budget": "BudgetName",
+}  # fmt: skip
+
+
+def test_two_deployments_of_an_account_have_no_name_in_common() -> None:
+    for logical_id, resource in resources().items():
+        properties = resource.get("Properties", {})
+        name = properties.get("Budget", properties).get(NAMED.get(resource["Type"], ""))
+        if name is not None:  # else CloudFormation makes one that is nobody else's
+            assert "${AWS::StackName}" in _text(name) or name == {"Ref": "AWS::StackName"}, logical_id
+            if NAMED[resource["Type"]] in GLOBAL:  # the same stack in another region is another deployment
+                assert "${AWS::Region}" in _text(name), logical_id

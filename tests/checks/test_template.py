@@ -53,8 +53,10 @@ def test_a_function_uses_at_most_512_mib(name: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_has_a_log_group_with_an_end(name: str) -> None:
     group = TEMPLATE["Resources"][f"{name}Logs"]["Properties"]
-    assert group["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{{name}}}"}
+    assert group["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{FUNCTIONS[name]['FunctionName']['Fn::Sub']}"}
     assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    # A function that is called while its group is not there has Lambda make one, and the next stack of the name fails.
+    assert TEMPLATE["Resources"][name]["DependsOn"] == f"{name}Logs"
 
 
 def test_every_log_ends_by_the_one_parameter() -> None:
@@ -422,6 +424,19 @@ def test_metrics_alarms_and_the_dashboard_are_those_of_the_table_and_cost_less_t
         Item.metrics: len(BY_NAME), Item.alarms: standing.ALARMS, Item.dashboards: standing.DASHBOARDS,
     }  # fmt: skip
     assert dollars(watching) < 12
+
+
+def test_a_consumer_that_sends_to_its_own_queue_is_not_taken_for_a_loop() -> None:
+    for name, function in FUNCTIONS.items():
+        heard = [e["Properties"]["Queue"] for e in function.get("Events", {}).values() if e["Type"] == "SQS"]
+        sends = [
+            resource
+            for statement in templates.statements(function)
+            if "sqs:SendMessage" in templates.listed(statement["Action"])
+            for resource in templates.listed(statement["Resource"])
+        ]
+        # Lambda ends a chain after 16 calls of the same function, unless it is told that the chain is meant.
+        assert (function.get("RecursiveLoop") == "Allow") is any(queue in sends for queue in heard), name
 
 
 def test_a_functions_name_says_whose_it_is() -> None:
