@@ -55,6 +55,22 @@ def test_a_native_change_is_named_by_key_and_column_and_left_alone(world: Engine
     assert (result(target, "second", "people")["drift"], done.outcome.status) == (1, "succeeded")
 
 
+def test_a_native_change_whose_transaction_has_the_number_of_an_old_one_of_ours_is_left_alone(
+    world: EngineWorld, target: Query
+) -> None:
+    """Records of what we wrote are kept for years, and the 32 bits by which they name a transaction come again."""
+    run(world, "first")
+    target("update people set email = 'changed@example.org' where legacy_id = 3")
+    target(
+        "insert into hybrid_sync.batch_done (batch_id, run_id, entity, source, lo, hi, xids, done_at)"
+        " select gen_random_uuid(), 'first', 'people', 'person', 0, 1, array[xmin], now() - interval '2 years'"
+        " from people where legacy_id = 3"
+    )
+    run(world, "second")
+    assert [found[-2:] for found in differences(target, "second")] == [("target", "confirmed")]
+    assert target("select email from people where legacy_id = 3") == [("changed@example.org",)]
+
+
 def test_a_repair_undoes_native_changes_and_keeps_what_is_not_mapped(world: EngineWorld, target: Query) -> None:
     run(world, "first")
     target("update people set email = 'changed@example.org', internal_note = 'keep' where legacy_id = 3")

@@ -21,23 +21,31 @@ from hybrid_sync.postgres import Connection, Question
 
 Origin = Literal["legacy", "target", "both"]
 
-# age() counts back from the next transaction id, so younger means smaller. The baseline is the last reconcile's
-# snapshot of the target; before the first one, our own oldest write: whatever is older was there when we first looked.
+# The baseline is the last reconcile's snapshot of the target; before the first one, our own oldest write: whatever is
+# older was there when we first looked.  Rows and records bear 32 bits of a transaction's number, so each is taken for
+# the youngest one with these bits; and what we wrote before the baseline, whose bits may come again, is not looked at.
+# An hour is more than a transaction takes between the clock that its record bears and its end.
 _NATIVE_XIDS = """
-with given as (select x, x::xid as xid from unnest(%(xids)s::text[]) as x),
+with next as (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xid),
+last as (
+  select (e.reconcile->>'target_xmin')::bigint as xid, r.started_at - interval '1 hour' as since
+  from hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id
+  where e.entity = %(entity)s and e.run_id <> %(run)s and e.reconcile->>'done' = 'true'
+  order by e.finished_at desc nulls last limit 1
+),
+since (at) as (select coalesce((select since from last), '-infinity')),
 ours as (
-  select unnest(xids) as xid from hybrid_sync.batch_done where entity = %(entity)s
-  union select xid from hybrid_sync.journal where entity = %(entity)s and xid::text = any(%(xids)s)
+  select unnest(b.xids)::text::bigint as x from hybrid_sync.batch_done b, since
+  where b.entity = %(entity)s and b.done_at >= since.at
+  union select j.xid::text::bigint from hybrid_sync.journal j, since
+  where j.entity = %(entity)s and j.recorded_at >= since.at and (j.xid::text)::bigint = any(%(xids)s)
 ),
 baseline as (
-  select coalesce(
-    (select age(((reconcile->>'target_xmin')::numeric %% 4294967296)::text::xid) from hybrid_sync.run_entity
-     where entity = %(entity)s and run_id <> %(run)s and reconcile->>'done' = 'true'
-     order by finished_at desc nulls last limit 1),
-    (select max(age(xid)) from ours), 2147483647) as age
+  select coalesce((select xid from last), (select min(next.xid - 1 - (next.xid - 1 - x & 4294967295)) from ours, next),
+                  0) as xid
 )
-select x from given, baseline
-where xid not in (select xid from ours) and age(xid) between 0 and baseline.age
+select x::text from unnest(%(xids)s::bigint[]) as x, next, baseline
+where x not in (select x from ours) and next.xid - 1 - (next.xid - 1 - x & 4294967295) >= baseline.xid
 """
 # An entry is written in the savepoint of the change that it tells of, so it bears the same transaction id.
 # Whose run ended after the entity was last verified may have written after that look, a run without the entity too.
@@ -88,7 +96,8 @@ def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[s
     """Those of the transactions that changed the target's rows natively since they were last found equal."""
     if not xids:
         return set()
-    rows = target.execute(_NATIVE_XIDS, {"xids": sorted(set(xids)), "entity": entity, "run": run_id}).fetchall()
+    given = {"xids": sorted({int(xid) for xid in xids}), "entity": entity, "run": run_id}
+    rows = target.execute(_NATIVE_XIDS, given).fetchall()
     return {row[0] for row in rows}
 
 
