@@ -7,8 +7,10 @@ import pytest
 from hybrid_sync.catalog.catalog import Catalog
 from hybrid_sync.catalog.models import Tolerance
 from hybrid_sync.contracts import OnFailure, Ref, RollbackTask
+from hybrid_sync.failpoints import armed
 from hybrid_sync.report.model import RunSummary
 from hybrid_sync.steps.rollback_run import rollback_run
+from tests.engine.bulk import Do
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 
@@ -182,6 +184,7 @@ do $$ declare t regclass; begin
   loop execute format('create policy seen on %s to hybrid_sync_worker using (true) with check (true)', t); end loop;
 end $$
 """
+SWITCHED_ON = "alter table clinics enable row level security"
 FREE = "do $$ begin alter role hybrid_sync_worker bypassrls; exception when insufficient_privilege then null; end $$"
 
 
@@ -206,6 +209,30 @@ def test_a_run_does_not_say_that_all_is_right_where_a_policy_may_hide_rows_of_th
         )
     finally:
         target(FREE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["insert into clinic (name, country) values ('South', 'US')", "update clinic set name = 'Other' where id = 1"],
+)
+def test_row_security_that_is_switched_on_while_a_run_is_at_work_is_named_as_that(
+    world: EngineWorld, legacy: Query, target: Query, change: str
+) -> None:
+    """Of a row that a policy refuses, as of one that it hides, a trigger was told to be the cause."""
+    run(world, "first")
+    legacy(change)
+    target(BOUND)
+    try:
+        with armed({"batch.claimed": Do(lambda: target(SWITCHED_ON))}):
+            run(world, "second", profile="daily", entities=("clinics",))
+    finally:
+        target(FREE)
+    causes = target(
+        "select cause from hybrid_sync.run_failure where run_id = 'second' and error = 'structure_mismatch'"
+    )
+    [(cause,)] = causes
+    assert "Row security of the target's public.clinics applies to our role since this run was planned" in cause
+    assert target("select count(*) from hybrid_sync.failed_record where entity = 'clinics'") == [(0,)]
 
 
 def test_of_a_run_that_was_never_recorded_nothing_is_to_settle(world: EngineWorld) -> None:

@@ -44,6 +44,10 @@ class Answers:
         return cast("psycopg.Cursor[Row]", self)
 
     @property
+    def connection(self) -> None:
+        """There is none: a request is a transaction, so nothing more can be asked in it."""
+
+    @property
     def rowcount(self) -> int:
         return int(self._answers[self._at]["count"])
 

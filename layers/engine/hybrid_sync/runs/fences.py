@@ -7,6 +7,7 @@ from typing import Any
 from hybrid_sync.errors import LegacyUnavailable, no_such_part
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Cursor, Question
+from hybrid_sync.unseen import unseen
 
 StoredFence = tuple[Fence | None, str | None, int]
 """The entity's fence, the definition it was taken under, and its version."""
@@ -96,7 +97,7 @@ def advance_fence(run_id: str, entity: str, fence: Fence, definition_hash: str, 
     def advanced(found: Cursor) -> bool:
         row = found.fetchone()
         if row is None:
-            raise no_such_part(run_id, entity)
+            raise unseen(found.connection, no_such_part(run_id, entity))
         return bool(row[0])
 
     return Question(_ADVANCE, given, advanced)

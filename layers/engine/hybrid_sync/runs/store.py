@@ -18,6 +18,7 @@ from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, together
 from hybrid_sync.session import Trip
+from hybrid_sync.unseen import unseen
 
 Requested = dict[str, dict[str, list[Key]]]
 """entity -> source -> keys."""
@@ -84,13 +85,13 @@ def ask_run(run_id: str) -> Question[RunRecord]:
         "select request, status, fence, array(select json_agg(entity order by entity) from hybrid_sync.run_entity e"
         "  where e.run_id = r.run_id group by wave order by wave) from hybrid_sync.run r where run_id = %s",
         (run_id,),
-        lambda found: _run(run_id, found.fetchone()),
+        lambda found: _run(run_id, found),
     )
 
 
-def _run(run_id: str, row: tuple[Any, ...] | None) -> RunRecord:
-    if row is None:
-        raise no_such_run(run_id)
+def _run(run_id: str, found: Cursor) -> RunRecord:
+    if (row := found.fetchone()) is None:
+        raise unseen(found.connection, no_such_run(run_id))
     return RunRecord(run_id, RunRequest.model_validate(row[0]), row[1], Fence.model_validate(row[2]), row[3])
 
 
@@ -129,7 +130,7 @@ def ask_entity(run_id: str, entity: str) -> Question[EntityRecord]:
     def only(found: Cursor) -> EntityRecord:
         records = asked.meaning(found)
         if not records:
-            raise no_such_part(run_id, entity)
+            raise unseen(found.connection, no_such_part(run_id, entity))
         return records[entity]
 
     return Question(asked.query, asked.parameters, only)

@@ -8,6 +8,7 @@ from importlib import resources
 
 from hybrid_sync.errors import ConfigurationMissing, MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, Cursor, Question, one_trip
+from hybrid_sync.unseen import hidden
 
 # Neither foreign keys nor triggers apply to a session in replica mode, and the engine relies on both.
 _ASKED = """
@@ -58,10 +59,7 @@ def _require(found: Cursor) -> None:
     rows = found.fetchall()
     applied = {name for name, _ in rows}
     if not applied:
-        raise ConfigurationMissing(
-            "The target's hybrid_sync schema shows its rows to another role, not to ours: ours has lost BYPASSRLS.",
-            "Run `hybrid-sync install` again with an owner's DSN, which gives that back to hybrid_sync_worker.",
-        )
+        raise hidden()
     if wanted - applied:
         raise ConfigurationMissing("The target's hybrid_sync schema is of an older version.", _REMEDY)
     require_rules(rows[0][1])

@@ -17,6 +17,7 @@ from hybrid_sync.keys import PARAMETER, key_literal, key_texts, record_between, 
 from hybrid_sync.postgres import Connection, Cursor, Question, answer
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.timing import timed
+from hybrid_sync.unseen import unseen
 
 
 def require_running(connection: Connection, run_id: str) -> None:
@@ -39,15 +40,17 @@ def entering(run_id: str | None, entity: str | None) -> Question[None]:
     def require(found: Cursor) -> None:
         row = found.fetchone()
         assert row is not None, "a function with OUT parameters is one row"
-        require_entered(run_id, entity, *row)
+        require_entered(found.connection, run_id, entity, *row)
 
     return Question("select * from hybrid_sync.enter(%s, %s)", (run_id, entity), require)
 
 
-def require_entered(run_id: str | None, entity: str | None, refused: str | None, status: str | None) -> None:
+def require_entered(
+    target: Connection, run_id: str | None, entity: str | None, refused: str | None, status: str | None
+) -> None:
     """Raise for what `hybrid_sync.enter` has refused."""
     if refused == "unknown":
-        raise no_such_run(str(run_id))
+        raise unseen(target, no_such_run(str(run_id)))
     if refused == "ended":
         raise RunNotRunning(f"Run {run_id} is {status}, so nothing more is written for it.", "Start a new run.")
     if refused == "late":

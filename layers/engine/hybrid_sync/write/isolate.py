@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from hybrid_sync.blame import CANCELLED, CONTENTION
+from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import decode_key
 from hybrid_sync.postgres import Connection, is_row_state, require_row
@@ -43,6 +45,8 @@ _REASONS = {
     CANCELLED: "too_slow",
     **dict.fromkeys(CONTENTION, "contended"),
 }
+_OF_POLICIES = ("42501", "0A000")
+"""A policy that a row violates, and COPY into a table that has some."""
 ALTERED = "trigger_changed_value"
 """The row is there, with values that a trigger gave it."""
 _UNREADABLE = {"22021": "invalid_encoding", "22003": "numeric_out_of_range"}
@@ -94,11 +98,13 @@ def write_isolated(
             done = writer.write(new, known)
             return done, _altered(chain(new, known), done)
     except RowsSuppressed:
-        pass
+        _require_the_same_security(writer)
     except psycopg.Error as error:
         if connection.info.transaction_status == TransactionStatus.INERROR:
             raise  # before the savepoint: no row was written, so none is to blame
         require_row(connection, error, writer.asked(new=bool(new), known=bool(known)), last=last)
+        if error.sqlstate in _OF_POLICIES:
+            _require_the_same_security(writer)
         by_hand = error.sqlstate in (*CONTENTION, CANCELLED) or not is_row_state(error.sqlstate)
         contested = error.sqlstate in TWINS and not by_hand
     if fires:
@@ -122,6 +128,20 @@ def write_isolated(
         done.add(loop.journal_inserts())
     done.altered = loop.altered()
     return done, _named(writer, chain(new, known), refusals) + _altered(chain(new, known), done)
+
+
+def _require_the_same_security(writer: Writer) -> None:
+    """Rows were refused or left out: StructureMismatch where that is a policy which was not there when the entity was
+    planned.  It would be every row that it hides, under the name of a trigger, and nobody would compare them."""
+    table = writer.table
+    if table.row_security:
+        return
+    asked = sql.SQL("select row_security_active({}::regclass)").format(writer.statements.relation.as_string(None))
+    if writer.connection.execute(asked).fetchall() == [(True,)]:
+        raise StructureMismatch(
+            f"Row security of the target's {table.schema}.{table.name} applies to our role since this run was planned.",
+            "Run `hybrid-sync install` with an owner's DSN, which excuses our role or gives it a policy, then sync.",
+        )
 
 
 def _contested(rows: SplicedRows, refusals: Sequence[RowRefusal]) -> SplicedRows:

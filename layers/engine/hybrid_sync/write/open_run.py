@@ -60,7 +60,7 @@ def open_run(
     refused, status, entity, pages = asked.value
     if refused == "recorded":
         return None
-    require_entered(request.run_id, entity, refused, status)
+    require_entered(connection, request.run_id, entity, refused, status)
     return [page for one in pages if isinstance(page := opened(*one), Opened)]
 
 

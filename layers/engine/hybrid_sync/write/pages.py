@@ -109,7 +109,7 @@ def open_page(
     row = asked.value
     assert row is not None, "a function with OUT parameters is one row"
     refused, status, *found = row
-    require_entered(task.run_id, task.entity, refused, status)
+    require_entered(connection, task.run_id, task.entity, refused, status)
     return opened(*found)
 
 
