@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import psycopg
 
+from hybrid_sync.errors import ConfigurationMissing, StructureMismatch, SyncError
 from hybrid_sync.errors import Side as Side
-from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.timing import waited
 
 CONTENTION = ("40001", "40P01", "55P03")
@@ -182,3 +182,22 @@ def computable(side: Side) -> Iterator[None]:
             f"Legacy cannot compute a rule, a key or a join for some row ({error.sqlstate}): nothing can be counted.",
             "Correct that row, or write the expression so that every row has a value, as with nullif(…, 0).",
         ) from None
+
+
+def hidden() -> ConfigurationMissing:
+    """Our schema is there, and shows our role nothing."""
+    return ConfigurationMissing(
+        "The target's hybrid_sync schema shows its rows to another role, not to ours: ours has lost BYPASSRLS.",
+        "Run `hybrid-sync install` again with an owner's DSN, which gives that back to hybrid_sync_worker.",
+    )
+
+
+def unseen(target: psycopg.Connection[Any] | None, otherwise: SyncError) -> SyncError:
+    """What to raise where a record of ours was not found: `otherwise`, unless row security hides them all.
+
+    Asked only where something is missing already; never by REST, where a transaction takes no further question.
+    """
+    if target is None:
+        return otherwise
+    row = target.execute("select exists (select from hybrid_sync.migration)").fetchone()
+    return otherwise if row and row[0] else hidden()

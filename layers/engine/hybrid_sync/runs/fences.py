@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hybrid_sync.blame import unseen
 from hybrid_sync.errors import LegacyUnavailable, no_such_part
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Cursor, Question
-from hybrid_sync.unseen import unseen
 
 StoredFence = tuple[Fence | None, str | None, int]
 """The entity's fence, the definition it was taken under, and its version."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from hybrid_sync.blame import unseen
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.place import quoted
 from hybrid_sync.catalog.shape import AsPlanned
@@ -18,7 +19,6 @@ from hybrid_sync.legacy.changes import Detection, Mode
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Cursor, Question, answer, together
 from hybrid_sync.session import Trip
-from hybrid_sync.unseen import unseen
 
 Requested = dict[str, dict[str, list[Key]]]
 """entity -> source -> keys."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 
+from hybrid_sync.blame import hidden
 from hybrid_sync.errors import ConfigurationMissing, MissingPrivilege, StructureMismatch
 from hybrid_sync.postgres import Connection, Cursor, Question, one_trip
-from hybrid_sync.unseen import hidden
 
 # Neither foreign keys nor triggers apply to a session in replica mode, and the engine relies on both.
 _ASKED = """

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from psycopg import sql
 
+from hybrid_sync.blame import unseen
 from hybrid_sync.contracts import Key
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import EntityHeld, RunDeadlineExceeded, RunNotRunning, no_such_run
@@ -17,7 +18,6 @@ from hybrid_sync.keys import PARAMETER, key_literal, key_texts, record_between, 
 from hybrid_sync.postgres import Connection, Cursor, Question, answer
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.timing import timed
-from hybrid_sync.unseen import unseen
 
 
 def require_running(connection: Connection, run_id: str) -> None:
