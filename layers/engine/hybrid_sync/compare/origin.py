@@ -26,7 +26,8 @@ Origin = Literal["legacy", "target", "both"]
 # the youngest one with these bits; and what we wrote before the baseline, whose bits may come again, is not looked at.
 # An hour is more than a transaction takes between the clock that its record bears and its end.
 _NATIVE_XIDS = """
-with next as (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xid),
+with given as (select x::bigint as x from unnest(%(xids)s::text[]) as x),
+next as (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xid),
 last as (
   select (e.reconcile->>'target_xmin')::bigint as xid, r.started_at - interval '1 hour' as since
   from hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id
@@ -38,13 +39,13 @@ ours as (
   select unnest(b.xids)::text::bigint as x from hybrid_sync.batch_done b, since
   where b.entity = %(entity)s and b.done_at >= since.at
   union select j.xid::text::bigint from hybrid_sync.journal j, since
-  where j.entity = %(entity)s and j.recorded_at >= since.at and (j.xid::text)::bigint = any(%(xids)s)
+  where j.entity = %(entity)s and j.recorded_at >= since.at and (j.xid::text)::bigint = any(array(select x from given))
 ),
 baseline as (
   select coalesce((select xid from last), (select min(next.xid - 1 - (next.xid - 1 - x & 4294967295)) from ours, next),
                   0) as xid
 )
-select x::text from unnest(%(xids)s::bigint[]) as x, next, baseline
+select x::text from given, next, baseline
 where x not in (select x from ours) and next.xid - 1 - (next.xid - 1 - x & 4294967295) >= baseline.xid
 """
 # An entry is written in the savepoint of the change that it tells of, so it bears the same transaction id.
@@ -96,8 +97,7 @@ def native_xids(target: Connection, run_id: str, entity: str, xids: Collection[s
     """Those of the transactions that changed the target's rows natively since they were last found equal."""
     if not xids:
         return set()
-    given = {"xids": sorted({int(xid) for xid in xids}), "entity": entity, "run": run_id}
-    rows = target.execute(_NATIVE_XIDS, given).fetchall()
+    rows = target.execute(_NATIVE_XIDS, {"xids": sorted(set(xids)), "entity": entity, "run": run_id}).fetchall()
     return {row[0] for row in rows}
 
 

@@ -13,7 +13,7 @@ from hybrid_sync.blame import CANCELLED, CONTENTION
 from hybrid_sync.errors import StructureMismatch
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import decode_key
-from hybrid_sync.postgres import Connection, is_row_state, require_row
+from hybrid_sync.postgres import Connection, Parameters, is_row_state, require_row
 from hybrid_sync.rows.columns import Spliced, SplicedRows
 from hybrid_sync.rows.failed import FailedRow
 from hybrid_sync.timing import timed
@@ -100,11 +100,7 @@ def write_isolated(
     except RowsSuppressed:
         _require_the_same_security(writer)
     except psycopg.Error as error:
-        if connection.info.transaction_status == TransactionStatus.INERROR:
-            raise  # before the savepoint: no row was written, so none is to blame
-        require_row(connection, error, writer.asked(new=bool(new), known=bool(known)), last=last)
-        if error.sqlstate in _OF_POLICIES:
-            _require_the_same_security(writer)
+        _require_row(writer, error, writer.asked(new=bool(new), known=bool(known)), last)
         by_hand = error.sqlstate in (*CONTENTION, CANCELLED) or not is_row_state(error.sqlstate)
         contested = error.sqlstate in TWINS and not by_hand
     if fires:
@@ -128,6 +124,18 @@ def write_isolated(
         done.add(loop.journal_inserts())
     done.altered = loop.altered()
     return done, _named(writer, chain(new, known), refusals) + _altered(chain(new, known), done)
+
+
+def _require_row(
+    writer: Writer, error: psycopg.Error, asked: Iterable[tuple[sql.Composed, Parameters]], last: Callable[[], bool]
+) -> None:
+    """Return when a row is to blame; raise when none is."""
+    connection = writer.connection
+    if connection.info.transaction_status == TransactionStatus.INERROR:
+        raise error  # before the savepoint: no row was written
+    require_row(connection, error, asked, last=last)
+    if error.sqlstate in _OF_POLICIES:
+        _require_the_same_security(writer)
 
 
 def _require_the_same_security(writer: Writer) -> None:
