@@ -10,11 +10,12 @@ import pytest
 from hybrid_sync.catalog.models import Adopt, OnDelete
 from hybrid_sync.contracts import LinkTask, OnFailure, ReportRequest, RollbackOutcome, RollbackTask, RunRequest
 from hybrid_sync.errors import EntityHeld, RequestRejected, RunNotRunning
-from hybrid_sync.postgres import transaction
+from hybrid_sync.postgres import answer, transaction
 from hybrid_sync.report.recent import recent_runs
 from hybrid_sync.report.render import to_json, to_markdown
 from hybrid_sync.report.summary import recall
 from hybrid_sync.runs.holds import holds, release
+from hybrid_sync.runs.store import ask_run
 from hybrid_sync.steps.link_references import link_references
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
@@ -68,6 +69,20 @@ def test_an_undone_run_leaves_the_target_as_it_was(world: EngineWorld, legacy: Q
     assert differing(before, now(world)) == set()
     assert outcome.undone.conflicts == {}
     assert (outcome.undone.deleted, outcome.undone.inserted) == (7, 0)
+
+
+def test_a_run_is_undone_whose_request_says_what_only_another_version_knows(
+    world: EngineWorld, legacy: Query, target: Query
+) -> None:
+    run(world, "first")
+    before = now(world)
+    legacy(WEEK)
+    run(world, "week")
+    target("""update hybrid_sync.run set request = request || '{"later": true}' where run_id = 'week'""")
+    with world.connect_target() as connection:
+        assert answer(connection, ask_run("week")).request.profile == "weekly"
+    undo(world, "week")
+    assert now(world) == before
 
 
 def test_the_run_after_the_release_brings_every_change_back_under_the_same_ids(

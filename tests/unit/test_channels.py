@@ -74,6 +74,12 @@ def test_a_chat_takes_slacks_json_and_nothing_of_it_is_markup() -> None:
     assert "Correct &lt;it&gt; in legacy." in told["blocks"][1]["text"]["text"]
 
 
+def test_what_a_chat_shows_where_it_shows_no_blocks_is_no_markup_either() -> None:
+    receiver = Receiver()
+    Chat("https://hooks.slack.example.com/x", receiver.post).send(replace(ALERT, title="<!channel> of R&D"))
+    assert json.loads(receiver.got[0][2])["text"].endswith("&lt;!channel&gt; of R&amp;D")
+
+
 @pytest.mark.parametrize("status", [0, 404, 500])
 def test_a_receiver_that_refuses_twice_keeps_nobody_else_from_the_alert_and_they_hear_of_it(status: int) -> None:
     """Or its revoked address would fail every run that has to be told, and tell the others again and again."""

@@ -80,19 +80,19 @@ def create_run(
 
 
 def ask_run(run_id: str) -> Question[RunRecord]:
-    """The run as planned; RunNotFound when there is none."""
-    return Question(
+    """The run as planned, without what only another version knows of its request; RunNotFound when there is none."""
+    query = (
         "select request, status, fence, array(select json_agg(entity order by entity) from hybrid_sync.run_entity e"
-        "  where e.run_id = r.run_id group by wave order by wave) from hybrid_sync.run r where run_id = %s",
-        (run_id,),
-        lambda found: _run(run_id, found),
+        "  where e.run_id = r.run_id group by wave order by wave) from hybrid_sync.run r where run_id = %s"
     )
+    return Question(query, (run_id,), lambda found: _run(run_id, found))
 
 
 def _run(run_id: str, found: Cursor) -> RunRecord:
     if (row := found.fetchone()) is None:
         raise unseen(found.connection, no_such_run(run_id))
-    return RunRecord(run_id, RunRequest.model_validate(row[0]), row[1], Fence.model_validate(row[2]), row[3])
+    request = RunRequest.model_validate(row[0], extra="ignore")
+    return RunRecord(run_id, request, row[1], Fence.model_validate(row[2]), row[3])
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ def next_time(schedule: Schedule, after: datetime) -> datetime | None:
                 for minute in sorted(minutes):
                     at = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone).astimezone(UTC)
                     # A time that the clock leaves out in spring is no start.
-                    if at > after and at.astimezone(zone).hour == hour:
+                    there = at.astimezone(zone)
+                    if at > after and (there.hour, there.minute) == (hour, minute):
                         return at
     return None
 
