@@ -105,6 +105,7 @@ _SIGNATURE = rf"({_NAME}(?:\.{_NAME})?)\("
 _FUNCTION = re.compile(
     rf"""[^"'«»(=\n]*PL/pgSQL[^"'«»(=\n]*?["«]?{_SIGNATURE}|{_SIGNATURE}[^"'«»=\n]*\) PL/pgSQL""", re.ASCII
 )
+_OTHER_LANGUAGE = re.compile("PL/(?!pgSQL)")
 _CLOSES = {'"': '"', "'": "'", "«": "»", "»": "«", "“": "”", "「": "」"}
 _OPENED = re.compile(f"[{''.join(_CLOSES)}]")
 _RAISE = re.compile("(?<![A-Za-z_])RAISE(?![A-Za-z_])")
@@ -135,6 +136,18 @@ def functions_in(context: str) -> list[str]:
     return list(dict.fromkeys(theirs or found))
 
 
+def in_theirs(error: psycopg.Error) -> bool:
+    """Whether a function that is not ours was running, in PL/pgSQL or another procedural language.
+
+    A parallel worker, a COPY, our own functions and those of SQL alone stand in an error's context as well, and leave
+    the statement to blame.
+    """
+    context = error.diag.context or ""
+    return _OTHER_LANGUAGE.search(context) is not None or any(
+        not name.startswith("hybrid_sync") for name in functions_in(context)
+    )
+
+
 def at_raise(line: str) -> bool:
     """Whether it says that the function raised the error itself."""
     return function_in(line) is not None and _RAISE.search(line) is not None
@@ -157,10 +170,19 @@ def in_a_function(error: psycopg.Error) -> str | None:
 def quotable(error: psycopg.Error) -> bool:
     """Whether the message is the server's own about our statement: no function was running that could have written it.
 
-    Class 22 and 23 messages quote values even so.
+    Class 22 and 23 messages quote values even so.  A right that is missing is told in words that quote none, so it is
+    enough that no function of others was running.
     """
     state = error.sqlstate or ""
-    return error.diag.context is None and not raised(error) and state[:2] not in ("22", "23", "P0")
+    written_by_others = in_theirs(error) if state == "42501" else error.diag.context is not None
+    return not written_by_others and not raised(error) and state[:2] not in ("22", "23", "P0")
+
+
+def primary(error: psycopg.Error) -> str:
+    """The server's own message without DETAIL, where cell values stand; the code alone where a function may have
+    written it, or where the message itself quotes values."""
+    state = error.sqlstate or ""
+    return (error.diag.message_primary or state) if quotable(error) else state
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from hybrid_sync.blame import (
     LegacyCursor,
     TargetCursor,
     computable,
-    quotable,
+    in_theirs,
+    primary,
     raised,
     seconds_of,
     side_of,
@@ -247,7 +248,7 @@ def _named(side: Side, error: psycopg.Error, connection: Connection | None = Non
     if state[:2] in ("08", "57", "53", "58"):
         why, more = SHORT.get(state, ("not available", ""))
         return UNAVAILABLE[side](f"{side} answered {state} ({why}).", f"It is tried again{more}.")
-    if error.diag.context is not None:  # met with inside a function, perhaps for one row: whoever knows rows asks
+    if in_theirs(error):  # perhaps for one row: whoever knows rows asks
         return None
     if state in ("XX001", "XX002"):
         why = f"{side} finds its own data damaged ({state}, {primary(error)})."
@@ -311,10 +312,3 @@ def _unplanned(error: psycopg.Error) -> SyncError:
     return _named(side, error) or StructureMismatch(
         f"{side} does not take what the catalog asks for ({primary(error)}).", "Correct the catalog, or the table."
     )
-
-
-def primary(error: psycopg.Error) -> str:
-    """The server's own message without DETAIL, where cell values stand; the code alone where a function may have
-    written it, or where the message itself quotes values."""
-    state = error.sqlstate or ""
-    return (error.diag.message_primary or state) if quotable(error) else state

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import sql
 
+from hybrid_sync.blame import primary
 from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.catalog.names import quoted
 from hybrid_sync.catalog.place import table
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.errors import StructureMismatch, together
-from hybrid_sync.postgres import Connection, primary
+from hybrid_sync.postgres import Connection
 from hybrid_sync.schema.constants import constants_problems
 
 _UUID = 2950

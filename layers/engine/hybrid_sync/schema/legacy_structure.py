@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
+from hybrid_sync.blame import primary
 from hybrid_sync.catalog.columns import spliced
 from hybrid_sync.catalog.compile import relations
 from hybrid_sync.catalog.models import Entity, Source
@@ -19,7 +20,7 @@ from hybrid_sync.catalog.shape import NaturalTypes
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import ask_types
-from hybrid_sync.postgres import Connection, Cursor, Question, answer, primary
+from hybrid_sync.postgres import Connection, Cursor, Question, answer
 from hybrid_sync.rounds import Rounds, alike
 
 # Every relation that the catalog names and, under it, its partitions and heirs, or the views that it is made of, all

@@ -8,12 +8,13 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from hybrid_sync.blame import primary
 from hybrid_sync.catalog.models import Entity, Source
 from hybrid_sync.catalog.place import quoted, split, table
 from hybrid_sync.catalog.shape import TargetColumn, TargetTable, identity_of
 from hybrid_sync.errors import MissingPrivilege, StructureMismatch
 from hybrid_sync.pgtypes import ask_types
-from hybrid_sync.postgres import Connection, Cursor, Question, primary
+from hybrid_sync.postgres import Connection, Cursor, Question
 from hybrid_sync.rounds import Rounds, alike, alone
 
 _COLUMNS = """
