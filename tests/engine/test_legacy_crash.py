@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -15,7 +18,8 @@ from hybrid_sync.postgres import transaction
 from hybrid_sync_cli.stack.postgres import Cluster
 from hybrid_sync_cli.stack.processes import wait_until
 from tests.engine.test_legacy_history import bodies, detection, execute, moved
-from tests.engine.worlds import EngineWorld, run
+from tests.engine.worlds import EngineWorld, execution, functions_of, run
+from tests.flow.conduct import conduct
 
 
 def next_xid(cluster: Cluster) -> int:
@@ -105,3 +109,35 @@ def test_an_undo_across_a_crash_reads_everything_again(world: EngineWorld, own_l
         after = current_fence(legacy)
     assert older(before, after) is None
     assert older(after, after) == after
+
+
+def put_back(cluster: Cluster, copy: Path) -> None:
+    """The disk as it was when it was copied, under the same address."""
+    cluster.stop()
+    shutil.rmtree(cluster.data)
+    copy.rename(cluster.data)
+    cluster.ensure(cluster.port)
+
+
+def test_a_run_does_not_succeed_with_what_legacy_has_lost_meanwhile(world: EngineWorld, own_legacy: Cluster) -> None:
+    """A row was read, then the server lost it: counts and money agree all the same."""
+    moved(world, own_legacy)
+    run(world, "first")
+    own_legacy.stop()
+    copy = own_legacy.directory / "copy"
+    subprocess.run(["cp", "-a", own_legacy.data, copy], check=True)
+    own_legacy.ensure(own_legacy.port)
+    execute(own_legacy, "update remark set body = 'lost' where id = 1")
+    flow, functions = execution(world, "second", profile="daily"), functions_of(world)
+    conduct(flow, functions, until=lambda delivery: delivery.function == "verify_entity")
+    put_back(own_legacy, copy)
+    conduct(flow, functions)
+    assert bodies(world)[0] == (1, "lost")
+    with world.connect_target() as target:
+        [(code, advanced)] = target.execute(
+            "select failure->>'code', fence_advanced from hybrid_sync.run_entity join hybrid_sync.run using (run_id)"
+            " where run_id = 'second' and entity = 'messages' and run.status = 'failed'"
+        ).fetchall()
+    assert (code, advanced) == ("legacy_replaced", False)
+    assert run(world, "third", profile="daily").outcome.status == "succeeded"
+    assert bodies(world)[0] == (1, "remark 1")

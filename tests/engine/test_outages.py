@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from hybrid_sync import opening
 from hybrid_sync.catalog.load import load
 from hybrid_sync.contracts import BatchTask, EntityTask, RunRequest
-from hybrid_sync.errors import LegacyUnavailable, SyncError, TargetUnavailable
+from hybrid_sync.errors import LegacyReplaced, LegacyUnavailable, SyncError, TargetUnavailable
 from hybrid_sync.schema.install import install
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
@@ -85,7 +85,8 @@ def test_legacy_killed_in_mid_run_is_transient_and_the_next_run_completes(
     assert caught.value.transient
     assert rows(world, "people") == 0
     revive(legacy)
-    assert sync_batch(world, batch).inserted == 12
+    with pytest.raises(LegacyReplaced, match="begun anew"):
+        sync_batch(world, batch)
     assert run(world, "next").outcome.status == "succeeded"
 
 

@@ -165,3 +165,18 @@ def test_a_limit_of_temporary_files_is_named(legacy_db: str) -> None:
         legacy.execute("set local temp_file_limit = '64kB'; set local work_mem = '64kB'")
         legacy.execute("select count(*) from (select i from generate_series(1, 100000) i order by -i offset 0) s")
     assert told.value.transient
+
+
+def test_names_that_are_quoted_from_a_moment_of_the_run_on_are_no_other_table(
+    world: EngineWorld, projects: Projects, target: Query
+) -> None:
+    modes = ExitStack()
+
+    def switch() -> None:
+        modes.enter_context(set_for_us(projects, world, "quote_all_identifiers = on"))
+        world.pool = Pool()  # what follows is done in new sessions
+
+    with modes, armed({"batch.committed": Do(switch)}):
+        assert run(world, "first").outcome.status == "succeeded"
+        assert run(world, "second", profile="daily").outcome.status == "succeeded"
+    assert target("select distinct detection from hybrid_sync.run_entity where run_id = 'second'") == [("fence",)]

@@ -33,6 +33,7 @@ TRANSACTION_SETTINGS: dict[LiteralString, str] = {
     "standard_conforming_strings": "on",
     "exit_on_error": "off",
     "gin_fuzzy_search_limit": "0",
+    "quote_all_identifiers": "off",
     "statement_timeout": "120s",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",

@@ -221,23 +221,26 @@ def older(one: Fence | None, other: Fence | None) -> Fence | None:
 
 
 def keep_to(connection: Connection, planned: Fence) -> None:
-    """Each transaction of this connection begins, from here on, with the proof that it is where the run was planned.
+    """Each transaction of this connection begins, from here on, with the proof that it is where and when the run was
+    planned.
 
     An address may lead to several servers: a pooler, a balancer or a name with two hosts connects one step of a run to
-    the primary and the next one to a replica that lags, whose rows and whose missing rows are of the past.
+    the primary and the next one to a replica that lags, whose rows and whose missing rows are of the past.  And a
+    server that has begun anew since may have lost what an earlier step has read.
     """
     assert isinstance(connection, Session), "connect makes no other"
     server = _SERVER_BY_START if planned.is_by_start else _SERVER
     # A primary knows all that it has committed; of a replica one that has replayed enough will do.
     reached = _reached(planned.lsn) if planned.doubt == "replica" else sql.SQL("not pg_is_in_recovery()")
-    query = sql.SQL("select {}, {}::bigint, {}").format(server, _DATABASE, reached)
+    query = sql.SQL("select {}, {}::bigint, {}, {}").format(server, _DATABASE, reached, _LIFE)
 
     def meaning(found: Cursor) -> None:
-        system, timeline, database, reached = found.fetchall()[0]
+        system, timeline, database, reached, life = found.fetchall()[0]
         require_same(planned, (system, timeline, database))
         if not reached:
             connection.end()  # another one may lead to the right server
             raise _behind(planned)
+        require_same_life(planned, life)
 
     connection.begin_with(Question(query, None, meaning))
 
@@ -280,5 +283,16 @@ def require_same(planned: Fence, now: Identity) -> None:
     if planned.identity != now:
         raise LegacyReplaced(
             "Legacy was replaced during the run (another system identifier, timeline or database).",
+            "Start the run again: it will read everything once.",
+        )
+
+
+def require_same_life(planned: Fence, now: str | None) -> None:
+    """Refuse to read on from a server that has begun anew: rows that were read may have been lost with what it had not
+    written, or with a copy of its disk that was put back, and a run would call the target equal that has them."""
+    if planned.life is not None and planned.life != now:
+        raise LegacyReplaced(
+            "Legacy has begun anew during the run (a restart, a crash, or an older copy of its disk): what was read"
+            " before may be there no more.",
             "Start the run again: it will read everything once.",
         )
