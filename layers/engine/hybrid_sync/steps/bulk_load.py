@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 import psycopg
 
+from hybrid_sync.blame import primary
 from hybrid_sync.contracts import Profile, RunRequest
 from hybrid_sync.errors import (
     Contention,
@@ -21,7 +22,7 @@ from hybrid_sync.errors import (
     SyncError,
 )
 from hybrid_sync.failpoints import failpoint
-from hybrid_sync.postgres import Connection, answer, primary, transaction
+from hybrid_sync.postgres import Connection, answer, transaction
 from hybrid_sync.runs.store import EntityRecord
 from hybrid_sync.schema import bulk
 from hybrid_sync.schema.plans import forget
