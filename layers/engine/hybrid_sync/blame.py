@@ -69,12 +69,28 @@ def marked(side: Side, worked: Callable[[], float] = lambda: 0.0) -> Iterator[No
     try:
         yield
     except psycopg.Error as error:
-        if not hasattr(error, _SIDE):
-            setattr(error, _SIDE, side)
-            setattr(error, _SECONDS, time.monotonic() - began)
+        _mark(error, side, time.monotonic() - began)
         raise
     finally:
         waited(side, max(time.monotonic() - began - worked(), 0.0))
+
+
+def _mark(error: psycopg.Error, side: Side, seconds: float) -> None:
+    if not hasattr(error, _SIDE):
+        setattr(error, _SIDE, side)
+        setattr(error, _SECONDS, seconds)
+
+
+def rows_of(copy: psycopg.Copy) -> Iterator[tuple[Any, ...]]:
+    """What a COPY sends; where two are read at once, an error of one leaves through the other first, and would be
+    called its."""
+    began = time.monotonic()
+    try:
+        yield from copy.rows()
+    except psycopg.Error as error:
+        if isinstance(copy.cursor, _Sided):
+            _mark(error, copy.cursor.side, time.monotonic() - began)
+        raise
 
 
 def side_of(error: psycopg.Error, otherwise: Side) -> Side:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from psycopg import sql
 
+from hybrid_sync.blame import rows_of
 from hybrid_sync.contracts import Key
 from hybrid_sync.keys import key_of_texts
 from hybrid_sync.postgres import Connection
@@ -29,7 +30,7 @@ def lines(connection: Connection, query: sql.Composable, parts: int) -> Iterator
     order = sql.SQL(", ").join(sql.Literal(i + 1) for i in range(parts))
     statement = sql.SQL("copy (select * from ({}) s order by {}) to stdout").format(query, order)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        yield ((key_of_texts(row[:parts]), "".join(row[parts:])) for row in copy.rows())
+        yield ((key_of_texts(row[:parts]), "".join(row[parts:])) for row in rows_of(copy))
 
 
 def differing_lines(ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[Key, Where]]:
