@@ -43,6 +43,27 @@ def test_a_cause_is_told_once_and_again_after_a_day_and_that_it_is_over(
     assert target("select count(*) from hybrid_sync.alert") == [(0,)]
 
 
+def test_a_run_of_a_part_ends_the_alerts_of_its_own_entities_alone(world: EngineWorld, legacy: Query) -> None:
+    legacy("update person set settings = 'not json' where id = 12")
+    run(world, "all")
+    run(world, "clinics alone", entities=("clinics",))
+    subject, body = world.alerts.published[-1]
+    assert subject == "hybrid-sync: weekly run succeeded" and "Over:" not in body
+    legacy("update person set settings = '{}' where id = 12")
+    run(world, "people alone", entities=("people",))
+    assert "Over: weekly run degraded, since " in world.alerts.published[-1][1]
+
+
+def test_a_late_report_says_nothing_of_what_came_after_its_run(world: EngineWorld, target: Query, legacy: Query) -> None:
+    run(world, "before")
+    legacy("update person set settings = 'not json' where id = 12")
+    run(world, "after")
+    report_run(world, ReportRequest(run_id="before"))  # as the clock does where it has reached nobody
+    subject, body = world.alerts.published[-1]
+    assert subject == "hybrid-sync: weekly run succeeded" and "Over:" not in body
+    assert target("select title from hybrid_sync.alert") == [("weekly run degraded",)]
+
+
 def test_an_on_demand_run_that_ends_well_is_no_news_and_one_that_does_not_is(world: EngineWorld, legacy: Query) -> None:
     run(world, "weekly")
     run(world, "asked", profile="on_demand", entities=("people",))

@@ -36,7 +36,7 @@ def notification(summary: RunSummary, location: str, over: Over = ()) -> Alert:
     return Alert(
         title, (*above, *_body(summary), f"Report: {location}"), urgent=urgent,
         cause=f"{cause_of(summary.profile)}{_trouble(summary)}" if urgent else "",
-        entities=tuple(e.entity for e in summary.entities if e.failure or e.status != "verified"),
+        entities=_troubled(summary),
         new=summary.new_failures, known=summary.missed_records - summary.new_failures,
         money=tuple(money(summary)), remedy=_remedy(summary), command=f"hybrid-sync report {summary.run_id}",
         path=f"runs/{summary.run_id}", page=first_page(summary, ended) if _is_the_weeks(summary) else "",
@@ -46,6 +46,12 @@ def notification(summary: RunSummary, location: str, over: Over = ()) -> Alert:
 def _is_the_weeks(summary: RunSummary) -> bool:
     """The end of a week's sync, however it ended; one that starts again by itself is not at its end."""
     return summary.profile == Profile.weekly and not summary.again_at
+
+
+def _troubled(summary: RunSummary) -> tuple[str, ...]:
+    """The entities that somebody has to look at."""
+    beyond_limit = {line.entity for line in summary.missed if line.beyond}
+    return tuple(e.entity for e in summary.entities if e.failure or e.status != "verified" or e.entity in beyond_limit)
 
 
 def _trouble(summary: RunSummary) -> str:

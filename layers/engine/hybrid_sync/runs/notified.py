@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
 
@@ -9,15 +10,22 @@ from hybrid_sync.alerts import Alert
 from hybrid_sync.postgres import Connection, Question, answer
 
 _RECORD: LiteralString = """
-insert into hybrid_sync.alert as a (cause, title) values (%(cause)s, %(title)s)
-on conflict (cause) do update set told_at = clock_timestamp(), times = a.times + 1
+insert into hybrid_sync.alert as a (cause, title, entities)
+values (%(cause)s, %(title)s, nullif(%(entities)s::text[], '{}'))
+on conflict (cause) do update set told_at = clock_timestamp(), times = a.times + 1, entities = excluded.entities
 where a.told_at < clock_timestamp() - interval '24 hours'
 returning a.since, a.times
 """
-# Whatever is verified has needed all parts.  Of failed records it is over when none of the cause waits any more.
+# Whatever is verified has needed all parts, since it began.  Of runs it is over when one that began later has carried what
+# the trouble was with: a run of a part says nothing of the rest, and one that a late report is about nothing of what came
+# after it.  Of failed records it is over when none of the cause waits any more.
 _OVER: LiteralString = """
-delete from hybrid_sync.alert a where starts_with(a.cause, 'part:') or %(well)s and (
-  starts_with(a.cause, %(cause)s) or starts_with(a.cause, 'records:') and not exists (
+delete from hybrid_sync.alert a using hybrid_sync.run r where r.run_id = %(run_id)s and (
+  starts_with(a.cause, 'part:') and a.told_at < r.started_at
+  or %(well)s and starts_with(a.cause, %(cause)s) and a.told_at < r.started_at
+    and (%(part)s::text[] is null
+      or a.entities <@ %(part)s and coalesce(r.request->>'since', r.request->>'until') is null)
+  or %(well)s and starts_with(a.cause, 'records:') and not exists (
     select from hybrid_sync.failed_record f
     where f.status in ('open', 'escalated') and a.cause = concat('records:', f.entity, ':', f.reason)))
 returning a.title, a.since
@@ -41,13 +49,17 @@ def is_news(target: Connection, alert: Alert) -> bool:
     """
     if not alert.cause:
         return True
-    return bool(answer(target, Question(_RECORD, {"cause": alert.cause, "title": alert.title}, lambda c: c.fetchall())))
+    told = {"cause": alert.cause, "title": alert.title, "entities": list(alert.entities)}
+    return bool(answer(target, Question(_RECORD, told, lambda c: c.fetchall())))
 
 
-def over(cause: str, *, well: bool) -> Question[list[tuple[str, datetime]]]:
+def over(
+    run_id: str, cause: str, *, well: bool, part: Sequence[str] | None
+) -> Question[list[tuple[str, datetime]]]:
     """Take out the alerts that end with a verified run; returns the title of each and since when it was so.
 
     They are those of missing parts and, where the run went `well`, those whose cause begins with `cause` and those of
-    failed records of which none is left.
+    failed records of which none is left.  `part`: the entities of a run that carried these alone.
     """
-    return Question(_OVER, {"cause": cause, "well": well}, lambda found: [(str(t), s) for t, s in found.fetchall()])
+    about = {"run_id": run_id, "cause": cause, "well": well, "part": None if part is None else list(part)}
+    return Question(_OVER, about, lambda found: [(str(t), s) for t, s in found.fetchall()])

@@ -128,7 +128,9 @@ def _notify(world: World, target: Connection, summary: RunSummary, shown: str) -
     with transaction(target, "target"):
         well = summary.status == "succeeded"
         verified = well or summary.status == "degraded"
-        ended = answer(target, over(cause_of(summary.profile), well=well)) if verified else []
+        part = [e.entity for e in summary.entities] if summary.scope else None
+        is_over = over(summary.run_id, cause_of(summary.profile), well=well, part=part)
+        ended = answer(target, is_over) if verified else []
         alert = notification(summary, shown, ended)
         if is_news(target, alert):
             world.alerts.publish(alert)
