@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from hybrid_sync_cli.commands import jobs
+from hybrid_sync_cli.exits import although, exit_of
 from tests.cli.conftest import Command
 
 
@@ -51,3 +52,10 @@ def test_what_cannot_be_asked_for_is_said_in_one_sentence(
     assert sentence.startswith(f"hybrid-sync: {part} cannot be asked for: ")
     assert "pattern" not in sentence, "a form is not told as a regular expression"
     assert sentence.endswith("`hybrid-sync COMMAND --help` says what it takes.")
+
+
+@pytest.mark.parametrize("status", ["succeeded", "degraded"])
+def test_a_run_that_went_well_in_an_execution_that_did_not_says_why_its_exit_status_is_one(status: str) -> None:
+    assert exit_of(status, "failed") == 1
+    assert although(status, "failed").startswith(f"The run is {status} all the same, and its execution failed after")
+    assert (although(status, "succeeded"), although("failed", "failed")) == ("", "")

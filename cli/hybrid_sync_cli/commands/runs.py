@@ -18,7 +18,7 @@ from hybrid_sync_cli import ending, screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import outcome, profile_for, reference, report_of, run_named, start, summary_of, why_not
-from hybrid_sync_cli.exits import exit_of
+from hybrid_sync_cli.exits import although, exit_of
 from hybrid_sync_cli.moments import MOMENT, utc
 from hybrid_sync_cli.progress import follow
 
@@ -129,6 +129,8 @@ def _watch(deployment: Deployment, run_id: str, as_json: bool) -> int:
         click.echo(to_json(summary), nl=False)
     else:
         ending.show(summary)
+    if why := although(summary.status, ended):
+        click.echo(why, err=True)
     return exit_of(summary.status, ended)
 
 

@@ -16,7 +16,7 @@ from hybrid_sync_cli import screen, tables
 from hybrid_sync_cli.deployment import Deployment
 from hybrid_sync_cli.errors import CliError
 from hybrid_sync_cli.execution import outcome, run_named, start
-from hybrid_sync_cli.exits import FAILED, exit_of
+from hybrid_sync_cli.exits import FAILED, although, exit_of
 from hybrid_sync_cli.progress import follow
 
 Rows = Sequence[dict[str, Any]]
@@ -53,6 +53,8 @@ def verify(entities: tuple[str, ...], repair: bool, run_id: str | None, as_json:
         _show(found.checked)
         _show_failed(found.failed)
         _show_left(found.differences, found.failed)
+    if why := although(summary.status, ended):
+        click.echo(why, err=True)
     return FAILED if found.differences else exit_of(summary.status, ended)
 
 
