@@ -54,7 +54,9 @@ def test_a_run_of_a_part_ends_the_alerts_of_its_own_entities_alone(world: Engine
     assert "Over: weekly run degraded, since " in world.alerts.published[-1][1]
 
 
-def test_a_late_report_says_nothing_of_what_came_after_its_run(world: EngineWorld, target: Query, legacy: Query) -> None:
+def test_a_late_report_says_nothing_of_what_came_after_its_run(
+    world: EngineWorld, target: Query, legacy: Query
+) -> None:
     run(world, "before")
     legacy("update person set settings = 'not json' where id = 12")
     run(world, "after")

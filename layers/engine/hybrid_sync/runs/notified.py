@@ -53,9 +53,7 @@ def is_news(target: Connection, alert: Alert) -> bool:
     return bool(answer(target, Question(_RECORD, told, lambda c: c.fetchall())))
 
 
-def over(
-    run_id: str, cause: str, *, well: bool, part: Sequence[str] | None
-) -> Question[list[tuple[str, datetime]]]:
+def over(run_id: str, cause: str, *, well: bool, part: Sequence[str] | None) -> Question[list[tuple[str, datetime]]]:
     """Take out the alerts that end with a verified run; returns the title of each and since when it was so.
 
     They are those of missing parts and, where the run went `well`, those whose cause begins with `cause` and those of
