@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.session import Session
 from botocore.stub import Stubber
 from pydantic import SecretStr
@@ -23,6 +24,8 @@ from hybrid_sync.alerts import Alert, Channels, Chat, Log, Topic, Webhook, chann
 from hybrid_sync.errors import AwsUnavailable, ConfigurationMissing
 from hybrid_sync.mail import Mail, mail_between
 from hybrid_sync.secret import Connections
+from hybrid_sync.settings import Settings
+from hybrid_sync.wiring import DeployedWorld
 
 SECRET = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
 ALERT = Alert(
@@ -229,3 +232,33 @@ def test_whatever_the_secret_lacks_or_has_wrong_the_usual_channels_tell() -> Non
     for held in (broken, lambda: wrong):
         channels([_Kept(seen.append)], held, lambda: datetime.now(UTC)).publish(ALERT)
     assert [alert.link for alert in seen] == ["", "https://d.example.com/runs/r1"]
+
+
+@dataclass
+class _Aws:
+    """Secrets Manager and SNS behind their clients; a secret without a field is one that KMS has no key for."""
+
+    secret: dict[str, str] = field(default_factory=dict)
+    mailed: list[str] = field(default_factory=list)
+
+    def __call__(self, service: str) -> _Aws:
+        return self
+
+    def get_secret_value(self, **_: str) -> dict[str, str]:
+        if not self.secret:
+            raise ClientError({"Error": {"Code": "DecryptionFailure"}}, "GetSecretValue")
+        return {"SecretString": json.dumps(self.secret)}
+
+    def publish(self, **said: str) -> None:
+        self.mailed.append(said["Message"])
+
+
+def test_a_worker_that_could_not_read_the_secret_sends_to_its_addresses_as_soon_as_it_can() -> None:
+    aws = _Aws()
+    world = DeployedWorld(Settings.from_environment({"HYBRID_SYNC_SECRET": "secret", "ALERT_TOPIC": "topic"}), aws)
+    world.alerts.publish(ALERT)
+    with _listening() as (address, got):
+        aws.secret = {"alert_chat_url": address}
+        world.alerts.publish(ALERT)
+    assert len(got) == 1
+    assert ["Alerts go by mail and log alone" in text for text in aws.mailed] == [True, False]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from hybrid_sync.alerts import Channels, Log, Topic, channels
+from hybrid_sync.alerts import Channel, Channels, Log, Topic, channels
 from hybrid_sync.aws import Client, client
 from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Message, Profile
@@ -169,14 +169,18 @@ class DeployedWorld(Connecting):
         ways = (self.connect_legacy, self.connect_target, lambda: client("cloudwatch", seconds=2, attempts=1))
         return Outlook(self._settings, self._client, *ways)
 
-    @cached_property
+    @property
     def alerts(self) -> Channels:
+        """As the secret names them by now: a worker lives for hours, and an address may be another one by then."""
+        return channels(self._usual_channels, self._connections, self.now)
+
+    @cached_property
+    def _usual_channels(self) -> Sequence[Channel]:
         from hybrid_sync.mail import mail_between
 
         given = self._settings
         mail = mail_between(given.mail_from, given.alert_email, lambda: self._client("sesv2"))
-        usual = Topic(given.need("alert_topic"), self._client("sns"), mail), Log(logger.info)
-        return channels(usual, self._connections, self.now)
+        return Topic(given.need("alert_topic"), self._client("sns"), mail), Log(logger.info)
 
     @cached_property
     def executions(self) -> RunStarter:

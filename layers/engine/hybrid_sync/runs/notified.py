@@ -16,9 +16,9 @@ on conflict (cause) do update set told_at = clock_timestamp(), times = a.times +
 where a.told_at < clock_timestamp() - interval '24 hours'
 returning a.since, a.times
 """
-# Whatever is verified has needed all parts, since it began.  Of runs it is over when one that began later has carried what
-# the trouble was with: a run of a part says nothing of the rest, and one that a late report is about nothing of what came
-# after it.  Of failed records it is over when none of the cause waits any more.
+# Whatever is verified has needed all parts since it began.  Of runs it is over when one that began later has carried
+# what the trouble was with: a run of a part says nothing of the rest, and one that a late report is about nothing of
+# what came after it.  Of failed records it is over when none of the cause waits any more.
 _OVER: LiteralString = """
 delete from hybrid_sync.alert a using hybrid_sync.run r where r.run_id = %(run_id)s and (
   starts_with(a.cause, 'part:') and a.told_at < r.started_at
