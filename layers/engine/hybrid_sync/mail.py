@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 
-from hybrid_sync.alerts import Alert
+from hybrid_sync.alerts import Alert, Channel, Log, Topic
 from hybrid_sync.aws import Client, refusals
+from hybrid_sync.settings import Settings
 
 _CODE = re.compile("`([^`]*)`")
 
@@ -38,6 +39,14 @@ class Mail:
 def mail_between(sender: str, recipient: str, client: Callable[[], Client]) -> Mail | None:
     """None where one of the two is `none`; the client is made for the first mail alone."""
     return None if "none" in (sender, recipient) else Mail(sender, recipient, client)
+
+
+def usual_channels(
+    settings: Settings, client: Callable[[str], Client], write: Callable[..., object]
+) -> Sequence[Channel]:
+    """Mail and the log, which every deployment has."""
+    mail = mail_between(settings.mail_from, settings.alert_email, lambda: client("sesv2"))
+    return Topic(settings.need("alert_topic"), client("sns"), mail), Log(write)
 
 
 def _page(alert: Alert) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from hybrid_sync.alerts import Channel, Channels, Log, Topic, channels
+from hybrid_sync.alerts import Channel, Channels, channels
 from hybrid_sync.aws import Client, client
 from hybrid_sync.connecting import Connecting
 from hybrid_sync.contracts import Message, Profile
@@ -171,16 +171,13 @@ class DeployedWorld(Connecting):
 
     @property
     def alerts(self) -> Channels:
-        """As the secret names them by now: a worker lives for hours, and an address may be another one by then."""
-        return channels(self._usual_channels, self._connections, self.now)
+        return channels(self._usual_channels, self._connections, self.now)  # as the secret is by now, not hours ago
 
     @cached_property
     def _usual_channels(self) -> Sequence[Channel]:
-        from hybrid_sync.mail import mail_between
+        from hybrid_sync.mail import usual_channels
 
-        given = self._settings
-        mail = mail_between(given.mail_from, given.alert_email, lambda: self._client("sesv2"))
-        return Topic(given.need("alert_topic"), self._client("sns"), mail), Log(logger.info)
+        return usual_channels(self._settings, self._client, logger.info)
 
     @cached_property
     def executions(self) -> RunStarter:
