@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from html import escape
+from typing import Protocol
 
 from hybrid_sync.alerts import Alert, Channel, Log, Topic
 from hybrid_sync.aws import Client, refusals
-from hybrid_sync.settings import Settings
 
 _CODE = re.compile("`([^`]*)`")
 
@@ -41,8 +41,20 @@ def mail_between(sender: str, recipient: str, client: Callable[[], Client]) -> M
     return None if "none" in (sender, recipient) else Mail(sender, recipient, client)
 
 
+class Addresses(Protocol):
+    """Whom a deployment's settings name, and from whom."""
+
+    @property
+    def mail_from(self) -> str: ...
+
+    @property
+    def alert_email(self) -> str: ...
+
+    def need(self, field: str) -> str: ...
+
+
 def usual_channels(
-    settings: Settings, client: Callable[[str], Client], write: Callable[..., object]
+    settings: Addresses, client: Callable[[str], Client], write: Callable[..., object]
 ) -> Sequence[Channel]:
     """Mail and the log, which every deployment has."""
     mail = mail_between(settings.mail_from, settings.alert_email, lambda: client("sesv2"))
