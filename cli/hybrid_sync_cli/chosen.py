@@ -8,19 +8,19 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from hybrid_sync.services.views.schedule import Clock, Schedule, left_out
 from hybrid_sync_cli.errors import CliError
 
 PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
 OLD = "3.11"
 """The Python that Lambda runs on Amazon Linux 2, for which psycopg has no build on arm64."""
 _PAIR = re.compile(r"(?:ParameterKey=)?(\w+)(?:,ParameterValue)?=(?:\"([^\"]*)\"|'([^']*)'|(\S*))")
-_DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _LOOKED_AHEAD = 550
 """Days, so that each change of the clock comes once at least."""
 
@@ -101,30 +101,24 @@ def spring_gaps(parameters: Mapping[str, str], today: date) -> list[str]:
     """A sentence for each schedule whose time the clock leaves out on some day, which is then not run."""
     name = parameters.get("ScheduleTimeZone", "UTC")
     try:
-        zone = ZoneInfo(name)
+        ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         raise CliError(f"ScheduleTimeZone is {name}, which is no time zone: write one such as Europe/Berlin.") from None
     said = []
     for schedule in ("WeeklySchedule", "DailySchedule"):
-        if day := _left_out(parameters.get(schedule, ""), zone, today):
+        if day := _left_out(Schedule(schedule, parameters.get(schedule, ""), name), today):
             said.append(
                 f"{schedule} is {parameters[schedule]} in {name}, where the clock leaves this time out on {day}: that"
-                " run will not start. Choose a time before 01:00 or after 03:00."
+                " run will not start. Choose a time from 04:00 on."
             )
     return said
 
 
-def _left_out(schedule: str, zone: ZoneInfo, today: date) -> date | None:
-    found = re.fullmatch(r"cron\(([\d,]+) ([\d,]+) \S+ \S+ (\S+) \S+\)", schedule.strip())
-    if found is None:
-        return None
-    minutes, hours, weekdays = found.groups()
-    times = [time(int(h), int(m)) for h in hours.split(",") for m in minutes.split(",")]
-    for ahead in range(_LOOKED_AHEAD):
+def _left_out(schedule: Schedule, today: date) -> date | None:
+    """The first day on which it is due at a time that there is not; None of an expression that is not read here."""
+    clock = Clock.read(schedule)
+    for ahead in range(_LOOKED_AHEAD if clock else 0):
         day = today + timedelta(days=ahead)
-        if weekdays in ("?", "*") or _DAYS[day.weekday()] in weekdays.upper():
-            for at in times:
-                local = datetime.combine(day, at, zone)
-                if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-                    return day
+        if clock and any(map(left_out, clock.starts(day))):
+            return day
     return None

@@ -38,6 +38,11 @@ def test_parameters_come_from_the_settings_of_the_environment_unless_the_argumen
         ("cron(30 2 ? * MON *)", "Europe/Berlin", ""),
         ("cron(30 2 * * ? *)", "America/New_York", "2027-03-14"),
         ("cron(0,30 1,2 ? * SUN *)", "Europe/London", "2027-03-28"),
+        ("cron(30 2 ? * 1 *)", "Europe/Berlin", "2027-03-28"),
+        ("cron(0/30 1 ? * 1-2 *)", "Europe/London", "2027-03-28"),
+        ("cron(30 2 ? * FRI-SAT *)", "Europe/Berlin", ""),
+        ("cron(30 0 * * ? *)", "America/Havana", "2027-03-14"),
+        ("cron(15 2 ? * SUN *)", "Australia/Lord_Howe", "2027-10-03"),
         ("rate(1 day)", "Europe/Berlin", ""),
     ],
 )
