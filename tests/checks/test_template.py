@@ -381,11 +381,15 @@ def test_queues_topic_and_bucket_refuse_what_is_not_encrypted_on_its_way() -> No
 
 def test_the_boundary_lets_through_what_the_functions_are_allowed_and_network_rights_only_with_a_vpc() -> None:
     boundary = templates.resources(TEMPLATE, "AWS::IAM::ManagedPolicy")["FunctionBoundary"]
-    used, network = boundary["PolicyDocument"]["Statement"]
+    used, keys, network = boundary["PolicyDocument"]["Statement"]
     allowed = {a for f in FUNCTIONS.values() for s in templates.statements(f) for a in templates.listed(s["Action"])}
     # SAM's own: logs, traces, and polling of a queue.
     by_sam = {action for action in used["Action"] if action.split(":")[0] in ("logs", "xray", "sqs")} - allowed
     assert set(used["Action"]) == allowed | by_sam, "name a new action in FunctionBoundary, too"
+    # A key's policy that names a role is bounded, too; and a key is used by the services that hold something.
+    assert {"kms:Decrypt", "kms:GenerateDataKey"} <= set(keys["Action"]) and not any("*" in a for a in keys["Action"])
+    via = [service["Fn::Sub"].split(".")[0] for service in keys["Condition"]["StringEquals"]["kms:ViaService"]]
+    assert via == ["dynamodb", "s3", "secretsmanager", "sns", "sqs"]
     condition, with_vpc, without = network["Fn::If"]
     assert (condition, without) == ("HasVpc", {"Ref": "AWS::NoValue"})
     assert all(action.startswith("ec2:") for action in with_vpc["Action"])
