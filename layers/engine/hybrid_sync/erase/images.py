@@ -17,10 +17,30 @@ from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.hashes import Place
 from hybrid_sync.keys import record_among
 from hybrid_sync.postgres import Connection
+from hybrid_sync.write.journal import CHANGES
 
+# Of an entry that rows share, the others stay.
+_TAKE_OUT = sql.SQL("""
+doomed as materialized ({changes}),
+entry as (select seq, array_agg(place) as places from doomed group by seq),
+gone as (
+  delete from hybrid_sync.journal j using entry e
+  where j.seq = e.seq and (j.ids is null or cardinality(j.ids) = cardinality(e.places))
+),
+less as (
+  update hybrid_sync.journal j set (keys, ids, priors, images) = (
+    select (select array_agg(k.part order by k.n) from unnest(j.keys) with ordinality as k (part, n)
+            where (k.n - 1) / (cardinality(j.keys) / cardinality(j.ids)) + 1 <> all(e.places)),
+           array_agg(c.id order by c.place), array_agg(c.prior order by c.place), array_agg(c.image order by c.place)
+    from unnest(j.ids, j.priors, j.images) with ordinality as c (id, prior, image, place)
+    where c.place <> all(e.places))
+  from entry e where j.seq = e.seq and cardinality(j.ids) > cardinality(e.places)
+)
+select entity, source, keys, operation, id::text from doomed
+""")
 # Only a column that a run has recorded by its number, and that is still there, is known to be called otherwise now.
-_TAKEN_OUT = """
-with spared as materialized (
+_SPARED = sql.SQL("""
+spared as materialized (
   select e.run_id, e.entity, c.source, n.name
   from unnest(%(entities)s::text[], %(sources)s::text[], %(tables)s::text[], %(columns)s::text[])
        as c (entity, source, relation, name)
@@ -29,7 +49,9 @@ with spared as materialized (
   cross join lateral jsonb_each_text(e.columns -> 'numbers') as n (name, number)
   where n.number::int2 = a.attnum
 )
-delete from hybrid_sync.journal j
+""")
+_OF_PEOPLE = sql.SQL("""
+select j.* from {changes} j
 where j.before is not null
   and j.entity <> all(%(kept)s::text[])
   and (j.id = any(%(rows)s::uuid[]) or exists (
@@ -37,8 +59,7 @@ where j.before is not null
               where i.value = any(%(ids)s::text[])
                 and not exists (select from spared s where s.run_id = j.run_id and s.entity = j.entity
                                 and s.source = j.source and s.name = i.name)))
-returning entity, source, keys, operation, id::text
-"""
+""").format(changes=CHANGES)
 
 
 def take_out_images(
@@ -61,7 +82,7 @@ def take_out_images(
     count, known, fresh, gone, of = 0, set[str](), set(ids), Rows(), set(row_ids)
     while fresh:
         rows = target.execute(
-            _TAKEN_OUT,
+            sql.SQL("with {}, {}").format(_SPARED, _TAKE_OUT.format(changes=_OF_PEOPLE)),
             {
                 **dict(zip(("entities", "sources", "tables", "columns"), _columns(others, 4), strict=True)),
                 "kept": kept, "ids": sorted(fresh), "rows": sorted(of),
@@ -76,6 +97,12 @@ def take_out_images(
             place, key = deleted[row_id]
             gone.setdefault(place, set()).add(key)
     return count, gone
+
+
+def take_out_changes(target: Connection, which: sql.Composable) -> int:
+    """Take what stands under the condition, of `j`, out of the journal where it has a before-image; returns how many."""
+    changes = sql.SQL("select j.* from {} j where j.before is not null and {}").format(CHANGES, which)
+    return target.execute(sql.SQL("with {}").format(_TAKE_OUT.format(changes=changes))).rowcount
 
 
 def take_out_marks(catalog: Catalog, target: Connection, place: Place, keys: Iterable[Key]) -> int:

@@ -14,7 +14,7 @@ from hybrid_sync.catalog.place import table
 from hybrid_sync.contracts import Key
 from hybrid_sync.erase.closure import Rows
 from hybrid_sync.erase.hashes import Place
-from hybrid_sync.erase.images import take_out_images, take_out_marks
+from hybrid_sync.erase.images import take_out_changes, take_out_images, take_out_marks
 from hybrid_sync.erase.plan import pseudonym
 from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
@@ -166,9 +166,9 @@ class Eraser:
         rows = self._target.execute(
             sql.SQL(
                 "select id::text from {} t where {} union select id::text from hybrid_sync.retired_id where {} and {}"
-                " union select id::text from hybrid_sync.journal where {} and id is not null and {}"
+                " union select id::text from {} j where {} and id is not null and {}"
             ).format(
-                table(entity.target), self._own(place), own, record_among(keys), own,
+                table(entity.target), self._own(place), own, record_among(keys), CHANGES, own,
                 record_among(keys, sql.Identifier("keys")),
             )
         ).fetchall()  # fmt: skip
@@ -198,12 +198,8 @@ class Eraser:
             relation, which = sql.Identifier("hybrid_sync", name), record_among(keys)
             self._take_out(done, name, sql.SQL("{} where {} and {}").format(relation, own, which))
         done["tombstone"] += take_out_marks(self._catalog, self._target, place, keys)
-        self._take_out(
-            done, "journal",
-            sql.SQL("hybrid_sync.journal where {} and before is not null and {}").format(
-                own, record_among(keys, sql.Identifier("keys"))
-            ),
-        )  # fmt: skip
+        changes = sql.SQL("{} and {}").format(own, record_among(keys, sql.Identifier("keys")))
+        done["journal"] = done.get("journal", 0) + take_out_changes(self._target, changes)
 
     def _take_out(self, done: dict[str, int], name: str, which: sql.Composed) -> None:
         done[name] = done.get(name, 0) + self._target.execute(sql.SQL("delete from {}").format(which)).rowcount

@@ -49,7 +49,7 @@ def _parts(name: Name, key: Key) -> Iterator[sql.Composed]:
         yield from (part.format(**place) for part in (_FAILED, _KEPT))
 
 
-# Inserted rows of a page share one journal entry, whose keys stand one behind the other.  No index has all keys, which
+# Inserted rows of a page share one journal entry, as changed ones do, whose keys stand one behind the other.  No index has all keys, which
 # would cost each write: pages and undos are found by the buckets that they locked, links and removals, which are few,
 # by an index of their own, and marks by the list of what had departed.
 _WRITTEN = sql.SQL("""
@@ -71,10 +71,8 @@ from (
   where w.operation = 'update'
 ) j
 where j.entity = {entity} and j.source = {source} and j.keys @> {key}
-  and case when j.operation = 'insert' and {width} > 1
-           then exists (select from generate_series(1, cardinality(j.keys), {width}) n
-                        where j.keys[n : n + {width} - 1] = {key})
-           else j.operation = 'insert' or j.keys = {key} end
+  and ({width} = 1 or exists (select from generate_series(1, cardinality(j.keys), {width}) n
+                              where j.keys[n : n + {width} - 1] = {key}))
 """)
 _ASKED = sql.SQL("""
 select coalesce(r.finished_at, r.started_at), r.run_id, 'asked', coalesce(a->>'reason', a->>'state')

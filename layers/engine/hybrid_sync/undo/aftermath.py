@@ -8,20 +8,27 @@ from psycopg import sql
 
 from hybrid_sync.contracts import UndoneBatch
 from hybrid_sync.undo.verdict import UNDO, Stage
-from hybrid_sync.write.journal import CHANGE, Batch, entries
+from hybrid_sync.write.journal import CHANGE, CHANGES, Batch, entries
 from hybrid_sync.write.tombstones import follow_undo
 
 # One row costs one conflict, named by its latest entry; hashes distinguish versions without showing a value, and the
 # id goes into them so that equal rows have different ones.
 _CONFLICTS = sql.SQL("""
+with later as materialized (
+  select distinct on (j.id, j.xid::text, j.prior::text) j.id, j.before,
+         (j.xid::text)::bigint as version, j.prior::text::bigint as prior
+  from (select distinct version from {undo} where verdict not in ('done', 'already', 'absent')) v
+  join {changes} j on (j.xid::text)::bigint = v.version
+  where j.id in (select id from {undo})
+)
 insert into hybrid_sync.rollback_conflict (run_id, entity, source, key, operation, reason, by_run, constraint_name,
                                            sqlstate, before_hash, written_hash, current_hash)
 select {rollback}, {entity}, {source}, u.key, {operation}, u.verdict, u.by_run, u.constraint_name, u.sqlstate,
        encode(sha256(convert_to(u.id::text || u.before::text, 'UTF8')), 'hex'),
-       (select encode(sha256(convert_to(u.id::text || j.before::text, 'UTF8')), 'hex') from hybrid_sync.journal j
-        where (j.xid::text)::bigint = u.version and j.id = u.id and j.prior::text::bigint = u.xid limit 1),
+       encode(sha256(convert_to(u.id::text || l.before::text, 'UTF8')), 'hex'),
        encode(sha256(convert_to(u.id::text || u.image::text, 'UTF8')), 'hex')
-from {undo} u where u.verdict not in ('done', 'already', 'absent')
+from {undo} u left join later l on l.id = u.id and l.version = u.version and l.prior = u.xid
+where u.verdict not in ('done', 'already', 'absent')
 on conflict (run_id, entity, source, key) do nothing
 """)
 
@@ -60,7 +67,7 @@ def record(stage: Stage, rollback: str, batch: uuid.UUID) -> UndoneBatch:
         keys = sql.SQL("select key from {} where verdict = 'done'").format(UNDO)
         follow_undo(stage.connection, stage.run_id, rollback, stage.entity.entity, stage.source, keys)
     common = {
-        "undo": UNDO, "rollback": sql.Literal(rollback), "entity": sql.Literal(stage.entity.entity),
+        "undo": UNDO, "changes": CHANGES, "rollback": sql.Literal(rollback), "entity": sql.Literal(stage.entity.entity),
         "source": sql.Literal(stage.source),
     }  # fmt: skip
     stage.connection.execute(_READ_AGAIN.format(keyless=_keyless(stage), **common))

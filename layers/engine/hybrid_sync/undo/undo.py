@@ -29,6 +29,7 @@ from hybrid_sync.undo.aftermath import record
 from hybrid_sync.undo.take_back import delete, insert, restore
 from hybrid_sync.undo.verdict import Names, Segment, Stage
 from hybrid_sync.write.batches import lock_buckets, require_running
+from hybrid_sync.write.journal import CHANGES
 from hybrid_sync.write.renamed import Renamed, missing, named_now, renamed_since
 
 if TYPE_CHECKING:
@@ -151,12 +152,12 @@ def _known(catalog: Catalog, task: UndoTask, then: str) -> Source:
 
 
 # Entries of one kind over the same columns go together; a row that was written twice keeps its order.
-_SEGMENTS = """
+_SEGMENTS = sql.SQL("""
 with entry as (
-  select seq, operation, source,
+  select seq, place, operation, source,
          case when before is not null then array(select jsonb_object_keys(before) order by 1) end as columns,
          case when id is null then 1 else row_number() over (partition by id, operation order by seq desc) end as turn
-  from hybrid_sync.journal where batch_id = %s and entity = %s and source = any(%s)
+  from {} j where batch_id = %s and entity = %s and source = any(%s)
 ), cut as (
   select *, (operation, columns, source) is distinct from
             (lag(operation) over (partition by turn order by seq), lag(columns) over (partition by turn order by seq),
@@ -165,9 +166,10 @@ with entry as (
 ), numbered as (
   select *, count(*) filter (where fresh) over (partition by turn order by seq) as part from cut
 )
-select turn, operation, columns, source, array_agg(seq) from numbered group by turn, part, operation, columns, source
+select turn, operation, columns, source, array_agg(seq), array_agg(place)
+from numbered group by turn, part, operation, columns, source
 order by turn, max(seq) desc
-"""
+""").format(CHANGES)
 
 
 def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBatch:
@@ -220,8 +222,11 @@ def _segments(connection: Connection, task: UndoTask, renamed: Renamed) -> list[
         rows.sort(key=lambda row: (row[0], row[1] != "insert"))
     found: list[Segment] = []
     turns: list[int] = []
-    for turn, operation, columns, source, seqs in rows:
-        segment = Segment(task.batch_id, operation, named_now(columns or [], renamed), tuple(seqs), (task.now[source],))
+    for turn, operation, columns, source, seqs, places in rows:
+        segment = Segment(
+            task.batch_id, operation, named_now(columns or [], renamed), tuple(zip(seqs, places, strict=True)),
+            (task.now[source],),
+        )  # fmt: skip
         if found and turns[-1] == turn and (joined := found[-1].joined(segment)) is not None:
             found[-1] = joined
         else:

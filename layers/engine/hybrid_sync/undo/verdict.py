@@ -20,6 +20,7 @@ from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import COLUMN, is_row_of
 from hybrid_sync.postgres import Connection
 from hybrid_sync.write.images import image_of, restorable
+from hybrid_sync.write.journal import CHANGES
 from hybrid_sync.write.renamed import Renamed, image_now
 
 UNDO = sql.Identifier("pg_temp", "hybrid_sync_undo")
@@ -42,7 +43,8 @@ class Segment:
     batch_id: uuid.UUID
     operation: str
     columns: tuple[str, ...]
-    seqs: tuple[int, ...]
+    lines: tuple[tuple[int, int], ...]
+    """Of the journal's changes: `seq` and `place`."""
     sources: tuple[str, ...]
 
     def joined(self, other: Segment) -> Segment | None:
@@ -53,7 +55,7 @@ class Segment:
         )
         if not alike or set(other.sources) <= set(self.sources):
             return None
-        return replace(self, seqs=self.seqs + other.seqs, sources=(*self.sources, *other.sources))
+        return replace(self, lines=self.lines + other.lines, sources=(*self.sources, *other.sources))
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,13 @@ class Stage:
     # --- the entries -----------------------------------------------------------------------------------------
 
     def _entries(self) -> sql.Composed:
-        return sql.SQL("(select * from hybrid_sync.journal where batch_id = {} and seq = any({}))").format(
-            sql.Literal(self.segment.batch_id), sql.Literal(list(self.segment.seqs))
-        )
+        return sql.SQL(
+            "(select * from {} j where batch_id = {}"
+            " and (seq, place) in (select * from unnest({}::bigint[], {}::bigint[])))"
+        ).format(
+            CHANGES, self.segment.batch_id, [seq for seq, _ in self.segment.lines],
+            [place for _, place in self.segment.lines],
+        )  # fmt: skip
 
     def _changed(self) -> sql.Composed:
         return sql.SQL(

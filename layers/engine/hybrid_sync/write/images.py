@@ -14,13 +14,21 @@ from hybrid_sync.catalog.columns import raw
 from hybrid_sync.catalog.shape import TargetColumn
 
 
-def image_of(alias: str, columns: Iterable[str], names_of: Iterable[str] | None = None) -> sql.Composed:
-    """The named columns of the row `alias` as an image, by their own names unless others are given; NULL stays null."""
+def image_of(alias: str, columns: Iterable[str]) -> sql.Composed:
+    """The named columns of the row `alias` as an image; NULL stays null."""
     named = list(columns)
-    names = sql.SQL(", ").join(map(sql.Literal, named if names_of is None else names_of))
-    texts = sql.SQL(", ").join(sql.SQL("{}.{}::text").format(sql.Identifier(alias), sql.Identifier(c)) for c in named)
     # Out of two arrays, and not of a record: whose columns would be looked up for each row.
-    return sql.SQL("pg_catalog.jsonb_object(array[{}]::text[], array[{}]::text[])").format(names, texts)
+    return sql.SQL("pg_catalog.jsonb_object({}::text[], {})").format(named, _values_of(alias, named))
+
+
+def short_image_of(alias: str, columns: Iterable[str]) -> sql.Composed:
+    """The columns' values alone, as the text of a text[]: for many rows, of which the names are said once."""
+    return sql.SQL("{}::text").format(_values_of(alias, columns))
+
+
+def _values_of(alias: str, columns: Iterable[str]) -> sql.Composed:
+    texts = (sql.SQL("{}.{}::text").format(sql.Identifier(alias), sql.Identifier(c)) for c in columns)
+    return sql.SQL("array[{}]::text[]").format(sql.SQL(", ").join(texts))
 
 
 def restored(image: sql.Composable, column: TargetColumn) -> sql.Composed:

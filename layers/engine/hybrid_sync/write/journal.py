@@ -1,8 +1,9 @@
 """The journal: what our transactions have done to rows of the target, so that a run can be undone.
 
 An entry names the version that a row has after the write (`xid`, its xmin) and the one that the write replaced
-(`prior`).  A changed or deleted row has an entry of its own, with its before-image; inserted rows share one for each
-transaction id that they carry: under a savepoint the subtransaction's, which only the rows themselves carry.
+(`prior`).  Inserted rows share one for each transaction id that they carry: under a savepoint the subtransaction's,
+which only the rows themselves carry.  Rows that one statement changes share entries as well, with the before-image of
+each; a row that is deleted, linked, or whose image is long has an entry of its own.  Read changed rows from `CHANGES`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,20 @@ from hybrid_sync.dataclass import dataclass
 from hybrid_sync.postgres import Connection, Question
 
 CHANGE = ("keys", "id", "xid", "prior", "before")
+CHANGES = sql.SQL("""(
+  select j.recorded_at, j.run_id, j.batch_id, j.entity, j.source, j.operation, j.xid, j.restores, j.seq,
+         coalesce(c.place, 1) as place, coalesce(c.id, j.id) as id, coalesce(c.prior, j.prior) as prior,
+         case when c.id is null then j.keys
+              else j.keys[(c.place - 1) * cardinality(j.keys) / cardinality(j.ids) + 1
+                          : c.place * cardinality(j.keys) / cardinality(j.ids)] end as keys,
+         coalesce(j.before, pg_catalog.jsonb_object(j.columns, c.image::text[])) as before
+  from hybrid_sync.journal j
+  left join lateral unnest(j.ids, j.priors, j.images) with ordinality as c (id, prior, image, place) on true
+)""")
+"""The journal with a line for each changed row, which `seq` and `place` name; entries of inserts as they are."""
+_SHORT = 8192
+"""Bytes of an image that stands with others; 256 MB of one must be refused as ever, and 1 GB is all that a value holds."""
+_TOGETHER = 250
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,32 @@ def entries(
     ).format(
         sql.SQL(", ").join(map(sql.Identifier, columns)), batch.run_id, batch.batch_id, batch.entity, batch.source,
         operation, rows,
+    )  # fmt: skip
+
+
+def entries_together(batch: Batch, rows: sql.Composable, columns: Sequence[str]) -> sql.Composed:
+    """The INSERT of the entries that changed rows share: `rows` yields key, id, xid, prior, the values that its columns
+    had as `hybrid_sync.journal.images` has them, and whether it refers elsewhere now.
+
+    A row of its own costs a changed row nearly what its update does: a line and three index entries.
+    """
+    return sql.SQL(
+        "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid, refers_anew,"
+        " ids, priors, columns, images, id, prior, before)"
+        " select {run}, {batch}, {entity}, {source}, 'update',"
+        " (select array_agg(p.part order by p.n) from unnest(g.keys) with ordinality as p (part, n)), g.xid, g.refers_anew,"
+        " case when g.short then g.ids end, case when g.short then g.priors end, case when g.short then {columns} end,"
+        " case when g.short then g.images end, case when not g.short then g.ids[1] end,"
+        " case when not g.short then g.priors[1] end,"
+        " case when not g.short then pg_catalog.jsonb_object({columns}, g.images[1]::text[]) end"
+        " from (select array_agg(r.key) as keys, array_agg(r.id) as ids, r.xid, array_agg(r.prior) as priors,"
+        " array_agg(r.image) as images, r.refers_anew, r.short"
+        " from (select e.*, octet_length(e.image) < {most} as short, row_number() over () as n"
+        " from ({rows}) as e (key, id, xid, prior, image, refers_anew)) r"
+        " group by r.xid, r.refers_anew, r.short, case when r.short then r.n / {together} else r.n end) g"
+    ).format(
+        run=batch.run_id, batch=batch.batch_id, entity=batch.entity, source=batch.source, rows=rows,
+        columns=sql.SQL("{}::text[]").format(list(columns)), most=_SHORT, together=_TOGETHER,
     )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ from hybrid_sync.catalog.compile import ReadPlan
 from hybrid_sync.catalog.shape import TargetTable
 from hybrid_sync.dataclass import dataclass
 from hybrid_sync.keys import key_columns, record_key
-from hybrid_sync.write.images import image_of
-from hybrid_sync.write.journal import CHANGE, Batch, entries
+from hybrid_sync.write.images import image_of, short_image_of
+from hybrid_sync.write.journal import Batch, entries_together
 from hybrid_sync.write.native import AS_NATIVES, path_after
 
 _NOTHING = sql.SQL("")
@@ -134,15 +134,15 @@ class Statements:
         was = {c: f"hybrid_sync_was_{n}" for n, c in enumerate(self.changing)}
         written = sql.SQL(
             "select u.key, u.id, u.xid, u.prior, {image}, u.refers_anew from u, hybrid_sync_ours"
-        ).format(image=image_of("u", was.values(), self.changing))  # fmt: skip
+        ).format(image=short_image_of("u", was.values()))  # fmt: skip
         keys = self._keys(by_key=True)
         return sql.SQL(
             "with {natives}, u as (update {table} t set {assignments}"
             " from (select * from {stage} order by {order} offset 0) s, hybrid_sync_natives"
             " where {same} and ({segment}) and {differs}"
             " returning {key} as key, t.id, t.xmin as xid, old.xmin as prior, {was}, {refers_anew} as refers_anew),"
-            " {ours}, j as ({journal} returning xid::text::bigint as xid), {again}"
-            " select (select count(*) from u) as changed, count(*) as rows,"
+            " {ours}, j as ({journal} returning xid::text::bigint as xid, coalesce(cardinality(ids), 1) as rows), {again}"
+            " select (select count(*) from u) as changed, coalesce(sum(rows), 0)::bigint as rows,"
             " coalesce(array_agg(distinct xid), '{{}}') as xids, {fires} from j, hybrid_sync_again"
         ).format(
             natives=path_after("hybrid_sync_natives", "natives", None),
@@ -154,7 +154,7 @@ class Statements:
                 sql.SQL("{} as {}").format(sql.Identifier("old", c), sql.Identifier(name)) for c, name in was.items()
             ),
             refers_anew=self._refers_anew({c: sql.Identifier("old", c) for c in was}),
-            journal=entries(batch, "update", written, (*CHANGE, "refers_anew")),
+            journal=entries_together(batch, written, self.changing),
         )  # fmt: skip
 
     def _change_locked(self, batch: Batch) -> sql.Composed:
@@ -171,18 +171,18 @@ class Statements:
             " {natives}, u as (update {table} t set {assignments} from o, hybrid_sync_path"
             " where t.ctid = o.hybrid_place9f2c and t.id = o.id"
             " returning o.key, o.id, t.xmin as xid, o.prior, o.before, {refers_anew} as refers_anew),"
-            " j as ({journal} returning xid::text::bigint as xid)"
-            " select (select count(*) from o) as changed, count(*) as rows,"
+            " j as ({journal} returning xid::text::bigint as xid, coalesce(cardinality(ids), 1) as rows)"
+            " select (select count(*) from o) as changed, coalesce(sum(rows), 0)::bigint as rows,"
             " coalesce(array_agg(distinct xid), '{{}}') as xids, {fires} from j"
         ).format(
-            image=image_of("x", self.changing),
+            image=short_image_of("x", self.changing),
             kept=sql.SQL(", ").join(
                 [sql.SQL("x.{}").format(name) for name in new.values()]
                 + [sql.SQL("{} as {}").format(sql.Identifier("x", c), sql.Identifier(name)) for c, name in was.items()]
             ),
             x=self._locked(staged, by_key=True),
             table=self.relation, natives=path_after("hybrid_sync_path", "natives", "o"),
-            fires=fires(self.relation, "update"), journal=entries(batch, "update", written, (*CHANGE, "refers_anew")),
+            fires=fires(self.relation, "update"), journal=entries_together(batch, written, self.changing),
             refers_anew=self._refers_anew({c: sql.Identifier("o", name) for c, name in was.items()}),
             assignments=sql.SQL(", ").join(sql.SQL("{} = o.{}").format(sql.Identifier(c), new[c]) for c in new),
         )  # fmt: skip

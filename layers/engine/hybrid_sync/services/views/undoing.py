@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import sql
 
@@ -15,6 +15,7 @@ from hybrid_sync.postgres import Connection, answer
 from hybrid_sync.runs.called import NamesNow, names_now
 from hybrid_sync.services.desk import Desk, at_target
 from hybrid_sync.session import dicts
+from hybrid_sync.write.journal import CHANGES
 
 
 class UndoneRows(Message):
@@ -59,7 +60,7 @@ def _of(
     given: dict[str, Any] = {
         "run": run_id, "entities": [place[0] for place in places], "sources": [place[1] for place in places],
     }  # fmt: skip
-    conflicts = _count(target, _CHANGED_SINCE.format(table=relation), given)
+    conflicts = _count(target, _CHANGED_SINCE.format(table=relation, changes=CHANGES), given)
     changed = brought = 0
     for row in written:
         place = (row["entity"], row["source"])
@@ -69,7 +70,9 @@ def _of(
         changed += int(row["changed"])
         brought += int(row["parts"]) // len(source.key)
         if row["parts"]:
-            query = _BROUGHT_SINCE.format(table=relation, own=is_row_of(source, sql.SQL("k.key")))
+            query = _BROUGHT_SINCE.format(
+                table=relation, own=is_row_of(source, sql.SQL("k.key")), changes=CHANGES
+            )
             conflicts += _count(
                 target, query, {**given, "entity": place[0], "source": place[1], "width": len(source.key)}
             )
@@ -81,15 +84,15 @@ def _count(target: Connection, query: sql.Composed, given: Mapping[str, Any]) ->
     return int(row[0]) if row else 0
 
 
-_WRITTEN: LiteralString = """
+_WRITTEN = sql.SQL("""
 select entity, source, count(distinct id) filter (where operation <> 'insert') as changed,
        coalesce(sum(cardinality(keys)) filter (where operation = 'insert'), 0) as parts
-from hybrid_sync.journal where run_id = %(run)s group by entity, source order by entity, source
-"""
+from {} j where run_id = %(run)s group by entity, source order by entity, source
+""").format(CHANGES)
 # The last version of each row that the run changed, beside the row as it is.
 _CHANGED_SINCE = sql.SQL("""
 select count(*) from (
-  select distinct on (j.id) j.id, (j.xid::text)::bigint as xid, j.operation from hybrid_sync.journal j
+  select distinct on (j.id) j.id, (j.xid::text)::bigint as xid, j.operation from {changes} j
   join unnest(%(entities)s::text[], %(sources)s::text[]) as p (entity, source)
     on p.entity = j.entity and p.source = j.source
   where j.run_id = %(run)s and j.operation <> 'insert' and j.id is not null
@@ -104,5 +107,5 @@ from (select (j.xid::text)::bigint as xid, j.keys[(i - 1) * %(width)s + 1 : i * 
       where j.run_id = %(run)s and j.entity = %(entity)s and j.source = %(source)s and j.operation = 'insert') k
 join {table} t on {own}
 where t.xmin::text::bigint <> k.xid and not exists (
-  select from hybrid_sync.journal j where j.run_id = %(run)s and j.entity = %(entity)s and j.id = t.id)
+  select from {changes} j where j.run_id = %(run)s and j.entity = %(entity)s and j.id = t.id)
 """)
