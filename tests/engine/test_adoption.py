@@ -13,6 +13,7 @@ from hybrid_sync.catalog.load import load
 from hybrid_sync.catalog.models import Entity
 from hybrid_sync.errors import CatalogError
 from hybrid_sync.schema.install import install
+from hybrid_sync.write.journal import CHANGES
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 
@@ -91,7 +92,7 @@ def test_the_one_verified_native_row_is_adopted_and_keeps_its_uuid_and_its_own_c
 def test_adoption_is_journalled_as_an_update_whose_before_image_has_no_key(world: EngineWorld, target: Query) -> None:
     run(world, "first")
     journalled = target(
-        "select j.operation, j.keys, j.before, j.xid::text = p.xmin::text from hybrid_sync.journal j"
+        f"select j.operation, j.keys, j.before, j.xid::text = p.xmin::text from {CHANGES.as_string()} j"
         " join people p on p.id = j.id where j.id = %s",
         native(1),
     )
@@ -147,7 +148,7 @@ def test_an_adopted_row_is_an_ordinary_row_from_then_on(world: EngineWorld, lega
     second = run(world, "second")
     assert target("select legacy_id, email from people where id = %s", native(1)) == [(1, "ann@new.org")]
     assert second.total("people")["inserted"] == 0
-    before = target("select before from hybrid_sync.journal where run_id = 'second' and id = %s", native(1))
+    before = target(f"select before from {CHANGES.as_string()} j where run_id = 'second' and id = %s", native(1))
     assert set(before[0][0]) == {"legacy_source", "email", "name"}
 
 

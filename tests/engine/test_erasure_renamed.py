@@ -15,6 +15,7 @@ from hybrid_sync.errors import ConfigurationMissing
 from hybrid_sync.schema.install import install
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
+from hybrid_sync.write.journal import CHANGES
 from tests.engine.conftest import Query, _runner
 from tests.engine.erasures import erase_rows
 from tests.engine.small import small_world
@@ -118,7 +119,7 @@ def test_columns_that_exchanged_their_names(moved: EngineWorld, target_db: str) 
     target(EXCHANGED)
     erase_rows(_with(moved, _exchanged()), (3,), place=PLACE)
     assert anywhere(target, "secret of 3") == set()
-    left = "select keys from hybrid_sync.journal where entity = 'notes' and before is not null order by keys"
+    left = f"select keys from {CHANGES.as_string()} j where entity = 'notes' and before is not null order by keys"
     assert target(left) == [([1],), ([2],), ([4],)]
     erase_rows(_with(moved, _exchanged()), (5,), place=PLACE)
     assert target(left) == [([1],), ([2],), ([4],)], "person 5 was the author of all"

@@ -14,6 +14,7 @@ from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.sync_batch import sync_batch
 from hybrid_sync.write.batches import require_free, require_running
+from hybrid_sync.write.journal import CHANGES
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 
@@ -132,7 +133,7 @@ def test_a_native_edit_that_commits_under_the_batch_is_in_its_before_image(
         writing.join()
     assert target("select note from visits where legacy_id = 1") == [("from legacy",)]
     [(before, xid, prior)] = target(
-        "select before ->> 'note', xid::text, prior::text from hybrid_sync.journal"
+        f"select before ->> 'note', xid::text, prior::text from {CHANGES.as_string()} j"
         " where run_id = 'second' and operation = 'update'"
     )
     assert before == "by hand"

@@ -22,6 +22,7 @@ from hybrid_sync.rows.scan import scan
 from hybrid_sync.rows.splice import splice
 from hybrid_sync.schema.plans import compile_entity
 from hybrid_sync.write.isolate import reason_of, unreadable_reason, write_isolated
+from hybrid_sync.write.journal import CHANGES
 from hybrid_sync.write.write import Writer
 from hybrid_sync_cli.stack.postgres import Cluster
 from tests.engine.conftest import Query
@@ -107,7 +108,7 @@ def test_updates_that_are_refused_leave_the_old_version_and_journal_only_the_oth
     notes = dict(target("select legacy_id, note from visits where legacy_id < 8"))
     assert notes == {i: f"visit {i}" if i in (2, 5) else f"visited {i}" for i in range(1, 8)}
     journalled = target(
-        "select j.keys[1], j.before ->> 'note', j.xid::text = v.xmin::text from hybrid_sync.journal j"
+        f"select j.keys[1], j.before ->> 'note', j.xid::text = v.xmin::text from {CHANGES.as_string()} j"
         " join visits v on v.id = j.id where j.run_id = 'second' and j.operation = 'update' order by 1"
     )
     assert journalled == [(i, f"visit {i}", True) for i in (1, 3, 4, 6, 7)]

@@ -18,6 +18,7 @@ from hybrid_sync.runs.store import batches_done
 from hybrid_sync.schema.install import install
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.settle_uniques import settle_uniques
+from hybrid_sync.write.journal import CHANGES
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 
@@ -183,7 +184,7 @@ def test_each_row_is_journalled_once_with_what_stood_there(make: World, legacy: 
     rotate(legacy, "slot")
     run(world, "second", batch_size=1)
     assert target(
-        "select count(*), bool_and((before->>'slot')::int * 500 = keys[1]) from hybrid_sync.journal"
+        f"select count(*), bool_and((before->>'slot')::int * 500 = keys[1]) from {CHANGES.as_string()} j"
         " where run_id = 'second'"
     ) == [(ROWS, True)]
 
@@ -283,7 +284,7 @@ def test_a_crash_leaves_all_or_nothing_and_a_repeat_ends_it(
     for _ in range(2):
         settle_uniques(world, SettleTask(run_id="second", entity="slots"))
     assert (failed(target), same(legacy, target, "slot")) == ([], True)
-    assert target("select count(*) from hybrid_sync.journal where run_id = 'second'") == [(ROWS,)]
+    assert target(f"select count(*) from {CHANGES.as_string()} j where run_id = 'second'") == [(ROWS,)]
 
 
 def test_legacy_is_not_connected_to_where_nothing_is_to_settle(make: World, legacy: Query, target: Query) -> None:

@@ -17,6 +17,7 @@ from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.retry_failure import retry_failure
 from hybrid_sync.steps.rollback_run import rollback_run
 from hybrid_sync.steps.sync_batch import sync_batch
+from hybrid_sync.write.journal import CHANGES
 from tests.engine.conftest import Query
 from tests.engine.worlds import EngineWorld, run
 
@@ -109,7 +110,9 @@ def test_two_rows_swap(world: EngineWorld, legacy: Query, target: Query, column:
     rotate(legacy, column, 3, 4, 1)
     run(world, "second")
     assert (failed(target), same(legacy, target)) == ([], True)
-    assert target("select count(*) from hybrid_sync.journal where run_id = 'second' and operation = 'update'") == [(2,)]
+    assert target(f"select count(*) from {CHANGES.as_string()} j where run_id = 'second' and operation = 'update'") == [
+        (2,)
+    ]
 
 
 def test_rings_and_chains_of_many(world: EngineWorld, legacy: Query, target: Query) -> None:
@@ -177,7 +180,7 @@ def test_the_before_image_of_a_parked_row_is_what_stood_there_and_not_where_it_w
     rotate(legacy, "email", 1, 40, 1)
     run(world, "second")
     journalled = target(
-        "select j.keys[1], j.before ->> 'email' from hybrid_sync.journal j join seats s on s.id = j.id"
+        f"select j.keys[1], j.before ->> 'email' from {CHANGES.as_string()} j join seats s on s.id = j.id"
         " where run_id = 'second' and j.xid::text = s.xmin::text order by 1"
     )
     assert journalled == old
@@ -214,7 +217,7 @@ def test_rows_that_were_written_before_others_had_to_move_are_journalled_as_well
     legacy("update seat set plan = 'another' where id = 30")
     run(world, "second")
     assert {reason for _, reason, _ in failed(target)} == {"check_violation"}
-    journalled = target("select distinct keys[1] from hybrid_sync.journal where run_id = 'second' order by 1")
+    journalled = target(f"select distinct keys[1] from {CHANGES.as_string()} j where run_id = 'second' order by 1")
     assert journalled == [(11,), (12,), (13,), (30,)]
 
 

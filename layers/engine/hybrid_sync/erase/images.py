@@ -100,7 +100,7 @@ def take_out_images(
 
 
 def take_out_changes(target: Connection, which: sql.Composable) -> int:
-    """Take what stands under the condition, of `j`, out of the journal where it has a before-image; returns how many."""
+    """Take the before-images of the changes under the condition out of the journal; returns how many."""
     changes = sql.SQL("select j.* from {} j where j.before is not null and {}").format(CHANGES, which)
     return target.execute(sql.SQL("with {}").format(_TAKE_OUT.format(changes=changes))).rowcount
 

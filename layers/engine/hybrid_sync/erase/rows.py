@@ -20,6 +20,7 @@ from hybrid_sync.errors import RequestRejected
 from hybrid_sync.failpoints import failpoint
 from hybrid_sync.keys import belongs_to, key_columns, key_parts, one_of, record_among
 from hybrid_sync.postgres import Connection
+from hybrid_sync.write.journal import CHANGES
 from hybrid_sync.write.native import AS_NATIVES, write
 
 _OF_THE_TARGET = ("22", "23", "27", "42", "44", "P0")

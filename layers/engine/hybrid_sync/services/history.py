@@ -49,9 +49,9 @@ def _parts(name: Name, key: Key) -> Iterator[sql.Composed]:
         yield from (part.format(**place) for part in (_FAILED, _KEPT))
 
 
-# Inserted rows of a page share one journal entry, as changed ones do, whose keys stand one behind the other.  No index has all keys, which
-# would cost each write: pages and undos are found by the buckets that they locked, links and removals, which are few,
-# by an index of their own, and marks by the list of what had departed.
+# Inserted rows of a page share one journal entry, and changed ones share some; their keys stand one behind the other.
+# No index has all keys, which would cost each write: pages and undos are found by the buckets that they locked, links
+# and removals, which are few, by an index of their own, and marks by the list of what had departed.
 _WRITTEN = sql.SQL("""
 select j.recorded_at as at, j.run_id,
        case j.operation when 'insert' then 'inserted' when 'update' then 'updated' when 'link' then 'linked'

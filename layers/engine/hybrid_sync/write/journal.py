@@ -32,8 +32,10 @@ CHANGES = sql.SQL("""(
 )""")
 """The journal with a line for each changed row, which `seq` and `place` name; entries of inserts as they are."""
 _SHORT = 8192
-"""Bytes of an image that stands with others; 256 MB of one must be refused as ever, and 1 GB is all that a value holds."""
+"""Bytes of an image that stands with others: no entry then nears the 1 GB that a value holds, and one row's image that
+is larger than the 256 MB of a jsonb string is refused here and not by the undo."""
 _TOGETHER = 250
+"""Rows of an entry: few enough to be read whole for the sake of one."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,14 @@ def entries_together(batch: Batch, rows: sql.Composable, columns: Sequence[str])
     """The INSERT of the entries that changed rows share: `rows` yields key, id, xid, prior, the values that its columns
     had as `hybrid_sync.journal.images` has them, and whether it refers elsewhere now.
 
-    A row of its own costs a changed row nearly what its update does: a line and three index entries.
+    An entry of its own, with a line and three index entries, costs as much as half the update of the row.
     """
     return sql.SQL(
         "insert into hybrid_sync.journal (run_id, batch_id, entity, source, operation, keys, xid, refers_anew,"
         " ids, priors, columns, images, id, prior, before)"
         " select {run}, {batch}, {entity}, {source}, 'update',"
-        " (select array_agg(p.part order by p.n) from unnest(g.keys) with ordinality as p (part, n)), g.xid, g.refers_anew,"
+        " (select array_agg(p.part order by p.n) from unnest(g.keys) with ordinality as p (part, n)), g.xid,"
+        " g.refers_anew,"
         " case when g.short then g.ids end, case when g.short then g.priors end, case when g.short then {columns} end,"
         " case when g.short then g.images end, case when not g.short then g.ids[1] end,"
         " case when not g.short then g.priors[1] end,"

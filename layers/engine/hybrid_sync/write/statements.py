@@ -141,8 +141,8 @@ class Statements:
             " from (select * from {stage} order by {order} offset 0) s, hybrid_sync_natives"
             " where {same} and ({segment}) and {differs}"
             " returning {key} as key, t.id, t.xmin as xid, old.xmin as prior, {was}, {refers_anew} as refers_anew),"
-            " {ours}, j as ({journal} returning xid::text::bigint as xid, coalesce(cardinality(ids), 1) as rows), {again}"
-            " select (select count(*) from u) as changed, coalesce(sum(rows), 0)::bigint as rows,"
+            " {ours}, j as ({journal} returning xid::text::bigint as xid, coalesce(cardinality(ids), 1) as rows),"
+            " {again} select (select count(*) from u) as changed, coalesce(sum(rows), 0)::bigint as rows,"
             " coalesce(array_agg(distinct xid), '{{}}') as xids, {fires} from j, hybrid_sync_again"
         ).format(
             natives=path_after("hybrid_sync_natives", "natives", None),

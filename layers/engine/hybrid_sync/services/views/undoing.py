@@ -70,9 +70,7 @@ def _of(
         changed += int(row["changed"])
         brought += int(row["parts"]) // len(source.key)
         if row["parts"]:
-            query = _BROUGHT_SINCE.format(
-                table=relation, own=is_row_of(source, sql.SQL("k.key")), changes=CHANGES
-            )
+            query = _BROUGHT_SINCE.format(table=relation, own=is_row_of(source, sql.SQL("k.key")), changes=CHANGES)
             conflicts += _count(
                 target, query, {**given, "entity": place[0], "source": place[1], "width": len(source.key)}
             )
