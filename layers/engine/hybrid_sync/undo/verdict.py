@@ -143,7 +143,7 @@ class Stage:
     def _entries(self) -> sql.Composed:
         return sql.SQL(
             "(select * from {} j where batch_id = {}"
-            " and (seq, place) in (select * from unnest({}::bigint[], {}::bigint[])))"
+            " and (seq, place) in (select * from unnest({}, {})))"
         ).format(
             CHANGES, self.segment.batch_id, [seq for seq, _ in self.segment.lines],
             [place for _, place in self.segment.lines],
