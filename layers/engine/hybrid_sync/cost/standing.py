@@ -6,7 +6,7 @@ from hybrid_sync.cost.bill import Usage
 from hybrid_sync.cost.prices import HOURS, Item
 from hybrid_sync.measures import MEASURES, Measure, Source
 
-ALARMS, DASHBOARDS, SECRETS, KEPT_WARM = 16, 1, 3, 4
+ALARMS, DASHBOARDS, SECRETS, KEPT_WARM = 17, 1, 3, 4
 """As many as the template has; a check compares."""
 TROUBLED_HOURS = 24
 """In which what is measured in trouble alone is written."""
