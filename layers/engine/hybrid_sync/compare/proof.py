@@ -60,11 +60,7 @@ def unproved(run_id: str, plan: EntityPlan, source: str, target: Connection) -> 
     their references stayed as they were; None where they are too many to be looked up."""
     if not plan.sources[source].references:
         return []
-    runs = _unproved(target, run_id, plan.sources[source].entity)
-    _, waiting = _count(target, runs, plan, source)
-    if not waiting:
-        return []
-    keys = _referring(target, runs, plan, source) if waiting <= _ASKED * _FEW else None
+    keys = _referring(target, run_id, plan, source)
     return None if keys is None or len(keys) > _FEW else keys
 
 
@@ -116,23 +112,21 @@ def refuse(connection: Connection, run_id: str, catalog: Catalog, entity: str, w
 def has_unproved(target: Connection, run_id: str, plan: EntityPlan, sources: Collection[str] | None = None) -> bool:
     """Whether rows with references were written, of one of these sources or any, that no verification has looked at."""
     named = [name for name in (plan.sources if sources is None else sources) if plan.sources[name].references]
-    runs = _unproved(target, run_id, plan.sources[named[0]].entity) if named else []
-    return any(_count(target, runs, plan, source)[0] for source in named)
+    if not named:
+        return False
+    written = _written(run_id, plan.sources[named[0]].entity, named)
+    query = sql.SQL("select exists (select from hybrid_sync.journal j where {} and cardinality(j.keys) > 0)")
+    [(found,)] = target.execute(query.format(written)).fetchall()
+    return bool(found)
 
 
-def _unproved(target: Connection, run_id: str, entity: str) -> list[str]:
-    """This run, and earlier ones that wrote since the fence last moved and were never verified.
+def _written(run_id: str, entity: str, sources: Collection[str]) -> sql.Composed:
+    """The condition of what this run has written of these sources, and earlier ones that wrote since the fence last
+    moved and were never verified.
 
     A row that a lost run wrote with a wrong id looks unchanged to this run, which resolves the same id again.
     """
-    rows = target.execute(
-        "select e.run_id from hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id"
-        " left join hybrid_sync.fence f on f.entity = e.entity"
-        " where e.entity = %s and e.status <> 'verified'"
-        " and (r.finished_at is null or f.advanced_at is null or r.finished_at > f.advanced_at)",
-        (entity,),
-    ).fetchall()
-    return sorted({run_id, *(name for (name,) in rows)})
+    return sql.SQL(_WRITTEN).format(run=run_id, entity=entity, sources=list(sources))
 
 
 def _suspects(sides: Sides, waiting: list[Key] | None) -> Iterator[list[Key]]:
@@ -149,34 +143,48 @@ def _suspects(sides: Sides, waiting: list[Key] | None) -> Iterator[list[Key]]:
             yield from (some[at : at + _AT_ONCE] for at in range(0, len(some), _AT_ONCE))
 
 
-def _referring(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> list[Key]:
-    """Keys of the rows that these runs inserted, linked, or changed so that they now refer elsewhere than before.
+def _referring(target: Connection, run_id: str, plan: EntityPlan, source: str) -> list[Key] | None:
+    """Keys of the rows that were inserted, linked, or changed so that they now refer elsewhere than before; None where
+    so many rows may be such that each is too many to be looked at.
 
     A change says so itself; where it was not known then, since a trigger had its say, the before-image is compared.
     """
-    columns = [slot.column for slot in plan.sources[source].references]
-    before = sql.SQL(", ").join(sql.SQL("j.before ->> {}").format(sql.Literal(column)) for column in columns)
+    read = plan.sources[source]
+    columns = [slot.column for slot in read.references]
+    before = sql.SQL(", ").join(sql.SQL("w.before ->> {}").format(sql.Literal(column)) for column in columns)
     now = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(column)) for column in columns)
-    query = sql.SQL(
-        "select j.keys from hybrid_sync.journal j"
-        " left join {} t on j.operation = 'update' and j.refers_anew is null and t.id = j.id"
-        " where j.run_id = any({}) and j.entity = {} and j.source = {} and j.operation in ('insert', 'update', 'link')"
-        " and j.refers_anew is distinct from false and (t.id is null or row({}) is distinct from row({}))"
-    ).format(sql.Identifier(plan.table.schema, plan.table.name), runs, plan.sources[source].entity, source, before, now)
-    width = len(plan.sources[source].key_columns)
+    width = len(read.key_columns)
+    query = sql.SQL(_REFERRING).format(
+        written=_written(run_id, read.entity, [source]), most=width * _ASKED * _FEW, before=before, now=now,
+        target=sql.Identifier(plan.table.schema, plan.table.name),
+    )  # fmt: skip
     rows = target.execute(query).fetchall()
+    if any(some is None for (some,) in rows):
+        return None
     return sorted({tuple(some[at : at + width]) for (some,) in rows for at in range(0, len(some), width)})
 
 
-def _count(target: Connection, runs: list[str], plan: EntityPlan, source: str) -> tuple[int, int]:
-    """How many rows were written, and of how many it is not known that their references stayed as they were."""
-    row = target.execute(
-        "select coalesce(sum(cardinality(keys)), 0)::bigint,"
-        " coalesce(sum(cardinality(keys)) filter (where refers_anew is distinct from false), 0)::bigint"
-        " from hybrid_sync.journal"
-        " where run_id = any(%s) and entity = %s and source = %s and operation in ('insert', 'update', 'link')",
-        (runs, plan.sources[source].entity, source),
-    ).fetchone()
-    assert row is not None, "an aggregate is one row"
-    width = len(plan.sources[source].key_columns)
-    return int(row[0]) // width, int(row[1]) // width
+_WRITTEN = """
+j.run_id = any(array(
+  select {run} union
+  select e.run_id from hybrid_sync.run_entity e join hybrid_sync.run r on r.run_id = e.run_id
+  left join hybrid_sync.fence f on f.entity = e.entity
+  where e.entity = {entity} and e.status <> 'verified'
+  and (r.finished_at is null or f.advanced_at is null or r.finished_at > f.advanced_at)
+)) and j.entity = {entity} and j.source = any({sources}) and j.operation in ('insert', 'update', 'link')
+"""
+# The journal is read once.  Row by row, since mostly none is asked: joined as a whole, the target's table was read too.
+_REFERRING = """
+with w as materialized (
+  select j.keys, j.id, j.operation = 'update' and j.refers_anew is null as asks,
+         case when j.refers_anew is null then j.before end as before
+  from hybrid_sync.journal j where {written} and j.refers_anew is distinct from false
+), rows as (select coalesce(sum(cardinality(keys)), 0) > {most} as are_too_many from w)
+select null from rows where are_too_many
+union all
+select w.keys from w left join lateral (
+  select true as are_kept from {target} t
+  where w.asks and t.id = w.id and row({before}) is not distinct from row({now}) offset 0
+) its_references on true
+where not (select are_too_many from rows) and its_references.are_kept is null
+"""
