@@ -10,6 +10,7 @@ import pytest
 
 from hybrid_sync.contracts import DeleteTask, PlannedRun, Profile, Ref, RunRequest
 from hybrid_sync.postgres import Connection
+from hybrid_sync.session import Session
 from hybrid_sync.steps.plan_entity import plan_entity
 from hybrid_sync.steps.plan_run import plan_run
 from hybrid_sync.steps.propagate_deletes import propagate_deletes
@@ -155,6 +156,26 @@ def test_what_has_changed_is_carried_wherever_it_stands(
             " where total = 77 order by 1"
         ).fetchall()
     assert carried == sorted([(key,), (key,), (10,), (10,)])
+
+
+def test_a_look_that_is_over_ends_with_the_count_that_follows_it(
+    world: EngineWorld, in_legacy: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for legacy to end it; where nothing is asked of legacy any more, it is let go at once."""
+    in_legacy("insert into client values (21, 'new'); update invoice set total = 77 where id = 1")
+    plan = plan_run(world, RunRequest(run_id="idle", profile=Profile.daily))
+    waited: dict[str, list[object]] = {}
+    execute = Session.execute
+
+    def noted(session: Session, query: Any, *given: Any, **more: Any) -> Any:
+        waited[task.entity].append(query)
+        return execute(session, query, *given, **more)
+
+    monkeypatch.setattr(Session, "execute", noted)
+    for task in plan.entities:
+        waited[task.entity] = []
+        assert plan_entity(world, task).batches == 1
+    assert {name: "rollback" in sent for name, sent in waited.items()} == {"clients": False, "invoices": True}
 
 
 @pytest.mark.parametrize(

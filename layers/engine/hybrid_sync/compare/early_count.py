@@ -28,7 +28,7 @@ from hybrid_sync.legacy.changes import Bucket, Detection, changed
 from hybrid_sync.legacy.fence import Fence
 from hybrid_sync.postgres import Connection, Question, snapshot, together
 from hybrid_sync.schema.plans import EntityPlan
-from hybrid_sync.session import Answer
+from hybrid_sync.session import Answer, Session
 
 _NEWEST = 16
 """Keys at the end of a table that are looked at first: a table in use has new rows, or changes those."""
@@ -137,6 +137,8 @@ def count_early(
             changes = changed(scope.source, detection)
             ours = one_pass.over_legacy(scope, entity.money, legacy, changes, newest=_newest(scope))
             if ours is None:
+                if isinstance(legacy, Session):
+                    legacy.end_with_next()  # what changed is counted at once
                 return None, None
             passes[source] = ours
         counts = {source: sorted(ours.changed.values()) for source, ours in passes.items()}
