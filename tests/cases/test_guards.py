@@ -139,3 +139,11 @@ def test_a_view_is_read_anew_when_what_it_is_made_of_becomes_another(ground: Ser
 
 def test_what_a_trigger_does_not_let_go_back_is_not_called_undone(ground: Servers) -> None:
     _holds("reach/trigger_alters_an_undo", ground)
+
+
+def test_what_follows_a_value_comes_along_when_it_is_exchanged(ground: Servers) -> None:
+    _holds("reach/cascade_follows_a_swap", ground)
+
+
+def test_what_a_foreign_key_changes_in_a_swap_is_told(ground: Servers) -> None:
+    _holds("reach/cascade_of_a_swap", ground)

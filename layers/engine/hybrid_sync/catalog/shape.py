@@ -84,6 +84,13 @@ class TargetTable:
     there, which may ask for that in another table."""
     below: str = ""
     """Of its partitions and heirs: another text when one of them is another table; empty where there is none."""
+    cascades: bool = False
+    """Whether foreign keys with ON UPDATE refer to what an update may change."""
+
+    @property
+    def writes_beside(self) -> bool:
+        """Whether a write of ours may make the server write other rows, too."""
+        return bool(self.fires) or self.cascades
 
     def identity_of(self, names: Iterable[str]) -> str:
         """Another text when one of these columns, or the table, is not the one any more that rows were written to."""

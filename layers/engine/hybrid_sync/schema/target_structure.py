@@ -83,10 +83,15 @@ select (select string_agg(quote_ident(rulename), ', ' order by rulename) from pg
 from pg_class c where c.oid = %s::regclass
 """
 
+# And whether others' foreign keys follow what an update changes; ids and keys stay.
 _FIRES = """
 select array_remove(array[case when bool_or(tgtype & 4 <> 0) then 'insert' end,
                           case when bool_or(tgtype & 16 <> 0) then 'update' end,
-                          case when bool_or(tgtype & 8 <> 0) then 'delete' end], null)
+                          case when bool_or(tgtype & 8 <> 0) then 'delete' end], null),
+       exists (
+         select from pg_constraint k join pg_attribute a on a.attrelid = k.confrelid and a.attnum = any(k.confkey)
+         where k.contype = 'f' and k.confupdtype in ('c', 'n', 'd') and not a.attname = any(%s)
+         and k.confrelid in (select %s::regclass union select relid from pg_partition_tree(%s::regclass)))
 from pg_trigger
 where tgrelid in (select %s::regclass union select relid from pg_partition_tree(%s::regclass))
   and not tgisinternal and tgenabled in ('O', 'A')
@@ -129,7 +134,7 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         )
     place: tuple[LiteralString, str] = ("text", quoted(entity.target))
     kept = ["id", *dict.fromkeys(c for s in entity.sources.values() for c in (*s.key, *s.discriminator))]
-    types, security, has_heirs, unique, filled, fires, (tells_old, below), moving = yield [
+    types, security, has_heirs, unique, filled, (fires, cascades), (tells_old, below), moving = yield [
         ask_types([(oid, modifier) for _, oid, modifier, *_ in rows]),
         alike(
             _RIGHTS, [place, place],
@@ -139,7 +144,10 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         alike(_RULES, [place], lambda rows: _refuse_rules(entity, *rows[0])),
         alike(_UNIQUE, [place], lambda rows: frozenset(frozenset(row[0]) for row in rows)),
         alike(_FILLING, [place], lambda rows: bool(rows[0][0])),
-        alike(_FIRES, [place, place], lambda rows: frozenset(rows[0][0])),
+        alike(
+            _FIRES, [("text[]", kept), place, place, place, place],
+            lambda rows: (frozenset(rows[0][0]), bool(rows[0][1])),
+        ),
         alike(_TELLS_OLD, [place], lambda rows: (bool(rows[0][0]), rows[0][1] or "")),
         alike(_MOVING, [place, place, ("text[]", kept)], lambda rows: bool(rows[0][0])),
     ]  # fmt: skip
@@ -163,7 +171,9 @@ def table_in_rounds(entity: Entity) -> Rounds[TargetTable]:
         )
     }
     moving = moving or filled or bool(fires)
-    return TargetTable(schema, name, columns, security, unique, filled, fires, rows[0][-1], tells_old, moving, below)
+    return TargetTable(
+        schema, name, columns, security, unique, filled, fires, rows[0][-1], tells_old, moving, below, cascades
+    )
 
 
 def written_by(entity: Entity) -> set[str]:

@@ -49,7 +49,11 @@ select x.relname::text,
        i.indisexclusion,
        (select format('%%I.%%I', n.nspname, c.conname) from pg_constraint c
         join pg_namespace n on n.oid = c.connamespace
-        where c.conindid = i.indexrelid and c.conrelid = i.indrelid and c.contype in ('u', 'x') and c.condeferrable)
+        where c.conindid = i.indexrelid and c.conrelid = i.indrelid and c.contype in ('u', 'x') and c.condeferrable),
+       array(select a.attname::text from pg_attribute a
+             where a.attrelid = i.indrelid and a.attnum = any(i.indkey::int2[]) and exists (
+               select from pg_constraint c where c.contype = 'f' and c.confrelid = i.indrelid and c.confupdtype = 'c'
+               and a.attnum = any(c.confkey)))
 from pg_index i join pg_class x on x.oid = i.indexrelid
 where i.indrelid = %s::regclass and (i.indisunique or i.indisexclusion) and i.indisvalid and not i.indisprimary
 order by x.relname
@@ -78,6 +82,8 @@ class Uniqueness:
     exclusion: bool
     deferrable: str | None
     """The constraint's name as SET CONSTRAINTS takes it, where it can wait."""
+    followed: tuple[str, ...]
+    """Columns whose value others' foreign keys follow (ON UPDATE CASCADE)."""
 
     def conflict(self, new: str, old: str) -> list[sql.Composable]:
         """Conditions of which one holds when the keys of `new` and of `old` exclude each other.
@@ -116,8 +122,11 @@ def uniqueness_of(connection: Connection, relation: sql.Identifier, columns: Ite
     rows = connection.execute(_INDEXES, (relation.as_string(connection),)).fetchall()
     changing = set(columns)
     found = [
-        Uniqueness(name, tuple(keys), tuple(ops), tuple(collations), condition, nulls, tuple(parts), exclusion, waits)
-        for name, keys, ops, collations, condition, nulls, parts, exclusion, waits in rows
+        Uniqueness(
+            name, tuple(keys), tuple(ops), tuple(collations), condition, nulls, tuple(parts), exclusion, waits,
+            tuple(followed),
+        )
+        for name, keys, ops, collations, condition, nulls, parts, exclusion, waits, followed in rows
     ]
     return [one for one in found if not changing.isdisjoint(one.columns) and len(one.operators) == len(one.keys)]
 

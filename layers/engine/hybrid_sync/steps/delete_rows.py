@@ -118,9 +118,9 @@ class EntityDeletes:
 
     def _around(self) -> Around | None:
         """For what triggers write around what follows, where the table has some."""
-        if not self._plan.table.fires:
+        if not self._plan.table.writes_beside:
             return None
-        from hybrid_sync.write.around import Around  # only where the target has triggers
+        from hybrid_sync.write.around import Around  # only where a write makes the server write more
 
         return Around(self._target, self._catalog, self._entity.target)
 

@@ -127,9 +127,9 @@ class _Settling:
         return SettledEntity(written.inserted + written.updated, self._new & settled.arrived)
 
     def _written(self, settlement: Settlement) -> Settled:
-        if not self._plan.table.fires:
+        if not self._plan.table.writes_beside:
             return settlement.write()
-        from hybrid_sync.write.around import Around  # only where the target has triggers
+        from hybrid_sync.write.around import Around  # only where a write makes the server write more
 
         around = Around(self._target, self._world.catalog, self._entity.target)
         settled = settlement.write()

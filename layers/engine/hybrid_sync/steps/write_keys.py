@@ -291,7 +291,7 @@ class _Writing:
                 continue
             keys = [k for k in linkable(self._target, catalog, run_id, group, _LINKS) if bucket_number(k) in locked]
             if keys:
-                firing = bool(self._found.plans[group.entity].table.fires)
+                firing = self._found.plans[group.entity].table.writes_beside
                 done = link(self._target, catalog, run_id, group, keys, firing=firing)
                 store.record_links(self._target, run_id, group.entity, linked=done, pending=0)
 

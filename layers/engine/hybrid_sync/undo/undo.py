@@ -181,7 +181,7 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
         _require_named(task, shape, segments)
     names = Names(task.now, tuple(names_ever(connection, catalog, [task.entity, task.written_as])))
     stage = Stage(connection, shape, definition, task.run_id, known or {}, names)
-    around = _around(connection, catalog, definition.target) if shape.fires else None
+    around = _around(connection, catalog, definition.target) if shape.writes_beside else None
     done = UndoneBatch()
     for segment in segments:
         stage.fill(segment)
@@ -199,7 +199,7 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
 
 
 def _around(connection: Connection, catalog: Catalog, target: str) -> Around:
-    from hybrid_sync.write.around import Around  # only where the target has triggers
+    from hybrid_sync.write.around import Around  # only where a write makes the server write more
 
     return Around(connection, catalog, target)
 

@@ -88,9 +88,9 @@ def write_isolated(
     if (new and writer.stages_everything) or known:
         writer.prepare()
     by_hand = False
-    fires = bool(writer.table.fires)
-    if fires:
-        from hybrid_sync.write.around import attempted, attempting  # only where the target has triggers
+    counted = writer.table.writes_beside
+    if counted:
+        from hybrid_sync.write.around import attempted, attempting  # only where a write makes the server write more
 
         attempting(connection)
     try:
@@ -103,7 +103,7 @@ def write_isolated(
         _require_row(writer, error, writer.asked(new=bool(new), known=bool(known)), last)
         by_hand = error.sqlstate in (*CONTENTION, CANCELLED) or not is_row_state(error.sqlstate)
         contested = error.sqlstate in TWINS and not by_hand
-    if fires:
+    if counted:
         attempted(connection)
     failpoint("batch.isolating", connection)
     loop = RowLoop(writer, by_hand=by_hand, last=last)

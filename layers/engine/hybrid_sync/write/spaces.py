@@ -56,7 +56,8 @@ def spaces(index: Uniqueness, columns: Sequence[TargetColumn]) -> list[Space]:
     """Ways out of the index over columns that are set back anyway; NULL first, what may collide last."""
     found: list[Space] = []
     if not index.nulls_equal:
-        found += [{c.name: sql.SQL("null")} for c in columns if not c.not_null]
+        # A row elsewhere that followed a value into NULL would refer to nothing, and not come back with it.
+        found += [{c.name: sql.SQL("null")} for c in columns if not c.not_null and c.name not in index.followed]
     each = {c.name: _unused(c) for c in columns}
     # A period of two columns ends before it begins unless both move: to one moment that is the row's own.
     dated = sorted((c for c in columns if c.base_oid in (1082, 1114, 1184)), key=lambda c: c.base_oid)

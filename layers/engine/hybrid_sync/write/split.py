@@ -109,9 +109,9 @@ class Splitter:
         self._connection.execute(sql.SQL("truncate {}").format(REFUSED))
         if found is None or found[0] is None:
             return []
-        if not self._table.fires:
+        if not self._table.writes_beside:
             return self._split(attempt, one, *found)
-        from hybrid_sync.write.around import attempted, attempting, kept  # only where the target has triggers
+        from hybrid_sync.write.around import attempted, attempting, kept  # only where a write makes the server write more
 
         attempting(self._connection)
         refused = self._split(kept(attempt), kept(one) if one is not None else None, *found)
