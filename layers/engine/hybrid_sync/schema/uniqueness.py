@@ -123,9 +123,17 @@ def uniqueness_of(connection: Connection, relation: sql.Identifier, columns: Ite
     changing = set(columns)
     found = [
         Uniqueness(
-            name, tuple(keys), tuple(ops), tuple(collations), condition, nulls, tuple(parts), exclusion, waits,
+            name,
+            tuple(keys),
+            tuple(ops),
+            tuple(collations),
+            condition,
+            nulls,
+            tuple(parts),
+            exclusion,
+            waits,
             tuple(followed),
-        )
+        )  # fmt: skip
         for name, keys, ops, collations, condition, nulls, parts, exclusion, waits, followed in rows
     ]
     return [one for one in found if not changing.isdisjoint(one.columns) and len(one.operators) == len(one.keys)]

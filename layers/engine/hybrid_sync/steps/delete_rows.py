@@ -120,7 +120,7 @@ class EntityDeletes:
         """For what triggers write around what follows, where the table has some."""
         if not self._plan.table.writes_beside:
             return None
-        from hybrid_sync.write.around import Around  # only where a write makes the server write more
+        from hybrid_sync.write.around import Around  # only where a write may set off others
 
         return Around(self._target, self._catalog, self._entity.target)
 

@@ -129,7 +129,7 @@ class _Settling:
     def _written(self, settlement: Settlement) -> Settled:
         if not self._plan.table.writes_beside:
             return settlement.write()
-        from hybrid_sync.write.around import Around  # only where a write makes the server write more
+        from hybrid_sync.write.around import Around  # only where a write may set off others
 
         around = Around(self._target, self._world.catalog, self._entity.target)
         settled = settlement.write()

@@ -175,7 +175,7 @@ class Page:
         """Map ids, check, stage, journal and write what was read, under the locks and within the transaction."""
         if not self._entity.table.writes_beside:
             return self._carry(opened, read, known)
-        from hybrid_sync.write.around import Around  # only where a write makes the server write more
+        from hybrid_sync.write.around import Around  # only where a write may set off others
 
         around = Around(self._target, self._world.catalog, self._world.catalog[self._task.entity].target)
         carried = self._carry(opened, read, known)

@@ -199,7 +199,7 @@ def _undo(connection: Connection, catalog: Catalog, task: UndoTask) -> UndoneBat
 
 
 def _around(connection: Connection, catalog: Catalog, target: str) -> Around:
-    from hybrid_sync.write.around import Around  # only where a write makes the server write more
+    from hybrid_sync.write.around import Around  # only where a write may set off others
 
     return Around(connection, catalog, target)
 

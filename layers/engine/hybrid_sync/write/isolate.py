@@ -90,7 +90,7 @@ def write_isolated(
     by_hand = False
     counted = writer.table.writes_beside
     if counted:
-        from hybrid_sync.write.around import attempted, attempting  # only where a write makes the server write more
+        from hybrid_sync.write.around import attempted, attempting  # only where a write may set off others
 
         attempting(connection)
     try:

@@ -111,7 +111,7 @@ class Splitter:
             return []
         if not self._table.writes_beside:
             return self._split(attempt, one, *found)
-        from hybrid_sync.write.around import attempted, attempting, kept  # only where a write makes the server write more
+        from hybrid_sync.write.around import attempted, attempting, kept  # only where a write may set off others
 
         attempting(self._connection)
         refused = self._split(kept(attempt), kept(one) if one is not None else None, *found)
