@@ -121,21 +121,7 @@ def uniqueness_of(connection: Connection, relation: sql.Identifier, columns: Ite
     """What of the table's uniqueness, besides its primary key, a change of these columns can affect."""
     rows = connection.execute(_INDEXES, (relation.as_string(connection),)).fetchall()
     changing = set(columns)
-    found = [
-        Uniqueness(
-            name,
-            tuple(keys),
-            tuple(ops),
-            tuple(collations),
-            condition,
-            nulls,
-            tuple(parts),
-            exclusion,
-            waits,
-            tuple(followed),
-        )  # fmt: skip
-        for name, keys, ops, collations, condition, nulls, parts, exclusion, waits, followed in rows
-    ]
+    found = [Uniqueness(*(tuple(value) if isinstance(value, list) else value for value in row)) for row in rows]
     return [one for one in found if not changing.isdisjoint(one.columns) and len(one.operators) == len(one.keys)]
 
 
