@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 from psycopg import sql
 
@@ -121,8 +122,13 @@ def uniqueness_of(connection: Connection, relation: sql.Identifier, columns: Ite
     """What of the table's uniqueness, besides its primary key, a change of these columns can affect."""
     rows = connection.execute(_INDEXES, (relation.as_string(connection),)).fetchall()
     changing = set(columns)
-    found = [Uniqueness(*(tuple(value) if isinstance(value, list) else value for value in row)) for row in rows]
+    found = [_hashable(row) for row in rows]
     return [one for one in found if not changing.isdisjoint(one.columns) and len(one.operators) == len(one.keys)]
+
+
+def _hashable(row: Iterable[Any]) -> Uniqueness:
+    values: list[Any] = [tuple(value) if isinstance(value, list) else value for value in row]
+    return Uniqueness(*values)
 
 
 def generated_columns(connection: Connection, relation: sql.Identifier) -> Mapping[str, str]:
