@@ -47,6 +47,34 @@ _BY_TYPE = {
     1186: ("make_interval(years => -100000, hours => s.hybrid_sync_n)",),
     2950: ("md5('parked ' || t.id)::uuid",),
     3802: ("to_jsonb('parked ' || t.id)",),
+    # A period of the row's own, apart from all that anybody means; an empty one meets no other, where it is allowed.
+    3904: ("int4range(-2147483648 + s.hybrid_sync_n * 2, -2147483647 + s.hybrid_sync_n * 2)", "int4range 'empty'"),
+    3906: ("numrange(-1e30 + s.hybrid_sync_n * 2, -1e30 + s.hybrid_sync_n * 2 + 1)", "numrange 'empty'"),
+    3908: (
+        "tsrange(timestamp '0001-01-01' + s.hybrid_sync_n * interval '1 day',"
+        " timestamp '0001-01-01 12:00' + s.hybrid_sync_n * interval '1 day')",
+        "tsrange 'empty'",
+    ),
+    3910: (
+        "tstzrange(timestamptz '0001-01-01Z' + s.hybrid_sync_n * interval '24 hours',"
+        " timestamptz '0001-01-01 12:00Z' + s.hybrid_sync_n * interval '24 hours')",
+        "tstzrange 'empty'",
+    ),
+    3912: (
+        "daterange(date '0001-01-01' + s.hybrid_sync_n * 2, date '0001-01-01' + s.hybrid_sync_n * 2 + 1)",
+        "daterange 'empty'",
+    ),
+    3926: (
+        "int8range(-9223372036854775807 + s.hybrid_sync_n::bigint * 2,"
+        " -9223372036854775806 + s.hybrid_sync_n::bigint * 2)",
+        "int8range 'empty'",
+    ),
+    4451: ("int4multirange '{{}}'",),
+    4532: ("nummultirange '{{}}'",),
+    4533: ("tsmultirange '{{}}'",),
+    4534: ("tstzmultirange '{{}}'",),
+    4535: ("datemultirange '{{}}'",),
+    4536: ("int8multirange '{{}}'",),
 }
 _NUMERIC = 1700
 _MOST_LABELS = 20
