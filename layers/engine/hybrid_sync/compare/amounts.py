@@ -60,8 +60,13 @@ class Amounts:
 
     @property
     def currency_text(self) -> sql.Composed:
-        """A row without a currency counts under a name of its own."""
-        return sql.SQL("coalesce(({})::text, '?')").format(self.currency)
+        """A row without a currency counts under a name of its own; by its letters, whatever the column takes for equal."""
+        return sql.SQL("coalesce(({})::text, '?') collate pg_catalog.\"C\"").format(self.currency)
+
+    @property
+    def status_text(self) -> sql.Composed:
+        """By its letters, like the currency: where a collation ignores case, two words would be one group."""
+        return sql.SQL('({})::text collate pg_catalog."C"').format(self.status)
 
 
 def alike(columns: Sequence[Amounts]) -> list[list[int]]:
@@ -78,11 +83,12 @@ def alike(columns: Sequence[Amounts]) -> list[list[int]]:
 
 def computed(columns: Sequence[Amounts]) -> list[sql.Composed]:
     """What `both_ways` needs of each row of a pass, to be selected."""
-    texts = sql.SQL("({}) as {}, ({})::text as {}")
+    texts = sql.SQL("({}) as {}, ({}) as {}")
+    of_one = [(i, columns[i]) for i, *_ in alike(columns)]
     return [
         *(
-            texts.format(columns[i].currency_text, sql.Identifier(f"c{i}"), columns[i].status, sql.Identifier(f"s{i}"))
-            for i, *_ in alike(columns)
+            texts.format(one.currency_text, sql.Identifier(f"c{i}"), one.status_text, sql.Identifier(f"s{i}"))
+            for i, one in of_one
         ),
         *(sql.SQL("({}) as {}").format(one.amount, sql.Identifier(f"a{i}")) for i, one in enumerate(columns)),
     ]

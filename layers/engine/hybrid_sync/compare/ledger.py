@@ -63,8 +63,8 @@ class Ledger:
 
 def stream(connection: Connection, rows: Amounts) -> Sums:
     """Sums per currency, status and place."""
-    query = sql.SQL("select {}, ({})::text, ({})::text, ({})::text from {} where {}").format(
-        rows.currency_text, rows.status, rows.place, rows.amount, rows.relations, rows.where
+    query = sql.SQL("select {}, {}, ({})::text, ({})::text from {} where {}").format(
+        rows.currency_text, rows.status_text, rows.place, rows.amount, rows.relations, rows.where
     )
     ledger = Ledger()
     for (currency, status, place), amounts in grouped_rows(connection, query, 4):

@@ -118,7 +118,7 @@ def _computable(rows: Amounts, scope: Scope, legacy: Connection) -> Amounts:
         return sql.SQL("case when {} then {} end").format(good, expr)
 
     return Amounts(
-        guarded(rows.amount), guarded(rows.currency_text), guarded(sql.SQL("({})::text").format(rows.status)),
+        guarded(rows.amount), guarded(rows.currency_text), guarded(rows.status_text),
         rows.place, rows.relations, rows.where,
     )  # fmt: skip
 
@@ -146,10 +146,10 @@ def sums(connection: Connection, rows: Amounts) -> Sums:
     query = sql.SQL(
         "select c, s, p, coalesce(sum(a) filter (where a - a = 0), 0)::text, count(*), count(*) - count(a),"
         " count(a) filter (where a - a <> 0)"
-        " from (select {currency} as c, ({status})::text as s, {place} as p, {amount} as a"
+        " from (select {currency} as c, {status} as s, {place} as p, {amount} as a"
         " from {relations} where {where} offset 0) r group by 1, 2, 3"
     ).format(
-        currency=rows.currency_text, status=rows.status, place=rows.place, amount=rows.amount,
+        currency=rows.currency_text, status=rows.status_text, place=rows.place, amount=rows.amount,
         relations=rows.relations, where=rows.where,
     )  # fmt: skip
     return {

@@ -124,7 +124,7 @@ class Eraser:
             ),
         )  # fmt: skip
         differs = sql.SQL(" or ").join(
-            sql.SQL("t.{}::text is distinct from ({})::text").format(*pair)
+            sql.SQL('t.{}::text collate pg_catalog."C" is distinct from ({})::text').format(*pair)
             if value is None or not value.lstrip().startswith(("{", "["))
             else sql.SQL("t.{} is null").format(pair[0])  # JSON is stored in a form of its own
             for pair, value in zip(pairs, entity.erasure.set.values(), strict=True)

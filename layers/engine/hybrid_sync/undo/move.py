@@ -41,7 +41,9 @@ def _require_as_before(stage: Stage, some: Sequence[int]) -> None:
     if not stage.table.fires or stage.segment.operation == "insert":
         return
     differs = [
-        sql.SQL("t.{}::text is distinct from {}::text").format(sql.Identifier(c.name), restored(sql.SQL("u.before"), c))
+        sql.SQL('t.{}::text collate pg_catalog."C" is distinct from {}::text').format(
+            sql.Identifier(c.name), restored(sql.SQL("u.before"), c)
+        )
         for c in stage.columns
         if stage.segment.operation != "delete" or stage.is_filled(c.name)
     ]

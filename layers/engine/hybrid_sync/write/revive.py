@@ -92,9 +92,9 @@ def _put_back(
     names = [column.name for column in columns]
     written_now = image_now(sql.SQL("d.written"), renamed)
     untouched = [
-        sql.SQL("({written} ? {name} and t.{column}::text is not distinct from {written} ->> {name})").format(
-            written=written_now, name=sql.Literal(name), column=sql.Identifier(name)
-        )
+        sql.SQL(
+            '({written} ? {name} and t.{column}::text is not distinct from ({written} ->> {name}) collate pg_catalog."C")'
+        ).format(written=written_now, name=sql.Literal(name), column=sql.Identifier(name))
         for name in names
     ]
     assignments = [
