@@ -29,7 +29,8 @@ catalog:
   a: |
     entity: a
     target: a
-    sources: {{ a: {{ from: a a, key: {{ legacy_id: a.id }}, columns: {{ amount: a.amount, currency: a.currency, status: a.status }} }} }}
+    sources:
+      a: {{ from: a a, key: {{ legacy_id: a.id }}, columns: {{ amount: a.amount, currency: a.currency, status: a.status }} }}
     money: [{{ column: amount, currency: currency, status: status }}]
 steps:
   - {{ run: weekly, outcome: succeeded, entities: {{ a: verified }} }}
@@ -56,8 +57,9 @@ steps:
 """
 
 _UNIQUE = """
-why: Of names that the target takes for equal one stays out; what only changes its case is carried, exchanged and undone.
-legacy: create table a (id int primary key, name text unique); insert into a values (1, 'a'), (2, 'A'), (3, 'b'), (4, 'c')
+why: Of names that the target takes for equal one stays out; one that changes its case is carried, exchanged and undone.
+legacy: |
+  create table a (id int primary key, name text unique); insert into a values (1, 'a'), (2, 'A'), (3, 'b'), (4, 'c')
 target: |
   {collation}
   create table a (id uuid primary key, legacy_id bigint not null unique, name text collate anycase not null unique)
@@ -71,9 +73,13 @@ steps:
   - {{ run: weekly, outcome: degraded, expect: {{ failed: [[a, 2, unique_violation]] }} }}
   - {{ legacy: "update a set name = 'B' where id = 3", run: daily, outcome: degraded,
       expect: {{ target: {{ "select legacy_id, name from a order by 1": [[1, a], [3, B], [4, c]] }} }} }}
-  - {{ legacy: "update a set name = 'x' where id = 3; update a set name = 'b' where id = 4; update a set name = 'C' where id = 3",
-      run: daily, outcome: degraded, expect: {{ target: {{ "select legacy_id, name from a order by 1": [[1, a], [3, C], [4, b]] }} }} }}
-  - {{ rollback: last, expect: {{ target: {{ "select legacy_id, name from a order by 1": [[1, a], [3, B], [4, c]] }} }} }}
+  - legacy: |
+      update a set name = 'x' where id = 3; update a set name = 'b' where id = 4; update a set name = 'C' where id = 3
+    run: daily
+    outcome: degraded
+    expect: {{ target: {{ "select legacy_id, name from a order by 1": [[1, a], [3, C], [4, b]] }} }}
+  - rollback: last
+    expect: {{ target: {{ "select legacy_id, name from a order by 1": [[1, a], [3, B], [4, c]] }} }}
 """
 
 _UNDO = """
@@ -82,7 +88,8 @@ legacy: create table a (id int primary key, name text); insert into a select i, 
 target: |
   {collation}
   create table a (id uuid primary key, legacy_id bigint not null unique, name text collate anycase);
-  create function shout() returns trigger language plpgsql as 'begin if new.name = ''n3'' and old.name = ''m'' then new.name = upper(new.name); end if; return new; end';
+  create function shout() returns trigger language plpgsql as
+    'begin if old.name = ''m'' and new.name = ''n3'' then new.name = ''N3''; end if; return new; end';
   create trigger shout before update on a for each row execute function shout()
 catalog:
   a: |
@@ -92,7 +99,8 @@ catalog:
 steps:
   - {{ run: weekly, outcome: succeeded }}
   - {{ legacy: "update a set name = 'm' where id in (3, 4)", run: daily, outcome: succeeded }}
-  - {{ rollback: last, expect: {{ target: {{ "select legacy_id, name from a where legacy_id in (3, 4) order by 1": [[3, m], [4, n4]] }} }} }}
+  - rollback: last
+    expect: {{ target: {{ "select legacy_id, name from a where legacy_id in (3, 4) order by 1": [[3, m], [4, n4]] }} }}
 """
 
 

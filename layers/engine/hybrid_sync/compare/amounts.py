@@ -60,7 +60,7 @@ class Amounts:
 
     @property
     def currency_text(self) -> sql.Composed:
-        """A row without a currency counts under a name of its own; by its letters, whatever the column takes for equal."""
+        """A row without a currency counts under a name of its own; by its letters, whatever passes for equal."""
         return sql.SQL("coalesce(({})::text, '?') collate pg_catalog.\"C\"").format(self.currency)
 
     @property

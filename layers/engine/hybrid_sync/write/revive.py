@@ -93,7 +93,7 @@ def _put_back(
     written_now = image_now(sql.SQL("d.written"), renamed)
     untouched = [
         sql.SQL(
-            '({written} ? {name} and t.{column}::text is not distinct from ({written} ->> {name}) collate pg_catalog."C")'
+            '({written} ? {name} and t.{column}::text collate pg_catalog."C" is not distinct from {written} ->> {name})'
         ).format(written=written_now, name=sql.Literal(name), column=sql.Identifier(name))
         for name in names
     ]
