@@ -30,7 +30,10 @@ catalog:
     entity: a
     target: a
     sources:
-      a: {{ from: a a, key: {{ legacy_id: a.id }}, columns: {{ amount: a.amount, currency: a.currency, status: a.status }} }}
+      a:
+        from: a a
+        key: {{ legacy_id: a.id }}
+        columns: {{ amount: a.amount, currency: a.currency, status: a.status }}
     money: [{{ column: amount, currency: currency, status: status }}]
 steps:
   - {{ run: weekly, outcome: succeeded, entities: {{ a: verified }} }}
