@@ -110,8 +110,10 @@ steps:
 @pytest.mark.parametrize("text", [_MONEY, _LEGACY, _UNIQUE, _UNDO], ids=["money", "legacy", "unique", "undo"])
 def test_letters_count_and_not_what_a_collation_takes_for_equal(text: str, ground: Servers) -> None:
     with ground.ground() as databases, psycopg.connect(databases.legacy) as connection:
-        built = connection.execute("select exists (select from pg_collation where collprovider = 'i')").fetchone()
-    if built is None or not built[0]:
-        pytest.skip("this PostgreSQL is built without ICU")
+        try:
+            connection.execute(_COLLATION)
+        except psycopg.errors.FeatureNotSupported:
+            pytest.skip("this PostgreSQL is built without ICU")
+        connection.rollback()
     case = Case.model_validate(yaml.safe_load(text.format(collation=_COLLATION)))
     assert play(case, ground) == []
