@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose kind/name contains this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     options = parser.parse_args()
-    wanted = [name for name in playable(binaries.find().major) if options.only in name]
+    wanted = [name for name in playable(binaries.find()) if options.only in name]
     if not wanted:
         print(f"There is no case with {options.only} in its name.", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hybrid_sync.postgres import OLDEST
+from hybrid_sync_cli.stack.binaries import Binaries
 
 ROOT = Path(__file__).parent
 Rows = list[list[Any]]
@@ -62,6 +63,8 @@ class Case(Part):
     legacy_options: str = ""
     since: int = OLDEST
     """The oldest PostgreSQL that has what the case is about."""
+    icu: bool = False
+    """Whether it is about ICU's collations: Debian's PostgreSQL has them, the embedded one has not."""
     catalog: Annotated[dict[str, str], Field(min_length=1)]
     refused: list[str] = Field(default_factory=list)
     steps: list[Step] = Field(default_factory=list)
@@ -78,9 +81,18 @@ def names() -> list[str]:
     return sorted(f"{path.parent.name}/{path.stem}" for path in ROOT.glob("*/*.yaml"))
 
 
-def playable(major: int) -> list[str]:
-    """Those that a server of this version can play."""
-    return [name for name in names() if read(name).since <= major]
+def playable(server: Binaries) -> list[str]:
+    """Those that this server has all for."""
+    return [name for name in names() if lacks(read(name), server) is None]
+
+
+def lacks(case: Case, server: Binaries) -> str | None:
+    """What the case is about and the server does not have."""
+    if case.since > server.major:
+        return f"PostgreSQL {server.major} has not what the case is about"
+    if case.icu and b"libicu" not in (server.folder / "postgres").read_bytes():
+        return "this PostgreSQL is built without ICU"
+    return None
 
 
 def read(name: str) -> Case:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybrid_sync_cli.stack import binaries
-from tests.cases.case import names, read
+from tests.cases.case import lacks, names, read
 from tests.cases.ground import Servers
 from tests.cases.play import play
 
@@ -22,8 +22,8 @@ def _part() -> list[str]:
 @pytest.mark.parametrize("name", _part())
 def test_a_case_holds(name: str, ground: Servers) -> None:
     case = read(name)
-    if case.since > (major := binaries.find().major):
-        pytest.skip(f"PostgreSQL {major} has not what the case is about")
+    if missing := lacks(case, binaries.find()):
+        pytest.skip(missing)
     assert play(case, ground) == []
 
 
