@@ -47,9 +47,8 @@ def test_a_name_fits_with_a_long_name_of_the_stack(field: str) -> None:
 def test_an_alarm_looks_back_a_week_at_most() -> None:
     """PutMetricAlarm: Period times EvaluationPeriods is at most 604,800 seconds; a day's period is a day's multiple."""
     for name, alarm in templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm").items():
-        for one in (m["MetricStat"] for m in alarm.get("Metrics", [{"MetricStat": alarm}]) if "MetricStat" in m):
-            assert one["Period"] * alarm["EvaluationPeriods"] <= 604_800, name
-            assert one["Period"] in (10, 20, 30) or one["Period"] % 60 == 0, name
+        assert alarm["Period"] * alarm["EvaluationPeriods"] <= 604_800, name
+        assert alarm["Period"] in (10, 20, 30) or alarm["Period"] % 60 == 0, name
         assert alarm.get("DatapointsToAlarm", 1) <= alarm["EvaluationPeriods"], name
         assert len(alarm["AlarmDescription"]) <= 1024, name
 

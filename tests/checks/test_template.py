@@ -248,20 +248,18 @@ def test_what_could_not_be_delivered_is_brought_to_the_function_that_starts_it_u
 
 
 def test_a_lone_message_that_could_not_be_taken_up_is_told_for_as_long_as_it_is_there() -> None:
-    """The age of the oldest one forgets what was received three times."""
-    alarm = templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm")["MissedScheduleAlarm"]
-    said, *counted = alarm["Metrics"]
-    assert said["Expression"] == " + ".join(f"FILL({one['Id']}, 0)" for one in counted)
-    metrics = [one["MetricStat"]["Metric"] for one in counted]
-    assert [one["MetricName"].removeprefix("ApproximateNumberOfMessages") for one in metrics] == [
-        "Visible", "NotVisible"
-    ]  # fmt: skip
-    queue = {"Name": "QueueName", "Value": {"Fn::GetAtt": "MissedScheduleQueue.QueueName"}}
-    assert [one["Dimensions"] for one in metrics] == [[queue]] * 2
-    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
-    # What is taken up at its second attempt wakes nobody.
+    """The age of the oldest one forgets what was received three times, so it has to be seen before; and what waits for
+    its next attempt is counted."""
+    alarms = templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm")
     wait = templates.resources(TEMPLATE, "AWS::SQS::Queue")["MissedScheduleQueue"]["VisibilityTimeout"]
-    assert counted[0]["MetricStat"]["Period"] * alarm["DatapointsToAlarm"] > wait
+    age, left = alarms["MissedScheduleAlarm"], alarms["MissedScheduleLeftAlarm"]
+    assert age["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert age["Threshold"] + age["Period"] < 2 * wait
+    assert (left["MetricName"], left["Threshold"]) == ("ApproximateNumberOfMessagesNotVisible", 0)
+    queue = {"Name": "QueueName", "Value": {"Fn::GetAtt": "MissedScheduleQueue.QueueName"}}
+    assert [one["Dimensions"] for one in (age, left)] == [[queue]] * 2
+    # What is taken up at its second attempt wakes nobody.
+    assert left["Period"] * left["DatapointsToAlarm"] > wait
 
 
 def test_a_clock_that_has_stopped_is_told_by_what_it_does_not_measure_itself() -> None:
@@ -420,9 +418,7 @@ def test_each_alarm_names_the_paragraph_of_the_runbook_that_helps_and_tells_some
 def test_what_stands_is_priced_as_the_template_has_it() -> None:
     kinds = [resource["Type"] for resource in TEMPLATE["Resources"].values()]
     warm = [f for f in templates.functions(TEMPLATE).values() if "KeepWarm" in f.get("Events", {})]
-    alarms = templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values()
-    # Paid for is each metric that an alarm looks at.
-    assert sum(sum("MetricStat" in m for m in a.get("Metrics", [])) or 1 for a in alarms) == standing.ALARMS
+    assert kinds.count("AWS::CloudWatch::Alarm") == standing.ALARMS
     assert kinds.count("AWS::CloudWatch::Dashboard") == standing.DASHBOARDS
     assert kinds.count("AWS::SecretsManager::Secret") == standing.SECRETS
     assert len(warm) == standing.KEPT_WARM
@@ -431,7 +427,7 @@ def test_what_stands_is_priced_as_the_template_has_it() -> None:
 def test_metrics_alarms_and_the_dashboard_are_those_of_the_table_and_cost_less_than_twelve_dollars() -> None:
     own = {"Ref": "AWS::StackName"}
     alarms = [
-        a for a in templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values() if a.get("Namespace") == NAMESPACE
+        a for a in templates.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values() if a["Namespace"] == NAMESPACE
     ]
     assert {alarm["MetricName"] for alarm in alarms} <= set(BY_NAME)
     assert [a for a in alarms if a["Dimensions"] != [{"Name": DIMENSION, "Value": own}]] == []
