@@ -153,7 +153,8 @@ def _made(entity: str, target: Connection) -> str | None:
         with transaction(target, "target"):
             made = bulk.make_next(target, entity)
             failpoint("bulk.making", target)
-    except psycopg.Error as error:
+    except (psycopg.Error, StructureMismatch, MissingPrivilege) as told:
+        error = _of_a_definition(told)
         with transaction(target, "target", read_only=True):
             name = bulk.to_be_made(target, entity)
         if error.sqlstate == _TWICE:
@@ -167,6 +168,14 @@ def _made(entity: str, target: Connection) -> str | None:
             " run goes on from there.",
         ) from None
     return made
+
+
+def _of_a_definition(told: psycopg.Error | SyncError) -> psycopg.Error:
+    """The server's error, which may have been named already; raises what did not come from what a definition says."""
+    error = told if isinstance(told, psycopg.Error) else told.__context__
+    if not isinstance(error, psycopg.Error) or (error is not told and error.diag.context is None):
+        raise told
+    return error
 
 
 def _proved(world: World, run_id: str, entity: str, after: int, target: Connection) -> bulk.Unproven | None:
