@@ -63,7 +63,10 @@ class Timed(DeployedWorld):
         super().__init__(settings, client)
         self.time = datetime(2026, 11, 29, 1, 0, tzinfo=UTC)
         self.mail = MemoryAlerts()
-        self.alerts = self.mail  # type: ignore[assignment]
+
+    @property
+    def alerts(self) -> MemoryAlerts:  # type: ignore[override]
+        return self.mail
 
     def now(self) -> datetime:
         return self.time
